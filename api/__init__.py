@@ -1,0 +1,1 @@
+"""The HTTP reader. It reads the store and the registry; it knows neither Dagster nor any provider."""

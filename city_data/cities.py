@@ -1,0 +1,157 @@
+"""The registry of cities: loaded from cities.yaml, validated, and searched by coordinate.
+
+Belongs here: `City`, `Registry`, their validation and the nearest city. Does not: what a provider can do (providers/).
+"""
+
+from __future__ import annotations
+
+import os
+import zoneinfo
+from collections import Counter
+from collections.abc import Mapping
+from math import asin, cos, radians, sin, sqrt
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from city_data.datasets import DatasetName
+
+DEFAULT_FILE = Path(__file__).with_name("cities.yaml")
+EARTH_RADIUS_KM = 6371.0088
+
+
+class RegistryError(ValueError):
+    """The registry cannot be used; the text names the file, the city, the field and what is known."""
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class FallbackSource(_Strict):
+    """A second provider, asked only where the first has no such month."""
+
+    provider: str
+    settings: Mapping[str, Any] = {}
+
+
+class Source(FallbackSource):
+    """A city's provider for a dataset."""
+
+    fallback: FallbackSource | None = None
+
+
+class City(_Strict):
+    """One city. Coordinates in degrees, `radius_km` its reach, `timezone` an IANA name, `country` ISO 3166-1."""
+
+    city_id: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    name: str = pydantic.Field(min_length=1)
+    country: str = pydantic.Field(pattern=r"^[A-Z]{2}$")
+    latitude: float = pydantic.Field(ge=-90, le=90)
+    longitude: float = pydantic.Field(ge=-180, le=180)
+    radius_km: float = pydantic.Field(gt=0, le=500)
+    timezone: str
+    population: int | None = pydantic.Field(default=None, gt=0)
+    enabled: bool
+    weather: Source | None = None
+    traffic: Source | None = None
+
+    @pydantic.field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in zoneinfo.available_timezones():
+            raise ValueError(f"unknown time zone {value!r}; use an IANA name, such as Europe/Madrid")
+        return value
+
+    def source(self, dataset: DatasetName) -> Source | None:
+        return self.weather if dataset == "weather" else self.traffic
+
+    def distance_km(self, latitude: float, longitude: float) -> float:
+        """Great-circle distance (haversine) from the city's centre, km."""
+        lat_1, lat_2 = radians(self.latitude), radians(latitude)
+        half_lat, half_lon = (lat_2 - lat_1) / 2, radians(longitude - self.longitude) / 2
+        h = sin(half_lat) ** 2 + cos(lat_1) * cos(lat_2) * sin(half_lon) ** 2
+        return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(h)))
+
+
+class Registry:
+    """The cities, by id, in the file's order."""
+
+    def __init__(self, cities: list[City]) -> None:
+        self._cities = {city.city_id: city for city in cities}
+
+    def all(self) -> list[City]:
+        return list(self._cities.values())
+
+    def enabled(self) -> list[City]:
+        return [city for city in self.all() if city.enabled]
+
+    def get(self, city_id: str) -> City:
+        """Raises KeyError, naming the known cities."""
+        try:
+            return self._cities[city_id]
+        except KeyError:
+            raise KeyError(f"unknown city {city_id!r}; known: {', '.join(self._cities)}") from None
+
+    def nearest(self, latitude: float, longitude: float) -> tuple[City, float] | None:
+        """The nearest enabled city and its distance in km, within reach or not; None where no city is enabled."""
+        distances = [(city, city.distance_km(latitude, longitude)) for city in self.enabled()]
+        return min(distances, key=lambda pair: pair[1], default=None)
+
+    def covering(self, latitude: float, longitude: float) -> tuple[City, float] | None:
+        """The nearest enabled city whose radius holds the coordinate, and its distance in km."""
+        reaching = [
+            (city, distance)
+            for city in self.enabled()
+            if (distance := city.distance_km(latitude, longitude)) <= city.radius_km
+        ]
+        return min(reaching, key=lambda pair: pair[1], default=None)
+
+
+def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Registry:
+    """Read and validate the registry: `path`, else the file in `CITY_DATA_CITIES`, else the one shipped.
+
+    `ENABLED_CITIES` (ids separated by commas) overrides which are enabled. Raises RegistryError.
+    """
+    file = path or Path(environ.get("CITY_DATA_CITIES") or DEFAULT_FILE)
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise RegistryError(f"{file}: cannot be read: {error}") from error
+    if not isinstance(document, dict) or set(document) != {"cities"} or not isinstance(document["cities"], list):
+        raise RegistryError(f"{file}: expected one key, 'cities', with a list of entries")
+    cities = [_city(file, position, entry) for position, entry in enumerate(document["cities"], start=1)]
+    repeated = [city_id for city_id, count in Counter(city.city_id for city in cities).items() if count > 1]
+    if repeated:
+        raise RegistryError(f"{file}: city_id used more than once: {', '.join(repeated)}")
+    return Registry(_enable(file, cities, environ.get("ENABLED_CITIES")))
+
+
+def _city(file: Path, position: int, entry: object) -> City:
+    label = str(entry.get("city_id", f"entry {position}")) if isinstance(entry, dict) else f"entry {position}"
+    try:
+        return City.model_validate(entry)
+    except pydantic.ValidationError as error:
+        raise RegistryError(f"{file}: city {label}: {_problems(error)}") from None
+
+
+def _problems(error: pydantic.ValidationError) -> str:
+    known = f" (known keys: {', '.join(City.model_fields)})"
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'entry'}: {problem['msg']}"
+        + (known if problem["type"] == "extra_forbidden" else "")
+        for problem in error.errors()
+    )
+
+
+def _enable(file: Path, cities: list[City], override: str | None) -> list[City]:
+    if override is None:
+        return cities
+    wanted = {part.strip() for part in override.split(",") if part.strip()}
+    unknown = wanted - {city.city_id for city in cities}
+    if unknown:
+        known = ", ".join(city.city_id for city in cities)
+        raise RegistryError(f"ENABLED_CITIES names {', '.join(sorted(unknown))}, not in {file}; known: {known}")
+    return [city.model_copy(update={"enabled": city.city_id in wanted}) for city in cities]

@@ -1,0 +1,80 @@
+"""What a month of weather or traffic is: columns, types, units, plausible ranges and expected rows.
+
+Belongs here: every fact about the canonical frame; schema, checks, API and documentation derive from it.
+Does not: where the numbers come from (providers/), or how they are stored (store/).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from city_data.window import Month
+
+Resolution = Literal["hourly", "daily"]
+DatasetName = Literal["weather", "traffic"]
+Kind = Literal["number", "text"]
+
+CONGESTION_LEVELS = ("low", "medium", "high", "severe")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One value column. `low` and `high` are inclusive plausible bounds, in `unit`; missing is NULL, never 0."""
+
+    name: str
+    kind: Kind
+    unit: str | None
+    description: str
+    low: float | None = None
+    high: float | None = None
+    allowed: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One kind of history. The canonical frame is `date` (aware UTC, start of the interval), the value columns,
+    `source` (text, never null) and `raw_data` (dict, or None); one row a period, sorted by `date`."""
+
+    name: DatasetName
+    table: str
+    columns: tuple[Column, ...]
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def frame_columns(self) -> list[str]:
+        return ["date", *self.column_names, "source", "raw_data"]
+
+
+WEATHER = Dataset(
+    name="weather",
+    table="city_weather_data",
+    columns=(
+        Column("temperature", "number", "°C", "Mean air temperature of the period", -60, 60),
+        Column("precipitation", "number", "mm", "Precipitation that fell in the period", 0, 700),
+        Column("humidity", "number", "%", "Mean relative humidity of the period", 0, 100),
+        Column("wind_speed", "number", "m/s", "Mean wind speed of the period", 0, 75),
+        Column("pressure", "number", "hPa", "Mean pressure at mean sea level", 850, 1090),
+        Column("description", "text", None, "The weather in words, where the source has them"),
+    ),
+)
+TRAFFIC = Dataset(
+    name="traffic",
+    table="city_traffic_data",
+    columns=(
+        Column("traffic_volume", "number", "vehicles/h", "Mean vehicles per hour per measurement point", 0, 20_000),
+        Column("pedestrian_count", "number", "persons/h", "Mean pedestrians per hour per counting point", 0, 100_000),
+        Column("congestion_level", "text", None, "Congestion of the city's roads", allowed=CONGESTION_LEVELS),
+        Column("average_speed", "number", "km/h", "Flow-weighted mean speed", 0, 200),
+    ),
+)
+DATASETS: dict[DatasetName, Dataset] = {dataset.name: dataset for dataset in (WEATHER, TRAFFIC)}
+
+
+def expected_stamps(month: Month, timezone: str, resolution: Resolution) -> list[datetime]:
+    """The `date` of every row that a whole month has: each hour that exists, or the start of each local day."""
+    return month.hours(timezone) if resolution == "hourly" else month.day_starts(timezone)

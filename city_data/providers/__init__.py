@@ -1,0 +1,27 @@
+"""Every source of data, one file each, found by looking: there is no list to edit.
+
+Belongs here: discovery. Does not: any provider, which is a module of its own; the contract is base.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from functools import cache
+
+from city_data.providers.base import Provider
+
+
+@cache
+def discover() -> dict[str, Provider]:
+    """Every concrete `Provider` in the modules of this package, by name, sorted."""
+    found: dict[str, Provider] = {}
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if issubclass(kind, Provider) and not inspect.isabstract(kind) and kind.__module__ == module.__name__:
+                if kind.name in found:
+                    raise ValueError(f"two providers are named {kind.name!r}: {kind} and {type(found[kind.name])}")
+                found[kind.name] = kind()
+    return dict(sorted(found.items()))

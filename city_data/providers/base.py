@@ -1,0 +1,164 @@
+"""The contract between the platform and a source of data.
+
+Belongs here: `Provider`, what it declares (`Capabilities`), what it fetches (`Payload`), what it parses
+(`ParsedMonth`), and the typed outcomes. Does not: HTTP (http.py), any one source's format, Dagster, the database.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pydantic
+
+from city_data.datasets import DatasetName, Resolution
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from city_data.providers.http import HttpClient
+
+
+class ProviderError(Exception):
+    """An outcome other than data. The text says which provider, city and month, what was found, and what to do."""
+
+
+class TransientError(ProviderError):
+    """Trying again later can help. `retry_after` is in seconds, where the source named it."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PermanentError(ProviderError):
+    """Trying again cannot help: a wrong key, a changed format, a refused host."""
+
+
+class NotConfigured(PermanentError):
+    """The source needs a key or setting that is not given; the text names it. A fallback may serve instead."""
+
+
+class NotYetPublished(ProviderError):
+    """A normal state: the source has not published this month yet, and will."""
+
+
+class NotAvailable(ProviderError):
+    """A normal state: the source has not, and never will have, this month."""
+
+
+class Settings(pydantic.BaseModel):
+    """A city's settings for one provider, as written in cities.yaml. Unknown keys are refused."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """At most `calls` calls in `seconds`, shared by every run; never closer together than `spacing` seconds."""
+
+    calls: int
+    seconds: float
+    spacing: float = 0.0
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a provider can give, told before anything is fetched.
+
+    `lag`: how long after a month's end its data first appears. `settling`: how long after that it may still change.
+    `earliest`: the first month that exists at the source, None where there is no known limit.
+    `hosts`: the only hosts that may be called, redirects included. `key_variable`: the secret's environment variable.
+    """
+
+    dataset: DatasetName
+    columns: tuple[str, ...]
+    resolution: Resolution
+    lag: timedelta
+    settling: timedelta
+    earliest: Month | None
+    rate_limit: RateLimit
+    licence: str
+    licence_url: str
+    modelled: bool
+    hosts: tuple[str, ...]
+    key_variable: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """The city as far as a provider needs it. Coordinates in degrees; `timezone` is an IANA name."""
+
+    city_id: str
+    latitude: float
+    longitude: float
+    timezone: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """One month of one place, with the city's settings for the provider, at the moment `as_of`."""
+
+    place: Place
+    month: Month
+    settings: Settings
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class Payload:
+    """Bytes exactly as received, in a local file. `url` and `params` never hold a secret.
+
+    `origin` is None for the real service, else the name that the stand-in server gave itself.
+    """
+
+    name: str
+    path: Path
+    url: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    media_type: str | None = None
+    last_modified: str | None = None
+    origin: str | None = None
+
+
+@dataclass(frozen=True)
+class ParsedMonth:
+    """The canonical frame of a month (see `Dataset`), rows rejected by reason, and how it was made."""
+
+    frame: pd.DataFrame
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Provider(ABC):
+    """One source. A module of `city_data.providers` that defines a concrete subclass is discovered by itself."""
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+    settings_model: ClassVar[type[Settings]] = Settings
+
+    @abstractmethod
+    def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
+        """Download the month's bytes into the folder `into`. The only method that uses the network.
+
+        Raises TransientError, PermanentError, NotYetPublished or NotAvailable; never returns nothing.
+        """
+
+    @abstractmethod
+    def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
+        """Turn the fetched bytes into the canonical frame: pure, repeatable, offline.
+
+        Raises PermanentError where the bytes are not what the source's format promises.
+        """
+
+    @abstractmethod
+    def check_connection(self, http: HttpClient) -> str:
+        """One cheap call that proves the source answers and the key works; returns a line for people.
+
+        Raises TransientError or PermanentError.
+        """

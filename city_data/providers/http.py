@@ -1,0 +1,302 @@
+"""The one HTTP client of the providers: budgets, deadlines, retries, host allow-list, byte caps, resumed downloads.
+
+Belongs here: how any source is called. Does not: what an answer means, which each provider decides through `accept`.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import hashlib
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import httpx
+import structlog
+
+from city_data.providers.base import Capabilities, PermanentError, RateLimit, TransientError
+
+ROUTES_VARIABLE = "CITY_DATA_ROUTES"
+# A stand-in server says so in every answer, and the rows made from it carry the word in `source`.
+ORIGIN_HEADER = "X-City-Data-Origin"
+USER_AGENT = "city_data/0.1 (shared city history; one polite client a city)"
+MAX_HOPS = 5
+_log = structlog.get_logger(__name__)
+
+
+class Clock(Protocol):
+    """Time, injected so that tests never wait."""
+
+    def monotonic(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class Budget(Protocol):
+    """Reserves one call and returns the seconds to wait before making it. Shared by all runs where its state is."""
+
+    def reserve(self, name: str, limit: RateLimit) -> float: ...
+
+
+class Unlimited:
+    """No budget: for servers of our own."""
+
+    def reserve(self, name: str, limit: RateLimit) -> float:  # noqa: ARG002  the protocol's signature
+        return 0.0
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """Seconds, except `attempts`. `deadline` bounds one call with all its waits and retries; None is for downloads."""
+
+    connect_timeout: float = 10.0
+    read_timeout: float = 30.0
+    deadline: float = 180.0
+    download_deadline: float = 1800.0
+    attempts: int = 5
+    backoff: float = 1.0
+    longest_wait: float = 90.0
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer. `url` is where it came from, without query; `body` is empty for downloads."""
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+    body: bytes = b""
+    origin: str | None = None
+
+    def text(self, encoding: str = "utf-8") -> str:
+        """Raises UnicodeDecodeError where the bytes are not in `encoding`."""
+        return self.body.decode(encoding)
+
+
+def routes(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Hosts that are answered by another server, from `CITY_DATA_ROUTES`: JSON such as
+    `{"opendata.aemet.es": "http://127.0.0.1:9900/opendata.aemet.es"}`.
+
+    Raises PermanentError where it is no such map.
+    """
+    text = environ.get(ROUTES_VARIABLE)
+    if not text:
+        return {}
+    try:
+        mapping = json.loads(text)
+    except ValueError as error:
+        raise PermanentError(f"{ROUTES_VARIABLE} is not JSON: {error}") from error
+    if not isinstance(mapping, dict) or not all(isinstance(base, str) for base in mapping.values()):
+        raise PermanentError(f"{ROUTES_VARIABLE} must be a JSON object of host to base URL")
+    return mapping
+
+
+def accept_ok(response: Response) -> None:
+    """The default judgement of an answer: 2xx passes; 408, 425, 429 and 5xx are transient; the rest is permanent."""
+    if 200 <= response.status < 300:
+        return
+    excerpt = " ".join(response.body[:200].decode("latin-1").split())
+    message = f"{response.url} answered {response.status}: {excerpt or 'an empty body'}"
+    if response.status in (408, 425, 429) or response.status >= 500:
+        raise TransientError(message, retry_after(response.headers))
+    raise PermanentError(message)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from a Retry-After header (seconds or an HTTP date); None where there is none that can be read."""
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - time.time())
+
+
+Accept = Callable[[Response], None]
+
+
+@dataclass
+class HttpClient:
+    """Calls one provider. `accept` raises TransientError for what may be asked again, and any other outcome to stop."""
+
+    provider: str
+    capabilities: Capabilities
+    budget: Budget = field(default_factory=Unlimited)
+    settings: HttpSettings = field(default_factory=HttpSettings)
+    clock: Clock = field(default_factory=SystemClock)
+    routes: Mapping[str, str] = field(default_factory=routes)
+
+    def get(
+        self,
+        url: str,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: Accept = accept_ok,
+        max_bytes: int = 32_000_000,
+    ) -> Response:
+        """The whole answer in memory, at most `max_bytes`. `headers` (where keys travel) never leave the first host.
+
+        Raises TransientError once attempts or the deadline are used up, PermanentError for a refused host or too
+        many bytes, and whatever `accept` raises.
+        """
+
+        def once(deadline: float) -> Response:
+            with self._open(url, params, headers, deadline) as answer:
+                chunks, size = [], 0
+                for chunk in self._chunks(answer.iter_bytes(), deadline, url):
+                    size += len(chunk)
+                    if size > max_bytes:
+                        raise PermanentError(f"{self.provider}: {_bare(url)} sent more than {max_bytes:,} bytes")
+                    chunks.append(chunk)
+                response = _response(answer, url, b"".join(chunks))
+            accept(response)
+            return response
+
+        return self._retrying(url, once, self.settings.deadline)
+
+    def download(self, url: str, into: Path, accept: Accept = accept_ok, max_bytes: int = 2_000_000_000) -> Response:
+        """Stream the answer into the file `into`, resuming where a broken transfer stopped, and check its length.
+
+        Raises as `get` does; a partial file is left beside `into` as `*.part` only while attempts remain.
+        """
+        part = into.with_name(into.name + ".part")
+        part.unlink(missing_ok=True)
+
+        def once(deadline: float) -> Response:
+            return self._transfer(url, part, accept, max_bytes, deadline)
+
+        try:
+            response = self._retrying(url, once, self.settings.download_deadline)
+            part.replace(into)
+        finally:
+            part.unlink(missing_ok=True)
+        return response
+
+    def _transfer(self, url: str, part: Path, accept: Accept, max_bytes: int, deadline: float) -> Response:
+        done = part.stat().st_size if part.exists() else 0
+        wanted = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
+        with self._open(url, None, wanted, deadline) as answer:
+            if answer.status_code not in (200, 206):
+                body = b"".join(self._chunks(answer.iter_raw(), deadline, url))[:4096]
+                part.unlink(missing_ok=True)
+                accept(_response(answer, url, body))
+                raise PermanentError(f"{self.provider}: {_bare(url)} answered {answer.status_code} to a download")
+            if answer.status_code == 200:
+                done = 0
+            expected = answer.headers.get("content-length")
+            total = done + int(expected) if expected else None
+            with part.open("ab" if done else "wb") as file:
+                for chunk in self._chunks(answer.iter_raw(), deadline, url):
+                    file.write(chunk)
+                    if file.tell() > max_bytes:
+                        raise PermanentError(f"{self.provider}: {_bare(url)} is larger than {max_bytes:,} bytes")
+            size = part.stat().st_size
+            if total is not None and size != total:
+                raise TransientError(f"{self.provider}: {_bare(url)} ended at byte {size:,} of {total:,}")
+            return _response(answer, url, b"")
+
+    @contextmanager
+    def _open(
+        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str] | None, deadline: float
+    ) -> Iterator[httpx.Response]:
+        first_host = urlsplit(url).hostname
+        for _ in range(MAX_HOPS):
+            target = self._checked(url)
+            sent = {"User-Agent": USER_AGENT, **(headers or {} if urlsplit(url).hostname == first_host else {})}
+            timeout = httpx.Timeout(self.settings.read_timeout, connect=self.settings.connect_timeout)
+            self._spend(url, deadline)
+            try:
+                with (
+                    httpx.Client(timeout=timeout, trust_env=not self.routes) as client,
+                    client.stream("GET", target, params=params, headers=sent) as answer,
+                ):
+                    if not answer.is_redirect:
+                        yield answer
+                        return
+                    url, params = urljoin(url, answer.headers.get("location", "")), None
+            except httpx.TransportError as error:
+                reason = f"{type(error).__name__}: {error}".rstrip(": ")
+                raise TransientError(f"{self.provider}: {_bare(url)}: {reason}") from error
+        raise PermanentError(f"{self.provider}: more than {MAX_HOPS} redirects, the last to {_bare(url)}")
+
+    def _checked(self, url: str) -> str:
+        """The address to call: refused unless https to a declared host; routed hosts go where the setting says."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if parts.scheme != "https" or host not in self.capabilities.hosts or parts.port not in (None, 443):
+            allowed = ", ".join(self.capabilities.hosts)
+            raise PermanentError(f"{self.provider}: refused to call {_bare(url)}; only https to {allowed} is allowed")
+        base = self.routes.get(host)
+        return url if base is None else base.rstrip("/") + urlunsplit(("", "", parts.path, parts.query, ""))
+
+    def _spend(self, url: str, deadline: float) -> None:
+        if urlsplit(url).hostname in self.routes:
+            return  # a server of our own has no budget to respect
+        wait = self.budget.reserve(self.provider, self.capabilities.rate_limit)
+        if self.clock.monotonic() + wait > deadline:
+            raise TransientError(f"{self.provider}: the call budget is used up; next call in {wait:.0f} s", wait)
+        if wait > 0:
+            self.clock.sleep(wait)
+
+    def _chunks(self, chunks: Iterator[bytes], deadline: float, url: str) -> Iterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+            if self.clock.monotonic() > deadline:
+                raise TransientError(f"{self.provider}: {_bare(url)} had not finished at the deadline")
+
+    def _retrying(self, url: str, once: Callable[[float], Response], seconds: float) -> Response:
+        """Own loop, not a retry library's: the wait obeys Retry-After, the deadline and an injected clock at once."""
+        deadline = self.clock.monotonic() + seconds
+        for attempt in range(1, self.settings.attempts + 1):
+            try:
+                return once(deadline)
+            except TransientError as error:
+                wait = self._wait(error, attempt)
+                last = attempt == self.settings.attempts or wait > self.settings.longest_wait
+                if last or self.clock.monotonic() + wait > deadline:
+                    raise
+                _log.warning(
+                    "retry", provider=self.provider, url=_bare(url), attempt=attempt, wait=wait, why=str(error)
+                )
+                self.clock.sleep(wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _wait(self, error: TransientError, attempt: int) -> float:
+        if error.retry_after is not None:
+            return error.retry_after
+        return float(self.settings.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311  jitter
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _bare(url: str) -> str:
+    """A URL without query or fragment: what may be written in logs and errors."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _response(answer: httpx.Response, url: str, body: bytes) -> Response:
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return Response(answer.status_code, headers, _bare(url), body, headers.get(ORIGIN_HEADER.lower()))

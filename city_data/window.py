@@ -1,0 +1,137 @@
+"""Months, time zones and the rolling window: the only place that does date arithmetic on months.
+
+Belongs here: the `Month`, its half-open UTC bounds in a time zone, `as_of`, and the window of months that is kept.
+Does not: what a month holds (datasets.py), or what becomes of months that leave the window (retention.py).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+AS_OF_VARIABLE = "CITY_DATA_AS_OF"
+COMPLETE_MONTHS = 24
+_MONTH_TEXT = re.compile(r"(\d{4})-(\d{2})")
+
+
+@dataclass(frozen=True, order=True)
+class Month:
+    """A calendar month. What stretch of time it covers depends on a time zone: see `bounds`."""
+
+    year: int
+    month: int
+
+    def __post_init__(self) -> None:
+        date(self.year, self.month, 1)  # refuses what is no month, in the standard library's words
+
+    @classmethod
+    def parse(cls, text: str) -> Month:
+        """`2026-10`, or the partition key `2026-10-01`. Raises ValueError for anything else."""
+        match = _MONTH_TEXT.fullmatch(text.removesuffix("-01") if len(text) == 10 else text)
+        if match is None:
+            raise ValueError(f"not a month: {text!r}; write YYYY-MM, such as 2026-10")
+        return cls(int(match[1]), int(match[2]))
+
+    @classmethod
+    def of(cls, moment: date) -> Month:
+        """The month that a date, or a datetime in its own time zone, lies in."""
+        return cls(moment.year, moment.month)
+
+    @classmethod
+    def at(cls, moment: datetime, timezone: str) -> Month:
+        """The month that an aware moment lies in, on the clocks of `timezone`."""
+        return cls.of(moment.astimezone(ZoneInfo(timezone)))
+
+    def __str__(self) -> str:
+        return f"{self.year:04d}-{self.month:02d}"
+
+    def __add__(self, months: int) -> Month:
+        years, month = divmod(self.month - 1 + months, 12)
+        return Month(self.year + years, month + 1)
+
+    def __sub__(self, months: int) -> Month:
+        return self + -months
+
+    def until(self, end: Month) -> Iterator[Month]:
+        """Every month from this one up to `end`, which is left out."""
+        month = self
+        while month < end:
+            yield month
+            month = month + 1
+
+    @property
+    def first_day(self) -> date:
+        return date(self.year, self.month, 1)
+
+    @property
+    def last_day(self) -> date:
+        return (self + 1).first_day - timedelta(days=1)
+
+    def days(self) -> list[date]:
+        """Every calendar day of the month, in order."""
+        return [self.first_day + timedelta(days=n) for n in range((self.last_day - self.first_day).days + 1)]
+
+    def bounds(self, timezone: str) -> tuple[datetime, datetime]:
+        """The month as a half-open UTC interval `[start, end)` on the clocks of `timezone`."""
+        return day_bounds(self.first_day, timezone)[0], day_bounds(self.last_day, timezone)[1]
+
+    def hours(self, timezone: str) -> list[datetime]:
+        """The start of every hour that exists in the month, UTC: 743 or 745 of a 31-day month where clocks change.
+
+        Hours are counted from the month's own start, so a zone of a half-hour offset gets stamps at half past.
+        """
+        start, end = self.bounds(timezone)
+        return [start + timedelta(hours=n) for n in range(int((end - start) / timedelta(hours=1)))]
+
+    def day_starts(self, timezone: str) -> list[datetime]:
+        """The UTC start of every local day of the month."""
+        return [day_bounds(day, timezone)[0] for day in self.days()]
+
+
+def day_bounds(day: date, timezone: str) -> tuple[datetime, datetime]:
+    """A local calendar day as a half-open UTC interval: 23, 24 or 25 hours long."""
+    zone = ZoneInfo(timezone)
+    following = day + timedelta(days=1)
+    return (
+        datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC),
+        datetime(following.year, following.month, following.day, tzinfo=zone).astimezone(UTC),
+    )
+
+
+@dataclass(frozen=True)
+class Window:
+    """The months that are kept: 24 complete ones and the open one. `first` is kept, `open` is the last."""
+
+    first: Month
+    open: Month
+
+    def complete_months(self) -> list[Month]:
+        return list(self.first.until(self.open))
+
+    def months(self) -> list[Month]:
+        return list(self.first.until(self.open + 1))
+
+    def __contains__(self, month: object) -> bool:
+        return isinstance(month, Month) and self.first <= month <= self.open
+
+
+def rolling_window(as_of: datetime, complete_months: int = COMPLETE_MONTHS) -> Window:
+    """The window at `as_of` (aware), by UTC's calendar, so that all cities share one set of partitions."""
+    current = Month.at(as_of, "UTC")
+    return Window(first=current - complete_months, open=current)
+
+
+def as_of() -> datetime:
+    """Now, or the moment in `CITY_DATA_AS_OF` (ISO 8601; naive means UTC). Raises ValueError naming the variable."""
+    text = os.environ.get(AS_OF_VARIABLE)
+    if not text:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{AS_OF_VARIABLE}={text!r} is not an ISO 8601 time, such as 2026-11-24T09:00:00Z") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,78 @@
+"""The registry refuses what it cannot trust, and says where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from city_data.cities import RegistryError, load_registry
+
+TOWN: dict[str, Any] = {
+    "city_id": "town",
+    "name": "Town",
+    "country": "ES",
+    "latitude": 40.0,
+    "longitude": -3.0,
+    "radius_km": 20,
+    "timezone": "Europe/Madrid",
+    "enabled": True,
+    "weather": {"provider": "open_meteo"},
+}
+
+
+def write(folder: Path, *entries: dict[str, Any]) -> Path:
+    file = folder / "cities.yaml"
+    file.write_text(yaml.safe_dump({"cities": list(entries)}))
+    return file
+
+
+def test_shipped_registry() -> None:
+    registry = load_registry(environ={})
+    assert [city.city_id for city in registry.all()] == ["madrid", "valencia", "barcelona"]
+    madrid = registry.get("madrid")
+    assert (madrid.latitude, madrid.longitude, madrid.radius_km) == (40.4168, -3.7038, 30)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"colour": "red"}, "colour.*known keys"),
+        ({"timezone": "Europe/Atlantis"}, "timezone.*Europe/Atlantis"),
+        ({"latitude": 91.0}, "latitude"),
+        ({"longitude": float("nan")}, "longitude"),
+        ({"radius_km": 0}, "radius_km"),
+        ({"weather": {"provider": "open_meteo", "settingz": {}}}, "weather.settingz"),
+    ],
+)
+def test_refused_with_file_city_and_field(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    file = write(tmp_path, TOWN | change)
+    with pytest.raises(RegistryError, match=f"cities.yaml: city town: .*{said}"):
+        load_registry(file, environ={})
+
+
+def test_duplicate_id_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="more than once: town"):
+        load_registry(write(tmp_path, TOWN, TOWN), environ={})
+
+
+def test_environment_names_the_file_and_the_enabled(tmp_path: Path) -> None:
+    file = write(tmp_path, TOWN, TOWN | {"city_id": "other"})
+    environ = {"CITY_DATA_CITIES": str(file), "ENABLED_CITIES": "other"}
+    assert [city.city_id for city in load_registry(environ=environ).enabled()] == ["other"]
+    with pytest.raises(RegistryError, match=r"nowhere.*known: town, other"):
+        load_registry(environ=environ | {"ENABLED_CITIES": "nowhere"})
+
+
+def test_nearest_city_within_its_radius() -> None:
+    registry = load_registry(environ={"ENABLED_CITIES": "madrid,valencia"})
+    inside = registry.covering(40.45, -3.69)
+    assert inside is not None
+    assert inside[0].city_id == "madrid"
+    assert registry.covering(41.65, -0.88) is None
+    nearest = registry.nearest(41.3851, 2.1734)
+    assert nearest is not None
+    assert nearest[0].city_id == "valencia"
+    assert nearest[1] == pytest.approx(303, abs=3)
