@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test lint setup lock
+.PHONY: demo test bench lint setup lock
 setup: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
@@ -10,6 +10,14 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
+
+# Sandbox, databases, Dagster and API on this machine; stays up until Ctrl-C. `make demo ARGS=--once` stops after it.
+demo: setup
+	$(BIN)/city-data demo $(ARGS)
+
+# Prints each figure as a ratio to a floor measured in the same run; takes some minutes.
+bench: setup
+	$(BIN)/python -m city_data_tests.bench $(ARGS)
 
 test: lint
 	$(BIN)/python -m pytest -n 2

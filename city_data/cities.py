@@ -5,7 +5,9 @@ Belongs here: `City`, `Registry`, their validation and the nearest city. Does no
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import pkgutil
 import zoneinfo
 from collections import Counter
 from collections.abc import Mapping
@@ -20,6 +22,7 @@ from city_data.datasets import DatasetName
 
 DEFAULT_FILE = Path(__file__).with_name("cities.yaml")
 EARTH_RADIUS_KM = 6371.0088
+_NO_PROVIDERS = {"base", "http"}
 
 
 class RegistryError(ValueError):
@@ -35,6 +38,13 @@ class FallbackSource(_Strict):
 
     provider: str
     settings: Mapping[str, Any] = {}
+
+    @pydantic.field_validator("provider")
+    @classmethod
+    def _known_provider(cls, value: str) -> str:
+        if value not in known_providers():
+            raise ValueError(f"unknown provider {value!r}; known: {', '.join(known_providers())}")
+        return value
 
 
 class Source(FallbackSource):
@@ -108,6 +118,13 @@ class Registry:
             if (distance := city.distance_km(latitude, longitude)) <= city.radius_km
         ]
         return min(reaching, key=lambda pair: pair[1], default=None)
+
+
+def known_providers() -> list[str]:
+    """The providers' names, which are their modules' names: read without importing any, since the reader needs none."""
+    package = importlib.util.find_spec("city_data.providers")
+    found = pkgutil.iter_modules(package.submodule_search_locations if package else None)
+    return sorted(m.name for m in found if not m.name.startswith("_") and m.name not in _NO_PROVIDERS)
 
 
 def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Registry:

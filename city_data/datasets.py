@@ -21,7 +21,10 @@ CONGESTION_LEVELS = ("low", "medium", "high", "severe")
 
 @dataclass(frozen=True)
 class Column:
-    """One value column. `low` and `high` are inclusive plausible bounds, in `unit`; missing is NULL, never 0."""
+    """One value column. `low` and `high` are inclusive plausible bounds, in `unit`; missing is NULL, never 0.
+
+    Numbers are kept to `decimals` digits, so that a value has one spelling and a reload is byte-identical.
+    """
 
     name: str
     kind: Kind
@@ -30,6 +33,7 @@ class Column:
     low: float | None = None
     high: float | None = None
     allowed: tuple[str, ...] | None = None
+    decimals: int = 2
 
 
 @dataclass(frozen=True)

@@ -125,11 +125,14 @@ def rolling_window(as_of: datetime, complete_months: int = COMPLETE_MONTHS) -> W
     return Window(first=current - complete_months, open=current)
 
 
-def as_of() -> datetime:
-    """Now, or the moment in `CITY_DATA_AS_OF` (ISO 8601; naive means UTC). Raises ValueError naming the variable."""
+def as_of(otherwise: datetime | None = None) -> datetime:
+    """The moment in `CITY_DATA_AS_OF` (ISO 8601; naive means UTC), else `otherwise`, else now.
+
+    Raises ValueError naming the variable.
+    """
     text = os.environ.get(AS_OF_VARIABLE)
     if not text:
-        return datetime.now(UTC)
+        return otherwise or datetime.now(UTC)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

@@ -7,7 +7,8 @@ Belongs here: `Provider`, what it declares (`Capabilities`), what it fetches (`P
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -133,6 +134,18 @@ class ParsedMonth:
     frame: pd.DataFrame
     rejected: Mapping[str, int] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def about(provider: str, request: Request) -> Iterator[None]:
+    """Every outcome that leaves this context says which provider, city and month it is about."""
+    try:
+        yield
+    except ProviderError as error:
+        subject = f"{provider}: {request.place.city_id} {request.month}"
+        if not str(error).startswith(subject):
+            error.args = (f"{subject}: {str(error).removeprefix(f'{provider}: ')}",)
+        raise
 
 
 class Provider(ABC):

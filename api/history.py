@@ -1,0 +1,190 @@
+"""The routes that serve history, and those that tell what there is. Belongs here: paths, parameters, documentation.
+
+Does not: which months answer (planning.py), their bytes (reading.py), or how they travel (responses.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api.errors import Place, SomethingAway
+from api.locating import city_for, enabled_city
+from api.models import (
+    RECORDS,
+    CityInfoResponse,
+    DataAvailabilityResponse,
+    ErrorResponse,
+    HistoricalRequest,
+    MonthInfo,
+    MonthsInfo,
+    ValidationErrorResponse,
+)
+from api.observe import note
+from api.planning import plan
+from api.ranges import parse_interval
+from api.reading import Reader, SegmentGone
+from api.responses import AnswerResponse, encoding_for, etag, is_known, plan_headers
+from api.settings import Settings
+from api.versions import Versions
+from city_data.cities import City, Registry
+from city_data.datasets import DATASETS, DatasetName
+from city_data.store.ledger import MonthEntry
+
+_TENANT = "/api/v1/tenants/{tenant_id}/external"
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorResponse, "description": "No supported city near; the nearest is named"},
+    422: {"model": ValidationErrorResponse, "description": "The request cannot be understood"},
+    503: {"model": ErrorResponse, "description": "The store is away; ask again after Retry-After seconds"},
+}
+_SAID = {
+    "X-City-Id": "The city that answers",
+    "X-City-Distance-Km": "From its centre to the location asked",
+    "X-Data-Version": "Names the version of every month served: equal means equal data",
+    "X-Served-Start": "The first record's date; absent where there is none",
+    "X-Served-End": "The last record's date",
+    "X-Coverage": "Share (0..1) of the range asked that has values",
+    "X-Missing-Months": "Months of the range that hold nothing; absent where there are none",
+    "ETag": "For If-None-Match, which answers 304 while nothing has changed",
+}
+Latitude = Annotated[float | None, Query(ge=-90, le=90, allow_inf_nan=False, description="Degrees; with longitude")]
+Longitude = Annotated[float | None, Query(ge=-180, le=180, allow_inf_nan=False, description="Degrees; with latitude")]
+_WHEN = "ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC"
+StartDate = Annotated[str, Query(max_length=64, description=_WHEN, examples=["2026-10-01"])]
+EndDate = Annotated[str, Query(max_length=64, description=_WHEN, examples=["2026-10-31"])]
+
+
+@dataclass(frozen=True)
+class History:
+    """What the routes need; one an app."""
+
+    registry: Registry
+    settings: Settings
+    versions: Versions
+    reader: Reader
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+        for path in ("/api/v1/external/cities", "/api/v1/cities"):
+            router.add_api_route(path, self.cities, tags=["cities"], summary="The enabled cities")
+        for path in (
+            "/api/v1/external/operations/cities/{city_id}/availability",
+            "/api/v1/cities/{city_id}/data-availability",
+        ):
+            errors: dict[int | str, dict[str, Any]] = {code: _ERRORS[code] for code in (404, 503)}
+            router.add_api_route(
+                path, self.availability, tags=["cities"], summary="What is held of a city", responses=errors
+            )
+        for name in DATASETS:
+            self._add_history(router, name)
+        return router
+
+    def cities(self) -> list[CityInfoResponse]:
+        """Every city that is served, with its centre, its reach and its providers."""
+        return [_city_info(city) for city in self.registry.enabled()]
+
+    async def availability(self, request: Request, city_id: str) -> DataAvailabilityResponse:
+        """First and last date, record counts, and for every month its state, coverage and version."""
+        city = enabled_city(self.registry, city_id)
+        note(request.scope).city = city.city_id
+        months = {name: list((await self.versions.months(city_id, name)).values()) for name in DATASETS}
+        held = {name: [entry for entry in entries if entry.has_data] for name, entries in months.items()}
+        counts: dict[str, Any] = {}
+        for name, entries in held.items():
+            counts[f"{name}_available"] = bool(entries)
+            counts[f"{name}_start_date"] = min((e.first_date for e in entries if e.first_date), default=None)
+            counts[f"{name}_end_date"] = max((e.last_date for e in entries if e.last_date), default=None)
+            counts[f"{name}_record_count"] = sum(entry.rows for entry in entries)
+        told = MonthsInfo(**{name: [_month_info(entry) for entry in entries] for name, entries in months.items()})
+        return DataAvailabilityResponse(city_id=city.city_id, city_name=city.name, months=told, **counts)
+
+    def _add_history(self, router: APIRouter, name: DatasetName) -> None:
+        current = f"{_TENANT}/operations/historical-{name}-optimized"
+        ok = {
+            "model": list[RECORDS[name]],  # type: ignore[valid-type]
+            "description": "Every record of the range, oldest first",
+            "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in _SAID.items()},
+        }
+        documented: dict[str, Any] = {
+            "response_class": Response,
+            "tags": [name],
+            "responses": {200: ok, 304: {"description": "Nothing has changed since If-None-Match"}, **_ERRORS},
+        }
+        by_query = self._by_query(name)
+        for path in (current, f"{_TENANT}/historical-{name}"):
+            router.add_api_route(path, by_query, summary=f"Historical {name} of a location", **documented)
+        router.add_api_route(
+            f"{_TENANT}/operations/{name}/historical",
+            self._by_body(name, current),
+            methods=["POST"],
+            deprecated=True,
+            summary=f"Historical {name} of a location, by JSON body",
+            **documented,
+        )
+
+    def _by_query(self, name: DatasetName) -> Callable[..., Awaitable[Response]]:
+        async def historical(
+            request: Request,
+            tenant_id: UUID,
+            start_date: StartDate,
+            end_date: EndDate,
+            latitude: Latitude = None,
+            longitude: Longitude = None,
+        ) -> Response:
+            asked = HistoricalRequest.model_construct(
+                latitude=latitude, longitude=longitude, start_date=start_date, end_date=end_date
+            )
+            return await self._answer(request, "query", name, tenant_id, asked)
+
+        return historical
+
+    def _by_body(self, name: DatasetName, current: str) -> Callable[..., Awaitable[Response]]:
+        async def historical(request: Request, tenant_id: UUID, asked: HistoricalRequest) -> Response:
+            response = await self._answer(request, "body", name, tenant_id, asked)
+            response.headers["Deprecation"] = "true"
+            successor = current.replace("{tenant_id}", str(tenant_id))
+            response.headers["Link"] = f'<{successor}>; rel="successor-version"'
+            return response
+
+        return historical
+
+    async def _answer(
+        self, request: Request, place: Place, name: DatasetName, tenant_id: UUID, asked: HistoricalRequest
+    ) -> Response:
+        city, distance = city_for(self.registry, place, asked.latitude, asked.longitude)
+        most = self.settings.api_max_range_days
+        interval = parse_interval(place, asked.start_date, asked.end_date, city.timezone, most)
+        about = note(request.scope)
+        about.tenant, about.city, about.distance_km, about.days = str(tenant_id), city.city_id, distance, interval.days
+        encoding = encoding_for(request.headers)
+        for fresh in (False, True):
+            made = plan(city, name, interval, await self.versions.months(city.city_id, name, fresh=fresh))
+            tag = etag(made, encoding)
+            headers = plan_headers(made, distance, tag)
+            if is_known(request.headers, tag):
+                return Response(status_code=304, headers=headers)
+            try:
+                answer = await self.reader.answer(made, encoding)
+            except SegmentGone:
+                continue  # a month was replaced or expired between two looks: look again
+            about.records, about.served_from = answer.records, answer.served_from
+            return AnswerResponse(answer, encoding, headers)
+        raise SomethingAway("A month is being replaced at this moment; ask again soon.")
+
+
+def _city_info(city: City) -> CityInfoResponse:
+    return CityInfoResponse(
+        **{name: getattr(city, name) for name in CityInfoResponse.model_fields if hasattr(city, name)},
+        weather_provider=city.weather.provider if city.weather else None,
+        traffic_provider=city.traffic.provider if city.traffic else None,
+    )
+
+
+def _month_info(entry: MonthEntry) -> MonthInfo:
+    told = {name: getattr(entry, name) for name in MonthInfo.model_fields if name != "month"}
+    return MonthInfo(month=str(entry.month), **told)

@@ -1,0 +1,170 @@
+"""The raw archive: a provider's bytes exactly as received, immutable, named by content hash, with a manifest a fetch.
+
+Belongs here: where raw files lie, on any fsspec file system. Does not: what is in them (providers/), when to fetch.
+
+Layout: `<root>/<dataset>/<city>/<YYYY-MM>/<sha256>.bin` and `<fetched_at>.manifest.json`, the newest of which counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pydantic
+
+from city_data.providers.base import Payload
+from city_data.providers.http import file_sha256
+from city_data.window import Month
+
+_MANIFEST_SUFFIX = ".manifest.json"
+
+
+class ArchiveError(Exception):
+    """The archive does not hold what was asked, or holds other bytes than its manifest says."""
+
+
+class RawFile(pydantic.BaseModel):
+    """One archived payload. `url` and `params` hold no secret."""
+
+    name: str
+    sha256: str
+    bytes: int
+    url: str
+    params: dict[str, str]
+    media_type: str | None
+    last_modified: str | None
+    origin: str | None
+
+
+class Manifest(pydantic.BaseModel):
+    """One fetch of one month."""
+
+    dataset: str
+    city_id: str
+    month: str
+    provider: str
+    fetched_at: datetime
+    seconds: float
+    files: list[RawFile]
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def digest(self) -> list[str]:
+        """What the bytes were, whatever the moment: equal for two fetches that agree."""
+        return sorted(file.sha256 for file in self.files)
+
+
+class RawArchive:
+    """Raw months below an fsspec URL (a folder, `s3://bucket/prefix`, ...)."""
+
+    def __init__(self, url: str) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+        self._root = self._root.rstrip("/")
+
+    def store(
+        self,
+        dataset: str,
+        city_id: str,
+        month: Month,
+        provider: str,
+        payloads: Sequence[Payload],
+        fetched_at: datetime,
+        seconds: float = 0.0,
+    ) -> Manifest:
+        """Keep the payloads' bytes (those already held are not written again) and write the fetch's manifest last."""
+        folder = self._folder(dataset, city_id, month)
+        self._fs.makedirs(folder, exist_ok=True)
+        files = [self._store_file(folder, payload) for payload in payloads]
+        manifest = Manifest(
+            dataset=dataset,
+            city_id=city_id,
+            month=str(month),
+            provider=provider,
+            fetched_at=fetched_at,
+            seconds=seconds,
+            files=files,
+        )
+        name = fetched_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        self._write(f"{folder}/{name}{_MANIFEST_SUFFIX}", manifest.model_dump_json(indent=1).encode())
+        return manifest
+
+    def latest(self, dataset: str, city_id: str, month: Month) -> Manifest:
+        """The newest fetch's manifest. Raises ArchiveError where the month was never fetched."""
+        found = sorted(self._fs.glob(f"{self._folder(dataset, city_id, month)}/*{_MANIFEST_SUFFIX}"))
+        if not found:
+            raise ArchiveError(
+                f"{dataset}/{city_id} {month}: nothing in the raw archive; materialize the raw asset first"
+            )
+        return Manifest.model_validate_json(self._fs.cat_file(found[-1]))
+
+    def payloads(self, manifest: Manifest, into: Path) -> list[Payload]:
+        """The manifest's bytes as local files (in place where the archive is local, else copied into `into`).
+
+        Raises ArchiveError where a file is gone or its bytes are not those that were fetched.
+        """
+        folder = self._folder(manifest.dataset, manifest.city_id, Month.parse(manifest.month))
+        return [self._payload(folder, file, into) for file in manifest.files]
+
+    def months(self, dataset: str | None = None, city_id: str | None = None) -> list[Month]:
+        """Every month that anything is held for, sorted."""
+        found = self._fs.glob(f"{self._root}/{dataset or '*'}/{city_id or '*'}/*")
+        names = {str(path).rstrip("/").rpartition("/")[2] for path in found}
+        return sorted(Month.parse(name) for name in names if re.fullmatch(r"\d{4}-\d{2}", name))
+
+    def drop_month(self, month: Month) -> int:
+        """Delete a month of every city and dataset; returns how many folders went. Again is no error."""
+        folders = self._fs.glob(f"{self._root}/*/*/{month}")
+        for folder in folders:
+            self._fs.rm(folder, recursive=True)
+        return len(folders)
+
+    def _folder(self, dataset: str, city_id: str, month: Month) -> str:
+        return f"{self._root}/{dataset}/{city_id}/{month}"
+
+    def _store_file(self, folder: str, payload: Payload) -> RawFile:
+        digest = file_sha256(payload.path)
+        target = f"{folder}/{digest}.bin"
+        if not self._fs.exists(target):
+            part = f"{target}.part"  # a killed upload leaves a part, never a short file under a content hash
+            self._fs.put_file(str(payload.path), part)
+            self._fs.mv(part, target)
+        return RawFile(
+            name=payload.name,
+            sha256=digest,
+            bytes=payload.path.stat().st_size,
+            url=payload.url,
+            params=dict(payload.params),
+            media_type=payload.media_type,
+            last_modified=payload.last_modified,
+            origin=payload.origin,
+        )
+
+    def _payload(self, folder: str, file: RawFile, into: Path) -> Payload:
+        stored = f"{folder}/{file.sha256}.bin"
+        local = Path(stored)
+        if "file" not in self._protocols():
+            local = into / file.sha256
+            if self._fs.exists(stored):
+                self._fs.get_file(stored, str(local))
+        if not local.exists():
+            raise ArchiveError(f"{stored} ({file.name}) is gone from the raw archive; materialize the raw asset again")
+        if file_sha256(local) != file.sha256:
+            raise ArchiveError(f"{stored} ({file.name}) holds other bytes than were fetched; materialize it again")
+        known: dict[str, Any] = file.model_dump(exclude={"sha256", "bytes"})
+        return Payload(path=local, **known)
+
+    def _protocols(self) -> tuple[str, ...]:
+        protocol = self._fs.protocol
+        return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+    def _write(self, path: str, body: bytes) -> None:
+        part = f"{path}.part"
+        self._fs.pipe_file(part, body)
+        self._fs.mv(part, path)

@@ -1,0 +1,136 @@
+"""The checks of a month, built from datasets.py: what must hold before it is published, and what is only told.
+
+Belongs here: the judgement of one canonical frame. Does not: Dagster's events (publish.py), or provider formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from city_data.datasets import Dataset
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Below this share of expected rows an ended month is not published: half a month trains a model on a gap.
+MINIMUM_COVERAGE = 0.5
+# A month's mean that moves by more than this against the month before is told, not refused: seasons do that too.
+MEAN_SHIFT = {"traffic_volume": 0.5, "average_speed": 0.5, "humidity": 0.75, "pressure": 0.03}
+
+BLOCKING = {
+    "coverage": f"At least {MINIMUM_COVERAGE:.0%} of the expected rows of an ended month have a value",
+    "plausible_ranges": "Every value lies within the plausible range that datasets.py states",
+    "unique_dates": "No date appears twice",
+    "inside_month": "Every row lies inside the month in the city's time zone",
+}
+TOLD = {"change": "The month's means are like those of the month before"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check found. `metadata` holds plain values."""
+
+    name: str
+    passed: bool
+    description: str
+    metadata: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    @property
+    def blocking(self) -> bool:
+        return self.name in BLOCKING
+
+
+def evaluate(
+    frame: pd.DataFrame,
+    dataset: Dataset,
+    month: Month,
+    timezone: str,
+    expected_rows: int,
+    ended: bool,
+    previous_means: Mapping[str, float] | None = None,
+) -> list[Outcome]:
+    """Judge a canonical frame (before null rows are added); one outcome a check, blocking ones first."""
+    return [
+        _coverage(frame, dataset, expected_rows, ended),
+        _ranges(frame, dataset),
+        _unique(frame),
+        _inside(frame, month, timezone),
+        _change(means(frame, dataset), previous_means or {}),
+    ]
+
+
+def coverage(frame: pd.DataFrame, dataset: Dataset, expected_rows: int) -> float:
+    """The share (0..1) of expected rows that have at least one value."""
+    return (
+        min(1.0, int(frame[dataset.column_names].notna().any(axis=1).sum()) / expected_rows) if expected_rows else 0.0
+    )
+
+
+def means(frame: pd.DataFrame, dataset: Dataset) -> dict[str, float]:
+    """The mean of each number column that has values."""
+    numbers = [column.name for column in dataset.columns if column.kind == "number"]
+    return {name: float(frame[name].mean()) for name in numbers if frame[name].notna().any()}
+
+
+def _coverage(frame: pd.DataFrame, dataset: Dataset, expected_rows: int, ended: bool) -> Outcome:
+    share = coverage(frame, dataset, expected_rows)
+    return Outcome(
+        "coverage",
+        passed=share > 0 and (not ended or share >= MINIMUM_COVERAGE),
+        description=f"{share:.1%} of {expected_rows} expected rows have a value" + ("" if ended else " (open month)"),
+        metadata={"coverage": share, "expected_rows": expected_rows, "rows": len(frame)},
+    )
+
+
+def _ranges(frame: pd.DataFrame, dataset: Dataset) -> Outcome:
+    import pandera.pandas as pa
+
+    def rule(name: str) -> pa.Column:
+        column = next(column for column in dataset.columns if column.name == name)
+        if column.allowed is not None:
+            return pa.Column(object, pa.Check.isin(column.allowed), nullable=True)
+        if column.kind == "text":
+            return pa.Column(object, nullable=True)
+        return pa.Column(float, pa.Check.in_range(column.low, column.high), nullable=True)
+
+    try:
+        pa.DataFrameSchema({name: rule(name) for name in dataset.column_names}).validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases
+        worst = "; ".join(
+            f"{name}: {len(group)} rows, such as {group['failure_case'].iloc[0]}"
+            for name, group in cases.groupby("column")
+        )
+        return Outcome("plausible_ranges", False, worst, {"rows_outside": len(cases)})
+    return Outcome("plausible_ranges", True, "all values are plausible", {"rows_outside": 0})
+
+
+def _unique(frame: pd.DataFrame) -> Outcome:
+    repeated = frame.loc[frame["date"].duplicated(), "date"]
+    text = f"{len(repeated)} repeated dates, such as {repeated.iloc[0]}" if len(repeated) else "no date appears twice"
+    return Outcome("unique_dates", repeated.empty, text, {"repeated": len(repeated)})
+
+
+def _inside(frame: pd.DataFrame, month: Month, timezone: str) -> Outcome:
+    start, end = month.bounds(timezone)
+    outside = frame.loc[(frame["date"] < start) | (frame["date"] >= end), "date"]
+    found = (
+        f"{len(outside)} rows outside {month}, such as {outside.iloc[0]}" if len(outside) else f"all rows in {month}"
+    )
+    return Outcome("inside_month", outside.empty, found, {"outside": len(outside)})
+
+
+def _change(now: Mapping[str, float], before: Mapping[str, float]) -> Outcome:
+    shifts = {
+        name: abs(now[name] - before[name]) / abs(before[name])
+        for name in MEAN_SHIFT
+        if name in now and before.get(name)
+    }
+    moved = {name: shift for name, shift in shifts.items() if shift > MEAN_SHIFT[name]}
+    if not shifts:
+        return Outcome("change", True, "nothing to compare with in the month before")
+    listed = ", ".join(f"{name} {before[name]:.1f} to {now[name]:.1f}" for name in (moved or shifts))
+    return Outcome("change", not moved, listed, {f"{name}_shift": shift for name, shift in shifts.items()})

@@ -1,0 +1,182 @@
+"""`city-data`: the platform from a terminal.
+
+Belongs here: commands, their options, what they print and their exit codes. Does not: the work itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from city_data import local
+from city_data.window import Month, Window, as_of, rolling_window
+
+if TYPE_CHECKING:
+    from city_data.sources import Feed
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Shared weather and traffic history of cities.")
+console = Console()
+
+CityOption = Annotated[list[str] | None, typer.Option("--city", help="Only this city; may be repeated.")]
+DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Only weather or traffic.")]
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Stop after the report instead of staying up.")] = False,
+    home: Annotated[Path | None, typer.Option(help="State folder (CITY_DATA_HOME).")] = None,
+) -> None:
+    """Everything on this machine with a stand-in for the providers: backfill 24 months, then serve them."""
+    _stay_up("demo", home, once)
+
+
+@app.command()
+def up(home: Annotated[Path | None, typer.Option(help="State folder (CITY_DATA_HOME).")] = None) -> None:
+    """The platform on this machine with the live providers. Backfill with `city-data backfill`."""
+    _stay_up("live", home, once=False)
+
+
+@app.command()
+def backfill(
+    city: CityOption = None,
+    dataset: DatasetOption = None,
+    from_: Annotated[str | None, typer.Option("--from", help="First month, such as 2024-11.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Last month, included.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(envvar="CITY_DATA_WEBSERVER_URL", help="A Dagster webserver that runs it instead.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="On a cluster: wait until it ends.")] = True,
+) -> None:
+    """Fetch and publish months. Exit code 1, naming the partitions, when any failed."""
+    from city_data.report import run_backfill, run_cluster_backfill
+
+    with _platform():
+        window, feeds = _selection(city, dataset)
+        months = _months(window, from_, to)
+        if cluster:
+            failed = run_cluster_backfill(console, cluster, feeds, months, wait)
+        else:
+            failed = run_backfill(console, feeds, months)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def status(city: CityOption = None, dataset: DatasetOption = None) -> None:
+    """Every month of the window: its state, coverage, rows, version and source."""
+    from city_data.report import print_status
+
+    with _platform():
+        window, feeds = _selection(city, dataset)
+        print_status(console, feeds, window)
+
+
+@app.command()
+def doctor() -> None:
+    """Check what the platform needs: settings, database, cache, archive, and each provider's answer and key."""
+    from city_data.doctor import examine
+
+    with _platform():
+        _, feeds = _selection(None, None)
+        healthy = examine(console, feeds)
+    raise typer.Exit(0 if healthy else 1)
+
+
+@app.command()
+def expire(
+    force: Annotated[bool, typer.Option(help="Also where the months that replace them are not there yet.")] = False,
+) -> None:
+    """Drop the months that have left the window, as the retention sensor does."""
+    from city_data.report import run_expire
+
+    with _platform():
+        window, feeds = _selection(None, None)
+        run_expire(console, feeds, window, force)
+
+
+def main() -> NoReturn:
+    """The entry point: expected errors are one line and exit code 2, never a stack."""
+    from city_data.backfill import BackfillError
+    from city_data.cities import RegistryError
+    from city_data.embedded import EmbeddedError
+    from city_data.providers.base import ProviderError
+
+    try:
+        app()
+    except (local.LocalError, RegistryError, BackfillError, EmbeddedError, ProviderError, ValueError) as error:
+        console.print(f"[bold red]error:[/] {error}", highlight=False)
+        sys.exit(2)
+    sys.exit(0)
+
+
+def _stay_up(mode: local.Mode, folder: Path | None, once: bool) -> None:
+    from city_data.report import print_ready, print_status, run_backfill
+
+    folder = (folder or local.home()).absolute()
+    ports = local.Ports(api=int(os.environ.get("API_PORT", "8000")), ui=int(os.environ.get("UI_PORT", "3000")))
+    ports.refuse_busy()
+    started = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children are stopped in order
+    with local.environment(folder, mode) as variables:
+        os.environ.update(variables)
+        local.set_pools(variables)
+        with local.services(folder, ports, variables) as children:
+            window, feeds = _selection(None, None)
+            failed = run_backfill(console, feeds, window.months(), only_due=True) if mode == "demo" else []
+            children.await_port("api", ports.api)
+            children.await_port("webserver", ports.ui)
+            print_status(console, feeds, window)
+            print_ready(console, ports, mode, time.monotonic() - started)
+            try:
+                while not once:
+                    time.sleep(1)
+                    children.refuse_dead()
+            except KeyboardInterrupt:
+                console.print("stopping")
+    raise typer.Exit(1 if failed else 0)
+
+
+@contextmanager
+def _platform() -> Iterator[None]:
+    with local.environment(local.home()) as variables:
+        os.environ.update(variables)
+        yield
+
+
+def _selection(cities: list[str] | None, dataset: str | None) -> tuple[Window, list[Feed]]:
+    from city_data.cities import load_registry
+    from city_data.sources import enabled_feeds
+
+    registry = load_registry()
+    for city in cities or []:
+        registry.get(city)
+    feeds = [
+        feed
+        for feed in enabled_feeds(registry)
+        if (not cities or feed.city.city_id in cities) and dataset in (None, feed.dataset.name)
+    ]
+    if not feeds:
+        raise ValueError("nothing is enabled that has such a city and dataset; see city_data/cities.yaml")
+    return rolling_window(as_of()), feeds
+
+
+def _months(window: Window, first: str | None, last: str | None) -> list[Month]:
+    start = Month.parse(first) if first else window.first
+    end = Month.parse(last) if last else window.open
+    wanted = list(start.until(end + 1))
+    outside = [str(month) for month in wanted if month not in window]
+    if outside or not wanted:
+        raise ValueError(f"{', '.join(outside) or 'no month'} asked; the window is {window.first} to {window.open}")
+    return wanted
+
+
+if __name__ == "__main__":
+    main()

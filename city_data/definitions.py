@@ -1,0 +1,24 @@
+"""What Dagster loads: the registry's enabled cities over the current window. Nothing else assembles definitions."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import dagster as dg
+
+from city_data.cities import load_registry
+from city_data.factory import build_definitions
+from city_data.resources import REDIS_VARIABLE
+from city_data.sources import enabled_feeds
+from city_data.window import as_of, rolling_window
+
+# Dagster 1.13 passes a beta parameter of its own to every sensor with a job, and would warn of it at each command.
+warnings.filterwarnings("ignore", message="Parameter `owners` of initializer `SensorDefinition.__init__`")
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return build_definitions(
+        enabled_feeds(load_registry()), rolling_window(as_of()), os.environ.get(REDIS_VARIABLE, "")
+    )

@@ -1,0 +1,74 @@
+"""`city-data doctor`: does this deployment have what it needs, and if not, what is to be done.
+
+Belongs here: read-only examinations. Does not: any repair.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console
+
+from city_data.archive import RawArchive
+from city_data.providers.base import NotConfigured, Provider, ProviderError
+from city_data.providers.http import HttpClient, HttpSettings
+from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, shared_cache, shared_database
+from city_data.sources import Feed
+
+# A person waits for the answer: one quick try, not the patience of a night run.
+_QUICK = HttpSettings(read_timeout=10, deadline=15, attempts=1)
+
+Finding = tuple[str, bool, str]
+
+
+def examine(console: Console, feeds: Sequence[Feed]) -> bool:
+    """Print one line a finding; True when nothing that is needed is missing."""
+    findings = list(_findings(feeds))
+    for name, good, text in findings:
+        console.print(f"{'[green]ok[/]  ' if good else '[bold red]bad[/] '} {name}: {text}", highlight=False)
+    return all(good for _, good, _ in findings)
+
+
+def _findings(feeds: Sequence[Feed]) -> Iterator[Finding]:
+    yield _tried("database", _database)
+    yield "cache", True, shared_cache(os.environ.get(REDIS_VARIABLE)).status()
+    yield _tried("raw archive", _archive)
+    first_choices = {feed.primary.provider.name for feed in feeds}
+    providers = {choice.provider.name: choice.provider for feed in feeds for choice in feed.choices}
+    for provider in providers.values():
+        yield _provider(provider, needed=provider.name in first_choices, feeds=feeds)
+
+
+def _database() -> str:
+    from city_data.store.migrate import is_current
+
+    current = is_current(shared_database(os.environ[DATABASE_VARIABLE]))
+    return "answers, schema up to date" if current else "answers, but its schema is old: run `city-data up` or migrate"
+
+
+def _archive() -> str:
+    months = RawArchive(os.environ[RAW_VARIABLE]).months()
+    return f"{len(months)} months at {os.environ[RAW_VARIABLE]}"
+
+
+def _tried(name: str, examine_it: Callable[[], str]) -> Finding:
+    from city_data.store.database import DatabaseUnavailable
+
+    try:
+        return name, True, examine_it()
+    except KeyError as error:
+        return name, False, f"{error.args[0]} is not set"
+    except (DatabaseUnavailable, OSError) as error:
+        return name, False, str(error)
+
+
+def _provider(provider: Provider, needed: bool, feeds: Sequence[Feed]) -> Finding:
+    spare = all(feed.fallback for feed in feeds if feed.primary.provider is provider)
+    try:
+        line = provider.check_connection(HttpClient(provider.name, provider.capabilities, settings=_QUICK))
+    except NotConfigured as error:
+        return provider.name, not needed or spare, f"{error}" + (" (the fallback serves instead)" if spare else "")
+    except ProviderError as error:
+        return provider.name, False, str(error)
+    return provider.name, True, line

@@ -1,0 +1,70 @@
+"""(city, dataset) to its assets and checks, and the definitions made of them: the only loop over the registry.
+
+Belongs here: assembling. Does not: what any asset does (ingest.py, publish.py, warm.py).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from city_data.ingest import raw_asset
+from city_data.providers.base import Provider
+from city_data.publish import monthly_asset
+from city_data.resources import resources
+from city_data.retention import expire_job, retention_sensor
+from city_data.schedules import MONTHS_JOB, failure_notice, monthly_schedule, refresh_schedule
+from city_data.sources import Feed
+from city_data.warm import cache_asset
+from city_data.window import Month, Window
+
+
+def partitions(window: Window, now: datetime | None = None) -> dg.MonthlyPartitionsDefinition:
+    """The window's months. Dagster counts its end from the real clock, so a shifted `as_of` becomes an offset."""
+    current = Month.at(now or datetime.now(UTC), "UTC")
+    shift = (window.open.year - current.year) * 12 + window.open.month - current.month
+    return dg.MonthlyPartitionsDefinition(start_date=str(window.first), fmt="%Y-%m", end_offset=1 + shift)
+
+
+def build_definitions(feeds: list[Feed], window: Window, cache_url: str = "") -> dg.Definitions:
+    months = partitions(window)
+    assets = [make(feed, months) for feed in feeds for make in (raw_asset, monthly_asset, cache_asset)]
+    job = dg.define_asset_job(
+        MONTHS_JOB,
+        selection=dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys)) if assets else [],
+        executor_def=dg.in_process_executor,
+        description="One month from provider to cache",
+    )
+    expiry = expire_job(feeds)
+    return dg.Definitions(
+        assets=[*_provider_specs(feeds), *assets],
+        jobs=[job, expiry],
+        schedules=[monthly_schedule(feeds), refresh_schedule(feeds)],
+        sensors=[retention_sensor(feeds, expiry), failure_notice()],
+        resources=resources(cache_url),
+        executor=dg.in_process_executor,
+    )
+
+
+def _provider_specs(feeds: list[Feed]) -> list[dg.AssetSpec]:
+    """The sources as external assets, so that the lineage page tells where months come from."""
+    providers: dict[str, Provider] = {
+        choice.provider.name: choice.provider for feed in feeds for choice in feed.choices
+    }
+    return [
+        dg.AssetSpec(
+            key=["provider", name],
+            group_name="providers",
+            kinds={"api"},
+            owners=["team:city_data"],
+            description=f"{provider.capabilities.licence} Lag {provider.capabilities.lag.days} days, "
+            f"{'modelled' if provider.capabilities.modelled else 'observed'}, {provider.capabilities.resolution}.",
+            metadata={
+                "hosts": ", ".join(provider.capabilities.hosts),
+                "licence": dg.MetadataValue.url(provider.capabilities.licence_url),
+                "columns": ", ".join(provider.capabilities.columns),
+            },
+        )
+        for name, provider in sorted(providers.items())
+    ]

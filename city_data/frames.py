@@ -1,0 +1,92 @@
+"""The canonical frame of a month: its order, types, rounding, null rows and content hash.
+
+Belongs here: what any dataset's frame has in common. Does not: units and ranges (datasets.py), checks (checks.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from city_data.datasets import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def canonical(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """`frame` with the dataset's columns in order, sorted by date, numbers as rounded floats, text as str or None.
+
+    Columns that the source does not have come out NULL. Raises ValueError where `date`, `source` or UTC is missing.
+    """
+    import pandas as pd
+
+    if missing := {"date", "source"} - set(frame.columns):
+        raise ValueError(f"a {dataset.name} frame needs {', '.join(sorted(missing))}")
+    if not isinstance(frame["date"].dtype, pd.DatetimeTZDtype) or str(frame["date"].dtype.tz) != "UTC":
+        raise ValueError(f"`date` must be in UTC, not {frame['date'].dtype}")
+    columns: dict[str, Any] = {"date": frame["date"].astype("datetime64[us, UTC]")}
+    for column in dataset.columns:
+        values = frame[column.name] if column.name in frame else pd.Series([None] * len(frame), index=frame.index)
+        if column.kind == "number":
+            columns[column.name] = pd.to_numeric(values).astype("float64").round(column.decimals) + 0.0  # no -0.0
+        else:
+            columns[column.name] = _objects(values)
+    columns["source"] = frame["source"].astype(object)
+    raw = frame["raw_data"] if "raw_data" in frame else pd.Series([None] * len(frame), index=frame.index)
+    columns["raw_data"] = _objects(raw)
+    return pd.DataFrame(columns)[dataset.frame_columns].sort_values("date", kind="stable", ignore_index=True)
+
+
+def complete(frame: pd.DataFrame, dataset: Dataset, stamps: Sequence[datetime], source: str) -> pd.DataFrame:
+    """`frame` (canonical) with a null row for every stamp it has no row for: a withheld value is a record with null."""
+    import pandas as pd
+
+    absent = pd.DatetimeIndex(list(stamps), dtype="datetime64[us, UTC]").difference(pd.DatetimeIndex(frame["date"]))
+    if absent.empty:
+        return frame
+    rows = canonical(pd.DataFrame({"date": absent, "source": source}), dataset)
+    if frame.empty:
+        return rows
+    return pd.DataFrame(
+        {
+            name: pd.Series([*frame[name], *rows[name]], dtype=frame[name].dtype if name != "date" else None)
+            for name in dataset.frame_columns
+        }
+    ).pipe(canonical, dataset)
+
+
+def observed(frame: pd.DataFrame, dataset: Dataset) -> Mapping[str, int]:
+    """How many rows have a value, by column."""
+    return {name: int(frame[name].notna().sum()) for name in dataset.column_names}
+
+
+def records(frame: pd.DataFrame, dataset: Dataset) -> list[dict[str, Any]]:
+    """The rows as plain values: NaN becomes None, dates become aware datetimes."""
+    lists = {
+        name: [None if _is_nan(value) else value for value in frame[name].tolist()] for name in dataset.frame_columns
+    }
+    lists["date"] = [stamp.to_pydatetime() for stamp in frame["date"]]
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+
+
+def content_sha256(frame: pd.DataFrame, dataset: Dataset) -> str:
+    """A hash of everything in the frame: equal for equal months, whenever and wherever they were made."""
+    digest = hashlib.sha256()
+    for record in records(frame, dataset):
+        digest.update(orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
+    return digest.hexdigest()
+
+
+def _objects(values: pd.Series[Any]) -> pd.Series[Any]:
+    import pandas as pd
+
+    return pd.Series([None if _is_nan(value) else value for value in values], index=values.index, dtype=object)
+
+
+def _is_nan(value: object) -> bool:
+    return value is None or (isinstance(value, float) and value != value)

@@ -1,0 +1,118 @@
+"""The raw asset: fetch one month of one feed and archive the provider's bytes.
+
+Belongs here: which provider is asked, and what each typed outcome does to the run and the ledger. Does not: parsing
+(publish.py), or how a source is called (providers/).
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import dagster as dg
+
+from city_data.archive import Manifest, RawArchive
+from city_data.providers.base import (
+    NotAvailable,
+    NotConfigured,
+    NotYetPublished,
+    PermanentError,
+    Provider,
+    ProviderError,
+    TransientError,
+)
+from city_data.providers.http import HttpClient
+from city_data.resources import ArchiveResource, DatabaseResource, HttpResource
+from city_data.sources import Feed
+from city_data.window import Month, as_of
+
+if TYPE_CHECKING:
+    from city_data.store.ledger import State
+
+CODE_VERSION = "1"
+MAX_RETRIES = 3
+RETRY_WAIT_S = 10.0
+
+
+def fetch_month(
+    feed: Feed, month: Month, moment: datetime, archive: RawArchive, client: Callable[[Provider], HttpClient]
+) -> Manifest:
+    """Fetch from the feed's provider, or from its fallback where the first has no such month or no key.
+
+    Raises the provider's own typed outcome; the first provider's where the fallback does not have the month either.
+    """
+    first_reason: ProviderError | None = None
+    for choice in feed.choices:
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
+            try:
+                request = feed.request(choice, month, moment)
+                payloads = choice.provider.fetch(request, client(choice.provider), Path(folder))
+            except (NotAvailable, NotConfigured) as reason:
+                first_reason = first_reason or reason
+                continue
+            seconds = time.monotonic() - started
+            return archive.store(
+                feed.dataset.name, feed.city.city_id, month, choice.provider.name, payloads, moment, seconds
+            )
+    assert first_reason is not None  # noqa: S101  a feed has at least one choice, which returned or gave a reason
+    raise first_reason
+
+
+def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    """`raw/<dataset>/<city>`: the month's bytes in the archive; skipped where the source has no such month."""
+    provider = feed.primary.provider
+    spare = f" Falls back to {feed.fallback.provider.name}." if feed.fallback else ""
+
+    @dg.asset(
+        key=feed.key("raw"),
+        partitions_def=partitions,
+        group_name=feed.city.city_id,
+        kinds={"python", "file"},
+        owners=["team:city_data"],
+        description=f"{feed.city.name}'s {feed.dataset.name} as received from {provider.name}.{spare} "
+        f"{provider.capabilities.licence}",
+        code_version=CODE_VERSION,
+        deps=[dg.AssetKey(["provider", choice.provider.name]) for choice in feed.choices],
+        output_required=False,
+        pool=provider.name,
+    )
+    def raw(
+        context: dg.AssetExecutionContext, archive: ArchiveResource, database: DatabaseResource, http: HttpResource
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        month, moment = Month.parse(context.partition_key), as_of()
+        try:
+            manifest = fetch_month(feed, month, moment, archive.open(), lambda p: http.client(p, database))
+        except (NotYetPublished, NotAvailable) as outcome:
+            state: State = "not_yet_published" if isinstance(outcome, NotYetPublished) else "not_available"
+            context.log.info("%s %s: %s: %s", feed.name, month, state, outcome)
+            database.record_state(feed, month, state, str(outcome), moment, context.run.run_id)
+            return
+        except ProviderError as error:
+            database.record_state(feed, month, "failed", str(error), moment, context.run.run_id)
+            _raise(error)
+        yield dg.MaterializeResult(metadata=_metadata(manifest))
+
+    return raw
+
+
+def _raise(error: ProviderError) -> NoReturn:
+    """Transient errors ask Dagster for a retry after the source's own wait; permanent ones fail at once."""
+    if isinstance(error, TransientError):
+        wait = error.retry_after if error.retry_after is not None else RETRY_WAIT_S
+        raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
+    kind = "permanent" if isinstance(error, PermanentError) else "unknown"
+    raise dg.Failure(description=str(error), metadata={"kind": kind}, allow_retries=False) from error
+
+
+def _metadata(manifest: Manifest) -> dict[str, dg.MetadataValue]:
+    listing = "\n".join(f"- `{file.name}` {file.bytes:,} bytes, {file.url}" for file in manifest.files)
+    return {
+        "bytes": dg.MetadataValue.float(float(manifest.total_bytes)),
+        "fetch_seconds": dg.MetadataValue.float(manifest.seconds),
+        "files": dg.MetadataValue.md(listing),
+        "provider": dg.MetadataValue.text(manifest.provider),
+        "sha256": dg.MetadataValue.text(", ".join(manifest.digest)),
+    }

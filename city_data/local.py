@@ -1,0 +1,270 @@
+"""The platform on one machine: embedded PostgreSQL and Redis, Dagster, the reader, and in the demo a stand-in provider.
+
+Belongs here: which processes run, on which ports, with which environment. Does not: what they do, or the command line.
+All state lies in one folder, the home. Nothing here outlives its starter: see `Children`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+import yaml
+
+from city_data.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent
+from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
+
+HOME_VARIABLE = "CITY_DATA_HOME"
+DEFAULT_HOME = ".city-data"
+START_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 15.0
+CONCURRENT_RUNS = 2
+
+Mode = Literal["demo", "live"]
+
+
+class LocalError(Exception):
+    """The platform cannot start or be reached; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    api: int
+    ui: int
+
+    def refuse_busy(self) -> None:
+        """Raises LocalError naming every busy port and its variable, before anything is started."""
+        busy = [
+            f"port {port} is in use; set {variable} to another"
+            for variable, port in (("API_PORT", self.api), ("UI_PORT", self.ui))
+            if not _is_free(port)
+        ]
+        if busy:
+            raise LocalError("; ".join(busy))
+
+
+def home() -> Path:
+    return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).absolute()
+
+
+@contextmanager
+def environment(folder: Path, mode: Mode | None = None) -> Iterator[dict[str, str]]:
+    """The variables by which the platform's parts find each other.
+
+    A deployment's own `CITY_DATA_DATABASE_URL` wins. Else a platform running in `folder` is joined, and where none
+    runs, its databases are started for as long as the context lasts. Raises LocalError for a folder of another mode.
+    """
+    if os.environ.get(DATABASE_VARIABLE):
+        yield dict(os.environ)
+        return
+    running = _running(folder)
+    if running is not None:
+        yield {**os.environ, **running}
+        return
+    mode = _claim(folder, mode)
+    with ExitStack() as stack:
+        own = _start_databases(folder, stack)
+        if mode == "demo":
+            own |= _start_sandbox(folder, stack)
+        (folder / "dagster").mkdir(exist_ok=True)
+        (folder / "dagster" / "dagster.yaml").write_text(yaml.safe_dump(DAGSTER_CONFIG))
+        (folder / "platform.json").write_text(json.dumps({"pid": os.getpid(), "environment": own}))
+        stack.callback((folder / "platform.json").unlink, missing_ok=True)
+        yield {**os.environ, **own}
+
+
+@contextmanager
+def services(folder: Path, ports: Ports, variables: Mapping[str, str]) -> Iterator[Children]:
+    """Dagster's code server, webserver and daemon, and the reader; stopped when the context ends."""
+    code_port = _free_port()
+    workspace = folder / "dagster" / "workspace.yaml"
+    location = {"grpc_server": {"host": "127.0.0.1", "port": code_port, "location_name": "city_data"}}
+    workspace.write_text(yaml.safe_dump({"load_from": [location]}))
+    dagster = [sys.executable, "-m", "dagster"]
+    with Children(folder / "logs", variables) as children:
+        children.start("code", [*dagster, "code-server", "start", "-m", "city_data.definitions", "-p", str(code_port)])
+        children.start("api", [sys.executable, "-m", "api"], {"API_PORT": str(ports.api)})
+        children.await_port("code", code_port)
+        webserver = [sys.executable, "-m", "dagster_webserver", "-w", str(workspace), "-p", str(ports.ui)]
+        children.start("webserver", webserver)
+        children.start("daemon", [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)])
+        yield children
+
+
+class Children:
+    """Child processes with one log file each. They are told to end with this process, however it ends."""
+
+    def __init__(self, logs: Path, variables: Mapping[str, str]) -> None:
+        self._logs, self._variables = logs, variables
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._running.values():
+            _signal_group(child, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for child in self._running.values():
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal_group(child, signal.SIGKILL)
+                child.wait()
+
+    def start(self, name: str, command: list[str], extra: Mapping[str, str] | None = None) -> None:
+        """Start in a session of its own, so that Ctrl-C reaches the platform first, which then stops it in order."""
+        with self.log(name).open("ab") as log:
+            self._running[name] = subprocess.Popen(  # noqa: S603  our own command lines
+                command,
+                env={**self._variables, **(extra or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+
+    def log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def await_port(self, name: str, port: int) -> None:
+        """Wait until a child listens. Raises LocalError with the end of its log where it ended or took too long."""
+        self.await_true(name, lambda: not _is_free(port))
+
+    def await_true(self, name: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not ready():
+            self.refuse_dead(name)
+            if time.monotonic() > deadline:
+                raise LocalError(f"{name} did not start within {START_TIMEOUT_S:.0f} s:\n{self._tail(name)}")
+            time.sleep(0.1)
+
+    def refuse_dead(self, *names: str) -> None:
+        """Raises LocalError with the end of its log where a child (of all, by default) has ended."""
+        for name in names or tuple(self._running):
+            if self._running[name].poll() is not None:
+                raise LocalError(f"{name} ended with code {self._running[name].returncode}:\n{self._tail(name)}")
+
+    def _tail(self, name: str) -> str:
+        return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-15:])
+
+
+# Environment names, not values: a literal password here would be copied into every run's arguments.
+DAGSTER_CONFIG: dict[str, object] = {
+    "storage": {"postgres": {"postgres_url": {"env": "CITY_DATA_DAGSTER_URL"}}},
+    "telemetry": {"enabled": False},
+    "run_coordinator": {
+        "module": "dagster.core.run_coordinator",
+        "class": "QueuedRunCoordinator",
+        "config": {"max_concurrent_runs": CONCURRENT_RUNS, "dequeue_interval_seconds": 1},
+    },
+    "run_monitoring": {"enabled": True},
+    "run_retries": {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False},
+}
+
+
+def set_pools(variables: Mapping[str, str]) -> None:
+    """One slot for each provider's pool: dagster's own default for all pools breaks runs on PostgreSQL (33552)."""
+    import dagster as dg
+
+    from city_data.providers import discover
+
+    with dg.DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance:
+        for name in discover():
+            instance.event_log_storage.set_concurrency_slots(name, 1)
+
+
+def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
+    from city_data.store.database import Database
+    from city_data.store.migrate import upgrade
+
+    postgres = EmbeddedPostgres(folder / "postgres")
+    postgres.start()
+    stack.callback(postgres.stop)
+    redis = EmbeddedRedis(folder / "redis")
+    redis.start()
+    stack.callback(redis.stop)
+    postgres.create_database("city_data")
+    postgres.create_database("dagster", durable=False)
+    database = Database(postgres.url("city_data"))
+    upgrade(database)
+    database.dispose()
+    return {
+        DATABASE_VARIABLE: postgres.url("city_data"),
+        REDIS_VARIABLE: redis.url,
+        RAW_VARIABLE: str(folder / "raw"),
+        "CITY_DATA_DAGSTER_URL": postgres.url("dagster"),
+        "DAGSTER_HOME": str(folder / "dagster"),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+
+
+def _start_sandbox(folder: Path, stack: ExitStack) -> dict[str, str]:
+    """The stand-in for all providers, as a child process; its hosts are routed to it, and its key is made up here."""
+    port = _free_port()
+    children = stack.enter_context(Children(folder / "logs", os.environ))
+    command = [sys.executable, "-m", "city_data.sandbox", "--port", str(port), "--state", str(folder / "sandbox")]
+    children.start("sandbox", command)
+    children.await_port("sandbox", port)
+    from city_data.providers import discover
+
+    hosts = sorted({host for provider in discover().values() for host in provider.capabilities.hosts})
+    keys = {p.capabilities.key_variable for p in discover().values() if p.capabilities.key_variable}
+    return {
+        "CITY_DATA_ROUTES": json.dumps({host: f"http://127.0.0.1:{port}/{host}" for host in hosts}),
+        **{key: secrets.token_hex(8) for key in keys},
+    }
+
+
+def _claim(folder: Path, mode: Mode | None) -> Mode:
+    """Sandbox rows and real ones never share a home."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / "mode"
+    held = mark.read_text().strip() if mark.exists() else None
+    if held is None and mode is None:
+        raise LocalError(f"{folder} holds no platform yet; run `city-data demo` or `city-data up` first")
+    if held is not None and mode is not None and held != mode:
+        raise LocalError(f"{folder} holds a {held} platform; set {HOME_VARIABLE} to another folder for a {mode} one")
+    mark.write_text(mode or held or "live")
+    return "demo" if mark.read_text() == "demo" else "live"
+
+
+def _running(folder: Path) -> dict[str, str] | None:
+    """The environment of the platform that runs in `folder`, or None."""
+    try:
+        document = json.loads((folder / "platform.json").read_text())
+    except FileNotFoundError:
+        return None
+    return dict(document["environment"]) if psutil.pid_exists(document["pid"]) else None
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        return  # it has ended by itself

@@ -1,0 +1,261 @@
+"""Madrid's city-hour, method version 1: mean vehicles per hour per measurement point, over a fixed monthly panel.
+
+Belongs here: how station-hours become one number an hour, so that a dying sensor never looks like falling traffic and
+a growing network never like rising traffic. Does not: reading files (_madrid_rows.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from city_data.providers._madrid_rows import (
+    QUARTERS_AN_HOUR,
+    REASONS,
+    MonthFile,
+    count,
+    ordered_rows,
+    station_hours,
+    summed,
+)
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+METHOD_VERSION = 1
+QUARTERS_NEEDED = 3
+PANEL_SHARE = 0.7
+MINIMUM_COVERAGE = 0.5
+# The strata's shares of the city's own list of measurement points of February 2018 (421 of 4,072 are on the M30), fixed
+# ever since so that a growing network moves nothing.
+STRATA_WEIGHTS = {"urban": 0.9, "m30": 0.1}
+# Urban service levels are an exact function of `carga` (7,670 recorded points, no exception).
+_LEVELS = ((25, "low"), (50, "medium"), (75, "high"), (float("inf"), "severe"))
+_HOURS_A_WEEK = 168
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The hours that exist in a month. A slot is an hour's place among them; a face is what Madrid's clocks show, as
+    hours since the month began: one face has no slot in spring, one has two in October."""
+
+    faces: list[int]
+    week_hours: list[int]
+
+    @classmethod
+    def of(cls, month: Month, timezone: str) -> Clock:
+        local = [stamp.astimezone(ZoneInfo(timezone)) for stamp in month.hours(timezone)]
+        return cls([(t.day - 1) * 24 + t.hour for t in local], [t.weekday() * 24 + t.hour for t in local])
+
+    @property
+    def doubled(self) -> list[int]:
+        return [face for face, following in zip(self.faces, self.faces[1:], strict=False) if face == following]
+
+    @property
+    def first_slots(self) -> dict[int, int]:
+        return {face: slot for slot, face in reversed(list(enumerate(self.faces)))}
+
+
+@dataclass(frozen=True)
+class CityHours:
+    """One value a slot, up to the last slot with data; NaN is missing. `volume` in vehicles/h, `speed` in km/h, `load`
+    (`carga`) in %, `coverage` 0..1; `unresolved` are slots that stand for both passes of October's doubled hour."""
+
+    volume: NDArray[np.float64]
+    speed: NDArray[np.float64]
+    load: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    stations: NDArray[np.int64]
+    unresolved: list[int]
+    rejected: dict[str, int]
+    panel: dict[str, int]
+    points: int
+
+
+def city_hours(file: MonthFile, timezone: str) -> CityHours:
+    """The method, on one file."""
+    import numpy as np
+
+    clock = Clock.of(file.month, timezone)
+    sums, repeated = _without_repeats(file, station_hours(file), clock)
+    rejected = {name: int(count(sums["reasons"].to_numpy(), name).sum()) for name in REASONS if name != "valid"}
+    table, unresolved, never = _in_slots(file, sums, clock)
+    rejected |= {"duplicate": repeated, "hour_that_never_was": never}
+    cells = _Cells.of(table, len(clock.faces))
+    seen = np.flatnonzero(cells.quarters.any(axis=0))
+    hours = int(seen[-1]) + 1 if len(seen) else 0
+    volume, coverage, stations, panel = _estimate(cells, np.array(clock.week_hours), hours)
+    means = {m30: _weighted_mean(table, m30, hours) for m30 in (True, False)}
+    return CityHours(
+        volume=volume,
+        speed=means[True],
+        load=means[False],
+        coverage=coverage,
+        stations=stations,
+        unresolved=unresolved,
+        rejected={name: rows for name, rows in rejected.items() if rows},
+        panel=panel,
+        points=len(cells.m30),
+    )
+
+
+def congestion(load: float) -> str | None:
+    """The band of a flow-weighted mean urban `carga`, 0 to 100; None for NaN."""
+    return None if load != load else next(level for most, level in _LEVELS if load <= most)
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Stations by slots: valid quarters, and the mean flow of hours that have enough of them (NaN elsewhere)."""
+
+    m30: NDArray[np.bool_]
+    quarters: NDArray[np.uint8]
+    flow: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, table: pl.DataFrame, slots: int) -> _Cells:
+        import numpy as np
+
+        station = table["station"].to_numpy()
+        rank = np.zeros(int(station.max(initial=0)) + 1, dtype=np.int32)
+        stations = np.flatnonzero(np.bincount(station))  # sorting millions of rows would cost 0.3 s
+        rank[stations] = np.arange(len(stations))
+        row = rank[station]
+        m30 = np.zeros(len(stations), dtype=bool)
+        m30[row] = table["m30"].to_numpy()
+        slot = table["slot"].to_numpy()
+        quarters = np.zeros((len(stations), slots), dtype=np.uint8)
+        quarters[row, slot] = count(table["reasons"].to_numpy(), "valid")
+        flow = np.full((len(stations), slots), np.nan, dtype=np.float32)
+        flow[row, slot] = table["flow"].to_numpy()
+        flow[quarters < QUARTERS_NEEDED] = np.nan
+        return cls(m30, quarters, np.divide(flow, np.maximum(quarters, 1), dtype=np.float32))
+
+
+def _estimate(
+    cells: _Cells, week_hours: NDArray[np.int64], hours: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], dict[str, int]]:
+    """Volume, coverage and counted stations by slot, and the panel's size by stratum."""
+    import numpy as np
+
+    flow, week_hours = cells.flow[:, :hours].astype(np.float64), week_hours[:hours]
+    member = (~np.isnan(flow)).sum(axis=1) >= max(1, PANEL_SHARE * hours)
+    flow, m30 = flow[member], cells.m30[member]
+    valid = ~np.isnan(flow)
+    profile = _profile(flow, valid, week_hours)
+    known = valid & ~np.isnan(profile)
+    counted, total = np.zeros(hours), np.zeros(hours)
+    volume, weights = np.zeros(hours), np.zeros(hours)
+    for name, stratum in (("urban", ~m30), ("m30", m30)):
+        size = int(stratum.sum())
+        if not size:
+            continue
+        mu = np.where(known[stratum], profile[stratum], 0).sum(axis=0)
+        v = np.where(known[stratum], flow[stratum], 0).sum(axis=0)
+        panel_mu = np.nansum(profile[stratum], axis=0)
+        # A panel that never counts a vehicle at this hour has nothing to scale: it counts what it counts.
+        ratio = np.divide(v, mu, out=np.ones(hours), where=mu > 0)
+        weight = np.where(known[stratum].any(axis=0), STRATA_WEIGHTS[name], 0)
+        volume += weight * panel_mu * ratio / size
+        weights += weight
+        counted, total = counted + mu, total + panel_mu
+    stations = known.sum(axis=0)
+    coverage = np.divide(counted, total, out=(stations > 0).astype(float), where=total > 0)
+    held = (coverage >= MINIMUM_COVERAGE) & (weights > 0)
+    volume = np.divide(volume, weights, out=np.full(hours, np.nan), where=held)
+    return volume, coverage, stations, {"urban": int((~m30).sum()), "m30": int(m30.sum())}
+
+
+def _profile(flow: NDArray[np.float64], valid: NDArray[np.bool_], week_hours: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each station's own mean at the hour of the week of each slot, within this month alone."""
+    import numpy as np
+
+    profile = np.full(flow.shape, np.nan)
+    for week_hour in range(_HOURS_A_WEEK):
+        same = np.flatnonzero(week_hours == week_hour)
+        if len(same):
+            times = valid[:, same].sum(axis=1)
+            totals = np.where(valid[:, same], flow[:, same], 0).sum(axis=1)
+            means = np.divide(totals, times, out=np.full(len(flow), np.nan), where=times > 0)
+            profile[:, same] = means[:, None]
+    return profile
+
+
+def _weighted_mean(table: pl.DataFrame, m30: bool, hours: int) -> NDArray[np.float64]:
+    """Flow-weighted by slot: of M30 points' speed (km/h), or of urban points' `carga` (%)."""
+    import numpy as np
+
+    chosen = table["m30"].to_numpy() == m30
+    slot = table["slot"].to_numpy()[chosen]
+    weight, weighted = (
+        np.bincount(slot, weights=table[name].to_numpy()[chosen], minlength=hours)[:hours]
+        for name in ("weight", "weighted")
+    )
+    mean: NDArray[np.float64] = np.divide(weighted, weight, out=np.full(hours, np.nan), where=weight > 0)
+    return mean
+
+
+def _without_repeats(file: MonthFile, sums: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, int]:
+    """A station has four quarters an hour: where it has more rows, repeated ones are dropped. October's doubled hour
+    has its own rule."""
+    import numpy as np
+    import polars as pl
+
+    reasons, hour = sums["reasons"].to_numpy(), sums["hour"].to_numpy()
+    rows = sum((count(reasons, name) for name in REASONS if name != "other_month"), np.zeros_like(reasons))
+    crowded = np.unique(hour[(rows > QUARTERS_AN_HOUR) & ~np.isin(hour, clock.doubled)]).tolist()
+    if not crowded:
+        return sums, 0
+    listed = ordered_rows(file, crowded)
+    once = listed.unique(subset=["station", "stamp"], keep="first", maintain_order=True)
+    rest = sums.filter(~pl.col("hour").is_in(crowded))
+    return pl.concat([rest, summed(once).select(rest.columns)]), len(listed) - len(once)
+
+
+def _in_slots(file: MonthFile, sums: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, list[int], int]:
+    """Station-hours with their `slot`; the slots that stand for both passes of a doubled hour; rows of no slot."""
+    import numpy as np
+    import polars as pl
+
+    first = clock.first_slots
+    slots = np.full(32 * 24, -1, dtype=np.int32)
+    slots[list(first)] = list(first.values())
+    hour = sums["hour"].fill_null(-1).to_numpy()
+    slot = np.where((hour >= 0) & (hour < len(slots)), slots[np.clip(hour, 0, len(slots) - 1)], -1)
+    counted = count(sums["reasons"].to_numpy(), "valid")
+    never = int(counted[slot < 0].sum())
+    keep = (slot >= 0) & ~np.isin(hour, clock.doubled) & (sums["station"].fill_null(-1).to_numpy() >= 0)
+    single = sums.with_columns(pl.Series("slot", slot))
+    placed = [single if keep.all() else single.filter(pl.Series(keep))]
+    unresolved = []
+    for face in clock.doubled:
+        rows, twice = _passes(ordered_rows(file, [face]))
+        unresolved += [] if twice or rows.is_empty() else [first[face]]
+        for turn in (0, 1):
+            passed = summed(rows.filter(pl.col("turn") == turn))
+            passed = passed.with_columns(pl.lit(first[face] + turn, pl.Int32).alias("slot"))
+            placed.append(passed.select(placed[0].columns))
+    return pl.concat(placed), unresolved, never
+
+
+def _passes(rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+    """Number each sensor's rows of one quarter in the file's order: 0 the first pass of the hour, 1 the second.
+
+    Where most quarters stand once, the passes cannot be told apart and all rows are of the first.
+    """
+    import polars as pl
+
+    keys = ["station", "stamp"]
+
+    def usual(table: pl.DataFrame) -> Any:
+        return table.group_by(keys).len()["len"].median()
+
+    if usual(rows) not in (None, 1.0, 2.0):
+        rows = rows.unique(maintain_order=True)  # repeated lines on top of a repeated hour
+    twice = usual(rows) == 2.0
+    numbered = rows.with_columns(pl.int_range(pl.len()).over(keys).alias("turn"))
+    return numbered.filter(pl.col("turn") < (2 if twice else 1)), twice

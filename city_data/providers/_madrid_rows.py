@@ -1,0 +1,253 @@
+"""Madrid's quarter-hour rows, of every layout since 2015, summed to station-hours as they stream by.
+
+Belongs here: the ZIP, the CSV's layouts, which rows are valid. Does not: the city-hour made of station-hours
+(_madrid_hours.py), or where files come from (madrid_opendata.py).
+The columns are those of the city's description of December 2015; their names, order, separator, quoting and spellings
+have changed since, so files are read by header.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from city_data.providers.base import PermanentError
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+SPIKE = 20_000  # vehicles/h; 27,943 was seen among neighbours of 2,400 to 5,200
+QUARTERS_AN_HOUR = 4
+# A month was 840 MB in 92 MB of ZIP; more than these is no month but a bomb.
+MOST_BYTES, MOST_RATIO = 4_000_000_000, 60
+NEEDED = ("fecha", "tipo_elem", "intensidad", "error")
+OPTIONAL = ("ocupacion", "carga", "vmed", "periodo_integracion", "identif", "tipo")
+_IDS = ("id", "idelem")
+# One count a hexadecimal digit of one integer, so that a station-hour's rows are counted by reason in a single sum.
+REASONS = ("error_s", "not_a_number", "negative", "spike", "no_samples", "other_month", "valid")
+_DIGIT = 4
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}")
+_SLASHED = re.compile(r"(\d{2})/(\d{2})/\d{4} \d{1,2}:\d{2}(:\d{2})?")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one file is written. `slashed` dates are dd/mm/yyyy."""
+
+    columns: tuple[str, ...]
+    separator: str
+    quote: bool
+    slashed: bool
+
+    @property
+    def id_column(self) -> str:
+        return next(name for name in _IDS if name in self.columns)
+
+    @property
+    def unknown(self) -> list[str]:
+        return [name for name in self.columns if name not in (*_IDS, *NEEDED, *OPTIONAL)]
+
+
+@dataclass(frozen=True)
+class MonthFile:
+    """One month's CSV in its ZIP, and its layout. `bytes` is the CSV's size."""
+
+    month: Month
+    path: Path
+    info: zipfile.ZipInfo
+    layout: Layout
+
+    @property
+    def bytes(self) -> int:
+        return self.info.file_size
+
+
+def open_month(path: Path, month: Month) -> MonthFile:
+    """Look into the ZIP and at the first rows.
+
+    Raises PermanentError for what is no ZIP of exactly this month's CSV, for a bomb, and for an unknown layout.
+    """
+    expected = f"{month.month:02d}-{month.year}.csv"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            files = [info for info in archive.infolist() if not info.is_dir()]
+            names = ", ".join(info.filename for info in files)
+            if len(files) != 1 or files[0].filename.rpartition("/")[2].lower() != expected:
+                raise PermanentError(f"the ZIP holds {names or 'nothing'}, not {expected} alone")
+            info = files[0]
+            if info.file_size > MOST_BYTES or info.file_size > MOST_RATIO * max(info.compress_size, 1):
+                raise PermanentError(
+                    f"{info.filename} would inflate {info.compress_size:,} bytes to {info.file_size:,}"
+                )
+            if info.compress_type != zipfile.ZIP_DEFLATED:
+                raise PermanentError(f"{info.filename} is compressed by method {info.compress_type}, not deflate")
+            with archive.open(info) as file:
+                head = file.read(64_000)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        begins = path.read_bytes()[:60]
+        raise PermanentError(f"the download is no whole ZIP ({error}); it begins {begins!r}") from error
+    return MonthFile(month, path, info, _layout(head))
+
+
+def _as_gzip(path: Path, info: zipfile.ZipInfo) -> bytes:
+    """The ZIP's deflate stream as gzip, by rewrapping header and trailer: nothing is inflated, and no file is made.
+
+    RFC 1952 around the RFC 1951 stream that APPNOTE 4.3.7 puts behind a local header of its own.
+    """
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        name, extra = struct.unpack("<26xHH", file.read(30))
+        file.seek(name + extra, 1)
+        body = file.read(info.compress_size)
+    if len(body) != info.compress_size:
+        raise zipfile.BadZipFile(f"{len(body):,} of {info.compress_size:,} bytes are there")
+    trailer = struct.pack("<II", info.CRC, info.file_size & 0xFFFFFFFF)
+    return b"".join((b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", body, trailer))
+
+
+def _layout(head: bytes) -> Layout:
+    lines = head.decode("latin-1").lstrip("ï»¿").splitlines()
+    if len(lines) < 2:
+        raise PermanentError(f"the CSV has no rows; it begins {head[:80]!r}")
+    separator = ";" if ";" in lines[0] else ","
+    columns = tuple(_cells(lines[0], separator))
+    missing = [name for name in NEEDED if name not in columns]
+    if not any(name in columns for name in _IDS):
+        missing.insert(0, "id")
+    if missing:
+        raise PermanentError(f"the CSV lacks {', '.join(missing)}; it has {', '.join(columns)[:300]}")
+    position = columns.index("fecha")
+    rows = [_cells(line, separator) for line in lines[1:-1] or lines[1:]]
+    dates = [row[position] for row in rows if len(row) > position]
+    return Layout(columns, separator, '"' in head.decode("latin-1"), _slashed(dates))
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return [cell.strip().strip('"') for cell in line.split(separator)]
+
+
+def _slashed(dates: list[str]) -> bool:
+    """Whether dates are dd/mm/yyyy. Refuses a mixture, and a first half above 12 in what would be the month."""
+    if dates and all(_ISO.fullmatch(text) for text in dates):
+        return False
+    found = [_SLASHED.fullmatch(text) for text in dates]
+    odd = next((text for text, match in zip(dates, found, strict=True) if match is None), None)
+    if odd is not None or not found:
+        raise PermanentError(f"`fecha` is neither YYYY-MM-DD HH:MM:SS nor dd/mm/yyyy: {odd!r}")
+    if any(match and int(match[2]) > 12 for match in found):
+        raise PermanentError(f"`fecha` is ambiguous: {dates[0]!r} could be month first")
+    return True
+
+
+def station_hours(file: MonthFile) -> pl.DataFrame:
+    """One row a station and local hour: `station`, `hour` (hours since the month began, on the clock's face), `m30`,
+    `reasons` (see REASONS), `flow` (sum over valid quarters, vehicles/h), and `weight` and `weighted`, sums of flow and
+    of flow times carga (urban, %) or times vmed (M30, km/h) where that is known."""
+
+    return _summed(_rows(file)).collect(engine="streaming")
+
+
+def ordered_rows(file: MonthFile, hours: list[int]) -> pl.DataFrame:
+    """The rows of a few local hours in the file's order, each with its `stamp` text: for what needs more than sums."""
+    import polars as pl
+
+    return _rows(file).filter(pl.col("hour").is_in(hours)).collect(engine="streaming")
+
+
+def summed(rows: pl.DataFrame) -> pl.DataFrame:
+    """`station_hours` of rows that are at hand."""
+    return _summed(rows.lazy()).collect()
+
+
+def count(reasons: NDArray[np.int32], name: str) -> NDArray[np.int32]:
+    """How many rows of each station-hour fell under a reason."""
+    counted: NDArray[np.int32] = (reasons >> (_DIGIT * REASONS.index(name))) & (2**_DIGIT - 1)
+    return counted
+
+
+def _summed(rows: pl.LazyFrame) -> pl.LazyFrame:
+    import polars as pl
+
+    return rows.group_by("station", "hour").agg(
+        pl.col("m30").first(),
+        pl.col("reason").sum().alias("reasons"),
+        pl.col("flow").sum(),
+        pl.col("weight").sum(),
+        (pl.col("weight") * pl.col("other")).sum().alias("weighted"),
+    )
+
+
+def _rows(file: MonthFile) -> pl.LazyFrame:
+    import polars as pl
+
+    layout = file.layout
+    numbers = dict.fromkeys(("intensidad", "carga", "vmed", "periodo_integracion"), pl.Float32)
+    types = {**numbers, **dict.fromkeys(_IDS, pl.Int32)}
+    frame = pl.scan_csv(
+        _as_gzip(file.path, file.info),
+        separator=layout.separator,
+        quote_char='"' if layout.quote else None,
+        encoding="utf8-lossy",
+        schema_overrides={name: types.get(name, pl.String) for name in layout.columns},
+        infer_schema=False,
+        ignore_errors=True,  # text where a number should be comes out null, and is counted as such
+    )
+    stamp, month = pl.col("fecha"), file.month
+    if layout.slashed:
+        day, of = stamp.str.slice(0, 2), pl.concat_str(stamp.str.slice(6, 4), pl.lit("-"), stamp.str.slice(3, 2))
+    else:
+        day, of = stamp.str.slice(8, 2), stamp.str.slice(0, 7)
+    hour = (day.cast(pl.Int16, strict=False) - 1) * 24 + stamp.str.slice(11, 2).str.strip_chars(": ").cast(
+        pl.Int16, strict=False
+    )
+    # `M30`, `PUNTOS MEDIDA M-30`, and 494 in the first half of 2015; the rest is urban.
+    m30 = pl.col("tipo_elem").str.contains("30", literal=True) | (pl.col("tipo_elem") == "494")
+    flow = pl.col("intensidad")
+    samples = pl.col("periodo_integracion") if "periodo_integracion" in layout.columns else pl.lit(1)
+
+    def bit(name: str) -> pl.Expr:
+        return pl.lit(1 << (_DIGIT * REASONS.index(name)), pl.Int32)
+
+    reason = (
+        pl.when(of.ne_missing(pl.lit(str(month))) | hour.is_null())
+        .then(bit("other_month"))
+        .when(pl.col("error") == "S")
+        .then(bit("error_s"))
+        .when(flow.is_null() | flow.is_nan())
+        .then(bit("not_a_number"))
+        .when(flow < 0)
+        .then(bit("negative"))
+        .when(flow > SPIKE)
+        .then(bit("spike"))
+        .when(samples.fill_null(1) < 1)
+        .then(bit("no_samples"))
+        .otherwise(bit("valid"))
+    )
+    zero = pl.lit(0, pl.Float32)
+    load = pl.col("carga") if "carga" in layout.columns else pl.lit(None, pl.Float32)
+    speed = pl.col("vmed") if "vmed" in layout.columns else pl.lit(None, pl.Float32)
+    other = pl.when(m30).then(pl.when(speed > 0).then(speed)).otherwise(pl.when(load.is_between(0, 100)).then(load))
+    valid = pl.col("reason") == bit("valid")
+    return (
+        frame.select(
+            pl.col(layout.id_column).alias("station"),
+            stamp.alias("stamp"),
+            hour.alias("hour"),
+            m30.alias("m30"),
+            reason.alias("reason"),
+            flow.alias("raw_flow"),
+            other.fill_nan(None).alias("other"),
+        )
+        .with_columns(pl.when(valid).then(pl.col("raw_flow")).otherwise(zero).alias("flow"))
+        .with_columns(pl.when(pl.col("other").is_not_null()).then(pl.col("flow")).otherwise(zero).alias("weight"))
+        .with_columns(pl.col("other").fill_null(0))
+        .drop("raw_flow")
+    )

@@ -1,0 +1,189 @@
+"""What the command line shows: the progress of a backfill, the state of every month, what was expired.
+
+Belongs here: words, tables and bars for people. Does not: deciding anything.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from city_data.local import Ports
+from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, shared_cache, shared_database
+from city_data.sources import Feed
+from city_data.window import Month, Window, as_of
+
+if TYPE_CHECKING:
+    from city_data.store.ledger import MonthEntry
+
+COLOURS = {
+    "settled": "green",
+    "provisional": "yellow",
+    "not_yet_published": "cyan",
+    "not_available": "dim",
+    "failed": "bold red",
+}
+POLL_S = 2.0
+
+
+def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month], only_due: bool = False) -> list[str]:
+    """Materialize months in this process with a progress bar; returns what failed, one line each.
+
+    `only_due` leaves out what is settled or was asked for within the day, so that a second start is quick.
+    """
+    import dagster as dg
+
+    from city_data import backfill
+    from city_data.definitions import defs
+    from city_data.schedules import is_due
+
+    held = _entries(feeds)
+    todo = [
+        (feed, month)
+        for feed, month in backfill.tasks(feeds, months)
+        if not only_due or is_due(feed, month, held.get(_key(feed, month)), as_of())
+    ]
+    failed: list[str] = []
+    rows, started = 0, time.monotonic()
+    with dg.DagsterInstance.get() as instance, _progress(console) as progress:
+        bar = progress.add_task("months", total=len(todo), rows=0, rate=0.0)
+        for done in backfill.materialize(defs(), instance, todo):
+            rows += done.rows
+            if done.error:
+                failed.append(f"{done.feed.name} {done.month}: {done.error}")
+            rate = rows / (time.monotonic() - started)
+            progress.update(bar, advance=1, rows=rows, rate=rate, description=f"{done.feed.name} {done.month}")
+    seconds = time.monotonic() - started
+    console.print(f"{len(todo) - len(failed)} of {len(todo)} months done, {rows:,} rows in {seconds:.1f} s")
+    _print_failures(console, failed)
+    return failed
+
+
+def run_cluster_backfill(
+    console: Console, webserver: str, feeds: Sequence[Feed], months: Sequence[Month], wait: bool
+) -> list[str]:
+    """Launch an asset backfill at a running Dagster, and follow it; returns what failed."""
+    from city_data import backfill
+
+    backfill_id = backfill.launch(webserver, feeds, months)
+    console.print(f"backfill {backfill_id} launched at {webserver}")
+    if not wait:
+        return []
+    with _progress(console) as progress:
+        bar = progress.add_task("partitions", total=None, rows=0, rate=0.0)
+
+        def told(done: int, of: int) -> None:
+            progress.update(bar, completed=done, total=of or None)
+
+        status, count = backfill.follow(webserver, backfill_id, lambda: time.sleep(POLL_S), told)
+    console.print(f"backfill {backfill_id}: {status}")
+    if status.startswith("COMPLETED_SUCCESS") and not count:
+        return []
+    asked = set(months)
+    failed = [
+        f"{feed.name} {entry.month}: {entry.last_error}"
+        for feed in feeds
+        for entry in _entries([feed]).values()
+        if entry.month in asked and entry.last_error
+    ]
+    _print_failures(console, failed or [f"{count} partitions; see the backfill in Dagster"])
+    return failed or [status]
+
+
+def print_status(console: Console, feeds: Sequence[Feed], window: Window) -> None:
+    """One table a feed: the window's months, newest last, and a line of totals."""
+    held = _entries(feeds)
+    for feed in feeds:
+        columns = ("month", "state", "coverage", "rows", "expected", "version", "source", "last error")
+        table = Table(
+            *columns, title=f"{feed.city.name}: {feed.dataset.name} ({feed.resolution})", title_justify="left"
+        )
+        entries = [held.get(_key(feed, month)) for month in window.months()]
+        for month, entry in zip(window.months(), entries, strict=True):
+            table.add_row(*_row(month, entry))
+        console.print(table)
+        complete = sum(entry is not None and entry.has_data for entry in entries[:-1])
+        settled = sum(entry is not None and entry.state == "settled" for entry in entries)
+        console.print(f"{complete} of {len(entries) - 1} complete months held, {settled} settled\n")
+
+
+def print_ready(console: Console, ports: Ports, mode: str, seconds: float) -> None:
+    api = f"http://127.0.0.1:{ports.api}"
+    console.print(f"[bold green]ready[/] after {seconds:.0f} s")
+    console.print(f"  Dagster  http://127.0.0.1:{ports.ui}")
+    console.print(f"  API      {api}/docs")
+    tenant = "00000000-0000-4000-8000-000000000001"
+    query = "latitude=40.42&longitude=-3.70&start_date=2026-10-01&end_date=2026-10-31"
+    console.print(
+        f"  try      curl '{api}/api/v1/tenants/{tenant}/external/historical-traffic?{query}'", soft_wrap=True
+    )
+    if mode == "demo":
+        console.print("All data here is made up by the sandbox, and says so in `source`. Ctrl-C stops everything.")
+    elif not os.environ.get("AEMET_API_KEY"):
+        console.print("AEMET_API_KEY is not set: weather comes from the fallback, Open-Meteo, and says so in `source`.")
+
+
+def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: bool) -> None:
+    from city_data.archive import RawArchive
+    from city_data.retention import due_for_expiry, expire, take_inventory
+
+    places = (
+        shared_database(os.environ[DATABASE_VARIABLE]),
+        RawArchive(os.environ[RAW_VARIABLE]),
+        shared_cache(os.environ.get(REDIS_VARIABLE)),
+    )
+    months, why = due_for_expiry(*places, feeds, window)
+    if force:
+        months, why = take_inventory(*places).expired(window), "forced"
+    console.print(f"expiring {', '.join(map(str, months)) or 'nothing'}: {why}")
+    for month in months:
+        done = expire(month, *places)
+        console.print(f"{month}: {done.rows:,} rows, {done.raw_folders} raw folders, {done.cache_keys} cache keys")
+
+
+def _row(month: Month, entry: MonthEntry | None) -> list[str]:
+    if entry is None:
+        return [str(month), "[dim]never asked[/]", "", "", "", "", "", ""]
+    coverage = "" if entry.coverage is None else f"{entry.coverage:.1%}"
+    counts = [str(entry.rows), str(entry.expected_rows), str(entry.version or "")] if entry.has_data else ["", "", ""]
+    state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
+    return [str(month), state, coverage, *counts, entry.source or "", (entry.last_error or "")[:80]]
+
+
+def _entries(feeds: Sequence[Feed]) -> dict[tuple[str, str, Month], MonthEntry]:
+    from city_data.store.ledger import read_months
+
+    database = shared_database(os.environ[DATABASE_VARIABLE])
+    return {
+        (entry.city_id, entry.dataset, entry.month): entry
+        for feed in feeds
+        for entry in read_months(database, city_id=feed.city.city_id, dataset=feed.dataset.name)
+    }
+
+
+def _key(feed: Feed, month: Month) -> tuple[str, str, Month]:
+    return (feed.city.city_id, feed.dataset.name, month)
+
+
+def _print_failures(console: Console, failed: Sequence[str]) -> None:
+    for line in failed:
+        console.print(f"[bold red]failed[/] {line}", highlight=False)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rows]:,} rows {task.fields[rate]:,.0f}/s"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )

@@ -1,0 +1,119 @@
+"""Dagster resources: the database, the cache, the raw archive and HTTP, each named by an environment variable.
+
+Belongs here: how runs reach what they use. Does not: what they do with it. Connections are opened where first used, so
+that definitions load without secrets and a missing variable fails only the runs that need it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from city_data.archive import RawArchive
+from city_data.providers.base import Provider
+from city_data.providers.http import HttpClient
+from city_data.sources import Feed
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    from city_data.store.cache import Cache
+    from city_data.store.database import Database
+    from city_data.store.ledger import MonthEntry, State
+    from city_data.store.months import MonthLoad, Published
+
+DATABASE_VARIABLE = "CITY_DATA_DATABASE_URL"
+REDIS_VARIABLE = "CITY_DATA_REDIS_URL"
+RAW_VARIABLE = "CITY_DATA_RAW_URL"
+
+
+@cache
+def shared_database(url: str) -> Database:
+    """One pool a process, however many runs it executes."""
+    from city_data.store.database import Database
+
+    return Database(url)
+
+
+@cache
+def shared_cache(url: str | None) -> Cache:
+    from city_data.store.cache import Cache
+
+    return Cache(url)
+
+
+class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
+    """PostgreSQL, where months are published."""
+
+    url: str
+
+    def open(self) -> Database:
+        return shared_database(self.url)
+
+    def entry(self, feed: Feed, month: Month) -> MonthEntry | None:
+        """The ledger's row of a month, or None where there is none yet."""
+        from city_data.store.ledger import read_months
+
+        found = read_months(self.open(), city_id=feed.city.city_id, dataset=feed.dataset.name, first=month, last=month)
+        return found[0] if found else None
+
+    def record_state(self, feed: Feed, month: Month, state: State, message: str, moment: datetime, run_id: str) -> None:
+        """Write that a month has no new data, and why; what was served before stays."""
+        from city_data.datasets import expected_stamps
+        from city_data.store.ledger import record_state
+
+        record_state(
+            self.open(),
+            feed.city.city_id,
+            feed.dataset.name,
+            month,
+            state,
+            at=moment,
+            run_id=run_id,
+            message=message,
+            expected_rows=len(expected_stamps(month, feed.city.timezone, feed.resolution)),
+        )
+
+    def replace_month(self, load: MonthLoad) -> Published:
+        from city_data.store.months import replace_month
+
+        return replace_month(self.open(), load)
+
+
+class CacheResource(dg.ConfigurableResource["CacheResource"]):
+    """Redis, a convenience: empty `url` means none."""
+
+    url: str = ""
+
+    def open(self) -> Cache:
+        return shared_cache(self.url or None)
+
+
+class ArchiveResource(dg.ConfigurableResource["ArchiveResource"]):
+    """The raw archive, by fsspec URL."""
+
+    url: str
+
+    def open(self) -> RawArchive:
+        return RawArchive(self.url)
+
+
+class HttpResource(dg.ConfigurableResource["HttpResource"]):
+    """Calls providers, within budgets that all runs share through the database."""
+
+    def client(self, provider: Provider, database: DatabaseResource) -> HttpClient:
+        from city_data.store.budget import PostgresBudget
+
+        return HttpClient(provider.name, provider.capabilities, budget=PostgresBudget(database.open()))
+
+
+def resources(environ_cache_url: str = "") -> dict[str, object]:
+    """The resources of a deployment. Redis is optional, so its variable is read here and may be missing."""
+    return {
+        "database": DatabaseResource(url=dg.EnvVar(DATABASE_VARIABLE)),
+        "cache": CacheResource(url=environ_cache_url),
+        "archive": ArchiveResource(url=dg.EnvVar(RAW_VARIABLE)),
+        "http": HttpResource(),
+    }

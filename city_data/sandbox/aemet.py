@@ -1,0 +1,148 @@
+"""The wire of opendata.aemet.es: a key, two steps, ISO-8859-15, and errors that hide in the body of a 200.
+
+Belongs here: routes and bodies. Does not: stations and their days (aemet_series.py), the lag (publication.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import count
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from city_data.sandbox.aemet_series import STATIONS, daily_record
+from city_data.sandbox.publication import Publication
+
+HOST = "opendata.aemet.es"
+ENCODING = "iso-8859-15"
+_API = f"/{HOST}/opendata/api/valores/climatologicos"
+_LONGEST, _LONGEST_EVERYWHERE = timedelta(days=184), timedelta(days=15)
+_KEPT_TOKENS = 2_000
+_NO_DATA = "No hay datos que satisfagan esos criterios"
+_METADATA = {
+    "unidad_generadora": "Servicio del Banco Nacional de Datos Climatológicos",
+    "periodicidad": "1 vez al día, con un retardo de 4 días",
+    "formato": "application/json",
+    "copyright": "© AEMET. Autorizado el uso de la información y su reproducción citando a AEMET como autora "
+    "de la misma.",
+    "notaLegal": "https://www.aemet.es/es/nota_legal",
+}
+
+
+@dataclass
+class Aemet:
+    """`key`: the only key that is let in; None lets in any that is not blank."""
+
+    publication: Publication
+    key: str | None = None
+    _tokens: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
+    _calls: count[int] = field(default_factory=count)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def router(self) -> APIRouter:
+        """Every route that the service has of the real one."""
+        router = APIRouter()
+        days = _API + "/diarios/datos/fechaini/{start}/fechafin/{end}"
+        router.add_api_route(_API + "/inventarioestaciones/todasestaciones", self.inventory)
+        router.add_api_route(days + "/todasestaciones", self.everywhere)
+        router.add_api_route(days + "/estacion/{stations}", self.daily)
+        router.add_api_route(f"/{HOST}/opendata/sh/{{token}}", self.second_step)
+        return router
+
+    def inventory(self, request: Request) -> Response:
+        if not self._admits(request):
+            return _error(401, "API key invalido", status=401)
+        return self._first_step(request, json_text([station.inventory_record() for station in STATIONS.values()]))
+
+    def everywhere(self, request: Request, start: str, end: str) -> Response:
+        return self._days(request, start, end, list(STATIONS), _LONGEST_EVERYWHERE, "15 días")
+
+    def daily(self, request: Request, start: str, end: str, stations: str) -> Response:
+        return self._days(request, start, end, stations.split(","), _LONGEST, "6 meses")
+
+    def second_step(self, token: str) -> Response:
+        """Without a key; the content type is absent, or wrong, as the token has it."""
+        with self._lock:
+            body = self._tokens.get(token)
+        if body is None:
+            return _error(404, "datos expirados")
+        response = Response(body)
+        if token[0] in "01234567":
+            response.headers["content-type"] = "text/plain;charset=UTF-8"
+        return response
+
+    def _days(
+        self, request: Request, start: str, end: str, stations: list[str], longest: timedelta, limit: str
+    ) -> Response:
+        if not self._admits(request):
+            return _error(401, "API key invalido", status=401)
+        try:
+            first, last = (datetime.strptime(text, "%Y-%m-%dT%H:%M:%SUTC").date() for text in (start, end))  # noqa: DTZ007
+        except ValueError:
+            return _error(404, "Formato de fecha incorrecto. El formato es AAAA-MM-DDTHH:MM:SSUTC", status=404)
+        if last - first >= longest:
+            return _error(404, f"El rango de fechas no puede ser superior a {limit}", status=404)
+        records = [
+            record
+            for name in stations
+            if name in STATIONS
+            for day in _span(first, last)
+            if self.publication.aemet_has(day) and (record := daily_record(STATIONS[name], day)) is not None
+        ]
+        return self._first_step(request, json_text(records)) if records else _error(404, _NO_DATA)
+
+    def _first_step(self, request: Request, body: str) -> Response:
+        envelope = {
+            "descripcion": "exito",
+            "estado": 200,
+            "datos": self._address(request, body),
+            "metadatos": self._address(request, json_text([_METADATA])),
+        }
+        return Response(
+            json.dumps(envelope, indent=2).encode(ENCODING),
+            headers={
+                "aemet_estado": "200",
+                "aemet_mensaje": "OK",
+                "content-type": "application/json;charset=ISO-8859-15",
+            },
+        )
+
+    def _address(self, request: Request, body: str) -> str:
+        token = hashlib.blake2s(f"{request.url.path} {next(self._calls)}".encode(), digest_size=4).hexdigest()
+        with self._lock:
+            self._tokens[token] = body.encode(ENCODING)
+            while len(self._tokens) > _KEPT_TOKENS:
+                self._tokens.popitem(last=False)
+        return f"https://{HOST}/opendata/sh/{token}"
+
+    def _admits(self, request: Request) -> bool:
+        given = request.headers.get("api_key") or request.query_params.get("api_key") or ""
+        return bool(given.strip()) if self.key is None else given == self.key
+
+
+def json_text(records: list[dict[str, str]]) -> str:
+    """AEMET's own layout."""
+    return "[ " + ", ".join(
+        "{\n" + ",\n".join(f"  {_quoted(key)} : {_quoted(text)}" for key, text in record.items()) + "\n}"
+        for record in records
+    ) + " ]"  # fmt: skip
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _error(estado: int, description: str, status: int = 200) -> Response:
+    body = json.dumps({"descripcion": description, "estado": estado}, ensure_ascii=False).encode(ENCODING)
+    headers = {"aemet_estado": str(estado), "content-type": "application/json;charset=ISO-8859-15"}
+    return Response(body, status, headers)
+
+
+def _span(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]

@@ -1,0 +1,196 @@
+"""Faults to order: which answers go wrong, how, and for how many times.
+
+Belongs here: the order book and the middleware that carries orders out. Does not: rewriting of data (spoil.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pydantic
+from fastapi.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from city_data.providers.http import ORIGIN_HEADER
+from city_data.sandbox.spoil import Spoil
+from city_data.window import Month
+
+ORIGIN = "sandbox"
+ORDERS_PATH = "/_faults"
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class Fault(pydantic.BaseModel):
+    """What goes wrong with answers whose path matches the regular expression `path`, `times` times (None: always).
+
+    `delay` is in seconds. `body` replaces the answer's; with a `status` of an error and no `body` it is empty.
+    `truncate` is the share of the body that is sent, under the full Content-Length, before the connection closes.
+    `charset` re-encodes a text body. `month` swaps a ZIP for that month's. `datos_host` moves AEMET's second step.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    times: int | None = pydantic.Field(default=None, ge=1)
+    status: int | None = pydantic.Field(default=None, ge=200, le=599)
+    headers: dict[str, str] = {}
+    delay: float = pydantic.Field(default=0.0, ge=0)
+    body: str | None = None
+    truncate: float | None = pydantic.Field(default=None, ge=0, lt=1)
+    charset: str | None = None
+    month: str | None = None
+    datos_host: str | None = None
+    without_column: str | None = None
+    extra_column: str | None = None
+    bad_values: bool = False
+    duplicates: bool = False
+
+    @pydantic.field_validator("path")
+    @classmethod
+    def _pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return value
+
+    @pydantic.field_validator("month")
+    @classmethod
+    def _month(cls, value: str | None) -> str | None:
+        return None if value is None else str(Month.parse(value))
+
+    @property
+    def makes_own_answer(self) -> bool:
+        return self.body is not None or (self.status is not None and self.status >= 400)
+
+    @property
+    def spoil(self) -> Spoil:
+        return Spoil(
+            without_column=self.without_column,
+            extra_column=self.extra_column,
+            bad_values=self.bad_values,
+            duplicates=self.duplicates,
+            charset=self.charset,
+            datos_host=self.datos_host,
+        )
+
+
+@dataclass
+class Faults:
+    """The orders in force. The first that matches a path is carried out; `seen` counts the answers spoilt."""
+
+    seen: int = 0
+    _orders: list[tuple[Fault, int | None]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def order(self, path: str, **what: Any) -> Fault:
+        """Raises pydantic.ValidationError for what is no fault."""
+        fault = Fault(path=path, **what)
+        self.add(fault)
+        return fault
+
+    def add(self, fault: Fault) -> None:
+        with self._lock:
+            self._orders.append((fault, fault.times))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._orders.clear()
+
+    def take(self, path: str) -> Fault | None:
+        """The fault that this answer must have; it counts as given."""
+        with self._lock:
+            for place, (fault, left) in enumerate(self._orders):
+                if re.search(fault.path, path):
+                    self.seen += 1
+                    if left is not None and left <= 1:
+                        del self._orders[place]
+                    elif left is not None:
+                        self._orders[place] = (fault, left - 1)
+                    return fault
+        return None
+
+
+class CutOff(Exception):
+    """Raised after a part of a body, so that the server closes the connection."""
+
+
+@dataclass
+class FaultyApp:
+    """ASGI: every answer says where it comes from; those ordered go wrong. `another`: the path of a month's ZIP."""
+
+    app: ASGIApp
+    faults: Faults
+    another: Callable[[Month], str]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def signed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (ORIGIN_HEADER.lower().encode(), ORIGIN.encode())]
+            await send(message)
+
+        path = scope.get("path", "")
+        fault = None if scope["type"] != "http" or path == ORDERS_PATH else self.faults.take(path)
+        if fault is None:
+            await self.app(scope, receive, signed)
+            return
+        if fault.delay and await _gave_up(receive, fault.delay):
+            return
+        if fault.month is not None:
+            other = self.another(Month.parse(fault.month))
+            scope = {**scope, "path": other, "raw_path": other.encode()}
+        status, headers, body = (200, {}, b"") if fault.makes_own_answer else await _collect(self.app, scope, receive)
+        if fault.body is not None:
+            body = fault.body.encode(fault.charset or "utf-8")
+            headers = {"content-type": "text/html;charset=UTF-8"}
+        elif not fault.makes_own_answer:
+            body = await run_in_threadpool(fault.spoil.apply, body)
+        answer = (fault.status or status, headers | {k.lower(): v for k, v in fault.headers.items()}, body)
+        await _reply(signed, answer, fault.truncate)
+
+
+async def _gave_up(receive: Receive, seconds: float) -> bool:
+    """Wait; True as soon as the client has gone away."""
+
+    async def gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    try:
+        await asyncio.wait_for(gone(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _collect(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
+    """The whole answer, in memory."""
+    status, headers, body = 500, dict[str, str](), bytearray()
+
+    async def keep(message: Message) -> None:
+        nonlocal status, headers
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in message["headers"]}
+        elif message["type"] == "http.response.body":
+            body.extend(message.get("body", b""))
+
+    await app({**scope, "extensions": {}}, receive, keep)
+    return status, headers, bytes(body)
+
+
+async def _reply(send: Send, answer: Answer, truncate: float | None) -> None:
+    status, headers, body = answer
+    lines = headers | {"content-length": str(len(body))}
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    if truncate is None:
+        await send({"type": "http.response.body", "body": body})
+        return
+    await send({"type": "http.response.body", "body": body[: int(len(body) * truncate)], "more_body": True})
+    raise CutOff

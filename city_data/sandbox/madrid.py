@@ -1,0 +1,90 @@
+"""The wire of datos.madrid.es: the CKAN catalogue of the traffic history, and its ZIP downloads.
+
+Belongs here: the catalogue's words and the routes. Does not: the files (madrid_archive.py), the lag (publication.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from city_data.sandbox.madrid_archive import Archive
+from city_data.sandbox.publication import Publication
+from city_data.window import Month
+
+HOST = "datos.madrid.es"
+PACKAGE = "208627-0-transporte-ptomedida-historico"
+_FIRST = Month(2013, 1)
+_NEW_STYLE = Month(2026, 1)
+# fmt: off
+_NAMES = ("Enero", "Febrero", "Marzo", "Abril", "Mayo", "Junio",
+          "Julio", "Agosto", "Septiembre", "Octubre", "Noviembre", "Diciembre")
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Madrid:
+    publication: Publication
+    archive: Archive
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+        router.add_api_route(f"/{HOST}/api/3/action/package_show", self.package_show)
+        download = f"/{HOST}/dataset/{PACKAGE}/resource/{{resource}}/download/{{name}}"
+        router.add_api_route(download, self.download, methods=["GET", "HEAD"], response_model=None)
+        return router
+
+    def package_show(self, id: str = "") -> JSONResponse:  # noqa: A002  CKAN's own parameter
+        help_url = f"https://{HOST}/api/3/action/help_show?name=package_show"
+        if id != PACKAGE:
+            error = {"__type": "Not Found Error", "message": "Not found"}
+            return JSONResponse({"help": help_url, "success": False, "error": error}, 404)
+        resources = [resource(month) for month, _ in self.publication.madrid_months()]
+        resources.sort(key=lambda entry: int(entry["id"].split("-")[1]))
+        package = {
+            "id": PACKAGE,
+            "name": PACKAGE,
+            "title": "Tráfico. Histórico de datos del tráfico desde 2013",
+            "license_id": "cc-by",
+            "license_title": "Creative Commons Attribution",
+            "type": "dataset",
+            "num_resources": len(resources),
+            "resources": [entry | {"position": place} for place, entry in enumerate(resources)],
+        }
+        return JSONResponse({"help": help_url, "success": True, "result": package})
+
+    def download(self, resource: str, name: str) -> Response:
+        for month, last_day in self.publication.madrid_months():
+            if (resource, name) == names(month):
+                return FileResponse(self.archive.file(month, last_day), media_type="application/zip")
+        return Response("<html><body><h1>404 Not Found</h1></body></html>", 404, media_type="text/html")
+
+
+def names(month: Month) -> tuple[str, str]:
+    """The resource's id and its file's name. The number tells nothing of the month; only new names do."""
+    months = (month.year - _FIRST.year) * 12 + month.month - _FIRST.month
+    identity = f"208627-{(months * 97 + 31) % 397}-transporte-ptomedida-historico"
+    if month >= _NEW_STYLE:
+        return identity, f"{month.month:02d}-{month.year}.zip"
+    return f"{identity}-zip", f"{identity}-zip.zip"
+
+
+def resource(month: Month) -> dict[str, Any]:
+    """The month as the catalogue lists it; Decembers of odd years are misspelt, as the city has done."""
+    identity, file = names(month)
+    name = _NAMES[month.month - 1]
+    if month.month == 12 and month.year % 2:
+        name = "Diciiembre"
+    return {
+        "id": identity,
+        "package_id": PACKAGE,
+        "name": f"Histórico de datos del tráfico. {month.year}",
+        "description": f"Histórico de datos del tráfico. {name} {month.year}",
+        "format": "ZIP",
+        "mimetype": "application/zip",
+        "state": "active",
+        "url": f"https://{HOST}/dataset/{PACKAGE}/resource/{identity}/download/{file}",
+    }

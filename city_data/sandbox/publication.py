@@ -1,0 +1,76 @@
+"""What is published at a moment: each source's lag, the months withheld for a test, and how far back history goes.
+
+Belongs here: every decision that depends on `as_of`. Does not: what the published data looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from city_data.window import Month
+
+HISTORY_MONTHS = 30
+AEMET_LAG = timedelta(days=4)
+OPEN_METEO_LAG = timedelta(days=5)
+MADRID_LAG = timedelta(days=6)
+MADRID_OPEN_LAG = timedelta(days=2)
+TIMEZONE = "Europe/Madrid"
+
+
+@dataclass
+class Publication:
+    """`clock` tells the moment; `unpublished` months are withheld by every source; both may change while serving.
+
+    With `list_open_month`, Madrid lists a month from its third day on, partial until it has closed for six days.
+    """
+
+    clock: Callable[[], datetime]
+    unpublished: set[Month] = field(default_factory=set)
+    list_open_month: bool = True
+
+    @classmethod
+    def at(
+        cls,
+        as_of: datetime | Callable[[], datetime],
+        unpublished: Iterable[Month] = (),
+        list_open_month: bool = True,
+    ) -> Publication:
+        if isinstance(as_of, datetime):
+            moment = as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
+            return cls(lambda: moment, set(unpublished), list_open_month)
+        return cls(as_of, set(unpublished), list_open_month)
+
+    @property
+    def today(self) -> date:
+        return self.clock().astimezone(UTC).date()
+
+    @property
+    def first_month(self) -> Month:
+        return Month.of(self.today) - HISTORY_MONTHS
+
+    def aemet_has(self, day: date) -> bool:
+        month = Month.of(day)
+        return self.first_month <= month and month not in self.unpublished and day <= self.today - AEMET_LAG
+
+    def open_meteo_has(self, day: date) -> bool:
+        return Month.of(day) not in self.unpublished and day <= self.today - OPEN_METEO_LAG
+
+    def madrid_last_day(self, month: Month) -> date | None:
+        """The last day in the month's file, None where no file is listed."""
+        if month in self.unpublished or not self.first_month <= month <= Month.of(self.today):
+            return None
+        if self.today >= (month + 1).first_day + MADRID_LAG:
+            return month.last_day
+        last = min(month.last_day, self.today - MADRID_OPEN_LAG)
+        return last if self.list_open_month and last >= month.first_day else None
+
+    def madrid_months(self) -> list[tuple[Month, date]]:
+        """Every month listed, with the last day in its file, oldest first."""
+        listed = []
+        for month in self.first_month.until(Month.of(self.today) + 1):
+            last = self.madrid_last_day(month)
+            if last is not None:
+                listed.append((month, last))
+        return listed

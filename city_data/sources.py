@@ -1,0 +1,102 @@
+"""Which provider serves a city's dataset: the registry's names resolved to providers with validated settings.
+
+Belongs here: `Feed` and its resolution. Does not: the registry's own rules (cities.py), or fetching (ingest.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pydantic
+
+from city_data.cities import City, FallbackSource, Registry, RegistryError
+from city_data.datasets import DATASETS, Dataset, Resolution
+from city_data.providers import discover
+from city_data.providers.base import Place, Provider, Request, Settings
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A provider with one city's settings for it."""
+
+    provider: Provider
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One city's history of one dataset, and who gives it. `resolution` is the city's declared one."""
+
+    city: City
+    dataset: Dataset
+    primary: Choice
+    fallback: Choice | None
+
+    @property
+    def resolution(self) -> Resolution:
+        return self.primary.provider.capabilities.resolution
+
+    @property
+    def choices(self) -> list[Choice]:
+        return [self.primary, *([self.fallback] if self.fallback else [])]
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset.name}/{self.city.city_id}"
+
+    def choice(self, provider: str) -> Choice:
+        """The choice that an archived month was made with. Raises RegistryError where it is the city's no more."""
+        for choice in self.choices:
+            if choice.provider.name == provider:
+                return choice
+        raise RegistryError(f"{self.name}: the archive was fetched by {provider!r}, which the registry no longer names")
+
+    def request(self, choice: Choice, month: Month, as_of: datetime) -> Request:
+        place = Place(self.city.city_id, self.city.latitude, self.city.longitude, self.city.timezone)
+        return Request(place=place, month=month, settings=choice.settings, as_of=as_of)
+
+    def key(self, step: str) -> dg.AssetKey:
+        """The asset key of `raw`, `monthly` or `cache`."""
+        import dagster as dg
+
+        return dg.AssetKey([step, self.dataset.name, self.city.city_id])
+
+
+def feeds(cities: Iterable[City]) -> list[Feed]:
+    """Every dataset that the cities have a source for. Raises RegistryError naming city, field and what is known."""
+    return [
+        Feed(
+            city=city,
+            dataset=dataset,
+            primary=_choice(city, dataset, source, f"{dataset.name}.settings"),
+            fallback=_choice(city, dataset, source.fallback, f"{dataset.name}.fallback.settings")
+            if source.fallback
+            else None,
+        )
+        for city in cities
+        for dataset in DATASETS.values()
+        if (source := city.source(dataset.name)) is not None
+    ]
+
+
+def enabled_feeds(registry: Registry) -> list[Feed]:
+    return feeds(registry.enabled())
+
+
+def _choice(city: City, dataset: Dataset, source: FallbackSource, where: str) -> Choice:
+    provider = discover()[source.provider]
+    if provider.capabilities.dataset != dataset.name:
+        raise RegistryError(f"city {city.city_id}: {dataset.name}.provider: {provider.name} gives no {dataset.name}")
+    try:
+        return Choice(provider, provider.settings_model.model_validate(dict(source.settings)))
+    except pydantic.ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
+        known = ", ".join(provider.settings_model.model_fields) or "none"
+        raise RegistryError(f"city {city.city_id}: {where}: {problems} (known settings: {known})") from None

@@ -1,0 +1,135 @@
+"""Redis as a convenience: it may be absent, away, full or wrong, and no run or answer is the worse for it.
+
+Belongs here: segments in Redis. Does not: what a segment is (segments.py). Nothing here raises.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Literal, TypeVar
+
+import redis
+import structlog
+
+from city_data.store.segments import Segment
+from city_data.window import Month
+
+_PREFIX = "city_data:segment:v1"
+_HEAD = struct.Struct("<4sIQII")  # magic, crc32 and length of the text, rows, crc32 of the body
+_MAGIC = b"CDS1"
+TTL_S = 60 * 24 * 3600
+FAILURES_TO_OPEN = 3
+OPEN_FOR_S = 5.0
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+Key = tuple[Month, int]
+
+
+class Cache:
+    """Segments by (dataset, city, month, version): a new version has a new key, so nothing stale can be read.
+
+    After some failures in a row Redis is left alone for a while, so that readers do not each wait for a timeout.
+    """
+
+    def __init__(
+        self,
+        url: str | None,
+        timeout_s: float = 0.1,
+        ttl_s: int = TTL_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = (
+            redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None)
+            if url
+            else None
+        )
+        self._ttl_s, self._clock = ttl_s, clock
+        self._failures, self._closed_until = 0, 0.0
+        self.hits = self.misses = self.errors = 0
+
+    def status(self) -> Literal["ok", "off", "away"]:
+        """`off` where there is none, `away` where it does not answer now."""
+        if self._client is None:
+            return "off"
+        return "ok" if self._tried(self._client.ping, False) else "away"
+
+    def get_segments(self, dataset: str, city_id: str, wanted: Sequence[Key]) -> dict[Key, Segment]:
+        """Those of the wanted segments that are held and whole; what is damaged is deleted."""
+        client, found = self._client, dict[Key, Segment]()
+        if client is None or not wanted:
+            return found
+        names = [_name(dataset, city_id, *key) for key in wanted]
+        nothing: list[bytes | str | None] = [None] * len(names)
+        values = self._tried(lambda: client.mget(names), nothing)
+        for key, name, value in zip(wanted, names, values, strict=True):
+            segment = _unpacked(value) if isinstance(value, bytes) else None
+            if segment is not None:
+                found[key] = segment
+            elif value is not None:
+                _log.warning("damaged cache value deleted", key=name)
+                self._tried(partial(client.delete, name), 0)
+        self.hits += len(found)
+        self.misses += len(wanted) - len(found)
+        return found
+
+    def put_segment(self, dataset: str, city_id: str, month: Month, version: int, segment: Segment) -> bool:
+        """Keep a segment; False where that was not possible."""
+        client = self._client
+        if client is None:
+            return False
+        name = _name(dataset, city_id, month, version)
+        return self._tried(lambda: bool(client.set(name, _packed(segment), ex=self._ttl_s)), False)
+
+    def inventory(self) -> set[Month]:
+        """The months that anything is held for; empty where Redis does not answer."""
+        found = (re.fullmatch(r".*:(\d{4}-\d{2}):\d+", name) for name in self._names("*"))
+        return {Month.parse(match[1]) for match in found if match}
+
+    def drop_month(self, month: Month) -> int:
+        """Forget a month of every city; returns how many keys went."""
+        client, names = self._client, list(self._names(f"*:{month}:*"))
+        return self._tried(lambda: client.delete(*names), 0) if client is not None and names else 0
+
+    def _names(self, pattern: str) -> Iterator[str]:
+        client = self._client
+        if client is None:
+            return iter(())
+        keys: list[bytes] = self._tried(lambda: list(client.scan_iter(match=f"{_PREFIX}:{pattern}", count=1000)), [])
+        return (key.decode() for key in keys)
+
+    def _tried(self, work: Callable[[], _T], otherwise: _T) -> _T:
+        if self._clock() < self._closed_until:
+            return otherwise
+        try:
+            result = work()
+        except (redis.RedisError, OSError) as error:
+            self.errors += 1
+            self._failures += 1
+            if self._failures >= FAILURES_TO_OPEN:
+                self._closed_until, self._failures = self._clock() + OPEN_FOR_S, 0
+            _log.warning("cache not used", why=f"{type(error).__name__}: {error}")
+            return otherwise
+        self._failures = 0
+        return result
+
+
+def _name(dataset: str, city_id: str, month: Month, version: int) -> str:
+    return f"{_PREFIX}:{dataset}:{city_id}:{month}:{version}"
+
+
+def _packed(segment: Segment) -> bytes:
+    head = _HEAD.pack(_MAGIC, segment.crc32, segment.length, segment.rows, zlib.crc32(segment.body))
+    return head + segment.body
+
+
+def _unpacked(value: bytes) -> Segment | None:
+    if len(value) < _HEAD.size:
+        return None
+    magic, crc32, length, rows, body_crc32 = _HEAD.unpack_from(value)
+    body = value[_HEAD.size :]
+    return Segment(body, crc32, length, rows) if magic == _MAGIC and zlib.crc32(body) == body_crc32 else None

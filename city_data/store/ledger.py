@@ -1,0 +1,135 @@
+"""The ledger `city_month`: what is known of every month of every city, and what the reader, CLI and retention read.
+
+Belongs here: reading it, and writing states without data. Does not: publishing rows (months.py writes both at once).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from city_data.store.database import Database
+from city_data.store.schema import CITY_MONTH
+from city_data.window import Month
+
+State = Literal["provisional", "settled", "not_yet_published", "not_available", "failed"]
+
+
+@dataclass(frozen=True)
+class MonthEntry:
+    """One month of one city's dataset. `coverage` and `column_coverage` are shares (0..1) of `expected_rows`.
+
+    A month that has data keeps its state through later failures, which `last_error` tells.
+    """
+
+    city_id: str
+    dataset: str
+    month: Month
+    state: State
+    version: int | None
+    rows: int
+    expected_rows: int
+    coverage: float | None
+    column_coverage: Mapping[str, float]
+    first_date: datetime | None
+    last_date: datetime | None
+    source: str | None
+    content_sha256: str | None
+    raw_files: Sequence[Mapping[str, Any]]
+    rejected: Mapping[str, int]
+    provenance: Mapping[str, Any]
+    code_version: str
+    run_id: str | None
+    attempt: int
+    fetched_at: datetime | None
+    loaded_at: datetime | None
+    settled_at: datetime | None
+    checked_at: datetime | None
+    last_error: str | None
+    last_error_at: datetime | None
+
+    @property
+    def has_data(self) -> bool:
+        return self.version is not None
+
+
+def read_months(
+    database: Database,
+    *,
+    city_id: str | None = None,
+    dataset: str | None = None,
+    first: Month | None = None,
+    last: Month | None = None,
+) -> list[MonthEntry]:
+    """The ledger's rows, by city, dataset and month; `first` and `last` are included. Raises DatabaseUnavailable."""
+    query = sa.select(CITY_MONTH).order_by(CITY_MONTH.c.city_id, CITY_MONTH.c.dataset, CITY_MONTH.c.month)
+    if city_id is not None:
+        query = query.where(CITY_MONTH.c.city_id == city_id)
+    if dataset is not None:
+        query = query.where(CITY_MONTH.c.dataset == dataset)
+    if first is not None:
+        query = query.where(CITY_MONTH.c.month >= first.first_day)
+    if last is not None:
+        query = query.where(CITY_MONTH.c.month <= last.first_day)
+    with database.read() as connection:
+        return [entry(row) for row in connection.execute(query).mappings()]
+
+
+def record_state(
+    database: Database,
+    city_id: str,
+    dataset: str,
+    month: Month,
+    state: State,
+    *,
+    at: datetime,
+    run_id: str | None = None,
+    message: str | None = None,
+    expected_rows: int = 0,
+) -> None:
+    """Write that a month brought no data, and why. A month that has data keeps its rows, version and state.
+
+    Raises DatabaseUnavailable.
+    """
+    failed = state == "failed"
+    error = {"last_error": message if failed else None, "last_error_at": at if failed else None}
+    without = {"state": state, "run_id": run_id, "expected_rows": expected_rows}
+    fresh: dict[str, Any] = {
+        "city_id": city_id,
+        "dataset": dataset,
+        "month": month.first_day,
+        "rows": 0,
+        "column_coverage": {},
+        "raw_files": [],
+        "rejected": {},
+        "provenance": {} if failed or message is None else {"reason": message},
+        "code_version": "",
+        "attempt": 0,
+        "checked_at": at,
+        **without,
+        **error,
+    }
+    statement = insert(CITY_MONTH).values(fresh)
+    changed = {name: _unless_data(name, statement.excluded[name]) for name in (*without, "provenance")}
+    statement = statement.on_conflict_do_update(
+        index_elements=["city_id", "dataset", "month"], set_={**changed, "checked_at": at, **error}
+    )
+    with database.write() as connection:
+        connection.execute(statement)
+
+
+def entry(row: sa.RowMapping) -> MonthEntry:
+    """A row of the ledger as a MonthEntry."""
+    values = {field.name: row[field.name] for field in fields(MonthEntry)}
+    first: date = values["month"]
+    return MonthEntry(**{**values, "month": Month.of(first)})
+
+
+def _unless_data(name: str, value: Any) -> Any:
+    column = CITY_MONTH.c[name]
+    return sa.case((CITY_MONTH.c.version.is_(None), value), else_=column)

@@ -1,0 +1,11 @@
+"""Alembic's environment: always the caller's own connection, so that one transaction holds the lock and the change."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from city_data.store.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+with context.begin_transaction():
+    context.run_migrations()

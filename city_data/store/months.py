@@ -1,0 +1,203 @@
+"""Publishing a month: rows, ledger row and segment replaced in one transaction.
+
+Belongs here: the only writer of the data tables. Does not: what makes a month fit to publish (the checks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.dialects.postgresql import insert
+
+from city_data import frames
+from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.store import partitions, segments
+from city_data.store.database import Database
+from city_data.store.ledger import MonthEntry, entry
+from city_data.store.schema import CITY_MONTH, DATA, MONTH_VERSION
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class StaleLoad(Exception):
+    """The ledger already holds a load of bytes fetched later: a zombie run must not undo its successor's work."""
+
+
+@dataclass(frozen=True)
+class MonthLoad:
+    """A month ready to publish. `frame` is canonical; `timezone` is the city's; moments are aware."""
+
+    city_id: str
+    dataset: DatasetName
+    month: Month
+    timezone: str
+    frame: pd.DataFrame
+    state: Literal["provisional", "settled"]
+    source: str
+    expected_rows: int
+    coverage: float
+    column_coverage: Mapping[str, float]
+    raw_files: Sequence[Mapping[str, Any]]
+    rejected: Mapping[str, int]
+    provenance: Mapping[str, Any]
+    code_version: str
+    run_id: str
+    attempt: int
+    fetched_at: datetime
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a load came to. `changed` is False where the month already held exactly these rows."""
+
+    version: int
+    changed: bool
+    rows: int
+    entry: MonthEntry
+
+
+def replace_month(database: Database, load: MonthLoad) -> Published:
+    """Replace one month of one city, or note that it has not changed. All or nothing; one writer a month at a time.
+
+    Raises StaleLoad where bytes fetched later are published already, DatabaseUnavailable where PostgreSQL is away.
+    """
+    dataset = DATASETS[load.dataset]
+    rows = frames.records(load.frame, dataset)
+    digest = frames.content_sha256(load.frame, dataset)
+    partitions.ensure(database, dataset, load.month)
+    with database.write() as connection:
+        held = _lock(connection, load)
+        if held is not None and held.fetched_at is not None and held.fetched_at > load.fetched_at:
+            raise StaleLoad(
+                f"{load.dataset}/{load.city_id} {load.month}: fetched {load.fetched_at:%Y-%m-%d %H:%M}, but bytes "
+                f"fetched {held.fetched_at:%Y-%m-%d %H:%M} are published by run {held.run_id}"
+            )
+        changed = held is None or held.version is None or held.content_sha256 != digest
+        version = (held.version if held and held.version else 0) + (1 if changed else 0)
+        if changed:
+            created = _first_loaded(connection, load) or load.at
+            _write_rows(connection, dataset, load, rows, created)
+            segment = segments.encode(
+                segments.record_texts(dataset, load.city_id, load.timezone, rows, created, load.at)
+            )
+            _write_version(connection, load, version, digest, segment)
+        written = _write_ledger(connection, load, held, version, digest, changed)
+    return Published(version, changed, len(rows), written)
+
+
+def _lock(connection: sa.Connection, load: MonthLoad) -> MonthEntry | None:
+    """Take the month's advisory lock for this transaction, then read its ledger row as the last writer left it."""
+    name = f"{load.city_id}/{load.dataset}/{load.month}"
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
+    row = connection.execute(sa.select(CITY_MONTH).where(_is_month(CITY_MONTH, load))).mappings().one_or_none()
+    return entry(row) if row is not None else None
+
+
+def _first_loaded(connection: sa.Connection, load: MonthLoad) -> datetime | None:
+    query = sa.select(sa.func.min(MONTH_VERSION.c.loaded_at)).where(_is_month(MONTH_VERSION, load))
+    found: datetime | None = connection.execute(query).scalar()
+    return found
+
+
+def _write_rows(
+    connection: sa.Connection, dataset: Dataset, load: MonthLoad, rows: list[dict[str, Any]], created: datetime
+) -> None:
+    table = DATA[load.dataset]
+    connection.execute(table.delete().where(_is_month(table, load)))
+    columns = ["month", "city_id", *dataset.frame_columns, "created_at", "updated_at"]
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    before = [str(load.month.first_day), _escaped(load.city_id)]
+    after = [created.isoformat(), load.at.isoformat()]
+    lines = ["\t".join([*before, *(_text(row[name]) for name in dataset.frame_columns), *after]) for row in rows]
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write("".join(line + "\n" for line in lines).encode())
+
+
+def _text(value: Any) -> str:
+    r"""A value in COPY's text format, https://www.postgresql.org/docs/18/sql-copy.html: NULL is \N."""
+    if value is None:
+        return r"\N"
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return _escaped(value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
+
+
+def _write_version(
+    connection: sa.Connection, load: MonthLoad, version: int, digest: str, segment: segments.Segment
+) -> None:
+    connection.execute(
+        MONTH_VERSION.insert().values(
+            dataset=load.dataset,
+            city_id=load.city_id,
+            month=load.month.first_day,
+            version=version,
+            content_sha256=digest,
+            loaded_at=load.at,
+            rows=segment.rows,
+            crc32=segment.crc32,
+            length=segment.length,
+            body=segment.body,
+        )
+    )
+
+
+def _write_ledger(
+    connection: sa.Connection, load: MonthLoad, held: MonthEntry | None, version: int, digest: str, changed: bool
+) -> MonthEntry:
+    dates = load.frame["date"]
+    settled_before = held.settled_at if held and held.state == "settled" and not changed else None
+    values: dict[str, Any] = {
+        "city_id": load.city_id,
+        "dataset": load.dataset,
+        "month": load.month.first_day,
+        "state": load.state,
+        "version": version,
+        "rows": len(load.frame),
+        "expected_rows": load.expected_rows,
+        "coverage": load.coverage,
+        "column_coverage": dict(load.column_coverage),
+        "first_date": dates.iloc[0].to_pydatetime() if len(dates) else None,
+        "last_date": dates.iloc[-1].to_pydatetime() if len(dates) else None,
+        "source": load.source,
+        "content_sha256": digest,
+        "raw_files": list(load.raw_files),
+        "rejected": dict(load.rejected),
+        "provenance": dict(load.provenance),
+        "code_version": load.code_version,
+        "run_id": load.run_id,
+        "attempt": load.attempt,
+        "fetched_at": load.fetched_at,
+        "loaded_at": load.at if changed or held is None else held.loaded_at,
+        "settled_at": (settled_before or load.at) if load.state == "settled" else None,
+        "checked_at": load.at,
+        "last_error": None,
+        "last_error_at": None,
+    }
+    statement = insert(CITY_MONTH).values(values)
+    statement = statement.on_conflict_do_update(
+        index_elements=["city_id", "dataset", "month"], set_={name: statement.excluded[name] for name in values}
+    )
+    return entry(connection.execute(statement.returning(CITY_MONTH)).mappings().one())
+
+
+def _is_month(table: sa.Table, load: MonthLoad) -> sa.ColumnElement[bool]:
+    keys = {"city_id": load.city_id, "dataset": load.dataset, "month": load.month.first_day}
+    return sa.and_(*(table.c[name] == value for name, value in keys.items() if name in table.c))

@@ -1,0 +1,101 @@
+"""The month partitions of the data tables: made before a month is loaded, dropped when it has left the window.
+
+Belongs here: partitions as PostgreSQL's catalogue knows them. Does not: which months may go (retention.py).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.store.database import Database
+from city_data.store.schema import CITY_MONTH, MONTH_VERSION, RETENTION_AUDIT
+from city_data.window import Month
+
+_LOCK = 4_242_002
+_INVENTORY = sa.text(
+    "SELECT child.relname FROM pg_inherits"
+    " JOIN pg_class child ON child.oid = inhrelid JOIN pg_class parent ON parent.oid = inhparent"
+    " WHERE parent.relname = :table AND parent.relkind = 'p'"
+)
+
+
+class LockTimeout(Exception):
+    """Readers held the month through every try; nothing was dropped, and a later try can succeed."""
+
+
+def partition_name(dataset: Dataset, month: Month) -> str:
+    return f"{dataset.table}_{month.year:04d}_{month.month:02d}"
+
+
+def ensure(database: Database, dataset: Dataset, month: Month) -> None:
+    """Make the month's partition where it is missing.
+
+    It is made beside and then attached: CREATE TABLE ... PARTITION OF would lock readers of all months out.
+    """
+    name = partition_name(dataset, month)
+    exists = sa.select(sa.func.to_regclass(name).is_not(None))
+    with database.read() as connection:
+        if connection.execute(exists).scalar_one():
+            return
+    with database.write() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        if connection.execute(exists).scalar_one():
+            return  # another run made it meanwhile
+        # Names and bounds come from datasets.py and a Month, never from a caller's text.
+        connection.execute(sa.text(f"CREATE TABLE {name} (LIKE {dataset.table} INCLUDING ALL)"))
+        bounds = f"FROM ('{month.first_day}') TO ('{(month + 1).first_day}')"
+        connection.execute(sa.text(f"ALTER TABLE {dataset.table} ATTACH PARTITION {name} FOR VALUES {bounds}"))
+
+
+def inventory(database: Database) -> dict[DatasetName, list[Month]]:
+    """The months that each data table has a partition for, sorted. Raises DatabaseUnavailable."""
+    with database.read() as connection:
+        return {
+            name: sorted(
+                Month(int(found[1]), int(found[2]))
+                for child in connection.execute(_INVENTORY, {"table": dataset.table}).scalars()
+                if (found := re.fullmatch(rf"{dataset.table}_(\d{{4}})_(\d{{2}})", child))
+            )
+            for name, dataset in DATASETS.items()
+        }
+
+
+def drop_month(database: Database, month: Month, *, lock_timeout_s: float = 5, retries: int = 3) -> int:
+    """Drop a month of every city: partitions, versions, ledger rows, with an audit row each, in one transaction.
+
+    Returns how many rows went; a month that is gone already is no error. Raises LockTimeout, DatabaseUnavailable.
+    """
+    for _ in range(retries):
+        try:
+            return _drop(database, month, lock_timeout_s)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != "55P03":  # lock_not_available
+                raise
+    raise LockTimeout(f"{month} is being read or written; tried {retries} times for {lock_timeout_s} s each")
+
+
+def read_audit(database: Database) -> list[dict[str, Any]]:
+    """Every expiry, oldest first: expired_at, city_id, dataset, month, version, rows."""
+    with database.read() as connection:
+        found = connection.execute(sa.select(RETENTION_AUDIT).order_by(RETENTION_AUDIT.c.id)).mappings()
+        return [{**row, "month": Month.of(row["month"])} for row in found]
+
+
+def _drop(database: Database, month: Month, lock_timeout_s: float) -> int:
+    first = month.first_day
+    with database.engine.begin() as connection:
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(lock_timeout_s * 1000)}"))
+        gone = CITY_MONTH.delete().where(CITY_MONTH.c.month == first)
+        columns = [CITY_MONTH.c[name] for name in ("city_id", "dataset", "month", "version", "rows")]
+        rows = [dict(row) for row in connection.execute(gone.returning(*columns)).mappings()]
+        if rows:
+            connection.execute(RETENTION_AUDIT.insert(), rows)
+        connection.execute(MONTH_VERSION.delete().where(MONTH_VERSION.c.month == first))
+        for dataset in DATASETS.values():
+            connection.execute(sa.text(f"DROP TABLE IF EXISTS {partition_name(dataset, month)}"))
+    return sum(row["rows"] for row in rows)

@@ -1,0 +1,108 @@
+"""The tables, as SQLAlchemy Core; the two data tables derive from datasets.py.
+
+Belongs here: columns, keys and partitioning. Does not: how the schema came to be (migrations/), or any query.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from city_data.datasets import DATASETS, Column, Dataset
+
+metadata = sa.MetaData()
+_moment = sa.DateTime(timezone=True)
+
+
+def _value(column: Column) -> sa.Column[object]:
+    kind: sa.types.TypeEngine[object] = sa.Double() if column.kind == "number" else sa.Text()  # type: ignore[assignment]
+    unit = f" ({column.unit})" if column.unit else ""
+    return sa.Column(column.name, kind, comment=f"{column.description}{unit}")
+
+
+def _data_table(dataset: Dataset) -> sa.Table:
+    """Partitioned by month without a default partition, so that a row of no month is refused and expiry is a DROP."""
+    return sa.Table(
+        dataset.table,
+        metadata,
+        sa.Column("month", sa.Date, nullable=False, comment="First day of the local month"),
+        sa.Column("city_id", sa.Text, nullable=False),
+        sa.Column("date", _moment, nullable=False, comment="Start of the interval"),
+        *(_value(column) for column in dataset.columns),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("raw_data", JSONB),
+        sa.Column("created_at", _moment, nullable=False),
+        sa.Column("updated_at", _moment, nullable=False),
+        sa.PrimaryKeyConstraint("month", "city_id", "date"),
+        postgresql_partition_by="RANGE (month)",
+    )
+
+
+DATA = {name: _data_table(dataset) for name, dataset in DATASETS.items()}
+
+CITY_MONTH = sa.Table(
+    "city_month",
+    metadata,
+    sa.Column("city_id", sa.Text, nullable=False),
+    sa.Column("dataset", sa.Text, nullable=False),
+    sa.Column("month", sa.Date, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, comment="Of the rows that are served; NULL where there are none"),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("expected_rows", sa.Integer, nullable=False),
+    sa.Column("coverage", sa.Double, comment="Share of expected rows with a value, 0..1"),
+    sa.Column("column_coverage", JSONB, nullable=False),
+    sa.Column("first_date", _moment),
+    sa.Column("last_date", _moment),
+    sa.Column("source", sa.Text),
+    sa.Column("content_sha256", sa.Text),
+    sa.Column("raw_files", JSONB, nullable=False),
+    sa.Column("rejected", JSONB, nullable=False),
+    sa.Column("provenance", JSONB, nullable=False),
+    sa.Column("code_version", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("fetched_at", _moment),
+    sa.Column("loaded_at", _moment),
+    sa.Column("settled_at", _moment),
+    sa.Column("checked_at", _moment),
+    sa.Column("last_error", sa.Text),
+    sa.Column("last_error_at", _moment),
+    sa.PrimaryKeyConstraint("city_id", "dataset", "month"),
+)
+
+MONTH_VERSION = sa.Table(
+    "month_version",
+    metadata,
+    sa.Column("dataset", sa.Text, nullable=False),
+    sa.Column("city_id", sa.Text, nullable=False),
+    sa.Column("month", sa.Date, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("content_sha256", sa.Text, nullable=False),
+    sa.Column("loaded_at", _moment, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("crc32", sa.BigInteger, nullable=False),
+    sa.Column("length", sa.BigInteger, nullable=False, comment="Bytes of the records before compression"),
+    sa.Column("body", sa.LargeBinary, nullable=False, comment="Raw deflate stream ended by a full flush"),
+    sa.PrimaryKeyConstraint("dataset", "city_id", "month", "version"),
+)
+
+PROVIDER_BUDGET = sa.Table(
+    "provider_budget",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("next_at", _moment, nullable=False, comment="When an unbroken row of calls would reach its rate"),
+    sa.Column("last_at", _moment, nullable=False, comment="When the last reserved call is made"),
+)
+
+RETENTION_AUDIT = sa.Table(
+    "retention_audit",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("expired_at", _moment, nullable=False, server_default=sa.func.now()),
+    sa.Column("city_id", sa.Text, nullable=False),
+    sa.Column("dataset", sa.Text, nullable=False),
+    sa.Column("month", sa.Date, nullable=False),
+    sa.Column("version", sa.Integer),
+    sa.Column("rows", sa.Integer, nullable=False),
+)

@@ -1,0 +1,48 @@
+"""The cache asset: put a published month's segment in Redis, so that the first reader finds it warm.
+
+Belongs here: warming only. A cache that is absent, full or wrong never fails a run or changes an answer.
+"""
+
+import dagster as dg
+
+from city_data.resources import CacheResource, DatabaseResource
+from city_data.sources import Feed
+from city_data.window import Month
+
+CODE_VERSION = "1"
+
+
+def cache_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    """`cache/<dataset>/<city>`: the month's serialised segment in Redis."""
+
+    @dg.asset(
+        key=feed.key("cache"),
+        partitions_def=partitions,
+        group_name=feed.city.city_id,
+        kinds={"python", "redis"},
+        owners=["team:city_data"],
+        description=f"{feed.city.name}'s {feed.dataset.name} months, serialised and compressed, ready to be sent.",
+        code_version=CODE_VERSION,
+        deps=[feed.key("monthly")],
+    )
+    def warm(
+        context: dg.AssetExecutionContext, database: DatabaseResource, cache: CacheResource
+    ) -> dg.MaterializeResult[None]:
+        from city_data.store.segments import read_segments
+
+        month = Month.parse(context.partition_key)
+        entry, store = database.entry(feed, month), cache.open()
+        if entry is None or entry.version is None:
+            return dg.MaterializeResult(metadata={"cached": False, "bytes": 0.0})
+        wanted = [(month, entry.version)]
+        segments = read_segments(database.open(), feed.dataset.name, feed.city.city_id, wanted)
+        cached = all(
+            store.put_segment(feed.dataset.name, feed.city.city_id, at, version, segment)
+            for (at, version), segment in segments.items()
+        )
+        size = sum(len(segment.body) for segment in segments.values())
+        return dg.MaterializeResult(
+            metadata={"cached": cached, "bytes": float(size), "version": entry.version, "cache": store.status()}
+        )
+
+    return warm

@@ -1,0 +1,34 @@
+"""`make bench`: every promised figure, beside its limit. A name as argument runs only that one."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from city_data_tests.bench import imports, ingest, platform, replace
+from city_data_tests.bench.figure import Figure
+
+BENCHES = {"imports": imports.run, "replace": replace.run, "ingest": ingest.run, "platform": platform.run}
+
+
+def main() -> int:
+    console = Console()
+    wanted = sys.argv[1:] or list(BENCHES)
+    figures: list[Figure] = []
+    for name in wanted:
+        console.print(f"measuring {name} ...")
+        with tempfile.TemporaryDirectory(prefix="city_data-bench-", ignore_cleanup_errors=True) as folder:
+            figures += BENCHES[name](Path(folder))
+    table = Table("figure", "measured", "floor", "limit", "holds")
+    for figure in figures:
+        table.add_row(figure.name, figure.shown(), figure.floor_shown(), figure.limit_shown(), str(figure.holds))
+    console.print(table)
+    return 0 if all(figure.holds for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

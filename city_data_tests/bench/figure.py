@@ -1,0 +1,44 @@
+"""One measured figure and its limit: a ratio to a floor of the same run, or a plain amount."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    name: str
+    measured: float
+    limit: float
+    unit: str
+    floor: float | None = None
+
+    @property
+    def value(self) -> float:
+        return self.measured / self.floor if self.floor else self.measured
+
+    @property
+    def holds(self) -> bool:
+        return self.value <= self.limit
+
+    def shown(self) -> str:
+        plain = f"{self.measured:.3g} {self.unit}"
+        return f"{plain} = {self.value:.2f}x" if self.floor else plain
+
+    def floor_shown(self) -> str:
+        return f"{self.floor:.3g} {self.unit}" if self.floor else ""
+
+    def limit_shown(self) -> str:
+        return f"{self.limit:g}x" if self.floor else f"{self.limit:g} {self.unit}"
+
+
+def median_seconds(work: Callable[[], object], times: int) -> float:
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)

@@ -1,0 +1,93 @@
+"""The demo as a user meets it: the first backfill, a 24-month read, a backfill launched from the UI."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from city_data.backfill import follow, launch
+from city_data.cities import load_registry
+from city_data.local import STOP_TIMEOUT_S
+from city_data.sources import enabled_feeds
+from city_data.window import as_of, rolling_window
+from city_data_tests.bench.figure import Figure
+
+TENANT = "00000000-0000-4000-8000-000000000001"
+READS = 101
+READY_WITHIN_S = 240.0
+
+
+def run(folder: Path) -> list[Figure]:
+    api, ui = _free_port(), _free_port()
+    variables = {**os.environ, "CITY_DATA_HOME": str(folder / "home"), "API_PORT": str(api), "UI_PORT": str(ui)}
+    variables |= {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+    log = folder / "demo.log"
+    with log.open("wb") as out:
+        demo = subprocess.Popen([sys.executable, "-m", "city_data.cli", "demo"], env=variables, stdout=out, stderr=out)
+    try:
+        ready = _await_ready(demo, log)
+        backfill = float(re.findall(r"rows in ([\d.]+) s", log.read_text())[-1])
+        return [
+            Figure("demo: first backfill, 24 months of Madrid", backfill, 60, "s"),
+            Figure("demo: ready, packages installed", ready, 190, "s"),
+            Figure("HTTP: 24 months of hourly traffic, median", _read_ms(api), 50, "ms"),
+            Figure("backfill launched from the UI, 24 months", _ui_backfill(ui), 200, "s"),
+        ]
+    finally:
+        demo.send_signal(signal.SIGINT)
+        demo.wait(STOP_TIMEOUT_S * 2)
+
+
+def _await_ready(demo: subprocess.Popen[bytes], log: Path) -> float:
+    started = time.monotonic()
+    while not (found := re.search(r"ready after (\d+) s", log.read_text(errors="replace"))):
+        if demo.poll() is not None or time.monotonic() - started > READY_WITHIN_S:
+            raise RuntimeError(f"the demo did not become ready:\n{log.read_text(errors='replace')}")
+        time.sleep(0.5)
+    return float(found[1])
+
+
+def _read_ms(api: int) -> float:
+    window = rolling_window(as_of())
+    months = window.complete_months()
+    query = {"latitude": "40.42", "longitude": "-3.70"}
+    query |= {"start_date": str(months[0].first_day), "end_date": str(months[-1].last_day)}
+    url = f"http://127.0.0.1:{api}/api/v1/tenants/{TENANT}/external/operations/historical-traffic-optimized"
+    expected = sum(len(month.hours("Europe/Madrid")) for month in months)
+    taken = []
+    with httpx.Client() as client:
+        for _ in range(READS):
+            started = time.perf_counter()
+            response = client.get(url, params=query)
+            taken.append((time.perf_counter() - started) * 1000)
+            response.raise_for_status()
+    if len(response.json()) != expected:
+        raise RuntimeError(f"{len(response.json())} records, not {expected}")
+    return statistics.median(taken)
+
+
+def _ui_backfill(ui: int) -> float:
+    """The same request that the page's button sends, from launch to the daemon's word that it is complete."""
+    feeds = enabled_feeds(load_registry())
+    months = rolling_window(as_of()).complete_months()
+    started = time.monotonic()
+    webserver = f"http://127.0.0.1:{ui}"
+    status, failed = follow(webserver, launch(webserver, feeds, months), lambda: time.sleep(1), lambda *_: None)
+    if failed or status != "COMPLETED_SUCCESS":
+        raise RuntimeError(f"the backfill ended {status}, {failed} partitions failed")
+    return time.monotonic() - started
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,128 @@
+"""Real servers for every test that needs one: PostgreSQL 18 and Redis from their wheels, one of each a test process."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from city_data import ingest
+from city_data.embedded import EmbeddedPostgres, EmbeddedRedis
+from city_data.providers.http import SystemClock
+from city_data.resources import shared_database
+from city_data.sandbox import Sandbox, running
+from city_data.store.database import Database
+from city_data.store.migrate import upgrade
+from city_data_tests.world import AS_OF, World, environment
+
+_numbers = itertools.count()
+_templates: set[str] = set()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A running server; its database `template_city_data` has the whole schema."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False)
+    server.start()
+    server.create_database("template_city_data")
+    migrated = Database(server.url("template_city_data"))
+    upgrade(migrated)
+    migrated.dispose()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: EmbeddedPostgres) -> str:
+    return postgres.url()
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> str:
+    """A fresh database with the whole schema."""
+    name = f"test_{next(_numbers)}"
+    postgres.create_database(name, template="template_city_data")
+    return postgres.url(name)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A Redis of this test's own, which it may stop."""
+    server = EmbeddedRedis(tmp_path / "redis")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis) -> str:
+    return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with running(tmp_path_factory.mktemp("world-sandbox"), as_of=AS_OF) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def instance(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance on PostgreSQL, as a deployment's is."""
+    name = f"dagster_{next(_numbers)}"
+    if "template_dagster" not in _templates:
+        postgres.create_database("template_dagster")
+        with _dagster_instance(postgres.url("template_dagster"), tmp_path / "template"):
+            _templates.add("template_dagster")
+    postgres.create_database(name, template="template_dagster")
+    with _dagster_instance(postgres.url(name), tmp_path / "dagster") as opened:
+        yield opened
+
+
+@pytest.fixture
+def world(
+    shared_sandbox: Sandbox,
+    database: Database,
+    database_url: str,
+    redis_url: str,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[World]:
+    for name, value in environment(tmp_path, shared_sandbox, database_url, redis_url).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("ENABLED_CITIES", raising=False)
+    monkeypatch.delenv("CITY_DATA_CITIES", raising=False)
+    made = World(shared_sandbox, database, database_url, redis_url, instance, tmp_path, monkeypatch)
+    made.at(AS_OF)
+    yield made
+    shared_sandbox.faults.clear()
+    shared_sandbox.publication.unpublished = set()
+    shared_database(database_url).dispose()
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries do not wait: neither the client's between attempts, nor Dagster's between tries of a step."""
+    monkeypatch.setattr(ingest, "MAX_RETRIES", 0)
+    monkeypatch.setattr(SystemClock, "sleep", lambda _clock, _seconds: None)
+
+
+@contextmanager
+def _dagster_instance(url: str, home: Path) -> Iterator[dg.DagsterInstance]:
+    home.mkdir()
+    config = {"storage": {"postgres": {"postgres_url": url}}, "telemetry": {"enabled": False}}
+    (home / "dagster.yaml").write_text(yaml.safe_dump(config))
+    with dg.DagsterInstance.from_config(str(home)) as opened:
+        yield opened

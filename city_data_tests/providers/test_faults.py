@@ -1,0 +1,215 @@
+"""Whatever a source does wrong ends in a typed outcome that says who, where, when and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from city_data.providers.base import (
+    NotAvailable,
+    NotConfigured,
+    NotYetPublished,
+    PermanentError,
+    ProviderError,
+    TransientError,
+)
+from city_data.sandbox import Sandbox, running
+from city_data_tests.sandbox.asking import AS_OF, Asked
+
+AEMET, OPEN_METEO, MADRID = "aemet", "open_meteo", "madrid_opendata"
+NAMES = (AEMET, OPEN_METEO, MADRID)
+MONTH = "2026-09"
+# Where each source's data, not its catalogue or envelope, comes from.
+DATA = {AEMET: "/opendata/sh/", OPEN_METEO: "/v1/archive", MADRID: r"\.zip$"}
+FIRST = {AEMET: "/diarios/", OPEN_METEO: "/v1/archive", MADRID: "package_show"}
+HTML = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>"
+NO_DATA = '{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}'
+TOO_LONG = '{"descripcion": "El rango de fechas no puede ser superior a 6 meses", "estado": 404}'
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with running(tmp_path_factory.mktemp("sandbox"), as_of=AS_OF, aemet_key="good") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(served: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    monkeypatch.setenv("AEMET_API_KEY", "good")
+    served.faults.clear()
+    yield served
+    served.faults.clear()
+
+
+def outcome(asked: Asked, into: Path, kind: type[ProviderError] | tuple[type[ProviderError], ...]) -> ProviderError:
+    """The outcome, which must name the provider, the city and the month."""
+    with pytest.raises(kind) as caught:
+        asked.month_of(into)
+    for word in (asked.name, "madrid", asked.month):
+        assert word in str(caught.value)
+    assert "good" not in str(caught.value)  # the key
+    return caught.value
+
+
+def good(sandbox: Sandbox, name: str, into: Path, month: str = MONTH) -> pd.DataFrame:
+    return Asked(sandbox, name, month).month_of(into / "good").frame
+
+
+def test_wrong_key(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AEMET_API_KEY", "wrong-canary")
+    error = outcome(Asked(sandbox, AEMET, MONTH), tmp_path, PermanentError)
+    assert "AEMET_API_KEY" in str(error)
+    assert "canary" not in str(error)
+
+
+def test_no_key(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AEMET_API_KEY")
+    with pytest.raises(NotConfigured, match="AEMET_API_KEY"):
+        Asked(sandbox, AEMET, MONTH).fetch(tmp_path)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_no_data_is_a_normal_state(sandbox: Sandbox, tmp_path: Path, status: int) -> None:
+    sandbox.faults.order("/diarios/", status=status, body=NO_DATA)
+    outcome(Asked(sandbox, AEMET, "2026-11"), tmp_path / "open", NotYetPublished)
+    outcome(Asked(sandbox, AEMET, "2024-12"), tmp_path / "old", NotAvailable)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_range_too_long_is_our_mistake(sandbox: Sandbox, tmp_path: Path, status: int) -> None:
+    sandbox.faults.order("/diarios/", status=status, body=TOO_LONG)
+    assert "rango de fechas" in str(outcome(Asked(sandbox, AEMET, MONTH), tmp_path, PermanentError))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_too_many_calls(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    sandbox.faults.order(FIRST[name], status=429, headers={"Retry-After": "7"})
+    asked = Asked(sandbox, name, MONTH)
+    error = outcome(asked, tmp_path / "told", TransientError)
+    assert isinstance(error, TransientError)
+    assert error.retry_after == 7
+    assert 7 in asked.clock.slept
+    sandbox.faults.clear()
+    sandbox.faults.order(FIRST[name], status=429)
+    error = outcome(Asked(sandbox, name, MONTH), tmp_path / "untold", TransientError)
+    assert isinstance(error, TransientError)
+    assert error.retry_after is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("where", [FIRST, DATA])
+@pytest.mark.parametrize("status", [500, 503])
+def test_server_errors(sandbox: Sandbox, tmp_path: Path, name: str, where: dict[str, str], status: int) -> None:
+    sandbox.faults.order(where[name], status=status)
+    assert str(status) in str(outcome(Asked(sandbox, name, MONTH), tmp_path, TransientError))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_bad_answer_is_asked_again(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    expected = good(sandbox, name, tmp_path)
+    sandbox.faults.order(DATA[name], status=503, times=1)
+    pd.testing.assert_frame_equal(Asked(sandbox, name, MONTH).month_of(tmp_path).frame, expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_timeout(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    sandbox.faults.order(DATA[name], delay=30)
+    outcome(Asked(sandbox, name, MONTH, read_timeout=0.2), tmp_path, TransientError)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("where", [FIRST, DATA])
+@pytest.mark.parametrize(("body", "said"), [("", "empty"), (HTML, "<!DOCTYPE html>")])
+def test_no_data_at_all(
+    sandbox: Sandbox, tmp_path: Path, name: str, where: dict[str, str], body: str, said: str
+) -> None:
+    sandbox.faults.order(where[name], body=body)
+    error = outcome(Asked(sandbox, name, MONTH), tmp_path, (TransientError, PermanentError))
+    assert said.lower() in str(error).lower()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_body_that_breaks_off(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    expected = good(sandbox, name, tmp_path)
+    sandbox.faults.order(DATA[name], truncate=0.6)
+    outcome(Asked(sandbox, name, MONTH), tmp_path / "always", TransientError)
+    sandbox.faults.clear()
+    sandbox.faults.order(DATA[name], truncate=0.6, times=1)
+    pd.testing.assert_frame_equal(Asked(sandbox, name, MONTH).month_of(tmp_path / "once").frame, expected)
+
+
+def test_a_zip_cut_short_at_the_source(sandbox: Sandbox, tmp_path: Path) -> None:
+    payloads = Asked(sandbox, MADRID, MONTH).fetch(tmp_path)
+    archive = next(payload for payload in payloads if payload.path.read_bytes()[:2] == b"PK")
+    archive.path.write_bytes(archive.path.read_bytes()[:-2000])
+    asked = Asked(sandbox, MADRID, MONTH)
+    with pytest.raises(PermanentError) as caught:
+        asked.provider.parse(asked.request, payloads)
+    assert all(word in str(caught.value) for word in (MADRID, "madrid", MONTH))
+
+
+def test_zip_of_another_month(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.faults.order(DATA[MADRID], month="2026-08")
+    assert "08-2026.csv" in str(outcome(Asked(sandbox, MADRID, MONTH), tmp_path, PermanentError))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_charset(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    sandbox.faults.order(DATA[name], charset="utf-16")
+    outcome(Asked(sandbox, name, MONTH), tmp_path, (TransientError, PermanentError))
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [(OPEN_METEO, "temperature_2m"), (MADRID, "intensidad"), (MADRID, "fecha")]
+)
+def test_missing_column(sandbox: Sandbox, tmp_path: Path, name: str, column: str) -> None:
+    sandbox.faults.order(DATA[name], without_column=column)
+    assert column in str(outcome(Asked(sandbox, name, MONTH), tmp_path, PermanentError))
+
+
+def test_missing_key_is_missing_data(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.faults.order(DATA[AEMET], without_column="hrMedia")
+    frame = Asked(sandbox, AEMET, MONTH).month_of(tmp_path).frame
+    assert frame["humidity"].isna().all()
+    assert frame["temperature"].notna().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_extra_column_changes_no_value(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    expected = good(sandbox, name, tmp_path)
+    sandbox.faults.order(DATA[name], extra_column="nuevo")
+    frame = Asked(sandbox, name, MONTH).month_of(tmp_path).frame
+    pd.testing.assert_frame_equal(frame.drop(columns="raw_data"), expected.drop(columns="raw_data"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nan_and_negatives_never_get_through(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    sandbox.faults.order(DATA[name], bad_values=True)
+    month = Asked(sandbox, name, MONTH).month_of(tmp_path)
+    numbers = month.frame[[c for c in ("precipitation", "wind_speed", "traffic_volume") if c in month.frame]]
+    assert not (numbers.astype(float) < 0).any().any()
+    assert sum(month.rejected.values()) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_duplicate_rows_count_once(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    expected = good(sandbox, name, tmp_path)
+    sandbox.faults.order(DATA[name], duplicates=True)
+    month = Asked(sandbox, name, MONTH).month_of(tmp_path)
+    pd.testing.assert_frame_equal(month.frame.drop(columns="raw_data"), expected.drop(columns="raw_data"))
+    assert any("dup" in reason for reason, rows in month.rejected.items() if rows > 0)
+
+
+def test_foreign_second_step(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.faults.order("/diarios/", datos_host="evil.example")
+    assert "evil.example" in str(outcome(Asked(sandbox, AEMET, MONTH), tmp_path, PermanentError))
+
+
+def test_redirect_to_another_host(sandbox: Sandbox, tmp_path: Path) -> None:
+    there: dict[str, Any] = {"status": 302, "body": "", "headers": {"Location": "https://evil.example/x.zip"}}
+    sandbox.faults.order(DATA[MADRID], **there)
+    assert "evil.example" in str(outcome(Asked(sandbox, MADRID, MONTH), tmp_path, PermanentError))

@@ -1,0 +1,85 @@
+"""Every provider reads a plausible month from its stand-in, and the rows say what they are."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from city_data.datasets import DATASETS, expected_stamps
+from city_data.providers.base import NotYetPublished
+from city_data.sandbox import Sandbox
+from city_data.window import Month
+from city_data_tests.sandbox.asking import Asked
+
+NAMES = ("aemet", "open_meteo", "madrid_opendata")
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AEMET_API_KEY", "good")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("month", ["2026-09", "2025-10", "2026-03"])
+def test_a_month_comes_back_whole(sandbox: Sandbox, tmp_path: Path, name: str, month: str) -> None:
+    asked = Asked(sandbox, name, month)
+    frame = asked.month_of(tmp_path).frame
+    capabilities = asked.provider.capabilities
+    stamps = expected_stamps(Month.parse(month), "Europe/Madrid", capabilities.resolution)
+    assert set(frame["source"]) == {f"sandbox:{name}"}
+    assert frame["date"].is_monotonic_increasing
+    assert frame["date"].is_unique
+    assert set(frame["date"]) <= set(pd.DatetimeIndex(stamps))
+    assert len(frame) >= 0.95 * len(stamps)
+    for column in DATASETS[capabilities.dataset].columns:
+        if column.kind == "number" and column.name in capabilities.columns:
+            values = frame[column.name].dropna()
+            assert len(values) > 0.9 * len(stamps), column.name
+            assert values.between(column.low, column.high).all(), column.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_month_twice_is_the_same(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    one, two = (Asked(sandbox, name, "2026-09").month_of(tmp_path / folder).frame for folder in ("one", "two"))
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_the_clocks_of_october(sandbox: Sandbox, tmp_path: Path) -> None:
+    frame = Asked(sandbox, "madrid_opendata", "2025-10").month_of(tmp_path).frame.set_index("date")
+    summer, winter = (frame.loc[pd.Timestamp(f"2025-10-26T0{hour}:00Z"), "traffic_volume"] for hour in (0, 1))
+    assert len(frame) == 745
+    assert summer > 0
+    assert winter > 0
+    assert summer != winter
+
+
+def test_traffic_has_its_rush_hours_and_its_august(sandbox: Sandbox, tmp_path: Path) -> None:
+    may, august = (
+        Asked(sandbox, "madrid_opendata", month).month_of(tmp_path / month).frame.set_index("date")["traffic_volume"]
+        for month in ("2026-05", "2026-08")
+    )
+    assert august.mean() < 0.85 * may.mean()
+    local = may.tz_convert("Europe/Madrid")
+    workdays = local[local.index.day_of_week < 5]
+    assert workdays[workdays.index.hour == 8].mean() > 3 * workdays[workdays.index.hour == 3].mean()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_month_that_has_just_begun_is_not_yet_published(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    as_of = datetime(2026, 12, 1, 2, tzinfo=UTC)
+    clock, sandbox.publication.clock = sandbox.publication.clock, lambda: as_of
+    try:
+        with pytest.raises(NotYetPublished) as caught:
+            Asked(sandbox, name, "2026-12", as_of=as_of).fetch(tmp_path)
+    finally:
+        sandbox.publication.clock = clock
+    assert all(word in str(caught.value) for word in (name, "madrid", "2026-12"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_connection(sandbox: Sandbox, name: str) -> None:
+    asked = Asked(sandbox, name, "2026-09")
+    assert asked.provider.check_connection(asked.http)

@@ -1,0 +1,62 @@
+"""Each check refuses what it is there to refuse, and passes a whole plausible month."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from city_data import checks, frames
+from city_data.datasets import TRAFFIC, expected_stamps
+from city_data.window import Month
+
+MONTH = Month(2026, 10)
+STAMPS = expected_stamps(MONTH, "Europe/Madrid", "hourly")
+
+
+def month(rows: int = len(STAMPS), **columns: object) -> pd.DataFrame:
+    values = {"traffic_volume": 200.0, "congestion_level": "low", "average_speed": 60.0, "source": "test"} | columns
+    return frames.canonical(pd.DataFrame({"date": pd.DatetimeIndex(STAMPS[:rows]), **values}), TRAFFIC)
+
+
+def failed(frame: pd.DataFrame, ended: bool = True, before: dict[str, float] | None = None) -> dict[str, str]:
+    outcomes = checks.evaluate(frame, TRAFFIC, MONTH, "Europe/Madrid", len(STAMPS), ended, before)
+    assert [outcome.name for outcome in outcomes] == [*checks.BLOCKING, *checks.TOLD]
+    return {outcome.name: outcome.description for outcome in outcomes if not outcome.passed}
+
+
+def test_a_whole_plausible_month_passes() -> None:
+    assert failed(month()) == {}
+
+
+@pytest.mark.parametrize(("ended", "refused"), [(True, {"coverage"}), (False, set())])
+def test_a_third_of_a_month_is_refused_once_the_month_has_ended(ended: bool, refused: set[str]) -> None:
+    assert set(failed(month(rows=250), ended=ended)) == refused
+
+
+def test_rows_without_a_value_are_no_coverage() -> None:
+    empty = month(traffic_volume=None, congestion_level=None, average_speed=None)
+    assert "0.0% of 745" in failed(empty, ended=False)["coverage"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("traffic_volume", -1.0), ("average_speed", 900.0), ("congestion_level", "jammed")]
+)
+def test_implausible_values_are_refused_by_name(column: str, value: object) -> None:
+    text = failed(month(**{column: value}))["plausible_ranges"]
+    assert column in text
+    assert str(value) in text
+
+
+def test_repeated_dates_and_rows_outside_the_month_are_refused() -> None:
+    frame = month()
+    twice = frames.canonical(pd.concat([frame, frame.iloc[:2]]), TRAFFIC)
+    assert "2 repeated dates" in failed(twice)["unique_dates"]
+    moved = frame.assign(date=frame["date"] - pd.Timedelta(hours=1))
+    assert "1 rows outside 2026-10" in failed(moved)["inside_month"]
+
+
+def test_a_halved_mean_is_told_and_does_not_block() -> None:
+    outcomes = checks.evaluate(month(), TRAFFIC, MONTH, "Europe/Madrid", 745, True, {"traffic_volume": 900.0})
+    change = outcomes[-1]
+    assert (change.name, change.passed, change.blocking) == ("change", False, False)
+    assert "900.0 to 200.0" in change.description

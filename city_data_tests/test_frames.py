@@ -1,0 +1,64 @@
+"""The canonical frame: order, rounding, null rows and a hash that depends on nothing but the content."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from city_data import frames
+from city_data.datasets import TRAFFIC, expected_stamps
+from city_data.window import Month
+
+OCTOBER = Month(2026, 10)
+STAMPS = expected_stamps(OCTOBER, "Europe/Madrid", "hourly")
+
+
+def raw_frame(order: list[int] | None = None) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "date": pd.DatetimeIndex(STAMPS[:4]),
+            "traffic_volume": [10.123, float("nan"), 0.0, -0.0],
+            "congestion_level": ["low", None, "high", float("nan")],
+            "source": "test",
+            "raw_data": [{"n": 1}, None, {"n": 3}, {"n": 4}],
+        }
+    )
+    return frame.iloc[order].reset_index(drop=True) if order else frame
+
+
+def test_canonical_orders_rounds_and_keeps_missing_as_null() -> None:
+    frame = frames.canonical(raw_frame([2, 0, 3, 1]), TRAFFIC)
+    assert list(frame.columns) == TRAFFIC.frame_columns
+    assert frame["date"].is_monotonic_increasing
+    rows = frames.records(frame, TRAFFIC)
+    assert [row["traffic_volume"] for row in rows] == [10.12, None, 0.0, 0.0]
+    assert [row["congestion_level"] for row in rows] == ["low", None, "high", None]
+    assert rows[0]["pedestrian_count"] is None
+    assert rows[0]["average_speed"] is None
+
+
+def test_hash_is_of_the_content_alone() -> None:
+    one, other = (frames.canonical(raw_frame(order), TRAFFIC) for order in (None, [3, 1, 0, 2]))
+    assert frames.content_sha256(one, TRAFFIC) == frames.content_sha256(other, TRAFFIC)
+    changed = one.assign(average_speed=[None, None, None, 30.0])
+    assert frames.content_sha256(frames.canonical(changed, TRAFFIC), TRAFFIC) != frames.content_sha256(one, TRAFFIC)
+
+
+def test_complete_adds_a_null_row_for_every_hour_that_exists() -> None:
+    frame = frames.complete(frames.canonical(raw_frame(), TRAFFIC), TRAFFIC, STAMPS, "test")
+    assert list(frame["date"]) == STAMPS
+    assert len(frame) == 745
+    assert frames.observed(frame, TRAFFIC) == {
+        "traffic_volume": 3,
+        "pedestrian_count": 0,
+        "congestion_level": 2,
+        "average_speed": 0,
+    }
+    assert set(frame["source"]) == {"test"}
+
+
+def test_local_time_and_missing_source_are_refused() -> None:
+    with pytest.raises(ValueError, match="must be in UTC"):
+        frames.canonical(raw_frame().assign(date=lambda f: f["date"].dt.tz_convert("Europe/Madrid")), TRAFFIC)
+    with pytest.raises(ValueError, match="source"):
+        frames.canonical(raw_frame().drop(columns="source"), TRAFFIC)

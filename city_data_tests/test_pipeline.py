@@ -1,0 +1,170 @@
+"""The way of a month, end to end: sandbox over HTTP, Dagster runs on PostgreSQL, ledger, rows, cache."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from city_data.store.series import read_series
+from city_data.window import Month
+from city_data_tests.world import AS_OF, World
+
+NO_DATA = '{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}'
+
+ONE_DAY = '[{"fecha": "2026-09-01", "indicativo": "3195", "tmed": "20,0"}]'
+
+
+def test_a_month_goes_from_provider_to_cache(world: World) -> None:
+    (weather,) = world.load("weather", "2026-09")
+    (traffic,) = world.load("traffic", "2025-10")
+    assert (weather.error, weather.rows) == (None, 30)
+    assert (traffic.error, traffic.rows) == (None, 745)  # the day on which clocks go back has 25 hours
+    entry = world.entry("traffic", "2025-10")
+    assert entry is not None
+    assert (entry.state, entry.version, entry.rows, entry.expected_rows) == ("settled", 1, 745, 745)
+    assert entry.coverage is not None
+    assert entry.coverage > 0.9
+    assert entry.source == "sandbox:madrid_opendata"
+    assert entry.raw_files[0]["origin"] == "sandbox"
+    assert world.cache.inventory() == {Month(2026, 9), Month(2025, 10)}
+    start, end = Month(2026, 9).bounds("Europe/Madrid")
+    frame = read_series(world.database, "weather", "madrid", start, end)
+    assert len(frame) == 30
+    assert set(frame["source"]) == {"sandbox:aemet"}
+    assert frame["raw_data"].iloc[0]["stations"].keys() == {"3195", "3129", "3196"}
+    assert frame["temperature"].between(5, 35).all()
+
+
+def test_dagster_tells_what_happened(world: World) -> None:
+    world.load("weather", "2026-09")
+    for step in ("raw", "monthly", "cache"):
+        key = dg.AssetKey([step, "weather", "madrid"])
+        assert world.instance.get_materialized_partitions(key) == {"2026-09"}
+    records = world.instance.fetch_materializations(dg.AssetKey(["monthly", "weather", "madrid"]), limit=1).records
+    metadata = records[0].asset_materialization.metadata  # type: ignore[union-attr]
+    assert metadata["dagster/partition_row_count"].value == 30
+    assert metadata["coverage"].value == pytest.approx(1.0, abs=0.1)
+    assert "| date |" in str(metadata["preview"].value)
+
+
+def test_the_same_month_again_changes_nothing(world: World) -> None:
+    world.load("traffic", "2026-09")
+    before, rows = world.entry("traffic", "2026-09"), world.rows("traffic", "2026-09")
+    world.at(AS_OF + timedelta(days=1))
+    world.load("traffic", "2026-09")
+    after = world.entry("traffic", "2026-09")
+    assert before is not None
+    assert after is not None
+    assert (after.version, after.content_sha256) == (before.version, before.content_sha256)
+    assert after.fetched_at == AS_OF + timedelta(days=1)
+    assert world.rows("traffic", "2026-09") == rows
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"path": "/opendata/sh/", "status": 500, "headers": {"Retry-After": "3600"}}, "500"),
+        ({"path": "/opendata/sh/", "body": "<html>Mantenimiento</html>", "headers": {}}, "html"),
+        ({"path": "/diarios/", "datos_host": "evil.example"}, "evil.example"),
+        (
+            {"path": "/opendata/sh/", "body": '[{"fecha": "2026-09-01", "indicativo": "3195", "tmed": "20,0"}]'},
+            "coverage",
+        ),
+    ],
+    ids=["500", "html", "foreign host", "one day of thirty"],
+)
+def test_a_failed_month_leaves_the_old_one_served(
+    world: World, fault: dict[str, object], said: str, no_waiting: None
+) -> None:
+    world.load("weather", "2026-09")
+    entry, rows = world.entry("weather", "2026-09"), world.rows("weather", "2026-09")
+    world.sandbox.faults.order(**fault)  # type: ignore[arg-type]
+    world.at(AS_OF + timedelta(days=1))
+    (done,) = world.load("weather", "2026-09")
+    assert done.error is not None
+    after = world.entry("weather", "2026-09")
+    assert entry is not None
+    assert after is not None
+    assert (after.version, after.state, after.coverage) == (entry.version, entry.state, entry.coverage)
+    for word in ("madrid", "2026-09", said):
+        assert word in str(after.last_error).lower()
+    assert world.rows("weather", "2026-09") == rows
+
+
+def test_a_month_that_failed_at_once_is_failed_and_heals(world: World, no_waiting: None) -> None:
+    world.sandbox.faults.order("/diarios/", status=403)
+    (done,) = world.load("weather", "2026-09")
+    entry = world.entry("weather", "2026-09")
+    assert "AEMET_API_KEY" in str(done.error)
+    assert entry is not None
+    assert (entry.state, entry.version) == ("failed", None)
+    world.sandbox.faults.clear()
+    world.load("weather", "2026-09")
+    healed = world.entry("weather", "2026-09")
+    assert healed is not None
+    assert (healed.state, healed.version, healed.last_error) == ("settled", 1, None)
+
+
+def test_a_month_not_yet_published_is_skipped_and_not_failed(world: World) -> None:
+    world.sandbox.publication.unpublished = {Month(2026, 10)}
+    (done,) = world.load("traffic", "2026-10")
+    entry = world.entry("traffic", "2026-10")
+    assert (done.error, done.rows) == (None, 0)
+    assert entry is not None
+    assert (entry.state, entry.version, entry.expected_rows) == ("not_yet_published", None, 745)
+    assert not world.instance.get_materialized_partitions(dg.AssetKey(["monthly", "traffic", "madrid"]))
+
+
+@pytest.mark.parametrize("cause", ["no such month", "no key"])
+def test_the_fallback_serves_days_and_says_so(world: World, cause: str) -> None:
+    if cause == "no key":
+        world.monkeypatch.delenv("AEMET_API_KEY")
+    else:
+        world.sandbox.faults.order("/diarios/", body=NO_DATA)
+    (done,) = world.load("weather", "2026-03")
+    assert (done.error, done.rows) == (None, 31)
+    start, end = Month(2026, 3).bounds("Europe/Madrid")
+    frame = read_series(world.database, "weather", "madrid", start, end)
+    assert set(frame["source"]) == {"sandbox:open_meteo"}
+    assert {row["aggregated_from"] for row in frame["raw_data"].dropna()} == {"hourly"}
+    assert 23 in {row["hours"] for row in frame["raw_data"].dropna()}  # the day on which clocks go forward
+
+
+def test_redis_away_fails_no_run(world: World) -> None:
+    world.monkeypatch.setenv("CITY_DATA_REDIS_URL", "redis://127.0.0.1:1/0")
+    (done,) = world.load("weather", "2026-09")
+    assert (done.error, done.rows) == (None, 30)
+
+
+def test_a_month_settles_when_two_fetches_a_day_apart_agree(world: World) -> None:
+    after_lag = datetime(2026, 10, 8, 5, tzinfo=UTC)
+    states = []
+    for hours in (0, 2, 24):
+        world.at(after_lag + timedelta(hours=hours))
+        world.load("traffic", "2026-09")
+        entry = world.entry("traffic", "2026-09")
+        assert entry is not None
+        states.append((entry.state, entry.version))
+    assert states == [("provisional", 1), ("provisional", 1), ("settled", 1)]
+
+
+def test_a_fourth_city_is_one_entry_in_a_file(world: World) -> None:
+    lisbon: dict[str, object] = {
+        "city_id": "lisbon",
+        "name": "Lisbon",
+        "country": "PT",
+        "latitude": 38.7223,
+        "longitude": -9.1393,
+        "radius_km": 25,
+        "timezone": "Europe/Lisbon",
+        "enabled": True,
+        "weather": {"provider": "open_meteo"},
+    }
+    world.write_cities([lisbon])
+    (done,) = world.load("weather", "2026-10", city_id="lisbon")
+    assert (done.error, done.rows) == (None, 745)
+    entry = world.entry("weather", "2026-10", city_id="lisbon")
+    assert entry is not None
+    assert entry.source == "sandbox:open_meteo"

@@ -1,0 +1,112 @@
+"""A month that has left the window goes everywhere at once, and only when what replaces it is there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from city_data.definitions import defs
+from city_data.retention import EXPIRE_JOB, due_for_expiry, take_inventory
+from city_data.store.partitions import inventory, read_audit
+from city_data.window import Month
+from city_data_tests.world import World
+
+DECEMBER = datetime(2026, 12, 12, 9, tzinfo=UTC)
+OLDEST, NEWEST = "2024-11", "2026-11"
+
+
+def tick(world: World) -> dg.RunRequest | dg.SkipReason:
+    """What the sensor asks for now."""
+    repository = defs().get_repository_def()
+    sensor = repository.get_sensor_def("retention")
+    context = dg.build_sensor_context(
+        instance=world.instance, repository_def=repository, resources=repository.get_top_level_resources()
+    )
+    data = sensor.evaluate_tick(context)
+    assert len(data.run_requests or []) <= 1
+    return data.run_requests[0] if data.run_requests else dg.SkipReason(data.skip_message)
+
+
+def run_expiry(world: World, **config: bool) -> None:
+    job = defs().resolve_job_def(EXPIRE_JOB)
+    result = job.execute_in_process(
+        instance=world.instance, run_config={"ops": {"expire_old_months": {"config": config}}}
+    )
+    assert result.success
+
+
+def test_the_window_moves_on_and_exactly_one_month_expires(world: World) -> None:
+    world.load("weather", OLDEST, "2026-10")
+    assert isinstance(tick(world), dg.SkipReason)
+    world.at(DECEMBER)
+    assert str(world.window.first) == "2024-12"
+
+    waiting = tick(world)
+    assert isinstance(waiting, dg.SkipReason)
+    assert f"weather/madrid {NEWEST}" in str(waiting.skip_message)
+    run_expiry(world)
+    assert world.entry("weather", OLDEST) is not None  # nothing is dropped before its successor is there
+
+    world.load("weather", NEWEST)
+    request = tick(world)
+    assert isinstance(request, dg.RunRequest)
+    assert request.tags["city_data/expires"] == OLDEST
+    assert request.run_key is None
+    run_expiry(world)
+    assert world.entry("weather", OLDEST) is None
+    gone = Month.parse(OLDEST)
+    held = take_inventory(world.database, world.archive, world.cache)
+    assert gone not in held.tables | held.raw | held.cache
+    assert inventory(world.database)["weather"] == [Month(2026, 10), Month(2026, 11)]
+    assert [(row["month"], row["city_id"], row["rows"]) for row in read_audit(world.database)] == [(gone, "madrid", 30)]
+    assert isinstance(tick(world), dg.SkipReason)
+
+
+def test_dagster_is_told_and_its_partitions_move_with_the_window(world: World) -> None:
+    world.load("weather", OLDEST)
+    world.at(DECEMBER)
+    run_expiry(world, force=True)
+    key = dg.AssetKey(["monthly", "weather", "madrid"])
+    observed = world.instance.fetch_observations(key, limit=1).records[0].asset_observation
+    assert observed is not None
+    assert observed.partition == OLDEST
+    assert observed.metadata["expired"].value is True
+    partitions = defs().resolve_asset_graph().get(key).partitions_def
+    assert partitions is not None
+    keys = partitions.get_partition_keys()
+    assert (keys[0], keys[-1], len(keys)) == ("2024-12", "2026-12", 25)
+
+
+def test_an_interrupted_expiry_is_found_again(world: World) -> None:
+    world.load("weather", OLDEST, "2026-10", NEWEST)
+    world.at(DECEMBER)
+    world.load("weather", NEWEST)
+    world.archive.drop_month(Month.parse(OLDEST))  # as far as an expiry came before it was killed
+    months, _ = due_for_expiry(world.database, world.archive, world.cache, world.feeds, world.window)
+    assert months == [Month.parse(OLDEST)]
+    run_expiry(world)
+    assert due_for_expiry(world.database, world.archive, world.cache, world.feeds, world.window)[0] == []
+
+
+def test_no_second_run_while_one_is_under_way(world: World) -> None:
+    world.load("weather", OLDEST, NEWEST)
+    world.at(DECEMBER)
+    world.load("weather", NEWEST)
+    job = defs().resolve_job_def(EXPIRE_JOB)
+    world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    assert "under way" in str(tick(world))
+
+
+@pytest.mark.parametrize("where", ["raw", "cache"])
+def test_what_only_one_place_still_holds_expires_too(world: World, where: str) -> None:
+    world.load("weather", OLDEST)
+    world.at(DECEMBER)
+    if where == "raw":
+        world.cache.drop_month(Month.parse(OLDEST))
+    else:
+        world.archive.drop_month(Month.parse(OLDEST))
+    held = take_inventory(world.database, world.archive, world.cache)
+    assert Month.parse(OLDEST) in getattr(held, where)
+    assert held.expired(world.window) == [Month.parse(OLDEST)]

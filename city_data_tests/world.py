@@ -1,0 +1,101 @@
+"""A whole platform in one test process: real PostgreSQL, Redis and Dagster instance, the sandbox, a moment to choose.
+
+Belongs here: what the end-to-end tests share. Does not: any test.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from city_data import backfill
+from city_data.archive import RawArchive
+from city_data.cities import load_registry
+from city_data.datasets import DatasetName
+from city_data.definitions import defs
+from city_data.sandbox import Sandbox
+from city_data.sources import Feed, enabled_feeds
+from city_data.store.cache import Cache
+from city_data.store.database import Database
+from city_data.store.ledger import MonthEntry, read_months
+from city_data.store.series import read_series
+from city_data.window import Month, Window, as_of, rolling_window
+
+AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """`moment` moves the sandbox and the platform together."""
+
+    sandbox: Sandbox
+    database: Database
+    database_url: str
+    redis_url: str
+    instance: dg.DagsterInstance
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    def at(self, moment: datetime) -> None:
+        self.monkeypatch.setenv("CITY_DATA_AS_OF", moment.isoformat())
+        self.sandbox.publication.clock = lambda: moment
+
+    @property
+    def window(self) -> Window:
+        return rolling_window(as_of())
+
+    @property
+    def feeds(self) -> list[Feed]:
+        return enabled_feeds(load_registry())
+
+    def feed(self, dataset: DatasetName, city_id: str = "madrid") -> Feed:
+        return next(f for f in self.feeds if f.dataset.name == dataset and f.city.city_id == city_id)
+
+    def load(self, dataset: DatasetName, *months: str, city_id: str = "madrid") -> list[backfill.Done]:
+        """Ordinary Dagster runs, one a month."""
+        feed = self.feed(dataset, city_id)
+        return list(backfill.materialize(defs(), self.instance, [(feed, Month.parse(month)) for month in months]))
+
+    def entry(self, dataset: DatasetName, month: str, city_id: str = "madrid") -> MonthEntry | None:
+        at = Month.parse(month)
+        found = read_months(self.database, city_id=city_id, dataset=dataset, first=at, last=at)
+        return found[0] if found else None
+
+    def rows(self, dataset: DatasetName, month: str, city_id: str = "madrid") -> str:
+        """A month's rows as they are served, as text, for comparing byte for byte."""
+        start, end = Month.parse(month).bounds(self.feed(dataset, city_id).city.timezone)
+        return str(read_series(self.database, dataset, city_id, start, end).to_json(date_format="iso"))
+
+    @property
+    def archive(self) -> RawArchive:
+        return RawArchive(str(self.folder / "raw"))
+
+    @property
+    def cache(self) -> Cache:
+        return Cache(self.redis_url, timeout_s=1)
+
+    def write_cities(self, entries: Sequence[dict[str, object]]) -> None:
+        """Point the registry to a file of these entries."""
+        file = self.folder / "cities.yaml"
+        file.write_text(yaml.safe_dump({"cities": list(entries)}))
+        self.monkeypatch.setenv("CITY_DATA_CITIES", str(file))
+
+
+def environment(folder: Path, sandbox: Sandbox, database_url: str, redis_url: str) -> dict[str, str]:
+    """What a deployment would set."""
+    return {
+        "CITY_DATA_AS_OF": AS_OF.isoformat(),
+        "CITY_DATA_DATABASE_URL": database_url,
+        "CITY_DATA_REDIS_URL": redis_url,
+        "CITY_DATA_RAW_URL": str(folder / "raw"),
+        "CITY_DATA_ROUTES": json.dumps(sandbox.routes),
+        "AEMET_API_KEY": "good",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
