@@ -67,19 +67,15 @@ def observed(frame: pd.DataFrame, dataset: Dataset) -> Mapping[str, int]:
 
 def records(frame: pd.DataFrame, dataset: Dataset) -> list[dict[str, Any]]:
     """The rows as plain values: NaN becomes None, dates become aware datetimes."""
-    lists = {
-        name: [None if _is_nan(value) else value for value in frame[name].tolist()] for name in dataset.frame_columns
-    }
-    lists["date"] = [stamp.to_pydatetime() for stamp in frame["date"]]
+    lists = {"date": list(frame["date"].dt.to_pydatetime())}
+    for name in dataset.frame_columns[1:]:
+        lists[name] = [None if value != value else value for value in frame[name].tolist()]  # NaN alone is not itself
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
-def content_sha256(frame: pd.DataFrame, dataset: Dataset) -> str:
-    """A hash of everything in the frame: equal for equal months, whenever and wherever they were made."""
-    digest = hashlib.sha256()
-    for record in records(frame, dataset):
-        digest.update(orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
-    return digest.hexdigest()
+def content_sha256(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A hash of all there is in `records`: equal for equal months, whenever and wherever they were made."""
+    return hashlib.sha256(orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _objects(values: pd.Series[Any]) -> pd.Series[Any]:

@@ -106,7 +106,7 @@ def month_load(
     from city_data.store.months import MonthLoad
 
     choice = feed.choice(built.manifest.provider)
-    content = frames.content_sha256(built.frame, feed.dataset)
+    content = frames.content_sha256(frames.records(built.frame, feed.dataset))
     capabilities = choice.provider.capabilities
     return MonthLoad(
         city_id=feed.city.city_id,

@@ -16,6 +16,7 @@ from city_data.providers._madrid_rows import (
     MonthFile,
     count,
     ordered_rows,
+    rows,
     station_hours,
     summed,
 )
@@ -97,7 +98,7 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
         coverage=coverage,
         stations=stations,
         unresolved=unresolved,
-        rejected={name: rows for name, rows in rejected.items() if rows},
+        rejected={name: n for name, n in rejected.items() if n},
         panel=panel,
         points=len(cells.m30),
     )
@@ -206,8 +207,8 @@ def _without_repeats(file: MonthFile, sums: pl.DataFrame, clock: Clock) -> tuple
     import polars as pl
 
     reasons, hour = sums["reasons"].to_numpy(), sums["hour"].to_numpy()
-    rows = sum((count(reasons, name) for name in REASONS if name != "other_month"), np.zeros_like(reasons))
-    crowded = np.unique(hour[(rows > QUARTERS_AN_HOUR) & ~np.isin(hour, clock.doubled)]).tolist()
+    many = rows(reasons) - count(reasons, "other_month") > QUARTERS_AN_HOUR
+    crowded = np.unique(hour[many & ~np.isin(hour, clock.doubled)]).tolist()
     if not crowded:
         return sums, 0
     listed = ordered_rows(file, crowded)
@@ -224,25 +225,25 @@ def _in_slots(file: MonthFile, sums: pl.DataFrame, clock: Clock) -> tuple[pl.Dat
     first = clock.first_slots
     slots = np.full(32 * 24, -1, dtype=np.int32)
     slots[list(first)] = list(first.values())
-    hour = sums["hour"].fill_null(-1).to_numpy()
-    slot = np.where((hour >= 0) & (hour < len(slots)), slots[np.clip(hour, 0, len(slots) - 1)], -1)
+    hour = sums["hour"].to_numpy()
+    slot = slots[hour]
     counted = count(sums["reasons"].to_numpy(), "valid")
     never = int(counted[slot < 0].sum())
-    keep = (slot >= 0) & ~np.isin(hour, clock.doubled) & (sums["station"].fill_null(-1).to_numpy() >= 0)
+    keep = (slot >= 0) & ~np.isin(hour, clock.doubled)
     single = sums.with_columns(pl.Series("slot", slot))
     placed = [single if keep.all() else single.filter(pl.Series(keep))]
     unresolved = []
     for face in clock.doubled:
-        rows, twice = _passes(ordered_rows(file, [face]))
-        unresolved += [] if twice or rows.is_empty() else [first[face]]
+        listed, twice = _passes(ordered_rows(file, [face]))
+        unresolved += [] if twice or listed.is_empty() else [first[face]]
         for turn in (0, 1):
-            passed = summed(rows.filter(pl.col("turn") == turn))
+            passed = summed(listed.filter(pl.col("turn") == turn))
             passed = passed.with_columns(pl.lit(first[face] + turn, pl.Int32).alias("slot"))
             placed.append(passed.select(placed[0].columns))
     return pl.concat(placed), unresolved, never
 
 
-def _passes(rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+def _passes(listed: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
     """Number each sensor's rows of one quarter in the file's order: 0 the first pass of the hour, 1 the second.
 
     Where most quarters stand once, the passes cannot be told apart and all rows are of the first.
@@ -254,8 +255,8 @@ def _passes(rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
     def usual(table: pl.DataFrame) -> Any:
         return table.group_by(keys).len()["len"].median()
 
-    if usual(rows) not in (None, 1.0, 2.0):
-        rows = rows.unique(maintain_order=True)  # repeated lines on top of a repeated hour
-    twice = usual(rows) == 2.0
-    numbered = rows.with_columns(pl.int_range(pl.len()).over(keys).alias("turn"))
+    if usual(listed) not in (None, 1.0, 2.0):
+        listed = listed.unique(maintain_order=True)  # repeated lines on top of a repeated hour
+    twice = usual(listed) == 2.0
+    numbered = listed.with_columns(pl.int_range(pl.len()).over(keys).alias("turn"))
     return numbered.filter(pl.col("turn") < (2 if twice else 1)), twice

@@ -34,6 +34,8 @@ _IDS = ("id", "idelem")
 # One count a hexadecimal digit of one integer, so that a station-hour's rows are counted by reason in a single sum.
 REASONS = ("error_s", "not_a_number", "negative", "spike", "no_samples", "other_month", "valid")
 _DIGIT = 4
+_FACES = 768  # at least the hours of a month
+_MOST_STATIONS = 1_000_000  # keeps a group's key within 32 bits; the largest identifier was 11,000
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}")
 _SLASHED = re.compile(r"(\d{2})/(\d{2})/\d{4} \d{1,2}:\d{2}(:\d{2})?")
 
@@ -151,8 +153,7 @@ def station_hours(file: MonthFile) -> pl.DataFrame:
     """One row a station and local hour: `station`, `hour` (hours since the month began, on the clock's face), `m30`,
     `reasons` (see REASONS), `flow` (sum over valid quarters, vehicles/h), and `weight` and `weighted`, sums of flow and
     of flow times carga (urban, %) or times vmed (M30, km/h) where that is known."""
-
-    return _summed(_rows(file)).collect(engine="streaming")
+    return _summed(_rows(file))
 
 
 def ordered_rows(file: MonthFile, hours: list[int]) -> pl.DataFrame:
@@ -164,7 +165,7 @@ def ordered_rows(file: MonthFile, hours: list[int]) -> pl.DataFrame:
 
 def summed(rows: pl.DataFrame) -> pl.DataFrame:
     """`station_hours` of rows that are at hand."""
-    return _summed(rows.lazy()).collect()
+    return _summed(rows.lazy())
 
 
 def count(reasons: NDArray[np.int32], name: str) -> NDArray[np.int32]:
@@ -173,15 +174,38 @@ def count(reasons: NDArray[np.int32], name: str) -> NDArray[np.int32]:
     return counted
 
 
-def _summed(rows: pl.LazyFrame) -> pl.LazyFrame:
+def rows(reasons: NDArray[np.int32]) -> NDArray[np.int32]:
+    """How many rows each station-hour had: the sum of the digits, two at a time and then all four pairs at once."""
+    pairs = (reasons & 0x0F0F0F0F) + ((reasons >> _DIGIT) & 0x0F0F0F0F)
+    total: NDArray[np.int32] = (pairs & 0xFF) + ((pairs >> 8) & 0xFF) + ((pairs >> 16) & 0xFF) + (pairs >> 24)
+    return total
+
+
+def _summed(rows: pl.LazyFrame) -> pl.DataFrame:
+    """Grouped by one integer, which takes 110 MB less than grouping by its three parts."""
     import polars as pl
 
-    return rows.group_by("station", "hour").agg(
-        pl.col("m30").first(),
-        pl.col("reason").sum().alias("reasons"),
-        pl.col("flow").sum(),
-        pl.col("weight").sum(),
-        (pl.col("weight") * pl.col("other")).sum().alias("weighted"),
+    station = pl.when(pl.col("station").is_between(0, _MOST_STATIONS)).then(pl.col("station"))
+    key = (station * _FACES + pl.col("hour")) * 2 + pl.col("m30").cast(pl.Int32)
+    sums = (
+        rows.group_by(key.alias("key"))
+        .agg(
+            pl.col("reason").sum().alias("reasons"),
+            pl.col("flow").sum(),
+            pl.col("weight").sum(),
+            (pl.col("weight") * pl.col("other")).sum().alias("weighted"),
+        )
+        .filter(pl.col("key").is_not_null())
+        .collect(engine="streaming")
+    )
+    return sums.select(
+        (pl.col("key") // (2 * _FACES)).alias("station"),
+        (pl.col("key") // 2 % _FACES).cast(pl.Int16).alias("hour"),
+        (pl.col("key") % 2 == 1).alias("m30"),
+        "reasons",
+        "flow",
+        "weight",
+        "weighted",
     )
 
 
@@ -205,11 +229,12 @@ def _rows(file: MonthFile) -> pl.LazyFrame:
         day, of = stamp.str.slice(0, 2), pl.concat_str(stamp.str.slice(6, 4), pl.lit("-"), stamp.str.slice(3, 2))
     else:
         day, of = stamp.str.slice(8, 2), stamp.str.slice(0, 7)
-    hour = (day.cast(pl.Int16, strict=False) - 1) * 24 + stamp.str.slice(11, 2).str.strip_chars(": ").cast(
-        pl.Int16, strict=False
-    )
+    clock = stamp.str.slice(11, 2).str.strip_chars(": ")
+    hour = (day.cast(pl.Int32, strict=False) - 1) * 24 + clock.cast(pl.Int32, strict=False)
+    hour = pl.when(hour.is_between(0, _FACES - 1)).then(hour)
     # `M30`, `PUNTOS MEDIDA M-30`, and 494 in the first half of 2015; the rest is urban.
     m30 = pl.col("tipo_elem").str.contains("30", literal=True) | (pl.col("tipo_elem") == "494")
+    m30 = m30.fill_null(False)
     flow = pl.col("intensidad")
     samples = pl.col("periodo_integracion") if "periodo_integracion" in layout.columns else pl.lit(1)
 

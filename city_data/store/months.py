@@ -5,7 +5,7 @@ Belongs here: the only writer of the data tables. Does not: what makes a month f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -72,10 +72,11 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
     """
     dataset = DATASETS[load.dataset]
     rows = frames.records(load.frame, dataset)
-    digest = frames.content_sha256(load.frame, dataset)
-    partitions.ensure(database, dataset, load.month)
+    digest = frames.content_sha256(rows)
     with database.write() as connection:
-        held = _lock(connection, load)
+        if not _lock(connection, load):
+            partitions.create(database, dataset, load.month)
+        held, first_loaded = _held(connection, load)
         if held is not None and held.fetched_at is not None and held.fetched_at > load.fetched_at:
             raise StaleLoad(
                 f"{load.dataset}/{load.city_id} {load.month}: fetched {load.fetched_at:%Y-%m-%d %H:%M}, but bytes "
@@ -84,7 +85,7 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
         changed = held is None or held.version is None or held.content_sha256 != digest
         version = (held.version if held and held.version else 0) + (1 if changed else 0)
         if changed:
-            created = _first_loaded(connection, load) or load.at
+            created = first_loaded or load.at
             _write_rows(connection, dataset, load, rows, created)
             segment = segments.encode(
                 segments.record_texts(dataset, load.city_id, load.timezone, rows, created, load.at)
@@ -94,18 +95,20 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
     return Published(version, changed, len(rows), written)
 
 
-def _lock(connection: sa.Connection, load: MonthLoad) -> MonthEntry | None:
-    """Take the month's advisory lock for this transaction, then read its ledger row as the last writer left it."""
+def _lock(connection: sa.Connection, load: MonthLoad) -> bool:
+    """Take the month's advisory lock for this transaction; tells whether the month has a partition."""
     name = f"{load.city_id}/{load.dataset}/{load.month}"
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
-    row = connection.execute(sa.select(CITY_MONTH).where(_is_month(CITY_MONTH, load))).mappings().one_or_none()
-    return entry(row) if row is not None else None
+    lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
+    partition = sa.func.to_regclass(partitions.partition_name(DATASETS[load.dataset], load.month))
+    return bool(connection.execute(sa.select(partition.is_not(None), lock)).scalar_one())
 
 
-def _first_loaded(connection: sa.Connection, load: MonthLoad) -> datetime | None:
-    query = sa.select(sa.func.min(MONTH_VERSION.c.loaded_at)).where(_is_month(MONTH_VERSION, load))
-    found: datetime | None = connection.execute(query).scalar()
-    return found
+def _held(connection: sa.Connection, load: MonthLoad) -> tuple[MonthEntry | None, datetime | None]:
+    """The month's ledger row as the last writer left it, and when its first version was loaded."""
+    first = sa.select(sa.func.min(MONTH_VERSION.c.loaded_at)).where(_is_month(MONTH_VERSION, load)).scalar_subquery()
+    query = sa.select(CITY_MONTH, first.label("first_loaded")).where(_is_month(CITY_MONTH, load))
+    row = connection.execute(query).mappings().one_or_none()
+    return (entry(row), row["first_loaded"]) if row is not None else (None, None)
 
 
 def _write_rows(
@@ -119,25 +122,33 @@ def _write_rows(
     )
     before = [str(load.month.first_day), _escaped(load.city_id)]
     after = [created.isoformat(), load.at.isoformat()]
-    lines = ["\t".join([*before, *(_text(row[name]) for name in dataset.frame_columns), *after]) for row in rows]
+    fixed = "\t".join(before), "\t".join(after)
+    cells = [_texts([row[name] for row in rows]) for name in dataset.frame_columns]
+    lines = ["\t".join((fixed[0], *row, fixed[1])) for row in zip(*cells, strict=True)]
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write("".join(line + "\n" for line in lines).encode())
 
 
-def _text(value: Any) -> str:
-    r"""A value in COPY's text format, https://www.postgresql.org/docs/18/sql-copy.html: NULL is \N."""
-    if value is None:
-        return r"\N"
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return _escaped(value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+def _texts(column: list[Any]) -> list[str]:
+    r"""A column in COPY's text format, https://www.postgresql.org/docs/18/sql-copy.html: NULL is \N."""
+    return [r"\N" if value is None else _WRITERS[type(value)](value) for value in column]
+
+
+def _json(value: dict[str, Any]) -> str:
+    return _escaped(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
 
 
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    float: repr,
+    datetime: datetime.isoformat,
+    str: _escaped,
+    dict: _json,
+}
 
 
 def _write_version(

@@ -32,20 +32,17 @@ def partition_name(dataset: Dataset, month: Month) -> str:
     return f"{dataset.table}_{month.year:04d}_{month.month:02d}"
 
 
-def ensure(database: Database, dataset: Dataset, month: Month) -> None:
-    """Make the month's partition where it is missing.
+def create(database: Database, dataset: Dataset, month: Month) -> None:
+    """Make the month's partition, in a transaction of its own, unless another run has made it meanwhile.
 
     It is made beside and then attached: CREATE TABLE ... PARTITION OF would lock readers of all months out.
     """
     name = partition_name(dataset, month)
     exists = sa.select(sa.func.to_regclass(name).is_not(None))
-    with database.read() as connection:
-        if connection.execute(exists).scalar_one():
-            return
     with database.write() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         if connection.execute(exists).scalar_one():
-            return  # another run made it meanwhile
+            return
         # Names and bounds come from datasets.py and a Month, never from a caller's text.
         connection.execute(sa.text(f"CREATE TABLE {name} (LIKE {dataset.table} INCLUDING ALL)"))
         bounds = f"FROM ('{month.first_day}') TO ('{(month + 1).first_day}')"

@@ -1,0 +1,68 @@
+"""A full-size Madrid month from raw file to city-hours, beside a plain scan of the same ZIP, and its memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from city_data.sandbox import write_madrid_month
+from city_data.window import Month
+from city_data_tests.bench.figure import Figure
+
+MONTH = Month(2026, 8)
+TIMES = 3
+# Each in a process of its own, so that the peak is its own; it prints seconds and megabytes.
+_SHELL = """
+import resource, sys, time
+from pathlib import Path
+path = Path(sys.argv[1])
+{prepare}
+started = time.perf_counter()
+{work}
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+_PARSE = _SHELL.format(
+    prepare="""
+from datetime import UTC, datetime
+from city_data.providers.base import Payload, Place, Request, Settings
+from city_data.providers.madrid_opendata import MadridOpenData
+from city_data.window import Month
+place = Place("madrid", 40.4168, -3.7038, "Europe/Madrid")
+request = Request(place, Month.parse(sys.argv[2]), Settings(), datetime(2026, 11, 24, tzinfo=UTC))
+import city_data.providers._madrid_hours, pandas, polars
+""",
+    work="frame = MadridOpenData().parse(request, [Payload(path.name, path, 'https://example.org')]).frame",
+)
+_FLOOR = _SHELL.format(
+    prepare="""
+import zipfile
+import polars as pl
+from city_data.providers._madrid_rows import _as_gzip
+""",
+    work="""
+with zipfile.ZipFile(path) as archive:
+    (info,) = archive.infolist()
+types = {"fecha": pl.String, "intensidad": pl.Float64}
+scan = pl.scan_csv(_as_gzip(path, info), separator=";", schema_overrides=types, ignore_errors=True)
+hour = pl.col("fecha").str.slice(0, 13)
+scan.group_by(hour).agg(pl.col("intensidad").mean()).collect(engine="streaming")
+""",
+)
+
+
+def run(folder: Path) -> list[Figure]:
+    path = folder / f"{MONTH.month:02d}-{MONTH.year}.zip"
+    write_madrid_month(path, MONTH)
+    floor = sorted(_measure(_FLOOR, path)[0] for _ in range(TIMES))[TIMES // 2]
+    runs = sorted(_measure(_PARSE, path) for _ in range(TIMES))
+    return [
+        Figure("Madrid month, 13 million rows, to city-hours / plain scan", runs[TIMES // 2][0], 3, "s", floor),
+        Figure("the same, peak memory", max(peak for _, peak in runs), 700, "MB"),
+    ]
+
+
+def _measure(program: str, path: Path) -> tuple[float, float]:
+    command = [sys.executable, "-c", program, str(path), str(MONTH)]
+    seconds, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return float(seconds), float(peak)
