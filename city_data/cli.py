@@ -124,13 +124,14 @@ def _stay_up(mode: local.Mode, folder: Path | None, once: bool) -> None:
     ports = local.Ports(api=int(os.environ.get("API_PORT", "8000")), ui=int(os.environ.get("UI_PORT", "3000")))
     ports.refuse_busy()
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children are stopped in order
+    _stop_in_order_on_signals()
     with local.environment(folder, mode) as variables:
         os.environ.update(variables)
         local.set_pools(variables)
         with local.services(folder, ports, variables) as children:
             window, feeds = _selection(None, None)
             failed = run_backfill(console, feeds, window.months(), only_due=True) if mode == "demo" else []
+            _stop_in_order_on_signals()
             children.await_port("api", ports.api)
             children.await_port("webserver", ports.ui)
             print_status(console, feeds, window)
@@ -142,6 +143,16 @@ def _stay_up(mode: local.Mode, folder: Path | None, once: bool) -> None:
             except KeyboardInterrupt:
                 console.print("stopping")
     raise typer.Exit(1 if failed else 0)
+
+
+def _stop_in_order_on_signals() -> None:
+    """Ctrl-C and SIGTERM unwind this process, which stops its children.
+
+    Set again after runs: Dagster gives SIGTERM the handler of SIGINT when a run ends, and a shell starts its background
+    jobs with SIGINT ignored, so that a demo in the background could not be stopped.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -196,8 +197,17 @@ class EmbeddedRedis:
         self._process = None
 
     def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+        """Whether it is this server that answers: another Redis may hold the port already."""
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        try:
+            with redis.Redis(port=self._port, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
+                found: Any = client.info("server")
+        except redis.RedisError:
+            return False
+        return self._process is not None and found["process_id"] == self._process.pid
 
 
 def _binaries() -> Path:
@@ -242,6 +252,7 @@ def _await(ready: Callable[[], bool], process: subprocess.Popen[bytes], name: st
     deadline = time.monotonic() + START_TIMEOUT_S
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
+            _stop(process, signal.SIGKILL)
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise EmbeddedError(f"{name} did not start:\n{tail}")
         time.sleep(0.05)

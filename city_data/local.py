@@ -135,7 +135,7 @@ class Children:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=_killed_with_parent,
             )
 
     def log(self, name: str) -> Path:
@@ -167,6 +167,7 @@ class Children:
 DAGSTER_CONFIG: dict[str, object] = {
     "storage": {"postgres": {"postgres_url": {"env": "CITY_DATA_DAGSTER_URL"}}},
     "telemetry": {"enabled": False},
+    "nux": {"enabled": False},  # an invitation to a newsletter, over the first page that an operator opens
     "run_coordinator": {
         "module": "dagster.core.run_coordinator",
         "class": "QueuedRunCoordinator",
@@ -261,6 +262,11 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _killed_with_parent() -> None:
+    """SIGKILL: Dagster's code server outlived a killed starter that had asked for SIGTERM. None of them holds data."""
+    die_with_parent(signal.SIGKILL)
 
 
 def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 DATABASE_VARIABLE = "CITY_DATA_DATABASE_URL"
 REDIS_VARIABLE = "CITY_DATA_REDIS_URL"
 RAW_VARIABLE = "CITY_DATA_RAW_URL"
+# A run can wait for Redis longer than a reader, who has 0.1 s.
+CACHE_TIMEOUT_S = 2.0
 
 
 @cache
@@ -41,7 +43,7 @@ def shared_database(url: str) -> Database:
 def shared_cache(url: str | None) -> Cache:
     from city_data.store.cache import Cache
 
-    return Cache(url)
+    return Cache(url, timeout_s=CACHE_TIMEOUT_S)
 
 
 class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):

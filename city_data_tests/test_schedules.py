@@ -20,13 +20,16 @@ def requests(world: World, name: str, at: datetime) -> list[dg.RunRequest]:
     repository = defs().get_repository_def()
     schedule = repository.get_schedule_def(name)
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(
         instance=world.instance,
         scheduled_execution_time=at,
         repository_def=repository,
         resources={"database": DatabaseResource(url=world.database_url)},
-    )
-    return list(schedule.evaluate_tick(context).run_requests or [])
+    ) as context:
+        opened = context.instance  # held: the context keeps only a weak hand on what it opens
+        found = list(schedule.evaluate_tick(context).run_requests or [])
+        assert opened is not None
+    return found
 
 
 @pytest.mark.parametrize("override", [True, False])

@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo
 from city_data.providers._madrid_rows import (
     QUARTERS_AN_HOUR,
     REASONS,
+    VALID,
     MonthFile,
     count,
     ordered_rows,
-    rows,
     station_hours,
     summed,
 )
+from city_data.providers.base import PermanentError
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class CityHours:
     rejected: dict[str, int]
     panel: dict[str, int]
     points: int
+    rows: int
+    valid: dict[str, int]
 
 
 def city_hours(file: MonthFile, timezone: str) -> CityHours:
@@ -82,10 +85,12 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
     import numpy as np
 
     clock = Clock.of(file.month, timezone)
-    sums, repeated = _without_repeats(file, station_hours(file), clock)
-    rejected = {name: int(count(sums["reasons"].to_numpy(), name).sum()) for name in REASONS if name != "valid"}
+    all_sums, placeless = station_hours(file)
+    sums, repeated = _without_repeats(file, all_sums, clock)
+    reasons = {name: int(count(sums["reasons"].to_numpy(), name).sum()) for name in REASONS}
     table, unresolved, never = _in_slots(file, sums, clock)
-    rejected |= {"duplicate": repeated, "hour_that_never_was": never}
+    rejected = {name: n for name, n in reasons.items() if name not in VALID}
+    rejected |= {"other_month": placeless, "duplicate": repeated, "hour_that_never_was": never}
     cells = _Cells.of(table, len(clock.faces))
     seen = np.flatnonzero(cells.quarters.any(axis=0))
     hours = int(seen[-1]) + 1 if len(seen) else 0
@@ -101,6 +106,8 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
         rejected={name: n for name, n in rejected.items() if n},
         panel=panel,
         points=len(cells.m30),
+        rows=int(all_sums["rows"].sum()) + placeless,
+        valid={name: reasons[name] for name in VALID},
     )
 
 
@@ -130,7 +137,7 @@ class _Cells:
         m30[row] = table["m30"].to_numpy()
         slot = table["slot"].to_numpy()
         quarters = np.zeros((len(stations), slots), dtype=np.uint8)
-        quarters[row, slot] = count(table["reasons"].to_numpy(), "valid")
+        quarters[row, slot] = count(table["reasons"].to_numpy(), *VALID)
         flow = np.full((len(stations), slots), np.nan, dtype=np.float32)
         flow[row, slot] = table["flow"].to_numpy()
         flow[quarters < QUARTERS_NEEDED] = np.nan
@@ -150,24 +157,26 @@ def _estimate(
     profile = _profile(flow, valid, week_hours)
     known = valid & ~np.isnan(profile)
     counted, total = np.zeros(hours), np.zeros(hours)
-    volume, weights = np.zeros(hours), np.zeros(hours)
+    volume, weights, seen = np.zeros(hours), 0.0, np.full(hours, len(flow) > 0)
     for name, stratum in (("urban", ~m30), ("m30", m30)):
         size = int(stratum.sum())
         if not size:
             continue
         mu = np.where(known[stratum], profile[stratum], 0).sum(axis=0)
         v = np.where(known[stratum], flow[stratum], 0).sum(axis=0)
-        panel_mu = np.nansum(profile[stratum], axis=0)
+        # Where a month has only begun, a point can lack a profile at some hour of the week: it counts as the mean one.
+        profiled = np.maximum((~np.isnan(profile[stratum])).sum(axis=0), 1)
+        panel_mu = np.nansum(profile[stratum], axis=0) * size / profiled
         # A panel that never counts a vehicle at this hour has nothing to scale: it counts what it counts.
         ratio = np.divide(v, mu, out=np.ones(hours), where=mu > 0)
-        weight = np.where(known[stratum].any(axis=0), STRATA_WEIGHTS[name], 0)
-        volume += weight * panel_mu * ratio / size
-        weights += weight
+        # The strata's levels differ: an hour without one of them is an hour without a value.
+        seen &= known[stratum].any(axis=0)
+        volume += STRATA_WEIGHTS[name] * panel_mu * ratio / size
+        weights += STRATA_WEIGHTS[name]
         counted, total = counted + mu, total + panel_mu
     stations = known.sum(axis=0)
     coverage = np.divide(counted, total, out=(stations > 0).astype(float), where=total > 0)
-    held = (coverage >= MINIMUM_COVERAGE) & (weights > 0)
-    volume = np.divide(volume, weights, out=np.full(hours, np.nan), where=held)
+    volume = np.where((coverage >= MINIMUM_COVERAGE) & seen, volume / (weights or 1), np.nan)
     return volume, coverage, stations, {"urban": int((~m30).sum()), "m30": int(m30.sum())}
 
 
@@ -206,15 +215,18 @@ def _without_repeats(file: MonthFile, sums: pl.DataFrame, clock: Clock) -> tuple
     import numpy as np
     import polars as pl
 
-    reasons, hour = sums["reasons"].to_numpy(), sums["hour"].to_numpy()
-    many = rows(reasons) - count(reasons, "other_month") > QUARTERS_AN_HOUR
-    crowded = np.unique(hour[many & ~np.isin(hour, clock.doubled)]).tolist()
+    hour = sums["hour"].to_numpy()
+    crowded = np.unique(hour[(sums["rows"].to_numpy() > QUARTERS_AN_HOUR) & ~np.isin(hour, clock.doubled)]).tolist()
     if not crowded:
         return sums, 0
     listed = ordered_rows(file, crowded)
     once = listed.unique(subset=["station", "stamp"], keep="first", maintain_order=True)
+    again = summed(once)
+    most = int(again["rows"].max())  # type: ignore[arg-type]
+    if most > QUARTERS_AN_HOUR:
+        raise PermanentError(f"a point has {most} different times in one hour, not {QUARTERS_AN_HOUR} quarters")
     rest = sums.filter(~pl.col("hour").is_in(crowded))
-    return pl.concat([rest, summed(once).select(rest.columns)]), len(listed) - len(once)
+    return pl.concat([rest, again.select(rest.columns)]), len(listed) - len(once)
 
 
 def _in_slots(file: MonthFile, sums: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, list[int], int]:
@@ -227,8 +239,7 @@ def _in_slots(file: MonthFile, sums: pl.DataFrame, clock: Clock) -> tuple[pl.Dat
     slots[list(first)] = list(first.values())
     hour = sums["hour"].to_numpy()
     slot = slots[hour]
-    counted = count(sums["reasons"].to_numpy(), "valid")
-    never = int(counted[slot < 0].sum())
+    never = int(count(sums["reasons"].to_numpy(), *VALID)[slot < 0].sum())
     keep = (slot >= 0) & ~np.isin(hour, clock.doubled)
     single = sums.with_columns(pl.Series("slot", slot))
     placed = [single if keep.all() else single.filter(pl.Series(keep))]

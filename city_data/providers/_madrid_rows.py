@@ -1,7 +1,7 @@
 """Madrid's quarter-hour rows, of every layout since 2015, summed to station-hours as they stream by.
 
-Belongs here: the ZIP, the CSV's layouts, which rows are valid. Does not: the city-hour made of station-hours
-(_madrid_hours.py), or where files come from (madrid_opendata.py).
+Belongs here: the CSV's layouts, which rows are valid. Does not: the ZIP (_madrid_zip.py), the city-hour made of
+station-hours (_madrid_hours.py), or where files come from (madrid_opendata.py).
 The columns are those of the city's description of December 2015; their names, order, separator, quoting and spellings
 have changed since, so files are read by header.
 """
@@ -9,13 +9,14 @@ have changed since, so files are read by header.
 from __future__ import annotations
 
 import re
-import struct
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from city_data.providers._madrid_zip import as_gzip, look_into, readable
 from city_data.providers.base import PermanentError
 from city_data.window import Month
 
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 
 SPIKE = 20_000  # vehicles/h; 27,943 was seen among neighbours of 2,400 to 5,200
 QUARTERS_AN_HOUR = 4
-# A month was 840 MB in 92 MB of ZIP; more than these is no month but a bomb.
-MOST_BYTES, MOST_RATIO = 4_000_000_000, 60
 NEEDED = ("fecha", "tipo_elem", "intensidad", "error")
 OPTIONAL = ("ocupacion", "carga", "vmed", "periodo_integracion", "identif", "tipo")
 _IDS = ("id", "idelem")
-# One count a hexadecimal digit of one integer, so that a station-hour's rows are counted by reason in a single sum.
-REASONS = ("error_s", "not_a_number", "negative", "spike", "no_samples", "other_month", "valid")
+# One count a hexadecimal digit of one integer, so that a station-hour's rows are counted by reason in a single sum. The
+# last three are valid: by the city's own mark clean, integrated with a doubtful sample (E), and without any mark.
+REASONS = ("error_s", "not_a_number", "negative", "spike", "no_samples", "doubtful", "unmarked", "clean")
+VALID = REASONS[-3:]
 _DIGIT = 4
 _FACES = 768  # at least the hours of a month
 _MOST_STATIONS = 1_000_000  # keeps a group's key within 32 bits; the largest identifier was 11,000
@@ -77,42 +78,20 @@ def open_month(path: Path, month: Month) -> MonthFile:
 
     Raises PermanentError for what is no ZIP of exactly this month's CSV, for a bomb, and for an unknown layout.
     """
-    expected = f"{month.month:02d}-{month.year}.csv"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            files = [info for info in archive.infolist() if not info.is_dir()]
-            names = ", ".join(info.filename for info in files)
-            if len(files) != 1 or files[0].filename.rpartition("/")[2].lower() != expected:
-                raise PermanentError(f"the ZIP holds {names or 'nothing'}, not {expected} alone")
-            info = files[0]
-            if info.file_size > MOST_BYTES or info.file_size > MOST_RATIO * max(info.compress_size, 1):
-                raise PermanentError(
-                    f"{info.filename} would inflate {info.compress_size:,} bytes to {info.file_size:,}"
-                )
-            if info.compress_type != zipfile.ZIP_DEFLATED:
-                raise PermanentError(f"{info.filename} is compressed by method {info.compress_type}, not deflate")
-            with archive.open(info) as file:
-                head = file.read(64_000)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        begins = path.read_bytes()[:60]
-        raise PermanentError(f"the download is no whole ZIP ({error}); it begins {begins!r}") from error
+    info, head = look_into(path, month)
     return MonthFile(month, path, info, _layout(head))
 
 
-def _as_gzip(path: Path, info: zipfile.ZipInfo) -> bytes:
-    """The ZIP's deflate stream as gzip, by rewrapping header and trailer: nothing is inflated, and no file is made.
+@contextmanager
+def _scanning(file: MonthFile) -> Iterator[pl.LazyFrame]:
+    """The file's rows, to be collected in this context. Raises PermanentError where its bytes turn out to be spoilt."""
+    import polars as pl
 
-    RFC 1952 around the RFC 1951 stream that APPNOTE 4.3.7 puts behind a local header of its own.
-    """
-    with path.open("rb") as file:
-        file.seek(info.header_offset)
-        name, extra = struct.unpack("<26xHH", file.read(30))
-        file.seek(name + extra, 1)
-        body = file.read(info.compress_size)
-    if len(body) != info.compress_size:
-        raise zipfile.BadZipFile(f"{len(body):,} of {info.compress_size:,} bytes are there")
-    trailer = struct.pack("<II", info.CRC, info.file_size & 0xFFFFFFFF)
-    return b"".join((b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", body, trailer))
+    with readable(file.path):
+        try:
+            yield _rows(file)
+        except pl.exceptions.PolarsError as error:
+            raise PermanentError(f"{file.info.filename} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _layout(head: bytes) -> Layout:
@@ -149,64 +128,65 @@ def _slashed(dates: list[str]) -> bool:
     return True
 
 
-def station_hours(file: MonthFile) -> pl.DataFrame:
+def station_hours(file: MonthFile) -> tuple[pl.DataFrame, int]:
     """One row a station and local hour: `station`, `hour` (hours since the month began, on the clock's face), `m30`,
-    `reasons` (see REASONS), `flow` (sum over valid quarters, vehicles/h), and `weight` and `weighted`, sums of flow and
-    of flow times carga (urban, %) or times vmed (M30, km/h) where that is known."""
-    return _summed(_rows(file))
+    `rows`, `reasons` (see REASONS), `flow` (sum over valid quarters, vehicles/h), and `weight` and `weighted`, sums of
+    flow and of flow times carga (urban, %) or times vmed (M30, km/h) where that is known.
+
+    And the number of rows that are of no station-hour of this month: other dates, or what is no date or no number."""
+    with _scanning(file) as rows:
+        return _summed(rows)
 
 
 def ordered_rows(file: MonthFile, hours: list[int]) -> pl.DataFrame:
     """The rows of a few local hours in the file's order, each with its `stamp` text: for what needs more than sums."""
     import polars as pl
 
-    return _rows(file).filter(pl.col("hour").is_in(hours)).collect(engine="streaming")
+    with _scanning(file) as rows:
+        placed = pl.col("hour").is_in(hours) & pl.col("station").is_not_null()
+        return rows.filter(placed).collect(engine="streaming")
 
 
 def summed(rows: pl.DataFrame) -> pl.DataFrame:
     """`station_hours` of rows that are at hand."""
-    return _summed(rows.lazy())
+    return _summed(rows.lazy())[0]
 
 
-def count(reasons: NDArray[np.int32], name: str) -> NDArray[np.int32]:
-    """How many rows of each station-hour fell under a reason."""
-    counted: NDArray[np.int32] = (reasons >> (_DIGIT * REASONS.index(name))) & (2**_DIGIT - 1)
+def count(reasons: NDArray[np.uint32], *names: str) -> NDArray[np.uint32]:
+    """How many rows of each station-hour fell under any of some reasons. Of a station-hour of at most 15 rows."""
+    digits = [(reasons >> (_DIGIT * REASONS.index(name))) & (2**_DIGIT - 1) for name in names]
+    counted: NDArray[np.uint32] = sum(digits[1:], start=digits[0])
     return counted
 
 
-def rows(reasons: NDArray[np.int32]) -> NDArray[np.int32]:
-    """How many rows each station-hour had: the sum of the digits, two at a time and then all four pairs at once."""
-    pairs = (reasons & 0x0F0F0F0F) + ((reasons >> _DIGIT) & 0x0F0F0F0F)
-    total: NDArray[np.int32] = (pairs & 0xFF) + ((pairs >> 8) & 0xFF) + ((pairs >> 16) & 0xFF) + (pairs >> 24)
-    return total
-
-
-def _summed(rows: pl.LazyFrame) -> pl.DataFrame:
+def _summed(rows: pl.LazyFrame) -> tuple[pl.DataFrame, int]:
     """Grouped by one integer, which takes 110 MB less than grouping by its three parts."""
     import polars as pl
 
-    station = pl.when(pl.col("station").is_between(0, _MOST_STATIONS)).then(pl.col("station"))
-    key = (station * _FACES + pl.col("hour")) * 2 + pl.col("m30").cast(pl.Int32)
+    key = (pl.col("station") * _FACES + pl.col("hour")) * 2 + pl.col("m30").cast(pl.Int32)
     sums = (
         rows.group_by(key.alias("key"))
         .agg(
+            pl.len().alias("rows"),
             pl.col("reason").sum().alias("reasons"),
             pl.col("flow").sum(),
             pl.col("weight").sum(),
             (pl.col("weight") * pl.col("other")).sum().alias("weighted"),
         )
-        .filter(pl.col("key").is_not_null())
         .collect(engine="streaming")
     )
-    return sums.select(
+    placeless = int(sums.filter(pl.col("key").is_null())["rows"].sum())
+    parts = sums.filter(pl.col("key").is_not_null()).select(
         (pl.col("key") // (2 * _FACES)).alias("station"),
         (pl.col("key") // 2 % _FACES).cast(pl.Int16).alias("hour"),
         (pl.col("key") % 2 == 1).alias("m30"),
+        "rows",
         "reasons",
         "flow",
         "weight",
         "weighted",
     )
+    return parts, placeless
 
 
 def _rows(file: MonthFile) -> pl.LazyFrame:
@@ -216,7 +196,7 @@ def _rows(file: MonthFile) -> pl.LazyFrame:
     numbers = dict.fromkeys(("intensidad", "carga", "vmed", "periodo_integracion"), pl.Float32)
     types = {**numbers, **dict.fromkeys(_IDS, pl.Int32)}
     frame = pl.scan_csv(
-        _as_gzip(file.path, file.info),
+        as_gzip(file.path, file.info),
         separator=layout.separator,
         quote_char='"' if layout.quote else None,
         encoding="utf8-lossy",
@@ -231,7 +211,10 @@ def _rows(file: MonthFile) -> pl.LazyFrame:
         day, of = stamp.str.slice(8, 2), stamp.str.slice(0, 7)
     clock = stamp.str.slice(11, 2).str.strip_chars(": ")
     hour = (day.cast(pl.Int32, strict=False) - 1) * 24 + clock.cast(pl.Int32, strict=False)
-    hour = pl.when(hour.is_between(0, _FACES - 1)).then(hour)
+    hour = pl.when((of == str(month)) & hour.is_between(0, _FACES - 1)).then(hour)
+    # In late 2017 rows of many points were written with the id 0, which is none.
+    station = pl.col(layout.id_column)
+    station = pl.when(station.is_between(1, _MOST_STATIONS)).then(station)
     # `M30`, `PUNTOS MEDIDA M-30`, and 494 in the first half of 2015; the rest is urban.
     m30 = pl.col("tipo_elem").str.contains("30", literal=True) | (pl.col("tipo_elem") == "494")
     m30 = m30.fill_null(False)
@@ -239,12 +222,10 @@ def _rows(file: MonthFile) -> pl.LazyFrame:
     samples = pl.col("periodo_integracion") if "periodo_integracion" in layout.columns else pl.lit(1)
 
     def bit(name: str) -> pl.Expr:
-        return pl.lit(1 << (_DIGIT * REASONS.index(name)), pl.Int32)
+        return pl.lit(1 << (_DIGIT * REASONS.index(name)), pl.UInt32)
 
     reason = (
-        pl.when(of.ne_missing(pl.lit(str(month))) | hour.is_null())
-        .then(bit("other_month"))
-        .when(pl.col("error") == "S")
+        pl.when(pl.col("error") == "S")
         .then(bit("error_s"))
         .when(flow.is_null() | flow.is_nan())
         .then(bit("not_a_number"))
@@ -254,16 +235,20 @@ def _rows(file: MonthFile) -> pl.LazyFrame:
         .then(bit("spike"))
         .when(samples.fill_null(1) < 1)
         .then(bit("no_samples"))
-        .otherwise(bit("valid"))
+        .when(pl.col("error") == "N")
+        .then(bit("clean"))
+        .when(pl.col("error") == "E")
+        .then(bit("doubtful"))
+        .otherwise(bit("unmarked"))
     )
     zero = pl.lit(0, pl.Float32)
     load = pl.col("carga") if "carga" in layout.columns else pl.lit(None, pl.Float32)
     speed = pl.col("vmed") if "vmed" in layout.columns else pl.lit(None, pl.Float32)
     other = pl.when(m30).then(pl.when(speed > 0).then(speed)).otherwise(pl.when(load.is_between(0, 100)).then(load))
-    valid = pl.col("reason") == bit("valid")
+    valid = pl.col("reason") >= bit(VALID[0])
     return (
         frame.select(
-            pl.col(layout.id_column).alias("station"),
+            station.alias("station"),
             stamp.alias("stamp"),
             hour.alias("hour"),
             m30.alias("m30"),

@@ -6,19 +6,16 @@ Belongs here: AEMET's two steps, its errors, its strings, and how stations becom
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
-from statistics import fmean
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 
+from city_data.providers._aemet_days import COLUMNS, ENCODING, city_day, read, records
+from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
 from city_data.providers.base import (
     Capabilities,
     NotAvailable,
@@ -35,28 +32,18 @@ from city_data.providers.base import (
     TransientError,
     about,
 )
-from city_data.providers.http import HttpClient, Response, accept_ok, retry_after
-from city_data.window import day_bounds
+from city_data.providers.http import HttpClient
 
 BASE = "https://opendata.aemet.es/opendata/api/valores/climatologicos"
-ENCODING = "iso-8859-15"
 # A month with no data is awaited this long after the lag before it is called missing for good.
 GRACE = timedelta(days=30)
-_NUMBER = re.compile(r"[+-]?\d+(?:,\d+)?")
 _EXPIRED_TRIES = 2
-_KNOWN_FIELDS = {
-    "fecha", "indicativo", "nombre", "provincia", "altitud", "tmed", "prec", "tmin", "horatmin", "tmax", "horatmax",
-    "dir", "velmedia", "racha", "horaracha", "sol", "presMax", "horaPresMax", "presMin", "horaPresMin", "hrMedia",
-    "hrMax", "horaHrMax", "hrMin", "horaHrMin", "pintMax", "horaPIntMax",
-}  # fmt: skip
-_TRACE, _ACCUMULATED = "Ip", "Acum"
-_COLUMNS = {"temperature": "tmed", "humidity": "hrMedia", "wind_speed": "velmedia"}
 
 
 class AemetSettings(Settings):
     """`stations`: AEMET's `indicativo`s, whose means make the city's day."""
 
-    stations: tuple[str, ...] = pydantic.Field(min_length=1)
+    stations: tuple[Annotated[str, pydantic.Field(pattern="^[0-9A-Z]{4,5}$")], ...] = pydantic.Field(min_length=1)
 
 
 class _NoData(ProviderError):
@@ -67,20 +54,12 @@ class _Expired(ProviderError):
     """The one-off address of step 2 is gone; step 1 gives a new one."""
 
 
-@dataclass
-class _Reading:
-    """What parsing counts beside the values."""
-
-    rejected: Counter[str] = field(default_factory=Counter)
-    unknown_fields: set[str] = field(default_factory=set)
-
-
 class Aemet(Provider):
     name = "aemet"
     settings_model = AemetSettings
     capabilities = Capabilities(
         dataset="weather",
-        columns=("temperature", "precipitation", "humidity", "wind_speed", "pressure"),
+        columns=COLUMNS,
         resolution="daily",
         lag=timedelta(days=5),
         # Late stations and corrected days were seen for weeks after the first values.
@@ -114,20 +93,14 @@ class Aemet(Provider):
         import pandas as pd
 
         with about(self.name, request):
-            reading = _Reading()
-            days: dict[date, dict[str, dict[str, Any]]] = {}
-            for payload in payloads:
-                for record in _records(payload):
-                    _collect(record, request, days, reading)
-            source = f"{payloads[0].origin}:{self.name}" if payloads[0].origin else self.name
-            rows = [_city_day(day, stations, request, source) for day, stations in sorted(days.items())]
-            columns = ["date", *self.capabilities.columns, "source", "raw_data"]
-            frame = pd.DataFrame(rows, columns=pd.Index(columns))
+            reading = read(payloads, request.month)
+            origin = next((payload.origin for payload in payloads if payload.origin), None)
+            source = f"{origin}:{self.name}" if origin else self.name
+            days, timezone = sorted(reading.days.items()), request.place.timezone
+            rows = [city_day(day, stations, timezone, source) for day, stations in days]
+            frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS, "source", "raw_data"]))
             frame["date"] = pd.to_datetime(frame["date"], utc=True)
-            provenance = {
-                "stations": sorted({station for stations in days.values() for station in stations}),
-                "unknown_fields": sorted(reading.unknown_fields),
-            }
+            provenance = {"stations": reading.stations, "unknown_fields": sorted(reading.unknown_fields)}
             return ParsedMonth(frame, dict(reading.rejected), provenance)
 
     def check_connection(self, http: HttpClient) -> str:
@@ -141,17 +114,20 @@ class Aemet(Provider):
             raise NotYetPublished("the month has not begun")
         url = f"{BASE}/diarios/datos/{span}/estacion/{station}"
         for _ in range(_EXPIRED_TRIES):
-            envelope = _json(http.get(url, headers={"api_key": key}, accept=_judge))
-            address = envelope.get("datos") if isinstance(envelope, dict) else None
-            if not isinstance(address, str):
-                raise PermanentError(f"station {station}: the envelope has no `datos` address: {str(envelope)[:200]}")
             try:
+                envelope = _json(http.get(url, headers={"api_key": key}, accept=_judge))
+                address = envelope.get("datos") if isinstance(envelope, dict) else None
+                if not isinstance(address, str):
+                    raise PermanentError(f"station {station}: the envelope names no `datos`: {str(envelope)[:200]}")
                 response = http.get(address, accept=_judge)  # a one-off address, asked for without the key
             except _Expired:
                 continue
             path = into / f"{station}.json"
             path.write_bytes(response.body)
-            return Payload(path.name, path, url, {"station": station}, "application/json", origin=response.origin)
+            payload = Payload(path.name, path, url, {"station": station}, "application/json", origin=response.origin)
+            if not records(payload):
+                raise _NoData(f"station {station}: an empty list")
+            return payload
         raise TransientError(f"station {station}: the address of its data had expired {_EXPIRED_TRIES} times")
 
     def _nothing(self, request: Request) -> ProviderError:
@@ -182,7 +158,7 @@ def _judge(response: Response) -> None:
     text = response.text(ENCODING).strip()
     told = _error_body(text)
     estado = told.get("estado") or response.headers.get("aemet_estado") or response.status
-    code = int(estado) if str(estado).isdigit() else response.status
+    code = int(estado) if str(estado).isdecimal() else response.status
     if response.status >= 400 and code < 400:
         code = response.status
     said = str(told.get("descripcion") or response.headers.get("aemet_mensaje") or " ".join(text[:200].split()))
@@ -191,7 +167,7 @@ def _judge(response: Response) -> None:
     if code == 404:
         raise _not_found(said)
     if code == 429:
-        raise TransientError(f"too many calls (429): {said}", retry_after(response.headers))
+        raise TransientError(f"too many calls (429): {said}", retry_after(response.headers, MINUTE))
     if code >= 400:
         accept_ok(Response(code, response.headers, response.url, said.encode("latin-1", "replace")))
     accept_ok(response)
@@ -224,98 +200,3 @@ def _json(response: Response) -> Any:
         return json.loads(response.text(ENCODING))
     except ValueError as error:
         raise TransientError(f"{response.url} answered broken JSON: {error}") from error
-
-
-def _records(payload: Payload) -> Iterable[Mapping[str, Any]]:
-    """The wire is ISO-8859-15; copies saved by others are UTF-8, which is told by being valid UTF-8."""
-    body = payload.path.read_bytes()
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        text = body.decode(ENCODING)
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise PermanentError(f"{payload.name} is not JSON: {error}; it begins {text[:60]!r}") from error
-    if not isinstance(document, list) or not all(isinstance(record, dict) for record in document):
-        raise PermanentError(f"{payload.name} is not a list of days: {text[:200]!r}")
-    return document
-
-
-def _collect(
-    record: Mapping[str, Any], request: Request, days: dict[date, dict[str, dict[str, Any]]], reading: _Reading
-) -> None:
-    reading.unknown_fields.update(record.keys() - _KNOWN_FIELDS)
-    try:
-        day, station = date.fromisoformat(str(record["fecha"])), str(record["indicativo"])
-    except (KeyError, ValueError) as error:
-        raise PermanentError(f"a record without `fecha` or `indicativo`: {str(record)[:200]}") from error
-    if not request.month.first_day <= day <= request.month.last_day:
-        reading.rejected["outside_month"] += 1
-    elif station in days.get(day, {}):
-        reading.rejected["duplicate"] += 1
-    else:
-        days.setdefault(day, {})[station] = _station_day(record, reading)
-
-
-def _station_day(record: Mapping[str, Any], reading: _Reading) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        name: number(record.get(key), reading.rejected, key, negative=name == "temperature")
-        for name, key in _COLUMNS.items()
-    }
-    flags = []
-    rain = record.get("prec")
-    if rain == _TRACE:
-        values["precipitation"] = 0.0  # under 0.1 mm, which the flag tells
-        flags.append("trace_precipitation")
-    elif rain == _ACCUMULATED:
-        values["precipitation"] = None  # fell on this day, measured with a later one
-        flags.append("accumulated_precipitation")
-    else:
-        values["precipitation"] = number(rain, reading.rejected, "prec")
-    extremes = [number(record.get(key), reading.rejected, key) for key in ("presMax", "presMin")]
-    altitude = number(record.get("altitud"), reading.rejected, "altitud", negative=True)
-    values["pressure"] = None
-    if None not in (*extremes, altitude, values["temperature"]):
-        at_station = fmean(value for value in extremes if value is not None)
-        values["pressure"] = round(sea_level_pressure(at_station, float(altitude or 0), values["temperature"]), 2)
-        flags.append("pressure_reduced")
-    return {**values, **({"flags": flags} if flags else {})}
-
-
-def number(text: object, rejected: Counter[str], key: str, negative: bool = False) -> float | None:
-    """AEMET's number, a string with a decimal comma; None where the key is absent or the text is none (counted)."""
-    if text is None:
-        return None
-    if not isinstance(text, str) or not _NUMBER.fullmatch(text.strip()):
-        rejected[f"not_a_number:{key}"] += 1
-        return None
-    value = float(text.strip().replace(",", "."))
-    if value < 0 and not negative:
-        rejected[f"negative:{key}"] += 1
-        return None
-    return value
-
-
-def sea_level_pressure(pressure: float, altitude: float, temperature: float) -> float:
-    """Pressure (hPa) reduced from `altitude` (m) to mean sea level by the hydrostatic equation with the mean
-    temperature of the air column (°C at the station, 6.5 K a km below it): WMO-No. 8, I.3.7."""
-    column = temperature + 273.15 + 0.0065 * altitude / 2
-    return pressure * math.exp(9.80665 * altitude / (287.05 * column))
-
-
-def _city_day(day: date, stations: dict[str, dict[str, Any]], request: Request, source: str) -> dict[str, Any]:
-    def mean(name: str) -> float | None:
-        values = [reading[name] for reading in stations.values() if reading[name] is not None]
-        return fmean(values) if values else None
-
-    return {
-        "date": day_bounds(day, request.place.timezone)[0],
-        **{name: mean(name) for name in Aemet.capabilities.columns},
-        "source": source,
-        "raw_data": {
-            "stations": {name: stations[name] for name in sorted(stations)},
-            "precipitation_day": "07-07 UTC",
-            "modelled": False,
-        },
-    }

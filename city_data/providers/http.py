@@ -5,7 +5,6 @@ Belongs here: how any source is called. Does not: what an answer means, which ea
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
 import json
 import os
@@ -23,6 +22,8 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import httpx
 import structlog
 
+from city_data.providers._answers import Response, accept_ok, bare
+from city_data.providers._bodies import Part, first, plain, validator
 from city_data.providers.base import Capabilities, PermanentError, RateLimit, TransientError
 
 ROUTES_VARIABLE = "CITY_DATA_ROUTES"
@@ -74,21 +75,6 @@ class HttpSettings:
     longest_wait: float = 90.0
 
 
-@dataclass(frozen=True)
-class Response:
-    """An answer. `url` is where it came from, without query; `body` is empty for downloads."""
-
-    status: int
-    headers: Mapping[str, str]
-    url: str
-    body: bytes = b""
-    origin: str | None = None
-
-    def text(self, encoding: str = "utf-8") -> str:
-        """Raises UnicodeDecodeError where the bytes are not in `encoding`."""
-        return self.body.decode(encoding)
-
-
 def routes(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Hosts that are answered by another server, from `CITY_DATA_ROUTES`: JSON such as
     `{"opendata.aemet.es": "http://127.0.0.1:9900/opendata.aemet.es"}`.
@@ -105,31 +91,6 @@ def routes(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     if not isinstance(mapping, dict) or not all(isinstance(base, str) for base in mapping.values()):
         raise PermanentError(f"{ROUTES_VARIABLE} must be a JSON object of host to base URL")
     return mapping
-
-
-def accept_ok(response: Response) -> None:
-    """The default judgement of an answer: 2xx passes; 408, 425, 429 and 5xx are transient; the rest is permanent."""
-    if 200 <= response.status < 300:
-        return
-    excerpt = " ".join(response.body[:200].decode("latin-1").split())
-    message = f"{response.url} answered {response.status}: {excerpt or 'an empty body'}"
-    if response.status in (408, 425, 429) or response.status >= 500:
-        raise TransientError(message, retry_after(response.headers))
-    raise PermanentError(message)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from a Retry-After header (seconds or an HTTP date); None where there is none that can be read."""
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, moment.timestamp() - time.time())
 
 
 Accept = Callable[[Response], None]
@@ -162,13 +123,12 @@ class HttpClient:
 
         def once(deadline: float) -> Response:
             with self._open(url, params, headers, deadline) as answer:
-                chunks, size = [], 0
-                for chunk in self._chunks(answer.iter_bytes(), deadline, url):
-                    size += len(chunk)
-                    if size > max_bytes:
-                        raise PermanentError(f"{self.provider}: {_bare(url)} sent more than {max_bytes:,} bytes")
-                    chunks.append(chunk)
-                response = _response(answer, url, b"".join(chunks))
+                body = bytearray()
+                for chunk in plain(answer, self._chunks(answer.iter_raw(), deadline, url), max_bytes):
+                    body += chunk
+                    if len(body) > max_bytes:
+                        raise PermanentError(f"{self.provider}: {bare(url)} sent more than {max_bytes:,} bytes")
+                response = _response(answer, url, bytes(body))
             accept(response)
             return response
 
@@ -179,52 +139,63 @@ class HttpClient:
 
         Raises as `get` does; a partial file is left beside `into` as `*.part` only while attempts remain.
         """
-        part = into.with_name(into.name + ".part")
-        part.unlink(missing_ok=True)
+        part = Part(into.with_name(into.name + ".part"))
+        part.clear()
 
         def once(deadline: float) -> Response:
             return self._transfer(url, part, accept, max_bytes, deadline)
 
         try:
             response = self._retrying(url, once, self.settings.download_deadline)
-            part.replace(into)
+            part.path.replace(into)
         finally:
-            part.unlink(missing_ok=True)
+            part.clear()
         return response
 
-    def _transfer(self, url: str, part: Path, accept: Accept, max_bytes: int, deadline: float) -> Response:
-        done = part.stat().st_size if part.exists() else 0
-        wanted = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
-        with self._open(url, None, wanted, deadline) as answer:
+    def _transfer(self, url: str, part: Part, accept: Accept, max_bytes: int, deadline: float) -> Response:
+        done = part.size()
+        with self._open(url, None, None, deadline, {"Accept-Encoding": "identity", **part.wanted()}) as answer:
             if answer.status_code not in (200, 206):
-                body = b"".join(self._chunks(answer.iter_raw(), deadline, url))[:4096]
-                part.unlink(missing_ok=True)
+                body = b"".join(first(self._chunks(answer.iter_raw(), deadline, url), 4096))
+                if answer.status_code == 416 and done:
+                    part.clear()
+                    raise TransientError(f"{self.provider}: {bare(url)} cannot be resumed at byte {done:,}")
                 accept(_response(answer, url, body))
-                raise PermanentError(f"{self.provider}: {_bare(url)} answered {answer.status_code} to a download")
+                raise PermanentError(f"{self.provider}: {bare(url)} answered {answer.status_code} to a download")
+            if answer.status_code == 206 and not answer.headers.get("content-range", "").startswith(f"bytes {done}-"):
+                part.clear()
+                raise TransientError(f"{self.provider}: {bare(url)} sent another range than the one from {done:,}")
             if answer.status_code == 200:
-                done = 0
+                done, part.validator = 0, validator(answer.headers)
             expected = answer.headers.get("content-length")
             total = done + int(expected) if expected else None
-            with part.open("ab" if done else "wb") as file:
+            with part.path.open("ab" if done else "wb") as file:
                 for chunk in self._chunks(answer.iter_raw(), deadline, url):
                     file.write(chunk)
                     if file.tell() > max_bytes:
-                        raise PermanentError(f"{self.provider}: {_bare(url)} is larger than {max_bytes:,} bytes")
-            size = part.stat().st_size
-            if total is not None and size != total:
-                raise TransientError(f"{self.provider}: {_bare(url)} ended at byte {size:,} of {total:,}")
+                        raise PermanentError(f"{self.provider}: {bare(url)} is larger than {max_bytes:,} bytes")
+            if total is not None and part.size() != total:
+                raise TransientError(f"{self.provider}: {bare(url)} ended at byte {part.size():,} of {total:,}")
             return _response(answer, url, b"")
 
     @contextmanager
     def _open(
-        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str] | None, deadline: float
+        self,
+        url: str,
+        params: Mapping[str, str] | None,
+        secret: Mapping[str, str] | None,
+        deadline: float,
+        asking: Mapping[str, str] | None = None,
     ) -> Iterator[httpx.Response]:
-        first_host = urlsplit(url).hostname
+        """`secret` headers go to the first host alone, `asking` ones to every hop."""
+        first_host = ""
         for _ in range(MAX_HOPS):
-            target = self._checked(url)
-            sent = {"User-Agent": USER_AGENT, **(headers or {} if urlsplit(url).hostname == first_host else {})}
+            host, target = self._checked(url)
+            first_host = first_host or host
+            sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", **(asking or {})}
+            sent |= secret or {} if host == first_host else {}
             timeout = httpx.Timeout(self.settings.read_timeout, connect=self.settings.connect_timeout)
-            self._spend(url, deadline)
+            self._spend(host, deadline)
             try:
                 with (
                     httpx.Client(timeout=timeout, trust_env=not self.routes, verify=_ssl_context()) as client,
@@ -234,23 +205,28 @@ class HttpClient:
                         yield answer
                         return
                     url, params = urljoin(url, answer.headers.get("location", "")), None
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 reason = f"{type(error).__name__}: {error}".rstrip(": ")
-                raise TransientError(f"{self.provider}: {_bare(url)}: {reason}") from error
-        raise PermanentError(f"{self.provider}: more than {MAX_HOPS} redirects, the last to {_bare(url)}")
+                raise TransientError(f"{self.provider}: {bare(url)}: {reason}") from error
+        raise PermanentError(f"{self.provider}: more than {MAX_HOPS} redirects, the last to {bare(url)}")
 
-    def _checked(self, url: str) -> str:
-        """The address to call: refused unless https to a declared host; routed hosts go where the setting says."""
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if parts.scheme != "https" or host not in self.capabilities.hosts or parts.port not in (None, 443):
+    def _checked(self, url: str) -> tuple[str, str]:
+        """The host, and the address to call: refused unless https to a declared host; routed hosts go where the
+        setting says."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError as error:
+            raise PermanentError(f"{self.provider}: refused to call what is no address: {url[:200]!r}") from error
+        plain = parts.scheme == "https" and port in (None, 443) and parts.username is None
+        if not plain or host not in self.capabilities.hosts:
             allowed = ", ".join(self.capabilities.hosts)
-            raise PermanentError(f"{self.provider}: refused to call {_bare(url)}; only https to {allowed} is allowed")
+            raise PermanentError(f"{self.provider}: refused to call {bare(url)}; only https to {allowed} is allowed")
         base = self.routes.get(host)
-        return url if base is None else base.rstrip("/") + urlunsplit(("", "", parts.path, parts.query, ""))
+        return host, url if base is None else base.rstrip("/") + urlunsplit(("", "", parts.path, parts.query, ""))
 
-    def _spend(self, url: str, deadline: float) -> None:
-        if urlsplit(url).hostname in self.routes:
+    def _spend(self, host: str, deadline: float) -> None:
+        if host in self.routes:
             return  # a server of our own has no budget to respect
         wait = self.budget.reserve(self.provider, self.capabilities.rate_limit)
         if self.clock.monotonic() + wait > deadline:
@@ -262,7 +238,7 @@ class HttpClient:
         for chunk in chunks:
             yield chunk
             if self.clock.monotonic() > deadline:
-                raise TransientError(f"{self.provider}: {_bare(url)} had not finished at the deadline")
+                raise TransientError(f"{self.provider}: {bare(url)} had not finished at the deadline")
 
     def _retrying(self, url: str, once: Callable[[float], Response], seconds: float) -> Response:
         """Own loop, not a retry library's: the wait obeys Retry-After, the deadline and an injected clock at once."""
@@ -275,9 +251,7 @@ class HttpClient:
                 last = attempt == self.settings.attempts or wait > self.settings.longest_wait
                 if last or self.clock.monotonic() + wait > deadline:
                     raise
-                _log.warning(
-                    "retry", provider=self.provider, url=_bare(url), attempt=attempt, wait=wait, why=str(error)
-                )
+                _log.warning("retry", provider=self.provider, url=bare(url), attempt=attempt, wait=wait, why=str(error))
                 self.clock.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -299,12 +273,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _bare(url: str) -> str:
-    """A URL without query or fragment: what may be written in logs and errors."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
 def _response(answer: httpx.Response, url: str, body: bytes) -> Response:
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    return Response(answer.status_code, headers, _bare(url), body, headers.get(ORIGIN_HEADER.lower()))
+    return Response(answer.status_code, headers, bare(url), body, headers.get(ORIGIN_HEADER.lower()))

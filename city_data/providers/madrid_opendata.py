@@ -6,6 +6,7 @@ method that makes city-hours of them (_madrid_hours.py).
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import unicodedata
@@ -14,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
 from city_data.providers.base import (
     Capabilities,
     NotAvailable,
@@ -27,7 +29,7 @@ from city_data.providers.base import (
     TransientError,
     about,
 )
-from city_data.providers.http import HttpClient, Response, accept_ok
+from city_data.providers.http import HttpClient
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -44,7 +46,12 @@ _MONTHS = (
     "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre",
 )  # fmt: skip
 _IN_URL = re.compile(r"(?:^|[/_-])(0[1-9]|1[0-2])-(20\d\d)\.zip$")
-_IN_WORDS = re.compile(r"([a-z]+)\W+(?:de\W+)?(20\d\d)\b|\b(20\d\d)\W+([a-z]+)")
+# "Diciembre 2022" and, as titles once were, "2021. Junio".
+_IN_WORDS = (
+    re.compile(r"(?P<word>[a-z]+)\W+(?:de\W+)?(?P<year>20\d\d)\b"),
+    re.compile(r"\b(?P<year>20\d\d)\W+(?P<word>[a-z]+)"),
+)
+_ALIKE = 0.85  # "dicembre" is 0.94 like "diciembre"; junio and julio are 0.8 alike
 
 
 class MadridOpenData(Provider):
@@ -65,18 +72,24 @@ class MadridOpenData(Provider):
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
-        """One payload: the month's ZIP."""
+        """One payload: the month's ZIP, inflated once to know that it is whole."""
+        from city_data.providers._madrid_rows import open_month
+        from city_data.providers._madrid_zip import verify
+
         with about(self.name, request):
             resources = _resources(http.get(CATALOGUE, params={"id": PACKAGE}, accept=_judge_catalogue))
-            found = {str(r.get("url")): r for r in resources if month_of(r) == request.month}
+            found = {str(r.get("url")): months_of(r) for r in resources if request.month in months_of(r)}
             if not found:
                 raise self._missing(request, len(resources))
             if len(found) > 1:
                 raise PermanentError(f"the catalogue lists the month {len(found)} times: {', '.join(found)}")
-            (url,) = found
+            ((url, months),) = found.items()
+            if len(months) > 1:
+                raise PermanentError(f"the catalogue says {' and '.join(map(str, sorted(months)))} of {url}")
             path = into / f"{request.month.month:02d}-{request.month.year}.zip"
-            response = http.download(url, path, accept=accept_ok, max_bytes=LARGEST_ZIP)
+            response = http.download(url, path, accept=_judge, max_bytes=LARGEST_ZIP)
             _refuse_page(path)
+            verify(path, open_month(path, request.month).info)
             return [
                 Payload(
                     path.name,
@@ -97,8 +110,12 @@ class MadridOpenData(Provider):
             (payload,) = payloads
             file = open_month(payload.path, request.month)
             made = city_hours(file, request.place.timezone)
-            if not len(made.volume):
-                raise PermanentError(f"{payload.name} has no valid row of the month; rejected: {made.rejected}")
+            outside = made.rejected.get("other_month", 0)
+            if not len(made.volume) or outside > made.rows / 2:
+                raise PermanentError(
+                    f"{payload.name} is not of the month: of {made.rows:,} rows {outside:,} have other dates, or none; "
+                    f"rejected: {made.rejected}"
+                )
             source = f"{payload.origin}:{self.name}" if payload.origin else self.name
             provenance = {
                 "method_version": METHOD_VERSION,
@@ -107,13 +124,15 @@ class MadridOpenData(Provider):
                 "points": made.points,
                 "layout": {"columns": list(file.layout.columns), "separator": file.layout.separator},
                 "unknown_fields": file.layout.unknown,
+                "rows": made.rows,
+                "valid_rows": made.valid,
                 "csv_bytes": file.bytes,
             }
             return ParsedMonth(_frame(made, request, source), made.rejected, provenance)
 
     def check_connection(self, http: HttpClient) -> str:
         resources = _resources(http.get(CATALOGUE, params={"id": PACKAGE}, accept=_judge_catalogue))
-        return f"answers, no key needed; {sum(month_of(r) is not None for r in resources)} months listed"
+        return f"answers, no key needed; {sum(bool(months_of(r)) for r in resources)} months listed"
 
     def _missing(self, request: Request, listed: int) -> NotYetPublished | NotAvailable:
         awaited_until = request.month.bounds(request.place.timezone)[1] + self.capabilities.lag + GRACE
@@ -122,41 +141,42 @@ class MadridOpenData(Provider):
         return NotAvailable(f"not among the {listed} months of the catalogue")
 
 
-def month_of(resource: Mapping[str, Any]) -> Month | None:
-    """The month a resource is for, by its URL or else its words; its number tells nothing. None where neither says.
-
-    Raises PermanentError where the two disagree.
-    """
+def months_of(resource: Mapping[str, Any]) -> set[Month]:
+    """The month a resource is for, by its URL and by its words; its number tells nothing. More than one where the two
+    disagree, none where neither says."""
     in_url = _IN_URL.search(str(resource.get("url", "")))
-    by_url = Month(int(in_url[2]), int(in_url[1])) if in_url else None
+    named = {Month(int(in_url[2]), int(in_url[1]))} if in_url else set()
     by_words = _in_words(" ".join(str(resource.get(key) or "") for key in ("description", "name")))
-    if by_url and by_words and by_url != by_words:
-        raise PermanentError(f"the catalogue says {by_words} of {resource.get('url')}")
-    return by_url or by_words
+    return named | ({by_words} if by_words else set())
 
 
 def _in_words(text: str) -> Month | None:
     plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
-    for match in _IN_WORDS.finditer(plain):
-        word, year = (match[1], match[2]) if match[1] else (match[4], match[3])
-        number = _month_number(word)
-        if number:
-            return Month(int(year), number)
+    for order in _IN_WORDS:
+        for match in order.finditer(plain):
+            if number := _month_number(match["word"]):
+                return Month(int(match["year"]), number)
     return None
 
 
 def _month_number(word: str) -> int | None:
-    """The month of a Spanish name, with letters doubled or dropped as the city has done ("diciiembre", "setiembre")."""
-    known = {_squeezed(name): number for number, name in enumerate(_MONTHS, start=1)} | {"setiembre": 9}
-    return known.get(_squeezed(word))
+    """The month of a Spanish name, mistyped as the city has done ("diciiembre", "setiembre"); None where two are meant
+    alike, which the file inside would not make good."""
+    likely = difflib.get_close_matches(word, _MONTHS, n=2, cutoff=_ALIKE)
+    if not likely or (len(likely) == 2 and word not in likely):
+        return None
+    return _MONTHS.index(likely[0]) + 1
 
 
-def _squeezed(word: str) -> str:
-    return re.sub(r"(.)\1+", r"\1", word)
+def _judge(response: Response) -> None:
+    """The portal's firewall answers bursts with 403."""
+    if response.status in (403, 429):
+        raise TransientError(f"{response.url} answered {response.status}", retry_after(response.headers, MINUTE))
+    accept_ok(response)
 
 
 def _judge_catalogue(response: Response) -> None:
-    accept_ok(response)
+    _judge(response)
     text = response.text("latin-1").strip()
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")

@@ -6,12 +6,14 @@ Belongs here: its question, its answer and its errors. Does not: HTTP, or making
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
 from city_data.providers.base import (
     Capabilities,
     NotAvailable,
@@ -25,7 +27,7 @@ from city_data.providers.base import (
     TransientError,
     about,
 )
-from city_data.providers.http import HttpClient, Response, accept_ok, retry_after
+from city_data.providers.http import HttpClient
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ _COLUMNS = {
     "wind_speed": "wind_speed_10m",
     "pressure": "pressure_msl",
 }
+_LARGE = 2**53  # an integer beyond it is no float, and no weather
 _NEVER_NEGATIVE = ("precipitation", "humidity", "wind_speed", "pressure")
 # WMO code table 4677, as far as Open-Meteo uses it.
 _WORDS = {
@@ -142,7 +145,7 @@ def _judge(response: Response) -> None:
     """Errors are `{"error": true, "reason": ...}` with 400 or 429, and no Retry-After."""
     text = response.text("latin-1").strip()
     if response.status == 429:
-        raise TransientError(f"too many calls (429): {text[:200]}", retry_after(response.headers))
+        raise TransientError(f"too many calls (429): {text[:200]}", retry_after(response.headers, MINUTE))
     accept_ok(response)
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
@@ -176,8 +179,8 @@ def _check_shape(document: Mapping[str, Any]) -> None:
             raise PermanentError(f"the answer lacks {name}; it has {', '.join(hourly)}")
         if units.get(name) != unit:
             raise PermanentError(f"{name} is in {units.get(name)!r}, not {unit!r}")
-        if len(hourly[name]) != len(hourly["time"]):
-            raise PermanentError(f"{name} has {len(hourly[name])} values for {len(hourly['time'])} hours")
+        if not isinstance(hourly[name], list) or len(hourly[name]) != len(hourly["time"]):
+            raise PermanentError(f"{name} is no list of a value for each of the {len(hourly['time'])} hours")
 
 
 def _hours(document: Mapping[str, Any], rejected: Counter[str]) -> pd.DataFrame:
@@ -207,13 +210,14 @@ def _hours(document: Mapping[str, Any], rejected: Counter[str]) -> pd.DataFrame:
 def _number(value: object, name: str, rejected: Counter[str]) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+    number = float(value) if isinstance(value, float) or (type(value) is int and abs(value) < _LARGE) else math.nan
+    if not math.isfinite(number):
         rejected[f"not_a_number:{name}"] += 1
         return None
-    if value < 0 and name in _NEVER_NEGATIVE:
+    if number < 0 and name in _NEVER_NEGATIVE:
         rejected[f"negative:{name}"] += 1
         return None
-    return float(value)
+    return number
 
 
 def _stamp(text: object) -> datetime:

@@ -6,6 +6,7 @@ Belongs here: options, signals, the watch over the parent. Does not: serving (se
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -35,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
+        # Raised, not set: the main thread holds the event's lock while it waits, so setting it here would hang.
+        signal.signal(number, _raise_interrupt)
     try:
         sandbox.start()
     except OSError as error:
@@ -45,10 +47,15 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stdout.flush()
     _watch_stdin(over)
     parent = os.getppid()
-    while not over.wait(1.0) and os.getppid() == parent:
-        pass
+    with contextlib.suppress(KeyboardInterrupt):
+        while not over.wait(1.0) and os.getppid() == parent:
+            pass
     sandbox.stop()
     return 0
+
+
+def _raise_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _watch_stdin(over: threading.Event) -> None:

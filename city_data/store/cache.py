@@ -9,7 +9,7 @@ import re
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -20,8 +20,10 @@ from city_data.store.segments import Segment
 from city_data.window import Month
 
 _PREFIX = "city_data:segment:v1"
-_HEAD = struct.Struct("<4sIQII")  # magic, crc32 and length of the text, rows, crc32 of the body
-_MAGIC = b"CDS1"
+_HEAD = struct.Struct("<4sIQI")  # magic, crc32 and length of the text, rows
+_SEAL = struct.Struct("<I")  # crc32 of key, head and body: a value is good under its own key only
+_MAGIC = b"CDS2"
+_KEY = re.compile(rb".*:((?!0000)\d{4}-(?:0[1-9]|1[0-2])):\d+")
 TTL_S = 60 * 24 * 3600
 FAILURES_TO_OPEN = 3
 OPEN_FOR_S = 5.0
@@ -67,7 +69,7 @@ class Cache:
         nothing: list[bytes | str | None] = [None] * len(names)
         values = self._tried(lambda: client.mget(names), nothing)
         for key, name, value in zip(wanted, names, values, strict=True):
-            segment = _unpacked(value) if isinstance(value, bytes) else None
+            segment = _unpacked(name, value) if isinstance(value, bytes) else None
             if segment is not None:
                 found[key] = segment
             elif value is not None:
@@ -83,24 +85,23 @@ class Cache:
         if client is None:
             return False
         name = _name(dataset, city_id, month, version)
-        return self._tried(lambda: bool(client.set(name, _packed(segment), ex=self._ttl_s)), False)
+        return self._tried(lambda: bool(client.set(name, _packed(name, segment), ex=self._ttl_s)), False)
 
     def inventory(self) -> set[Month]:
         """The months that anything is held for; empty where Redis does not answer."""
-        found = (re.fullmatch(r".*:(\d{4}-\d{2}):\d+", name) for name in self._names("*"))
-        return {Month.parse(match[1]) for match in found if match}
+        found = (_KEY.fullmatch(name) for name in self._names("*"))
+        return {Month.parse(match[1].decode()) for match in found if match}
 
     def drop_month(self, month: Month) -> int:
         """Forget a month of every city; returns how many keys went."""
-        client, names = self._client, list(self._names(f"*:{month}:*"))
+        client, names = self._client, self._names(f"*:{month}:*")
         return self._tried(lambda: client.delete(*names), 0) if client is not None and names else 0
 
-    def _names(self, pattern: str) -> Iterator[str]:
-        client = self._client
+    def _names(self, pattern: str) -> list[bytes]:
+        client, nothing = self._client, list[bytes]()
         if client is None:
-            return iter(())
-        keys: list[bytes] = self._tried(lambda: list(client.scan_iter(match=f"{_PREFIX}:{pattern}", count=1000)), [])
-        return (key.decode() for key in keys)
+            return nothing
+        return self._tried(lambda: list(client.scan_iter(match=f"{_PREFIX}:{pattern}", count=1000)), nothing)
 
     def _tried(self, work: Callable[[], _T], otherwise: _T) -> _T:
         if self._clock() < self._closed_until:
@@ -111,7 +112,7 @@ class Cache:
             self.errors += 1
             self._failures += 1
             if self._failures >= FAILURES_TO_OPEN:
-                self._closed_until, self._failures = self._clock() + OPEN_FOR_S, 0
+                self._closed_until = self._clock() + OPEN_FOR_S  # then one failure more opens it again
             _log.warning("cache not used", why=f"{type(error).__name__}: {error}")
             return otherwise
         self._failures = 0
@@ -122,14 +123,18 @@ def _name(dataset: str, city_id: str, month: Month, version: int) -> str:
     return f"{_PREFIX}:{dataset}:{city_id}:{month}:{version}"
 
 
-def _packed(segment: Segment) -> bytes:
-    head = _HEAD.pack(_MAGIC, segment.crc32, segment.length, segment.rows, zlib.crc32(segment.body))
-    return head + segment.body
+def _packed(name: str, segment: Segment) -> bytes:
+    sealed = _HEAD.pack(_MAGIC, segment.crc32, segment.length, segment.rows) + segment.body
+    return _SEAL.pack(_seal(name, sealed)) + sealed
 
 
-def _unpacked(value: bytes) -> Segment | None:
-    if len(value) < _HEAD.size:
+def _unpacked(name: str, value: bytes) -> Segment | None:
+    sealed = value[_SEAL.size :]
+    if len(sealed) < _HEAD.size or _SEAL.unpack_from(value)[0] != _seal(name, sealed):
         return None
-    magic, crc32, length, rows, body_crc32 = _HEAD.unpack_from(value)
-    body = value[_HEAD.size :]
-    return Segment(body, crc32, length, rows) if magic == _MAGIC and zlib.crc32(body) == body_crc32 else None
+    magic, crc32, length, rows = _HEAD.unpack_from(sealed)
+    return Segment(sealed[_HEAD.size :], crc32, length, rows) if magic == _MAGIC else None
+
+
+def _seal(name: str, sealed: bytes) -> int:
+    return zlib.crc32(sealed, zlib.crc32(name.encode()))

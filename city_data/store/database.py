@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -16,7 +17,14 @@ CONNECT_TIMEOUT_S = 5
 
 
 class DatabaseUnavailable(Exception):
-    """PostgreSQL cannot be reached, or went away in the middle: trying again later can help."""
+    """PostgreSQL cannot be reached, or went away in the middle: trying again later can help.
+
+    `sqlstate` is PostgreSQL's own code for the cause, None where the connection itself failed.
+    """
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 class Database:
@@ -62,6 +70,8 @@ class Database:
 def _availability() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, sa.exc.TimeoutError) as error:
-        reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-        raise DatabaseUnavailable(f"the database cannot be used: {reason.strip()}") from error
+    # COPY goes through the driver's own cursor, whose errors SQLAlchemy does not wrap.
+    except (OperationalError, InterfaceError, sa.exc.TimeoutError, psycopg.OperationalError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        sqlstate = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+        raise DatabaseUnavailable(f"the database cannot be used: {str(cause).strip()}", sqlstate) from error

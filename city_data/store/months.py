@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -75,7 +76,7 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
     digest = frames.content_sha256(rows)
     with database.write() as connection:
         if not _lock(connection, load):
-            partitions.create(database, dataset, load.month)
+            partitions.create(connection, dataset, load.month)
         held, first_loaded = _held(connection, load)
         if held is not None and held.fetched_at is not None and held.fetched_at > load.fetched_at:
             raise StaleLoad(
@@ -96,11 +97,12 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
 
 
 def _lock(connection: sa.Connection, load: MonthLoad) -> bool:
-    """Take the month's advisory lock for this transaction; tells whether the month has a partition."""
+    """Take the month's advisory locks for this transaction; tells whether the month has a partition."""
     name = f"{load.city_id}/{load.dataset}/{load.month}"
+    in_use = sa.func.pg_advisory_xact_lock_shared(partitions.usage_lock(load.month))
     lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
     partition = sa.func.to_regclass(partitions.partition_name(DATASETS[load.dataset], load.month))
-    return bool(connection.execute(sa.select(partition.is_not(None), lock)).scalar_one())
+    return bool(connection.execute(sa.select(in_use, lock, partition.is_not(None))).one()[2])
 
 
 def _held(connection: sa.Connection, load: MonthLoad) -> tuple[MonthEntry | None, datetime | None]:
@@ -139,6 +141,7 @@ def _json(value: dict[str, Any]) -> str:
     return _escaped(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
 
 
+@lru_cache(maxsize=4096)
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
 
@@ -202,11 +205,15 @@ def _write_ledger(
         "last_error": None,
         "last_error_at": None,
     }
-    statement = insert(CITY_MONTH).values(values)
-    statement = statement.on_conflict_do_update(
-        index_elements=["city_id", "dataset", "month"], set_={name: statement.excluded[name] for name in values}
-    )
-    return entry(connection.execute(statement.returning(CITY_MONTH)).mappings().one())
+    written: sa.Executable
+    if held is not None:  # SQLAlchemy compiles an upsert anew each time, which costs more than the statement
+        written = CITY_MONTH.update().where(_is_month(CITY_MONTH, load)).values(values).returning(CITY_MONTH)
+    else:
+        fresh = insert(CITY_MONTH).values(values)
+        replaced = {name: fresh.excluded[name] for name in values}
+        keys = ["city_id", "dataset", "month"]
+        written = fresh.on_conflict_do_update(index_elements=keys, set_=replaced).returning(CITY_MONTH)
+    return entry(connection.execute(written).mappings().one())
 
 
 def _is_month(table: sa.Table, load: MonthLoad) -> sa.ColumnElement[bool]:

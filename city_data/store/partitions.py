@@ -9,14 +9,15 @@ import re
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
 
 from city_data.datasets import DATASETS, Dataset, DatasetName
-from city_data.store.database import Database
+from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.schema import CITY_MONTH, MONTH_VERSION, RETENTION_AUDIT
 from city_data.window import Month
 
 _LOCK = 4_242_002
+_LOCK_NOT_AVAILABLE = "55P03"
+_EXISTS = sa.text("SELECT EXISTS (SELECT FROM pg_class WHERE relname = :name)")
 _INVENTORY = sa.text(
     "SELECT child.relname FROM pg_inherits"
     " JOIN pg_class child ON child.oid = inhrelid JOIN pg_class parent ON parent.oid = inhparent"
@@ -32,21 +33,28 @@ def partition_name(dataset: Dataset, month: Month) -> str:
     return f"{dataset.table}_{month.year:04d}_{month.month:02d}"
 
 
-def create(database: Database, dataset: Dataset, month: Month) -> None:
-    """Make the month's partition, in a transaction of its own, unless another run has made it meanwhile.
+def usage_lock(month: Month) -> sa.ColumnElement[int]:
+    """The key of the advisory lock that a load of the month shares, and its drop has alone.
+
+    Without it a drop could wait for a load's rows while that load waits for the drop's ledger row.
+    """
+    return sa.func.hashtextextended(f"month/{month}", 0)
+
+
+def create(connection: sa.Connection, dataset: Dataset, month: Month) -> None:
+    """Make the month's partition in the caller's transaction, unless another run has made it meanwhile.
 
     It is made beside and then attached: CREATE TABLE ... PARTITION OF would lock readers of all months out.
     """
     name = partition_name(dataset, month)
-    exists = sa.select(sa.func.to_regclass(name).is_not(None))
-    with database.write() as connection:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        if connection.execute(exists).scalar_one():
-            return
-        # Names and bounds come from datasets.py and a Month, never from a caller's text.
-        connection.execute(sa.text(f"CREATE TABLE {name} (LIKE {dataset.table} INCLUDING ALL)"))
-        bounds = f"FROM ('{month.first_day}') TO ('{(month + 1).first_day}')"
-        connection.execute(sa.text(f"ALTER TABLE {dataset.table} ATTACH PARTITION {name} FOR VALUES {bounds}"))
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    # Asked of the catalogue itself: to_regclass may answer from before the wait for the lock.
+    if connection.execute(_EXISTS, {"name": name}).scalar_one():
+        return
+    # Names and bounds come from datasets.py and a Month, never from a caller's text.
+    connection.execute(sa.text(f"CREATE TABLE {name} (LIKE {dataset.table} INCLUDING ALL)"))
+    bounds = f"FROM ('{month.first_day}') TO ('{(month + 1).first_day}')"
+    connection.execute(sa.text(f"ALTER TABLE {dataset.table} ATTACH PARTITION {name} FOR VALUES {bounds}"))
 
 
 def inventory(database: Database) -> dict[DatasetName, list[Month]]:
@@ -70,8 +78,8 @@ def drop_month(database: Database, month: Month, *, lock_timeout_s: float = 5, r
     for _ in range(retries):
         try:
             return _drop(database, month, lock_timeout_s)
-        except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) != "55P03":  # lock_not_available
+        except DatabaseUnavailable as error:
+            if error.sqlstate != _LOCK_NOT_AVAILABLE:
                 raise
     raise LockTimeout(f"{month} is being read or written; tried {retries} times for {lock_timeout_s} s each")
 
@@ -85,8 +93,9 @@ def read_audit(database: Database) -> list[dict[str, Any]]:
 
 def _drop(database: Database, month: Month, lock_timeout_s: float) -> int:
     first = month.first_day
-    with database.engine.begin() as connection:
+    with database.write() as connection:
         connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(lock_timeout_s * 1000)}"))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(usage_lock(month))))
         gone = CITY_MONTH.delete().where(CITY_MONTH.c.month == first)
         columns = [CITY_MONTH.c[name] for name in ("city_id", "dataset", "month", "version", "rows")]
         rows = [dict(row) for row in connection.execute(gone.returning(*columns)).mappings()]

@@ -15,12 +15,12 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 import sqlalchemy as sa
+from isal.isal_zlib import crc32_combine
 
 from city_data.datasets import Dataset
 from city_data.store.database import Database
@@ -32,7 +32,6 @@ SEPARATOR = b",\n"
 _LEVEL = 6
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _NAMESPACE = uuid.UUID("6f1d5f0e-54d7-5b52-9f5b-1f0c6f3b8f2a")
-_CRC_POLYNOMIAL = 0xEDB88320
 
 
 @dataclass(frozen=True)
@@ -102,10 +101,10 @@ def splice_parts(segments: Iterable[Segment]) -> list[bytes]:
     for position, segment in enumerate(filled):
         for piece in (_BETWEEN, segment) if position else (segment,):
             parts.append(piece.body)
-            crc, length = _combine(crc, piece.crc32, piece.length), length + piece.length
+            crc, length = crc32_combine(crc, piece.crc32, piece.length), length + piece.length
     closing = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     tail = closing.compress(b"]") + closing.flush()
-    crc, length = _combine(crc, zlib.crc32(b"]"), 1), length + 1
+    crc, length = crc32_combine(crc, zlib.crc32(b"]"), 1), length + 1
     return [*parts, tail, struct.pack("<II", crc, length & 0xFFFFFFFF)]
 
 
@@ -134,34 +133,6 @@ def read_segments(
 def _flushed(text: bytes) -> bytes:
     compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return compressor.compress(text) + compressor.flush(zlib.Z_FULL_FLUSH)
-
-
-def _combine(first: int, second: int, length: int) -> int:
-    """The CRC-32 of two texts one after the other, as zlib's crc32_combine: first * x^(8*length) + second."""
-    return _times(_shift(length), first) ^ second
-
-
-@lru_cache(maxsize=4096)
-def _shift(length: int) -> int:
-    """x^(8*length) modulo the CRC polynomial, by squaring."""
-    power, result, left = 1 << 23, 1 << 31, length  # x^8 and 1: bits stand reversed
-    while left:
-        if left & 1:
-            result = _times(power, result)
-        power, left = _times(power, power), left >> 1
-    return result
-
-
-def _times(a: int, b: int) -> int:
-    """a * b modulo the CRC polynomial, over GF(2)."""
-    product, bit = 0, 1 << 31
-    while a:
-        if a & bit:
-            product ^= b
-            a ^= bit
-        bit >>= 1
-        b = (b >> 1) ^ _CRC_POLYNOMIAL if b & 1 else b >> 1
-    return product
 
 
 _OPEN = Segment(_flushed(b"["), zlib.crc32(b"["), 1, 0)

@@ -32,6 +32,8 @@ def read_series(database: Database, dataset: DatasetName, city_id: str, start: d
     query = (
         sa.select(*(table.c[name] for name in names))
         .where(table.c.city_id == city_id, table.c.date >= start, table.c.date < end)
+        # A local month may begin a day before or after UTC's: with this, only the partitions of these months are read.
+        .where(table.c.month >= sa.cast(start, sa.Date) - 32, table.c.month <= sa.cast(end, sa.Date) + 1)
         .order_by(table.c.date)
     )
     with database.read() as connection:

@@ -38,13 +38,13 @@ _FLOOR = _SHELL.format(
     prepare="""
 import zipfile
 import polars as pl
-from city_data.providers._madrid_rows import _as_gzip
+from city_data.providers._madrid_zip import as_gzip
 """,
     work="""
 with zipfile.ZipFile(path) as archive:
     (info,) = archive.infolist()
 types = {"fecha": pl.String, "intensidad": pl.Float64}
-scan = pl.scan_csv(_as_gzip(path, info), separator=";", schema_overrides=types, ignore_errors=True)
+scan = pl.scan_csv(as_gzip(path, info), separator=";", schema_overrides=types, ignore_errors=True)
 hour = pl.col("fecha").str.slice(0, 13)
 scan.group_by(hour).agg(pl.col("intensidad").mean()).collect(engine="streaming")
 """,

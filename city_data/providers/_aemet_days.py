@@ -1,0 +1,148 @@
+"""AEMET's daily records: strings with decimal commas, absent keys, words for rain; and how stations make a city's day.
+
+Belongs here: what is in AEMET's files. Does not: how they are asked for, which is aemet.py.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from statistics import fmean
+from typing import Any
+
+from city_data.providers.base import Payload, PermanentError
+from city_data.window import Month, day_bounds
+
+ENCODING = "iso-8859-15"
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:,[0-9]+)?")
+_KNOWN_FIELDS = {
+    "fecha", "indicativo", "nombre", "provincia", "altitud", "tmed", "prec", "tmin", "horatmin", "tmax", "horatmax",
+    "dir", "velmedia", "racha", "horaracha", "sol", "presMax", "horaPresMax", "presMin", "horaPresMin", "hrMedia",
+    "hrMax", "horaHrMax", "hrMin", "horaHrMin", "pintMax", "horaPIntMax",
+}  # fmt: skip
+# A trace is less than 0.1 mm: `Ip`, or -0.3 where a field can only hold numbers.
+_TRACES, _ACCUMULATED = ("Ip", "-0,3"), "Acum"
+_COLUMNS = {"temperature": "tmed", "humidity": "hrMedia", "wind_speed": "velmedia"}
+COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure")
+
+
+@dataclass
+class Reading:
+    """The days by date and station, and what was counted on the way."""
+
+    days: dict[date, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    rejected: Counter[str] = field(default_factory=Counter)
+    unknown_fields: set[str] = field(default_factory=set)
+
+    @property
+    def stations(self) -> list[str]:
+        return sorted({station for stations in self.days.values() for station in stations})
+
+
+def read(payloads: Sequence[Payload], month: Month) -> Reading:
+    """Every station's days of the month. Raises PermanentError for what is no list of daily records."""
+    reading = Reading()
+    for payload in payloads:
+        for record in records(payload):
+            _collect(record, month, reading)
+    return reading
+
+
+def city_day(day: date, stations: Mapping[str, Mapping[str, Any]], timezone: str, source: str) -> dict[str, Any]:
+    """The canonical row of a day: each value is the mean of the stations that have it."""
+
+    def mean(name: str) -> float | None:
+        values = [station[name] for station in stations.values() if station[name] is not None]
+        return fmean(values) if values else None
+
+    return {
+        "date": day_bounds(day, timezone)[0],
+        **{name: mean(name) for name in COLUMNS},
+        "source": source,
+        "raw_data": {
+            "stations": {name: stations[name] for name in sorted(stations)},
+            "precipitation_day": "07-07 UTC",
+            "modelled": False,
+        },
+    }
+
+
+def records(payload: Payload) -> Sequence[Mapping[str, Any]]:
+    """The wire is ISO-8859-15; copies saved by others are UTF-8, which is told by being valid UTF-8."""
+    body = payload.path.read_bytes()
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        text = body.decode(ENCODING)
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise PermanentError(f"{payload.name} is not JSON: {error}; it begins {text[:60]!r}") from error
+    if not isinstance(document, list) or not all(isinstance(record, dict) for record in document):
+        raise PermanentError(f"{payload.name} is not a list of days: {text[:200]!r}")
+    return document
+
+
+def _collect(record: Mapping[str, Any], month: Month, reading: Reading) -> None:
+    reading.unknown_fields.update(record.keys() - _KNOWN_FIELDS)
+    try:
+        day, station = date.fromisoformat(str(record["fecha"])), str(record["indicativo"])
+    except (KeyError, ValueError) as error:
+        raise PermanentError(f"a record without `fecha` or `indicativo`: {str(record)[:200]}") from error
+    if not month.first_day <= day <= month.last_day:
+        reading.rejected["outside_month"] += 1
+    elif station in reading.days.get(day, {}):
+        reading.rejected["duplicate"] += 1
+    else:
+        reading.days.setdefault(day, {})[station] = _station_day(record, reading)
+
+
+def _station_day(record: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        name: number(record.get(key), reading.rejected, key, negative=name == "temperature")
+        for name, key in _COLUMNS.items()
+    }
+    flags = []
+    rain = record.get("prec")
+    if rain in _TRACES:
+        values["precipitation"] = 0.0  # under 0.1 mm, which the flag tells
+        flags.append("trace_precipitation")
+    elif rain == _ACCUMULATED:
+        values["precipitation"] = None  # fell on this day, measured with a later one
+        flags.append("accumulated_precipitation")
+    else:
+        values["precipitation"] = number(rain, reading.rejected, "prec")
+    extremes = [number(record.get(key), reading.rejected, key) for key in ("presMax", "presMin")]
+    altitude = number(record.get("altitud"), reading.rejected, "altitud", negative=True)
+    values["pressure"] = None
+    if None not in (*extremes, altitude, values["temperature"]):
+        at_station = fmean(value for value in extremes if value is not None)
+        values["pressure"] = round(sea_level_pressure(at_station, float(altitude or 0), values["temperature"]), 2)
+        flags.append("pressure_reduced")
+    return {**values, **({"flags": flags} if flags else {})}
+
+
+def number(text: object, rejected: Counter[str], key: str, negative: bool = False) -> float | None:
+    """AEMET's number, a string with a decimal comma; None where the key is absent or the text is none (counted)."""
+    if text is None:
+        return None
+    if not isinstance(text, str) or not _NUMBER.fullmatch(text.strip()):
+        rejected[f"not_a_number:{key}"] += 1
+        return None
+    value = float(text.strip().replace(",", "."))
+    if value < 0 and not negative:
+        rejected[f"negative:{key}"] += 1
+        return None
+    return value
+
+
+def sea_level_pressure(pressure: float, altitude: float, temperature: float) -> float:
+    """Pressure (hPa) reduced from `altitude` (m) to mean sea level by the hydrostatic equation with the mean
+    temperature of the air column (°C at the station, 6.5 K a km below it): WMO-No. 8, I.3.7."""
+    column = temperature + 273.15 + 0.0065 * altitude / 2
+    return pressure * math.exp(9.80665 * altitude / (287.05 * column))

@@ -1,0 +1,70 @@
+"""An answer of any source, and what its status alone says.
+
+Belongs here: `Response` and the judgements that hold everywhere. Does not: how it is asked for (http.py), or what one
+source means by its body, which its own module knows.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from urllib.parse import urlsplit, urlunsplit
+
+from city_data.providers.base import PermanentError, TransientError
+
+# Sources that say "too many" without saying for how long count by the minute.
+MINUTE = 60.0
+# No source means more than a day, and no scheduler can wait for infinity.
+_LONGEST = 86_400.0
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer. `url` is what was asked, without query; `body` is empty for downloads; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+    body: bytes = b""
+    origin: str | None = None
+
+    def text(self, encoding: str = "utf-8") -> str:
+        """Raises UnicodeDecodeError where the bytes are not in `encoding`."""
+        return self.body.decode(encoding)
+
+
+def accept_ok(response: Response) -> None:
+    """The default judgement of an answer: 2xx passes; 408, 425, 429 and 5xx are transient; the rest is permanent."""
+    if 200 <= response.status < 300:
+        return
+    excerpt = " ".join(response.body[:200].decode("latin-1").split())
+    message = f"{response.url} answered {response.status}: {excerpt or 'an empty body'}"
+    if response.status in (408, 425, 429) or response.status >= 500:
+        raise TransientError(message, retry_after(response.headers))
+    raise PermanentError(message)
+
+
+def retry_after(headers: Mapping[str, str], otherwise: float | None = None) -> float | None:
+    """Seconds from a Retry-After header (seconds or an HTTP date); `otherwise` where there is none that can be read."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return otherwise
+    if moment.tzinfo is None:  # written with the zone -0000
+        moment = moment.replace(tzinfo=UTC)
+    return min(max(0.0, moment.timestamp() - time.time()), _LONGEST)
+
+
+def bare(url: str) -> str:
+    """A URL without user, query or fragment: what may be written in logs and errors. Whatever is no URL stays out."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is none"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

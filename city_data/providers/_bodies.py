@@ -1,0 +1,72 @@
+"""The bytes of an answer on their way: content coding under a cap, and downloads that can be taken up again.
+
+Belongs here: what happens to bytes. Does not: calls, retries and deadlines (http.py).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from city_data.providers._answers import bare
+from city_data.providers.base import PermanentError, TransientError
+
+
+@dataclass
+class Part:
+    """A download's bytes so far. `validator` names the version they are of, where the source tells it."""
+
+    path: Path
+    validator: str | None = None
+
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def clear(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.validator = None
+
+    def wanted(self) -> dict[str, str]:
+        """Headers that ask for the rest, or for the whole where the source has another version by now (RFC 9110,
+        13.1.5)."""
+        if not self.size():
+            return {}
+        return {"Range": f"bytes={self.size()}-"} | ({"If-Range": self.validator} if self.validator else {})
+
+
+def validator(headers: httpx.Headers) -> str | None:
+    """What If-Range takes: a strong tag, or else the date."""
+    tag: str | None = headers.get("etag")
+    date: str | None = headers.get("last-modified")
+    return tag if tag and not tag.startswith("W/") else date
+
+
+def first(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """About the first `size` bytes."""
+    for chunk in chunks:
+        yield chunk[:size]
+        size -= len(chunk)
+        if size <= 0:
+            return
+
+
+def plain(answer: httpx.Response, chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
+    """The body without its content coding, never inflating far beyond `most` bytes at once."""
+    coding = answer.headers.get("content-encoding", "identity").lower()
+    if coding == "identity":
+        yield from chunks
+        return
+    if coding not in ("gzip", "x-gzip"):
+        raise PermanentError(f"{bare(str(answer.url))} answered in the coding {coding!r}, which was not asked for")
+    inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        for chunk in chunks:
+            yield inflate.decompress(chunk, most + 1)
+    except zlib.error as error:
+        raise TransientError(f"{bare(str(answer.url))} answered broken gzip: {error}") from error
+    if not inflate.eof:
+        raise TransientError(f"{bare(str(answer.url))} answered gzip that breaks off")

@@ -1,0 +1,97 @@
+"""A month's ZIP: one CSV of the right name, whole, no bomb; and its bytes for Polars without a temporary file.
+
+Belongs here: the container. Does not: what is in the CSV (_madrid_rows.py).
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from city_data.providers.base import PermanentError
+from city_data.window import Month
+
+# A month was 840 MB in 92 MB of ZIP; more than these is no month but a bomb.
+MOST_BYTES, MOST_RATIO = 4_000_000_000, 60
+HEAD_BYTES = 64_000
+_PIECE = 1 << 20
+_ENCRYPTED = 0x1
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """What goes wrong with the bytes in this context is told as PermanentError."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError) as error:
+        with path.open("rb") as file:
+            begins = file.read(60)
+        raise PermanentError(f"the download is no whole ZIP ({error}); it begins {begins!r}") from error
+
+
+def look_into(path: Path, month: Month) -> tuple[zipfile.ZipInfo, bytes]:
+    """The one CSV of exactly this month, and how it begins. Raises PermanentError for anything else, and for a bomb."""
+    expected = f"{month.month:02d}-{month.year}.csv"
+    with readable(path), zipfile.ZipFile(path) as archive:
+        files = [info for info in archive.infolist() if not info.is_dir()]
+        names = ", ".join(info.filename for info in files[:20])
+        if len(files) != 1 or files[0].filename.rpartition("/")[2].lower() != expected:
+            raise PermanentError(f"the ZIP holds {names or 'nothing'}, not {expected} alone")
+        info = files[0]
+        if info.file_size > MOST_BYTES or info.file_size > MOST_RATIO * max(info.compress_size, 1):
+            raise PermanentError(f"{info.filename} would inflate {info.compress_size:,} bytes to {info.file_size:,}")
+        if info.compress_type != zipfile.ZIP_DEFLATED or info.flag_bits & _ENCRYPTED:
+            raise PermanentError(f"{info.filename} is encrypted, or compressed by method {info.compress_type}")
+        with archive.open(info) as file:
+            return info, file.read(HEAD_BYTES)
+
+
+def verify(path: Path, info: zipfile.ZipInfo) -> None:
+    """Inflate it all, keeping nothing: what the directory says of length and checksum is true, or PermanentError."""
+    from isal import isal_zlib
+
+    inflate, checksum, length = isal_zlib.decompressobj(-zlib.MAX_WBITS), 0, 0
+    with readable(path), _body(path, info) as pieces:
+        for piece in pieces:
+            rest = piece
+            while rest:
+                plain = inflate.decompress(rest, _PIECE)
+                rest = inflate.unconsumed_tail
+                checksum, length = isal_zlib.crc32(plain, checksum), length + len(plain)
+                if length > info.file_size:
+                    raise PermanentError(
+                        f"{info.filename} inflates to more than the {info.file_size:,} bytes it claims"
+                    )
+        if not inflate.eof or length != info.file_size or checksum != info.CRC:
+            raise zipfile.BadZipFile(
+                f"{info.filename} inflates to {length:,} of {info.file_size:,} bytes, or to others"
+            )
+
+
+def as_gzip(path: Path, info: zipfile.ZipInfo) -> bytes:
+    """The ZIP's deflate stream as gzip, by rewrapping header and trailer: nothing is inflated, and no file is made.
+
+    RFC 1952 around the RFC 1951 stream that APPNOTE 4.3.7 puts behind a local header of its own.
+    """
+    trailer = struct.pack("<II", info.CRC, info.file_size & 0xFFFFFFFF)
+    with _body(path, info) as pieces:
+        gzip = b"".join((b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", *pieces, trailer))
+    missing = info.compress_size - (len(gzip) - 18)
+    if missing:
+        raise zipfile.BadZipFile(f"{missing:,} of {info.compress_size:,} bytes are not there")
+    return gzip
+
+
+@contextmanager
+def _body(path: Path, info: zipfile.ZipInfo) -> Iterator[Iterator[bytes]]:
+    """The deflate stream, in pieces."""
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        name, extra = struct.unpack("<26xHH", file.read(30))
+        start = info.header_offset + 30 + name + extra
+        file.seek(start)
+        yield iter(lambda: file.read(min(_PIECE, start + info.compress_size - file.tell())), b"")

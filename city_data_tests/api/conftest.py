@@ -1,0 +1,88 @@
+"""A reader over a real database that holds some months, made by hand so that every value is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+from starlette.testclient import TestClient
+
+from api.app import create_app
+from api.settings import Settings
+from city_data import frames
+from city_data.datasets import DATASETS, DatasetName, expected_stamps
+from city_data.store.database import Database
+from city_data.store.months import MonthLoad, Published, replace_month
+from city_data.window import Month
+
+ZONE = "Europe/Madrid"
+LOADED = datetime(2026, 11, 1, 3, tzinfo=UTC)
+TENANT = "00000000-0000-4000-8000-000000000001"
+TRAFFIC = f"/api/v1/tenants/{TENANT}/external/operations/historical-traffic-optimized"
+WEATHER = f"/api/v1/tenants/{TENANT}/external/operations/historical-weather-optimized"
+HERE = {"latitude": "40.42", "longitude": "-3.70"}
+Load = Callable[..., Published]
+MakeClient = Callable[..., TestClient]
+
+
+def made_month(dataset: DatasetName, month: str, at: datetime = LOADED, add: float = 0.0) -> MonthLoad:
+    """Every row of the month: numbers count up from `add`, and every tenth value is missing."""
+    at_month = Month.parse(month)
+    stamps = expected_stamps(at_month, ZONE, "hourly" if dataset == "traffic" else "daily")
+    numbers = [None if n % 10 == 9 else n + add for n in range(len(stamps))]
+    first = DATASETS[dataset].column_names[0]
+    frame = pd.DataFrame({"date": pd.DatetimeIndex(stamps), first: numbers, "source": "test"})
+    return MonthLoad(
+        city_id="madrid",
+        dataset=dataset,
+        month=at_month,
+        timezone=ZONE,
+        frame=frames.canonical(frame, DATASETS[dataset]),
+        state="settled",
+        source="test",
+        expected_rows=len(stamps),
+        coverage=0.9,
+        column_coverage={first: 0.9},
+        raw_files=[],
+        rejected={},
+        provenance={},
+        code_version="1",
+        run_id="test",
+        attempt=1,
+        fetched_at=at,
+        at=at,
+    )
+
+
+@pytest.fixture
+def load(database: Database) -> Load:
+    def load_month(dataset: DatasetName, month: str, **changes: object) -> Published:
+        return replace_month(database, made_month(dataset, month, **changes))  # type: ignore[arg-type]
+
+    return load_month
+
+
+@pytest.fixture
+def make_client(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
+    """A client of a reader of its own; `redis_url` and others override its settings."""
+    for name in ("CITY_DATA_CITIES", "ENABLED_CITIES", "CITY_DATA_REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    opened: list[TestClient] = []
+
+    def make(**settings: object) -> TestClient:
+        known = {"database_url": database_url, "api_ledger_ttl_s": 0, **settings}
+        client = TestClient(create_app(Settings.model_validate(known)), raise_server_exceptions=False)
+        opened.append(client)
+        client.__enter__()
+        return client
+
+    yield make
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> TestClient:
+    return make_client()

@@ -1,0 +1,61 @@
+"""What there is: the cities, what is held of them, the OpenAPI document, the metrics."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.testclient import TestClient
+
+from api import openapi
+from city_data.datasets import DATASETS
+from city_data_tests.api.conftest import HERE, TRAFFIC, Load
+
+
+def test_enabled_cities_and_their_alias(client: TestClient) -> None:
+    cities = client.get("/api/v1/external/cities")
+    assert cities.json() == client.get("/api/v1/cities").json()
+    (madrid,) = cities.json()
+    assert madrid == {
+        "city_id": "madrid",
+        "name": "Madrid",
+        "country": "ES",
+        "latitude": 40.4168,
+        "longitude": -3.7038,
+        "radius_km": 30,
+        "weather_provider": "aemet",
+        "traffic_provider": "madrid_opendata",
+        "enabled": True,
+    }
+
+
+def test_availability_and_its_alias(client: TestClient, load: Load) -> None:
+    load("traffic", "2025-10")
+    load("traffic", "2025-11")
+    told = client.get("/api/v1/external/operations/cities/madrid/availability").json()
+    assert told == client.get("/api/v1/cities/madrid/data-availability").json()
+    assert (told["city_name"], told["weather_available"], told["weather_start_date"]) == ("Madrid", False, None)
+    assert (told["traffic_start_date"], told["traffic_end_date"]) == ("2025-09-30T22:00:00Z", "2025-11-30T22:00:00Z")
+    assert (told["traffic_available"], told["traffic_record_count"]) == (True, 745 + 720)
+    months = [(m["month"], m["state"], m["coverage"], m["version"]) for m in told["months"]["traffic"]]
+    assert months == [("2025-10", "settled", 0.9, 1), ("2025-11", "settled", 0.9, 1)]
+    assert told["months"]["weather"] == []
+
+
+def test_the_committed_document_is_this_codes() -> None:
+    committed = openapi.FILE.read_text(encoding="utf-8")
+    assert committed == openapi.document(), "run `.venv/bin/python -m api.openapi`"
+    schemas = json.loads(committed)["components"]["schemas"]
+    for name, dataset in DATASETS.items():
+        properties = schemas[f"{name.capitalize()}Record"]["properties"]
+        for column in dataset.columns:
+            assert (column.unit or "") in properties[column.name]["description"]
+
+
+def test_metrics_are_born_at_zero_and_count_by_route(client: TestClient, load: Load) -> None:
+    assert 'external_cache_hit_total{dataset="traffic",layer="redis"} 0.0' in client.get("/metrics").text
+    load("traffic", "2025-10")
+    client.get(TRAFFIC, params=HERE | {"start_date": "2025-10-01", "end_date": "2025-10-02"})
+    text = client.get("/metrics").text
+    assert 'external_cache_miss_total{dataset="traffic",layer="memory"} 1.0' in text
+    assert 'city="madrid"' in text
+    assert "/api/v1/tenants/{tenant_id}/external/operations/historical-traffic-optimized" in text

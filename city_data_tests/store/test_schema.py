@@ -1,0 +1,53 @@
+"""The migrations and the schema in code are the same thing."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from city_data.datasets import DATASETS
+from city_data.embedded import EmbeddedPostgres, free_port
+from city_data.store.database import Database, DatabaseUnavailable
+from city_data.store.ledger import read_months
+from city_data.store.migrate import is_current, upgrade
+from city_data.store.schema import metadata
+from city_data_tests.store.loads import scalar
+
+
+def test_migrations_lead_to_the_schema(database: Database, database_url: str) -> None:
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    for dataset in DATASETS.values():
+        key = f"SELECT pg_get_partkeydef('{dataset.table}'::regclass)"
+        primary = f"SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = '{dataset.table}'::regclass"
+        assert scalar(database_url, key) == "RANGE (month)"
+        assert scalar(database_url, f"{primary} AND contype = 'p'") == "PRIMARY KEY (month, city_id, date)"
+
+
+def test_two_may_upgrade_an_empty_database_at_once(postgres: EmbeddedPostgres) -> None:
+    postgres.create_database("upgraded")
+    databases = [Database(postgres.url("upgraded")) for _ in range(2)]
+    assert not is_current(databases[0])
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(upgrade, databases))
+    assert is_current(databases[1])
+    for database in databases:
+        database.dispose()
+
+
+def test_an_absent_database_is_a_typed_error() -> None:
+    database = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
+    with pytest.raises(DatabaseUnavailable, match="cannot be used"):
+        read_months(database)
+
+
+def test_a_statement_timeout_is_typed_and_tells_its_code(database_url: str) -> None:
+    database = Database(database_url, statement_timeout_s=0.05)
+    with pytest.raises(DatabaseUnavailable) as caught, database.read() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(5)")
+    assert caught.value.sqlstate == "57014"
+    database.dispose()

@@ -1,0 +1,74 @@
+"""The servers of one machine: they keep their data, and leave with whoever started them."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from city_data.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedRedis
+
+_STARTER = """
+import sys
+from pathlib import Path
+from city_data.embedded import EmbeddedPostgres, EmbeddedRedis
+folder = Path(sys.argv[1])
+for server in (EmbeddedPostgres(folder / "postgres", durable=False), EmbeddedRedis(folder / "redis")):
+    server.start()
+    print(server._process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_cluster_outlives_a_killed_starter_and_a_restart(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _STARTER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        redis_pid = [int(starter.stdout.readline()) for _ in range(2)][1]
+        starter.send_signal(signal.SIGKILL)
+        starter.wait()
+
+    server = EmbeddedPostgres(tmp_path / "postgres", durable=False)
+    server.start()  # waits for what the killed one left
+    server.create_database("kept")
+    server.create_database("kept")
+    with psycopg.connect(server.url("kept")) as connection:
+        connection.execute("CREATE TABLE answers AS SELECT 42 AS answer")
+    server.stop()
+    server.stop()
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(server.url("kept"))
+    server.start()
+    with psycopg.connect(server.url("kept")) as connection:
+        assert connection.execute("SELECT answer FROM answers").fetchone() == (42,)
+    server.stop()
+    assert not (tmp_path / "postgres" / "data" / "postmaster.pid").exists()
+    assert "redis" not in _command_of(redis_pid)
+
+
+def test_a_server_without_its_port_says_why(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(EmbeddedError, match=r"(?s)PostgreSQL did not start.*in use"):
+            EmbeddedPostgres(tmp_path / "postgres", port=port, durable=False).start()
+        with pytest.raises(EmbeddedError, match=r"(?s)Redis did not start.*in use"):
+            EmbeddedRedis(tmp_path / "redis", port=port).start()
+
+
+def test_another_redis_is_not_taken_for_ours(tmp_path: Path, redis_url: str) -> None:
+    port = int(redis_url.rpartition(":")[2].split("/")[0])
+    with pytest.raises(EmbeddedError, match="Redis did not start"):
+        EmbeddedRedis(tmp_path / "second", port=port).start()
+
+
+def _command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
