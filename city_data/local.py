@@ -23,7 +23,7 @@ from typing import Literal
 import psutil
 import yaml
 
-from city_data.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent
+from city_data.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port
 from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
 
 HOME_VARIABLE = "CITY_DATA_HOME"
@@ -88,7 +88,7 @@ def environment(folder: Path, mode: Mode | None = None) -> Iterator[dict[str, st
 @contextmanager
 def services(folder: Path, ports: Ports, variables: Mapping[str, str]) -> Iterator[Children]:
     """Dagster's code server, webserver and daemon, and the reader; stopped when the context ends."""
-    code_port = _free_port()
+    code_port = free_port()
     workspace = folder / "dagster" / "workspace.yaml"
     location = {"grpc_server": {"host": "127.0.0.1", "port": code_port, "location_name": "city_data"}}
     workspace.write_text(yaml.safe_dump({"load_from": [location]}))
@@ -216,7 +216,7 @@ def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
 
 def _start_sandbox(folder: Path, stack: ExitStack) -> dict[str, str]:
     """The stand-in for all providers, as a child process; its hosts are routed to it, and its key is made up here."""
-    port = _free_port()
+    port = free_port()
     children = stack.enter_context(Children(folder / "logs", os.environ))
     command = [sys.executable, "-m", "city_data.sandbox", "--port", str(port), "--state", str(folder / "sandbox")]
     children.start("sandbox", command)
@@ -256,12 +256,6 @@ def _running(folder: Path) -> dict[str, str] | None:
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _killed_with_parent() -> None:

@@ -6,7 +6,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from starlette.testclient import TestClient
 
+from api.app import create_app
+from api.settings import Settings
 from city_data.definitions import defs
 from city_data.retention import EXPIRE_JOB, due_for_expiry, take_inventory
 from city_data.store.partitions import inventory, read_audit
@@ -27,6 +30,13 @@ def tick(world: World) -> dg.RunRequest | dg.SkipReason:
     data = sensor.evaluate_tick(context)
     assert len(data.run_requests or []) <= 1
     return data.run_requests[0] if data.run_requests else dg.SkipReason(data.skip_message)
+
+
+def offered(world: World) -> list[str]:
+    """The months of Madrid's weather that the reader tells of."""
+    with TestClient(create_app(Settings.model_validate({"database_url": world.database_url}))) as client:
+        told = client.get("/api/v1/cities/madrid/data-availability").json()
+    return [month["month"] for month in told["months"]["weather"]]
 
 
 def run_expiry(world: World, **config: bool) -> None:
@@ -50,6 +60,7 @@ def test_the_window_moves_on_and_exactly_one_month_expires(world: World) -> None
     assert world.entry("weather", OLDEST) is not None  # nothing is dropped before its successor is there
 
     world.load("weather", NEWEST)
+    assert offered(world) == [OLDEST, "2026-10", NEWEST]
     request = tick(world)
     assert isinstance(request, dg.RunRequest)
     assert request.tags["city_data/expires"] == OLDEST
@@ -62,6 +73,7 @@ def test_the_window_moves_on_and_exactly_one_month_expires(world: World) -> None
     assert inventory(world.database)["weather"] == [Month(2026, 10), Month(2026, 11)]
     assert [(row["month"], row["city_id"], row["rows"]) for row in read_audit(world.database)] == [(gone, "madrid", 30)]
     assert isinstance(tick(world), dg.SkipReason)
+    assert offered(world) == ["2026-10", "2026-11"]
 
 
 def test_dagster_is_told_and_its_partitions_move_with_the_window(world: World) -> None:

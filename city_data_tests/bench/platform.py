@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import httpx
 
 from city_data.backfill import follow, launch
 from city_data.cities import load_registry
+from city_data.embedded import free_port
 from city_data.local import STOP_TIMEOUT_S
 from city_data.sources import enabled_feeds
 from city_data.window import as_of, rolling_window
@@ -27,7 +27,7 @@ READY_WITHIN_S = 240.0
 
 
 def run(folder: Path) -> list[Figure]:
-    api, ui = _free_port(), _free_port()
+    api, ui = free_port(), free_port()
     variables = {**os.environ, "CITY_DATA_HOME": str(folder / "home"), "API_PORT": str(api), "UI_PORT": str(ui)}
     variables |= {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
     log = folder / "demo.log"
@@ -85,9 +85,3 @@ def _ui_backfill(ui: int) -> float:
     if failed or status != "COMPLETED_SUCCESS":
         raise RuntimeError(f"the backfill ended {status}, {failed} partitions failed")
     return time.monotonic() - started
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -113,6 +113,7 @@ def test_what_is_no_daily_record_is_refused(recorded: Path, name: str) -> None:
         ("error_401_api_key_invalido.json", PermanentError, "AEMET_API_KEY"),
         ("error_429_caudal.DERIVED.json", TransientError, "429"),
         ("envelope_200_exito_2021.json", TransientError, "expired"),
+        ("envelope_200_exito_2026.json", TransientError, "expired"),
     ],
 )
 @pytest.mark.parametrize("by_status", [False, True])

@@ -1,0 +1,91 @@
+"""The registry becomes assets, each with its lineage and its papers; what cannot be resolved is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from city_data.cities import RegistryError, load_registry
+from city_data.factory import build_definitions
+from city_data.sources import enabled_feeds
+from city_data.window import Month, Window
+
+WINDOW = Window(Month(2024, 11), Month(2026, 11))
+TOWN: dict[str, Any] = {
+    "city_id": "town",
+    "name": "Town",
+    "country": "ES",
+    "latitude": 40.0,
+    "longitude": -3.0,
+    "radius_km": 20,
+    "timezone": "Europe/Madrid",
+    "enabled": True,
+}
+
+
+def refused(folder: Path, **sources: Any) -> str:
+    file = folder / "cities.yaml"
+    file.write_text(yaml.safe_dump({"cities": [TOWN | sources]}))
+    with pytest.raises(RegistryError) as caught:
+        enabled_feeds(load_registry(file, environ={}))
+    assert "town" in str(caught.value)
+    return str(caught.value)
+
+
+def test_an_unknown_provider_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    said = refused(tmp_path, weather={"provider": "aemt"})
+    for word in ("cities.yaml", "weather.provider", "'aemt'", "aemet, madrid_opendata, open_meteo"):
+        assert word in said
+
+
+def test_settings_and_datasets_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    said = refused(tmp_path, weather={"provider": "aemet", "settings": {"station": ["3195"]}})
+    assert "weather.settings" in said
+    assert "known settings: stations" in said
+    fallback = {"provider": "open_meteo", "settings": {"x": 1}}
+    said = refused(tmp_path, weather={"provider": "aemet", "settings": {"stations": ["3195"]}, "fallback": fallback})
+    assert "weather.fallback.settings" in said
+    assert "gives no traffic" in refused(tmp_path, traffic={"provider": "open_meteo"})
+
+
+def test_lineage_goes_from_provider_to_cache_and_every_asset_has_its_papers() -> None:
+    definitions = build_definitions(enabled_feeds(load_registry(environ={})), WINDOW)
+    dg.Definitions.validate_loadable(definitions)
+    graph = definitions.resolve_asset_graph()
+    parents = {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
+    }
+    assert parents == {
+        "provider/aemet": set(),
+        "provider/open_meteo": set(),
+        "provider/madrid_opendata": set(),
+        "raw/weather/madrid": {"provider/aemet", "provider/open_meteo"},
+        "monthly/weather/madrid": {"raw/weather/madrid"},
+        "cache/weather/madrid": {"monthly/weather/madrid"},
+        "raw/traffic/madrid": {"provider/madrid_opendata"},
+        "monthly/traffic/madrid": {"raw/traffic/madrid"},
+        "cache/traffic/madrid": {"monthly/traffic/madrid"},
+    }
+    for key in graph.get_all_asset_keys():
+        asset = graph.get(key)
+        assert asset.kinds
+        assert asset.owners == ["team:city_data"]
+        assert asset.description
+        if key.path[0] != "provider":
+            assert (asset.group_name, bool(asset.code_version)) == ("madrid", True)
+
+
+def test_everything_that_should_run_by_itself_does() -> None:
+    repository = build_definitions(enabled_feeds(load_registry(environ={})), WINDOW).get_repository_def()
+    schedules = {schedule.name: schedule.default_status for schedule in repository.schedule_defs}
+    sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
+    running = (dg.DefaultScheduleStatus.RUNNING, dg.DefaultSensorStatus.RUNNING)
+    assert schedules == dict.fromkeys(("month_closed", "refresh_unsettled"), running[0])
+    assert sensors == dict.fromkeys(("retention", "failure_notice"), running[1])
+    raw = repository.assets_defs_by_key[dg.AssetKey(["raw", "traffic", "madrid"])]
+    assert raw.op.pool == "madrid_opendata"
