@@ -9,7 +9,6 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import count
 
@@ -17,7 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from city_data.sandbox.aemet_series import STATIONS, daily_record
-from city_data.sandbox.publication import Publication
+from city_data.sandbox.base import Setting, Source
 
 HOST = "opendata.aemet.es"
 ENCODING = "iso-8859-15"
@@ -35,18 +34,19 @@ _METADATA = {
 }
 
 
-@dataclass
-class Aemet:
-    """`key`: the only key that is let in; None lets in any that is not blank."""
+class Aemet(Source):
+    """Without a key of its own in the setting, any that is not blank is let in."""
 
-    publication: Publication
-    key: str | None = None
-    _tokens: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
-    _calls: count[int] = field(default_factory=count)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    hosts = (HOST,)
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._key = setting.keys.get("AEMET_API_KEY")
+        self._tokens: OrderedDict[str, bytes] = OrderedDict()
+        self._calls: count[int] = count()
+        self._lock = threading.Lock()
 
     def router(self) -> APIRouter:
-        """Every route that the service has of the real one."""
         router = APIRouter()
         days = _API + "/diarios/datos/fechaini/{start}/fechafin/{end}"
         router.add_api_route(_API + "/inventarioestaciones/todasestaciones", self.inventory)
@@ -123,7 +123,7 @@ class Aemet:
 
     def _admits(self, request: Request) -> bool:
         given = request.headers.get("api_key") or request.query_params.get("api_key") or ""
-        return bool(given.strip()) if self.key is None else given == self.key
+        return bool(given.strip()) if self._key is None else given == self._key
 
 
 def json_text(records: list[dict[str, str]]) -> str:

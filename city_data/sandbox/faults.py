@@ -30,7 +30,7 @@ class Fault(pydantic.BaseModel):
 
     `delay` is in seconds. `body` replaces the answer's; with a `status` of an error and no `body` it is empty.
     `truncate` is the share of the body that is sent, under the full Content-Length, before the connection closes.
-    `charset` re-encodes a text body. `month` swaps a ZIP for that month's. `datos_host` moves AEMET's second step.
+    `charset` re-encodes a text body. `month` swaps a file for that month's. `datos_host` moves AEMET's second step.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -122,11 +122,11 @@ class CutOff(Exception):
 
 @dataclass
 class FaultyApp:
-    """ASGI: every answer says where it comes from; those ordered go wrong. `another`: the path of a month's ZIP."""
+    """ASGI: every answer says where it comes from; those ordered go wrong. `another` tells another month's path."""
 
     app: ASGIApp
     faults: Faults
-    another: Callable[[Month], str]
+    another: Callable[[str, Month], str]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def signed(message: Message) -> None:
@@ -142,7 +142,7 @@ class FaultyApp:
         if fault.delay and await _gave_up(receive, fault.delay):
             return
         if fault.month is not None:
-            other = self.another(Month.parse(fault.month))
+            other = self.another(path, Month.parse(fault.month))
             scope = {**scope, "path": other, "raw_path": other.encode()}
         status, headers, body = (200, {}, b"") if fault.makes_own_answer else await _collect(self.app, scope, receive)
         if fault.body is not None:

@@ -5,14 +5,13 @@ Belongs here: the catalogue's words and the routes. Does not: the files (madrid_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from city_data.sandbox.madrid_archive import Archive
-from city_data.sandbox.publication import Publication
+from city_data.sandbox.base import Setting, Source
+from city_data.sandbox.madrid_archive import SIZES, Archive
 from city_data.window import Month
 
 HOST = "datos.madrid.es"
@@ -25,10 +24,12 @@ _NAMES = ("Enero", "Febrero", "Marzo", "Abril", "Mayo", "Junio",
 # fmt: on
 
 
-@dataclass(frozen=True)
-class Madrid:
-    publication: Publication
-    archive: Archive
+class Madrid(Source):
+    hosts = (HOST,)
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.archive = Archive(setting.folder, SIZES[setting.size])
 
     def router(self) -> APIRouter:
         router = APIRouter()
@@ -36,6 +37,10 @@ class Madrid:
         download = f"/{HOST}/dataset/{PACKAGE}/resource/{{resource}}/download/{{name}}"
         router.add_api_route(download, self.download, methods=["GET", "HEAD"], response_model=None)
         return router
+
+    def file_path(self, month: Month) -> str:
+        resource, name = names(month)
+        return f"/{HOST}/dataset/{PACKAGE}/resource/{resource}/download/{name}"
 
     def package_show(self, id: str = "") -> JSONResponse:  # noqa: A002  CKAN's own parameter
         help_url = f"https://{HOST}/api/3/action/help_show?name=package_show"

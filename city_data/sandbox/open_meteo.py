@@ -6,7 +6,6 @@ Belongs here: the route and its body. Does not: the weather (climate.py), the la
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -15,9 +14,9 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from city_data.sandbox.base import Source
 from city_data.sandbox.climate import Hours, Spot, station_pressure, weather
 from city_data.sandbox.noise import one
-from city_data.sandbox.publication import Publication
 
 HOST = "archive-api.open-meteo.com"
 _FIRST_DAY = date(1940, 1, 1)
@@ -38,9 +37,8 @@ class _Refused(ValueError):
     """A question that the service answers with 400."""
 
 
-@dataclass(frozen=True)
-class OpenMeteo:
-    publication: Publication
+class OpenMeteo(Source):
+    hosts = (HOST,)
 
     def router(self) -> APIRouter:
         router = APIRouter()

@@ -1,4 +1,4 @@
-"""The stand-in server: all three sources behind one port, each under its real host's name.
+"""The stand-in server: every source behind one port, each under its real host's name.
 
 Belongs here: the app, and a server in a thread. Does not: any one source's wire, or the process (__main__.py).
 """
@@ -8,29 +8,24 @@ from __future__ import annotations
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import Response
 
 from city_data import window
-from city_data.sandbox import aemet, madrid, open_meteo
+from city_data.sandbox.base import Setting, Size, Source, discover
 from city_data.sandbox.faults import ORDERS_PATH, Fault, Faults, FaultyApp
-from city_data.sandbox.madrid_archive import SIZES, Archive
 from city_data.sandbox.publication import Publication
 from city_data.window import Month
 
-HOSTS = (aemet.HOST, open_meteo.HOST, madrid.HOST)
-Size = Literal["small", "full"]
-
 
 class Sandbox:
-    """One server. `folder` keeps the ZIPs that were made; `port` 0 takes any that is free.
+    """One server. `folder` keeps the files that were made; `port` 0 takes any that is free. `keys`: see `Setting`.
 
     `as_of` may be a function, and `publication` and `faults` may be changed while it serves.
     """
@@ -43,14 +38,14 @@ class Sandbox:
         as_of: datetime | Callable[[], datetime] = window.as_of,
         unpublished: Iterable[Month] = (),
         list_open_month: bool = True,
-        aemet_key: str | None = None,
+        keys: Mapping[str, str] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         self.publication = Publication.at(as_of, unpublished, list_open_month)
         self.faults = Faults()
-        self.archive = Archive(folder, SIZES[size])
-        self._aemet_key = aemet_key
+        setting = Setting(self.publication, folder, size, keys or {})
+        self._sources: list[Source] = [kind(setting) for kind in discover()]
         self._address = (host, port)
         self._socket: socket.socket | None = None
         self._server: uvicorn.Server | None = None
@@ -67,15 +62,11 @@ class Sandbox:
     @property
     def routes(self) -> dict[str, str]:
         """What CITY_DATA_ROUTES must hold, as JSON, for the providers to call this server."""
-        return {host: f"{self.base_url}/{host}" for host in HOSTS}
+        return {host: f"{self.base_url}/{host}" for source in self._sources for host in source.hosts}
 
     def app(self) -> FaultyApp:
         app = FastAPI(title="city_data sandbox", openapi_url=None)
-        for source in (
-            aemet.Aemet(self.publication, self._aemet_key),
-            open_meteo.OpenMeteo(self.publication),
-            madrid.Madrid(self.publication, self.archive),
-        ):
+        for source in self._sources:
             app.include_router(source.router())
 
         def order(fault: Fault) -> Fault:
@@ -88,7 +79,12 @@ class Sandbox:
 
         app.add_api_route(ORDERS_PATH, order, methods=["POST"], status_code=201)
         app.add_api_route(ORDERS_PATH, heal, methods=["DELETE"])
-        return FaultyApp(app, self.faults, _zip_path)
+        return FaultyApp(app, self.faults, self._file_path)
+
+    def _file_path(self, path: str, month: Month) -> str:
+        """The path of another month's file of the source that `path` belongs to; the path itself where it has none."""
+        owner = next((source for source in self._sources if path.split("/")[1] in source.hosts), None)
+        return (owner.file_path(month) if owner else None) or path
 
     def start(self) -> None:
         """Listen; requests are answered from now on. Raises OSError where the port is taken."""
@@ -131,24 +127,19 @@ def running(
     as_of: datetime | Callable[[], datetime] = window.as_of,
     unpublished: Iterable[Month] = (),
     list_open_month: bool = True,
-    aemet_key: str | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> Iterator[Sandbox]:
-    """A small sandbox for the length of a `with`; its ZIPs go to `folder`, else to one that is thrown away."""
+    """A small sandbox for the length of a `with`; its files go to `folder`, else to one that is thrown away."""
     with tempfile.TemporaryDirectory() as temporary:
         sandbox = Sandbox(
             folder or Path(temporary),
             as_of=as_of,
             unpublished=unpublished,
             list_open_month=list_open_month,
-            aemet_key=aemet_key,
+            keys=keys,
         )
         sandbox.start()
         try:
             yield sandbox
         finally:
             sandbox.stop()
-
-
-def _zip_path(month: Month) -> str:
-    resource, name = madrid.names(month)
-    return f"/{madrid.HOST}/dataset/{madrid.PACKAGE}/resource/{resource}/download/{name}"

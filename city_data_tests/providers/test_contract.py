@@ -20,20 +20,26 @@ from city_data.providers.http import file_sha256
 from city_data.window import Month
 from city_data_tests.providers.wire import FIXTURES
 
-PLACE = Place("madrid", 40.4168, -3.7038, "Europe/Madrid")
+MADRID = {"city_id": "madrid", "latitude": 40.4168, "longitude": -3.7038, "timezone": "Europe/Madrid"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A provider's fixture: `request.json` tells the request, the payload files, and some values that must come out."""
+    """A provider's fixture: `request.json` tells the request (of Madrid, where it names no `place`), the payload files,
+    and some values that must come out."""
 
     provider: Provider
     told: dict[str, Any]
 
     @property
+    def place(self) -> Place:
+        return Place(**self.told.get("place", MADRID))
+
+    @property
     def request(self) -> Request:
         settings = self.provider.settings_model.model_validate(self.told["settings"])
-        return Request(PLACE, Month.parse(self.told["month"]), settings, datetime.fromisoformat(self.told["as_of"]))
+        as_of = datetime.fromisoformat(self.told["as_of"])
+        return Request(self.place, Month.parse(self.told["month"]), settings, as_of)
 
     def payloads(self, origin: str | None = None) -> list[Payload]:
         folder = FIXTURES / self.provider.name
@@ -86,7 +92,7 @@ def test_a_frame_is_canonical(case: Case) -> None:
     month = case.parse()
     capabilities = case.provider.capabilities
     dataset, frame = DATASETS[capabilities.dataset], month.frame
-    start, end = case.request.month.bounds(PLACE.timezone)
+    start, end = case.request.month.bounds(case.place.timezone)
     assert len(frame) == case.told["rows"]
     assert set(frame) <= set(dataset.frame_columns)
     assert {"date", "source", *capabilities.columns} <= set(frame)

@@ -33,7 +33,7 @@ TOO_LONG = '{"descripcion": "El rango de fechas no puede ser superior a 6 meses"
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with running(tmp_path_factory.mktemp("sandbox"), as_of=AS_OF, aemet_key="good") as sandbox:
+    with running(tmp_path_factory.mktemp("sandbox"), as_of=AS_OF, keys={"AEMET_API_KEY": "good"}) as sandbox:
         yield sandbox
 
 

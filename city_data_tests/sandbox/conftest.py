@@ -18,7 +18,7 @@ Call = Callable[..., httpx.Response]
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     folder: Path = tmp_path_factory.mktemp("sandbox")
-    with running(folder, as_of=AS_OF, aemet_key="good") as sandbox:
+    with running(folder, as_of=AS_OF, keys={"AEMET_API_KEY": "good"}) as sandbox:
         yield sandbox
 
 
