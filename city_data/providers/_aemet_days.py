@@ -36,8 +36,18 @@ class Reading:
     """The days by date and station, and what was counted on the way."""
 
     days: dict[date, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    received: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
-    unknown_fields: set[str] = field(default_factory=set)
+    nulled: Counter[str] = field(default_factory=Counter)
+    fields: set[str] = field(default_factory=set)
+
+    @property
+    def used(self) -> int:
+        return sum(len(stations) for stations in self.days.values())
+
+    @property
+    def unknown_fields(self) -> list[str]:
+        return sorted(self.fields - _KNOWN_FIELDS)
 
     @property
     def stations(self) -> list[str]:
@@ -89,7 +99,8 @@ def records(payload: Payload) -> Sequence[Mapping[str, Any]]:
 
 
 def _collect(record: Mapping[str, Any], month: Month, reading: Reading) -> None:
-    reading.unknown_fields.update(record.keys() - _KNOWN_FIELDS)
+    reading.received += 1
+    reading.fields.update(record)
     try:
         day, station = date.fromisoformat(str(record["fecha"])), str(record["indicativo"])
     except (KeyError, ValueError) as error:
@@ -104,7 +115,7 @@ def _collect(record: Mapping[str, Any], month: Month, reading: Reading) -> None:
 
 def _station_day(record: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
     values: dict[str, Any] = {
-        name: number(record.get(key), reading.rejected, key, negative=name == "temperature")
+        name: number(record.get(key), reading.nulled, key, negative=name == "temperature")
         for name, key in _COLUMNS.items()
     }
     flags = []
@@ -116,9 +127,9 @@ def _station_day(record: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
         values["precipitation"] = None  # fell on this day, measured with a later one
         flags.append("accumulated_precipitation")
     else:
-        values["precipitation"] = number(rain, reading.rejected, "prec")
-    extremes = [number(record.get(key), reading.rejected, key) for key in ("presMax", "presMin")]
-    altitude = number(record.get("altitud"), reading.rejected, "altitud", negative=True)
+        values["precipitation"] = number(rain, reading.nulled, "prec")
+    extremes = [number(record.get(key), reading.nulled, key) for key in ("presMax", "presMin")]
+    altitude = number(record.get("altitud"), reading.nulled, "altitud", negative=True)
     values["pressure"] = None
     if None not in (*extremes, altitude, values["temperature"]):
         at_station = fmean(value for value in extremes if value is not None)
@@ -127,16 +138,16 @@ def _station_day(record: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
     return {**values, **({"flags": flags} if flags else {})}
 
 
-def number(text: object, rejected: Counter[str], key: str, negative: bool = False) -> float | None:
+def number(text: object, nulled: Counter[str], key: str, negative: bool = False) -> float | None:
     """AEMET's number, a string with a decimal comma; None where the key is absent or the text is none (counted)."""
     if text is None:
         return None
     if not isinstance(text, str) or not _NUMBER.fullmatch(text.strip()):
-        rejected[f"not_a_number:{key}"] += 1
+        nulled[f"not_a_number:{key}"] += 1
         return None
     value = float(text.strip().replace(",", "."))
     if value < 0 and not negative:
-        rejected[f"negative:{key}"] += 1
+        nulled[f"negative:{key}"] += 1
         return None
     return value
 

@@ -77,6 +77,7 @@ class CityHours:
     panel: dict[str, int]
     points: int
     rows: int
+    used: int
     valid: dict[str, int]
 
 
@@ -87,10 +88,12 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
     clock = Clock.of(file.month, timezone)
     all_sums, placeless = station_hours(file)
     sums, repeated = _without_repeats(file, all_sums, clock)
-    reasons = {name: int(count(sums["reasons"].to_numpy(), name).sum()) for name in REASONS}
     table, unresolved, never = _in_slots(file, sums, clock)
+    # Counted where every row has its place, so that each is counted once: a repeated row may be an invalid one too.
+    reasons = {name: int(count(table["reasons"].to_numpy(), name).sum()) for name in REASONS}
+    passed = int(sums["rows"].sum()) - int(table["rows"].sum()) - never
     rejected = {name: n for name, n in reasons.items() if name not in VALID}
-    rejected |= {"other_month": placeless, "duplicate": repeated, "hour_that_never_was": never}
+    rejected |= {"other_month": placeless, "duplicate": repeated + passed, "hour_that_never_was": never}
     cells = _Cells.of(table, len(clock.faces))
     seen = np.flatnonzero(cells.quarters.any(axis=0))
     hours = int(seen[-1]) + 1 if len(seen) else 0
@@ -107,6 +110,7 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
         panel=panel,
         points=len(cells.m30),
         rows=int(all_sums["rows"].sum()) + placeless,
+        used=sum(reasons[name] for name in VALID),
         valid={name: reasons[name] for name in VALID},
     )
 
@@ -239,7 +243,7 @@ def _in_slots(file: MonthFile, sums: pl.DataFrame, clock: Clock) -> tuple[pl.Dat
     slots[list(first)] = list(first.values())
     hour = sums["hour"].to_numpy()
     slot = slots[hour]
-    never = int(count(sums["reasons"].to_numpy(), *VALID)[slot < 0].sum())
+    never = int(sums["rows"].to_numpy()[slot < 0].sum())
     keep = (slot >= 0) & ~np.isin(hour, clock.doubled)
     single = sums.with_columns(pl.Series("slot", slot))
     placed = [single if keep.all() else single.filter(pl.Series(keep))]

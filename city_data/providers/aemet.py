@@ -100,8 +100,15 @@ class Aemet(Provider):
             rows = [city_day(day, stations, timezone, source) for day, stations in days]
             frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS, "source", "raw_data"]))
             frame["date"] = pd.to_datetime(frame["date"], utc=True)
-            provenance = {"stations": reading.stations, "unknown_fields": sorted(reading.unknown_fields)}
-            return ParsedMonth(frame, dict(reading.rejected), provenance)
+            return ParsedMonth(
+                frame,
+                received=reading.received,
+                used=reading.used,
+                fields=sorted(reading.fields),
+                rejected=dict(reading.rejected),
+                nulled=dict(reading.nulled),
+                provenance={"stations": reading.stations, "unknown_fields": reading.unknown_fields},
+            )
 
     def check_connection(self, http: HttpClient) -> str:
         http.get(f"{BASE}/inventarioestaciones/todasestaciones", headers={"api_key": _key()}, accept=_judge)

@@ -115,7 +115,8 @@ class Request:
 class Payload:
     """Bytes exactly as received, in a local file. `url` and `params` never hold a secret.
 
-    `origin` is None for the real service, else the name that the stand-in server gave itself.
+    `origin` is None for the real service, else the name that the stand-in server gave itself. `fingerprint` is what
+    `Provider.fingerprint` says while the source still holds these bytes; empty where it has no such way.
     """
 
     name: str
@@ -125,14 +126,25 @@ class Payload:
     media_type: str | None = None
     last_modified: str | None = None
     origin: str | None = None
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ParsedMonth:
-    """The canonical frame of a month (see `Dataset`), rows rejected by reason, and how it was made."""
+    """The canonical frame of a month (see `Dataset`), what became of every row that was received, and how it was made.
+
+    Counts are of the provider's own rows: a CSV line, a station's day, an hour of a time axis, never the frame's rows.
+    `received` = `used` + the sum of `rejected`, always: each row received is used, or rejected under exactly one reason
+    (words such as `outside_month`, `duplicate`, `no_value`). `nulled` counts single values of used rows that became
+    NULL, by `reason:field`. `fields` are the columns or keys that the bytes really have, by the source's own names.
+    """
 
     frame: pd.DataFrame
+    received: int
+    used: int
+    fields: Sequence[str]
     rejected: Mapping[str, int] = field(default_factory=dict)
+    nulled: Mapping[str, int] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -168,6 +180,14 @@ class Provider(ABC):
 
         Raises PermanentError where the bytes are not what the source's format promises.
         """
+
+    def fingerprint(self, request: Request, http: HttpClient) -> Mapping[str, str] | None:  # noqa: ARG002
+        """What the source tells of the month's bytes without sending them (size, dates, tags), in few and small calls.
+
+        A settled month is fetched again only where this differs from the `fingerprint`s of its payloads. None where
+        the source has no such way: it is then fetched again at a slow pace. Raises as `fetch` does.
+        """
+        return None
 
     @abstractmethod
     def check_connection(self, http: HttpClient) -> str:

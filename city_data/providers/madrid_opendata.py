@@ -124,11 +124,17 @@ class MadridOpenData(Provider):
                 "points": made.points,
                 "layout": {"columns": list(file.layout.columns), "separator": file.layout.separator},
                 "unknown_fields": file.layout.unknown,
-                "rows": made.rows,
                 "valid_rows": made.valid,
                 "csv_bytes": file.bytes,
             }
-            return ParsedMonth(_frame(made, request, source), made.rejected, provenance)
+            return ParsedMonth(
+                _frame(made, request, source),
+                received=made.rows,
+                used=made.used,
+                fields=file.layout.columns,
+                rejected=made.rejected,
+                provenance=provenance,
+            )
 
     def check_connection(self, http: HttpClient) -> str:
         resources = _resources(http.get(CATALOGUE, params={"id": PACKAGE}, accept=_judge_catalogue))

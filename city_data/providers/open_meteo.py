@@ -108,23 +108,39 @@ class OpenMeteo(Provider):
             return [payload]
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
-        """The hours of the local month that have any value; a hole in the archive is no row."""
+        """The hours of the local month that have any value; a hole in the archive is no row.
+
+        A row received is an hour of the time axis. The hours around the local month count as rejected, though the last
+        one's rain is that of the month's last hour.
+        """
         import pandas as pd
 
         with about(self.name, request):
-            rejected: Counter[str] = Counter()
+            nulled: Counter[str] = Counter()
             (payload,) = payloads
             document = _document(payload)
-            frame = _hours(document, rejected)
+            received, hours = len(document["hourly"]["time"]), _hours(document, nulled)
             start, end = request.month.bounds(request.place.timezone)
-            frame = frame[(frame["date"] >= start) & (frame["date"] < end)]
-            values = frame.drop(columns="date")
-            frame = frame[values.notna().any(axis=1)].reset_index(drop=True)
+            inside = hours[(hours["date"] >= start) & (hours["date"] < end)]
+            frame = inside[inside.drop(columns="date").notna().any(axis=1)].reset_index(drop=True)
+            rejected = {
+                "duplicate": received - len(hours),
+                "outside_month": len(hours) - len(inside),
+                "no_value": len(inside) - len(frame),
+            }
             frame["source"] = f"{payload.origin}:{self.name}" if payload.origin else self.name
             frame["raw_data"] = pd.Series([{"modelled": True} for _ in range(len(frame))], dtype=object)
             cell = {key: document.get(key) for key in ("latitude", "longitude", "elevation")}
             unknown = sorted(document["hourly"].keys() - _UNITS.keys() - {"time"})
-            return ParsedMonth(frame, dict(rejected), {"grid_cell": cell, "unknown_fields": unknown})
+            return ParsedMonth(
+                frame,
+                received=received,
+                used=len(frame),
+                fields=sorted(document["hourly"]),
+                rejected={reason: rows for reason, rows in rejected.items() if rows},
+                nulled=dict(nulled),
+                provenance={"grid_cell": cell, "unknown_fields": unknown},
+            )
 
     def check_connection(self, http: HttpClient) -> str:
         day = {"latitude": "40.4", "longitude": "-3.7", "start_date": "2024-01-01", "end_date": "2024-01-01"}
@@ -183,7 +199,7 @@ def _check_shape(document: Mapping[str, Any]) -> None:
             raise PermanentError(f"{name} is no list of a value for each of the {len(hourly['time'])} hours")
 
 
-def _hours(document: Mapping[str, Any], rejected: Counter[str]) -> pd.DataFrame:
+def _hours(document: Mapping[str, Any], nulled: Counter[str]) -> pd.DataFrame:
     """One row an hour, stamped with its start: rain is stated for the hour before its stamp, the rest at its stamp."""
     import pandas as pd
 
@@ -191,14 +207,13 @@ def _hours(document: Mapping[str, Any], rejected: Counter[str]) -> pd.DataFrame:
     stamps = [_stamp(text) for text in hourly["time"]]
     first: dict[datetime, int] = {}
     for position, stamp in enumerate(stamps):
-        if first.setdefault(stamp, position) != position:
-            rejected["duplicate"] += 1
+        first.setdefault(stamp, position)
     rows = []
     for stamp, position in first.items():
         row: dict[str, Any] = {"date": stamp}
         for name, variable in _COLUMNS.items():
             at = first.get(stamp + _HOUR) if name == "precipitation" else position
-            row[name] = None if at is None else _number(hourly[variable][at], name, rejected)
+            row[name] = None if at is None else _number(hourly[variable][at], name, nulled)
         code = hourly["weather_code"][position]
         row["description"] = _WORDS.get(code) if isinstance(code, int) else None
         rows.append(row)
@@ -207,15 +222,15 @@ def _hours(document: Mapping[str, Any], rejected: Counter[str]) -> pd.DataFrame:
     return frame.sort_values("date", ignore_index=True)
 
 
-def _number(value: object, name: str, rejected: Counter[str]) -> float | None:
+def _number(value: object, name: str, nulled: Counter[str]) -> float | None:
     if value is None:
         return None
     number = float(value) if isinstance(value, float) or (type(value) is int and abs(value) < _LARGE) else math.nan
     if not math.isfinite(number):
-        rejected[f"not_a_number:{name}"] += 1
+        nulled[f"not_a_number:{name}"] += 1
         return None
     if number < 0 and name in _NEVER_NEGATIVE:
-        rejected[f"negative:{name}"] += 1
+        nulled[f"negative:{name}"] += 1
         return None
     return number
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from city_data.providers.base import ParsedMonth, Payload, Request
 from city_data.providers.madrid_opendata import MadridOpenData
 from city_data.window import Month
-from city_data_tests.sandbox.asking import MADRID
+from city_data_tests.sandbox.asking import MADRID, accounted
 
 HEADER = "id;fecha;tipo_elem;intensidad;ocupacion;carga;vmed;error;periodo_integracion"
 
@@ -44,4 +44,4 @@ def hour(
 
 
 def parsed(path: Path, month: str) -> ParsedMonth:
-    return MadridOpenData().parse(question(month), [Payload(path.name, path, "https://example.org")])
+    return accounted(MadridOpenData().parse(question(month), [Payload(path.name, path, "https://example.org")]))

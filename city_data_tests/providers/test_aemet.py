@@ -30,7 +30,7 @@ from city_data.providers.base import (
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.window import Month
 from city_data_tests.providers.wire import Answer, Call, Site
-from city_data_tests.sandbox.asking import MADRID, StillClock
+from city_data_tests.sandbox.asking import MADRID, StillClock, accounted
 
 HOST = "opendata.aemet.es"
 KEY = "canary-77"
@@ -44,7 +44,7 @@ def question(month: str = "2026-09", *stations: str) -> Request:
 
 
 def parsed(path: Path, month: str) -> ParsedMonth:
-    return Aemet().parse(question(month), [Payload(path.name, path, "https://example.org")])
+    return accounted(Aemet().parse(question(month), [Payload(path.name, path, "https://example.org")]))
 
 
 def day(folder: Path, month: str = "2026-09", **fields: str) -> tuple[pd.Series[Any], ParsedMonth]:
@@ -211,7 +211,7 @@ def test_the_open_month_is_asked_up_to_today(wired: Wired) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value", "flags", "rejected"),
+    ("text", "value", "flags", "nulled"),
     [
         ("1,2", 1.2, [], {}),
         ("Ip", 0.0, ["trace_precipitation"], {}),
@@ -224,12 +224,12 @@ def test_the_open_month_is_asked_up_to_today(wired: Wired) -> None:
     ],
 )
 def test_words_for_rain(
-    tmp_path: Path, text: str, value: float | None, flags: list[str], rejected: dict[str, int]
+    tmp_path: Path, text: str, value: float | None, flags: list[str], nulled: dict[str, int]
 ) -> None:
     row, made = day(tmp_path, prec=text)
     assert row["precipitation"] == value or (value is None and pd.isna(row["precipitation"]))
     assert row["raw_data"]["stations"]["3195"].get("flags", []) == flags
-    assert made.rejected == rejected
+    assert (made.rejected, made.nulled) == ({}, nulled)
 
 
 def test_pressure_is_reduced_to_sea_level(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_rows_are_counted_not_lost(tmp_path: Path) -> None:
     file.write_text(json.dumps(days))
     made = parsed(file, "2026-09")
     assert len(made.frame) == 1
-    assert made.rejected == {"duplicate": 1, "outside_month": 2}
+    assert (made.received, made.used, made.rejected) == (4, 1, {"duplicate": 1, "outside_month": 2})
     assert made.provenance["unknown_fields"] == ["nuevo"]
 
 
@@ -268,10 +268,10 @@ def test_stations_are_checked(stations: list[Any]) -> None:
 
 @given(st.one_of(st.none(), st.integers(), st.text(max_size=12)))
 def test_any_text_is_a_number_or_counted(text: object) -> None:
-    rejected: Counter[str] = Counter()
-    value = number(text, rejected, "tmed")
+    nulled: Counter[str] = Counter()
+    value = number(text, nulled, "tmed")
     assert value is None or value >= 0
-    assert rejected.total() == (value is None and text is not None)
+    assert nulled.total() == (value is None and text is not None)
 
 
 @given(st.integers(0, 99_999))

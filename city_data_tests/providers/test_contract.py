@@ -19,6 +19,7 @@ from city_data.providers.base import ParsedMonth, Payload, Place, Provider, Requ
 from city_data.providers.http import file_sha256
 from city_data.window import Month
 from city_data_tests.providers.wire import FIXTURES
+from city_data_tests.sandbox.asking import accounted
 
 MADRID = {"city_id": "madrid", "latitude": 40.4168, "longitude": -3.7038, "timezone": "Europe/Madrid"}
 
@@ -111,6 +112,15 @@ def test_a_frame_is_canonical(case: Case) -> None:
     assert all(isinstance(detail, dict) for detail in frame["raw_data"])
     assert json.dumps(dict(month.provenance), allow_nan=False)
     assert month.rejected == case.told["rejected"]
+
+
+def test_every_row_received_is_used_or_rejected_under_one_reason(case: Case) -> None:
+    month = accounted(case.parse())
+    assert month.received > 0
+    assert month.received == case.told["received"], "the provider's own rows in the fixture, counted by hand"
+    assert all(count > 0 for count in (*month.rejected.values(), *month.nulled.values()))
+    assert month.fields
+    assert not {reason for reason in month.rejected if ":" in reason}, "values, not rows: they belong in `nulled`"
 
 
 def test_values_come_out_and_missing_ones_are_null(case: Case) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -141,7 +142,29 @@ def test_rows_are_rejected_by_reason(tmp_path: Path) -> None:
         "error_s": 1, "negative": 1, "not_a_number": 2, "spike": 1, "no_samples": 1, "other_month": 3
     }  # fmt: skip
     assert made.provenance["valid_rows"] == {"doubtful": 1, "unmarked": 1, "clean": 32}
-    assert made.provenance["rows"] == 43
+    assert made.received == 43
+
+
+@given(
+    st.lists(st.sampled_from(["100", "NaN", "-1", "27943", "", "x"]), min_size=1, max_size=6),
+    st.lists(st.sampled_from([*range(18, 34), 44]), min_size=1, max_size=12),
+    st.integers(1, 5),
+    st.sampled_from(["2025-10", "2026-03", "2026-06"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_is_in_a_file_its_rows_add_up(flows: list[str], clocks: list[int], times: int, month: str) -> None:
+    """Hours around the change of clocks, repeated in whole or in part, valid or not: no row is counted twice or never.
+
+    Clock 18 is the evening before, 33 the morning after, and 44 an evening that June does not have.
+    """
+    good = [line for stamp in days(month, 1, 2) for line in hour(3001, stamp, 100)]
+    odd = []
+    for n, clock in enumerate(clocks):
+        day = {"2025-10": 25, "2026-03": 28, "2026-06": 30}[month] + clock // 24
+        odd += hour(3001 + n % 2, f"{month}-{day:02d} {clock % 24:02d}", flows[n % len(flows)])
+    with TemporaryDirectory() as folder:
+        made = parsed(rows(Path(folder), month, good + odd * times), month)
+    assert made.received == len(good) + len(odd) * times
 
 
 @pytest.mark.parametrize("times", [2, 4, 5, 12])
@@ -176,7 +199,7 @@ def test_dates_day_first_and_nothing_ambiguous(tmp_path: Path, stamps: list[str]
     if said is None:
         made = parsed(path, "2023-06")
         assert made.frame["date"].iloc[-1] == Month(2023, 6).bounds("Europe/Madrid")[0].replace(month=6, day=28, hour=3)
-        assert made.provenance["rows"] == 56
+        assert made.received == 56
     else:
         with pytest.raises(PermanentError, match=said):
             parsed(path, "2023-06")

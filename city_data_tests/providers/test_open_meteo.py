@@ -29,7 +29,7 @@ from city_data.providers.http import HttpClient, HttpSettings
 from city_data.providers.open_meteo import OpenMeteo, _number
 from city_data.window import Month
 from city_data_tests.providers.wire import FIXTURES, Answer, Site
-from city_data_tests.sandbox.asking import MADRID, StillClock
+from city_data_tests.sandbox.asking import MADRID, StillClock, accounted
 
 HOST = "archive-api.open-meteo.com"
 PATH = f"/{HOST}/v1/archive"
@@ -40,7 +40,7 @@ Change = Callable[[dict[str, Any]], Any]
 
 def parsed(path: Path, month: str = "2026-09") -> ParsedMonth:
     asked = replace(SEPTEMBER, month=Month.parse(month))
-    return OpenMeteo().parse(asked, [Payload(path.name, path, "https://example.org")])
+    return accounted(OpenMeteo().parse(asked, [Payload(path.name, path, "https://example.org")]))
 
 
 def changed(folder: Path, change: Change) -> Path:
@@ -200,12 +200,8 @@ def test_bad_numbers_and_repeated_hours_are_counted(tmp_path: Path) -> None:
             values.append(values[40])
 
     made = parsed(changed(tmp_path, spoil))
-    assert made.rejected == {
-        "negative:precipitation": 1,
-        "not_a_number:temperature": 1,
-        "not_a_number:wind_speed": 1,
-        "duplicate": 1,
-    }
+    assert made.rejected == {"duplicate": 1, "outside_month": 22, "no_value": 6}
+    assert made.nulled == {"negative:precipitation": 1, "not_a_number:temperature": 1, "not_a_number:wind_speed": 1}
     assert len(made.frame) == len(parsed(FIXTURE).frame)
 
 
@@ -223,7 +219,7 @@ def test_a_daily_city_gets_days_of_enough_hours() -> None:
 
 @given(st.one_of(st.none(), st.booleans(), st.floats(), st.integers(-(10**400), 10**400), st.text(max_size=5)))
 def test_any_value_is_a_number_or_counted(value: object) -> None:
-    rejected: Counter[str] = Counter()
-    number = _number(value, "humidity", rejected)
+    nulled: Counter[str] = Counter()
+    number = _number(value, "humidity", nulled)
     assert number is None or 0 <= number < float("inf")
-    assert rejected.total() == (number is None and value is not None)
+    assert nulled.total() == (number is None and value is not None)

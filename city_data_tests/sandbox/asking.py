@@ -68,4 +68,12 @@ class Asked:
         return self.provider.fetch(self.request, self.http, into)
 
     def month_of(self, into: Path) -> ParsedMonth:
-        return self.provider.parse(self.request, self.fetch(into))
+        return accounted(self.provider.parse(self.request, self.fetch(into)))
+
+
+def accounted(month: ParsedMonth) -> ParsedMonth:
+    """The month itself, once its counts add up: whatever a test parses, every row received is used or rejected."""
+    rejected = sum(month.rejected.values())
+    assert month.received == month.used + rejected, (month.received, month.used, month.rejected)
+    assert min((month.used, *month.rejected.values(), *month.nulled.values())) >= 0
+    return month
