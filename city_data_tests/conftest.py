@@ -102,7 +102,6 @@ def world(
 ) -> Iterator[World]:
     for name, value in environment(tmp_path, shared_sandbox, database_url, redis_url).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("ENABLED_CITIES", raising=False)
     monkeypatch.delenv("CITY_DATA_CITIES", raising=False)
     made = World(shared_sandbox, database, database_url, redis_url, instance, tmp_path, monkeypatch)
     made.at(AS_OF)

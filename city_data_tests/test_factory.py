@@ -11,10 +11,12 @@ import yaml
 
 from city_data.cities import RegistryError, load_registry
 from city_data.factory import build_definitions
+from city_data.providers import discover
 from city_data.sources import enabled_feeds
 from city_data.window import Month, Window
 
 WINDOW = Window(Month(2024, 11), Month(2026, 11))
+MADRID_ALONE = {"ENABLED_CITIES": "madrid"}
 TOWN: dict[str, Any] = {
     "city_id": "town",
     "name": "Town",
@@ -38,7 +40,7 @@ def refused(folder: Path, **sources: Any) -> str:
 
 def test_an_unknown_provider_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     said = refused(tmp_path, weather={"provider": "aemt"})
-    for word in ("cities.yaml", "weather.provider", "'aemt'", "aemet, madrid_opendata, open_meteo"):
+    for word in ("cities.yaml", "weather.provider", "'aemt'", f"known: {', '.join(discover())}"):
         assert word in said
 
 
@@ -53,7 +55,7 @@ def test_settings_and_datasets_that_do_not_fit_are_refused(tmp_path: Path) -> No
 
 
 def test_lineage_goes_from_provider_to_cache_and_every_asset_has_its_papers() -> None:
-    definitions = build_definitions(enabled_feeds(load_registry(environ={})), WINDOW)
+    definitions = build_definitions(enabled_feeds(load_registry(environ=MADRID_ALONE)), WINDOW)
     dg.Definitions.validate_loadable(definitions)
     graph = definitions.resolve_asset_graph()
     parents = {
@@ -81,7 +83,7 @@ def test_lineage_goes_from_provider_to_cache_and_every_asset_has_its_papers() ->
 
 
 def test_everything_that_should_run_by_itself_does() -> None:
-    repository = build_definitions(enabled_feeds(load_registry(environ={})), WINDOW).get_repository_def()
+    repository = build_definitions(enabled_feeds(load_registry(environ=MADRID_ALONE)), WINDOW).get_repository_def()
     schedules = {schedule.name: schedule.default_status for schedule in repository.schedule_defs}
     sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
     running = (dg.DefaultScheduleStatus.RUNNING, dg.DefaultSensorStatus.RUNNING)

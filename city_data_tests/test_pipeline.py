@@ -150,21 +150,11 @@ def test_a_month_settles_when_two_fetches_a_day_apart_agree(world: World) -> Non
     assert states == [("provisional", 1), ("provisional", 1), ("settled", 1)]
 
 
-def test_a_fourth_city_is_one_entry_in_a_file(world: World) -> None:
-    lisbon: dict[str, object] = {
-        "city_id": "lisbon",
-        "name": "Lisbon",
-        "country": "PT",
-        "latitude": 38.7223,
-        "longitude": -9.1393,
-        "radius_km": 25,
-        "timezone": "Europe/Lisbon",
-        "enabled": True,
-        "weather": {"provider": "open_meteo"},
-    }
-    world.write_cities([lisbon])
+def test_a_city_of_one_source_alone_is_hourly_on_its_own_clocks(world: World) -> None:
+    world.enable("lisbon")
     (done,) = world.load("weather", "2026-10", city_id="lisbon")
     assert (done.error, done.rows) == (None, 745)
     entry = world.entry("weather", "2026-10", city_id="lisbon")
     assert entry is not None
     assert entry.source == "sandbox:open_meteo"
+    assert entry.first_date == datetime(2026, 9, 30, 23, tzinfo=UTC)

@@ -33,7 +33,7 @@ AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 @dataclass
 class World:
-    """`moment` moves the sandbox and the platform together."""
+    """`at` moves the sandbox and the platform together. Madrid alone is enabled, until `enable` says otherwise."""
 
     sandbox: Sandbox
     database: Database
@@ -46,6 +46,9 @@ class World:
     def at(self, moment: datetime) -> None:
         self.monkeypatch.setenv("CITY_DATA_AS_OF", moment.isoformat())
         self.sandbox.publication.clock = lambda: moment
+
+    def enable(self, *city_ids: str) -> None:
+        self.monkeypatch.setenv("ENABLED_CITIES", ",".join(city_ids))
 
     @property
     def window(self) -> Window:
@@ -86,10 +89,11 @@ class World:
         file = self.folder / "cities.yaml"
         file.write_text(yaml.safe_dump({"cities": list(entries)}))
         self.monkeypatch.setenv("CITY_DATA_CITIES", str(file))
+        self.monkeypatch.delenv("ENABLED_CITIES")
 
 
 def environment(folder: Path, sandbox: Sandbox, database_url: str, redis_url: str) -> dict[str, str]:
-    """What a deployment would set."""
+    """What a deployment of Madrid alone would set."""
     return {
         "CITY_DATA_AS_OF": AS_OF.isoformat(),
         "CITY_DATA_DATABASE_URL": database_url,
@@ -97,5 +101,6 @@ def environment(folder: Path, sandbox: Sandbox, database_url: str, redis_url: st
         "CITY_DATA_RAW_URL": str(folder / "raw"),
         "CITY_DATA_ROUTES": json.dumps(sandbox.routes),
         "AEMET_API_KEY": "good",
+        "ENABLED_CITIES": "madrid",
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }

@@ -66,9 +66,10 @@ def load(database: Database) -> Load:
 
 @pytest.fixture
 def make_client(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
-    """A client of a reader of its own; `redis_url` and others override its settings."""
-    for name in ("CITY_DATA_CITIES", "ENABLED_CITIES", "CITY_DATA_REDIS_URL"):
+    """A client of a reader of its own, of Madrid alone; `redis_url` and others override its settings."""
+    for name in ("CITY_DATA_CITIES", "CITY_DATA_REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ENABLED_CITIES", "madrid")
     opened: list[TestClient] = []
 
     def make(**settings: object) -> TestClient:
