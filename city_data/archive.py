@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pydantic
 
 from city_data.providers.base import Payload
@@ -65,6 +64,8 @@ class RawArchive:
     """Raw months below an fsspec URL (a folder, `s3://bucket/prefix`, ...)."""
 
     def __init__(self, url: str) -> None:
+        import fsspec
+
         self._fs, self._root = fsspec.core.url_to_fs(url)
         self._root = self._root.rstrip("/")
 

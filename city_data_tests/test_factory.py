@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +93,11 @@ def test_everything_that_should_run_by_itself_does() -> None:
     assert sensors == dict.fromkeys(("retention", "failure_notice"), running[1])
     raw = repository.assets_defs_by_key[dg.AssetKey(["raw", "traffic", "madrid"])]
     assert raw.op.pool == "madrid_opendata"
+
+
+def test_loading_definitions_brings_in_nothing_heavy_that_dagster_does_not() -> None:
+    """The code server, every run and every command pay for it: libraries of the work load where the work is done."""
+    script = "import sys, dagster; had = set(sys.modules); import city_data.definitions; print(*set(sys.modules) - had)"
+    loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    assert "city_data.definitions" in loaded
+    assert {name.partition(".")[0] for name in loaded} == {"city_data"}

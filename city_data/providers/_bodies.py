@@ -9,11 +9,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import httpx
+from typing import TYPE_CHECKING
 
 from city_data.providers._answers import bare
 from city_data.providers.base import PermanentError, TransientError
+
+if TYPE_CHECKING:
+    import httpx
 
 
 @dataclass

@@ -16,22 +16,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin, urlsplit, urlunsplit
-
-import httpx
-import structlog
 
 from city_data.providers._answers import Response, accept_ok, bare
 from city_data.providers._bodies import Part, first, plain, validator
 from city_data.providers.base import Capabilities, PermanentError, RateLimit, TransientError
+
+if TYPE_CHECKING:
+    import httpx
 
 ROUTES_VARIABLE = "CITY_DATA_ROUTES"
 # A stand-in server says so in every answer, and the rows made from it carry the word in `source`.
 ORIGIN_HEADER = "X-City-Data-Origin"
 USER_AGENT = "city_data/0.1 (shared city history; one polite client a city)"
 MAX_HOPS = 5
-_log = structlog.get_logger(__name__)
 
 
 class Clock(Protocol):
@@ -188,6 +187,8 @@ class HttpClient:
         asking: Mapping[str, str] | None = None,
     ) -> Iterator[httpx.Response]:
         """`secret` headers go to the first host alone, `asking` ones to every hop."""
+        import httpx
+
         first_host = ""
         for _ in range(MAX_HOPS):
             host, target = self._checked(url)
@@ -242,6 +243,9 @@ class HttpClient:
 
     def _retrying(self, url: str, once: Callable[[float], Response], seconds: float) -> Response:
         """Own loop, not a retry library's: the wait obeys Retry-After, the deadline and an injected clock at once."""
+        import structlog
+
+        log = structlog.get_logger(__name__)
         deadline = self.clock.monotonic() + seconds
         for attempt in range(1, self.settings.attempts + 1):
             try:
@@ -251,7 +255,7 @@ class HttpClient:
                 last = attempt == self.settings.attempts or wait > self.settings.longest_wait
                 if last or self.clock.monotonic() + wait > deadline:
                     raise
-                _log.warning("retry", provider=self.provider, url=bare(url), attempt=attempt, wait=wait, why=str(error))
+                log.warning("retry", provider=self.provider, url=bare(url), attempt=attempt, wait=wait, why=str(error))
                 self.clock.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -264,6 +268,8 @@ class HttpClient:
 @cache
 def _ssl_context() -> ssl.SSLContext:
     """Made once: reading the certificates takes 20 ms, which each call would pay."""
+    import httpx
+
     return httpx.create_ssl_context()
 
 

@@ -42,3 +42,9 @@ def median_seconds(work: Callable[[], object], times: int) -> float:
         work()
         taken.append(time.perf_counter() - started)
     return statistics.median(taken)
+
+
+def alternating(work: Callable[[], object], floor: Callable[[], object], times: int) -> tuple[float, float]:
+    """The medians of both, run in turn, so that a machine that slows down slows down both."""
+    pairs = [(median_seconds(work, 1), median_seconds(floor, 1)) for _ in range(times)]
+    return statistics.median(work for work, _ in pairs), statistics.median(floor for _, floor in pairs)
