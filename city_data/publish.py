@@ -4,6 +4,7 @@ Belongs here: the way from raw bytes to published rows, and when a month is sett
 """
 
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +36,10 @@ AGREEMENT_GAP = timedelta(hours=20)
 
 @dataclass(frozen=True)
 class Built:
-    """A parsed and judged month. `frame` is canonical, with null rows for every expected stamp of an ended month."""
+    """A parsed and judged month. `frame` is canonical, with null rows for every expected stamp of an ended month.
+
+    `seconds`: what it took, with the fetch of the archived bytes, whenever that was.
+    """
 
     manifest: Manifest
     parsed: ParsedMonth
@@ -46,6 +50,7 @@ class Built:
     column_coverage: dict[str, float]
     means: dict[str, float]
     outcomes: list[checks.Outcome]
+    seconds: float
 
     @property
     def refused(self) -> list[checks.Outcome]:
@@ -59,6 +64,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
     """
     from city_data import frames
 
+    started = time.monotonic()
     manifest = archive.latest(feed.dataset.name, feed.city.city_id, month)
     choice = feed.choice(manifest.provider)
     with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
@@ -81,6 +87,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
         column_coverage={name: min(1.0, count / len(stamps)) for name, count in observed.items()},
         means=checks.means(frame, feed.dataset),
         outcomes=checks.evaluate(frame, feed.dataset, month, feed.city.timezone, len(stamps), ended, previous_means),
+        seconds=manifest.seconds + time.monotonic() - started,
     )
 
 
@@ -132,6 +139,7 @@ def month_load(
         attempt=attempt,
         fetched_at=built.manifest.fetched_at,
         at=moment,
+        seconds=built.seconds,
     )
 
 

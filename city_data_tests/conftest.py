@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,16 +26,21 @@ _templates: set[str] = set()
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A running server; its database `template_city_data` has the whole schema."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False)
-    server.start()
-    server.create_database("template_city_data")
-    migrated = Database(server.url("template_city_data"))
-    upgrade(migrated)
-    migrated.dispose()
-    yield server
-    server.stop()
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A running server; its database `template_city_data` has the whole schema.
+
+    Not below pytest's own folder: a second test session closes that folder to all but its owner, and PostgreSQL, which
+    never runs as root, loses its files in the middle of a test.
+    """
+    with tempfile.TemporaryDirectory(prefix="city_data-postgres-") as folder:
+        server = EmbeddedPostgres(Path(folder), durable=False)
+        server.start()
+        server.create_database("template_city_data")
+        migrated = Database(server.url("template_city_data"))
+        upgrade(migrated)
+        migrated.dispose()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from city_data.store import totals
 from city_data.store.database import Database
 from city_data.store.schema import CITY_MONTH
 from city_data.window import Month
@@ -121,6 +122,8 @@ def record_state(
     )
     with database.write() as connection:
         connection.execute(statement)
+        if failed:
+            totals.add_failure(connection, city_id, dataset)
 
 
 def entry(row: sa.RowMapping) -> MonthEntry:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from city_data import frames
 from city_data.datasets import DATASETS, Dataset, DatasetName
-from city_data.store import partitions, segments
+from city_data.store import partitions, segments, totals
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, entry
 from city_data.store.schema import CITY_MONTH, DATA, MONTH_VERSION
@@ -34,7 +34,10 @@ class StaleLoad(Exception):
 
 @dataclass(frozen=True)
 class MonthLoad:
-    """A month ready to publish. `frame` is canonical; `timezone` is the city's; moments are aware."""
+    """A month ready to publish. `frame` is canonical; `timezone` is the city's; moments are aware.
+
+    `seconds`: what its fetch, parse and checks took.
+    """
 
     city_id: str
     dataset: DatasetName
@@ -54,6 +57,7 @@ class MonthLoad:
     attempt: int
     fetched_at: datetime
     at: datetime
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
             )
             _write_version(connection, load, version, digest, segment)
         written = _write_ledger(connection, load, held, version, digest, changed)
+        totals.add_load(connection, load.city_id, load.dataset, len(rows) if changed else 0, load.seconds)
     return Published(version, changed, len(rows), written)
 
 

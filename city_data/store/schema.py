@@ -6,7 +6,7 @@ Belongs here: columns, keys and partitioning. Does not: how the schema came to b
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from city_data.datasets import DATASETS, Column, Dataset
 
@@ -105,4 +105,17 @@ RETENTION_AUDIT = sa.Table(
     sa.Column("month", sa.Date, nullable=False),
     sa.Column("version", sa.Integer),
     sa.Column("rows", sa.Integer, nullable=False),
+)
+
+INGESTION_TOTAL = sa.Table(
+    "ingestion_total",
+    metadata,
+    sa.Column("city_id", sa.Text, nullable=False),
+    sa.Column("dataset", sa.Text, nullable=False),
+    sa.Column("records", sa.BigInteger, nullable=False, comment="Rows of every version that was ever published"),
+    sa.Column("loads", sa.BigInteger, nullable=False),
+    sa.Column("failures", sa.BigInteger, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False, comment="Fetch, parse and checks of all loads"),
+    sa.Column("duration_counts", ARRAY(sa.BigInteger), nullable=False, comment="Loads by duration, see totals.py"),
+    sa.PrimaryKeyConstraint("city_id", "dataset"),
 )

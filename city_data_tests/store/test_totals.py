@@ -1,0 +1,56 @@
+"""What was ever ingested: counted with the load itself, and kept when the month goes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from city_data.store.database import Database
+from city_data.store.ledger import record_state
+from city_data.store.months import StaleLoad, replace_month
+from city_data.store.partitions import drop_month
+from city_data.store.totals import DURATION_BOUNDS_S, Totals, read_totals
+from city_data_tests.store.loads import MONTH, NOON, month_load
+
+KEY = ("madrid", "traffic")
+
+
+def test_loads_failures_and_durations_add_up(database: Database) -> None:
+    assert read_totals(database) == {}
+    replace_month(database, month_load(1, seconds=0.5))
+    replace_month(database, month_load(1, seconds=700.0))  # the same rows: a load, and no new records
+    replace_month(database, month_load(2, seconds=5000.0))
+    record_state(database, *KEY, MONTH, "failed", at=NOON, message="broken")
+    record_state(database, *KEY, MONTH, "not_yet_published", at=NOON)
+    held = read_totals(database)[KEY]
+    assert (held.records, held.loads, held.failures) == (2 * 744, 3, 1)
+    assert held.seconds == pytest.approx(5700.5)
+    assert held.duration_counts == (1, *[0] * 7, 1, 1)
+    assert len(held.duration_counts) == len(DURATION_BOUNDS_S) + 1
+
+
+def test_what_was_rolled_back_is_not_counted(database: Database) -> None:
+    replace_month(database, month_load(2))
+    with pytest.raises(StaleLoad):
+        replace_month(database, month_load(1))
+    assert read_totals(database)[KEY].loads == 1
+
+
+def test_a_failure_may_come_first(database: Database) -> None:
+    record_state(database, *KEY, MONTH, "failed", at=NOON, message="broken")
+    assert read_totals(database)[KEY] == Totals(failures=1)
+
+
+def test_totals_outlive_their_months(database: Database) -> None:
+    replace_month(database, month_load(1))
+    before = read_totals(database)
+    drop_month(database, MONTH)
+    assert read_totals(database) == before
+
+
+def test_loads_at_once_are_all_counted(database: Database) -> None:
+    months = [MONTH - n for n in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda month: replace_month(database, month_load(1, month=month)), months))
+    assert read_totals(database)[KEY].loads == len(months)
