@@ -2,7 +2,8 @@
 
 Belongs here: where raw files lie, on any fsspec file system. Does not: what is in them (providers/), when to fetch.
 
-Layout: `<root>/<dataset>/<city>/<YYYY-MM>/<sha256>.bin` and `<fetched_at>.manifest.json`, the newest of which counts.
+Layout: `<root>/<dataset>/<city>/<YYYY-MM>/<sha256>.bin` and `<fetched_at>.manifest.json`, the newest of which counts. A
+fetch that brought the same again writes no manifest but `<fetched_at>.seen.json`, one small file however often.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from city_data.providers.base import Payload
 from city_data.providers.http import file_sha256
 from city_data.window import Month
 
-_MANIFEST_SUFFIX = ".manifest.json"
+_MANIFEST_SUFFIX, _SEEN_SUFFIX = ".manifest.json", ".seen.json"
 
 
 class ArchiveError(Exception):
@@ -39,8 +40,16 @@ class RawFile(pydantic.BaseModel):
     origin: str | None
 
 
+class Seen(pydantic.BaseModel):
+    """How often a manifest's files were fetched again, and when last."""
+
+    times: int
+    fetched_at: datetime
+    seconds: float
+
+
 class Manifest(pydantic.BaseModel):
-    """One fetch of one month."""
+    """One fetch of one month; the last where the same was fetched again."""
 
     dataset: str
     city_id: str
@@ -83,6 +92,10 @@ class RawArchive:
         folder = self._folder(dataset, city_id, month)
         self._fs.makedirs(folder, exist_ok=True)
         files = [self._store_file(folder, payload) for payload in payloads]
+        if (newest := self._newest(folder)) is not None:
+            held = Manifest.model_validate_json(self._fs.cat_file(newest))
+            if (held.provider, held.files) == (provider, files) and held.fetched_at <= fetched_at:
+                return self._see_again(newest, held, fetched_at, seconds)
         manifest = Manifest(
             dataset=dataset,
             city_id=city_id,
@@ -98,12 +111,15 @@ class RawArchive:
 
     def latest(self, dataset: str, city_id: str, month: Month) -> Manifest:
         """The newest fetch's manifest. Raises ArchiveError where the month was never fetched."""
-        found = sorted(self._fs.glob(f"{self._folder(dataset, city_id, month)}/*{_MANIFEST_SUFFIX}"))
-        if not found:
+        newest = self._newest(self._folder(dataset, city_id, month))
+        if newest is None:
             raise ArchiveError(
                 f"{dataset}/{city_id} {month}: nothing in the raw archive; materialize the raw asset first"
             )
-        return Manifest.model_validate_json(self._fs.cat_file(found[-1]))
+        manifest, seen = Manifest.model_validate_json(self._fs.cat_file(newest)), self._seen(newest)
+        if seen is None:
+            return manifest
+        return manifest.model_copy(update={"fetched_at": seen.fetched_at, "seconds": seen.seconds})
 
     def payloads(self, manifest: Manifest, into: Path) -> list[Payload]:
         """The manifest's bytes as local files (in place where the archive is local, else copied into `into`).
@@ -128,6 +144,20 @@ class RawArchive:
 
     def _folder(self, dataset: str, city_id: str, month: Month) -> str:
         return f"{self._root}/{dataset}/{city_id}/{month}"
+
+    def _newest(self, folder: str) -> str | None:
+        return max(map(str, self._fs.glob(f"{folder}/*{_MANIFEST_SUFFIX}")), default=None)
+
+    def _seen(self, manifest: str) -> Seen | None:
+        path = manifest.removesuffix(_MANIFEST_SUFFIX) + _SEEN_SUFFIX
+        return Seen.model_validate_json(self._fs.cat_file(path)) if self._fs.exists(path) else None
+
+    def _see_again(self, path: str, held: Manifest, fetched_at: datetime, seconds: float) -> Manifest:
+        """Only the newest fetch's moment is news: a manifest for each would outgrow what it is about."""
+        before = self._seen(path)
+        seen = Seen(times=before.times + 1 if before else 1, fetched_at=fetched_at, seconds=seconds)
+        self._write(path.removesuffix(_MANIFEST_SUFFIX) + _SEEN_SUFFIX, seen.model_dump_json().encode())
+        return held.model_copy(update={"fetched_at": fetched_at, "seconds": seconds})
 
     def _store_file(self, folder: str, payload: Payload) -> RawFile:
         digest = file_sha256(payload.path)

@@ -1,12 +1,13 @@
 """The ledger `city_month`: what is known of every month of every city, and what the reader, CLI and retention read.
 
-Belongs here: reading it, and writing states without data. Does not: publishing rows (months.py writes both at once).
+Belongs here: reading it, writing states without data, and the history of states. Does not: publishing rows (months.py
+writes both at once).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from city_data.store import totals
 from city_data.store.database import Database
-from city_data.store.schema import CITY_MONTH
+from city_data.store.schema import CITY_MONTH, MONTH_STATE
 from city_data.window import Month
 
 State = Literal["provisional", "settled", "not_yet_published", "not_available", "failed"]
@@ -57,6 +58,17 @@ class MonthEntry:
     @property
     def has_data(self) -> bool:
         return self.version is not None
+
+
+@dataclass(frozen=True)
+class StateChange:
+    """A month's state, from `at` until the next change. `reason` is the source's or the error's words."""
+
+    at: datetime
+    state: State
+    version: int | None
+    run_id: str | None
+    reason: str | None
 
 
 def read_months(
@@ -120,10 +132,30 @@ def record_state(
     statement = statement.on_conflict_do_update(
         index_elements=["city_id", "dataset", "month"], set_={**changed, "checked_at": at, **error}
     )
+    of_month = sa.and_(CITY_MONTH.c.city_id == city_id, CITY_MONTH.c.dataset == dataset)
+    held = sa.select(CITY_MONTH.c.state, CITY_MONTH.c.version).where(of_month, CITY_MONTH.c.month == month.first_day)
     with database.write() as connection:
+        before = connection.execute(held).one_or_none()
         connection.execute(statement)
         if failed:
             totals.add_failure(connection, city_id, dataset)
+        if before is None or (before.version is None and before.state != state):
+            note_state(connection, city_id, dataset, month, StateChange(at, state, None, run_id, message))
+
+
+def note_state(connection: sa.Connection, city_id: str, dataset: str, month: Month, change: StateChange) -> None:
+    """Add to the history that the month's state changed, in the caller's transaction."""
+    values = {"city_id": city_id, "dataset": dataset, "month": month.first_day, **asdict(change)}
+    connection.execute(MONTH_STATE.insert().values(values))
+
+
+def read_states(database: Database, city_id: str, dataset: str, month: Month) -> list[StateChange]:
+    """The month's states, oldest first. Raises DatabaseUnavailable."""
+    table = MONTH_STATE
+    query = sa.select(*(table.c[field.name] for field in fields(StateChange))).order_by(table.c.id)
+    of_month = (table.c.city_id == city_id, table.c.dataset == dataset, table.c.month == month.first_day)
+    with database.read() as connection:
+        return [StateChange(**row) for row in connection.execute(query.where(*of_month)).mappings()]
 
 
 def entry(row: sa.RowMapping) -> MonthEntry:

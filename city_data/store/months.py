@@ -1,4 +1,4 @@
-"""Publishing a month: rows, ledger row and segment replaced in one transaction.
+"""Publishing a month: rows, ledger row and version in one transaction.
 
 Belongs here: the only writer of the data tables. Does not: what makes a month fit to publish (the checks).
 """
@@ -18,9 +18,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from city_data import frames
 from city_data.datasets import DATASETS, Dataset, DatasetName
-from city_data.store import partitions, segments, totals
+from city_data.store import partitions, segments, totals, versions
 from city_data.store.database import Database
-from city_data.store.ledger import MonthEntry, entry
+from city_data.store.ledger import MonthEntry, StateChange, entry, note_state
 from city_data.store.schema import CITY_MONTH, DATA, MONTH_VERSION
 from city_data.window import Month
 
@@ -81,7 +81,7 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
     with database.write() as connection:
         if not _lock(connection, load):
             partitions.create(connection, dataset, load.month)
-        held, first_loaded = _held(connection, load)
+        held, first_created = _held(connection, load)
         if held is not None and held.fetched_at is not None and held.fetched_at > load.fetched_at:
             raise StaleLoad(
                 f"{load.dataset}/{load.city_id} {load.month}: fetched {load.fetched_at:%Y-%m-%d %H:%M}, but bytes "
@@ -89,15 +89,14 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
             )
         changed = held is None or held.version is None or held.content_sha256 != digest
         version = (held.version if held and held.version else 0) + (1 if changed else 0)
-        if changed:
-            created = first_loaded or load.at
-            _write_rows(connection, dataset, load, rows, created)
-            segment = segments.encode(
-                segments.record_texts(dataset, load.city_id, load.timezone, rows, created, load.at)
-            )
-            _write_version(connection, load, version, digest, segment)
         written = _write_ledger(connection, load, held, version, digest, changed)
         totals.add_load(connection, load.city_id, load.dataset, len(rows) if changed else 0, load.seconds)
+        if changed:
+            created = first_created or load.at
+            _write_rows(connection, dataset, load, rows, created)
+            texts = segments.record_texts(dataset, load.city_id, load.timezone, rows, created, load.at)
+            frame = versions.encode_frame(load.frame, dataset, created, load.at)
+            versions.write_version(connection, written, segments.encode(texts), frame, created)
     return Published(version, changed, len(rows), written)
 
 
@@ -112,10 +111,10 @@ def _lock(connection: sa.Connection, load: MonthLoad) -> bool:
 
 def _held(connection: sa.Connection, load: MonthLoad) -> tuple[MonthEntry | None, datetime | None]:
     """The month's ledger row as the last writer left it, and when its first version was loaded."""
-    first = sa.select(sa.func.min(MONTH_VERSION.c.loaded_at)).where(_is_month(MONTH_VERSION, load)).scalar_subquery()
-    query = sa.select(CITY_MONTH, first.label("first_loaded")).where(_is_month(CITY_MONTH, load))
+    first = sa.select(sa.func.min(MONTH_VERSION.c.created_at)).where(_is_month(MONTH_VERSION, load)).scalar_subquery()
+    query = sa.select(CITY_MONTH, first.label("created_at")).where(_is_month(CITY_MONTH, load))
     row = connection.execute(query).mappings().one_or_none()
-    return (entry(row), row["first_loaded"]) if row is not None else (None, None)
+    return (entry(row), row["created_at"]) if row is not None else (None, None)
 
 
 def _write_rows(
@@ -159,25 +158,6 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 }
 
 
-def _write_version(
-    connection: sa.Connection, load: MonthLoad, version: int, digest: str, segment: segments.Segment
-) -> None:
-    connection.execute(
-        MONTH_VERSION.insert().values(
-            dataset=load.dataset,
-            city_id=load.city_id,
-            month=load.month.first_day,
-            version=version,
-            content_sha256=digest,
-            loaded_at=load.at,
-            rows=segment.rows,
-            crc32=segment.crc32,
-            length=segment.length,
-            body=segment.body,
-        )
-    )
-
-
 def _write_ledger(
     connection: sa.Connection, load: MonthLoad, held: MonthEntry | None, version: int, digest: str, changed: bool
 ) -> MonthEntry:
@@ -210,17 +190,40 @@ def _write_ledger(
         "last_error": None,
         "last_error_at": None,
     }
+    if held is None or held.state != load.state:
+        note_state(
+            connection,
+            load.city_id,
+            load.dataset,
+            load.month,
+            StateChange(load.at, load.state, version, load.run_id, None),
+        )
     written: sa.Executable
     if held is not None:  # SQLAlchemy compiles an upsert anew each time, which costs more than the statement
-        written = CITY_MONTH.update().where(_is_month(CITY_MONTH, load)).values(values).returning(CITY_MONTH)
+        written = CITY_MONTH.update().where(_is_month(CITY_MONTH, load)).values(_other(values, held))
+        written = written.returning(CITY_MONTH)
     else:
         fresh = insert(CITY_MONTH).values(values)
         replaced = {name: fresh.excluded[name] for name in values}
-        keys = ["city_id", "dataset", "month"]
-        written = fresh.on_conflict_do_update(index_elements=keys, set_=replaced).returning(CITY_MONTH)
+        written = fresh.on_conflict_do_update(index_elements=_KEYS, set_=replaced).returning(CITY_MONTH)
     return entry(connection.execute(written).mappings().one())
+
+
+def _other(values: Mapping[str, Any], held: MonthEntry) -> dict[str, Any]:
+    """What differs from the ledger: PostgreSQL stores a long value anew whenever it is written, the same or not."""
+
+    def text(value: object) -> bytes:
+        return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+
+    changed = {
+        name: value for name, value in values.items() if name not in _KEYS and text(value) != text(getattr(held, name))
+    }
+    return changed or {"checked_at": values["checked_at"]}
 
 
 def _is_month(table: sa.Table, load: MonthLoad) -> sa.ColumnElement[bool]:
     keys = {"city_id": load.city_id, "dataset": load.dataset, "month": load.month.first_day}
     return sa.and_(*(table.c[name] == value for name, value in keys.items() if name in table.c))
+
+
+_KEYS = ("city_id", "dataset", "month")

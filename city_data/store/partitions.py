@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.store.database import Database, DatabaseUnavailable
-from city_data.store.schema import CITY_MONTH, MONTH_VERSION, RETENTION_AUDIT
+from city_data.store.schema import CITY_MONTH, MONTH_STATE, MONTH_VERSION, RETENTION_AUDIT
 from city_data.window import Month
 
 _LOCK = 4_242_002
@@ -101,7 +101,8 @@ def _drop(database: Database, month: Month, lock_timeout_s: float) -> int:
         rows = [dict(row) for row in connection.execute(gone.returning(*columns)).mappings()]
         if rows:
             connection.execute(RETENTION_AUDIT.insert(), rows)
-        connection.execute(MONTH_VERSION.delete().where(MONTH_VERSION.c.month == first))
+        for table in (MONTH_VERSION, MONTH_STATE):
+            connection.execute(table.delete().where(table.c.month == first))
         for dataset in DATASETS.values():
             connection.execute(sa.text(f"DROP TABLE IF EXISTS {partition_name(dataset, month)}"))
     return sum(row["rows"] for row in rows)

@@ -80,11 +80,30 @@ MONTH_VERSION = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("content_sha256", sa.Text, nullable=False),
     sa.Column("loaded_at", _moment, nullable=False),
+    sa.Column("created_at", _moment, nullable=False, comment="When the month's first version was loaded"),
     sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("coverage", sa.Double, comment="Share of expected rows with a value, 0..1"),
     sa.Column("crc32", sa.BigInteger, nullable=False),
     sa.Column("length", sa.BigInteger, nullable=False, comment="Bytes of the records before compression"),
     sa.Column("body", sa.LargeBinary, nullable=False, comment="Raw deflate stream ended by a full flush"),
+    sa.Column("frame", sa.LargeBinary, nullable=False, comment="The canonical month as an Arrow IPC stream"),
+    sa.Column("entry", JSONB, nullable=False, comment="The ledger's row as the load left it"),
     sa.PrimaryKeyConstraint("dataset", "city_id", "month", "version"),
+)
+
+MONTH_STATE = sa.Table(
+    "month_state",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("city_id", sa.Text, nullable=False),
+    sa.Column("dataset", sa.Text, nullable=False),
+    sa.Column("month", sa.Date, nullable=False),
+    sa.Column("at", _moment, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, comment="What the month's state became"),
+    sa.Column("version", sa.Integer),
+    sa.Column("run_id", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Index("month_state_of_month", "city_id", "dataset", "month"),
 )
 
 PROVIDER_BUDGET = sa.Table(

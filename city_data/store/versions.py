@@ -1,0 +1,192 @@
+"""The immutable versions of months: what each held and how it came about, from which any format can be remade.
+
+Belongs here: a version's canonical frame, its ledger row as of its load, which versions are kept, reading them back.
+Does not: when a version is made (months.py), or a version as JSON (segments.py).
+
+A frame is one Arrow IPC stream (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format) of one batch
+with zstd buffers: the dataset's frame columns, `raw_data` as JSON text with sorted keys, then created_at, updated_at.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import sqlalchemy as sa
+
+from city_data.datasets import Dataset, DatasetName
+from city_data.store.database import Database
+from city_data.store.ledger import MonthEntry
+from city_data.store.schema import MONTH_VERSION
+from city_data.store.segments import Segment
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+KEEP_VARIABLE = "CITY_DATA_KEEP_VERSIONS"
+# An open month of a source that tells yesterday makes one a day until it settles: about 60.
+KEEP_DEFAULT = 100
+Key = tuple[Month, int]
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a reader needs to plan with a version; `coverage` (0..1) is that of its load."""
+
+    city_id: str
+    dataset: DatasetName
+    month: Month
+    version: int
+    content_sha256: str
+    loaded_at: datetime
+    rows: int
+    coverage: float | None
+    has_data: bool = True
+
+
+class NoSuchVersion(Exception):
+    """Versions that were asked for are not kept: never made, expired with their month, or one of too many."""
+
+
+def keep_versions() -> int:
+    """How many versions of a month are kept, by CITY_DATA_KEEP_VERSIONS. Raises ValueError naming the variable."""
+    text = os.environ.get(KEEP_VARIABLE) or str(KEEP_DEFAULT)
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{KEEP_VARIABLE}={text!r} is not a number of versions, 1 or more")
+    return int(text)
+
+
+def encode_frame(frame: pd.DataFrame, dataset: Dataset, created: datetime, updated: datetime) -> bytes:
+    """A canonical frame as an Arrow IPC stream; equal frames and moments give equal bytes."""
+    import pyarrow as pa
+
+    moment = pa.timestamp("us", tz="UTC")
+    columns = {"date": pa.array(frame["date"], moment)}
+    for column in dataset.columns:
+        kind = pa.float64() if column.kind == "number" else pa.string()
+        columns[column.name] = pa.array(frame[column.name].to_numpy(), kind, from_pandas=True)
+    columns["source"] = pa.array(frame["source"].to_numpy(), pa.string())
+    columns["raw_data"] = pa.array([_json(value) for value in frame["raw_data"]], pa.string())
+    for name, value in (("created_at", created), ("updated_at", updated)):
+        columns[name] = pa.repeat(pa.scalar(value, moment), len(frame))
+    batch = pa.record_batch(columns)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def decode_frame(body: bytes) -> pa.Table:
+    """What `encode_frame` made, as a pyarrow table. Raises pyarrow.ArrowInvalid for damaged bytes."""
+    import pyarrow as pa
+
+    return pa.ipc.open_stream(body).read_all()
+
+
+def to_pandas(table: pa.Table, dataset: Dataset) -> pd.DataFrame:
+    """A version's table as `read_series` would give it: canonical columns, created_at and updated_at."""
+    import pandas as pd
+
+    from city_data.frames import canonical
+
+    rows = table.to_pydict()
+    frame = pd.DataFrame(rows, dtype=object)
+    for name in ("date", "created_at", "updated_at"):
+        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
+    frame["raw_data"] = pd.Series(
+        [None if text is None else orjson.loads(text) for text in rows["raw_data"]], dtype=object
+    )
+    return canonical(frame, dataset).assign(created_at=frame["created_at"], updated_at=frame["updated_at"])
+
+
+def write_version(
+    connection: sa.Connection, entry: MonthEntry, segment: Segment, frame: bytes, created: datetime
+) -> None:
+    """Add the version that the ledger row `entry` names, and let go of those that are too many.
+
+    Raises ValueError for a wrong CITY_DATA_KEEP_VERSIONS.
+    """
+    version, oldest = entry.version or 0, (entry.version or 0) - keep_versions()
+    table = MONTH_VERSION
+    values = {
+        "dataset": entry.dataset,
+        "city_id": entry.city_id,
+        "month": entry.month.first_day,
+        "version": version,
+        "content_sha256": entry.content_sha256,
+        "loaded_at": entry.loaded_at,
+        "created_at": created,
+        "rows": segment.rows,
+        "coverage": entry.coverage,
+        "crc32": segment.crc32,
+        "length": segment.length,
+        "body": segment.body,
+        "frame": frame,
+        "entry": _entry_document(entry),
+    }
+    connection.execute(table.insert().values(values))
+    if oldest > 0:
+        of_month = sa.and_(*(table.c[name] == values[name] for name in ("dataset", "city_id", "month")))
+        connection.execute(table.delete().where(of_month, table.c.version <= oldest))
+
+
+def read_versions(database: Database, dataset: DatasetName, city_id: str) -> list[Version]:
+    """Every version that is kept, by month and version. Raises DatabaseUnavailable."""
+    columns = [MONTH_VERSION.c[field.name] for field in fields(Version) if field.name != "has_data"]
+    query = sa.select(*columns).where(MONTH_VERSION.c.dataset == dataset, MONTH_VERSION.c.city_id == city_id)
+    with database.read() as connection:
+        found = connection.execute(query.order_by(MONTH_VERSION.c.month, MONTH_VERSION.c.version)).mappings().all()
+    return [Version(**{**row, "month": Month.of(row["month"])}) for row in found]
+
+
+def read_entries(database: Database, dataset: DatasetName, city_id: str, month: Month) -> list[MonthEntry]:
+    """The ledger's row as each kept version's load left it, oldest first. Raises DatabaseUnavailable."""
+    table = MONTH_VERSION
+    query = sa.select(table.c.entry).where(
+        table.c.dataset == dataset, table.c.city_id == city_id, table.c.month == month.first_day
+    )
+    with database.read() as connection:
+        return [_entry(document) for document in connection.execute(query.order_by(table.c.version)).scalars()]
+
+
+def read_frames(database: Database, dataset: DatasetName, city_id: str, wanted: Sequence[Key]) -> dict[Key, pa.Table]:
+    """The frames of (month, version) pairs, as tables (see `decode_frame`; `to_pandas` for pandas), as they were asked.
+
+    Raises NoSuchVersion naming those that are not kept, DatabaseUnavailable.
+    """
+    table = MONTH_VERSION
+    pairs = sa.tuple_(table.c.month, table.c.version).in_([(month.first_day, version) for month, version in wanted])
+    query = sa.select(table.c.month, table.c.version, table.c.frame).where(
+        table.c.dataset == dataset, table.c.city_id == city_id, pairs
+    )
+    with database.read() as connection:
+        found = {(Month.of(row.month), row.version): row.frame for row in connection.execute(query)} if wanted else {}
+    if missing := [f"{month} version {version}" for month, version in wanted if (month, version) not in found]:
+        raise NoSuchVersion(f"{dataset}/{city_id}: not kept: {', '.join(missing)}")
+    return {key: decode_frame(bytes(found[key])) for key in wanted}
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _entry_document(entry: MonthEntry) -> dict[str, Any]:
+    document = {**asdict(entry), "month": str(entry.month)}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in document.items()}
+
+
+def _entry(document: dict[str, Any]) -> MonthEntry:
+    """A field that the ledger did not have yet at that load is None."""
+    values: dict[str, Any] = {field.name: document.get(field.name) for field in fields(MonthEntry)}
+    for name in _MOMENTS:
+        values[name] = datetime.fromisoformat(values[name]) if values[name] else None
+    return MonthEntry(**{**values, "month": Month.parse(document["month"])})
+
+
+_MOMENTS = [field.name for field in fields(MonthEntry) if "datetime" in str(field.type)]
