@@ -90,13 +90,13 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
         changed = held is None or held.version is None or held.content_sha256 != digest
         version = (held.version if held and held.version else 0) + (1 if changed else 0)
         written = _write_ledger(connection, load, held, version, digest, changed)
-        totals.add_load(connection, load.city_id, load.dataset, len(rows) if changed else 0, load.seconds)
         if changed:
             created = first_created or load.at
             _write_rows(connection, dataset, load, rows, created)
             texts = segments.record_texts(dataset, load.city_id, load.timezone, rows, created, load.at)
             frame = versions.encode_frame(load.frame, dataset, created, load.at)
             versions.write_version(connection, written, segments.encode(texts), frame, created)
+        totals.add_load(connection, load.city_id, load.dataset, len(rows) if changed else 0, load.seconds)
     return Published(version, changed, len(rows), written)
 
 
