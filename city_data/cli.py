@@ -91,6 +91,18 @@ def doctor() -> None:
 
 
 @app.command()
+def exporter(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="EXPORTER_PORT", help="Port of /metrics.")] = 9101,
+) -> None:
+    """Serve what the ledger knows as Prometheus metrics, until it is stopped."""
+    from city_data.exporter import serve
+
+    with _platform():
+        serve(host, port)
+
+
+@app.command()
 def expire(
     force: Annotated[bool, typer.Option(help="Also where the months that replace them are not there yet.")] = False,
 ) -> None:

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from city_data.ingest import raw_asset
+from city_data.notices import failure_notice, rotation_sensor
 from city_data.providers.base import Provider
 from city_data.publish import monthly_asset
 from city_data.resources import resources
 from city_data.retention import expire_job, retention_sensor
-from city_data.schedules import MONTHS_JOB, failure_notice, monthly_schedule, refresh_schedule
+from city_data.schedules import MONTHS_JOB, monthly_schedule, refresh_schedule
 from city_data.sources import Feed
 from city_data.warm import cache_asset
 from city_data.window import Month, Window
@@ -41,7 +42,7 @@ def build_definitions(feeds: list[Feed], window: Window, cache_url: str = "") ->
         assets=[*_provider_specs(feeds), *assets],
         jobs=[job, expiry],
         schedules=[monthly_schedule(feeds), refresh_schedule(feeds)],
-        sensors=[retention_sensor(feeds, expiry), failure_notice()],
+        sensors=[retention_sensor(feeds, expiry), rotation_sensor(feeds), failure_notice()],
         resources=resources(cache_url),
         executor=dg.in_process_executor,
     )

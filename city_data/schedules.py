@@ -1,11 +1,10 @@
-"""When months are asked for: the monthly schedule, the daily refresh of what is not settled, and failure notices.
+"""When months are asked for: the monthly schedule, the daily refresh of what is not settled.
 
 Belongs here: what is due and when it is asked. Does not: how a month is fetched (ingest.py) or expired (retention.py).
 """
 
-import os
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 
 MONTHS_JOB = "city_months"
 STEPS = ("raw", "monthly", "cache")
-SLACK_VARIABLE = "SLACK_WEBHOOK_URL"
-SLACK_TIMEOUT_S = 10.0
+MONTHLY_TICK = time(2, tzinfo=UTC)  # on day 1
 # A little under a day, so that a daily tick finds yesterday's fetch due again.
 ASK_AGAIN_AFTER = timedelta(hours=20)
 
@@ -57,11 +55,18 @@ def due_months(
     ]
 
 
+def monthly_tick(moment: datetime) -> datetime:
+    """When the monthly schedule last asked, at `moment` (aware)."""
+    month = Month.at(moment, "UTC")
+    tick = datetime.combine(month.first_day, MONTHLY_TICK)
+    return tick if tick <= moment else datetime.combine((month - 1).first_day, MONTHLY_TICK)
+
+
 def monthly_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:
     @dg.schedule(
         name="month_closed",
         job_name=MONTHS_JOB,
-        cron_schedule="0 2 1 * *",
+        cron_schedule=f"{MONTHLY_TICK.minute} {MONTHLY_TICK.hour} 1 * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="02:00 UTC on day 1: asks for the month that just closed, of every enabled city",
@@ -97,32 +102,3 @@ def refresh_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:
             yield run_request(feed, month, f"refresh:{feed.name}:{month}:{context.scheduled_execution_time:%Y-%m-%d}")
 
     return schedule
-
-
-def failure_text(job_name: str, run_id: str, partition: str | None, failed_steps: list[str]) -> str:
-    """What Slack is told: names only, since messages and stacks may carry what a notice must not."""
-    what = f"{job_name} {partition}" if partition else job_name
-    where = f"in {', '.join(failed_steps)}" if failed_steps else "before its first step"
-    return f"city_data: {what} failed {where} (run {run_id[:8]}); see the run in Dagster"
-
-
-def failure_notice() -> dg.SensorDefinition:
-    return dg.run_failure_sensor(
-        name="failure_notice",
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Tells Slack of failed runs, where {SLACK_VARIABLE} is set",
-    )(notify_slack)
-
-
-def notify_slack(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-    """Post the failed run's names to Slack. Raises httpx.HTTPError, which the sensor's tick shows."""
-    webhook = os.environ.get(SLACK_VARIABLE)
-    if not webhook:
-        return dg.SkipReason(f"{SLACK_VARIABLE} is not set")
-    import httpx
-
-    run = context.dagster_run
-    steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
-    text = failure_text(run.job_name, run.run_id, run.tags.get("dagster/partition"), steps)
-    httpx.post(webhook, json={"text": text}, timeout=SLACK_TIMEOUT_S).raise_for_status()
-    return None

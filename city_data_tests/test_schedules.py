@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
 import pytest
 
 from city_data.definitions import defs
 from city_data.resources import DatabaseResource
-from city_data.schedules import MONTHS_JOB, failure_text, notify_slack
+from city_data.schedules import monthly_tick
 from city_data_tests.world import AS_OF, World
 
 
@@ -71,58 +68,14 @@ def test_the_refresh_asks_only_for_what_is_due(world: World) -> None:
     assert "2026-09" not in tomorrow
 
 
-@pytest.fixture
-def webhook(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """A local stand-in for Slack; the texts that it was told."""
-    told: list[dict[str, str]] = []
-
-    class Slack(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = HTTPServer(("127.0.0.1", 0), Slack)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("SLACK_WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/hook")
-    yield told  # type: ignore[misc]
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def failure_context(world: World, run_id: str) -> dg.RunFailureSensorContext:
-    run = world.instance.get_run_by_id(run_id)
-    assert run is not None
-    event = world.instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)[-1].dagster_event
-    assert event is not None
-    return dg.build_run_status_sensor_context(
-        sensor_name="failure_notice", dagster_event=event, dagster_instance=world.instance, dagster_run=run
-    ).for_run_failure()
-
-
-def test_slack_is_told_of_a_failed_run_and_of_no_secret(
-    world: World, webhook: list[dict[str, str]], no_waiting: None
-) -> None:
-    world.monkeypatch.setenv("AEMET_API_KEY", "canary-key")
-    world.sandbox.faults.order("/diarios/", status=403, body="canary-key refused")
-    (done,) = world.load("weather", "2026-09")
-    assert notify_slack(failure_context(world, done.run_id)) is None
-    (message,) = webhook
-    assert "2026-09" in message["text"]
-    assert "raw__weather__madrid" in message["text"]
-    assert "canary" not in message["text"]
-
-
-def test_without_a_webhook_nothing_is_sent(world: World, no_waiting: None) -> None:
-    world.monkeypatch.delenv("SLACK_WEBHOOK_URL", raising=False)
-    world.sandbox.faults.order("/diarios/", status=403)
-    (done,) = world.load("weather", "2026-09")
-    skipped = notify_slack(failure_context(world, done.run_id))
-    assert isinstance(skipped, dg.SkipReason)
-    assert "SLACK_WEBHOOK_URL" in str(skipped.skip_message)
-    assert "failed before its first step" in failure_text(MONTHS_JOB, done.run_id, None, [])
+@pytest.mark.parametrize(
+    ("moment", "tick"),
+    [
+        (datetime(2026, 12, 1, 2, tzinfo=UTC), datetime(2026, 12, 1, 2, tzinfo=UTC)),
+        (datetime(2026, 12, 1, 1, 59, tzinfo=UTC), datetime(2026, 11, 1, 2, tzinfo=UTC)),
+        (datetime(2027, 1, 1, tzinfo=UTC), datetime(2026, 12, 1, 2, tzinfo=UTC)),
+        (datetime(2026, 12, 31, 23, tzinfo=UTC), datetime(2026, 12, 1, 2, tzinfo=UTC)),
+    ],
+)
+def test_the_monthly_tick_before_a_moment(moment: datetime, tick: datetime) -> None:
+    assert monthly_tick(moment) == tick

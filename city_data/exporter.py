@@ -1,0 +1,221 @@
+"""What the ledger knows, as Prometheus metrics, read at each scrape.
+
+Belongs here: names, labels and where each figure comes from. Does not: the reader's own metrics (api/), alerts (helm/).
+
+Ingestion runs end before anybody scrapes them, so nothing is pushed: one exporter asks the database. Every enabled city
+and dataset has its series from the first scrape on, since an alert on an increase never sees a counter born at 1.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, get_args
+
+import structlog
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from city_data.schedules import monthly_tick
+from city_data.sources import Feed
+from city_data.store.database import Database, DatabaseUnavailable
+from city_data.store.ledger import MonthEntry, State, read_months
+from city_data.store.partitions import read_audit
+from city_data.store.totals import DURATION_BOUNDS_S, Totals, read_totals
+from city_data.window import Month, Window, rolling_window
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+NEVER_ASKED = "never_asked"
+STATES: tuple[str, ...] = (*get_args(State), NEVER_ASKED)
+# A source may be a little late before anybody is called.
+LATENESS = timedelta(days=3)
+_FEED = ("city", "dataset")
+Entries = Mapping[Month, MonthEntry]
+_log = structlog.get_logger(__name__)
+
+
+class LedgerCollector(Collector):
+    """`heartbeats` tells when each of Dagster's daemons was last alive (Unix seconds), where there is a Dagster."""
+
+    def __init__(
+        self,
+        database: Database,
+        feeds: Sequence[Feed],
+        clock: Callable[[], datetime],
+        heartbeats: Callable[[], dict[str, float]] | None = None,
+    ) -> None:
+        self._database, self._feeds, self._clock = database, feeds, clock
+        self._heartbeats = heartbeats
+
+    def collect(self) -> Iterator[Metric]:
+        """A database that is away is a figure too: `external_ledger_up` 0, and no series that could be mistaken."""
+        moment = self._clock()
+        try:
+            entries, totals, audit = (
+                read_months(self._database),
+                read_totals(self._database),
+                read_audit(self._database),
+            )
+        except DatabaseUnavailable as error:
+            _log.warning("ledger not read", why=str(error))
+            yield _gauge("external_ledger_up", "Whether the ledger could be read", 0)
+            return
+        yield _gauge("external_ledger_up", "Whether the ledger could be read", 1)
+        window = rolling_window(moment)
+        held = [(feed, _entries_of(feed, entries)) for feed in self._feeds]
+        yield from _ingestion(self._feeds, totals)
+        yield from _months(held, window, moment)
+        yield from _feeds_told(self._feeds)
+        expired = {row["month"] for row in audit}
+        overdue = {entry.month for entry in entries if entry.month < window.first}
+        yield _counter("external_retention_expired_months", "Months that were expired", len(expired))
+        yield _gauge("external_retention_overdue_months", "Months held that have left the window", len(overdue))
+        tick = monthly_tick(moment)
+        yield _gauge("external_monthly_tick_timestamp", "When the monthly schedule last asked", tick.timestamp())
+        if self._heartbeats is not None:
+            yield _labelled(
+                "dagster_daemon_heartbeat_timestamp",
+                "When each of Dagster's daemons was last alive",
+                ("daemon",),
+                {(daemon,): seconds for daemon, seconds in self._heartbeats().items()},
+            )
+
+
+def _ingestion(feeds: Sequence[Feed], totals: Mapping[tuple[str, str], Totals]) -> Iterator[Metric]:
+    records = CounterMetricFamily("external_ingestion_records", "Records published, all versions", labels=_FEED)
+    failures = CounterMetricFamily("external_ingestion_failures", "Tries that failed", labels=_FEED)
+    seconds = HistogramMetricFamily(
+        "external_ingestion_duration_seconds", "Fetch, parse and checks of a month", labels=_FEED
+    )
+    for feed in feeds:
+        label, total = _label(feed), totals.get(_label(feed), Totals())
+        records.add_metric(label, total.records)
+        failures.add_metric(label, total.failures)
+        seconds.add_metric(label, _cumulative(total), total.seconds)
+    yield from (records, failures, seconds)
+
+
+def _cumulative(total: Totals) -> list[tuple[str, float]]:
+    bounds = [*(str(bound) for bound in DURATION_BOUNDS_S), "+Inf"]
+    return [(bound, sum(total.duration_counts[: n + 1])) for n, bound in enumerate(bounds)]
+
+
+def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: datetime) -> Iterator[Metric]:
+    def by_feed(name: str, text: str, value: Callable[[Feed, Entries], float]) -> Metric:
+        return _labelled(name, text, _FEED, {_label(feed): value(feed, entries) for feed, entries in held})
+
+    yield by_feed("external_city_data_records", "Records held", lambda _, e: sum(m.rows for m in e.values()))
+    yield by_feed(
+        "external_city_data_last_update_timestamp",
+        "When a month last changed; 0 for never",
+        lambda _, e: _latest(m.loaded_at for m in e.values()),
+    )
+    yield by_feed(
+        "external_city_data_last_success_timestamp",
+        "When a month was last asked for without a failure; 0 for never",
+        lambda _, e: _latest(m.checked_at for m in e.values() if m.last_error is None),
+    )
+    yield by_feed(
+        "external_city_data_coverage",
+        "Mean share (0..1) of expected records that have a value, over the complete months held; 0 where none is",
+        lambda _, e: _mean([e[m].coverage or 0.0 for m in window.complete_months() if m in e and e[m].has_data]),
+    )
+    yield by_feed(
+        "external_city_data_overdue_months",
+        f"Complete months that should be held by their provider's lag and {LATENESS.days} days, and are not",
+        lambda feed, e: sum(is_overdue(feed, m, e.get(m), moment) for m in window.complete_months()),
+    )
+    states: dict[tuple[str, ...], float] = {
+        (*_label(feed), state): float(sum(_state(entries.get(m)) == state for m in window.months()))
+        for feed, entries in held
+        for state in STATES
+    }
+    yield _labelled("external_city_data_months", "Months of the window by state", (*_FEED, "state"), states)
+
+
+def is_overdue(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:
+    """Whether the month should be there: its provider's lag has passed, and it is neither held nor known to be none."""
+    if entry is not None and (entry.has_data or entry.state == "not_available"):
+        return False
+    published = month.bounds(feed.city.timezone)[1] + feed.primary.provider.capabilities.lag
+    return moment > published + LATENESS
+
+
+def _feeds_told(feeds: Sequence[Feed]) -> Iterator[Metric]:
+    told = InfoMetricFamily("external_city_data_feed", "Who gives a city's dataset", labels=_FEED)
+    for feed in feeds:
+        capabilities = feed.primary.provider.capabilities
+        lag = str(capabilities.lag.days)
+        told.add_metric(_label(feed), {"provider": feed.primary.provider.name, "lag_days": lag})
+    yield told
+
+
+def _entries_of(feed: Feed, entries: Sequence[MonthEntry]) -> Entries:
+    return {entry.month: entry for entry in entries if (entry.city_id, entry.dataset) == _label(feed)}
+
+
+def _label(feed: Feed) -> tuple[str, str]:
+    return feed.city.city_id, feed.dataset.name
+
+
+def _state(entry: MonthEntry | None) -> str:
+    return NEVER_ASKED if entry is None else entry.state
+
+
+def _latest(moments: Iterator[datetime | None]) -> float:
+    return max((moment.timestamp() for moment in moments if moment is not None), default=0.0)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _labelled(name: str, text: str, labels: tuple[str, ...], values: dict[tuple[str, ...], float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for label, value in values.items():
+        family.add_metric(label, value)
+    return family
+
+
+def daemon_heartbeats(instance: dg.DagsterInstance) -> Callable[[], dict[str, float]]:
+    """Each daemon's last heartbeat by its type, Unix seconds."""
+    return lambda: {name: beat.timestamp for name, beat in instance.get_daemon_heartbeats().items()}
+
+
+def serve(host: str, port: int) -> None:
+    """Serve `/metrics` until the process ends. Raises KeyError for a missing database setting, OSError for a port."""
+    import dagster as dg
+    from prometheus_client import CollectorRegistry, start_http_server
+
+    from city_data.cities import load_registry
+    from city_data.resources import DATABASE_VARIABLE
+    from city_data.sources import enabled_feeds
+    from city_data.window import as_of
+
+    database = Database(os.environ[DATABASE_VARIABLE], pool_size=1, application_name="city_data_exporter")
+    heartbeats = daemon_heartbeats(dg.DagsterInstance.get()) if os.environ.get("DAGSTER_HOME") else None
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector(database, enabled_feeds(load_registry()), as_of, heartbeats))
+    server, thread = start_http_server(port, host, registry)
+    _log.info("exporter listens", host=host, port=port, at=datetime.now(UTC).isoformat())
+    try:
+        thread.join()
+    finally:
+        server.shutdown()

@@ -1,0 +1,157 @@
+"""What people are told without asking: failed runs at once, and each month's rotation in one message.
+
+Belongs here: when Slack is told, and the words. Does not: what is due or expired (schedules.py, retention.py).
+A notice holds names and figures only: messages and stacks may carry what a channel must not see.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from city_data.resources import DatabaseResource
+from city_data.schedules import monthly_tick
+from city_data.sources import Feed
+from city_data.window import Month, as_of, rolling_window
+
+if TYPE_CHECKING:
+    from city_data.store.ledger import MonthEntry
+
+SLACK_VARIABLE = "SLACK_WEBHOOK_URL"
+SLACK_TIMEOUT_S = 10.0
+CHECK_EVERY_S = 3600
+# The slowest source's lag, and some days: then the month's rotation is told even where a month is still missing.
+WAIT_FOR_MONTH = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """What one month's turn came to. `coverage` is the mean of the months added, 0..1, None where none was."""
+
+    month: Month
+    cities: int
+    added: int
+    expected: int
+    unavailable: int
+    missing: tuple[str, ...]
+    expired: tuple[Month, ...]
+    coverage: float | None
+    took: timedelta
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing
+
+
+def rotation(
+    feeds: Sequence[Feed], entries: Sequence["MonthEntry"], expired: Sequence[Month], tick: datetime
+) -> Rotation:
+    """The turn that `tick` began: `entries` hold the month that closed, `expired` the months that went for it."""
+    closed = rolling_window(tick).open - 1
+    held = {(entry.city_id, entry.dataset): entry for entry in entries if entry.month == closed}
+    found = [(feed, held.get((feed.city.city_id, feed.dataset.name))) for feed in feeds]
+    added = [entry for _, entry in found if entry is not None and entry.has_data]
+    none = [entry for _, entry in found if entry is not None and not entry.has_data and entry.state == "not_available"]
+    missing = [feed.name for feed, entry in found if entry not in added and entry not in none]
+    ends = [entry.loaded_at for entry in added if entry.loaded_at is not None]
+    return Rotation(
+        month=closed,
+        cities=len({feed.city.city_id for feed in feeds}),
+        added=len(added),
+        expected=len(feeds),
+        unavailable=len(none),
+        missing=tuple(missing),
+        expired=tuple(sorted(set(expired))),
+        coverage=sum(entry.coverage or 0.0 for entry in added) / len(added) if added else None,
+        took=max(max(ends, default=tick) - tick, timedelta(0)),
+    )
+
+
+def rotation_text(told: Rotation) -> str:
+    """One message, for people."""
+    hours, minutes = divmod(int(told.took.total_seconds()) // 60, 60)
+    parts = [
+        f"city_data: {told.month} of {told.cities} cities: {told.added} of {told.expected} months added "
+        f"in {hours} h {minutes} min",
+        "no coverage" if told.coverage is None else f"coverage {told.coverage:.1%}",
+    ]
+    if told.unavailable:
+        parts.append(f"{told.unavailable} not available at their source")
+    if told.missing:
+        parts.append(f"still missing: {', '.join(told.missing)}")
+    parts.append(f"expired: {', '.join(map(str, told.expired)) or 'none'}")
+    return "; ".join(parts)
+
+
+def rotation_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="rotation_summary",
+        minimum_interval_seconds=CHECK_EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Tells Slack once a month what the rotation came to, where {SLACK_VARIABLE} is set",
+    )
+    def sensor(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
+        from city_data.store.ledger import read_months
+        from city_data.store.partitions import read_audit
+
+        if not os.environ.get(SLACK_VARIABLE):
+            return dg.SkipReason(f"{SLACK_VARIABLE} is not set")
+        moment = as_of()
+        tick = monthly_tick(moment)
+        window = rolling_window(tick)
+        closed, leaving = window.open - 1, window.first - 1
+        if context.cursor == str(closed):
+            return dg.SkipReason(f"{closed} was told")
+        expired = [row["month"] for row in read_audit(database.open()) if row["month"] == leaving]
+        told = rotation(feeds, read_months(database.open(), first=closed, last=closed), expired, tick)
+        if not told.complete and moment < tick + WAIT_FOR_MONTH:
+            return dg.SkipReason(f"{closed} is awaited: {', '.join(told.missing)}")
+        tell_slack(rotation_text(told))
+        context.update_cursor(str(closed))
+        return dg.SkipReason(f"{closed} told")
+
+    return sensor
+
+
+def failure_text(job_name: str, run_id: str, partition: str | None, failed_steps: list[str]) -> str:
+    """What Slack is told of a failed run."""
+    what = f"{job_name} {partition}" if partition else job_name
+    where = f"in {', '.join(failed_steps)}" if failed_steps else "before its first step"
+    return f"city_data: {what} failed {where} (run {run_id[:8]}); see the run in Dagster"
+
+
+def failure_notice() -> dg.SensorDefinition:
+    return dg.run_failure_sensor(
+        name="failure_notice",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Tells Slack of failed runs, where {SLACK_VARIABLE} is set",
+    )(notify_slack)
+
+
+def notify_slack(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+    """Post the failed run's names to Slack. Raises httpx.HTTPError, which the sensor's tick shows."""
+    if not os.environ.get(SLACK_VARIABLE):
+        return dg.SkipReason(f"{SLACK_VARIABLE} is not set")
+    run = context.dagster_run
+    steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
+    tell_slack(failure_text(run.job_name, run.run_id, run.tags.get("dagster/partition"), steps))
+    return None
+
+
+class NoticeFailed(Exception):
+    """Slack did not take the message. The address, which is a secret, is not in the text."""
+
+
+def tell_slack(text: str) -> None:
+    """Post one message to the webhook. Raises NoticeFailed; a sensor's tick shows it and tries again."""
+    import httpx
+
+    try:
+        httpx.post(os.environ[SLACK_VARIABLE], json={"text": text}, timeout=SLACK_TIMEOUT_S).raise_for_status()
+    except httpx.HTTPStatusError as error:
+        raise NoticeFailed(f"Slack answered {error.response.status_code}") from None
+    except httpx.HTTPError as error:
+        raise NoticeFailed(f"Slack cannot be reached: {type(error).__name__}") from None

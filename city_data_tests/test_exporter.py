@@ -1,0 +1,140 @@
+"""The exporter's figures are the ledger's, through loads, failures and an expiry; and every feed has its series."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from city_data.embedded import free_port
+from city_data.exporter import STATES, LedgerCollector, daemon_heartbeats, is_overdue
+from city_data.store.database import Database
+from city_data.store.ledger import read_months
+from city_data.store.partitions import drop_month
+from city_data.store.totals import read_totals
+from city_data.window import Month, as_of
+from city_data_tests.world import AS_OF, World
+
+Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+WEATHER = {"city": "madrid", "dataset": "weather"}
+TRAFFIC = {"city": "madrid", "dataset": "traffic"}
+
+
+def scrape(collector: LedgerCollector) -> Figures:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    families = text_string_to_metric_families(generate_latest(registry).decode())
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def figure(found: Figures, name: str, **labels: str) -> float:
+    return found[(name, tuple(sorted(labels.items())))]
+
+
+@pytest.fixture
+def madrid(world: World) -> World:
+    world.monkeypatch.setenv("ENABLED_CITIES", "madrid")
+    return world
+
+
+def exported(world: World) -> Figures:
+    return scrape(LedgerCollector(world.database, world.feeds, as_of, daemon_heartbeats(world.instance)))
+
+
+def test_every_feed_has_its_series_before_anything_happened(world: World) -> None:
+    found = exported(world)
+    for feed in world.feeds:
+        label = {"city": feed.city.city_id, "dataset": feed.dataset.name}
+        for name in ("external_ingestion_records_total", "external_ingestion_failures_total"):
+            assert figure(found, name, **label) == 0
+        assert figure(found, "external_ingestion_duration_seconds_count", **label) == 0
+        assert figure(found, "external_city_data_records", **label) == 0
+        assert figure(found, "external_city_data_last_update_timestamp", **label) == 0
+        assert figure(found, "external_city_data_months", **label, state="never_asked") == 25
+        assert {labels for name, labels in found if name == "external_city_data_months"} >= {
+            tuple(sorted({**label, "state": state}.items())) for state in STATES
+        }
+    assert figure(found, "external_ledger_up") == 1
+    assert figure(found, "external_retention_overdue_months") == 0
+
+
+def test_figures_follow_the_ledger_through_loads_failures_and_expiry(madrid: World, no_waiting: None) -> None:
+    madrid.load("weather", "2024-11", "2026-09", "2026-10")
+    madrid.load("traffic", "2026-09")
+    madrid.sandbox.faults.order("/diarios/", status=403)
+    madrid.at(AS_OF + timedelta(days=1))
+    madrid.load("weather", "2026-11")
+    found = exported(madrid)
+    entries = [entry for entry in read_months(madrid.database) if entry.dataset == "weather"]
+    total = read_totals(madrid.database)[("madrid", "weather")]
+    assert figure(found, "external_city_data_records", **WEATHER) == sum(entry.rows for entry in entries) == 91
+    assert figure(found, "external_ingestion_records_total", **WEATHER) == total.records == 91
+    assert figure(found, "external_ingestion_failures_total", **WEATHER) == total.failures == 1
+    assert figure(found, "external_ingestion_duration_seconds_count", **WEATHER) == total.loads == 3
+    assert figure(found, "external_ingestion_duration_seconds_sum", **WEATHER) == pytest.approx(total.seconds)
+    assert figure(found, "external_ingestion_duration_seconds_bucket", **WEATHER, le="+Inf") == 3
+    assert figure(found, "external_city_data_last_update_timestamp", **WEATHER) == AS_OF.timestamp()
+    assert figure(found, "external_city_data_last_success_timestamp", **WEATHER) == AS_OF.timestamp()
+    by_state = {state: figure(found, "external_city_data_months", **WEATHER, state=state) for state in STATES}
+    assert by_state == {
+        "settled": 2, "provisional": 1, "failed": 1, "not_yet_published": 0, "not_available": 0, "never_asked": 21,
+    }  # fmt: skip
+    held = [entry.coverage or 0 for entry in entries if entry.has_data]
+    assert figure(found, "external_city_data_coverage", **WEATHER) == pytest.approx(sum(held) / len(held))
+    assert figure(found, "external_city_data_overdue_months", **WEATHER) == 24 - 3
+    assert figure(found, "external_ingestion_records_total", **TRAFFIC) == 720
+
+    madrid.at(datetime(2026, 12, 2, tzinfo=UTC))
+    assert figure(exported(madrid), "external_retention_overdue_months") == 1
+    drop_month(madrid.database, Month(2024, 11))
+    after = exported(madrid)
+    assert figure(after, "external_ingestion_records_total", **WEATHER) == 91
+    assert figure(after, "external_city_data_records", **WEATHER) == 61
+    assert figure(after, "external_retention_overdue_months") == 0
+    assert figure(after, "external_retention_expired_months_total") == 1
+    assert figure(after, "external_monthly_tick_timestamp") == datetime(2026, 12, 1, 2, tzinfo=UTC).timestamp()
+
+
+def test_a_month_is_overdue_by_its_provider_s_own_lag(madrid: World) -> None:
+    feed, month = madrid.feed("weather"), Month(2026, 10)
+    due = month.bounds("Europe/Madrid")[1] + timedelta(days=5 + 3)
+    assert not is_overdue(feed, month, None, due)
+    assert is_overdue(feed, month, None, due + timedelta(seconds=1))
+    madrid.load("weather", "2026-10")
+    assert not is_overdue(feed, month, madrid.entry("weather", "2026-10"), due + timedelta(days=9))
+
+
+def test_a_ledger_that_is_away_is_a_figure() -> None:
+    away = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
+    assert scrape(LedgerCollector(away, [], as_of)) == {("external_ledger_up", ()): 0}
+
+
+def test_it_is_served_over_http(madrid: World) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "city_data.cli", "exporter", "--port", str(port)]
+    with subprocess.Popen(command) as process:
+        try:
+            text = _answer(process, f"http://127.0.0.1:{port}/metrics")
+        finally:
+            process.terminate()
+    assert 'external_ingestion_records_total{city="madrid",dataset="traffic"} 0.0' in text
+
+
+def _answer(process: subprocess.Popen[bytes], url: str) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            return httpx.get(url).text
+        except httpx.ConnectError:
+            time.sleep(0.1)
+    raise AssertionError("the exporter did not answer")
