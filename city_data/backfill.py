@@ -41,7 +41,15 @@ query Status($id: String!) {
     ... on PythonError { message }
   }
 }"""
-
+_UNDER_WAY = """
+query UnderWay {
+  partitionBackfillsOrError(status: REQUESTED, limit: 100) {
+    __typename
+    ... on PartitionBackfills { results { id title } }
+    ... on PythonError { message }
+  }
+}"""
+_TITLE = "city-data backfill"
 
 # The progress bar tells people what happens; every event is in the instance all the same.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -103,6 +111,24 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
     return "the run failed before its first step"
 
 
+def groups(todo: Sequence[Task]) -> list[tuple[list[Month], list[Feed]]]:
+    """The tasks as few backfills: feeds that want the same months share one, since a backfill is all months of all."""
+    named = {feed.name: feed for feed, _ in todo}
+    wanted = {name: tuple(month for feed, month in todo if feed.name == name) for name in named}
+    shared: dict[tuple[Month, ...], list[Feed]] = {}
+    for name, months in wanted.items():
+        shared.setdefault(months, []).append(named[name])
+    return [(list(months), feeds) for months, feeds in shared.items()]
+
+
+def under_way(webserver: str) -> list[str]:
+    """The ids of this command's backfills that have not ended. Raises BackfillError."""
+    answer = _ask(webserver, _UNDER_WAY, {})["partitionBackfillsOrError"]
+    if answer["__typename"] != "PartitionBackfills":
+        raise BackfillError(f"{webserver}: {answer.get('message', answer['__typename'])}")
+    return [str(found["id"]) for found in answer["results"] if str(found["title"]).startswith(_TITLE)]
+
+
 def launch(webserver: str, feeds: Sequence[Feed], months: Sequence[Month]) -> str:
     """Ask a running Dagster for one asset backfill of all the months; returns its id. Raises BackfillError.
 
@@ -111,7 +137,7 @@ def launch(webserver: str, feeds: Sequence[Feed], months: Sequence[Month]) -> st
     params = {
         "assetSelection": [{"path": feed.key(step).path} for feed in feeds for step in STEPS],
         "partitionNames": [str(month) for month in months],
-        "title": f"city-data backfill {months[0]} to {months[-1]}",
+        "title": f"{_TITLE} {months[0]} to {months[-1]}",
     }
     answer = _ask(webserver, _LAUNCH, {"params": params})["launchPartitionBackfill"]
     if answer["__typename"] != "LaunchBackfillSuccess":

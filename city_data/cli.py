@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from city_data import local
+from city_data.resources import DATABASE_VARIABLE
 from city_data.window import Month, Window, as_of, rolling_window
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ def backfill(
     cluster: Annotated[
         str | None, typer.Option(envvar="CITY_DATA_WEBSERVER_URL", help="A Dagster webserver that runs it instead.")
     ] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="The last N complete months, and the open one.")] = None,
+    due: Annotated[
+        bool, typer.Option("--due", help="Leave out what is settled or was asked for within the day; so it resumes.")
+    ] = False,
     wait: Annotated[bool, typer.Option(help="On a cluster: wait until it ends.")] = True,
 ) -> None:
     """Fetch and publish months. Exit code 1, naming the partitions, when any failed."""
@@ -61,11 +66,11 @@ def backfill(
 
     with _platform():
         window, feeds = _selection(city, dataset)
-        months = _months(window, from_, to)
+        months = _months(window, from_ or (str(max(window.first, window.open - last)) if last else None), to)
         if cluster:
-            failed = run_cluster_backfill(console, cluster, feeds, months, wait)
+            failed = run_cluster_backfill(console, cluster, feeds, months, wait, due)
         else:
-            failed = run_backfill(console, feeds, months)
+            failed = run_backfill(console, feeds, months, due)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -114,16 +119,45 @@ def expire(
         run_expire(console, feeds, window, force)
 
 
+@app.command()
+def migrate(
+    pool: Annotated[
+        list[str] | None, typer.Option("--pool", help="NAME=N: runs that may call a provider at once.")
+    ] = None,
+    wait: Annotated[float | None, typer.Option(help="Change nothing; wait at most so many seconds for it.")] = None,
+) -> None:
+    """Bring the databases of CITY_DATA_DATABASE_URL and DAGSTER_HOME to this code, and set the providers' pools."""
+    from city_data import deploy
+
+    if not os.environ.get(DATABASE_VARIABLE):
+        raise ValueError(f"{DATABASE_VARIABLE} is not set; `city-data up` and `demo` migrate their own databases")
+    if wait is not None:
+        deploy.await_migrated(console.print, wait)
+    else:
+        deploy.migrate(console.print, dict(_slots(text) for text in pool or []))
+
+
 def main() -> NoReturn:
     """The entry point: expected errors are one line and exit code 2, never a stack."""
     from city_data.backfill import BackfillError
     from city_data.cities import RegistryError
+    from city_data.deploy import DeployError
     from city_data.embedded import EmbeddedError
     from city_data.providers.base import ProviderError
+    from city_data.store.database import DatabaseUnavailable
 
     try:
         app()
-    except (local.LocalError, RegistryError, BackfillError, EmbeddedError, ProviderError, ValueError) as error:
+    except (
+        local.LocalError,
+        RegistryError,
+        BackfillError,
+        EmbeddedError,
+        ProviderError,
+        DeployError,
+        DatabaseUnavailable,
+        ValueError,
+    ) as error:
         console.print(f"[bold red]error:[/] {error}", highlight=False)
         sys.exit(2)
     sys.exit(0)
@@ -199,6 +233,13 @@ def _months(window: Window, first: str | None, last: str | None) -> list[Month]:
     if outside or not wanted:
         raise ValueError(f"{', '.join(outside) or 'no month'} asked; the window is {window.first} to {window.open}")
     return wanted
+
+
+def _slots(text: str) -> tuple[str, int]:
+    name, _, count = text.partition("=")
+    if not name or not count.isdigit() or int(count) < 1:
+        raise ValueError(f"--pool {text}: write NAME=N with N of at least 1, such as aemet=2")
+    return name, int(count)
 
 
 if __name__ == "__main__":

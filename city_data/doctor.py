@@ -44,7 +44,7 @@ def _database() -> str:
     from city_data.store.migrate import is_current
 
     current = is_current(shared_database(os.environ[DATABASE_VARIABLE]))
-    return "answers, schema up to date" if current else "answers, but its schema is old: run `city-data up` or migrate"
+    return "answers, schema up to date" if current else "answers, but its schema is old: run `city-data migrate`"
 
 
 def _archive() -> str:

@@ -179,14 +179,13 @@ DAGSTER_CONFIG: dict[str, object] = {
 
 
 def set_pools(variables: Mapping[str, str]) -> None:
-    """One slot for each provider's pool: dagster's own default for all pools breaks runs on PostgreSQL (33552)."""
+    """One slot for each provider's pool."""
     import dagster as dg
 
-    from city_data.providers import discover
+    from city_data import deploy
 
     with dg.DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance:
-        for name in discover():
-            instance.event_log_storage.set_concurrency_slots(name, 1)
+        deploy.set_pools(instance, {})
 
 
 def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:

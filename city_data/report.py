@@ -41,14 +41,8 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
 
     from city_data import backfill
     from city_data.definitions import defs
-    from city_data.schedules import is_due
 
-    held = _entries(feeds)
-    todo = [
-        (feed, month)
-        for feed, month in backfill.tasks(feeds, months)
-        if not only_due or is_due(feed, month, held.get(_key(feed, month)), as_of())
-    ]
+    todo = _todo(feeds, months, only_due)
     failed: list[str] = []
     rows, started = 0, time.monotonic()
     with dg.DagsterInstance.get() as instance, _progress(console) as progress:
@@ -66,15 +60,40 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
 
 
 def run_cluster_backfill(
-    console: Console, webserver: str, feeds: Sequence[Feed], months: Sequence[Month], wait: bool
+    console: Console,
+    webserver: str,
+    feeds: Sequence[Feed],
+    months: Sequence[Month],
+    wait: bool,
+    only_due: bool = False,
 ) -> list[str]:
-    """Launch an asset backfill at a running Dagster, and follow it; returns what failed."""
+    """Launch asset backfills at a running Dagster, and follow them; returns what failed.
+
+    `only_due` leaves out what is settled or was asked for within the day, and launches nothing beside a backfill that
+    is still under way: so it can be asked again at each upgrade.
+    """
     from city_data import backfill
 
-    backfill_id = backfill.launch(webserver, feeds, months)
-    console.print(f"backfill {backfill_id} launched at {webserver}")
-    if not wait:
-        return []
+    launched = backfill.under_way(webserver) if only_due else []
+    for backfill_id in launched:
+        console.print(f"backfill {backfill_id} is under way at {webserver}: nothing is launched beside it")
+    if not launched:
+        for wanted, group in backfill.groups(_todo(feeds, months, only_due)):
+            launched.append(backfill.launch(webserver, group, wanted))
+            names = ", ".join(feed.name for feed in group)
+            console.print(f"backfill {launched[-1]} launched at {webserver}: {len(wanted)} months of {names}")
+    if not launched:
+        console.print("every month is settled, or was asked for within the day: nothing to backfill")
+    return [
+        line for backfill_id in launched if wait for line in _follow(console, webserver, backfill_id, feeds, months)
+    ]
+
+
+def _follow(
+    console: Console, webserver: str, backfill_id: str, feeds: Sequence[Feed], months: Sequence[Month]
+) -> list[str]:
+    from city_data import backfill
+
     with _progress(console) as progress:
         bar = progress.add_task("partitions", total=None, rows=0, rate=0.0)
 
@@ -154,6 +173,18 @@ def _row(month: Month, entry: MonthEntry | None) -> list[str]:
     counts = [str(entry.rows), str(entry.expected_rows), str(entry.version or "")] if entry.has_data else ["", "", ""]
     state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
     return [str(month), state, coverage, *counts, entry.source or "", (entry.last_error or "")[:80]]
+
+
+def _todo(feeds: Sequence[Feed], months: Sequence[Month], only_due: bool) -> list[tuple[Feed, Month]]:
+    from city_data.backfill import tasks
+    from city_data.schedules import is_due
+
+    held = _entries(feeds) if only_due else {}
+    return [
+        (feed, month)
+        for feed, month in tasks(feeds, months)
+        if not only_due or is_due(feed, month, held.get(_key(feed, month)), as_of())
+    ]
 
 
 def _entries(feeds: Sequence[Feed]) -> dict[tuple[str, str, Month], MonthEntry]:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 AS_OF_VARIABLE = "CITY_DATA_AS_OF"
 COMPLETE_MONTHS = 24
+RETENTION_VARIABLE = "CITY_DATA_RETENTION_MONTHS"
 _MONTH_TEXT = re.compile(r"(\d{4})-(\d{2})")
 
 
@@ -119,10 +120,18 @@ class Window:
         return isinstance(month, Month) and self.first <= month <= self.open
 
 
-def rolling_window(as_of: datetime, complete_months: int = COMPLETE_MONTHS) -> Window:
+def rolling_window(as_of: datetime, complete_months: int | None = None) -> Window:
     """The window at `as_of` (aware), by UTC's calendar, so that all cities share one set of partitions."""
     current = Month.at(as_of, "UTC")
-    return Window(first=current - complete_months, open=current)
+    return Window(first=current - (complete_months or retention_months()), open=current)
+
+
+def retention_months() -> int:
+    """How many complete months are kept: `CITY_DATA_RETENTION_MONTHS`, else 24. Raises ValueError naming it."""
+    text = os.environ.get(RETENTION_VARIABLE) or str(COMPLETE_MONTHS)
+    if not text.isdecimal() or not 1 <= int(text) <= 240:
+        raise ValueError(f"{RETENTION_VARIABLE}={text!r} is not a number of months from 1 to 240")
+    return int(text)
 
 
 def as_of(otherwise: datetime | None = None) -> datetime:

@@ -81,3 +81,12 @@ def test_as_of_can_be_set_and_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("CITY_DATA_AS_OF", "yesterday")
     with pytest.raises(ValueError, match="CITY_DATA_AS_OF"):
         as_of()
+
+
+def test_how_many_months_are_kept_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITY_DATA_RETENTION_MONTHS", "12")
+    assert str(rolling_window(datetime(2026, 11, 24, tzinfo=UTC)).first) == "2025-11"
+    for wrong in ("0", "a year", "-3", "241"):
+        monkeypatch.setenv("CITY_DATA_RETENTION_MONTHS", wrong)
+        with pytest.raises(ValueError, match="CITY_DATA_RETENTION_MONTHS"):
+            rolling_window(datetime(2026, 11, 24, tzinfo=UTC))

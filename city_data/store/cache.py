@@ -1,10 +1,11 @@
 """Redis as a convenience: it may be absent, away, full or wrong, and no run or answer is the worse for it.
 
-Belongs here: segments in Redis. Does not: what a segment is (segments.py). Nothing here raises.
+Belongs here: segments in Redis. Does not: what a segment is (segments.py). Once made, nothing here raises.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import time
@@ -24,7 +25,8 @@ _HEAD = struct.Struct("<4sIQI")  # magic, crc32 and length of the text, rows
 _SEAL = struct.Struct("<I")  # crc32 of key, head and body: a value is good under its own key only
 _MAGIC = b"CDS2"
 _KEY = re.compile(rb".*:((?!0000)\d{4}-(?:0[1-9]|1[0-2])):\d+")
-TTL_S = 60 * 24 * 3600
+TTL_VARIABLE = "CITY_DATA_CACHE_TTL_DAYS"
+TTL_DAYS = 60
 FAILURES_TO_OPEN = 3
 OPEN_FOR_S = 5.0
 _log = structlog.get_logger(__name__)
@@ -42,7 +44,7 @@ class Cache:
         self,
         url: str | None,
         timeout_s: float = 0.1,
-        ttl_s: int = TTL_S,
+        ttl_s: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = (
@@ -50,7 +52,7 @@ class Cache:
             if url
             else None
         )
-        self._ttl_s, self._clock = ttl_s, clock
+        self._ttl_s, self._clock = ttl_s or _ttl_s(), clock
         self._failures, self._closed_until = 0, 0.0
         self.hits = self.misses = self.errors = 0
 
@@ -117,6 +119,14 @@ class Cache:
             return otherwise
         self._failures = 0
         return result
+
+
+def _ttl_s() -> int:
+    """`CITY_DATA_CACHE_TTL_DAYS`, else 60 days, in seconds. Raises ValueError naming the variable."""
+    text = os.environ.get(TTL_VARIABLE) or str(TTL_DAYS)
+    if not text.isdecimal() or not 1 <= int(text) <= 3650:
+        raise ValueError(f"{TTL_VARIABLE}={text!r} is not a number of days from 1 to 3650")
+    return int(text) * 24 * 3600
 
 
 def _name(dataset: str, city_id: str, month: Month, version: int) -> str:

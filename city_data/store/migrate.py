@@ -6,6 +6,7 @@ Belongs here: running migrations. Does not: what they change (migrations/version
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import sqlalchemy as sa
 from alembic import command
@@ -17,22 +18,42 @@ from city_data.store.database import Database
 
 _LOCK = 4_242_001
 
+Standing = Literal["old", "current", "newer"]
 
-def upgrade(database: Database) -> None:
-    """Run what has not run yet. Two that start at once take turns. Raises DatabaseUnavailable."""
+
+def upgrade(database: Database) -> Standing:
+    """Run what has not run yet; returns what was found. Two that start at once take turns. Raises DatabaseUnavailable.
+
+    A newer schema is left alone: code that was rolled back works on it, since migrations only add.
+    """
     with database.write() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        found = _standing(connection)
+        if found == "old":
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        return found
+
+
+def standing(database: Database) -> Standing:
+    """How the schema compares with this code: an empty database is `old`. Raises DatabaseUnavailable."""
+    with database.read() as connection:
+        return _standing(connection)
 
 
 def is_current(database: Database) -> bool:
     """Whether the schema is that of this code. Raises DatabaseUnavailable."""
-    with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_heads() == tuple(
-            ScriptDirectory.from_config(_config()).get_heads()
-        )
+    return standing(database) == "current"
+
+
+def _standing(connection: sa.Connection) -> Standing:
+    scripts = ScriptDirectory.from_config(_config())
+    held = MigrationContext.configure(connection).get_current_heads()
+    if held == tuple(scripts.get_heads()):
+        return "current"
+    known = {script.revision for script in scripts.walk_revisions()}
+    return "old" if known.issuperset(held) else "newer"
 
 
 def _config() -> Config:

@@ -120,3 +120,14 @@ def test_a_hung_redis_costs_a_tenth_of_a_second(redis_url: str, client: redis.Re
             assert cache.errors == 1
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def test_how_long_a_value_lives_is_a_setting(
+    redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITY_DATA_CACHE_TTL_DAYS", "7")
+    Cache(redis_url).put_segment("traffic", "madrid", MONTH, 1, SEGMENT)
+    assert 7 * 86_400 - 60 < int(str(client.ttl(KEY))) <= 7 * 86_400
+    monkeypatch.setenv("CITY_DATA_CACHE_TTL_DAYS", "soon")
+    with pytest.raises(ValueError, match="CITY_DATA_CACHE_TTL_DAYS"):
+        Cache(redis_url)

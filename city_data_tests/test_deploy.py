@@ -1,0 +1,125 @@
+"""A deployment's databases: migrated once, waited for, left alone when newer; and backfills that resume."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from city_data import backfill, deploy
+from city_data.embedded import EmbeddedPostgres
+from city_data.providers import discover
+from city_data.store.database import Database
+from city_data.store.migrate import standing, upgrade
+from city_data.window import Month
+from city_data_tests.world import World
+
+
+@pytest.fixture
+def deployment(postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Two empty databases, named by the environment as a cluster's are."""
+    number = abs(hash(str(tmp_path)))
+    for name in ("app", "dagster"):
+        postgres.create_database(f"deploy_{name}_{number}")
+    config = {
+        "storage": {"postgres": {"postgres_url": {"env": "CITY_DATA_DAGSTER_URL"}}},
+        "telemetry": {"enabled": False},
+    }
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("CITY_DATA_DAGSTER_URL", postgres.url(f"deploy_dagster_{number}"))
+    monkeypatch.setenv("CITY_DATA_DATABASE_URL", postgres.url(f"deploy_app_{number}"))
+    return Database(postgres.url(f"deploy_app_{number}"))
+
+
+def test_empty_databases_are_migrated_and_pools_set_and_again_is_no_error(deployment: Database) -> None:
+    assert standing(deployment) == "old"
+    said: list[str] = []
+    deploy.migrate(said.append, {"aemet": 2})
+    assert standing(deployment) == "current"
+    assert "schema upgraded" in said
+    deploy.migrate(said.append, {"aemet": 2})
+    assert said[-1] == "schema is up to date"
+    with dg.DagsterInstance.get() as instance:
+        slots = {name: instance.event_log_storage.get_concurrency_info(name).slot_count for name in discover()}
+    assert slots == {name: 2 if name == "aemet" else 1 for name in discover()}
+    deployment.dispose()
+
+
+def test_code_that_was_rolled_back_leaves_a_newer_schema_alone_and_starts(deployment: Database) -> None:
+    upgrade(deployment)
+    with deployment.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    assert standing(deployment) == "newer"
+    said: list[str] = []
+    deploy.migrate(said.append, {})
+    deploy.await_migrated(said.append, 0)
+    assert "newer than this code" in said[-2]
+    assert standing(deployment) == "newer"
+    deployment.dispose()
+
+
+def test_a_process_waits_until_the_schema_is_there(deployment: Database) -> None:
+    said: list[str] = []
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            upgrade(deployment)
+
+    deploy.await_migrated(said.append, 60, sleep=sleep)
+    assert len(naps) == 3
+    assert said == ["waiting: the schema is older than this code", "the schema is ready"]
+    deployment.dispose()
+
+
+def test_waiting_ends_and_says_what_is_missing(deployment: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(deploy.DeployError, match="not migrated after 0 s: the schema is older"):
+        deploy.await_migrated(lambda _: None, 0)
+    monkeypatch.setenv("CITY_DATA_DATABASE_URL", "postgresql://nobody:hidden@127.0.0.1:1/nothing")
+    with pytest.raises(deploy.DeployError, match="the database cannot be used") as caught:
+        deploy.await_migrated(lambda _: None, 0)
+    assert "hidden" not in str(caught.value)
+    deployment.dispose()
+
+
+def test_a_pool_of_no_provider_is_refused() -> None:
+    with pytest.raises(deploy.DeployError, match=r"no provider is named aemt; known: .*aemet"):
+        deploy.migrate(lambda _: None, {"aemt": 2})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "database", "said"),
+    [
+        (["migrate"], "", "CITY_DATA_DATABASE_URL is not set"),
+        (["migrate", "--pool", "aemet"], "postgresql://127.0.0.1:1/x", "write NAME=N"),
+        (["migrate"], "postgresql://127.0.0.1:1/x", "the database cannot be used"),
+    ],
+)
+def test_the_command_says_what_is_wrong_in_one_line(arguments: list[str], database: str, said: str) -> None:
+    variables = {**os.environ, "CITY_DATA_DATABASE_URL": database, "COLUMNS": "200"}
+    variables.pop("DAGSTER_HOME", None)
+    line = [sys.executable, "-m", "city_data.cli", *arguments]
+    done = subprocess.run(line, env=variables, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert said in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_feeds_that_want_the_same_months_share_one_backfill(world: World) -> None:
+    first, second = world.feed("weather"), world.feed("traffic")
+    september, october = Month(2026, 9), Month(2026, 10)
+    same = backfill.tasks([first, second], [september, october])
+    assert [(months, [feed.name for feed in feeds]) for months, feeds in backfill.groups(same)] == [
+        ([september, october], [first.name, second.name])
+    ]
+    apart = [(first, september), (first, october), (second, october)]
+    assert [months for months, _ in backfill.groups(apart)] == [[september, october], [october]]
+    assert backfill.groups([]) == []
