@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 CODE_VERSION = "1"
 MAX_RETRIES = 3
 RETRY_WAIT_S = 10.0
+# A run that waits holds its place: what asks for more, such as a day's budget that is used up, is left to the daily
+# refresh.
+LONGEST_WAIT_S = 900.0
 
 
 def fetch_month(
@@ -99,11 +102,12 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
 
 
 def _raise(error: ProviderError) -> NoReturn:
-    """Transient errors ask Dagster for a retry after the source's own wait; permanent ones fail at once."""
-    if isinstance(error, TransientError):
-        wait = error.retry_after if error.retry_after is not None else RETRY_WAIT_S
-        raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
+    """Transient errors ask Dagster for a retry after the source's own wait; permanent ones, and long waits, fail."""
     kind = "permanent" if isinstance(error, PermanentError) else "unknown"
+    if isinstance(error, TransientError):
+        kind, wait = "transient", RETRY_WAIT_S if error.retry_after is None else error.retry_after
+        if wait <= LONGEST_WAIT_S:
+            raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
     raise dg.Failure(description=str(error), metadata={"kind": kind}, allow_retries=False) from error
 
 

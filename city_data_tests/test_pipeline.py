@@ -107,6 +107,17 @@ def test_a_month_that_failed_at_once_is_failed_and_heals(world: World, no_waitin
     assert (healed.state, healed.version, healed.last_error) == ("settled", 1, None)
 
 
+def test_a_wait_of_hours_fails_the_run_and_does_not_hold_it(world: World) -> None:
+    world.sandbox.faults.order("/diarios/", status=429, headers={"Retry-After": "72000"})
+    before = world.sandbox.faults.seen
+    (done,) = world.load("weather", "2026-09")
+    entry = world.entry("weather", "2026-09")
+    assert "too many calls (429)" in str(done.error)
+    assert world.sandbox.faults.seen == before + 1
+    assert entry is not None
+    assert entry.state == "failed"
+
+
 def test_a_month_not_yet_published_is_skipped_and_not_failed(world: World) -> None:
     world.sandbox.publication.unpublished = {Month(2026, 10)}
     (done,) = world.load("traffic", "2026-10")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import email.utils
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from city_data.providers.base import PermanentError, TransientError
+from city_data.providers.base import PermanentError, ProviderError, TransientError
 
 # Sources that say "too many" without saying for how long count by the minute.
 MINUTE = 60.0
@@ -59,6 +60,19 @@ def retry_after(headers: Mapping[str, str], otherwise: float | None = None) -> f
     if moment.tzinfo is None:  # written with the zone -0000
         moment = moment.replace(tzinfo=UTC)
     return min(max(0.0, moment.timestamp() - time.time()), _LONGEST)
+
+
+@contextmanager
+def hiding(secrets: Iterable[str]) -> Iterator[None]:
+    """Strikes secrets out of every outcome that leaves this context: sources repeat the key that they refuse."""
+    try:
+        yield
+    except ProviderError as error:
+        told = str(error)
+        for secret in filter(None, secrets):
+            told = told.replace(secret, "***").replace(quote(secret, safe=""), "***")
+        error.args = (told,)
+        raise
 
 
 def bare(url: str) -> str:

@@ -60,12 +60,25 @@ class Settings(pydantic.BaseModel):
 
 
 @dataclass(frozen=True)
+class Quota:
+    """At most `calls` calls in each `seconds`, as sources count them: an hour by the clock, a day from midnight UTC."""
+
+    calls: int
+    seconds: int
+
+
+@dataclass(frozen=True)
 class RateLimit:
-    """At most `calls` calls in `seconds`, shared by every run; never closer together than `spacing` seconds."""
+    """At most `calls` calls in `seconds`, shared by every run; never closer together than `spacing` seconds.
+
+    `quotas` hold beside it, such as a day's. `weight` is what one of our calls counts as at the source.
+    """
 
     calls: int
     seconds: float
     spacing: float = 0.0
+    quotas: tuple[Quota, ...] = ()
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import random
 import ssl
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from city_data.providers._answers import Response, accept_ok, bare
+from city_data.providers._answers import Response, accept_ok, bare, hiding
 from city_data.providers._bodies import Part, first, plain, validator
 from city_data.providers.base import Capabilities, PermanentError, RateLimit, TransientError
 
@@ -31,6 +32,8 @@ ROUTES_VARIABLE = "CITY_DATA_ROUTES"
 ORIGIN_HEADER = "X-City-Data-Origin"
 USER_AGENT = "city_data/0.1 (shared city history; one polite client a city)"
 MAX_HOPS = 5
+# It writes every address with its query, where some sources want their key.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Clock(Protocol):
@@ -49,15 +52,17 @@ class SystemClock:
 
 
 class Budget(Protocol):
-    """Reserves one call and returns the seconds to wait before making it. Shared by all runs where its state is."""
+    """Shared by all runs where its state is."""
 
-    def reserve(self, name: str, limit: RateLimit) -> float: ...
+    def reserve(self, name: str, limit: RateLimit, patience: float) -> float:
+        """The seconds to wait before a call, which is reserved only where they are at most `patience`."""
+        ...
 
 
 class Unlimited:
     """No budget: for servers of our own."""
 
-    def reserve(self, name: str, limit: RateLimit) -> float:  # noqa: ARG002  the protocol's signature
+    def reserve(self, name: str, limit: RateLimit, patience: float) -> float:  # noqa: ARG002  the protocol's signature
         return 0.0
 
 
@@ -113,22 +118,30 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         accept: Accept = accept_ok,
         max_bytes: int = 32_000_000,
+        secret_params: Mapping[str, str] | None = None,
     ) -> Response:
-        """The whole answer in memory, at most `max_bytes`. `headers` (where keys travel) never leave the first host.
+        """The whole answer in memory, at most `max_bytes`.
+
+        Keys travel in `headers`, which never leave the first host, or in `secret_params`, which are added to the first
+        address alone. Their values are struck out of every error, even where the source repeats them.
 
         Raises TransientError once attempts or the deadline are used up, PermanentError for a refused host or too
         many bytes, and whatever `accept` raises.
         """
 
+        query = {**(params or {}), **(secret_params or {})} or None
+        secrets = [*(headers or {}).values(), *(secret_params or {}).values()]
+
         def once(deadline: float) -> Response:
-            with self._open(url, params, headers, deadline) as answer:
-                body = bytearray()
-                for chunk in plain(answer, self._chunks(answer.iter_raw(), deadline, url), max_bytes):
-                    body += chunk
-                    if len(body) > max_bytes:
-                        raise PermanentError(f"{self.provider}: {bare(url)} sent more than {max_bytes:,} bytes")
-                response = _response(answer, url, bytes(body))
-            accept(response)
+            with hiding(secrets):
+                with self._open(url, query, headers, deadline) as answer:
+                    body = bytearray()
+                    for chunk in plain(answer, self._chunks(answer.iter_raw(), deadline, url), max_bytes):
+                        body += chunk
+                        if len(body) > max_bytes:
+                            raise PermanentError(f"{self.provider}: {bare(url)} sent more than {max_bytes:,} bytes")
+                    response = _response(answer, url, bytes(body))
+                accept(response)
             return response
 
         return self._retrying(url, once, self.settings.deadline)
@@ -229,8 +242,9 @@ class HttpClient:
     def _spend(self, host: str, deadline: float) -> None:
         if host in self.routes:
             return  # a server of our own has no budget to respect
-        wait = self.budget.reserve(self.provider, self.capabilities.rate_limit)
-        if self.clock.monotonic() + wait > deadline:
+        patience = max(0.0, deadline - self.clock.monotonic())
+        wait = self.budget.reserve(self.provider, self.capabilities.rate_limit, patience)
+        if wait > patience:
             raise TransientError(f"{self.provider}: the call budget is used up; next call in {wait:.0f} s", wait)
         if wait > 0:
             self.clock.sleep(wait)

@@ -6,7 +6,6 @@ Belongs here: its question, its answer and its errors. Does not: HTTP, or making
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
+from city_data.providers._numbers import number
 from city_data.providers.base import (
     Capabilities,
     NotAvailable,
@@ -22,6 +22,7 @@ from city_data.providers.base import (
     Payload,
     PermanentError,
     Provider,
+    Quota,
     RateLimit,
     Request,
     TransientError,
@@ -51,8 +52,6 @@ _COLUMNS = {
     "wind_speed": "wind_speed_10m",
     "pressure": "pressure_msl",
 }
-_LARGE = 2**53  # an integer beyond it is no float, and no weather
-_NEVER_NEGATIVE = ("precipitation", "humidity", "wind_speed", "pressure")
 # WMO code table 4677, as far as Open-Meteo uses it.
 _WORDS = {
     0: "clear sky", 1: "mainly clear", 2: "partly cloudy", 3: "overcast", 45: "fog", 48: "depositing rime fog",
@@ -75,7 +74,10 @@ class OpenMeteo(Provider):
         # Recent days are first filled from forecasts, and change when the reanalysis arrives.
         settling=timedelta(days=25),
         earliest=Month(1940, 1),
-        rate_limit=RateLimit(calls=600, seconds=60, spacing=0.2),
+        # A call counts by its size: six variables of ten, 33 days of fourteen.
+        rate_limit=RateLimit(
+            calls=600, seconds=60, spacing=0.2, weight=1.5, quotas=(Quota(5_000, 3_600), Quota(10_000, 86_400))
+        ),
         licence="Weather data by Open-Meteo.com (CC BY 4.0; the free service is for non-commercial use)",
         licence_url="https://open-meteo.com/en/licence",
         modelled=True,
@@ -213,26 +215,13 @@ def _hours(document: Mapping[str, Any], nulled: Counter[str]) -> pd.DataFrame:
         row: dict[str, Any] = {"date": stamp}
         for name, variable in _COLUMNS.items():
             at = first.get(stamp + _HOUR) if name == "precipitation" else position
-            row[name] = None if at is None else _number(hourly[variable][at], name, nulled)
+            row[name] = None if at is None else number(hourly[variable][at], name, nulled)
         code = hourly["weather_code"][position]
         row["description"] = _WORDS.get(code) if isinstance(code, int) else None
         rows.append(row)
     frame = pd.DataFrame(rows, columns=pd.Index(["date", *_COLUMNS, "description"]))
     frame["date"] = pd.to_datetime(frame["date"], utc=True)
     return frame.sort_values("date", ignore_index=True)
-
-
-def _number(value: object, name: str, nulled: Counter[str]) -> float | None:
-    if value is None:
-        return None
-    number = float(value) if isinstance(value, float) or (type(value) is int and abs(value) < _LARGE) else math.nan
-    if not math.isfinite(number):
-        nulled[f"not_a_number:{name}"] += 1
-        return None
-    if number < 0 and name in _NEVER_NEGATIVE:
-        nulled[f"negative:{name}"] += 1
-        return None
-    return number
 
 
 def _stamp(text: object) -> datetime:

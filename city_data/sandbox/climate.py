@@ -5,6 +5,7 @@ Belongs here: the series behind AEMET and Open-Meteo, so that both tell of the s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,11 @@ class Hours:
     pressure: Floats
     code: NDArray[np.int64]
     cloud: Floats
+
+
+def altitude(latitude: float, longitude: float) -> float:
+    """Metres above the sea: Madrid's plateau; everywhere else is the coast."""
+    return 666.0 if math.hypot(latitude - 40.4, longitude + 3.7) < 1 else 16.0
 
 
 def weather(spot: Spot, hours: NDArray[np.int64]) -> Hours:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from city_data.sandbox.base import Source
-from city_data.sandbox.climate import Hours, Spot, station_pressure, weather
+from city_data.sandbox.climate import Hours, Spot, altitude, station_pressure, weather
 from city_data.sandbox.noise import one
 
 HOST = "archive-api.open-meteo.com"
@@ -121,12 +121,7 @@ def _spots(query: dict[str, str]) -> list[Spot]:
     for latitude in north:
         if not -90 <= latitude <= 90 or math.isnan(latitude):
             raise _Refused(f"Latitude must be in range of -90 to 90°. Given: {latitude}.")
-    return [Spot(n, e, _altitude(n, e)) for n, e in zip(north, east, strict=True)]
-
-
-def _altitude(latitude: float, longitude: float) -> float:
-    """Madrid's plateau; everywhere else is the coast."""
-    return 666.0 if math.hypot(latitude - 40.4, longitude + 3.7) < 1 else 16.0
+    return [Spot(n, e, altitude(n, e)) for n, e in zip(north, east, strict=True)]
 
 
 def _variables(query: dict[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from city_data.window import Month
 HISTORY_MONTHS = 30
 AEMET_LAG = timedelta(days=4)
 OPEN_METEO_LAG = timedelta(days=5)
+OPENWEATHER_LAG = timedelta(hours=2)
 MADRID_LAG = timedelta(days=6)
 MADRID_OPEN_LAG = timedelta(days=2)
 TIMEZONE = "Europe/Madrid"
@@ -56,6 +57,9 @@ class Publication:
 
     def open_meteo_has(self, day: date) -> bool:
         return Month.of(day) not in self.unpublished and day <= self.today - OPEN_METEO_LAG
+
+    def openweather_has(self, moment: datetime) -> bool:
+        return Month.of(moment.date()) not in self.unpublished and moment <= self.clock() - OPENWEATHER_LAG
 
     def madrid_last_day(self, month: Month) -> date | None:
         """The last day in the month's file, None where no file is listed."""

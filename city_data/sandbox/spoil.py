@@ -1,6 +1,7 @@
 """Rewriting a good answer into a bad one: columns, values, rows, charset, a foreign second step.
 
-Belongs here: what is done to bytes, by what they turn out to be (a ZIP of one CSV, JSON records, JSON columns).
+Belongs here: what is done to bytes, by what they turn out to be (a ZIP of one CSV, JSON records, JSON columns,
+nested JSON items).
 Does not: when (faults.py).
 """
 
@@ -69,6 +70,9 @@ class Spoil:
             return self._records(document)
         if isinstance(document.get("hourly"), dict):
             return document | {"hourly": self._columns(document["hourly"])}
+        if isinstance(document.get("list"), list):
+            items = self._items(document["list"])
+            return document | {"cnt": len(items), "list": items}
         return document
 
     def _records(self, records: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -80,6 +84,16 @@ class Spoil:
             if self.bad_values:
                 record |= {"tmed": "NaN"} if place % 2 else {"velmedia": "-3,0", "prec": "-1,0"}
         return [copy for record in records for copy in [record] * (2 if self.duplicates else 1)]
+
+    def _items(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for place, item in enumerate(items):
+            if self.without_column is not None:
+                item["main"].pop(self.without_column, None)
+            if self.extra_column is not None:
+                item["main"][self.extra_column] = 1.0
+            if self.bad_values:
+                item |= {"rain": {"1h": -1.0}} if place % 2 else {"wind": {"speed": -3.0}}
+        return [copy for item in items for copy in [item] * (2 if self.duplicates else 1)]
 
     def _columns(self, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
         columns = {name: values for name, values in columns.items() if name != self.without_column}

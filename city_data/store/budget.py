@@ -5,6 +5,7 @@ Belongs here: reserving calls. Does not: each provider's limit (its Capabilities
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -29,8 +30,35 @@ _RESERVE = sa.text(
 )
 
 
+# Sources count hours and days by the clock. `next_at` runs ahead from the beginning of the present one by its share a
+# call; where it has come to the end, the call belongs to the next hour or day.
+_RESERVE_OF_QUOTA = sa.text(
+    """
+    INSERT INTO provider_budget AS held (name, next_at, last_at)
+    SELECT :name, begin + :interval * interval '1 second', clock_timestamp()
+    FROM date_bin(:seconds * interval '1 second', clock_timestamp(), 'epoch'::timestamptz) AS begin
+    ON CONFLICT (name) DO UPDATE SET
+      next_at = greatest(held.next_at + :interval * interval '1 second', excluded.next_at),
+      last_at = greatest(
+        clock_timestamp(),
+        date_bin(:seconds * interval '1 second', greatest(held.next_at, clock_timestamp()), 'epoch'::timestamptz)
+      )
+    RETURNING extract(epoch FROM last_at - clock_timestamp())
+    """
+)
+
+
+class Quota(Protocol):
+    """At most `calls` in each `seconds`, counted from 1970."""
+
+    @property
+    def calls(self) -> int: ...
+    @property
+    def seconds(self) -> int: ...
+
+
 class Limit(Protocol):
-    """At most `calls` in `seconds`, and never closer together than `spacing` seconds."""
+    """At most `calls` in `seconds`, and never closer together than `spacing` seconds; a call counts as `weight`."""
 
     @property
     def calls(self) -> int: ...
@@ -38,17 +66,32 @@ class Limit(Protocol):
     def seconds(self) -> float: ...
     @property
     def spacing(self) -> float: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def quotas(self) -> Sequence[Quota]: ...
 
 
 class PostgresBudget:
-    """Reserves calls in table `provider_budget`."""
+    """Reserves calls in table `provider_budget`: a row a provider, and one a quota."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def reserve(self, name: str, limit: Limit) -> float:
-        """Reserve one call; returns the seconds (0 or more) to wait before making it. Raises DatabaseUnavailable."""
-        interval = limit.seconds / limit.calls
-        values = {"name": name, "interval": interval, "spacing": limit.spacing, "burst": limit.seconds - interval}
+    def reserve(self, name: str, limit: Limit, patience: float) -> float:
+        """The seconds (0 or more) to wait before a call, which is reserved only where they are at most `patience`.
+
+        A call that will not be made takes nothing from a day's budget. Raises DatabaseUnavailable.
+        """
+        interval = limit.seconds / limit.calls * limit.weight
+        rate = {"name": name, "interval": interval, "spacing": limit.spacing, "burst": limit.seconds - interval}
         with self._database.write() as connection:
-            return max(0.0, float(connection.execute(_RESERVE, values).scalar_one()))
+            waits = [connection.execute(_RESERVE, rate).scalar_one()]
+            for quota in limit.quotas:
+                share = quota.seconds / quota.calls * limit.weight
+                values = {"name": f"{name}/{quota.seconds}", "interval": share, "seconds": quota.seconds}
+                waits.append(connection.execute(_RESERVE_OF_QUOTA, values).scalar_one())
+            wait = max(0.0, *map(float, waits))
+            if wait > patience:
+                connection.rollback()
+        return wait

@@ -18,14 +18,15 @@ from city_data.providers.base import (
     TransientError,
 )
 from city_data.sandbox import Sandbox, running
+from city_data.sandbox.openweather import UNSUBSCRIBED
 from city_data_tests.sandbox.asking import AS_OF, Asked
 
-AEMET, OPEN_METEO, MADRID = "aemet", "open_meteo", "madrid_opendata"
-NAMES = (AEMET, OPEN_METEO, MADRID)
+AEMET, OPEN_METEO, MADRID, OPENWEATHER = "aemet", "open_meteo", "madrid_opendata", "openweather"
+NAMES = (AEMET, OPEN_METEO, MADRID, OPENWEATHER)
 MONTH = "2026-09"
 # Where each source's data, not its catalogue or envelope, comes from.
-DATA = {AEMET: "/opendata/sh/", OPEN_METEO: "/v1/archive", MADRID: r"\.zip$"}
-FIRST = {AEMET: "/diarios/", OPEN_METEO: "/v1/archive", MADRID: "package_show"}
+DATA = {AEMET: "/opendata/sh/", OPEN_METEO: "/v1/archive", MADRID: r"\.zip$", OPENWEATHER: "/history/"}
+FIRST = {AEMET: "/diarios/", OPEN_METEO: "/v1/archive", MADRID: "package_show", OPENWEATHER: "/history/"}
 HTML = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>"
 NO_DATA = '{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}'
 TOO_LONG = '{"descripcion": "El rango de fechas no puede ser superior a 6 meses", "estado": 404}'
@@ -40,6 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(served: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     monkeypatch.setenv("AEMET_API_KEY", "good")
+    monkeypatch.setenv("OPENWEATHER_API_KEY", "good")
     served.faults.clear()
     yield served
     served.faults.clear()
@@ -70,6 +72,11 @@ def test_no_key(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("AEMET_API_KEY")
     with pytest.raises(NotConfigured, match="AEMET_API_KEY"):
         Asked(sandbox, AEMET, MONTH).fetch(tmp_path)
+
+
+def test_a_key_without_subscription(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENWEATHER_API_KEY", UNSUBSCRIBED)
+    assert "subscription" in str(outcome(Asked(sandbox, OPENWEATHER, MONTH), tmp_path, PermanentError))
 
 
 @pytest.mark.parametrize("status", [200, 404])

@@ -31,7 +31,7 @@ class Counting:
     def __init__(self, wait: float) -> None:
         self.wait, self.asked = wait, list[str]()
 
-    def reserve(self, name: str, limit: RateLimit) -> float:
+    def reserve(self, name: str, limit: RateLimit, patience: float) -> float:
         self.asked.append(name)
         return self.wait
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,8 +11,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from city_data.aggregate import daily
 from city_data.providers.base import (
@@ -26,7 +23,7 @@ from city_data.providers.base import (
     TransientError,
 )
 from city_data.providers.http import HttpClient, HttpSettings
-from city_data.providers.open_meteo import OpenMeteo, _number
+from city_data.providers.open_meteo import OpenMeteo
 from city_data.window import Month
 from city_data_tests.providers.wire import FIXTURES, Answer, Site
 from city_data_tests.sandbox.asking import MADRID, StillClock, accounted
@@ -215,11 +212,3 @@ def test_a_daily_city_gets_days_of_enough_hours() -> None:
     assert part["raw_data"]["hours"] == 20
     assert part["temperature"] == part["temperature"]
     assert pd.isna(part["precipitation"])  # told for 19 hours only
-
-
-@given(st.one_of(st.none(), st.booleans(), st.floats(), st.integers(-(10**400), 10**400), st.text(max_size=5)))
-def test_any_value_is_a_number_or_counted(value: object) -> None:
-    nulled: Counter[str] = Counter()
-    number = _number(value, "humidity", nulled)
-    assert number is None or 0 <= number < float("inf")
-    assert nulled.total() == (number is None and value is not None)

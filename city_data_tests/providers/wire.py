@@ -118,5 +118,5 @@ def client(made: Site, **changes: Any) -> HttpClient:
 
 
 class _NoBudget:
-    def reserve(self, name: str, limit: RateLimit) -> float:
+    def reserve(self, name: str, limit: RateLimit, patience: float) -> float:
         return 0.0

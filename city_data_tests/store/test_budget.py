@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,12 +12,23 @@ import pytest
 from city_data.store.budget import PostgresBudget
 from city_data.store.database import Database
 
+PATIENT = 10.0**9
+AGE = 10**9  # a quota of this many seconds ends in the year 2033, whatever the hour of the test
+
+
+@dataclass(frozen=True)
+class Quota:
+    calls: int
+    seconds: int
+
 
 @dataclass(frozen=True)
 class Limit:
     calls: int
     seconds: float
     spacing: float = 0.0
+    quotas: tuple[Quota, ...] = ()
+    weight: float = 1.0
 
 
 @pytest.fixture
@@ -29,20 +41,46 @@ def budgets(database_url: str) -> Iterator[list[PostgresBudget]]:
 
 def test_a_burst_is_free_and_what_follows_waits_its_turn(budgets: list[PostgresBudget]) -> None:
     limit = Limit(calls=4, seconds=4000)  # long, so that a slow machine does not matter
-    waits = [budgets[n % 2].reserve("aemet", limit) for n in range(7)]
+    waits = [budgets[n % 2].reserve("aemet", limit, PATIENT) for n in range(7)]
     assert waits[:4] == [0, 0, 0, 0]
     assert waits[4:] == pytest.approx([1000, 2000, 3000], abs=60)
-    assert budgets[0].reserve("another", limit) == 0
+    assert budgets[0].reserve("another", limit, PATIENT) == 0
 
 
 def test_calls_keep_their_distance(budgets: list[PostgresBudget]) -> None:
     limit = Limit(calls=1000, seconds=1000, spacing=100)
-    waits = [budgets[n % 2].reserve("open_meteo", limit) for n in range(4)]
+    waits = [budgets[n % 2].reserve("open_meteo", limit, PATIENT) for n in range(4)]
     assert waits == pytest.approx([0, 100, 200, 300], abs=60)
 
 
 def test_reservations_made_at_once_are_all_different(budgets: list[PostgresBudget]) -> None:
     limit = Limit(calls=1, seconds=1000)
     with ThreadPoolExecutor(8) as pool:
-        waits = sorted(pool.map(lambda n: budgets[n % 2].reserve("aemet", limit), range(16)))
+        waits = sorted(pool.map(lambda n: budgets[n % 2].reserve("aemet", limit, PATIENT), range(16)))
     assert waits == pytest.approx([1000 * n for n in range(16)], abs=60)
+
+
+def test_a_quota_holds_for_all_and_what_is_refused_uses_nothing_up(budgets: list[PostgresBudget]) -> None:
+    limit = Limit(calls=10_000, seconds=10, quotas=(Quota(calls=5, seconds=AGE),))
+    assert [budgets[n % 2].reserve("openweather", limit, 60) for n in range(5)] == [0] * 5
+    until = AGE - time.time() % AGE
+    assert [budgets[n % 2].reserve("openweather", limit, 60) for n in range(8)] == pytest.approx([until] * 8, abs=60)
+    assert budgets[0].reserve("another", limit, 60) == 0
+    waits = [budgets[n % 2].reserve("openweather", limit, PATIENT) for n in range(6)]
+    assert waits == pytest.approx([until] * 5 + [until + AGE], abs=60)
+
+
+def test_a_quota_is_free_again_when_its_time_is_over(budgets: list[PostgresBudget], database: Database) -> None:
+    limit = Limit(calls=10_000, seconds=10, quotas=(Quota(calls=5, seconds=AGE),), weight=2.5)
+    for held in (f"interval '{AGE} seconds'", "interval '0'"):
+        assert [budgets[0].reserve("open_meteo", limit, 60) for _ in range(3)][:2] == [0, 0]
+        assert budgets[0].reserve("open_meteo", limit, 60) > 60  # each counts as two and a half
+        with database.write() as connection:
+            connection.exec_driver_sql(f"UPDATE provider_budget SET next_at = next_at - {held}")
+
+
+def test_calls_that_come_at_once_share_a_quota(budgets: list[PostgresBudget]) -> None:
+    limit = Limit(calls=10_000, seconds=10, quotas=(Quota(calls=5, seconds=AGE),))
+    with ThreadPoolExecutor(8) as pool:
+        waits = list(pool.map(lambda n: budgets[n % 2].reserve("openweather", limit, 60), range(16)))
+    assert waits.count(0) == 5

@@ -1,0 +1,216 @@
+"""OpenWeather's History API: hourly weather of any place, by the week. https://openweathermap.org/history
+
+Belongs here: its question, its weeks, its answer and its errors. Does not: HTTP, or the hours
+themselves (_openweather_hours.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from city_data.providers._answers import MINUTE, Response, accept_ok, hiding, retry_after
+from city_data.providers._openweather_hours import (
+    COLUMNS,
+    HOUR,
+    RAIN_RULE,
+    by_hour,
+    fields,
+    items_of,
+    json_object,
+    missing,
+    row,
+    stamp_of,
+    whole_hour,
+)
+from city_data.providers.base import (
+    Capabilities,
+    NotAvailable,
+    NotConfigured,
+    NotYetPublished,
+    ParsedMonth,
+    Payload,
+    PermanentError,
+    Provider,
+    ProviderError,
+    Quota,
+    RateLimit,
+    Request,
+    TransientError,
+    about,
+)
+from city_data.providers.http import HttpClient
+from city_data.window import as_of
+
+URL = "https://history.openweathermap.org/data/2.5/history/city"
+KEY_VARIABLE = "OPENWEATHER_API_KEY"
+# Both ends are included. Of a longer range the API silently sends the first week.
+_LONGEST = timedelta(days=7) - HOUR
+# A month is five answers where each covers what it was asked; one that needs more than this is not being answered.
+MOST_CALLS = 12
+GRACE = timedelta(days=30)
+_CURIOUS = timedelta(days=3)
+
+
+class _NoData(ProviderError):
+    """Nothing is held for the range: normal for a part of a month."""
+
+
+class OpenWeather(Provider):
+    name = "openweather"
+    capabilities = Capabilities(
+        dataset="weather",
+        columns=COLUMNS,
+        resolution="hourly",
+        lag=timedelta(days=1),
+        # Revisions are not documented; a week is given to them.
+        settling=timedelta(days=7),
+        # How far back history goes depends on the subscription.
+        earliest=None,
+        # The free allowance: what goes beyond a day's thousand calls is refused, or charged for.
+        rate_limit=RateLimit(calls=60, seconds=60, quotas=(Quota(calls=1_000, seconds=86_400),)),
+        licence="Weather data provided by OpenWeather (CC BY-SA 4.0)",
+        licence_url="https://openweathermap.org/",
+        modelled=True,
+        hosts=("history.openweathermap.org",),
+        key_variable=KEY_VARIABLE,
+    )
+
+    def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
+        """One payload a week that holds anything, and one hour after the month, since rain is told after it fell.
+
+        Each question begins where the answer before it ended, not where it was asked to end: so an answer cut short
+        is carried on, and the hours asked for are covered whatever a single answer leaves out.
+        """
+        with about(self.name, request):
+            key = _key()
+            start, end = request.month.bounds(request.place.timezone)
+            if request.as_of <= start:
+                raise NotYetPublished("the month has not begun")
+            begin, last = whole_hour(start), min(whole_hour(end), whole_hour(request.as_of.astimezone(UTC)))
+            payloads: list[Payload] = []
+            for _ in range(MOST_CALLS):
+                if begin > last:
+                    break
+                until = min(begin + _LONGEST, last)
+                try:
+                    payload, newest = self._week(request, http, into, key, begin, until)
+                except _NoData:
+                    begin = until + HOUR
+                    continue
+                payloads.append(payload)
+                begin = newest + HOUR
+            else:
+                raise PermanentError(f"{MOST_CALLS} answers reached {begin:%Y-%m-%dT%H}Z only, of {last:%Y-%m-%dT%H}Z")
+            if not payloads or self._count(payloads, request) == 0:
+                raise self._nothing(request)
+            return payloads
+
+    def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
+        """The hours of the local month that have any value.
+
+        A row received is an item of a list. Those around the local month count as rejected, though the one after it
+        tells the rain of the month's last hour.
+        """
+        import pandas as pd
+
+        with about(self.name, request):
+            rejected: Counter[str] = Counter()
+            nulled: Counter[str] = Counter()
+            items = [item for payload in payloads for item in items_of(payload.name, payload.path.read_bytes())]
+            hours = by_hour(items, rejected)
+            start, end = request.month.bounds(request.place.timezone)
+            inside = [row(hour, hours, nulled) for hour in sorted(hours) if start <= hour < end]
+            rows = [row for row in inside if any(row[name] is not None for name in COLUMNS)]
+            rejected += Counter(outside_month=len(hours) - len(inside), no_value=len(inside) - len(rows))
+            frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS, "raw_data"]))
+            frame["date"] = pd.to_datetime(frame["date"], utc=True)
+            origin = next((payload.origin for payload in payloads if payload.origin), None)
+            frame["source"] = f"{origin}:{self.name}" if origin else self.name
+            return ParsedMonth(
+                frame,
+                received=len(items),
+                used=len(rows),
+                fields=fields(items),
+                rejected=dict(rejected),
+                nulled=dict(nulled),
+                provenance={"missing_hours": missing(hours), "precipitation": RAIN_RULE},
+            )
+
+    def check_connection(self, http: HttpClient) -> str:
+        hour = whole_hour(as_of()) - _CURIOUS
+        with suppress(_NoData):  # then the key was taken, which is what was to be shown
+            self._ask(http, _key(), {"lat": "40.4", "lon": "-3.7", **_span(hour, hour)})
+        return "answers, and takes the key"
+
+    def _week(
+        self, request: Request, http: HttpClient, into: Path, key: str, begin: datetime, until: datetime
+    ) -> tuple[Payload, datetime]:
+        """The answer for `begin` to `until`, both included, and its newest hour. Raises _NoData."""
+        place = {"lat": str(request.place.latitude), "lon": str(request.place.longitude)}
+        params = {**place, **_span(begin, until)}
+        response = self._ask(http, key, params)
+        name = f"{begin:%Y-%m-%dT%H}Z.json"
+        with hiding([key]):
+            stamps = [stamp_of(item) for item in items_of(name, response.body)]
+        if not stamps:
+            raise _NoData(f"no hour from {begin:%Y-%m-%dT%H}Z to {until:%Y-%m-%dT%H}Z")
+        if min(stamps) < begin or max(stamps) > until:
+            raise PermanentError(f"asked for {begin} to {until}, the answer is of {min(stamps)} to {max(stamps)}")
+        path = into / name
+        path.write_bytes(response.body)
+        payload = Payload(name, path, URL, params, "application/json", origin=response.origin)
+        return payload, whole_hour(max(stamps))
+
+    def _ask(self, http: HttpClient, key: str, params: Mapping[str, str]) -> Response:
+        asked = {**params, "type": "hour", "units": "metric"}
+        return http.get(URL, params=asked, secret_params={"appid": key}, accept=_judge)
+
+    def _count(self, payloads: Sequence[Payload], request: Request) -> int:
+        return len(self.parse(request, payloads).frame)
+
+    def _nothing(self, request: Request) -> NotYetPublished | NotAvailable:
+        awaited_until = request.month.bounds(request.place.timezone)[1] + self.capabilities.lag + GRACE
+        if request.as_of < awaited_until:
+            return NotYetPublished("no hour of the month is there yet")
+        return NotAvailable("no hour of the month is held; how far back history goes depends on the subscription")
+
+
+def _key() -> str:
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not key:
+        raise NotConfigured(
+            f"{KEY_VARIABLE} is not set; keys and subscriptions are at https://openweathermap.org/price"
+        )
+    return key
+
+
+def _span(begin: datetime, until: datetime) -> dict[str, str]:
+    return {"start": str(int(begin.timestamp())), "end": str(int(until.timestamp()))}
+
+
+def _judge(response: Response) -> None:
+    """Errors are `{"cod": ..., "message": ...}`; `cod` is a string in this API and a number in others."""
+    text = response.text("latin-1").strip()
+    told = json_object(text)
+    code = response.status
+    if code < 400 and str(told.get("cod", "")).isdecimal():
+        code = int(str(told["cod"]))
+    said = str(told.get("message") or " ".join(text[:200].split()) or "an empty body")
+    if code == 401:
+        raise PermanentError(
+            f"refused (401: {said}); check {KEY_VARIABLE}, and that its account has a subscription to the History API"
+        )
+    if code == 404 and told:  # the service's own word, not that of whatever stands before it
+        raise _NoData(f"404: {said}")
+    if code == 429:
+        raise TransientError(f"too many calls (429): {said}", retry_after(response.headers, MINUTE))
+    accept_ok(Response(code, response.headers, response.url, said.encode("latin-1", "replace")))
+    if not text:
+        raise TransientError(f"{response.url} answered with an empty body")
+    if not told:
+        raise TransientError(f"{response.url} answered what is no JSON object: {' '.join(text[:200].split())}")
