@@ -1,11 +1,18 @@
-"""What every provider owes, whichever it is: a module dropped into the package is held to it, with its own fixtures."""
+"""What every provider owes, whichever it is: a module dropped into the package is held to it, with its own fixtures.
+
+Belongs here: what holds for all of them, by their fixtures and over real HTTP. Does not: what one source's bytes mean.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import socket
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,12 +22,41 @@ from city_data import frames
 from city_data.cities import load_registry
 from city_data.datasets import DATASETS
 from city_data.providers import discover
-from city_data.providers.base import ParsedMonth, Payload, Place, Provider, Request, Settings
-from city_data.providers.http import file_sha256
-from city_data.window import Month
+from city_data.providers.base import (
+    NotAvailable,
+    NotYetPublished,
+    ParsedMonth,
+    Payload,
+    PermanentError,
+    Place,
+    Provider,
+    Request,
+    Settings,
+    TransientError,
+)
+from city_data.providers.http import HttpClient, HttpSettings, file_sha256
+from city_data.sandbox import Sandbox, running
+from city_data.sandbox.base import discover as stand_ins
+from city_data.window import Month, as_of
 from city_data_tests.providers.wire import FIXTURES
-from city_data_tests.sandbox.asking import accounted
+from city_data_tests.sandbox.asking import AS_OF, StillClock, accounted
 
+OUTCOMES = (TransientError, PermanentError, NotYetPublished, NotAvailable)
+
+KEY = "canary-7d1e"
+HTML = f"<!DOCTYPE html><html><body>Maintenance; your key was {KEY}</body></html>"
+FAULTS: dict[str, dict[str, Any]] = {
+    "401": {"status": 401, "body": f"no such key {KEY}"},
+    "404": {"status": 404},
+    "429": {"status": 429},
+    "429 with Retry-After": {"status": 429, "headers": {"Retry-After": "7"}},
+    "500": {"status": 500},
+    "timeout": {"delay": 20},
+    "empty body": {"body": ""},
+    "HTML": {"body": HTML},
+    "truncated": {"truncate": 0.5},
+}
+STOOD_IN_FOR = {host for source in stand_ins() for host in source.hosts}
 MADRID = {"city_id": "madrid", "latitude": 40.4168, "longitude": -3.7038, "timezone": "Europe/Madrid"}
 
 
@@ -30,7 +66,14 @@ class Case:
     and some values that must come out."""
 
     provider: Provider
-    told: dict[str, Any]
+    folder: Path
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The content of `request.json`."""
+        file = self.folder / "request.json"
+        assert file.is_file(), f"a provider needs fixtures: there is no {file}"
+        return dict(json.loads(file.read_bytes()))
 
     @property
     def place(self) -> Place:
@@ -43,8 +86,8 @@ class Case:
         return Request(self.place, Month.parse(self.told["month"]), settings, as_of)
 
     def payloads(self, origin: str | None = None) -> list[Payload]:
-        folder = FIXTURES / self.provider.name
-        return [Payload(name, folder / name, "https://example.org/", origin=origin) for name in self.told["payloads"]]
+        names = self.told["payloads"]
+        return [Payload(name, self.folder / name, "https://example.org/", origin=origin) for name in names]
 
     def parse(self, origin: str | None = None) -> ParsedMonth:
         return self.provider.parse(self.request, self.payloads(origin))
@@ -52,9 +95,42 @@ class Case:
 
 @pytest.fixture(params=sorted(discover()))
 def case(request: pytest.FixtureRequest) -> Case:
-    told = FIXTURES / request.param / "request.json"
-    assert told.is_file(), f"a provider needs fixtures: there is no {told.relative_to(FIXTURES.parents[1])}"
-    return Case(discover()[request.param], json.loads(told.read_bytes()))
+    return Case(discover()[request.param], FIXTURES / request.param)
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The sandbox of this file alone, at whatever moment `served` sets."""
+    with running(tmp_path_factory.mktemp("contract"), as_of=AS_OF) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def served(stand_in: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """Without faults, before and after; every provider has a key."""
+    for provider in discover().values():
+        if provider.capabilities.key_variable:
+            monkeypatch.setenv(provider.capabilities.key_variable, KEY)
+    stand_in.faults.clear()
+    yield stand_in
+    stand_in.faults.clear()
+
+
+def client(provider: Provider, sandbox: Sandbox) -> HttpClient:
+    """Every host that the provider declares is answered by the sandbox."""
+    routes = {host: f"{sandbox.base_url}/{host}" for host in provider.capabilities.hosts}
+    settings = HttpSettings(attempts=1, read_timeout=0.3)
+    return HttpClient(provider.name, provider.capabilities, settings=settings, clock=StillClock(), routes=routes)
+
+
+def tells_no_key(provider: Provider, text: str) -> bool:
+    """The faults repeat the key; only those who sent one can strike it out."""
+    return provider.capabilities.key_variable is None or KEY not in text
+
+
+def order(sandbox: Sandbox, provider: Provider, fault: Mapping[str, Any]) -> None:
+    """Every answer of every host of the provider goes wrong."""
+    sandbox.faults.order(f"^/({'|'.join(map(re.escape, provider.capabilities.hosts))})/", **fault)
 
 
 def test_capabilities_are_complete(case: Case) -> None:
@@ -65,8 +141,11 @@ def test_capabilities_are_complete(case: Case) -> None:
     assert capabilities.resolution in ("hourly", "daily")
     assert timedelta(0) < capabilities.lag < timedelta(days=60)
     assert timedelta(0) < capabilities.settling < timedelta(days=400)
-    assert capabilities.rate_limit.calls > 0
-    assert capabilities.rate_limit.seconds > 0
+    limit = capabilities.rate_limit
+    assert min(limit.calls, limit.seconds, limit.weight) > 0
+    assert all(min(quota.calls, quota.seconds) > 0 for quota in limit.quotas)
+    assert capabilities.earliest is None or capabilities.earliest < Month(2026, 11)
+    assert capabilities.key_variable is None or re.fullmatch("[A-Z_]+_KEY|[A-Z_]+_TOKEN", capabilities.key_variable)
     assert len(capabilities.licence) > 10
     assert capabilities.licence_url.startswith("https://")
     assert capabilities.hosts
@@ -136,21 +215,59 @@ def test_values_come_out_and_missing_ones_are_null(case: Case) -> None:
             assert row.isna().all(), (date, name, row)
 
 
+@pytest.mark.parametrize("by", [-1, 1])
+def test_a_row_belongs_to_one_month_alone(case: Case, by: int) -> None:
+    other = replace(case.request, month=case.request.month + by)
+    dates = set(case.parse().frame["date"])
+    with suppress(PermanentError):  # bytes that name their month are refused for another
+        assert not set(case.provider.parse(other, case.payloads()).frame["date"]) & dates
+
+
 def test_parse_is_pure_and_repeatable(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("parse used the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    folder = FIXTURES / case.provider.name
-    before = {path.name: file_sha256(path) for path in folder.iterdir()}
+    before = {path.name: file_sha256(path) for path in case.folder.iterdir()}
     one, two = case.parse(), case.parse()
     pd.testing.assert_frame_equal(one.frame, two.frame)
     assert (one.rejected, one.provenance) == (two.rejected, two.provenance)
-    assert {path.name: file_sha256(path) for path in folder.iterdir()} == before
+    assert {path.name: file_sha256(path) for path in case.folder.iterdir()} == before
 
 
 def test_rows_from_a_stand_in_say_so(case: Case) -> None:
     assert set(case.parse("sandbox").frame["source"]) == {f"sandbox:{case.provider.name}"}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_source_is_a_typed_outcome(case: Case, served: Sandbox, tmp_path: Path, fault: str) -> None:
+    """Never a frame, and never the key: who, where, when, and what was found."""
+    served.publication.clock = lambda: case.request.as_of
+    order(served, case.provider, FAULTS[fault])
+    http = client(case.provider, served)
+    with pytest.raises(OUTCOMES) as caught:
+        case.provider.parse(case.request, case.provider.fetch(case.request, http, tmp_path))
+    for word in (case.provider.name, case.place.city_id, str(case.request.month)):
+        assert word in str(caught.value)
+    assert tells_no_key(case.provider, str(caught.value))
+    assert served.faults.seen
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_connection_check_tells_the_fault(case: Case, served: Sandbox, fault: str) -> None:
+    order(served, case.provider, FAULTS[fault])
+    with pytest.raises((TransientError, PermanentError)) as caught:
+        case.provider.check_connection(client(case.provider, served))
+    assert tells_no_key(case.provider, str(caught.value))
+
+
+@pytest.mark.parametrize("name", [n for n, p in discover().items() if STOOD_IN_FOR & set(p.capabilities.hosts)])
+def test_the_connection_check_works(served: Sandbox, name: str) -> None:
+    provider = discover()[name]
+    served.publication.clock = lambda: as_of()
+    told = provider.check_connection(client(provider, served))
+    assert told
+    assert tells_no_key(provider, told)
 
 
 def test_every_fixture_has_its_provider() -> None:
