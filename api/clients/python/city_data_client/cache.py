@@ -1,0 +1,84 @@
+"""Answers kept on disk by their ETag, so that an unchanged answer is not sent again.
+
+Belongs here: files, their bound, and what a damaged one means (it is forgotten). Does not: when to ask (client.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER_VARIABLE = "CITY_DATA_CLIENT_CACHE"
+DEFAULT_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An answer's body as it came out of the transport, and the headers that tell what it is."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def etag(self) -> str:
+        return self.headers["etag"]
+
+
+def default_folder() -> Path:
+    """`CITY_DATA_CLIENT_CACHE`, else the user's cache folder."""
+    told = os.environ.get(FOLDER_VARIABLE)
+    if told:
+        return Path(told)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "city_data_client"
+
+
+class DiskCache:
+    """One file an answer; the least recently used leave first, when all are larger than `most_bytes`."""
+
+    def __init__(self, folder: Path, most_bytes: int = DEFAULT_BYTES) -> None:
+        self._folder, self._most = folder, most_bytes
+
+    def get(self, name: str) -> Kept | None:
+        file = self._file(name)
+        try:
+            raw = file.read_bytes()
+            os.utime(file)
+        except OSError:
+            return None
+        head, _, body = raw.partition(b"\n")
+        try:
+            told = json.loads(head)
+            kept = Kept(told["headers"], body)
+            whole = told["name"] == name and told["sha256"] == hashlib.sha256(body).hexdigest() and bool(kept.etag)
+        except (ValueError, KeyError, TypeError):
+            whole = False
+        if not whole:
+            file.unlink(missing_ok=True)
+            return None
+        return kept
+
+    def put(self, name: str, kept: Kept) -> None:
+        """Written beside and renamed: two processes may keep the same answer at once."""
+        told = {"name": name, "sha256": hashlib.sha256(kept.body).hexdigest(), "headers": dict(kept.headers)}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
+            file.write(json.dumps(told).encode() + b"\n" + kept.body)
+        Path(file.name).replace(self._file(name))
+        self._shrink()
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()}.answer"
+
+    def _shrink(self) -> None:
+        files = [(file.stat(), file) for file in self._folder.glob("*.answer")]
+        used = sum(stat.st_size for stat, _ in files)
+        for stat, file in sorted(files, key=lambda pair: pair[0].st_mtime):
+            if used <= self._most:
+                return
+            file.unlink(missing_ok=True)
+            used -= stat.st_size

@@ -1,0 +1,217 @@
+"""`CityData` and `AsyncCityData`: the same questions, blocking or awaited.
+
+Belongs here: sending, waiting, progress. Does not: what is asked and when it is asked again (questions.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, Unpack
+
+import httpx
+import pandas as pd
+
+from city_data_client.cache import DEFAULT_BYTES
+from city_data_client.questions import Outcome, Plan, Questions, Range, Retries, Wait, advance
+
+TIMEOUT_S = 30.0
+Progress = Callable[[int, int | None], None]
+T = TypeVar("T")
+
+
+def _shown(received: int, total: int | None) -> None:
+    """One line on a terminal, rewritten as bytes come in."""
+    of = f" of {total / 1e6:.1f}" if total else ""
+    sys.stderr.write(f"\rcity_data: {received / 1e6:.1f}{of} MB")
+    if total is not None and received >= total:
+        sys.stderr.write("\n")
+
+
+class _Client(Questions):
+    """`url` is the service's address, `token` a bearer token whose tenant is `tenant_id`.
+
+    `cache`: a folder for answers by their ETag (by default the user's cache folder), False for none. `progress`: True
+    for a line on the terminal, or a function of the bytes received and of all bytes, where that is known. `optimized`:
+    False asks the deprecated routes; by default as USE_OPTIMIZED_EXTERNAL_ENDPOINTS says, and yes without it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        tenant_id: str | None = None,
+        *,
+        cache: Path | Literal[False] | None = None,
+        cache_bytes: int = DEFAULT_BYTES,
+        progress: bool | Progress = False,
+        retries: Retries | None = None,
+        optimized: bool | None = None,
+        timeout: float = TIMEOUT_S,
+    ) -> None:
+        super().__init__(url, token, tenant_id, cache, cache_bytes, retries or Retries(), optimized)
+        self._progress = _shown if progress is True else progress or None
+        self._timeout = timeout
+
+    def _received(self, answer: httpx.Response) -> None:
+        if self._progress is not None:
+            length = answer.headers.get("content-length")
+            self._progress(answer.num_bytes_downloaded, int(length) if length else None)
+
+
+class CityData(_Client):
+    """A blocking client. Use it in a `with` block, or call `close`. Raises CityDataError's kinds."""
+
+    _http: httpx.Client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if "_http" in self.__dict__:
+            self._http.close()
+            del self._http
+
+    def cities(self) -> pd.DataFrame:
+        """One row a city, by `city_id`: name, country, coordinates, radius_km, providers."""
+        return self._run(self._cities())
+
+    def availability(self, city: str) -> dict[str, Any]:
+        """What is held of a city, month by month."""
+        return self._run(self._availability(city))
+
+    def weather(self, **asked: Unpack[Range]) -> pd.DataFrame:
+        """Weather of a location, see `Range`: index `date`; °C, mm, %, m/s, hPa at sea level."""
+        return self._run(self._history("weather", **asked))
+
+    def traffic(self, **asked: Unpack[Range]) -> pd.DataFrame:
+        """Traffic of a location, see `Range`: index `date`; vehicles/h, persons/h, km/h."""
+        return self._run(self._history("traffic", **asked))
+
+    def training_frame(self, **asked: Unpack[Range]) -> pd.DataFrame:
+        """Weather, traffic and calendar of a location on one grid, with what is missing marked, see `Range`."""
+        return self._run(self._training_frame(**asked))
+
+    def _run(self, plan: Plan[T]) -> T:
+        outcome: Outcome = None
+        try:
+            while True:
+                step = advance(plan, outcome)
+                if isinstance(step, Wait):
+                    time.sleep(step.seconds)
+                    outcome = None
+                else:
+                    outcome = self._sent(step)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _sent(self, request: httpx.Request) -> Outcome:
+        try:
+            return self._send(request)
+        except httpx.TransportError as error:
+            return error
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        if "_http" not in self.__dict__:
+            self._http = httpx.Client(timeout=self._timeout)
+        answer = self._http.send(request, stream=True)
+        try:
+            body = b"".join(self._told(answer))
+        finally:
+            answer.close()
+        return _whole(request, answer, body)
+
+    def _told(self, answer: httpx.Response) -> Iterator[bytes]:
+        for chunk in answer.iter_bytes():
+            self._received(answer)
+            yield chunk
+
+
+class AsyncCityData(_Client):
+    """An awaiting client. Use it in an `async with` block, or await `aclose`. Raises CityDataError's kinds."""
+
+    _http: httpx.AsyncClient
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        if "_http" in self.__dict__:
+            await self._http.aclose()
+            del self._http
+
+    async def cities(self) -> pd.DataFrame:
+        """As `CityData.cities`."""
+        return await self._run(self._cities())
+
+    async def availability(self, city: str) -> dict[str, Any]:
+        """As `CityData.availability`."""
+        return await self._run(self._availability(city))
+
+    async def weather(self, **asked: Unpack[Range]) -> pd.DataFrame:
+        """As `CityData.weather`."""
+        return await self._run(self._history("weather", **asked))
+
+    async def traffic(self, **asked: Unpack[Range]) -> pd.DataFrame:
+        """As `CityData.traffic`."""
+        return await self._run(self._history("traffic", **asked))
+
+    async def training_frame(self, **asked: Unpack[Range]) -> pd.DataFrame:
+        """As `CityData.training_frame`."""
+        return await self._run(self._training_frame(**asked))
+
+    async def _run(self, plan: Plan[T]) -> T:
+        outcome: Outcome = None
+        try:
+            while True:
+                step = advance(plan, outcome)
+                if isinstance(step, Wait):
+                    await asyncio.sleep(step.seconds)
+                    outcome = None
+                else:
+                    outcome = await self._sent(step)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _sent(self, request: httpx.Request) -> Outcome:
+        try:
+            return await self._send(request)
+        except httpx.TransportError as error:
+            return error
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        if "_http" not in self.__dict__:
+            self._http = httpx.AsyncClient(timeout=self._timeout)
+        answer = await self._http.send(request, stream=True)
+        try:
+            body = b"".join([chunk async for chunk in self._told(answer)])
+        finally:
+            await answer.aclose()
+        return _whole(request, answer, body)
+
+    async def _told(self, answer: httpx.Response) -> AsyncIterator[bytes]:
+        async for chunk in answer.aiter_bytes():
+            self._received(answer)
+            yield chunk
+
+
+def _whole(request: httpx.Request, answer: httpx.Response, body: bytes) -> httpx.Response:
+    """The answer with its decoded body: its headers must not claim a coding any more."""
+    headers = [
+        (name, value) for name, value in answer.headers.items() if name not in ("content-encoding", "content-length")
+    ]
+    return httpx.Response(answer.status_code, headers=headers, content=body, request=request)

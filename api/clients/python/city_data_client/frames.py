@@ -1,0 +1,102 @@
+"""Answers as DataFrames: typed columns, an index of aware times, and what the answer says of itself.
+
+Belongs here: JSON and Arrow to pandas. Does not: asking (client.py).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import pandas as pd
+
+from city_data_client.errors import UnexpectedAnswer
+
+ARROW = "application/vnd.apache.arrow.stream"
+JSON = "application/json"
+_LEVELS = pd.CategoricalDtype(["low", "medium", "high", "severe"], ordered=True)
+_TEXT = ("description", "source", "id", "location_id")
+_MOMENTS = ("created_at", "updated_at")
+# Header to the name in `attrs`, and how it is read.
+_TOLD: dict[str, tuple[str, type]] = {
+    "x-city-id": ("city_id", str),
+    "x-city-distance-km": ("distance_km", float),
+    "x-coverage": ("coverage", float),
+    "x-snapshot-id": ("snapshot_id", str),
+    "x-data-version": ("data_version", str),
+    "x-served-start": ("served_start", str),
+    "x-served-end": ("served_end", str),
+    "x-missing-months": ("missing_months", str),
+    "x-attribution": ("attribution", str),
+    "link": ("link", str),
+}
+
+
+def accepted() -> str:
+    """Arrow where pyarrow is installed: it is parsed 600 times faster than JSON; JSON always."""
+    return f"{ARROW}, {JSON};q=0.5" if find_spec("pyarrow") else JSON
+
+
+def frame_of(headers: Mapping[str, str], body: bytes) -> pd.DataFrame:
+    """Index `date` (aware, UTC, start of the interval); numbers float64 with NaN where missing; `congestion_level` an
+    ordered category. Raises UnexpectedAnswer for what is no such answer."""
+    kind = headers.get("content-type", "").partition(";")[0].strip()
+    if kind == ARROW:
+        frame = _from_arrow(body)
+    elif kind == JSON:
+        frame = _from_json(body)
+    else:
+        raise UnexpectedAnswer(f"an answer of type {kind or 'nothing'}, not {JSON} or {ARROW}")
+    if "date" in frame:
+        frame = frame.set_index(pd.DatetimeIndex(_moments(frame["date"]), name="date")).drop(columns="date")
+    frame.attrs.update(attributes(headers))
+    return frame
+
+
+def attributes(headers: Mapping[str, str]) -> dict[str, Any]:
+    """What the answer says of itself: city, distance, coverage, snapshot, what was served."""
+    return {name: read(headers[header]) for header, (name, read) in _TOLD.items() if header in headers}
+
+
+def _from_arrow(body: bytes) -> pd.DataFrame:
+    import pyarrow as pa
+
+    try:
+        table = pa.ipc.open_stream(io.BytesIO(body)).read_all()
+    except pa.ArrowInvalid as error:
+        raise UnexpectedAnswer(f"a broken Arrow stream: {error}") from error
+    return _typed(table.to_pandas())
+
+
+def _from_json(body: bytes) -> pd.DataFrame:
+    try:
+        records = json.loads(body)
+    except ValueError as error:
+        raise UnexpectedAnswer(f"broken JSON: {error}") from error
+    if not isinstance(records, list):
+        raise UnexpectedAnswer(f"not a list of records but {str(records)[:100]}")
+    return _typed(pd.DataFrame.from_records(records))
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same types whichever way the values came, also where a column is all missing."""
+    for name in frame.columns:
+        values = frame[name]
+        if name == "congestion_level":
+            frame[name] = values.astype("object").astype(_LEVELS)
+        elif name in _TEXT:
+            frame[name] = values.astype("string")
+        elif name in _MOMENTS:
+            frame[name] = _moments(values)
+        elif name != "date" and values.dtype == object and not values.map(lambda v: isinstance(v, str | dict)).any():
+            frame[name] = pd.to_numeric(values)
+    return frame
+
+
+def _moments(values: pd.Series) -> pd.Series:
+    return pd.to_datetime(values, utc=True, format="ISO8601" if values.dtype == object else None).astype(
+        "datetime64[us, UTC]"
+    )

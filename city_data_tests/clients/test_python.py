@@ -1,0 +1,214 @@
+"""The Python client against the reader, over real HTTP: frames, retries, the cache on disk, the rollout's switch."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from city_data_client import (
+    AsyncCityData,
+    CityData,
+    Forbidden,
+    InvalidRequest,
+    NotCovered,
+    Retries,
+    ServiceUnavailable,
+    UnexpectedAnswer,
+)
+from city_data_client.cache import DiskCache, Kept
+from city_data_client.frames import frame_of
+
+from city_data.embedded import free_port
+from city_data_tests.clients.conftest import Service
+
+ROOT = Path(__file__).parents[2]
+HERE = {"latitude": 40.42, "longitude": -3.70}
+OCTOBER = {**HERE, "start": date(2026, 10, 1), "end": date(2026, 10, 31)}
+QUICK = Retries(backoff=0.001)
+
+
+@pytest.fixture
+def client(service: Service, tmp_path: Path) -> Iterator[CityData]:
+    with CityData(service.url, cache=tmp_path / "answers", retries=QUICK) as opened:
+        yield opened
+
+
+def test_traffic_is_a_typed_frame_on_aware_times(service: Service, client: CityData) -> None:
+    service.load("traffic", "2026-10")
+    frame = client.traffic(**OCTOBER)
+    assert len(frame) == 745
+    assert isinstance(frame.index, pd.DatetimeIndex)
+    assert str(frame.index.tz) == "UTC"
+    assert frame.index[0] == pd.Timestamp("2026-09-30T22:00:00Z")
+    assert frame["traffic_volume"].dtype == "float64"
+    assert frame["traffic_volume"].isna().sum() == 74
+    assert frame["pedestrian_count"].dtype == "float64"  # all missing, and yet a number
+    assert frame["congestion_level"].cat.categories.tolist() == ["low", "medium", "high", "severe"]
+    assert frame.attrs["city_id"] == "madrid"
+    assert frame.attrs["coverage"] == pytest.approx(0.9)
+    assert frame.attrs["distance_km"] < 1
+
+
+def test_weather_cities_and_availability(service: Service, client: CityData) -> None:
+    service.load("weather", "2026-10")
+    frame = client.weather(**OCTOBER)
+    assert len(frame) == 31
+    assert str(frame["created_at"].dtype) == "datetime64[us, UTC]"
+    assert frame["description"].dtype == "string"
+    cities = client.cities()
+    assert cities.loc["madrid", "country"] == "ES"
+    assert client.availability("madrid")["weather_record_count"] == 31
+
+
+def test_the_same_awaited(service: Service, client: CityData, tmp_path: Path) -> None:
+    service.load("traffic", "2026-10")
+
+    async def read() -> tuple[pd.DataFrame, pd.DataFrame]:
+        async with AsyncCityData(service.url, cache=tmp_path / "other", retries=QUICK) as awaited:
+            service.faulty.errors = [(503, {})]
+            return await awaited.traffic(**OCTOBER), await awaited.cities()
+
+    traffic, cities = asyncio.run(read())
+    pd.testing.assert_frame_equal(traffic, client.traffic(**OCTOBER))
+    pd.testing.assert_frame_equal(cities, client.cities())
+
+
+def test_an_unchanged_answer_is_not_sent_again(service: Service, client: CityData) -> None:
+    service.load("traffic", "2026-10")
+    first, second = client.traffic(**OCTOBER), client.traffic(**OCTOBER)
+    pd.testing.assert_frame_equal(first, second)
+    assert service.faulty.statuses == [200, 304]
+    service.load("traffic", "2026-10", at=datetime(2026, 11, 2, tzinfo=UTC), add=1000.0)
+    third = client.traffic(**OCTOBER)
+    assert service.faulty.statuses == [200, 304, 200]
+    assert (third["traffic_volume"].dropna() == first["traffic_volume"].dropna() + 1000).all()
+
+
+def test_a_damaged_or_full_cache_costs_a_question_and_nothing_else(
+    service: Service, client: CityData, tmp_path: Path
+) -> None:
+    service.load("traffic", "2026-10")
+    first = client.traffic(**OCTOBER)
+    (file,) = (tmp_path / "answers").glob("*.answer")
+    file.write_bytes(file.read_bytes()[:-10])
+    pd.testing.assert_frame_equal(client.traffic(**OCTOBER), first)
+    assert service.faulty.statuses == [200, 200]
+    small = DiskCache(tmp_path / "small", most_bytes=1500)
+    for n in range(5):
+        small.put(str(n), Kept({"etag": str(n)}, b"x" * 500))
+    assert small.get("0") is None
+    assert small.get("4") is not None
+    assert sum(file.stat().st_size for file in (tmp_path / "small").iterdir()) <= 1500
+
+
+def test_a_service_that_is_away_for_a_moment_is_asked_again(service: Service, client: CityData) -> None:
+    service.load("traffic", "2026-10")
+    service.faulty.errors = [(503, {"Retry-After": "0"}), (429, {}), (502, {})]
+    assert len(client.traffic(**OCTOBER)) == 745
+    assert service.faulty.statuses == [503, 429, 502, 200]
+    service.faulty.errors = [(503, {})] * 9
+    with pytest.raises(ServiceUnavailable, match="503: ordered"):
+        client.traffic(**OCTOBER)
+    assert len(service.faulty.errors) == 9 - QUICK.attempts
+
+
+def test_waits_obey_the_service_within_a_limit() -> None:
+    import httpx
+
+    told = httpx.Response(503, headers={"Retry-After": "7"})
+    assert Retries().wait(0, told) == 7
+    assert Retries(longest_wait=3).wait(0, told) == 3
+    assert 0.25 <= Retries().wait(0, None) <= 0.75
+    assert Retries().wait(9, None) == 30
+
+
+def test_errors_are_typed_and_say_what_to_do(service: Service, client: CityData) -> None:
+    with pytest.raises(NotCovered, match="nearest is"):
+        client.traffic(latitude=0.0, longitude=0.0, start="2026-10-01", end="2026-10-02")
+    with pytest.raises(InvalidRequest, match="end_date") as caught:
+        client.traffic(**HERE, start="2026-10-02", end="2026-10-01")
+    assert caught.value.problems
+    with pytest.raises(NotCovered, match="atlantis"):
+        client.availability("atlantis")
+    with pytest.raises(ValueError, match="time zone"):
+        client.traffic(**HERE, start=datetime(2026, 10, 1), end="2026-10-02")
+    service.faulty.errors = [(401, {})]
+    with pytest.raises(Forbidden):
+        client.cities()
+    service.faulty.errors = [(418, {})]
+    with pytest.raises(UnexpectedAnswer, match="418"):
+        client.cities()
+    with pytest.raises(ServiceUnavailable, match="does not answer"):
+        CityData(f"http://127.0.0.1:{free_port()}", cache=False, retries=QUICK).cities()
+    with pytest.raises(UnexpectedAnswer, match="text/html"):
+        frame_of({"content-type": "text/html"}, b"<html>")
+
+
+def test_the_token_goes_along_and_is_kept_nowhere(service: Service, tmp_path: Path) -> None:
+    service.load("traffic", "2026-10")
+    with CityData(service.url, "canary-token", cache=tmp_path / "answers", retries=QUICK) as client:
+        client.traffic(**OCTOBER)
+    _, _, headers = service.faulty.asked[-1]
+    assert headers["authorization"] == "Bearer canary-token"
+    assert all(b"canary" not in file.read_bytes() for file in (tmp_path / "answers").iterdir())
+
+
+def test_the_switch_asks_the_deprecated_routes(
+    service: Service, client: CityData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.load("weather", "2026-10")
+    expected = client.weather(**OCTOBER)
+    monkeypatch.setenv("USE_OPTIMIZED_EXTERNAL_ENDPOINTS", "false")
+    with CityData(service.url, cache=False, retries=QUICK) as old:
+        frame = old.weather(**OCTOBER)
+    method, path, _ = service.faulty.asked[-1]
+    assert (method, path.endswith("/external/operations/weather/historical")) == ("POST", True)
+    pd.testing.assert_frame_equal(frame, expected, check_exact=True)
+
+
+def test_progress_is_told(service: Service) -> None:
+    service.load("traffic", "2026-10")
+    told: list[tuple[int, int | None]] = []
+    with CityData(service.url, cache=False, progress=lambda got, of: told.append((got, of))) as client:
+        client.traffic(**OCTOBER)
+    assert told
+    assert told[-1][0] == told[-1][1]
+
+
+def test_it_installs_by_itself_and_needs_nothing_of_the_platform(tmp_path: Path) -> None:
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    package = tmp_path / "package"
+    subprocess.run(["cp", "-r", str(ROOT / "api" / "clients" / "python"), str(package)], check=True)
+    subprocess.run([*install, "--target", str(tmp_path / "site"), str(package)], check=True, capture_output=True)
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import city_data_client;"
+        "print(city_data_client.__file__); print(*{n.partition('.')[0] for n in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "site")], check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    file, modules = done.stdout.splitlines()
+    assert file.startswith(str(tmp_path))
+    assert not {"city_data", "api", "dagster", "sqlalchemy"} & set(modules.split())
+
+
+def test_the_example_shows_what_the_history_is_good_for(service: Service) -> None:
+    for month in ("2026-06", "2026-07", "2026-08", "2026-09"):
+        for dataset in ("weather", "traffic"):
+            service.load(dataset, month)
+    example = ROOT / "api" / "clients" / "python" / "examples" / "demand_model.py"
+    options = ["--url", service.url, "--start", "2026-06-01", "--end", "2026-09-30", "--test-days", "28"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "api" / "clients" / "python")}
+    command = [sys.executable, str(example), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    errors = dict(line.split(": ") for line in done.stdout.splitlines() if line.startswith("mean error"))
+    without, with_city = (float(errors[key].split()[0]) for key in sorted(errors, reverse=True))
+    assert with_city < without
