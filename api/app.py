@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
 
 from api import errors
+from api.attribution import Providers
 from api.history import History
 from api.models import HealthResponse
 from api.observe import Metrics, Observer
@@ -38,6 +39,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     cache = Cache(settings.redis_url.get_secret_value() if settings.redis_url else None)
     # No more threads than connections: whoever runs has one, and nobody waits for the pool.
     limiter, metrics = CapacityLimiter(connections), Metrics(registry)
+    providers = Providers(database, limiter, settings.api_ledger_ttl_s)
     versions = Versions(database, limiter, settings.api_ledger_ttl_s)
     reader = Reader(
         database,
@@ -61,7 +63,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     )
     errors.install(app)
     app.add_middleware(Observer, metrics=metrics)
-    app.include_router(History(registry, settings, versions, reader).router())
+    app.include_router(History(registry, settings, versions, reader, providers).router())
     _add_health(app, versions, {city.city_id for city in registry.enabled()}, metrics)
     return app
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from api.attribution import Providers, attribution_headers, sources
 from api.errors import Place, SomethingAway
 from api.locating import city_for, enabled_city
 from api.models import (
@@ -23,6 +24,7 @@ from api.models import (
     HistoricalRequest,
     MonthInfo,
     MonthsInfo,
+    SourceInfo,
     ValidationErrorResponse,
 )
 from api.observe import note
@@ -50,6 +52,8 @@ _SAID = {
     "X-Served-End": "The last record's date",
     "X-Coverage": "Share (0..1) of the range asked that has values",
     "X-Missing-Months": "Months of the range that hold nothing; absent where there are none",
+    "Link": "The licence of every source in the answer, to be shown to whoever sees the data: rel=license",
+    "X-Source": "The sources in the answer",
     "ETag": "For If-None-Match, which answers 304 while nothing has changed",
 }
 Latitude = Annotated[float | None, Query(ge=-90, le=90, allow_inf_nan=False, description="Degrees; with longitude")]
@@ -67,11 +71,13 @@ class History:
     settings: Settings
     versions: Versions
     reader: Reader
+    providers: Providers
 
     def router(self) -> APIRouter:
         router = APIRouter()
         for path in ("/api/v1/external/cities", "/api/v1/cities"):
-            router.add_api_route(path, self.cities, tags=["cities"], summary="The enabled cities")
+            away: dict[int | str, dict[str, Any]] = {503: _ERRORS[503]}
+            router.add_api_route(path, self.cities, tags=["cities"], summary="The enabled cities", responses=away)
         for path in (
             "/api/v1/external/operations/cities/{city_id}/availability",
             "/api/v1/cities/{city_id}/data-availability",
@@ -84,9 +90,10 @@ class History:
             self._add_history(router, name)
         return router
 
-    def cities(self) -> list[CityInfoResponse]:
-        """Every city that is served, with its centre, its reach and its providers."""
-        return [_city_info(city) for city in self.registry.enabled()]
+    async def cities(self) -> list[CityInfoResponse]:
+        """Every city that is served, with its centre, its reach, its sources and their licences."""
+        known = await self.providers.all()
+        return [_city_info(city, sources(city, known)) for city in self.registry.enabled()]
 
     async def availability(self, request: Request, city_id: str) -> DataAvailabilityResponse:
         """First and last date, record counts, and for every month its state, coverage and version."""
@@ -148,7 +155,7 @@ class History:
             response = await self._answer(request, "body", name, tenant_id, asked)
             response.headers["Deprecation"] = "true"
             successor = current.replace("{tenant_id}", str(tenant_id))
-            response.headers["Link"] = f'<{successor}>; rel="successor-version"'
+            response.headers.append("Link", f'<{successor}>; rel="successor-version"')
             return response
 
         return historical
@@ -165,7 +172,7 @@ class History:
         for fresh in (False, True):
             made = plan(city, name, interval, await self.versions.months(city.city_id, name, fresh=fresh))
             tag = etag(made, encoding)
-            headers = plan_headers(made, distance, tag)
+            headers = plan_headers(made, distance, tag) | attribution_headers(made)
             if is_known(request.headers, tag):
                 return Response(status_code=304, headers=headers)
             try:
@@ -177,11 +184,12 @@ class History:
         raise SomethingAway("A month is being replaced at this moment; ask again soon.")
 
 
-def _city_info(city: City) -> CityInfoResponse:
+def _city_info(city: City, told: list[SourceInfo]) -> CityInfoResponse:
     return CityInfoResponse(
         **{name: getattr(city, name) for name in CityInfoResponse.model_fields if hasattr(city, name)},
         weather_provider=city.weather.provider if city.weather else None,
         traffic_provider=city.traffic.provider if city.traffic else None,
+        sources=told,
     )
 
 

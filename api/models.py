@@ -10,8 +10,25 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from city_data.datasets import TRAFFIC, WEATHER, Dataset
+from city_data.datasets import TRAFFIC, WEATHER, Dataset, DatasetName, Resolution
 from city_data.store.ledger import State
+
+
+class SourceInfo(BaseModel):
+    """Who gives a dataset, what they give, and under which licence. Null where the platform has not told yet."""
+
+    dataset: DatasetName
+    provider: str = Field(examples=["aemet"])
+    fallback: bool = Field(description="Asked only where the first source has no such month")
+    licence: str | None = Field(default=None, description="To be shown to whoever sees the data")
+    licence_url: str | None = None
+    modelled: bool | None = Field(default=None, description="Computed by a model, not observed")
+    resolution: Resolution | None = None
+    columns: list[str] | None = Field(default=None, description="The columns that have values; all others are null")
+    earliest_month: str | None = Field(default=None, description="Null without limit", examples=["2013-01"])
+    forward_only: bool | None = Field(default=None, description="Its history begins when the platform first asked")
+    lag_days: float | None = Field(default=None, description="From a month's end until its data appears")
+    settling_days: float | None = Field(default=None, description="After that, how long it may still change")
 
 
 class CityInfoResponse(BaseModel):
@@ -26,6 +43,7 @@ class CityInfoResponse(BaseModel):
     weather_provider: str | None
     traffic_provider: str | None
     enabled: bool
+    sources: list[SourceInfo] = Field(description="Each dataset's sources, with their licences")
 
 
 class MonthInfo(BaseModel):

@@ -37,6 +37,7 @@ def migrate(tell: Tell, slots: Mapping[str, int]) -> None:
     Raises DeployError for a pool of no provider, DatabaseUnavailable.
     """
     from city_data.providers import discover
+    from city_data.sources import record_providers
 
     if unknown := sorted(set(slots) - set(discover())):
         raise DeployError(f"no provider is named {', '.join(unknown)}; known: {', '.join(sorted(discover()))}")
@@ -50,6 +51,8 @@ def migrate(tell: Tell, slots: Mapping[str, int]) -> None:
         tell("DAGSTER_HOME is not set: Dagster's storage is left as it is")
     with _database() as database:
         found = upgrade(database)
+        if found != "newer":
+            record_providers(database, discover().values())
     tell({"old": "schema upgraded", "current": "schema is up to date", "newer": _NEWER}[found])
 
 

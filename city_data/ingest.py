@@ -86,6 +86,7 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         context: dg.AssetExecutionContext, archive: ArchiveResource, database: DatabaseResource, http: HttpResource
     ) -> Iterator[dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
+        database.record_providers(feed)
         try:
             manifest = fetch_month(feed, month, moment, archive.open(), lambda p: http.client(p, database))
         except (NotYetPublished, NotAvailable) as outcome:

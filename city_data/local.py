@@ -189,6 +189,8 @@ def set_pools(variables: Mapping[str, str]) -> None:
 
 
 def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
+    from city_data.providers import discover
+    from city_data.sources import record_providers
     from city_data.store.database import Database
     from city_data.store.migrate import upgrade
 
@@ -202,6 +204,7 @@ def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
     postgres.create_database("dagster", durable=False)
     database = Database(postgres.url("city_data"))
     upgrade(database)
+    record_providers(database, discover().values())
     database.dispose()
     return {
         DATABASE_VARIABLE: postgres.url("city_data"),

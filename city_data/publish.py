@@ -133,6 +133,7 @@ def month_load(
             "means": built.means,
             "modelled": capabilities.modelled,
             "licence": capabilities.licence,
+            "licence_url": capabilities.licence_url,
         },
         code_version=CODE_VERSION,
         run_id=run_id,

@@ -15,7 +15,7 @@ import dagster as dg
 from city_data.archive import RawArchive
 from city_data.providers.base import Provider
 from city_data.providers.http import HttpClient
-from city_data.sources import Feed
+from city_data.sources import Feed, record_providers
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -77,6 +77,10 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
             message=message,
             expected_rows=len(expected_stamps(month, feed.city.timezone, feed.resolution)),
         )
+
+    def record_providers(self, feed: Feed) -> None:
+        """Keep what the feed's providers give and under which licence, which the reader tells."""
+        record_providers(self.open(), (choice.provider for choice in feed.choices))
 
     def replace_month(self, load: MonthLoad) -> Published:
         from city_data.store.months import replace_month

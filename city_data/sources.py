@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pydantic
@@ -20,6 +20,8 @@ from city_data.window import Month
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from city_data.store.database import Database
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,30 @@ def feeds(cities: Iterable[City]) -> list[Feed]:
 
 def enabled_feeds(registry: Registry) -> list[Feed]:
     return feeds(registry.enabled())
+
+
+def record_providers(database: Database, providers: Iterable[Provider]) -> None:
+    """Tell the store what these providers give and under which licence. Raises DatabaseUnavailable."""
+    from city_data.store import provider_facts
+
+    told = {provider.name: provider.capabilities for provider in providers}
+    facts = [
+        provider_facts.ProviderFacts(
+            name=name,
+            dataset=capabilities.dataset,
+            resolution=capabilities.resolution,
+            columns=capabilities.columns,
+            earliest=capabilities.earliest.first_day if capabilities.earliest else None,
+            forward_only=capabilities.forward_only,
+            modelled=capabilities.modelled,
+            lag_days=capabilities.lag / timedelta(days=1),
+            settling_days=capabilities.settling / timedelta(days=1),
+            licence=capabilities.licence,
+            licence_url=capabilities.licence_url,
+        )
+        for name, capabilities in told.items()
+    ]
+    provider_facts.record_providers(database, facts)
 
 
 def _choice(city: City, dataset: Dataset, source: FallbackSource, where: str) -> Choice:

@@ -17,6 +17,7 @@ from city_data.embedded import EmbeddedPostgres
 from city_data.providers import discover
 from city_data.store.database import Database
 from city_data.store.migrate import standing, upgrade
+from city_data.store.provider_facts import read_providers
 from city_data.window import Month
 from city_data_tests.world import World
 
@@ -46,6 +47,7 @@ def test_empty_databases_are_migrated_and_pools_set_and_again_is_no_error(deploy
     assert "schema upgraded" in said
     deploy.migrate(said.append, {"aemet": 2})
     assert said[-1] == "schema is up to date"
+    assert read_providers(deployment).keys() == discover().keys()
     with dg.DagsterInstance.get() as instance:
         slots = {name: instance.event_log_storage.get_concurrency_info(name).slot_count for name in discover()}
     assert slots == {name: 2 if name == "aemet" else 1 for name in discover()}

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from city_data.providers import discover
+from city_data.store.provider_facts import read_providers
 from city_data.store.series import read_series
 from city_data.window import Month
 from city_data_tests.world import AS_OF, World
@@ -141,6 +143,11 @@ def test_the_fallback_serves_days_and_says_so(world: World, cause: str) -> None:
     assert set(frame["source"]) == {"sandbox:open_meteo"}
     assert {row["aggregated_from"] for row in frame["raw_data"].dropna()} == {"hourly"}
     assert 23 in {row["hours"] for row in frame["raw_data"].dropna()}  # the day on which clocks go forward
+    entry = world.entry("weather", "2026-03")
+    assert entry is not None
+    # The licence is that of the source that served, and both are known to the reader.
+    assert entry.provenance["licence_url"] == discover()["open_meteo"].capabilities.licence_url
+    assert read_providers(world.database).keys() == {"aemet", "open_meteo"}
 
 
 def test_redis_away_fails_no_run(world: World) -> None:

@@ -102,6 +102,7 @@ class Capabilities:
     modelled: bool
     hosts: tuple[str, ...]
     key_variable: str | None = None
+    forward_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,22 @@ MONTH_STATE = sa.Table(
     sa.Index("month_state_of_month", "city_id", "dataset", "month"),
 )
 
+PROVIDER = sa.Table(
+    "provider",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("dataset", sa.Text, nullable=False),
+    sa.Column("resolution", sa.Text, nullable=False),
+    sa.Column("columns", sa.ARRAY(sa.Text), nullable=False),
+    sa.Column("earliest", sa.Date, comment="First day of the first month that exists; NULL without limit"),
+    sa.Column("forward_only", sa.Boolean, nullable=False),
+    sa.Column("modelled", sa.Boolean, nullable=False),
+    sa.Column("lag_days", sa.Double, nullable=False),
+    sa.Column("settling_days", sa.Double, nullable=False),
+    sa.Column("licence", sa.Text, nullable=False),
+    sa.Column("licence_url", sa.Text, nullable=False),
+)
+
 PROVIDER_BUDGET = sa.Table(
     "provider_budget",
     metadata,

@@ -1,0 +1,80 @@
+"""Who gives the data, under which licence. Belongs here: what is known of providers, and the headers that credit them.
+
+Does not: the facts, which the store keeps as the platform told them (city_data/store/provider_facts.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+
+from api.models import SourceInfo
+from api.planning import Plan
+from city_data.cities import City
+from city_data.datasets import DATASETS
+from city_data.store.database import Database
+from city_data.store.provider_facts import ProviderFacts, read_providers
+
+_URL_MARKS = ":/?#[]@!$&'()*+,;=%"
+
+
+class Providers:
+    """What the platform has told of its providers, at most `ttl_s` old."""
+
+    def __init__(self, database: Database, limiter: CapacityLimiter, ttl_s: float) -> None:
+        self._database = database
+        self._limiter = limiter
+        self._ttl_s = ttl_s
+        self._known: tuple[float, Mapping[str, ProviderFacts]] | None = None
+
+    async def all(self) -> Mapping[str, ProviderFacts]:
+        """By name. Raises DatabaseUnavailable."""
+        if self._known is None or time.monotonic() - self._known[0] >= self._ttl_s:
+            read_at = time.monotonic()
+            found = await anyio.to_thread.run_sync(lambda: read_providers(self._database), limiter=self._limiter)
+            self._known = (read_at, found)
+        return self._known[1]
+
+
+def sources(city: City, known: Mapping[str, ProviderFacts]) -> list[SourceInfo]:
+    """The city's sources, each dataset's first choice before its fallback."""
+    return [
+        _source(name, choice.provider, choice is not first, known.get(choice.provider))
+        for name in DATASETS
+        if (first := city.source(name)) is not None
+        for choice in (first, first.fallback)
+        if choice is not None
+    ]
+
+
+def _source(dataset: str, provider: str, fallback: bool, facts: ProviderFacts | None) -> SourceInfo:
+    told: dict[str, Any] = {}
+    if facts is not None:
+        told = {name: getattr(facts, name) for name in SourceInfo.model_fields if hasattr(facts, name)}
+        told["earliest_month"] = f"{facts.earliest:%Y-%m}" if facts.earliest else None
+    return SourceInfo(**{**told, "dataset": dataset, "provider": provider, "fallback": fallback})
+
+
+def attribution_headers(plan: Plan) -> dict[str, str]:
+    """`Link` to the licence of every source in the answer (RFC 8288), fallbacks included; `X-Source`: their names."""
+    entries = [piece.entry for piece in plan.pieces]
+    licences = {
+        str(entry.provenance["licence_url"]): str(entry.provenance.get("licence", ""))
+        for entry in entries
+        if entry.provenance.get("licence_url")
+    }
+    names = dict.fromkeys(entry.source for entry in entries if entry.source)
+    headers = {"Link": ", ".join(_link(url, title) for url, title in licences.items()), "X-Source": ", ".join(names)}
+    return {name: text for name, text in headers.items() if text}
+
+
+def _link(url: str, title: str) -> str:
+    """Titles that a header cannot hold as they are travel as RFC 8187 has it."""
+    plain = title.isascii() and title.isprintable() and not set(title) & set('"\\')
+    text = f'title="{title}"' if plain else f"title*=UTF-8''{quote(title, safe='')}"
+    return f'<{quote(url, safe=_URL_MARKS)}>; rel="license"; {text}'

@@ -1,0 +1,53 @@
+"""What each provider gives and under which licence, kept where the reader finds it, who knows no provider.
+
+Belongs here: writing and reading table `provider`. Does not: the facts themselves, which each provider states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from city_data.store.database import Database
+from city_data.store.schema import PROVIDER
+
+
+@dataclass(frozen=True)
+class ProviderFacts:
+    """A provider's capabilities, as far as a reader of its data wants them. `earliest` is the first of a month."""
+
+    name: str
+    dataset: str
+    resolution: str
+    columns: Sequence[str]
+    earliest: date | None
+    forward_only: bool
+    modelled: bool
+    lag_days: float
+    settling_days: float
+    licence: str
+    licence_url: str
+
+
+def record_providers(database: Database, facts: Sequence[ProviderFacts]) -> None:
+    """Keep these facts; a row that says the same already is not written again. Raises DatabaseUnavailable."""
+    if not facts:
+        return
+    statement = insert(PROVIDER).values([{**asdict(fact), "columns": list(fact.columns)} for fact in facts])
+    told = {column.name: statement.excluded[column.name] for column in PROVIDER.c if column.name != "name"}
+    changed = sa.tuple_(*(PROVIDER.c[name] for name in told)).is_distinct_from(sa.tuple_(*told.values()))
+    statement = statement.on_conflict_do_update(index_elements=["name"], set_=told, where=changed)
+    with database.write() as connection:
+        connection.execute(statement)
+
+
+def read_providers(database: Database) -> dict[str, ProviderFacts]:
+    """Every provider that was ever recorded, by name. Raises DatabaseUnavailable."""
+    with database.read() as connection:
+        rows = connection.execute(sa.select(PROVIDER).order_by(PROVIDER.c.name)).mappings().all()
+    names = [field.name for field in fields(ProviderFacts)]
+    return {row["name"]: ProviderFacts(**{name: row[name] for name in names}) for row in rows}
