@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
+from city_data.providers._clock import Clock
 from city_data.providers._madrid_rows import (
     QUARTERS_AN_HOUR,
     REASONS,
@@ -21,7 +21,6 @@ from city_data.providers._madrid_rows import (
     summed,
 )
 from city_data.providers.base import PermanentError
-from city_data.window import Month
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,28 +37,6 @@ STRATA_WEIGHTS = {"urban": 0.9, "m30": 0.1}
 # Urban service levels are an exact function of `carga` (7,670 recorded points, no exception).
 _LEVELS = ((25, "low"), (50, "medium"), (75, "high"), (float("inf"), "severe"))
 _HOURS_A_WEEK = 168
-
-
-@dataclass(frozen=True)
-class Clock:
-    """The hours that exist in a month. A slot is an hour's place among them; a face is what Madrid's clocks show, as
-    hours since the month began: one face has no slot in spring, one has two in October."""
-
-    faces: list[int]
-    week_hours: list[int]
-
-    @classmethod
-    def of(cls, month: Month, timezone: str) -> Clock:
-        local = [stamp.astimezone(ZoneInfo(timezone)) for stamp in month.hours(timezone)]
-        return cls([(t.day - 1) * 24 + t.hour for t in local], [t.weekday() * 24 + t.hour for t in local])
-
-    @property
-    def doubled(self) -> list[int]:
-        return [face for face, following in zip(self.faces, self.faces[1:], strict=False) if face == following]
-
-    @property
-    def first_slots(self) -> dict[int, int]:
-        return {face: slot for slot, face in reversed(list(enumerate(self.faces)))}
 
 
 @dataclass(frozen=True)

@@ -6,27 +6,21 @@ method that makes city-hours of them (_madrid_hours.py).
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
+from city_data.providers import _ckan as ckan
 from city_data.providers.base import (
     Capabilities,
-    NotAvailable,
-    NotYetPublished,
     ParsedMonth,
     Payload,
     PermanentError,
     Provider,
     RateLimit,
     Request,
-    TransientError,
     about,
 )
 from city_data.providers.http import HttpClient
@@ -40,7 +34,6 @@ if TYPE_CHECKING:
 PACKAGE = "208627-0-transporte-ptomedida-historico"
 CATALOGUE = "https://datos.madrid.es/api/3/action/package_show"
 LARGEST_ZIP = 400_000_000
-GRACE = timedelta(days=60)
 _MONTHS = (
     "enero", "febrero", "marzo", "abril", "mayo", "junio",
     "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre",
@@ -51,7 +44,6 @@ _IN_WORDS = (
     re.compile(r"(?P<word>[a-z]+)\W+(?:de\W+)?(?P<year>20\d\d)\b"),
     re.compile(r"\b(?P<year>20\d\d)\W+(?P<word>[a-z]+)"),
 )
-_ALIKE = 0.85  # "dicembre" is 0.94 like "diciembre"; junio and julio are 0.8 alike
 
 
 class MadridOpenData(Provider):
@@ -77,18 +69,11 @@ class MadridOpenData(Provider):
         from city_data.providers._madrid_zip import verify
 
         with about(self.name, request):
-            resources = _resources(http.get(CATALOGUE, params={"id": PACKAGE}, accept=_judge_catalogue))
-            found = {str(r.get("url")): months_of(r) for r in resources if request.month in months_of(r)}
-            if not found:
-                raise self._missing(request, len(resources))
-            if len(found) > 1:
-                raise PermanentError(f"the catalogue lists the month {len(found)} times: {', '.join(found)}")
-            ((url, months),) = found.items()
-            if len(months) > 1:
-                raise PermanentError(f"the catalogue says {' and '.join(map(str, sorted(months)))} of {url}")
+            listed = ckan.resources(http, CATALOGUE, PACKAGE)
+            url = ckan.address(listed, months_of, request, self.capabilities)
             path = into / f"{request.month.month:02d}-{request.month.year}.zip"
-            response = http.download(url, path, accept=_judge, max_bytes=LARGEST_ZIP)
-            _refuse_page(path)
+            response = http.download(url, path, accept=ckan.judge, max_bytes=LARGEST_ZIP)
+            ckan.refuse_page(path, begins=b"PK")
             verify(path, open_month(path, request.month).info)
             return [
                 Payload(
@@ -137,14 +122,8 @@ class MadridOpenData(Provider):
             )
 
     def check_connection(self, http: HttpClient) -> str:
-        resources = _resources(http.get(CATALOGUE, params={"id": PACKAGE}, accept=_judge_catalogue))
-        return f"answers, no key needed; {sum(bool(months_of(r)) for r in resources)} months listed"
-
-    def _missing(self, request: Request, listed: int) -> NotYetPublished | NotAvailable:
-        awaited_until = request.month.bounds(request.place.timezone)[1] + self.capabilities.lag + GRACE
-        if request.as_of < awaited_until:
-            return NotYetPublished(f"not among the {listed} months of the catalogue yet")
-        return NotAvailable(f"not among the {listed} months of the catalogue")
+        listed = ckan.resources(http, CATALOGUE, PACKAGE)
+        return f"answers, no key needed; {sum(bool(months_of(r)) for r in listed)} months listed"
 
 
 def months_of(resource: Mapping[str, Any]) -> set[Month]:
@@ -157,58 +136,12 @@ def months_of(resource: Mapping[str, Any]) -> set[Month]:
 
 
 def _in_words(text: str) -> Month | None:
-    plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+    plain = ckan.plain(text)
     for order in _IN_WORDS:
         for match in order.finditer(plain):
-            if number := _month_number(match["word"]):
+            if number := ckan.month_number(match["word"], _MONTHS):
                 return Month(int(match["year"]), number)
     return None
-
-
-def _month_number(word: str) -> int | None:
-    """The month of a Spanish name, mistyped as the city has done ("diciiembre", "setiembre"); None where two are meant
-    alike, which the file inside would not make good."""
-    likely = difflib.get_close_matches(word, _MONTHS, n=2, cutoff=_ALIKE)
-    if not likely or (len(likely) == 2 and word not in likely):
-        return None
-    return _MONTHS.index(likely[0]) + 1
-
-
-def _judge(response: Response) -> None:
-    """The portal's firewall answers bursts with 403."""
-    if response.status in (403, 429):
-        raise TransientError(f"{response.url} answered {response.status}", retry_after(response.headers, MINUTE))
-    accept_ok(response)
-
-
-def _judge_catalogue(response: Response) -> None:
-    _judge(response)
-    text = response.text("latin-1").strip()
-    if not text:
-        raise TransientError(f"{response.url} answered with an empty body")
-    if text[0] != "{":
-        raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
-
-
-def _resources(response: Response) -> list[Mapping[str, Any]]:
-    try:
-        document = json.loads(response.body)
-        resources = document["result"]["resources"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise PermanentError(f"the catalogue is not CKAN's: {type(error).__name__}: {error}") from error
-    if not isinstance(resources, list) or not all(isinstance(r, dict) for r in resources):
-        raise PermanentError("the catalogue's resources are no list of objects")
-    return resources
-
-
-def _refuse_page(path: Path) -> None:
-    """The portal's firewall and its error pages answer 200 with HTML, or with nothing: another try can help."""
-    with path.open("rb") as file:
-        head = file.read(200)
-    if not head:
-        raise TransientError(f"{path.name}: the download is empty")
-    if not head.startswith(b"PK"):
-        raise TransientError(f"{path.name}: the download is no ZIP but {head.decode('latin-1').strip()!r}")
 
 
 def _frame(made: CityHours, request: Request, source: str) -> pd.DataFrame:

@@ -19,6 +19,7 @@ _EPOCH = date(1970, 1, 1)
 _KEY, _HOUR, _DAY, _SHIFT = range(301, 305)
 # With these, a station shows what the real one has: no pressure sensor, no sunshine recorder, no wind vane.
 _NO_PRESSURE, _SUNSHINE, _RAIN_AND_HEAT_ONLY = {"3126Y", "3194U", "0200E", "B051A"}, {"3129", "3196", "0076"}, {"3194U"}
+_NO_WIND_OR_PRESSURE = {"0201X"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ STATIONS = {
         Station("0076", "BARCELONA AEROPUERTO", "BARCELONA", "411734N", "020412E", "4", "08181"),
         Station("0200E", "BARCELONA, FABRA", "BARCELONA", "412506N", "020727E", "408", ""),
         Station("0201D", "BARCELONA, PORT OLÍMPIC", "BARCELONA", "412326N", "021200E", "26", "08180"),
+        Station("0201X", "BARCELONA, DRASSANES", "BARCELONA", "412230N", "021026E", "11", ""),
         Station("3126Y", "MADRID, EL GOLOSO", "MADRID", "403341N", "034243W", "740", ""),
         Station("3129", "MADRID AEROPUERTO", "MADRID", "402800N", "033320W", "609", "08221"),
         Station("3194U", "MADRID, CIUDAD UNIVERSITARIA", "MADRID", "402706N", "034327W", "664", "08220"),
@@ -96,6 +98,8 @@ class _Day:
         values = self._heat_and_rain()
         if self.station.indicativo in _RAIN_AND_HEAT_ONLY:
             return values
+        if self.station.indicativo in _NO_WIND_OR_PRESSURE:
+            return values | self._humidity()
         values |= self._wind()
         if self.station.indicativo in _SUNSHINE:
             values["sol"] = _comma(float(np.sum(1 - self.hours.cloud[6:20])) * 0.8)

@@ -17,6 +17,7 @@ OPEN_METEO_LAG = timedelta(days=5)
 OPENWEATHER_LAG = timedelta(hours=2)
 MADRID_LAG = timedelta(days=6)
 MADRID_OPEN_LAG = timedelta(days=2)
+BARCELONA_LAG = timedelta(days=3)
 TIMEZONE = "Europe/Madrid"
 
 
@@ -78,3 +79,8 @@ class Publication:
             if last is not None:
                 listed.append((month, last))
         return listed
+
+    def barcelona_months(self) -> list[Month]:
+        """Every month listed, oldest first: closed ones only."""
+        closed = Month.of(self.today - BARCELONA_LAG)
+        return [month for month in self.first_month.until(closed) if month not in self.unpublished]

@@ -1,6 +1,6 @@
 """Rewriting a good answer into a bad one: columns, values, rows, charset, a foreign second step.
 
-Belongs here: what is done to bytes, by what they turn out to be (a ZIP of one CSV, JSON records, JSON columns,
+Belongs here: what is done to bytes, by what they turn out to be (a ZIP of one CSV, a CSV, JSON records, JSON columns,
 nested JSON items).
 Does not: when (faults.py).
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _AEMET = "iso-8859-15"
+_VALUES = ("intensidad", "estatActual")  # the column of a CSV whose values are spoilt
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Spoil:
         if body[:2] == b"PK":
             return self._zip(body)
         text, encoding = _decoded(body)
+        if text.lstrip("\ufeff")[:1].isalpha():
+            return self._csv(text).encode(self.charset or encoding)
         if self.datos_host is not None:
             text = text.replace('"datos": "https://opendata.aemet.es/', f'"datos": "https://{self.datos_host}/')
         if self.without_column or self.extra_column or self.bad_values or self.duplicates:
@@ -49,12 +52,16 @@ class Spoil:
             archive.writestr(zipfile.ZipInfo(name), text.encode(self.charset or "utf-8"), zipfile.ZIP_DEFLATED)
         return out.getvalue()
 
+    def _csv(self, text: str) -> str:
+        header, *rows = [line.split(",") for line in text.removeprefix("\ufeff").splitlines()]
+        return "\n".join(",".join(line) for line in self._table(header, rows)) + "\n"
+
     def _table(self, header: list[str], rows: list[list[str]]) -> list[list[str]]:
         names = [name.strip('"') for name in header]
         if self.bad_values:
-            flow = names.index("intensidad")
+            value = next(names.index(name) for name in _VALUES if name in names)
             for place, row in enumerate(rows):
-                row[flow] = ('"NaN"', '"-5"', row[flow], row[flow], row[flow])[place // 4 % 5]
+                row[value] = ('"NaN"', '"-5"', row[value], row[value], row[value])[place // 4 % 5]
         if self.duplicates:
             rows = [copy for row in rows for copy in (row, row)]
         lines = [header, *rows]

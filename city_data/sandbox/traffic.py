@@ -33,6 +33,18 @@ _RESTDAY = (0.38, 0.3, 0.23, 0.18, 0.15, 0.14, 0.18, 0.23, 0.3, 0.4, 0.52, 0.62,
 
 
 @dataclass(frozen=True)
+class Holidays:
+    """Spain's, one region's, and a city's own (month, day)."""
+
+    region: str
+    city: tuple[tuple[int, int], ...]
+
+
+MADRID_HOLIDAYS = Holidays("MD", ((5, 15), (11, 9)))
+BARCELONA_HOLIDAYS = Holidays("CT", ((9, 24),))
+
+
+@dataclass(frozen=True)
 class Quarters:
     """The quarter hours of a month up to a day: number since 1970 (UTC), local stamp, and the city's share of peak."""
 
@@ -75,7 +87,7 @@ def sensors(month: Month, points: int) -> Sensors:
     return Sensors(ids[order], m30[order], np.where(m30, 3000 * np.clip(size, 0.5, 1.8), 480 * size)[order])
 
 
-def quarters(month: Month, last_day: date) -> Quarters:
+def quarters(month: Month, last_day: date, kept: Holidays = MADRID_HOLIDAYS) -> Quarters:
     """In order of time: in October the local stamps of the doubled hour come twice, in March an hour has none."""
     start, end = month.bounds(TIMEZONE)[0], day_bounds(last_day, TIMEZONE)[1]
     first, last = (int(moment.timestamp()) // 900 for moment in (start, end))
@@ -84,7 +96,7 @@ def quarters(month: Month, last_day: date) -> Quarters:
     local = [datetime.fromtimestamp(n * 900, UTC).astimezone(zone) for n in number.tolist()]
     hour = np.array([moment.hour + moment.minute / 60 for moment in local])
     days = np.array([(moment.date() - month.first_day).days for moment in local])
-    rest = np.array([_is_rest(month.first_day + timedelta(days=n)) for n in range(32)])[days]
+    rest = np.array([_is_rest(month.first_day + timedelta(days=n), kept) for n in range(32)])[days]
     weekday = (days + month.first_day.weekday()) % 7
     shape = np.where(rest, np.interp(hour, range(25), _RESTDAY), np.interp(hour, range(25), _WORKDAY))
     level = _season(month, days) * np.where(weekday == 4, 1.04, 1.0) * np.where(weekday == 6, 0.9, 1.0)
@@ -146,11 +158,10 @@ def _season(month: Month, days: NDArray[np.int64]) -> Floats:
 
 
 @cache
-def _closed(year: int) -> frozenset[date]:
-    """Spain's, the region's and the city's own holidays."""
-    regional = holidays.country_holidays("ES", subdiv="MD", years=year)
-    return frozenset(regional) | {date(year, 5, 15), date(year, 11, 9)}
+def _closed(year: int, kept: Holidays) -> frozenset[date]:
+    regional = holidays.country_holidays("ES", subdiv=kept.region, years=year)
+    return frozenset(regional) | {date(year, month, day) for month, day in kept.city}
 
 
-def _is_rest(day: date) -> bool:
-    return day.weekday() >= 5 or day in _closed(day.year)
+def _is_rest(day: date, kept: Holidays) -> bool:
+    return day.weekday() >= 5 or day in _closed(day.year, kept)

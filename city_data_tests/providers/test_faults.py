@@ -22,11 +22,18 @@ from city_data.sandbox.openweather import UNSUBSCRIBED
 from city_data_tests.sandbox.asking import AS_OF, Asked
 
 AEMET, OPEN_METEO, MADRID, OPENWEATHER = "aemet", "open_meteo", "madrid_opendata", "openweather"
-NAMES = (AEMET, OPEN_METEO, MADRID, OPENWEATHER)
+BARCELONA = "barcelona_opendata"
+NAMES = (AEMET, OPEN_METEO, MADRID, OPENWEATHER, BARCELONA)
 MONTH = "2026-09"
 # Where each source's data, not its catalogue or envelope, comes from.
-DATA = {AEMET: "/opendata/sh/", OPEN_METEO: "/v1/archive", MADRID: r"\.zip$", OPENWEATHER: "/history/"}
-FIRST = {AEMET: "/diarios/", OPEN_METEO: "/v1/archive", MADRID: "package_show", OPENWEATHER: "/history/"}
+DATA = {
+    AEMET: "/opendata/sh/",
+    OPEN_METEO: "/v1/archive",
+    MADRID: r"\.zip$",
+    OPENWEATHER: "/history/",
+    BARCELONA: r"\.csv$",
+}
+FIRST = DATA | {AEMET: "/diarios/", MADRID: "package_show", BARCELONA: "package_show"}
 HTML = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>"
 NO_DATA = '{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}'
 TOO_LONG = '{"descripcion": "El rango de fechas no puede ser superior a 6 meses", "estado": 404}'
@@ -171,7 +178,8 @@ def test_wrong_charset(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "column"), [(OPEN_METEO, "temperature_2m"), (MADRID, "intensidad"), (MADRID, "fecha")]
+    ("name", "column"),
+    [(OPEN_METEO, "temperature_2m"), (MADRID, "intensidad"), (MADRID, "fecha"), (BARCELONA, "estatActual")],
 )
 def test_missing_column(sandbox: Sandbox, tmp_path: Path, name: str, column: str) -> None:
     sandbox.faults.order(DATA[name], without_column=column)

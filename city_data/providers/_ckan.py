@@ -1,0 +1,121 @@
+"""Months in a CKAN catalogue: reading it, finding a month's one file by its words, and what a missing one means.
+
+Belongs here: what portals on CKAN share (https://docs.ckan.org/en/2.10/api/). Does not: how one portal words its
+months, or what is in its files.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
+from city_data.providers.base import (
+    Capabilities,
+    NotAvailable,
+    NotYetPublished,
+    PermanentError,
+    Request,
+    TransientError,
+)
+from city_data.providers.http import HttpClient
+from city_data.window import Month
+
+# A month that is not there is awaited this long after its lag before it is called missing for good.
+GRACE = timedelta(days=60)
+_ALIKE = 0.85  # "dicembre" is 0.94 like "diciembre"; junio and julio are 0.8 alike, juny and juliol 0.6
+
+Resource = Mapping[str, Any]
+
+
+def resources(http: HttpClient, catalogue: str, package: str) -> list[Resource]:
+    """What `package_show` lists. Raises TransientError for a page in its stead, PermanentError for another document."""
+    response = http.get(catalogue, params={"id": package}, accept=_judge_catalogue)
+    try:
+        document = json.loads(response.body)
+        listed = document["result"]["resources"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PermanentError(f"the catalogue is not CKAN's: {type(error).__name__}: {error}") from error
+    if not isinstance(listed, list) or not all(isinstance(resource, dict) for resource in listed):
+        raise PermanentError("the catalogue's resources are no list of objects")
+    return listed
+
+
+def address(
+    listed: Sequence[Resource],
+    months_of: Callable[[Resource], set[Month]],
+    request: Request,
+    capabilities: Capabilities,
+) -> str:
+    """The URL of the month's one file.
+
+    Raises PermanentError where the catalogue has two, or contradicts itself; NotYetPublished or NotAvailable where it
+    has none.
+    """
+    found = {str(r.get("url")): months for r in listed if request.month in (months := months_of(r))}
+    if not found:
+        raise missing(request, capabilities, f"not among the {len(listed)} months of the catalogue")
+    if len(found) > 1:
+        raise PermanentError(f"the catalogue lists the month {len(found)} times: {', '.join(found)}")
+    ((url, months),) = found.items()
+    if len(months) > 1:
+        raise PermanentError(f"the catalogue says {' and '.join(map(str, sorted(months)))} of {url}")
+    return url
+
+
+def awaited(request: Request, capabilities: Capabilities) -> bool:
+    """Whether the month can still be expected to appear."""
+    return request.as_of < request.month.bounds(request.place.timezone)[1] + capabilities.lag + GRACE
+
+
+def missing(request: Request, capabilities: Capabilities, why: str) -> NotYetPublished | NotAvailable:
+    """The outcome of a month that is not there."""
+    return NotYetPublished(f"{why} yet") if awaited(request, capabilities) else NotAvailable(why)
+
+
+def plain(text: str) -> str:
+    """Lower case, without accents and cedillas."""
+    return unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+
+
+def month_number(word: str, names: Sequence[str]) -> int | None:
+    """1 to 12 of a month's name among `names`, mistyped as cities have done ("diciiembre", "setiembre"); None where two
+    are meant alike, which the file inside would not make good."""
+    likely = difflib.get_close_matches(word, names, n=2, cutoff=_ALIKE)
+    if not likely or (len(likely) == 2 and word not in likely):
+        return None
+    return names.index(likely[0]) + 1
+
+
+def judge(response: Response) -> None:
+    """The portals' firewalls answer bursts with 403 or 429."""
+    if response.status in (403, 429):
+        raise TransientError(f"{response.url} answered {response.status}", retry_after(response.headers, MINUTE))
+    accept_ok(response)
+
+
+def refuse_page(path: Path, begins: bytes | None = None) -> None:
+    """Firewalls and error pages answer 200 with HTML, or with nothing: another try can help. `begins` is what the file
+    must begin with, where its format says."""
+    with path.open("rb") as file:
+        head = file.read(200)
+    if not head:
+        raise TransientError(f"{path.name}: the download is empty")
+    page = head.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<")
+    if page or (begins is not None and not head.startswith(begins)):
+        kind = path.suffix.lstrip(".").upper()
+        raise TransientError(f"{path.name}: the download is no {kind} but {head.decode('latin-1').strip()!r}")
+
+
+def _judge_catalogue(response: Response) -> None:
+    judge(response)
+    text = response.text("latin-1").strip()
+    if not text:
+        raise TransientError(f"{response.url} answered with an empty body")
+    if text[0] != "{":
+        raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")

@@ -1,0 +1,191 @@
+"""Barcelona's traffic history: one CSV of road states a month from the city's open data portal.
+https://opendata-ajuntament.barcelona.cat/data/dataset/trams
+
+Belongs here: the catalogue's months, the download, the canonical frame. Does not: the rows (_barcelona_rows.py), or the
+method that makes city-hours of them (_barcelona_hours.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from city_data.providers import _ckan as ckan
+from city_data.providers.base import (
+    Capabilities,
+    ParsedMonth,
+    Payload,
+    PermanentError,
+    Provider,
+    ProviderError,
+    RateLimit,
+    Request,
+    TransientError,
+    about,
+)
+from city_data.providers.http import HttpClient
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from city_data.providers._barcelona_hours import CityHours
+    from city_data.providers._barcelona_rows import Rows
+
+PACKAGE = "trams"
+CATALOGUE = "https://opendata-ajuntament.barcelona.cat/data/api/3/action/package_show"
+LARGEST_CSV = 400_000_000  # a month is 20 to 50 MB
+_MONTHS = (
+    "gener", "febrer", "marc", "abril", "maig", "juny",
+    "juliol", "agost", "setembre", "octubre", "novembre", "desembre",
+)  # fmt: skip
+# "2025_04_Abril_TRAMS_TRAMS.csv", in any case.
+_NAMED = re.compile(r"(?P<year>20\d\d)_(?P<number>0[1-9]|1[0-2])_(?P<word>[a-z]+)_trams_trams")
+
+
+class BarcelonaOpenData(Provider):
+    name = "barcelona_opendata"
+    capabilities = Capabilities(
+        dataset="traffic",
+        columns=("congestion_level",),
+        resolution="hourly",
+        # The city does not say when a month appears, or until when it changes: Madrid's times are taken.
+        lag=timedelta(days=6),
+        settling=timedelta(days=30),
+        earliest=Month(2017, 10),
+        # Ten at once got 503 on 28 of 30.
+        rate_limit=RateLimit(calls=20, seconds=60, spacing=3.0),
+        licence="Font: Ajuntament de Barcelona, Open Data BCN (CC BY 4.0)",
+        licence_url="https://creativecommons.org/licenses/by/4.0/",
+        modelled=False,
+        hosts=("opendata-ajuntament.barcelona.cat",),
+    )
+
+    def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
+        """One payload: the month's CSV, read once to know that it has states. NotAvailable where it never will."""
+        with about(self.name, request):
+            listed = ckan.resources(http, CATALOGUE, PACKAGE)
+            url = ckan.address(listed, months_of, request, self.capabilities)
+            path = into / f"{request.month.year}_{request.month.month:02d}_TRAMS_TRAMS.csv"
+            for last_try in (False, True):
+                response = http.download(url, path, accept=ckan.judge, max_bytes=LARGEST_CSV)
+                why = _empty(path, request.month)
+                if why is None:
+                    break
+                if last_try:  # an empty answer may be the portal's slip; twice the same is the file
+                    raise self._without_states(request, path, why)
+            return [
+                Payload(
+                    path.name,
+                    path,
+                    url,
+                    media_type="text/csv",
+                    last_modified=response.headers.get("last-modified"),
+                    origin=response.origin,
+                )
+            ]
+
+    def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
+        """The month's city-hours, up to the last that the file reaches."""
+        from city_data.providers import _barcelona_hours as method
+        from city_data.providers._barcelona_rows import open_month, read
+        from city_data.providers._clock import Clock
+
+        with about(self.name, request):
+            (payload,) = payloads
+            file = open_month(payload.path, request.month)
+            rows = read(file)
+            if not rows.known:
+                raise PermanentError(f"{payload.name} holds no state: {_without(rows)}")
+            made = method.city_hours(rows, Clock.of(request.month, request.place.timezone))
+            source = f"{payload.origin}:{self.name}" if payload.origin else self.name
+            provenance = {
+                "method_version": method.METHOD_VERSION,
+                "levels": {"version": method.LEVELS_VERSION, "mean_state_at_most": method.LEVELS},
+                "carry_limit_s": method.CARRY_LIMIT,
+                "minimum_coverage": method.MINIMUM_COVERAGE,
+                "segments": made.points,
+                "panel": made.panel,
+                "states": rows.states,
+                "unknown_fields": file.unknown,
+            }
+            return ParsedMonth(
+                _frame(made, request, source),
+                received=rows.total,
+                used=made.used,
+                fields=file.columns,
+                rejected=made.rejected,
+                provenance=provenance,
+            )
+
+    def check_connection(self, http: HttpClient) -> str:
+        listed = ckan.resources(http, CATALOGUE, PACKAGE)
+        return f"answers, no key needed; {sum(bool(months_of(r)) for r in listed)} months listed"
+
+    def _without_states(self, request: Request, path: Path, why: str) -> ProviderError:
+        """While a month can still be filled it is awaited; a file without even a header may be an answer cut off."""
+        if not path.stat().st_size and ckan.awaited(request, self.capabilities):
+            return TransientError(f"{path.name}: the download is empty")
+        return ckan.missing(request, self.capabilities, f"listed, but without a single state ({why})")
+
+
+def months_of(resource: Mapping[str, Any]) -> set[Month]:
+    """The month that a resource is for, by name and address. More than one where number and word, or name and address,
+    disagree; none for what is no monthly file, as the live feed."""
+    texts = [str(resource.get("name") or ""), str(resource.get("url") or "").rpartition("/")[2]]
+    found: set[Month] = set()
+    for match in (_NAMED.search(ckan.plain(text)) for text in texts):
+        if match is not None:
+            numbers = {int(match["number"]), ckan.month_number(match["word"], _MONTHS) or int(match["number"])}
+            found |= {Month(int(match["year"]), number) for number in numbers}
+    return found
+
+
+def _empty(path: Path, month: Month) -> str | None:
+    """Why a downloaded month has nothing to tell, as April and May 2020; None where it has."""
+    from city_data.providers._barcelona_rows import open_month, read
+
+    if not path.stat().st_size:
+        return "the file is empty"
+    ckan.refuse_page(path)
+    rows = read(open_month(path, month))
+    return None if rows.known else _without(rows)
+
+
+def _without(rows: Rows) -> str:
+    return f"all {rows.total:,} rows say 0, no data" if rows.states["no_data"] else "the file has no rows of the month"
+
+
+def _frame(made: CityHours, request: Request, source: str) -> pd.DataFrame:
+    import pandas as pd
+
+    from city_data.providers._barcelona_hours import LEVELS_VERSION, METHOD_VERSION
+
+    stamps = request.month.hours(request.place.timezone)[: len(made.state)]
+    details = [
+        {
+            "coverage": round(float(made.coverage[slot]), 4),
+            "mean_state": _rounded(made.state[slot]),
+            "closed_share": _rounded(made.closed[slot]),
+            "segments": int(made.segments[slot]),
+            "method_version": METHOD_VERSION,
+            "levels_version": LEVELS_VERSION,
+            **({"flag": "doubled_hour_unresolved"} if slot in made.unresolved else {}),
+        }
+        for slot in range(len(stamps))
+    ]
+    return pd.DataFrame(
+        {
+            "date": pd.to_datetime(stamps, utc=True),
+            "congestion_level": pd.Series(made.levels, dtype=object),
+            "source": source,
+            "raw_data": pd.Series(details, dtype=object),
+        }
+    )
+
+
+def _rounded(value: float) -> float | None:
+    return None if value != value else round(float(value), 4)
