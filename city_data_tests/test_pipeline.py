@@ -176,3 +176,35 @@ def test_a_city_of_one_source_alone_is_hourly_on_its_own_clocks(world: World) ->
     assert entry is not None
     assert entry.source == "sandbox:open_meteo"
     assert entry.first_date == datetime(2026, 9, 30, 23, tzinfo=UTC)
+
+
+def test_a_city_that_publishes_states_has_levels_and_no_volume(world: World) -> None:
+    world.enable("barcelona")
+    (traffic,) = world.load("traffic", "2025-10", city_id="barcelona")
+    (weather,) = world.load("weather", "2025-10", city_id="barcelona")
+    assert (traffic.error, traffic.rows, weather.error, weather.rows) == (None, 745, None, 31)
+    entry = world.entry("traffic", "2025-10", city_id="barcelona")
+    assert entry is not None
+    assert (entry.state, entry.source, entry.rows) == ("settled", "sandbox:barcelona_opendata", 745)
+    assert entry.coverage is not None
+    assert entry.coverage > 0.9
+    start, end = Month(2025, 10).bounds("Europe/Madrid")
+    frame = read_series(world.database, "traffic", "barcelona", start, end)
+    assert frame["congestion_level"].notna().mean() == entry.coverage
+    assert {"low", "medium", "high"} <= set(frame["congestion_level"].dropna())
+    assert frame[["traffic_volume", "average_speed", "pedestrian_count"]].isna().all().all()
+    days = read_series(world.database, "weather", "barcelona", start, end)
+    assert days["raw_data"].iloc[0]["stations"].keys() == {"0076", "0201X", "0229I"}
+    assert days[["temperature", "precipitation", "humidity", "wind_speed", "pressure"]].notna().all().all()
+
+
+def test_a_month_whose_file_is_empty_is_not_available_and_not_failed(world: World) -> None:
+    world.enable("barcelona")
+    world.sandbox.faults.order(r"_TRAMS_TRAMS\.csv$", body="idTram,data,estatActual,estatPrevist\n")
+    (done,) = world.load("traffic", "2025-04", city_id="barcelona")
+    entry = world.entry("traffic", "2025-04", city_id="barcelona")
+    assert (done.error, done.rows) == (None, 0)
+    assert entry is not None
+    assert (entry.state, entry.version, entry.expected_rows) == ("not_available", None, 720)
+    assert "without a single state" in entry.provenance["reason"]
+    assert not world.instance.get_materialized_partitions(dg.AssetKey(["monthly", "traffic", "barcelona"]))
