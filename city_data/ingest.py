@@ -75,8 +75,7 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         group_name=feed.city.city_id,
         kinds={"python", "file"},
         owners=["team:city_data"],
-        description=f"{feed.city.name}'s {feed.dataset.name} as received from {provider.name}.{spare} "
-        f"{provider.capabilities.licence}",
+        description=f"{feed.city.name}'s {feed.dataset.name} as received from {provider.name}.{spare} {feed.licences}",
         code_version=CODE_VERSION,
         deps=[dg.AssetKey(["provider", choice.provider.name]) for choice in feed.choices],
         output_required=False,

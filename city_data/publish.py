@@ -155,7 +155,7 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         kinds={"python", "pandas", "postgres"},
         owners=["team:city_data"],
         description=f"{feed.city.name}'s {feed.dataset.name}, {feed.resolution}, checked and published month by month "
-        f"in `{feed.dataset.table}`. {feed.primary.provider.capabilities.licence}",
+        f"in `{feed.dataset.table}`. {feed.licences}",
         code_version=CODE_VERSION,
         deps=[feed.key("raw")],
         metadata={"dagster/column_schema": _column_schema(feed), "dagster/relation_identifier": feed.dataset.table},

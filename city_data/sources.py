@@ -53,6 +53,11 @@ class Feed:
     def name(self) -> str:
         return f"{self.dataset.name}/{self.city.city_id}"
 
+    @property
+    def licences(self) -> str:
+        """What must be said of the data, whichever source it came from."""
+        return " ".join(choice.provider.capabilities.licence for choice in self.choices)
+
     def choice(self, provider: str) -> Choice:
         """The choice that an archived month was made with. Raises RegistryError where it is the city's no more."""
         for choice in self.choices:

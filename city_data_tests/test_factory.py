@@ -18,7 +18,7 @@ from city_data.sources import enabled_feeds
 from city_data.window import Month, Window
 
 WINDOW = Window(Month(2024, 11), Month(2026, 11))
-PROVIDERS_OF = {"weather": ["aemet"], "traffic": ["madrid_opendata"]}
+SOURCES = {"weather": ["aemet", "open_meteo"], "traffic": ["madrid_opendata"]}
 MADRID_ALONE = {"ENABLED_CITIES": "madrid"}
 TOWN: dict[str, Any] = {
     "city_id": "town",
@@ -82,8 +82,8 @@ def test_lineage_goes_from_provider_to_cache_and_every_asset_has_its_papers() ->
         assert asset.owners == ["team:city_data"]
         assert asset.description
         if key.path[0] != "cache":
-            providers = PROVIDERS_OF[key.path[1]] if key.path[0] != "provider" else key.path[1:]
-            assert discover()[providers[0]].capabilities.licence in asset.description
+            credited = SOURCES[key.path[1]] if key.path[0] != "provider" else key.path[1:]
+            assert all(discover()[name].capabilities.licence in asset.description for name in credited)
         if key.path[0] != "provider":
             assert (asset.group_name, bool(asset.code_version)) == ("madrid", True)
 

@@ -34,6 +34,8 @@ from city_data.providers.http import HttpClient, HttpSettings
 from city_data.providers.openweather import MOST_CALLS, OpenWeather
 from city_data.sandbox.openweather import NO_DATA, NO_SUBSCRIPTION, UNSUBSCRIBED
 from city_data.sources import feeds
+from city_data.store.budget import PostgresBudget
+from city_data.store.database import Database
 from city_data.window import Month
 from city_data_tests.providers.wire import FIXTURES, Answer, Call, Site, site
 from city_data_tests.sandbox.asking import MADRID, StillClock, accounted
@@ -240,6 +242,21 @@ def test_without_a_key(web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         fetch(web, tmp_path)
     with pytest.raises(NotConfigured, match="OPENWEATHER_API_KEY"):
         OpenWeather().check_connection(client(web))
+
+
+def test_a_day_that_is_used_up_makes_no_call_and_says_when_it_is_free(database: Database, tmp_path: Path) -> None:
+    (day,) = OpenWeather.capabilities.rate_limit.quotas
+    assert (day.calls, day.seconds) == (1_000, 86_400)
+    tomorrow = "date_bin('1 day', clock_timestamp(), 'epoch'::timestamptz) + interval '1 day'"
+    with database.write() as connection:
+        connection.exec_driver_sql(f"INSERT INTO provider_budget VALUES ('openweather/86400', {tomorrow}, now())")
+    clock, settings = StillClock(), HttpSettings(deadline=0)
+    budget = PostgresBudget(database)
+    http = HttpClient("openweather", OpenWeather.capabilities, budget, settings, clock, routes={})
+    with pytest.raises(TransientError, match="openweather: madrid 2026-09: the call budget is used up") as caught:
+        OpenWeather().fetch(SEPTEMBER, http, tmp_path)
+    assert 0 < (caught.value.retry_after or 0) <= 86_400
+    assert clock.slept == []
 
 
 @pytest.fixture
