@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
 from pathlib import Path
 
+import click
 import jsonschema
 import kubernetes_validate
 import pytest
+import typer
 import yaml
+from dagster._cli import create_dagster_cli
+from dagster._daemon.cli import create_dagster_daemon_cli
+from dagster_webserver.cli import dagster_webserver
 
+from city_data import cli
 from city_data_tests.helm.charting import (
     CHART,
     OPERATOR,
@@ -244,6 +251,40 @@ def test_alert_and_dashboard_files_become_objects(tmp_path: Path) -> None:
     board = find(made, "ConfigMap", "r-city-data-dashboard-sample")
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert json.loads(board["data"]["sample.json"]) == {"title": "{{city}}"}
+
+
+def test_every_command_is_one_that_the_image_has(rendered: list[Manifest]) -> None:
+    """With its options; the processes themselves are started in test_run.py."""
+    known = {
+        "city-data": typer.main.get_command(cli.app),
+        "dagster": create_dagster_cli(),
+        "dagster-daemon": create_dagster_daemon_cli(),
+        "dagster-webserver": dagster_webserver,
+    }
+    checked = 0
+    for template in pod_templates(rendered).values():
+        for container in containers(template):
+            probe = container.get("livenessProbe", {}).get("exec", {})
+            for command in [container["command"], probe.get("command")]:
+                if command and command[1] == "collect" and not hasattr(cli, "collect"):
+                    continue  # off by default until the command is there
+                if command and command[0] != "python":
+                    parse(known[command[0]], command[1:])
+                    checked += 1
+                elif command:
+                    assert command[1] == "-m"
+                    assert importlib.util.find_spec(f"{command[2]}.__main__")
+    assert checked >= 9
+
+
+def parse(command: click.Command, words: list[str]) -> None:
+    """Raises click.UsageError for a command or an option that there is not."""
+    while isinstance(command, click.Group):
+        found = command.commands.get(words[0])
+        assert found is not None, f"no command {words[0]}; there are {', '.join(command.commands)}"
+        command, words = found, words[1:]
+    here = [str(CHART / "values.yaml") if word.startswith("/") else word for word in words]
+    command.make_context(command.name, here).close()
 
 
 def test_long_names_fit() -> None:

@@ -137,11 +137,26 @@ def webserver(kubelet: Kubelet, rendered: list[Manifest], code_port: int) -> Ite
     here.write_text(named.replace("r-city-data-code", "127.0.0.1").replace("4000", str(code_port)))
     changed = {"0.0.0.0": "127.0.0.1", "3000": str(port), "/etc/dagster/workspace.yaml": str(here)}
     with serving_pod(kubelet, template, changed) as container:
-        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE_S
-        while not answers(f"{url}{container['startupProbe']['httpGet']['path']}"):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        url = f"http://127.0.0.1:{port}"
+        await_answer(f"{url}{container['startupProbe']['httpGet']['path']}")
         yield url
+
+
+def check_exporter(kubelet: Kubelet, rendered: list[Manifest]) -> None:
+    """Metrics of the migrated and still empty ledger, by the path that the probe and Prometheus ask for."""
+    port = free_port()
+    template = pod_templates(rendered)["Deployment/r-city-data-exporter"]
+    with serving_pod(kubelet, template, {"0.0.0.0": "127.0.0.1", "9101": str(port)}) as container:
+        url = f"http://127.0.0.1:{port}{container['readinessProbe']['httpGet']['path']}"
+        await_answer(url)
+        assert "\nexternal_ledger_up 1.0\n" in httpx.get(url).text
+
+
+def await_answer(url: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not answers(url):
+        assert time.monotonic() < deadline, f"{url} does not answer"
+        time.sleep(0.2)
 
 
 def answers(url: str) -> bool:
@@ -183,6 +198,7 @@ def test_a_release_comes_up_and_a_month_is_materialized_by_the_job_that_the_laun
         port = stack.enter_context(code_server(kubelet, rendered))
         opened = stack.enter_context(instance(kubelet, rendered, kubeconfig, tmp_path / "daemon"))
         check_initial_backfill(kubelet, rendered, port, opened)
+        check_exporter(kubelet, rendered)
         target = GrpcServerTarget(host="127.0.0.1", port=port, socket=None, location_name="city_data")
         context = stack.enter_context(WorkspaceProcessContext(opened, target)).create_request_context()
         run_id = ask_for_month(context)
