@@ -5,7 +5,7 @@ Does not: which months answer (planning.py), their bytes (reading.py), or how th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -19,7 +19,9 @@ from api.locating import city_for, enabled_city
 from api.models import (
     RECORDS,
     CityInfoResponse,
+    CoverageInfo,
     DataAvailabilityResponse,
+    DayInfo,
     ErrorResponse,
     HistoricalRequest,
     MonthInfo,
@@ -34,6 +36,7 @@ from api.reading import Reader, SegmentGone
 from api.responses import AnswerResponse, encoding_for, etag, is_known, plan_headers
 from api.settings import Settings
 from api.versions import Versions
+from city_data import coverage
 from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.ledger import MonthEntry
@@ -61,6 +64,8 @@ Longitude = Annotated[float | None, Query(ge=-180, le=180, allow_inf_nan=False, 
 _WHEN = "ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC"
 StartDate = Annotated[str, Query(max_length=64, description=_WHEN, examples=["2026-10-01"])]
 EndDate = Annotated[str, Query(max_length=64, description=_WHEN, examples=["2026-10-31"])]
+
+Days = Annotated[bool, Query(description="Also the coverage of every local day")]
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,8 @@ class History:
         known = await self.providers.all()
         return [_city_info(city, sources(city, known)) for city in self.registry.enabled()]
 
-    async def availability(self, request: Request, city_id: str) -> DataAvailabilityResponse:
-        """First and last date, record counts, and for every month its state, coverage and version."""
+    async def availability(self, request: Request, city_id: str, days: Days = False) -> DataAvailabilityResponse:
+        """First and last date, record counts, and for every month its state, version and coverage by column."""
         city = enabled_city(self.registry, city_id)
         note(request.scope).city = city.city_id
         months = {name: list((await self.versions.months(city_id, name)).values()) for name in DATASETS}
@@ -107,7 +112,7 @@ class History:
             counts[f"{name}_start_date"] = min((e.first_date for e in entries if e.first_date), default=None)
             counts[f"{name}_end_date"] = max((e.last_date for e in entries if e.last_date), default=None)
             counts[f"{name}_record_count"] = sum(entry.rows for entry in entries)
-        told = MonthsInfo(**{name: [_month_info(entry) for entry in entries] for name, entries in months.items()})
+        told = MonthsInfo(**{name: [_month_info(entry, days) for entry in entries] for name, entries in months.items()})
         return DataAvailabilityResponse(city_id=city.city_id, city_name=city.name, months=told, **counts)
 
     def _add_history(self, router: APIRouter, name: DatasetName) -> None:
@@ -193,6 +198,21 @@ def _city_info(city: City, told: list[SourceInfo]) -> CityInfoResponse:
     )
 
 
-def _month_info(entry: MonthEntry) -> MonthInfo:
-    told = {name: getattr(entry, name) for name in MonthInfo.model_fields if name != "month"}
-    return MonthInfo(month=str(entry.month), **told)
+def _month_info(entry: MonthEntry, with_days: bool) -> MonthInfo:
+    made: dict[str, Any] = {
+        "month": str(entry.month),
+        "columns": _coverage_infos(coverage.of_month(entry.days, DATASETS[entry.dataset])),
+        "days": None,
+    }
+    if with_days:
+        by_day = coverage.of_days(entry.days, entry.month)
+        made["days"] = [DayInfo(date=day, columns=_coverage_infos(columns)) for day, columns in by_day]
+    told = {name: getattr(entry, name) for name in MonthInfo.model_fields if name not in made}
+    return MonthInfo(**made, **told)
+
+
+def _coverage_infos(columns: Mapping[str, coverage.Coverage]) -> dict[str, CoverageInfo]:
+    return {
+        name: CoverageInfo(expected=of.expected, observed=of.observed, percent=of.percent)
+        for name, of in columns.items()
+    }

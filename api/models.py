@@ -5,13 +5,14 @@ Belongs here: fields, units, examples. Units and descriptions come from city_dat
 
 from __future__ import annotations
 
+import datetime as dt
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from city_data.datasets import TRAFFIC, WEATHER, Dataset, DatasetName, Resolution
-from city_data.store.ledger import State
+from city_data.store.ledger import Recheck, State
 
 
 class SourceInfo(BaseModel):
@@ -46,6 +47,21 @@ class CityInfoResponse(BaseModel):
     sources: list[SourceInfo] = Field(description="Each dataset's sources, with their licences")
 
 
+class CoverageInfo(BaseModel):
+    """Values of one column: how many there should be, how many there are. A source without the column owes none."""
+
+    expected: int = Field(examples=[745])
+    observed: int = Field(examples=[744])
+    percent: float | None = Field(description="Rounded down; null where none is expected", examples=[99.86])
+
+
+class DayInfo(BaseModel):
+    """One local day of a month, by the columns that its source gives."""
+
+    date: dt.date
+    columns: dict[str, CoverageInfo]
+
+
 class MonthInfo(BaseModel):
     """What is known of one month. `coverage` is the share (0..1) of expected rows that have a value."""
 
@@ -56,7 +72,16 @@ class MonthInfo(BaseModel):
     rows: int
     expected_rows: int
     source: str | None
+    columns: dict[str, CoverageInfo] = Field(description="Coverage of every column over the month")
+    days: list[DayInfo] | None = Field(description="The same by local day, with `days=true`")
+    received: int = Field(description="Rows that the provider sent: used, or rejected under one reason")
+    used: int = Field(description="Provider rows that the month was made of")
+    rejected: dict[str, int] = Field(description="Provider rows rejected, by reason", examples=[{"duplicate": 4}])
+    nulled: dict[str, int] = Field(description="Single values of used rows that became null, by reason:field")
     settled_at: datetime | None
+    checked_at: datetime | None = Field(description="When its source was last asked")
+    rechecked_at: datetime | None = Field(description="When the settled month was last looked at again")
+    recheck: Recheck | None = Field(description="What that look found")
     last_error: str | None = Field(description="Why the last try brought nothing, where it did not")
 
 

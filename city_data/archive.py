@@ -38,6 +38,7 @@ class RawFile(pydantic.BaseModel):
     media_type: str | None
     last_modified: str | None
     origin: str | None
+    fingerprint: dict[str, str] = {}
 
 
 class Seen(pydantic.BaseModel):
@@ -175,6 +176,7 @@ class RawArchive:
             media_type=payload.media_type,
             last_modified=payload.last_modified,
             origin=payload.origin,
+            fingerprint=dict(payload.fingerprint),
         )
 
     def _payload(self, folder: str, file: RawFile, into: Path) -> Payload:

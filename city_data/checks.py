@@ -1,6 +1,7 @@
-"""The checks of a month, built from datasets.py: what must hold before it is published, and what is only told.
+"""The checks of a month, built from datasets.py: what must hold before it is published.
 
-Belongs here: the judgement of one canonical frame. Does not: Dagster's events (publish.py), or provider formats.
+Belongs here: the judgement of one canonical frame. Does not: comparing it
+with other months (drift.py), Dagster's events (publish.py), or provider formats.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 # Below this share of expected rows an ended month is not published: half a month trains a model on a gap.
 MINIMUM_COVERAGE = 0.5
-# A month's mean that moves by more than this against the month before is told, not refused: seasons do that too.
-MEAN_SHIFT = {"traffic_volume": 0.5, "average_speed": 0.5, "humidity": 0.75, "pressure": 0.03}
 
 BLOCKING = {
     "coverage": f"At least {MINIMUM_COVERAGE:.0%} of the expected rows of an ended month have a value",
@@ -26,7 +25,6 @@ BLOCKING = {
     "unique_dates": "No date appears twice",
     "inside_month": "Every row lies inside the month in the city's time zone",
 }
-TOLD = {"change": "The month's means are like those of the month before"}
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,13 @@ def evaluate(
     timezone: str,
     expected_rows: int,
     ended: bool,
-    previous_means: Mapping[str, float] | None = None,
 ) -> list[Outcome]:
-    """Judge a canonical frame (before null rows are added); one outcome a check, blocking ones first."""
+    """Judge a canonical frame (before null rows are added); one outcome a check."""
     return [
         _coverage(frame, dataset, expected_rows, ended),
         _ranges(frame, dataset),
         _unique(frame),
         _inside(frame, month, timezone),
-        _change(means(frame, dataset), previous_means or {}),
     ]
 
 
@@ -67,12 +63,6 @@ def coverage(frame: pd.DataFrame, dataset: Dataset, expected_rows: int) -> float
     return (
         min(1.0, int(frame[dataset.column_names].notna().any(axis=1).sum()) / expected_rows) if expected_rows else 0.0
     )
-
-
-def means(frame: pd.DataFrame, dataset: Dataset) -> dict[str, float]:
-    """The mean of each number column that has values."""
-    numbers = [column.name for column in dataset.columns if column.kind == "number"]
-    return {name: float(frame[name].mean()) for name in numbers if frame[name].notna().any()}
 
 
 def _coverage(frame: pd.DataFrame, dataset: Dataset, expected_rows: int, ended: bool) -> Outcome:
@@ -121,16 +111,3 @@ def _inside(frame: pd.DataFrame, month: Month, timezone: str) -> Outcome:
         f"{len(outside)} rows outside {month}, such as {outside.iloc[0]}" if len(outside) else f"all rows in {month}"
     )
     return Outcome("inside_month", outside.empty, found, {"outside": len(outside)})
-
-
-def _change(now: Mapping[str, float], before: Mapping[str, float]) -> Outcome:
-    shifts = {
-        name: abs(now[name] - before[name]) / abs(before[name])
-        for name in MEAN_SHIFT
-        if name in now and before.get(name)
-    }
-    moved = {name: shift for name, shift in shifts.items() if shift > MEAN_SHIFT[name]}
-    if not shifts:
-        return Outcome("change", True, "nothing to compare with in the month before")
-    listed = ", ".join(f"{name} {before[name]:.1f} to {now[name]:.1f}" for name in (moved or shifts))
-    return Outcome("change", not moved, listed, {f"{name}_shift": shift for name, shift in shifts.items()})

@@ -28,6 +28,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Shared weath
 console = Console()
 
 CityOption = Annotated[list[str] | None, typer.Option("--city", help="Only this city; may be repeated.")]
+FromOption = Annotated[str | None, typer.Option("--from", help="First month, such as 2024-11.")]
+ToOption = Annotated[str | None, typer.Option("--to", help="Last month, included.")]
 DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Only weather or traffic.")]
 
 
@@ -50,8 +52,8 @@ def up(home: Annotated[Path | None, typer.Option(help="State folder (CITY_DATA_H
 def backfill(
     city: CityOption = None,
     dataset: DatasetOption = None,
-    from_: Annotated[str | None, typer.Option("--from", help="First month, such as 2024-11.")] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Last month, included.")] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     cluster: Annotated[
         str | None, typer.Option(envvar="CITY_DATA_WEBSERVER_URL", help="A Dagster webserver that runs it instead.")
     ] = None,
@@ -75,13 +77,24 @@ def backfill(
 
 
 @app.command()
-def status(city: CityOption = None, dataset: DatasetOption = None) -> None:
+def status(
+    city: CityOption = None,
+    dataset: DatasetOption = None,
+    days: Annotated[bool, typer.Option("--days", help="Each column's values, month by month and day by day.")] = False,
+    from_: FromOption = None,
+    to: ToOption = None,
+) -> None:
     """Every month of the window: its state, coverage, rows, version and source."""
-    from city_data.report import print_status
+    from city_data.report import entries_of, print_status
+    from city_data.report_days import print_days
 
     with _platform():
         window, feeds = _selection(city, dataset)
-        print_status(console, feeds, window)
+        months = _months(window, from_, to)
+        if days:
+            print_days(console, feeds, months, entries_of(feeds))
+        else:
+            print_status(console, feeds, months)
 
 
 @app.command()
@@ -180,7 +193,7 @@ def _stay_up(mode: local.Mode, folder: Path | None, once: bool) -> None:
             _stop_in_order_on_signals()
             children.await_port("api", ports.api)
             children.await_port("webserver", ports.ui)
-            print_status(console, feeds, window)
+            print_status(console, feeds, window.months())
             print_ready(console, ports, mode, time.monotonic() - started)
             try:
                 while not once:

@@ -15,7 +15,7 @@ from city_data.providers.base import Provider
 from city_data.publish import monthly_asset
 from city_data.resources import resources
 from city_data.retention import expire_job, retention_sensor
-from city_data.schedules import MONTHS_JOB, monthly_schedule, refresh_schedule
+from city_data.schedules import MONTHS_JOB, monthly_schedule, recheck_schedule, refresh_schedule
 from city_data.sources import Feed
 from city_data.warm import cache_asset
 from city_data.window import Month, Window
@@ -41,7 +41,7 @@ def build_definitions(feeds: list[Feed], window: Window, cache_url: str = "") ->
     return dg.Definitions(
         assets=[*_provider_specs(feeds), *assets],
         jobs=[job, expiry],
-        schedules=[monthly_schedule(feeds), refresh_schedule(feeds)],
+        schedules=[monthly_schedule(feeds), refresh_schedule(feeds), recheck_schedule(feeds)],
         sensors=[retention_sensor(feeds, expiry), rotation_sensor(feeds), failure_notice()],
         resources=resources(cache_url),
         executor=dg.in_process_executor,

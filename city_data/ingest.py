@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import dagster as dg
 
+from city_data import recheck
 from city_data.archive import Manifest, RawArchive
 from city_data.providers.base import (
     NotAvailable,
@@ -37,6 +38,12 @@ RETRY_WAIT_S = 10.0
 # A run that waits holds its place: what asks for more, such as a day's budget that is used up, is left to the daily
 # refresh.
 LONGEST_WAIT_S = 900.0
+
+
+class RawConfig(dg.Config):
+    """`only_if_revised`: a look at a settled month, which is fetched again only where its source has other bytes."""
+
+    only_if_revised: bool = False
 
 
 def fetch_month(
@@ -82,11 +89,22 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         pool=provider.name,
     )
     def raw(
-        context: dg.AssetExecutionContext, archive: ArchiveResource, database: DatabaseResource, http: HttpResource
+        context: dg.AssetExecutionContext,
+        config: RawConfig,
+        archive: ArchiveResource,
+        database: DatabaseResource,
+        http: HttpResource,
     ) -> Iterator[dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
         database.record_providers(feed)
+        look: recheck.Look | None = None
         try:
+            if config.only_if_revised:
+                look = recheck.look(feed, month, moment, archive.open(), lambda p: http.client(p, database))
+                context.log_event(_observation(feed, month, look))
+                if not look.fetch:
+                    database.record_recheck(feed, month, look.result, moment)
+                    return
             manifest = fetch_month(feed, month, moment, archive.open(), lambda p: http.client(p, database))
         except (NotYetPublished, NotAvailable) as outcome:
             state: State = "not_yet_published" if isinstance(outcome, NotYetPublished) else "not_available"
@@ -96,9 +114,19 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         except ProviderError as error:
             database.record_state(feed, month, "failed", str(error), moment, context.run.run_id)
             _raise(error)
+        if look is not None:
+            database.record_recheck(feed, month, look.result, moment)
         yield dg.MaterializeResult(metadata=_metadata(manifest))
 
     return raw
+
+
+def _observation(feed: Feed, month: Month, look: recheck.Look) -> dg.AssetObservation:
+    told: dict[str, dg.MetadataValue] = {
+        "recheck": dg.MetadataValue.text(look.result),
+        "differences": dg.MetadataValue.json(dict(look.differences)),
+    }
+    return dg.AssetObservation(asset_key=feed.key("raw"), partition=str(month), metadata=told)
 
 
 def _raise(error: ProviderError) -> NoReturn:

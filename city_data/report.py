@@ -17,7 +17,7 @@ from rich.table import Table
 from city_data.local import Ports
 from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, shared_cache, shared_database
 from city_data.sources import Feed
-from city_data.window import Month, Window, as_of
+from city_data.window import Month, Window, as_of, rolling_window
 
 if TYPE_CHECKING:
     from city_data.store.ledger import MonthEntry
@@ -108,28 +108,30 @@ def _follow(
     failed = [
         f"{feed.name} {entry.month}: {entry.last_error}"
         for feed in feeds
-        for entry in _entries([feed]).values()
+        for entry in entries_of([feed]).values()
         if entry.month in asked and entry.last_error
     ]
     _print_failures(console, failed or [f"{count} partitions; see the backfill in Dagster"])
     return failed or [status]
 
 
-def print_status(console: Console, feeds: Sequence[Feed], window: Window) -> None:
-    """One table a feed: the window's months, newest last, and a line of totals."""
-    held = _entries(feeds)
+def print_status(console: Console, feeds: Sequence[Feed], months: Sequence[Month]) -> None:
+    """One table a feed: the months, newest last, and a line of totals."""
+    today = rolling_window(as_of()).open
+    held = entries_of(feeds)
     for feed in feeds:
-        columns = ("month", "state", "coverage", "rows", "expected", "version", "source", "last error")
+        columns = ("month", "state", "coverage", "rows", "expected", "version", "source", "rechecked", "last error")
         table = Table(
             *columns, title=f"{feed.city.name}: {feed.dataset.name} ({feed.resolution})", title_justify="left"
         )
-        entries = [held.get(_key(feed, month)) for month in window.months()]
-        for month, entry in zip(window.months(), entries, strict=True):
+        entries = {month: held.get(_key(feed, month)) for month in months}
+        for month, entry in entries.items():
             table.add_row(*_row(month, entry))
         console.print(table)
-        complete = sum(entry is not None and entry.has_data for entry in entries[:-1])
-        settled = sum(entry is not None and entry.state == "settled" for entry in entries)
-        console.print(f"{complete} of {len(entries) - 1} complete months held, {settled} settled\n")
+        complete = [entry for month, entry in entries.items() if month < today]
+        there = sum(entry is not None and entry.has_data for entry in complete)
+        settled = sum(entry is not None and entry.state == "settled" for entry in complete)
+        console.print(f"{there} of {len(complete)} complete months held, {settled} settled\n")
 
 
 def print_ready(console: Console, ports: Ports, mode: str, seconds: float) -> None:
@@ -168,18 +170,19 @@ def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: b
 
 def _row(month: Month, entry: MonthEntry | None) -> list[str]:
     if entry is None:
-        return [str(month), "[dim]never asked[/]", "", "", "", "", "", ""]
+        return [str(month), "[dim]never asked[/]", *[""] * 7]
     coverage = "" if entry.coverage is None else f"{entry.coverage:.1%}"
     counts = [str(entry.rows), str(entry.expected_rows), str(entry.version or "")] if entry.has_data else ["", "", ""]
     state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
-    return [str(month), state, coverage, *counts, entry.source or "", (entry.last_error or "")[:80]]
+    rechecked = f"{entry.rechecked_at:%Y-%m-%d} {entry.recheck}" if entry.rechecked_at else ""
+    return [str(month), state, coverage, *counts, entry.source or "", rechecked, (entry.last_error or "")[:80]]
 
 
 def _todo(feeds: Sequence[Feed], months: Sequence[Month], only_due: bool) -> list[tuple[Feed, Month]]:
     from city_data.backfill import tasks
-    from city_data.schedules import is_due
+    from city_data.settling import is_due
 
-    held = _entries(feeds) if only_due else {}
+    held = entries_of(feeds) if only_due else {}
     return [
         (feed, month)
         for feed, month in tasks(feeds, months)
@@ -187,7 +190,8 @@ def _todo(feeds: Sequence[Feed], months: Sequence[Month], only_due: bool) -> lis
     ]
 
 
-def _entries(feeds: Sequence[Feed]) -> dict[tuple[str, str, Month], MonthEntry]:
+def entries_of(feeds: Sequence[Feed]) -> dict[tuple[str, str, Month], MonthEntry]:
+    """The ledger's rows of the feeds, by city, dataset and month."""
     from city_data.store.ledger import read_months
 
     database = shared_database(os.environ[DATABASE_VARIABLE])

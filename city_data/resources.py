@@ -21,7 +21,7 @@ from city_data.window import Month
 if TYPE_CHECKING:
     from city_data.store.cache import Cache
     from city_data.store.database import Database
-    from city_data.store.ledger import MonthEntry, State
+    from city_data.store.ledger import MonthEntry, Recheck, State
     from city_data.store.months import MonthLoad, Published
 
 DATABASE_VARIABLE = "CITY_DATA_DATABASE_URL"
@@ -81,6 +81,11 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
     def record_providers(self, feed: Feed) -> None:
         """Keep what the feed's providers give and under which licence, which the reader tells."""
         record_providers(self.open(), (choice.provider for choice in feed.choices))
+
+    def record_recheck(self, feed: Feed, month: Month, result: Recheck, moment: datetime) -> None:
+        from city_data.store.ledger import record_recheck
+
+        record_recheck(self.open(), feed.city.city_id, feed.dataset.name, month, result, at=moment)
 
     def replace_month(self, load: MonthLoad) -> Published:
         from city_data.store.months import replace_month

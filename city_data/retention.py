@@ -13,6 +13,7 @@ import dagster as dg
 
 from city_data.archive import RawArchive
 from city_data.resources import ArchiveResource, CacheResource, DatabaseResource
+from city_data.schedules import UNFINISHED
 from city_data.sources import Feed
 from city_data.window import Month, Window, as_of, rolling_window
 
@@ -157,12 +158,3 @@ def retention_sensor(feeds: list[Feed], job: dg.JobDefinition) -> dg.SensorDefin
         return dg.RunRequest(tags={"city_data/expires": ",".join(map(str, months))})
 
     return sensor
-
-
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]

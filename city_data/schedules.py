@@ -1,58 +1,41 @@
-"""When months are asked for: the monthly schedule, the daily refresh of what is not settled.
+"""When months are asked for: what closed, what is not settled, what may have been revised.
 
-Belongs here: what is due and when it is asked. Does not: how a month is fetched (ingest.py) or expired (retention.py).
+Belongs here: ticks and what each asks for. Does not: which month is due (settling.py), how it is fetched (ingest.py) or
+expired (retention.py).
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, time
 
 import dagster as dg
 
 from city_data.resources import DatabaseResource
+from city_data.settling import Task, due_months, recheck_due
 from city_data.sources import Feed
-from city_data.window import Month, Window, as_of, rolling_window
-
-if TYPE_CHECKING:
-    from city_data.store.ledger import MonthEntry
+from city_data.window import Month, as_of, rolling_window
 
 MONTHS_JOB = "city_months"
 STEPS = ("raw", "monthly", "cache")
 MONTHLY_TICK = time(2, tzinfo=UTC)  # on day 1
-# A little under a day, so that a daily tick finds yesterday's fetch due again.
-ASK_AGAIN_AFTER = timedelta(hours=20)
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
-def run_request(feed: Feed, month: Month, run_key: str) -> dg.RunRequest:
+def run_request(feed: Feed, month: Month, run_key: str, only_if_revised: bool = False) -> dg.RunRequest:
     """One run for one month of one feed, so that no city's failure stops another's month."""
+    op = feed.key("raw").to_python_identifier()
     return dg.RunRequest(
         run_key=run_key,
         partition_key=str(month),
         asset_selection=[feed.key(step) for step in STEPS],
+        run_config={"ops": {op: {"config": {"only_if_revised": True}}}} if only_if_revised else None,
         tags={"city_data/city": feed.city.city_id, "city_data/dataset": feed.dataset.name},
     )
-
-
-def is_due(feed: Feed, month: Month, entry: "MonthEntry | None", moment: datetime) -> bool:
-    """Whether a month should be asked for again: never settled ones, nor those asked within the day."""
-    if entry is None:
-        return month.bounds(feed.city.timezone)[0] <= moment
-    if entry.state in ("settled", "not_available"):
-        return False
-    return entry.checked_at is None or moment - entry.checked_at >= ASK_AGAIN_AFTER
-
-
-def due_months(
-    feeds: list[Feed], entries: list["MonthEntry"], window: Window, moment: datetime
-) -> list[tuple[Feed, Month]]:
-    """Every month of the window that is due, oldest first."""
-    held = {(entry.city_id, entry.dataset, entry.month): entry for entry in entries}
-    return [
-        (feed, month)
-        for month in window.months()
-        for feed in feeds
-        if is_due(feed, month, held.get((feed.city.city_id, feed.dataset.name, month)), moment)
-    ]
 
 
 def monthly_tick(moment: datetime) -> datetime:
@@ -86,7 +69,8 @@ def refresh_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:
         cron_schedule="0 5 * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Daily: asks again for every month that is not settled yet, and for months never asked for",
+        description="Daily: asks again for every month that is not settled yet, and for months never asked for, within "
+        "each provider's budget; what a stop or a budget left over comes first the next day",
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, database: DatabaseResource
@@ -95,10 +79,46 @@ def refresh_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:
 
         moment = as_of()
         due = due_months(feeds, read_months(database.open()), rolling_window(moment), moment)
-        if not due:
-            yield dg.SkipReason("every month is settled, or was asked for within the day")
-        for feed, month in due:
+        wanted = _without_a_run(context, due)
+        if not wanted:
+            yield dg.SkipReason("every month is settled, was asked for within the day, or is being asked for")
+        for feed, month in wanted:
             # Dagster wants a key, and remembers failed runs by it too: one a day, so that tomorrow's try is a new one.
             yield run_request(feed, month, f"refresh:{feed.name}:{month}:{context.scheduled_execution_time:%Y-%m-%d}")
 
     return schedule
+
+
+def recheck_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="recheck_settled",
+        job_name=MONTHS_JOB,
+        cron_schedule="0 6 * * 1",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Mondays: looks whether sources have revised settled months, a quarter of them each week, and "
+        "fetches again those that differ",
+    )
+    def schedule(
+        context: dg.ScheduleEvaluationContext, database: DatabaseResource
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        from city_data.store.ledger import read_months
+
+        moment = as_of()
+        due = recheck_due(feeds, read_months(database.open()), rolling_window(moment), moment)
+        wanted = _without_a_run(context, due)
+        if not wanted:
+            yield dg.SkipReason("every settled month was looked at within four weeks")
+        for feed, month in wanted:
+            key = f"recheck:{feed.name}:{month}:{context.scheduled_execution_time:%Y-%m-%d}"
+            yield run_request(feed, month, key, only_if_revised=True)
+
+    return schedule
+
+
+def _without_a_run(context: dg.ScheduleEvaluationContext, tasks: list[Task]) -> list[Task]:
+    """Those that no run is queued or under way for: after a stop the queue still holds yesterday's."""
+    unfinished = dg.RunsFilter(job_name=MONTHS_JOB, statuses=UNFINISHED)
+    names = ("city_data/city", "city_data/dataset", "dagster/partition")
+    running = {tuple(run.tags.get(name) for name in names) for run in context.instance.get_runs(unfinished)}
+    return [(feed, month) for feed, month in tasks if (feed.city.city_id, feed.dataset.name, str(month)) not in running]

@@ -114,6 +114,7 @@ def world(
     yield made
     shared_sandbox.faults.clear()
     shared_sandbox.publication.unpublished = set()
+    shared_sandbox.publication.revisions = {}
     shared_database(database_url).dispose()
 
 

@@ -68,6 +68,22 @@ def address(
     return url
 
 
+def fingerprint(listed: Sequence[Resource], url: str, headers: Mapping[str, str], size: int | None) -> dict[str, str]:
+    """What catalogue and server tell of a file without sending it, as far as the portal fills it: CKAN's own fields of
+    the resource, HTTP's tag and date, and the bytes."""
+    resource = next(resource for resource in listed if str(resource.get("url")) == url)
+    told = {f"catalogue:{name}": resource.get(name) for name in ("url", "last_modified", "size", "hash")}
+    told |= {name: headers.get(name) for name in ("etag", "last-modified")} | {"bytes": size}
+    return {name: str(value) for name, value in told.items() if value not in (None, "")}
+
+
+def look(http: HttpClient, listed: Sequence[Resource], url: str) -> dict[str, str]:
+    """The `fingerprint` of now, by one call for the file's headers. Raises TransientError and PermanentError."""
+    headers = http.head(url, accept=judge).headers
+    size = headers.get("content-length", "")
+    return fingerprint(listed, url, headers, int(size) if size.isdigit() else None)
+
+
 def awaited(request: Request, capabilities: Capabilities) -> bool:
     """Whether the month can still be expected to appear."""
     return request.as_of < request.month.bounds(request.place.timezone)[1] + capabilities.lag + GRACE

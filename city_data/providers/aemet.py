@@ -110,6 +110,9 @@ class Aemet(Provider):
                 provenance={"stations": reading.stations, "unknown_fields": reading.unknown_fields},
             )
 
+    def calls(self, settings: Settings) -> int:
+        return 2 * len(settings.stations) if isinstance(settings, AemetSettings) else 2
+
     def check_connection(self, http: HttpClient) -> str:
         http.get(f"{BASE}/inventarioestaciones/todasestaciones", headers={"api_key": _key()}, accept=_judge)
         return "answers, and takes the key"

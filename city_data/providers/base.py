@@ -150,7 +150,8 @@ class ParsedMonth:
     Counts are of the provider's own rows: a CSV line, a station's day, an hour of a time axis, never the frame's rows.
     `received` = `used` + the sum of `rejected`, always: each row received is used, or rejected under exactly one reason
     (words such as `outside_month`, `duplicate`, `no_value`). `nulled` counts single values of used rows that became
-    NULL, by `reason:field`. `fields` are the columns or keys that the bytes really have, by the source's own names.
+    NULL, by `reason:field`. `fields` are the columns or keys that the bytes really have, by the source's own names,
+    without those that come and go with the weather.
     """
 
     frame: pd.DataFrame
@@ -202,6 +203,10 @@ class Provider(ABC):
         the source has no such way: it is then fetched again at a slow pace. Raises as `fetch` does.
         """
         return None
+
+    def calls(self, settings: Settings) -> int:  # noqa: ARG002
+        """At most how many calls one month of one place takes, retries left out: what it costs of the rate limit."""
+        return 2
 
     @abstractmethod
     def check_connection(self, http: HttpClient) -> str:

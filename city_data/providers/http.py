@@ -146,6 +146,17 @@ class HttpClient:
 
         return self._retrying(url, once, self.settings.deadline)
 
+    def head(self, url: str, accept: Accept = accept_ok) -> Response:
+        """What is said of the answer without its body: status and headers. Raises as `get` does."""
+
+        def once(deadline: float) -> Response:
+            with self._open(url, None, None, deadline, {"Accept-Encoding": "identity"}, method="HEAD") as answer:
+                response = _response(answer, url, b"")
+            accept(response)
+            return response
+
+        return self._retrying(url, once, self.settings.deadline)
+
     def download(self, url: str, into: Path, accept: Accept = accept_ok, max_bytes: int = 2_000_000_000) -> Response:
         """Stream the answer into the file `into`, resuming where a broken transfer stopped, and check its length.
 
@@ -198,6 +209,7 @@ class HttpClient:
         secret: Mapping[str, str] | None,
         deadline: float,
         asking: Mapping[str, str] | None = None,
+        method: str = "GET",
     ) -> Iterator[httpx.Response]:
         """`secret` headers go to the first host alone, `asking` ones to every hop."""
         import httpx
@@ -213,7 +225,7 @@ class HttpClient:
             try:
                 with (
                     httpx.Client(timeout=timeout, trust_env=not self.routes, verify=_ssl_context()) as client,
-                    client.stream("GET", target, params=params, headers=sent) as answer,
+                    client.stream(method, target, params=params, headers=sent) as answer,
                 ):
                     if not answer.is_redirect:
                         yield answer

@@ -83,6 +83,7 @@ class MadridOpenData(Provider):
                     media_type="application/zip",
                     last_modified=response.headers.get("last-modified"),
                     origin=response.origin,
+                    fingerprint=ckan.fingerprint(listed, url, response.headers, path.stat().st_size),
                 )
             ]
 
@@ -120,6 +121,12 @@ class MadridOpenData(Provider):
                 rejected=made.rejected,
                 provenance=provenance,
             )
+
+    def fingerprint(self, request: Request, http: HttpClient) -> Mapping[str, str]:
+        """Two small calls: the catalogue, and the headers of the month's file."""
+        with about(self.name, request):
+            listed = ckan.resources(http, CATALOGUE, PACKAGE)
+            return ckan.look(http, listed, ckan.address(listed, months_of, request, self.capabilities))
 
     def check_connection(self, http: HttpClient) -> str:
         listed = ckan.resources(http, CATALOGUE, PACKAGE)

@@ -40,6 +40,7 @@ from city_data.providers.base import (
     Quota,
     RateLimit,
     Request,
+    Settings,
     TransientError,
     about,
 )
@@ -140,6 +141,9 @@ class OpenWeather(Provider):
                 nulled=dict(nulled),
                 provenance={"missing_hours": missing(hours), "precipitation": RAIN_RULE},
             )
+
+    def calls(self, settings: Settings) -> int:  # noqa: ARG002
+        return MOST_CALLS
 
     def check_connection(self, http: HttpClient) -> str:
         hour = whole_hour(as_of()) - _CURIOUS

@@ -15,8 +15,9 @@ from itertools import count
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from city_data.sandbox.aemet_series import STATIONS, daily_record
+from city_data.sandbox.aemet_series import STATIONS, daily_record, revised
 from city_data.sandbox.base import Setting, Source
+from city_data.window import Month
 
 HOST = "opendata.aemet.es"
 ENCODING = "iso-8859-15"
@@ -89,7 +90,7 @@ class Aemet(Source):
         if last - first >= longest:
             return _error(404, f"El rango de fechas no puede ser superior a {limit}", status=404)
         records = [
-            record
+            revised(record, self.publication.revision(Month.of(day)))
             for name in stations
             if name in STATIONS
             for day in _span(first, last)

@@ -64,7 +64,8 @@ class Madrid(Source):
     def download(self, resource: str, name: str) -> Response:
         for month, last_day in self.publication.madrid_months():
             if (resource, name) == names(month):
-                return FileResponse(self.archive.file(month, last_day), media_type="application/zip")
+                file = self.archive.file(month, last_day, self.publication.revision(month))
+                return FileResponse(file, media_type="application/zip")
         return Response("<html><body><h1>404 Not Found</h1></body></html>", 404, media_type="text/html")
 
 

@@ -12,7 +12,7 @@ import threading
 import zipfile
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
@@ -31,8 +31,13 @@ _SENSORS_AT_ONCE = 64  # bounds memory: about 190,000 rows
 _GENERATION = 1  # to be raised when the numbers change, so that no old file is served
 
 
-def write_madrid_month(path: Path, month: Month, points: int = SIZES["full"], last_day: date | None = None) -> None:
-    """Write the ZIP of `month`, up to `last_day` where it is partial; the same bytes at every call."""
+def write_madrid_month(
+    path: Path, month: Month, points: int = SIZES["full"], last_day: date | None = None, revision: int = 0
+) -> None:
+    """Write the ZIP of `month`, up to `last_day` where it is partial; the same bytes at every call.
+
+    Each revision counts a tenth more on every point's second half of the month, a day after the last was published.
+    """
     moments = quarters(month, last_day or month.last_day)
     network = sensors(month, points)
     inner = zipfile.ZipInfo(f"{month.month:02d}-{month.year}.csv", (month.year, month.month, 1, 0, 0, 0))
@@ -43,8 +48,12 @@ def write_madrid_month(path: Path, month: Month, points: int = SIZES["full"], la
         for first in range(0, len(network.ids), _SENSORS_AT_ONCE):
             piece = slice(first, first + _SENSORS_AT_ONCE)
             group = Sensors(network.ids[piece], network.m30[piece], network.base[piece])
-            _write_rows(file, group, moments, readings(group, moments, month))
-    published = datetime.combine((month + 1).first_day + MADRID_LAG, datetime.min.time(), UTC).timestamp()
+            values = readings(group, moments, month)
+            if revision:
+                values.flow[:, len(moments.number) // 2 :] *= 1 + 0.1 * revision
+            _write_rows(file, group, moments, values)
+    published_on = (month + 1).first_day + MADRID_LAG + timedelta(days=revision)
+    published = datetime.combine(published_on, datetime.min.time(), UTC).timestamp()
     os.utime(part, (published, published))
     part.replace(path)
 
@@ -57,13 +66,14 @@ class Archive:
     points: int
     _locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
-    def file(self, month: Month, last_day: date) -> Path:
+    def file(self, month: Month, last_day: date, revision: int = 0) -> Path:
         """Equal requests wait for one another: a client that gave up and asks again does not double the work."""
-        path = self.folder / f"madrid-{_GENERATION}-{self.points}-{month}-{last_day.day:02d}.zip"
+        name = f"madrid-{_GENERATION}-{self.points}-{month}-{last_day.day:02d}"
+        path = self.folder / (f"{name}-{revision}.zip" if revision else f"{name}.zip")
         with self._locks[path.name]:
             if not path.exists():
                 self.folder.mkdir(parents=True, exist_ok=True)
-                write_madrid_month(path, month, self.points, last_day)
+                write_madrid_month(path, month, self.points, last_day, revision)
         return path
 
 

@@ -23,7 +23,8 @@ TIMEZONE = "Europe/Madrid"
 
 @dataclass
 class Publication:
-    """`clock` tells the moment; `unpublished` months are withheld by every source; both may change while serving.
+    """`clock` tells the moment; `unpublished` months are withheld by every source; `revisions` counts how often each
+    source has changed a month since it first published it. All may change while serving.
 
     With `list_open_month`, Madrid lists a month from its third day on, partial until it has closed for six days.
     """
@@ -31,6 +32,7 @@ class Publication:
     clock: Callable[[], datetime]
     unpublished: set[Month] = field(default_factory=set)
     list_open_month: bool = True
+    revisions: dict[Month, int] = field(default_factory=dict)
 
     @classmethod
     def at(
@@ -47,6 +49,9 @@ class Publication:
     @property
     def today(self) -> date:
         return self.clock().astimezone(UTC).date()
+
+    def revision(self, month: Month) -> int:
+        return self.revisions.get(month, 0)
 
     @property
     def first_month(self) -> Month:

@@ -14,23 +14,27 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from city_data.datasets import DatasetName
 from city_data.store import totals
 from city_data.store.database import Database
 from city_data.store.schema import CITY_MONTH, MONTH_STATE
 from city_data.window import Month
 
 State = Literal["provisional", "settled", "not_yet_published", "not_available", "failed"]
+Recheck = Literal["unchanged", "revised", "fetched", "withdrawn"]
 
 
 @dataclass(frozen=True)
 class MonthEntry:
     """One month of one city's dataset. `coverage` and `column_coverage` are shares (0..1) of `expected_rows`.
 
+    `received` provider rows = `used` + the sum of `rejected`; `days` as coverage.py has it. `recheck` is what the last
+    look at the settled month found: `fetched` where the source has no cheaper way to tell than sending it again.
     A month that has data keeps its state through later failures, which `last_error` tells.
     """
 
     city_id: str
-    dataset: str
+    dataset: DatasetName
     month: Month
     state: State
     version: int | None
@@ -43,7 +47,11 @@ class MonthEntry:
     source: str | None
     content_sha256: str | None
     raw_files: Sequence[Mapping[str, Any]]
+    received: int
+    used: int
     rejected: Mapping[str, int]
+    nulled: Mapping[str, int]
+    days: Mapping[str, Any]
     provenance: Mapping[str, Any]
     code_version: str
     run_id: str | None
@@ -52,6 +60,8 @@ class MonthEntry:
     loaded_at: datetime | None
     settled_at: datetime | None
     checked_at: datetime | None
+    rechecked_at: datetime | None
+    recheck: Recheck | None
     last_error: str | None
     last_error_at: datetime | None
 
@@ -156,6 +166,18 @@ def read_states(database: Database, city_id: str, dataset: str, month: Month) ->
     of_month = (table.c.city_id == city_id, table.c.dataset == dataset, table.c.month == month.first_day)
     with database.read() as connection:
         return [StateChange(**row) for row in connection.execute(query.where(*of_month)).mappings()]
+
+
+def record_recheck(
+    database: Database, city_id: str, dataset: str, month: Month, result: Recheck, *, at: datetime
+) -> None:
+    """Write what a look at a settled month found; its rows, version and state stay. Raises DatabaseUnavailable."""
+    of_month = (CITY_MONTH.c.city_id == city_id, CITY_MONTH.c.dataset == dataset, CITY_MONTH.c.month == month.first_day)
+    found: dict[str, Any] = {"recheck": result, "rechecked_at": at, "checked_at": at}
+    if result == "unchanged":
+        found |= {"last_error": None, "last_error_at": None}
+    with database.write() as connection:
+        connection.execute(CITY_MONTH.update().where(*of_month).values(found))
 
 
 def entry(row: sa.RowMapping) -> MonthEntry:

@@ -6,9 +6,9 @@ Belongs here: the only writer of the data tables. Does not: what makes a month f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -58,6 +58,18 @@ class MonthLoad:
     fetched_at: datetime
     at: datetime
     seconds: float = 0.0
+    received: int = 0
+    used: int = 0
+    nulled: Mapping[str, int] = field(default_factory=dict)
+    days: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        return frames.records(self.frame, DATASETS[self.dataset])
+
+    @cached_property
+    def content_sha256(self) -> str:
+        return frames.content_sha256(self.records)
 
 
 @dataclass(frozen=True)
@@ -75,9 +87,7 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
 
     Raises StaleLoad where bytes fetched later are published already, DatabaseUnavailable where PostgreSQL is away.
     """
-    dataset = DATASETS[load.dataset]
-    rows = frames.records(load.frame, dataset)
-    digest = frames.content_sha256(rows)
+    dataset, rows, digest = DATASETS[load.dataset], load.records, load.content_sha256
     with database.write() as connection:
         if not _lock(connection, load):
             partitions.create(connection, dataset, load.month)
@@ -178,7 +188,11 @@ def _write_ledger(
         "source": load.source,
         "content_sha256": digest,
         "raw_files": list(load.raw_files),
+        "received": load.received,
+        "used": load.used,
         "rejected": dict(load.rejected),
+        "nulled": dict(load.nulled),
+        "days": dict(load.days),
         "provenance": dict(load.provenance),
         "code_version": load.code_version,
         "run_id": load.run_id,

@@ -12,6 +12,9 @@ from city_data.datasets import DATASETS, Column, Dataset
 
 metadata = sa.MetaData()
 _moment = sa.DateTime(timezone=True)
+_RECEIVED = "Rows that the provider sent: used, or rejected under one reason"
+_NULLED = "Single values of used rows that became NULL, by reason:field"
+_DAYS = "Expected and observed values by column and local day"
 
 
 def _value(column: Column) -> sa.Column[object]:
@@ -57,7 +60,11 @@ CITY_MONTH = sa.Table(
     sa.Column("source", sa.Text),
     sa.Column("content_sha256", sa.Text),
     sa.Column("raw_files", JSONB, nullable=False),
+    sa.Column("received", sa.Integer, nullable=False, server_default="0", comment=_RECEIVED),
+    sa.Column("used", sa.Integer, nullable=False, server_default="0"),
     sa.Column("rejected", JSONB, nullable=False),
+    sa.Column("nulled", JSONB, nullable=False, server_default="{}", comment=_NULLED),
+    sa.Column("days", JSONB, nullable=False, server_default="{}", comment=_DAYS),
     sa.Column("provenance", JSONB, nullable=False),
     sa.Column("code_version", sa.Text, nullable=False),
     sa.Column("run_id", sa.Text),
@@ -66,6 +73,8 @@ CITY_MONTH = sa.Table(
     sa.Column("loaded_at", _moment),
     sa.Column("settled_at", _moment),
     sa.Column("checked_at", _moment),
+    sa.Column("rechecked_at", _moment),
+    sa.Column("recheck", sa.Text, comment="What the last look at a settled month found"),
     sa.Column("last_error", sa.Text),
     sa.Column("last_error_at", _moment),
     sa.PrimaryKeyConstraint("city_id", "dataset", "month"),
@@ -140,6 +149,11 @@ RETENTION_AUDIT = sa.Table(
     sa.Column("month", sa.Date, nullable=False),
     sa.Column("version", sa.Integer),
     sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("place", sa.Text, nullable=False, server_default="tables", comment="tables, raw or cache"),
+    sa.Column("items", sa.Integer, nullable=False, server_default="0", comment="Rows, files or keys"),
+    sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("why", sa.Text),
+    sa.Column("finished_at", _moment, comment="NULL where the drop was interrupted"),
 )
 
 INGESTION_TOTAL = sa.Table(

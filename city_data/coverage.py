@@ -1,0 +1,73 @@
+"""How much of a month there is: expected and observed values by column, by month and by local day.
+
+Belongs here: counting them, and reading the counts back. Does not: judging them (checks.py), or showing them (report).
+
+Compact, as the ledger keeps it: `{"expected": [24, 23, ...], "observed": {"temperature": [24, 22, ...], ...}}`, one
+number a local day from the first on. A column that the source does not give at all is not in it: nothing of it was
+expected, so that a hole is always the source's or ours, and never a promise that nobody made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from math import floor
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from city_data.datasets import Dataset
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Days = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Values of one column in some stretch of time."""
+
+    expected: int
+    observed: int
+
+    @property
+    def percent(self) -> float | None:
+        """Rounded down to two digits, so that 100.0 is said of nothing that has a hole; None where none is expected."""
+        return floor(self.observed / self.expected * 10_000) / 100 if self.expected else None
+
+
+def by_day(
+    frame: pd.DataFrame, dataset: Dataset, given: Collection[str], month: Month, stamps: Sequence[datetime], zone: str
+) -> dict[str, Any]:
+    """The compact counts of `frame` (canonical). `given` are the columns that the source gives, `stamps` every `date`
+    that a whole month has."""
+    days, local = len(month.days()), ZoneInfo(zone)
+    expected = [0] * days
+    for stamp in stamps:
+        expected[stamp.astimezone(local).day - 1] += 1
+    start, end = month.bounds(zone)
+    inside = frame[(frame["date"] >= start) & (frame["date"] < end)]
+    day = inside["date"].dt.tz_convert(zone).dt.day
+    names = [name for name in dataset.column_names if name in given]
+    counts = inside[names].notna().groupby(day).sum().reindex(range(1, days + 1), fill_value=0)
+    return {"expected": expected, "observed": {name: counts[name].astype(int).tolist() for name in names}}
+
+
+def of_month(days: Days, dataset: Dataset) -> dict[str, Coverage]:
+    """Every column of the dataset over the whole month; nothing where a month has no counts."""
+    if not days:
+        return {}
+    expected = sum(days["expected"])
+    return {
+        name: Coverage(expected, sum(days["observed"][name])) if name in days["observed"] else Coverage(0, 0)
+        for name in dataset.column_names
+    }
+
+
+def of_days(days: Days, month: Month) -> Iterator[tuple[date, dict[str, Coverage]]]:
+    """Every local day of the month, with the columns that its source gives."""
+    for n, expected in enumerate(days.get("expected", ())):
+        counts = {name: Coverage(expected, observed[n]) for name, observed in days["observed"].items()}
+        yield month.days()[n], counts

@@ -1,0 +1,149 @@
+"""The source drift sentinel: a month's columns, size and distribution against those of the month before.
+
+Belongs here: what is told, never refused: a source may change for good reasons, but not in silence. Does not: what a
+month must be in itself (checks.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from city_data.checks import Outcome
+from city_data.datasets import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from city_data.store.ledger import MonthEntry
+
+# Rows and bytes for each expected row, against the month before: a file cut in half is below, one listed twice above.
+SIZE_BAND = (0.6, 1.7)
+# A month's mean may move by this share of the month before: seasons move it too.
+MEAN_SHARE = {"traffic_volume": 0.5, "average_speed": 0.5, "humidity": 0.75, "pressure": 0.03, "wind_speed": 1.0}
+# A share of degrees says nothing: temperature may move by so many of the month before's spreads, which seasons do not
+# and another unit does.
+MEAN_SPREADS = {"temperature": 4.0}
+SPREAD_FACTOR = 3.0
+# Most months of rain are another distribution than the month before: its mean and spread say nothing.
+_NOT_COMPARED = {"precipitation"}
+
+TOLD = {
+    "schema_drift": "The source has the columns that it had the month before",
+    "size_drift": "The source's rows and bytes are as many as the month before, day for day",
+    "distribution_drift": "Each column's mean and spread are like those of the month before",
+    "revision": "What was settled has not been changed by its source",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A month as far as it is compared. `bytes` and `received` rows are the source's; `whole` once the month had ended
+    when it was fetched."""
+
+    provider: str
+    fields: tuple[str, ...]
+    bytes: int
+    received: int
+    expected_rows: int
+    whole: bool
+    means: Mapping[str, float]
+    spreads: Mapping[str, float]
+
+
+def facts_of(entry: MonthEntry, timezone: str) -> Facts:
+    """What the ledger knows of a month that has data."""
+    told = entry.provenance
+    return Facts(
+        provider=(entry.source or "").rpartition(":")[2],
+        fields=tuple(told.get("fields", ())),
+        bytes=sum(int(file.get("bytes", 0)) for file in entry.raw_files),
+        received=entry.received,
+        expected_rows=entry.expected_rows,
+        whole=entry.fetched_at is not None and entry.fetched_at >= entry.month.bounds(timezone)[1],
+        means=told.get("means", {}),
+        spreads=told.get("spreads", {}),
+    )
+
+
+def means(frame: pd.DataFrame, dataset: Dataset) -> dict[str, float]:
+    """The mean of each number column that has values."""
+    return {name: float(frame[name].mean()) for name in _numbers(dataset) if frame[name].notna().any()}
+
+
+def spreads(frame: pd.DataFrame, dataset: Dataset) -> dict[str, float]:
+    """The standard deviation of each number column that has at least two values."""
+    return {name: float(frame[name].std()) for name in _numbers(dataset) if frame[name].notna().sum() > 1}
+
+
+def evaluate(now: Facts, before: Facts | None) -> list[Outcome]:
+    """One outcome a comparison; passed, and saying why, where there is nothing to compare with."""
+    if before is None:
+        why = "no month before to compare with"
+        return [Outcome(name, True, why) for name in ("schema_drift", "size_drift", "distribution_drift")]
+    return [_schema(now, before), _size(now, before), _distribution(now, before)]
+
+
+def revision(held: MonthEntry | None, revised: bool) -> Outcome:
+    """`revised`: the source has sent other values than those of `held`."""
+    if held is None or held.state != "settled" or held.settled_at is None:
+        return Outcome("revision", True, "was not settled before")
+    since = f"version {held.version}, settled {held.settled_at:%Y-%m-%d}"
+    told: dict[str, Any] = {"version_before": held.version or 0}
+    if revised:
+        return Outcome("revision", False, f"revised by its source since {since}: provisional until it agrees", told)
+    return Outcome("revision", True, f"as in {since}", told)
+
+
+def _schema(now: Facts, before: Facts) -> Outcome:
+    if not before.fields or now.provider != before.provider:
+        return Outcome("schema_drift", True, f"the month before is from {before.provider or 'nowhere'}: not compared")
+    new = sorted(set(now.fields) - set(before.fields))
+    # A month that has only begun may lack what comes seldom.
+    gone = sorted(set(before.fields) - set(now.fields)) if now.whole else []
+    changes = [f"{word}: {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
+    told: dict[str, Any] = {"fields": len(now.fields), "new": ", ".join(new), "gone": ", ".join(gone)}
+    return Outcome("schema_drift", not changes, "; ".join(changes) or f"the same {len(now.fields)} columns", told)
+
+
+def _size(now: Facts, before: Facts) -> Outcome:
+    if not (now.whole and before.whole) or now.provider != before.provider:
+        return Outcome("size_drift", True, "not compared: not two whole months of one source")
+    told: dict[str, Any] = {}
+    odd = []
+    for name in ("received", "bytes"):
+        new, old = (getattr(month, name) / max(month.expected_rows, 1) for month in (now, before))
+        if old:
+            told |= {f"{name}_before": getattr(before, name), name: getattr(now, name), f"{name}_ratio": new / old}
+            if not SIZE_BAND[0] <= new / old <= SIZE_BAND[1]:
+                odd.append(f"{name} {getattr(before, name):,} to {getattr(now, name):,}")
+    usual = f"{now.received:,} rows, {now.bytes:,} bytes"
+    return Outcome("size_drift", not odd, "; ".join(odd) or usual, told)
+
+
+def _distribution(now: Facts, before: Facts) -> Outcome:
+    told: dict[str, Any] = {}
+    odd = []
+    for name in sorted(now.means.keys() & before.means.keys() - _NOT_COMPARED):
+        mean, mean_before = now.means[name], before.means[name]
+        spread, spread_before = now.spreads.get(name), before.spreads.get(name)
+        told |= {f"{name}_mean_before": mean_before, f"{name}_mean": mean}
+        if _has_moved(name, mean, mean_before, spread_before):
+            odd.append(f"mean of {name} {mean_before:.1f} to {mean:.1f}")
+        if spread is not None and spread_before and now.whole and before.whole:
+            told |= {f"{name}_spread_before": spread_before, f"{name}_spread": spread}
+            if not 1 / SPREAD_FACTOR <= spread / spread_before <= SPREAD_FACTOR:
+                odd.append(f"spread of {name} {spread_before:.2f} to {spread:.2f}")
+    usual = "means and spreads are alike" if told else "no column in common with the month before"
+    return Outcome("distribution_drift", not odd, "; ".join(odd) or usual, told)
+
+
+def _has_moved(name: str, now: float, before: float, spread: float | None) -> bool:
+    if name in MEAN_SPREADS:
+        return bool(spread) and abs(now - before) > MEAN_SPREADS[name] * float(spread or 0)
+    return name in MEAN_SHARE and before != 0 and abs(now - before) / abs(before) > MEAN_SHARE[name]
+
+
+def _numbers(dataset: Dataset) -> list[str]:
+    return [column.name for column in dataset.columns if column.kind == "number"]

@@ -1,0 +1,102 @@
+"""What Dagster shows of a month: its check results, the metadata of its materialization, the schema of its table.
+
+Belongs here: turning what is known into Dagster's words. Does not: finding it out (publish.py, checks.py, drift.py).
+"""
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from city_data import checks, coverage, drift
+from city_data.sources import Feed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from city_data.publish import Built
+    from city_data.store.months import Published
+
+PREVIEW_ROWS = 5
+
+
+def check_specs(key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
+    with warnings.catch_warnings():
+        # Checks by partition are in preview in Dagster 1.13; without them a check would tell of its last month only.
+        warnings.simplefilter("ignore", category=dg.PreviewWarning)
+        return [
+            dg.AssetCheckSpec(
+                name, asset=key, description=text, blocking=name in checks.BLOCKING, partitions_def=partitions
+            )
+            for name, text in {**checks.BLOCKING, **drift.TOLD}.items()
+        ]
+
+
+def check_result(key: dg.AssetKey, outcome: checks.Outcome) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=outcome.name,
+        passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN,
+        description=outcome.description,
+        metadata=dict(outcome.metadata),
+    )
+
+
+def month_metadata(feed: Feed, built: "Built", published: "Published") -> dict[str, Any]:
+    """Floats, so that the UI plots them over the months; tables for what has a shape."""
+    entry, parsed = published.entry, built.parsed
+    columns = coverage.of_month(entry.days, feed.dataset)
+    return {
+        "dagster/partition_row_count": published.rows,
+        "coverage": float(built.coverage),
+        **{f"coverage_{name}": of.percent / 100 for name, of in columns.items() if of.percent is not None},
+        **{f"mean_{name}": value for name, value in built.means.items()},
+        "columns": dg.MetadataValue.md(_columns(columns)),
+        "days": dg.MetadataValue.json(dict(entry.days)),
+        "received_rows": float(parsed.received),
+        "used_rows": float(parsed.used),
+        "rejected_rows": float(sum(parsed.rejected.values())),
+        "rejected": dg.MetadataValue.json(dict(parsed.rejected)),
+        "nulled_values": dg.MetadataValue.json(dict(parsed.nulled)),
+        "version": published.version,
+        "changed": published.changed,
+        "state": entry.state,
+        "source": built.source,
+        "raw_files": [file.sha256 for file in built.manifest.files],
+        "preview": dg.MetadataValue.md(_preview(built.frame)),
+    }
+
+
+def column_schema(feed: Feed) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn("date", "timestamptz", description="Start of the interval, UTC"),
+            *(
+                dg.TableColumn(column.name, column.kind, description=f"{column.description} ({column.unit or 'text'})")
+                for column in feed.dataset.columns
+            ),
+            dg.TableColumn("source", "text", description="Which provider the row comes from"),
+            dg.TableColumn("raw_data", "jsonb", description="Per-station or per-network detail and flags"),
+        ]
+    )
+
+
+def _columns(columns: dict[str, coverage.Coverage]) -> str:
+    lines = [
+        [name, str(of.observed), str(of.expected), f"{of.percent:.2f} %" if of.percent is not None else "not given"]
+        for name, of in columns.items()
+    ]
+    return _table([["column", "observed", "expected", "percent"], *lines])
+
+
+def _preview(frame: "pd.DataFrame") -> str:
+    shown = frame.drop(columns="raw_data").head(PREVIEW_ROWS)
+    lines = [[str(value) for value in row] for row in shown.astype(object).where(shown.notna(), "").to_numpy()]
+    return _table([list(shown.columns), *lines])
+
+
+def _table(lines: list[list[str]]) -> str:
+    """A Markdown table; the first line is its head."""
+    head, *rest = lines
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rest])

@@ -1,0 +1,66 @@
+"""Looking at a settled month again: does its source still have what we have?
+
+Belongs here: one cheap look, and what it comes to. Does not: when a month's turn comes (settling.py), fetching again
+(ingest.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from city_data.archive import ArchiveError, RawArchive
+from city_data.cities import RegistryError
+from city_data.providers.base import NotAvailable, NotYetPublished, Provider
+from city_data.providers.http import HttpClient
+from city_data.sources import Feed
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from city_data.store.ledger import Recheck
+
+
+@dataclass(frozen=True)
+class Look:
+    """`fetched`: the source has no cheap way to tell, so the month is to be fetched again. `differences` are told as
+    `what was -> what is`."""
+
+    result: Recheck
+    differences: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fetch(self) -> bool:
+        return self.result in ("revised", "fetched")
+
+
+def look(
+    feed: Feed, month: Month, moment: datetime, archive: RawArchive, client: Callable[[Provider], HttpClient]
+) -> Look:
+    """Ask the source that the month came from. Raises TransientError and PermanentError, as its fetch does."""
+    try:
+        manifest = archive.latest(feed.dataset.name, feed.city.city_id, month)
+        choice = feed.choice(manifest.provider)
+    except (ArchiveError, RegistryError):
+        return Look("fetched")  # nothing to compare with
+    if choice is not feed.primary:
+        return Look("fetched")  # the first source may have the month by now
+    held = {name: text for file in manifest.files for name, text in file.fingerprint.items()}
+    if not held:
+        return Look("fetched")
+    try:
+        told = choice.provider.fingerprint(feed.request(choice, month, moment), client(choice.provider))
+    except (NotYetPublished, NotAvailable) as gone:
+        return Look("withdrawn", {"source": str(gone)})
+    return compare(held, told)
+
+
+def compare(held: Mapping[str, str], told: Mapping[str, str] | None) -> Look:
+    """Only what is known of both is compared: a server may leave out a length or a tag that it once gave."""
+    known = sorted(held.keys() & (told or {}).keys())
+    if told is None or not known:
+        return Look("fetched")
+    differences = {name: f"{held[name]} -> {told[name]}" for name in known if held[name] != told[name]}
+    return Look("revised" if differences else "unchanged", differences)
