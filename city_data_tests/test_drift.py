@@ -1,0 +1,93 @@
+"""What a source changed against the month before is told, with the figures, and blocks nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from city_data import drift
+from city_data.checks import Outcome
+from city_data.datasets import WEATHER
+from city_data_tests.world import World
+
+BEFORE = drift.Facts(
+    provider="aemet",
+    fields=("fecha", "prec", "tmed"),
+    bytes=30_000,
+    received=90,
+    expected_rows=30,
+    whole=True,
+    means={"temperature": 20.0, "humidity": 50.0, "precipitation": 0.1, "traffic_volume": 300.0},
+    spreads={"temperature": 3.0, "humidity": 9.0, "precipitation": 0.3, "traffic_volume": 120.0},
+)
+
+
+def told(**changes: Any) -> dict[str, Outcome]:
+    return {outcome.name: outcome for outcome in drift.evaluate(replace(BEFORE, **changes), BEFORE)}
+
+
+def test_the_same_again_passes_and_so_does_a_first_month() -> None:
+    assert all(outcome.passed and not outcome.blocking for outcome in told().values())
+    assert [outcome.passed for outcome in drift.evaluate(BEFORE, None)] == [True] * 3
+    assert set(drift.TOLD) == {*told(), "revision"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "said"),
+    [
+        ({"fields": ("fecha", "nuevo", "tmed")}, "schema_drift", "new: nuevo; gone: prec"),
+        ({"bytes": 14_000}, "size_drift", "bytes 30,000 to 14,000"),
+        ({"received": 45}, "size_drift", "received 90 to 45"),
+        ({"received": 180}, "size_drift", "received 90 to 180"),
+        ({"means": {"temperature": 293.1}}, "distribution_drift", "mean of temperature 20.0 to 293.1"),
+        ({"means": {"traffic_volume": 140.0}}, "distribution_drift", "mean of traffic_volume 300.0 to 140.0"),
+        ({"spreads": {"temperature": 0.4}}, "distribution_drift", "spread of temperature 3.00 to 0.40"),
+        ({"spreads": {"humidity": 28.0}}, "distribution_drift", "spread of humidity 9.00 to 28.00"),
+    ],
+)
+def test_what_changed_is_told_with_its_figures(changes: dict[str, Any], check: str, said: str) -> None:
+    outcomes = told(**changes)
+    assert said in outcomes[check].description
+    assert [name for name, outcome in outcomes.items() if not outcome.passed] == [check]
+    assert outcomes[check].metadata
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"expected_rows": 31, "received": 93, "bytes": 31_000},  # a longer month
+        {"means": {"temperature": 12.0, "precipitation": 4.0}, "spreads": {"precipitation": 9.0}},  # autumn
+        {"whole": False, "received": 9, "bytes": 3_000, "fields": ("fecha", "tmed")},  # a month that has only begun
+        {"provider": "open_meteo", "fields": ("time",), "received": 792, "bytes": 60_000},  # the fallback's own format
+    ],
+)
+def test_what_months_do_by_themselves_is_no_drift(changes: dict[str, Any]) -> None:
+    assert [outcome.description for outcome in told(**changes).values() if not outcome.passed] == []
+
+
+def test_means_and_spreads_leave_out_what_has_no_values() -> None:
+    frame = pd.DataFrame({"temperature": [1.0, 3.0], "humidity": [None, 50.0], "precipitation": [None, None],
+                          "wind_speed": [None, None], "pressure": [None, None]}, dtype="float64")  # fmt: skip
+    assert drift.means(frame, WEATHER) == {"temperature": 2.0, "humidity": 50.0}
+    assert drift.spreads(frame, WEATHER) == {"temperature": pytest.approx(2**0.5)}
+
+
+def test_a_new_column_at_the_source_is_a_warning_of_the_run_and_the_month_is_published(world: World) -> None:
+    world.load("weather", "2026-08")
+    world.sandbox.faults.order("/opendata/sh/", extra_column="nuevo")
+    (done,) = world.load("weather", "2026-09")
+    assert (done.error, done.rows) == (None, 30)
+    events = world.instance.all_logs(done.run_id)
+    found = {
+        event.dagster_event.asset_check_evaluation_data.check_name: event.dagster_event.asset_check_evaluation_data
+        for event in events
+        if event.dagster_event and event.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION"
+    }
+    assert set(drift.TOLD) <= set(found)
+    schema = found["schema_drift"]
+    assert (schema.passed, schema.blocking, schema.severity.value) == (False, False, "WARN")
+    assert schema.description == "new: nuevo"
+    assert found["size_drift"].passed

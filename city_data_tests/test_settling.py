@@ -1,0 +1,180 @@
+"""The rules of settling and of what is due, on times and contents alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from city_data.archive import Manifest, RawFile
+from city_data.cities import load_registry
+from city_data.settling import (
+    due_months,
+    is_due,
+    is_revision,
+    recheck_due,
+    settled_state,
+    within_budget,
+)
+from city_data.sources import Choice, Feed, enabled_feeds
+from city_data.store.ledger import MonthEntry
+from city_data.window import Month, Window
+
+MONTH = Month(2026, 9)
+ZONE = "Europe/Madrid"
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+FEED = next(f for f in enabled_feeds(load_registry(environ={})) if f.name == "traffic/madrid")
+CAPABILITIES = FEED.primary.provider.capabilities
+PUBLISHED = MONTH.bounds(ZONE)[1] + CAPABILITIES.lag
+FINAL = PUBLISHED + CAPABILITIES.settling
+WINDOW = Window(Month(2024, 11), Month(2026, 11))
+NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+
+def manifest(at: datetime, content: str) -> Manifest:
+    file = RawFile(
+        name="a.zip", sha256=content, bytes=1, url="", params={}, media_type=None, last_modified=None, origin=None
+    )
+    return Manifest(
+        dataset="traffic", city_id="madrid", month=str(MONTH), provider="madrid_opendata", fetched_at=at, seconds=0,
+        files=[file],
+    )  # fmt: skip
+
+
+def entry(month: Month = MONTH, **values: Any) -> MonthEntry:
+    known: dict[str, Any] = dict.fromkeys(MonthEntry.__dataclass_fields__)
+    known |= {"city_id": "madrid", "dataset": "traffic", "month": month, "version": 1, "raw_files": [], "days": {}}
+    return MonthEntry(**known | values)
+
+
+@dataclass
+class Ledger:
+    """The month as a row of loads leaves it: `a`, `b`, ... name both bytes and values."""
+
+    held: MonthEntry | None = None
+
+    def load(self, at: datetime, content: str, values: str | None = None) -> tuple[str, int]:
+        values = values or content
+        told = manifest(at, content)
+        state = settled_state(FEED.primary, MONTH, ZONE, told, values, self.held)
+        changed = self.held is None or self.held.content_sha256 != values
+        version = (self.held.version or 0 if self.held else 0) + changed
+        self.held = entry(
+            state=state, version=version, content_sha256=values, raw_files=[{"sha256": content}], fetched_at=at,
+            loaded_at=at if changed or self.held is None else self.held.loaded_at, settled_at=at,
+        )  # fmt: skip
+        return state, version
+
+
+@pytest.mark.parametrize(
+    ("loads", "states"),
+    [
+        ([(PUBLISHED - 2 * DAY, "a"), (PUBLISHED - DAY, "a")], ["provisional", "provisional"]),  # still adding
+        ([(PUBLISHED, "a"), (PUBLISHED + HOUR, "a")], ["provisional", "provisional"]),  # too close together
+        ([(PUBLISHED, "a"), (PUBLISHED + DAY, "a")], ["provisional", "settled"]),
+        ([(PUBLISHED, "a"), (PUBLISHED + DAY, "b"), (PUBLISHED + 2 * DAY, "b")], ["provisional"] * 2 + ["settled"]),
+        ([(FINAL, "a")], ["settled"]),
+        ([(PUBLISHED, "a"), (FINAL, "b")], ["provisional", "settled"]),
+        ([(FINAL, "a"), (FINAL + 30 * DAY, "a")], ["settled", "settled"]),
+        ([(FINAL, "a"), (FINAL + 30 * DAY, "b")], ["settled", "provisional"]),  # revised
+        ([(FINAL, "a"), (FINAL + 30 * DAY, "b"), (FINAL + 31 * DAY, "b")], ["settled", "provisional", "settled"]),
+        ([(FINAL, "a"), (FINAL + 30 * DAY, "b"), (FINAL + 31 * DAY, "c")], ["settled", "provisional", "provisional"]),
+        ([(FINAL, "a"), (FINAL + 30 * DAY, "b"), (FINAL + 30 * DAY + HOUR, "b")], ["settled"] + ["provisional"] * 2),
+        ([(PUBLISHED, "a"), (PUBLISHED + DAY, "a"), (PUBLISHED + 9 * DAY, "b")],
+         ["provisional", "settled", "provisional"]),
+    ],
+)  # fmt: skip
+def test_states_follow_from_fetches(loads: list[tuple[datetime, str]], states: list[str]) -> None:
+    ledger = Ledger()
+    assert [ledger.load(at, content)[0] for at, content in loads] == states
+
+
+def test_a_parser_that_reads_the_same_bytes_otherwise_is_no_revision() -> None:
+    ledger = Ledger()
+    assert ledger.load(FINAL, "a") == ("settled", 1)
+    assert ledger.load(FINAL, "a", values="a, read better") == ("settled", 2)
+    assert ledger.load(FINAL + 30 * DAY, "a", values="a, read best") == ("settled", 3)
+    assert ledger.held is not None
+    assert not is_revision(manifest(FINAL, "a"), "other values", ledger.held)
+    assert not is_revision(manifest(FINAL, "other bytes"), "a, read best", ledger.held)
+    assert is_revision(manifest(FINAL, "other bytes"), "other values", ledger.held)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 400), st.sampled_from("ab")), min_size=1, max_size=12), st.integers(-400, 2000)
+)
+def test_nothing_settles_before_the_lag_nor_changes_while_settled(steps: list[tuple[int, str]], first: int) -> None:
+    """Whatever is fetched, hour by hour: settled only after the lag, and never settled at once with other values."""
+    ledger, at, before = Ledger(), PUBLISHED + first * HOUR, None
+    for hours, content in steps:
+        at += hours * HOUR
+        held = ledger.held
+        state, version = ledger.load(at, content)
+        assert state == "provisional" or at >= PUBLISHED
+        if before == "settled" and held is not None:
+            assert state == ("settled" if version == held.version else "provisional")
+        before = state
+
+
+def test_settled_months_and_those_asked_within_the_day_are_not_due() -> None:
+    assert is_due(FEED, MONTH, None, NOW)
+    assert not is_due(FEED, Month(2026, 12), None, NOW)
+    for state in ("provisional", "not_yet_published", "failed"):
+        assert is_due(FEED, MONTH, entry(state=state, checked_at=NOW - DAY), NOW)
+        assert not is_due(FEED, MONTH, entry(state=state, checked_at=NOW - HOUR), NOW)
+    for state in ("settled", "not_available"):
+        assert not is_due(FEED, MONTH, entry(state=state, checked_at=NOW - 300 * DAY), NOW)
+
+
+class Slow(type(FEED.primary.provider)):  # type: ignore[misc]
+    """Madrid with a budget of ten calls a day, of which refreshes have five, and a month takes two."""
+
+    name = "slow"
+    capabilities = replace(CAPABILITIES, rate_limit=replace(CAPABILITIES.rate_limit, calls=10, seconds=86_400))
+
+
+def slow_feed() -> Feed:
+    return replace(FEED, primary=Choice(Slow(), FEED.primary.settings))
+
+
+def test_what_the_budget_leaves_over_is_first_the_next_day() -> None:
+    feed, ledger, asked = slow_feed(), dict[Month, MonthEntry](), list[Month]()
+    months = WINDOW.months()
+    for day in range(13):
+        moment = NOW + day * DAY
+        due = [month for _, month in due_months([feed], ledger.values(), WINDOW, moment)]
+        assert len(due) == 2
+        assert due == sorted(due)
+        asked += due
+        for month in due:
+            ledger[month] = entry(month, state="provisional", checked_at=moment)
+    assert set(asked) == set(months)  # 25 months in 13 days of two: each was asked before any was asked twice
+    assert within_budget([(FEED, month) for month in months]) == [(FEED, month) for month in months]
+
+
+def test_a_quarter_of_the_settled_months_is_looked_at_each_week() -> None:
+    ledger = {month: entry(month, state="settled", fetched_at=NOW - 30 * DAY) for month in WINDOW.complete_months()}
+    seen: list[Month] = []
+    for week in range(4):
+        moment = NOW + week * 7 * DAY
+        due = [month for _, month in recheck_due([FEED], ledger.values(), WINDOW, moment)]
+        assert len(due) == 6
+        seen += due
+        for month in due:
+            ledger[month] = replace(ledger[month], rechecked_at=moment, recheck="unchanged")
+    assert sorted(seen) == WINDOW.complete_months()
+    next_moment = NOW + 28 * DAY
+    again = [month for _, month in recheck_due([FEED], ledger.values(), WINDOW, next_moment)]
+    assert again == seen[:6]
+
+
+def test_a_look_that_failed_is_repeated_and_unsettled_months_are_not_looked_at() -> None:
+    fresh = entry(state="settled", fetched_at=NOW - DAY)
+    assert recheck_due([FEED], [fresh], WINDOW, NOW) == []
+    assert recheck_due([FEED], [replace(fresh, last_error="503")], WINDOW, NOW) == [(FEED, MONTH)]
+    old = entry(state="provisional", fetched_at=NOW - 60 * DAY)
+    assert recheck_due([FEED], [old], WINDOW, NOW) == []
