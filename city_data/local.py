@@ -24,6 +24,7 @@ import psutil
 import yaml
 
 from city_data.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port
+from city_data.providers._downloads import FOLDER_VARIABLE
 from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
 
 HOME_VARIABLE = "CITY_DATA_HOME"
@@ -210,6 +211,7 @@ def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
         DATABASE_VARIABLE: postgres.url("city_data"),
         REDIS_VARIABLE: redis.url,
         RAW_VARIABLE: str(folder / "raw"),
+        FOLDER_VARIABLE: os.environ.get(FOLDER_VARIABLE) or str(folder / "cache"),
         "CITY_DATA_DAGSTER_URL": postgres.url("dagster"),
         "DAGSTER_HOME": str(folder / "dagster"),
         "DAGSTER_DISABLE_TELEMETRY": "1",

@@ -25,6 +25,14 @@ _numbers = itertools.count()
 _templates: set[str] = set()
 
 
+@pytest.fixture(autouse=True)
+def _nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test keeps its downloads to itself, and no key of the user's turns it to another way."""
+    monkeypatch.setenv("CITY_DATA_CACHE_DIR", str(tmp_path / "downloads"))
+    for name in ("METEO_FRANCE_API_KEY", "METEO_FRANCE_APPLICATION_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """A running server; its database `template_city_data` has the whole schema.

@@ -208,3 +208,18 @@ def test_a_month_whose_file_is_empty_is_not_available_and_not_failed(world: Worl
     assert (entry.state, entry.version, entry.expected_rows) == ("not_available", None, 720)
     assert "without a single state" in entry.provenance["reason"]
     assert not world.instance.get_materialized_partitions(dg.AssetKey(["monthly", "traffic", "barcelona"]))
+
+
+def test_a_french_month_is_hourly_and_says_which_file_it_was_cut_from(world: World) -> None:
+    world.enable("paris")
+    (done,) = world.load("weather", "2026-10", city_id="paris")
+    assert (done.error, done.rows) == (None, 745)
+    entry = world.entry("weather", "2026-10", city_id="paris")
+    assert entry is not None
+    assert (entry.source, entry.state) == ("sandbox:meteo_france", "provisional")
+    assert entry.coverage is not None
+    assert entry.coverage > 0.97
+    assert entry.first_date == datetime(2026, 9, 30, 22, tzinfo=UTC)
+    (raw,) = entry.raw_files
+    assert raw["url"].endswith("H_75_latest-2025-2026.csv.gz")
+    assert {"title", "file_sha256", "file_bytes", "file_etag", "extract"} <= raw["params"].keys()

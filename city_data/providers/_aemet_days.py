@@ -6,7 +6,6 @@ Belongs here: what is in AEMET's files. Does not: how they are asked for, which 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from datetime import date
 from statistics import fmean
 from typing import Any
 
+from city_data.providers._stations import mean_of, sea_level_pressure
 from city_data.providers.base import Payload, PermanentError
 from city_data.window import Month, day_bounds
 
@@ -66,13 +66,9 @@ def read(payloads: Sequence[Payload], month: Month) -> Reading:
 def city_day(day: date, stations: Mapping[str, Mapping[str, Any]], timezone: str, source: str) -> dict[str, Any]:
     """The canonical row of a day: each value is the mean of the stations that have it."""
 
-    def mean(name: str) -> float | None:
-        values = [station[name] for station in stations.values() if station[name] is not None]
-        return fmean(values) if values else None
-
     return {
         "date": day_bounds(day, timezone)[0],
-        **{name: mean(name) for name in COLUMNS},
+        **{name: mean_of(stations.values(), name) for name in COLUMNS},
         "source": source,
         "raw_data": {
             "stations": {name: stations[name] for name in sorted(stations)},
@@ -150,10 +146,3 @@ def number(text: object, nulled: Counter[str], key: str, negative: bool = False)
         nulled[f"negative:{key}"] += 1
         return None
     return value
-
-
-def sea_level_pressure(pressure: float, altitude: float, temperature: float) -> float:
-    """Pressure (hPa) reduced from `altitude` (m) to mean sea level by the hydrostatic equation with the mean
-    temperature of the air column (°C at the station, 6.5 K a km below it): WMO-No. 8, I.3.7."""
-    column = temperature + 273.15 + 0.0065 * altitude / 2
-    return pressure * math.exp(9.80665 * altitude / (287.05 * column))

@@ -22,6 +22,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from city_data.providers._answers import Response, accept_ok, bare, hiding
 from city_data.providers._bodies import Part, first, plain, validator
+from city_data.providers._questions import Question
 from city_data.providers.base import Capabilities, PermanentError, RateLimit, TransientError
 
 if TYPE_CHECKING:
@@ -128,13 +129,24 @@ class HttpClient:
         Raises TransientError once attempts or the deadline are used up, PermanentError for a refused host or too
         many bytes, and whatever `accept` raises.
         """
+        return self._whole(Question(url, params, headers, secret_params), accept, max_bytes)
 
-        query = {**(params or {}), **(secret_params or {})} or None
-        secrets = [*(headers or {}).values(), *(secret_params or {}).values()]
+    def post(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+        accept: Accept = accept_ok,
+        max_bytes: int = 1_000_000,
+    ) -> Response:
+        """As `get`, with a form, such as one that asks for a token. A redirect is a PermanentError."""
+        return self._whole(Question(url, headers=headers, form=form, method="POST"), accept, max_bytes)
 
+    def _whole(self, question: Question, accept: Accept, max_bytes: int) -> Response:
         def once(deadline: float) -> Response:
-            with hiding(secrets):
-                with self._open(url, query, headers, deadline) as answer:
+            url = question.url
+            with hiding(question.secrets):
+                with self._open(question, deadline) as answer:
                     body = bytearray()
                     for chunk in plain(answer, self._chunks(answer.iter_raw(), deadline, url), max_bytes):
                         body += chunk
@@ -144,29 +156,30 @@ class HttpClient:
                 accept(response)
             return response
 
-        return self._retrying(url, once, self.settings.deadline)
+        return self._retrying(question.url, once, self.settings.deadline)
 
     def head(self, url: str, accept: Accept = accept_ok) -> Response:
         """What is said of the answer without its body: status and headers. Raises as `get` does."""
+        return self._whole(Question(url, asking={"Accept-Encoding": "identity"}, method="HEAD"), accept, 0)
 
-        def once(deadline: float) -> Response:
-            with self._open(url, None, None, deadline, {"Accept-Encoding": "identity"}, method="HEAD") as answer:
-                response = _response(answer, url, b"")
-            accept(response)
-            return response
-
-        return self._retrying(url, once, self.settings.deadline)
-
-    def download(self, url: str, into: Path, accept: Accept = accept_ok, max_bytes: int = 2_000_000_000) -> Response:
+    def download(
+        self,
+        url: str,
+        into: Path,
+        accept: Accept = accept_ok,
+        max_bytes: int = 2_000_000_000,
+        unless: Mapping[str, str] | None = None,
+    ) -> Response:
         """Stream the answer into the file `into`, resuming where a broken transfer stopped, and check its length.
 
-        Raises as `get` does; a partial file is left beside `into` as `*.part` only while attempts remain.
+        `unless` are conditions, such as If-None-Match: what a 304 means is for `accept` to raise. Raises as `get` does;
+        a partial file is left beside `into` as `*.part` only while attempts remain.
         """
         part = Part(into.with_name(into.name + ".part"))
         part.clear()
 
         def once(deadline: float) -> Response:
-            return self._transfer(url, part, accept, max_bytes, deadline)
+            return self._transfer(url, part, accept, max_bytes, deadline, unless or {})
 
         try:
             response = self._retrying(url, once, self.settings.download_deadline)
@@ -175,9 +188,12 @@ class HttpClient:
             part.clear()
         return response
 
-    def _transfer(self, url: str, part: Part, accept: Accept, max_bytes: int, deadline: float) -> Response:
+    def _transfer(
+        self, url: str, part: Part, accept: Accept, max_bytes: int, deadline: float, unless: Mapping[str, str]
+    ) -> Response:
         done = part.size()
-        with self._open(url, None, None, deadline, {"Accept-Encoding": "identity", **part.wanted()}) as answer:
+        asking = {"Accept-Encoding": "identity", **unless, **part.wanted()}
+        with self._open(Question(url, asking=asking), deadline) as answer:
             if answer.status_code not in (200, 206):
                 body = b"".join(first(self._chunks(answer.iter_raw(), deadline, url), 4096))
                 if answer.status_code == 416 and done:
@@ -202,34 +218,28 @@ class HttpClient:
             return _response(answer, url, b"")
 
     @contextmanager
-    def _open(
-        self,
-        url: str,
-        params: Mapping[str, str] | None,
-        secret: Mapping[str, str] | None,
-        deadline: float,
-        asking: Mapping[str, str] | None = None,
-        method: str = "GET",
-    ) -> Iterator[httpx.Response]:
-        """`secret` headers go to the first host alone, `asking` ones to every hop."""
+    def _open(self, question: Question, deadline: float) -> Iterator[httpx.Response]:
         import httpx
 
+        url, params, form = question.url, question.query, question.form
         first_host = ""
         for _ in range(MAX_HOPS):
             host, target = self._checked(url)
             first_host = first_host or host
-            sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", **(asking or {})}
-            sent |= secret or {} if host == first_host else {}
+            sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", **(question.asking or {})}
+            sent |= question.headers or {} if host == first_host else {}
             timeout = httpx.Timeout(self.settings.read_timeout, connect=self.settings.connect_timeout)
             self._spend(host, deadline)
             try:
                 with (
                     httpx.Client(timeout=timeout, trust_env=not self.routes, verify=_ssl_context()) as client,
-                    client.stream(method, target, params=params, headers=sent) as answer,
+                    client.stream(question.method, target, params=params, headers=sent, data=form) as answer,
                 ):
-                    if not answer.is_redirect:
+                    if not answer.has_redirect_location:  # a 304 is none
                         yield answer
                         return
+                    if form is not None:
+                        raise PermanentError(f"{self.provider}: {bare(url)} redirects what was posted to it")
                     url, params = urljoin(url, answer.headers.get("location", "")), None
             except httpx.RequestError as error:
                 reason = f"{type(error).__name__}: {error}".rstrip(": ")
@@ -237,8 +247,7 @@ class HttpClient:
         raise PermanentError(f"{self.provider}: more than {MAX_HOPS} redirects, the last to {bare(url)}")
 
     def _checked(self, url: str) -> tuple[str, str]:
-        """The host, and the address to call: refused unless https to a declared host; routed hosts go where the
-        setting says."""
+        """The host, and the address to call, which may be routed: refused unless https to a declared host."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,15 +123,18 @@ class CutOff(Exception):
 
 @dataclass
 class FaultyApp:
-    """ASGI: every answer says where it comes from; those ordered go wrong. `another` tells another month's path."""
+    """ASGI: every answer says where it comes from; those ordered go wrong. `another` tells another month's path,
+    `answered` counts answers by path and status."""
 
     app: ASGIApp
     faults: Faults
     another: Callable[[str, Month], str]
+    answered: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def signed(message: Message) -> None:
             if message["type"] == "http.response.start":
+                self.answered[path, message["status"]] += 1
                 message["headers"] = [*message["headers"], (ORIGIN_HEADER.lower().encode(), ORIGIN.encode())]
             await send(message)
 
@@ -149,7 +153,10 @@ class FaultyApp:
             body = fault.body.encode(fault.charset or "utf-8")
             headers = {"content-type": "text/html;charset=UTF-8"}
         elif not fault.makes_own_answer:
-            body = await run_in_threadpool(fault.spoil.apply, body)
+            spoilt = await run_in_threadpool(fault.spoil.apply, body)
+            if spoilt != body:  # another file, of which the tags do not hold
+                headers = {name: text for name, text in headers.items() if name not in ("etag", "last-modified")}
+            body = spoilt
         answer = (fault.status or status, headers | {k.lower(): v for k, v in fault.headers.items()}, body)
         await _reply(signed, answer, fault.truncate)
 
@@ -180,7 +187,9 @@ async def _collect(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
         elif message["type"] == "http.response.body":
             body.extend(message.get("body", b""))
 
-    await app({**scope, "extensions": {}}, receive, keep)
+    # Without its conditions, which would be answered by 304: there would be nothing to spoil.
+    asked = [(name, text) for name, text in scope["headers"] if name not in (b"if-none-match", b"if-modified-since")]
+    await app({**scope, "headers": asked, "extensions": {}}, receive, keep)
     return status, headers, bytes(body)
 
 

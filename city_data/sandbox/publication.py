@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
+from numpy.typing import NDArray
+
 from city_data.window import Month
 
 HISTORY_MONTHS = 30
@@ -16,9 +19,11 @@ AEMET_LAG = timedelta(days=4)
 OPEN_METEO_LAG = timedelta(days=5)
 OPENWEATHER_LAG = timedelta(hours=2)
 MADRID_LAG = timedelta(days=6)
+METEO_FRANCE_LAG = timedelta(days=1)
 MADRID_OPEN_LAG = timedelta(days=2)
 BARCELONA_LAG = timedelta(days=3)
 TIMEZONE = "Europe/Madrid"
+FRANCE = "Europe/Paris"
 
 
 @dataclass
@@ -66,6 +71,16 @@ class Publication:
 
     def openweather_has(self, moment: datetime) -> bool:
         return Month.of(moment.date()) not in self.unpublished and moment <= self.clock() - OPENWEATHER_LAG
+
+    def meteo_france_hours(self) -> NDArray[np.int64]:
+        """The stamps that are out, as hours since 1970: the files are written anew every day."""
+        days = (self.first_month.first_day, self.today - METEO_FRANCE_LAG)
+        first, last = ((day - date(1970, 1, 1)).days * 24 for day in days)
+        hours = np.arange(first + 1, last + 1)
+        for month in self.unpublished:
+            start, end = (int(moment.timestamp()) // 3600 for moment in month.bounds(FRANCE))
+            hours = hours[(hours <= start) | (hours > end)]
+        return hours
 
     def madrid_last_day(self, month: Month) -> date | None:
         """The last day in the month's file, None where no file is listed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -27,7 +28,8 @@ from city_data.window import Month
 class Sandbox:
     """One server. `folder` keeps the files that were made; `port` 0 takes any that is free. `keys`: see `Setting`.
 
-    `as_of` may be a function, and `publication` and `faults` may be changed while it serves.
+    `as_of` may be a function, and `publication` and `faults` may be changed while it serves. `answered` counts what
+    was, by path and status.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Sandbox:
     ) -> None:
         self.publication = Publication.at(as_of, unpublished, list_open_month)
         self.faults = Faults()
+        self.answered: Counter[tuple[str, int]] = Counter()
         setting = Setting(self.publication, folder, size, keys or {})
         self._sources: list[Source] = [kind(setting) for kind in discover()]
         self._address = (host, port)
@@ -79,7 +82,7 @@ class Sandbox:
 
         app.add_api_route(ORDERS_PATH, order, methods=["POST"], status_code=201)
         app.add_api_route(ORDERS_PATH, heal, methods=["DELETE"])
-        return FaultyApp(app, self.faults, self._file_path)
+        return FaultyApp(app, self.faults, self._file_path, self.answered)
 
     def _file_path(self, path: str, month: Month) -> str:
         """The path of another month's file of the source that `path` belongs to; the path itself where it has none."""

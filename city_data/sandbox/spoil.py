@@ -1,12 +1,13 @@
 """Rewriting a good answer into a bad one: columns, values, rows, charset, a foreign second step.
 
-Belongs here: what is done to bytes, by what they turn out to be (a ZIP of one CSV, a CSV, JSON records, JSON columns,
-nested JSON items).
+Belongs here: what is done to bytes, by what they turn out to be (a ZIP or gzip of one CSV, a CSV, JSON records,
+JSON columns, nested JSON items).
 Does not: when (faults.py).
 """
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import zipfile
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _AEMET = "iso-8859-15"
-_VALUES = ("intensidad", "estatActual")  # the column of a CSV whose values are spoilt
+_VALUES = ("intensidad", "estatActual", "FF")  # the column of a CSV whose values are spoilt
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Spoil:
             return body
         if body[:2] == b"PK":
             return self._zip(body)
+        if body[:2] == b"\x1f\x8b":
+            return self._gzip(body)
         text, encoding = _decoded(body)
         if text.lstrip("\ufeff")[:1].isalpha():
             return self._csv(text).encode(self.charset or encoding)
@@ -51,6 +54,11 @@ class Spoil:
             text = "\r\n".join(";".join(line) for line in lines) + "\r\n"
             archive.writestr(zipfile.ZipInfo(name), text.encode(self.charset or "utf-8"), zipfile.ZIP_DEFLATED)
         return out.getvalue()
+
+    def _gzip(self, body: bytes) -> bytes:
+        header, *rows = [line.split(";") for line in gzip.decompress(body).decode().split("\n") if line]
+        text = "\n".join(";".join(line) for line in self._table(header, rows)) + "\n"
+        return gzip.compress(text.encode(self.charset or "utf-8"), 1, mtime=0)
 
     def _csv(self, text: str) -> str:
         header, *rows = [line.split(",") for line in text.removeprefix("\ufeff").splitlines()]

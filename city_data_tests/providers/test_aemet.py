@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from city_data.providers._aemet_days import number, records, sea_level_pressure
+from city_data.providers._aemet_days import number, records
+from city_data.providers._stations import sea_level_pressure
 from city_data.providers.aemet import Aemet, AemetSettings
 from city_data.providers.base import (
     NotAvailable,

@@ -22,8 +22,8 @@ from city_data.sandbox.openweather import UNSUBSCRIBED
 from city_data_tests.sandbox.asking import AS_OF, Asked
 
 AEMET, OPEN_METEO, MADRID, OPENWEATHER = "aemet", "open_meteo", "madrid_opendata", "openweather"
-BARCELONA = "barcelona_opendata"
-NAMES = (AEMET, OPEN_METEO, MADRID, OPENWEATHER, BARCELONA)
+BARCELONA, METEO_FRANCE = "barcelona_opendata", "meteo_france"
+NAMES = (AEMET, OPEN_METEO, MADRID, OPENWEATHER, BARCELONA, METEO_FRANCE)
 MONTH = "2026-09"
 # Where each source's data, not its catalogue or envelope, comes from.
 DATA = {
@@ -32,8 +32,10 @@ DATA = {
     MADRID: r"\.zip$",
     OPENWEATHER: "/history/",
     BARCELONA: r"\.csv$",
+    METEO_FRANCE: r"\.csv\.gz$",
 }
-FIRST = DATA | {AEMET: "/diarios/", MADRID: "package_show", BARCELONA: "package_show"}
+CATALOGUES = {MADRID: "package_show", BARCELONA: "package_show", METEO_FRANCE: "/datasets/"}
+FIRST = DATA | CATALOGUES | {AEMET: "/diarios/"}
 HTML = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>"
 NO_DATA = '{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}'
 TOO_LONG = '{"descripcion": "El rango de fechas no puede ser superior a 6 meses", "estado": 404}'
@@ -179,7 +181,14 @@ def test_wrong_charset(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "column"),
-    [(OPEN_METEO, "temperature_2m"), (MADRID, "intensidad"), (MADRID, "fecha"), (BARCELONA, "estatActual")],
+    [
+        (OPEN_METEO, "temperature_2m"),
+        (MADRID, "intensidad"),
+        (MADRID, "fecha"),
+        (BARCELONA, "estatActual"),
+        (METEO_FRANCE, "AAAAMMJJHH"),
+        (METEO_FRANCE, "T"),
+    ],
 )
 def test_missing_column(sandbox: Sandbox, tmp_path: Path, name: str, column: str) -> None:
     sandbox.faults.order(DATA[name], without_column=column)

@@ -16,7 +16,10 @@ from city_data.window import Month
 
 MADRID = Place("madrid", 40.4168, -3.7038, "Europe/Madrid")
 AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
-SETTINGS: dict[str, dict[str, Any]] = {"aemet": {"stations": ["3195", "3129", "3196"]}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "aemet": {"stations": ["3195", "3129", "3196"]},
+    "meteo_france": {"department": "75", "stations": ["75114001"]},
+}
 
 
 @dataclass

@@ -1,0 +1,225 @@
+"""Meteo-France's department files: found in the French open data catalogue by title, filtered line by line.
+
+Belongs here: the catalogue, the choice of files, the extract of a month. Does not: what is in a line
+(_meteo_france_hours.py), keeping the files (_downloads.py).
+
+A file holds all stations of a department for some years: hundreds of megabytes of CSV, rewritten every day. To archive
+it for each month would keep 24 copies of the same bytes. The raw archive therefore holds the extract that the month is
+made from: the header and the lines of the city's stations and the month's hours, byte for byte and in the file's order.
+Its manifest names the file: address, size, SHA-256, ETag and date. The tag changes every day, whatever became of a
+month, so that the provider offers no fingerprint of one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
+from city_data.providers._downloads import Kept, opened
+from city_data.providers._meteo_france_hours import HOUR, NAMES, stamp_text
+from city_data.providers._stations import NoData
+from city_data.providers.base import Payload, PermanentError, TransientError
+from city_data.providers.http import HttpClient
+
+CATALOGUE = "https://www.data.gouv.fr/api/1/datasets/6569b4473bedf2e7abad3b72/"
+_TITLE = re.compile(r"HOR_departement_(\w{2,3})_periode_(\d{4})-(\d{4})", re.IGNORECASE)
+_MOST_PACKED, _MOST_BYTES, _MOST_RATIO, _MOST_LINE = 1_000_000_000, 16_000_000_000, 300, 1 << 20
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class DepartmentFile:
+    """An entry of the catalogue: the years of its period, both included, are those of its stamps in UTC."""
+
+    department: str
+    first_year: int
+    last_year: int
+    title: str
+    url: str
+
+
+@dataclass
+class Extract:
+    """The lines that were asked for, and the stations that the file has."""
+
+    header: bytes = b""
+    lines: list[bytes] = field(default_factory=list)
+    stations: set[str] = field(default_factory=set)
+
+
+def catalogue(http: HttpClient) -> list[DepartmentFile]:
+    """Every department file that the data set lists. Raises PermanentError where there is none: the titles changed."""
+    document = json.loads(http.get(CATALOGUE, accept=_judge).body)
+    resources = document.get("resources") if isinstance(document, dict) else None
+    found = [made for entry in resources or () if (made := _file(entry)) is not None]
+    if not found:
+        raise PermanentError(f"{CATALOGUE} lists no file by the name HOR_departement_.._periode_....-....")
+    return found
+
+
+def fetch(
+    http: HttpClient, into: Path, department: str, stations: Sequence[str], bounds: tuple[datetime, datetime]
+) -> list[Payload]:
+    """One payload a file that has lines of the month: mostly one, two where its hours end in another year.
+
+    Raises NoData where no file covers the month, or none of its lines is of the stations.
+    """
+    first, last = bounds[0] + HOUR, bounds[1]  # stamps are the ends of hours
+    payloads, reasons = [], []
+    for file in _covering(catalogue(http), department, sorted({first.year, last.year})):
+        with opened(http, file.url, _MOST_PACKED) as kept:
+            try:
+                found = extract(kept.file, kept.entry.bytes, stations, stamp_text(first), stamp_text(last))
+            except TransientError:
+                kept.forget()
+                raise
+            if found.lines:
+                payloads.append(_payload(file, kept, found, stations, into))
+            else:
+                here = ", ".join(sorted(found.stations)[:20])
+                reasons.append(f"{file.title} has no line of {', '.join(stations)} in the month; its stations: {here}")
+    if not payloads:
+        raise NoData("; ".join(reasons))
+    return payloads
+
+
+def extract(packed: IO[bytes], size: int, stations: Sequence[str], first: str, last: str) -> Extract:
+    """The header and every line of `stations` with a stamp of `first` to `last`, both included, in bounded memory.
+
+    Raises TransientError for what is no whole gzip, PermanentError for a foreign header, an endless line or a bomb.
+    """
+    found = Extract()
+    wanted = {name.encode() for station in stations for name in (station, station.lstrip("0"))}
+    lowest, highest = first.encode(), last.encode()
+    lines = _lines(packed, size)
+    header = next(lines, b"")
+    station_at, stamp_at = _places(header)
+    most = max(station_at, stamp_at) + 1
+    found.header = header
+    seen: set[bytes] = set()
+    for line in lines:
+        cells = line.split(b";", most)
+        if len(cells) <= most - 1:
+            continue  # a blank line, or one that breaks off: of no station
+        seen.add(cells[station_at])
+        if cells[station_at] in wanted and lowest <= cells[stamp_at] <= highest:
+            found.lines.append(line)
+    found.stations = {name.decode("latin-1").strip().zfill(8) for name in seen}
+    return found
+
+
+def _covering(files: Sequence[DepartmentFile], department: str, years: Sequence[int]) -> list[DepartmentFile]:
+    """The files that hold the years; of two that hold one, as around New Year, the newer."""
+    own = [file for file in files if file.department == department]
+    if not own:
+        known = ", ".join(sorted({file.department for file in files}))
+        raise PermanentError(f"the catalogue has no department {department!r}; it has {known}")
+    newest_first = sorted(own, key=lambda file: (file.last_year, file.first_year), reverse=True)
+    chosen = [next((f for f in newest_first if f.first_year <= year <= f.last_year), None) for year in years]
+    covering = list(dict.fromkeys(file for file in chosen if file is not None))
+    if not covering:
+        periods = ", ".join(file.title for file in newest_first)
+        raise NoData(f"no file covers {' and '.join(map(str, years))}; there are {periods}")
+    return covering
+
+
+def _payload(file: DepartmentFile, kept: Kept, found: Extract, stations: Sequence[str], into: Path) -> Payload:
+    path = into / f"HOR_{file.department}_{file.first_year}-{file.last_year}.csv"
+    path.write_bytes(found.header + b"".join(found.lines))
+    entry = kept.entry
+    params = {
+        "extract": "the header, and the lines of the stations whose hour is in the month",
+        "title": file.title,
+        "stations": ",".join(stations),
+        "file_bytes": str(entry.bytes),
+        "file_sha256": entry.sha256,
+        **({"file_etag": entry.etag} if entry.etag else {}),
+    }
+    return Payload(
+        path.name, path, file.url, params, "text/csv", last_modified=entry.last_modified, origin=entry.origin
+    )
+
+
+def _lines(packed: IO[bytes], size: int) -> Iterator[bytes]:
+    """The lines of a gzip, ends included. The last one may have none."""
+    done, rest = 0, b""
+    most = min(_MOST_BYTES, max(size * _MOST_RATIO, 100 * _PIECE))
+    for piece in _inflated(packed):
+        done += len(piece)
+        if done > most:
+            raise PermanentError(f"the file of {size:,} bytes inflates to more than {most:,}")
+        *whole, rest = (rest + piece).split(b"\n")
+        if len(rest) > _MOST_LINE:
+            raise PermanentError(f"a line of the file is longer than {_MOST_LINE:,} bytes")
+        for line in whole:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
+def _inflated(packed: IO[bytes]) -> Iterator[bytes]:
+    """In pieces, with length and checksum verified at the end of each gzip member (RFC 1952)."""
+    from isal import isal_zlib
+    from isal.igzip_lib import IsalError  # what isal_zlib really raises: it is no zlib.error
+
+    inflate, held = None, b""
+    try:
+        while True:
+            held = held or packed.read(_PIECE)
+            if inflate is None:
+                if not held:
+                    break
+                inflate = isal_zlib.decompressobj(16 + isal_zlib.MAX_WBITS)
+            piece = inflate.decompress(held, _PIECE)
+            if not held and not piece:  # neither more bytes nor any that it still had inside
+                break
+            yield piece
+            held = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+            inflate = None if inflate.eof else inflate
+    except IsalError as error:  # type: ignore[misc]  # an exception class, whatever its stub says
+        raise _broken(packed, str(error)) from error
+    if inflate is not None or not packed.tell():
+        raise _broken(packed, "it ends too early")
+
+
+def _broken(packed: IO[bytes], why: str) -> TransientError:
+    packed.seek(0)
+    begins = packed.read(60)
+    return TransientError(f"the download is no whole gzip ({why}); it {f'begins {begins!r}' if begins else 'is empty'}")
+
+
+def _places(header: bytes) -> tuple[int, int]:
+    """Where station and stamp stand."""
+    names = [name.strip() for name in header.decode("utf-8-sig", "replace").split(";")]
+    try:
+        return names.index(NAMES[0][0]), names.index(NAMES[0][1])
+    except ValueError as error:
+        wanted = " and ".join(NAMES[0])
+        raise PermanentError(f"the file has no columns {wanted}; it begins {header[:100]!r}") from error
+
+
+def _file(entry: Any) -> DepartmentFile | None:
+    title, url = (entry.get("title"), entry.get("url")) if isinstance(entry, dict) else (None, None)
+    if not isinstance(title, str) or not isinstance(url, str):
+        return None
+    match = _TITLE.fullmatch(title.strip().removesuffix(".csv.gz"))
+    if match is None:
+        return None
+    return DepartmentFile(match[1].upper(), int(match[2]), int(match[3]), title, url)
+
+
+def _judge(response: Response) -> None:
+    if response.status == 429:
+        raise TransientError(f"{response.url}: too many calls (429)", retry_after(response.headers, MINUTE))
+    accept_ok(response)
+    text = " ".join(response.body[:200].decode("latin-1").split())
+    try:
+        json.loads(response.body)
+    except ValueError as error:
+        raise TransientError(f"{response.url} answered what is not JSON: {text or 'an empty body'}") from error

@@ -1,0 +1,192 @@
+"""Meteo-France's DPClim: an order by station, waited for, whose file can be read once.
+
+Belongs here: the order, its states, keys and tokens. Does not: what is in the file (_meteo_france_hours.py).
+
+An order costs a call and can be given again: a file that was lost on its way is ordered anew. What arrives is written
+to disk before anything else is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
+from city_data.providers._meteo_france_hours import HOUR
+from city_data.providers._stations import NoData
+from city_data.providers.base import Payload, PermanentError, ProviderError, TransientError
+from city_data.providers.http import HttpClient
+
+KEY_VARIABLE, APPLICATION_VARIABLE = "METEO_FRANCE_API_KEY", "METEO_FRANCE_APPLICATION_ID"
+BASE = "https://public-api.meteofrance.fr/public/DPClim/v1"
+TOKENS = "https://portail-api.meteofrance.fr/token"
+# The accent comes as UTF-8, as Latin-1 or escaped.
+_NO_DATA = re.compile(r"production en \S*chec|absence de don|ne contient pas de donn", re.IGNORECASE)
+_ORDERS, _FIRST_WAIT, _LONGEST_WAIT, _PATIENCE = 3, 2.0, 15.0, 600.0
+
+
+class _Refused(ProviderError):
+    """The key or token was not taken (401)."""
+
+
+class _Gone(ProviderError):
+    """The order's file was read already."""
+
+
+@dataclass
+class Access:
+    """A key that lasts, or an application's id, which is changed for tokens of an hour."""
+
+    key: str | None
+    application: str | None
+    _token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str] = os.environ) -> Access | None:
+        """None where neither variable is set: the keyless files serve then."""
+        key, application = (environ.get(name, "").strip() or None for name in (KEY_VARIABLE, APPLICATION_VARIABLE))
+        return cls(key, application) if key or application else None
+
+    def get(
+        self, http: HttpClient, url: str, params: Mapping[str, str], accept: Callable[[Response], None]
+    ) -> Response:
+        """With a new token where the one at hand has expired. Raises PermanentError where no key or token is taken."""
+        try:
+            return http.get(url, params, self._headers(http), accept)
+        except _Refused as error:
+            if self.key:
+                raise PermanentError(f"the key was refused ({error}); check {KEY_VARIABLE}") from error
+        self._token = None
+        try:
+            return http.get(url, params, self._headers(http), accept)
+        except _Refused as error:
+            raise PermanentError(f"a new token was refused ({error}); check {APPLICATION_VARIABLE}") from error
+
+    def _headers(self, http: HttpClient) -> Mapping[str, str]:
+        if self.key:
+            return {"apikey": self.key}
+        if self._token is None:
+            headers = {"Authorization": f"Basic {self.application}"}
+            try:
+                answer = http.post(TOKENS, {"grant_type": "client_credentials"}, headers, _judge)
+            except _Refused as error:
+                raise PermanentError(f"no token was given ({error}); check {APPLICATION_VARIABLE}") from error
+            self._token = _field(answer, "access_token")
+        return {"Authorization": f"Bearer {self._token}"}
+
+
+def fetch(
+    access: Access,
+    http: HttpClient,
+    into: Path,
+    stations: Sequence[str],
+    bounds: tuple[datetime, datetime],
+    as_of: datetime,
+) -> list[Payload]:
+    """One payload a station that has data: its CSV as received.
+
+    Raises NoData where no station has any.
+    """
+    first, last = bounds[0] + HOUR, min(bounds[1], as_of)  # stamps are the ends of hours
+    payloads, reasons = [], []
+    for station in stations:
+        params = {"id-station": station, "date-deb-periode": _iso(first), "date-fin-periode": _iso(last)}
+        try:
+            payloads.append(_station(access, http, into / f"{station}.csv", params))
+        except NoData as error:
+            reasons.append(f"station {station}: {error}")
+    if not payloads:
+        raise NoData("; ".join(reasons))
+    return payloads
+
+
+def order_number(response: Response) -> str:
+    """The order's id, a string of digits, from the answer 202."""
+    try:
+        return _field(response, "elaboreProduitAvecDemandeResponse", "return")
+    except TransientError:
+        raise
+    except PermanentError as error:
+        raise PermanentError(f"the answer names no order: {error}") from error
+
+
+def stations_of(access: Access, http: HttpClient, department: str) -> int:
+    """How many hourly stations a department has: the cheapest question that takes a key."""
+    answer = access.get(http, f"{BASE}/liste-stations/horaire", {"id-departement": department}, _judge)
+    found = _json(answer)
+    if not isinstance(found, list):
+        raise PermanentError(f"{answer.url} answered no list: {str(found)[:200]}")
+    return len(found)
+
+
+def _station(access: Access, http: HttpClient, path: Path, params: Mapping[str, str]) -> Payload:
+    url = f"{BASE}/commande-station/horaire"
+    for _ in range(_ORDERS):
+        order = order_number(access.get(http, url, params, _judge))
+        try:
+            response = _file(access, http, order)
+        except _Gone:
+            continue
+        path.write_bytes(response.body)
+        return Payload(path.name, path, url, {**params, "order": order}, "text/csv", origin=response.origin)
+    raise TransientError(f"the files of {_ORDERS} orders were gone before they had arrived")
+
+
+def _file(access: Access, http: HttpClient, order: str) -> Response:
+    """Ask until the file is there, ever more slowly."""
+    begun, wait = http.clock.monotonic(), _FIRST_WAIT
+    while http.clock.monotonic() - begun < _PATIENCE:
+        response = access.get(http, f"{BASE}/commande/fichier", {"id-cmde": order}, _judge_file)
+        if response.status != 204:
+            return response
+        http.clock.sleep(wait)
+        wait = min(wait * 1.5, _LONGEST_WAIT)
+    raise TransientError(f"order {order} was not ready in {_PATIENCE:.0f} s", MINUTE)
+
+
+def _judge(response: Response) -> None:
+    text = " ".join(response.body[:300].decode("utf-8", "replace").split())
+    if response.status == 401:
+        raise _Refused(text or "401")
+    if response.status == 403:
+        raise PermanentError(f"the application may not use this product (403): {text}; subscribe it to DPClim")
+    if response.status == 429:
+        raise TransientError(f"{response.url}: too many calls (429): {text}", retry_after(response.headers, MINUTE))
+    if response.status == 500 and _NO_DATA.search(text):
+        raise NoData(text)
+    accept_ok(response)
+    if response.status != 204 and not text:
+        raise TransientError(f"{response.url} answered with an empty body")
+    if text.startswith("<"):
+        raise TransientError(f"{response.url} answered a page: {text[:200]}")
+
+
+def _judge_file(response: Response) -> None:
+    if response.status == 410:
+        raise _Gone
+    _judge(response)
+
+
+def _json(response: Response) -> object:
+    try:
+        return json.loads(response.body)
+    except ValueError as error:
+        raise TransientError(f"{response.url} answered broken JSON: {error}") from error
+
+
+def _field(response: Response, *names: str) -> str:
+    found = _json(response)
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, str) or not found:
+        raise PermanentError(f"{response.url} answered without {'.'.join(names)}")
+    return found
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,139 @@
+"""Meteo-France: France's hourly climatology by station. https://www.data.gouv.fr/datasets/6569b4473bedf2e7abad3b72
+
+Belongs here: what it can give, its settings, and which of its two ways is taken. Does not: the department files, which
+need no key (_meteo_france_bulk.py), DPClim, which does (_meteo_france_orders.py), or their lines
+(_meteo_france_hours.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+
+from city_data.providers import _meteo_france_bulk as bulk
+from city_data.providers import _meteo_france_orders as orders
+from city_data.providers._meteo_france_hours import NUMBERS, city_hours, read
+from city_data.providers._stations import NoData
+from city_data.providers.base import (
+    Capabilities,
+    NotAvailable,
+    NotYetPublished,
+    ParsedMonth,
+    Payload,
+    PermanentError,
+    Provider,
+    ProviderError,
+    RateLimit,
+    Request,
+    Settings,
+    about,
+)
+from city_data.providers.http import HttpClient
+
+# A month with no data is awaited this long after the lag before it is called missing for good.
+GRACE = timedelta(days=30)
+
+
+class MeteoFranceSettings(Settings):
+    """`department`: two or three digits, such as "75" or "974". `stations`: eight digits each (`NUM_POSTE`), the first
+    of which are the department's; their means make the city's hour."""
+
+    department: str = pydantic.Field(pattern=r"^([0-9]{2}|9[78][0-9])$")
+    stations: tuple[Annotated[str, pydantic.Field(pattern="^[0-9]{8}$")], ...] = pydantic.Field(min_length=1)
+
+    @pydantic.model_validator(mode="after")
+    def _of_the_department(self) -> MeteoFranceSettings:
+        foreign = [station for station in self.stations if not station.startswith(self.department)]
+        if foreign:
+            raise ValueError(f"not of department {self.department}: {', '.join(foreign)}")
+        return self
+
+
+class MeteoFrance(Provider):
+    name = "meteo_france"
+    settings_model = MeteoFranceSettings
+    capabilities = Capabilities(
+        dataset="weather",
+        columns=(*NUMBERS, "description"),
+        resolution="hourly",
+        lag=timedelta(days=2),
+        # Quality codes of 9 become 1, or 2, for weeks.
+        settling=timedelta(days=25),
+        earliest=None,
+        rate_limit=RateLimit(calls=50, seconds=60),
+        licence="Source: Météo-France, données climatologiques de base horaires (Licence Ouverte / Open Licence "
+        "Etalab 2.0)",
+        licence_url="https://www.etalab.gouv.fr/licence-ouverte-open-licence/",
+        modelled=False,
+        hosts=(
+            "www.data.gouv.fr",
+            # Where the catalogue has put the files: until 2025, and since.
+            "object.files.data.gouv.fr",
+            "meteofrance.s3.sbg.io.cloud.ovh.net",
+            "public-api.meteofrance.fr",
+            "portail-api.meteofrance.fr",
+        ),
+        # No `key_variable`, which names a key that is needed: METEO_FRANCE_API_KEY or METEO_FRANCE_APPLICATION_ID only
+        # choose the other way.
+    )
+
+    def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
+        """The month's lines as CSV: extracts of department files, or, with a key, a DPClim file a station."""
+        with about(self.name, request):
+            settings, bounds = _settings(request), request.month.bounds(request.place.timezone)
+            if request.as_of <= bounds[0]:
+                raise NotYetPublished("the month has not begun")
+            access = orders.Access.of()
+            try:
+                if access is None:
+                    payloads = bulk.fetch(http, into, settings.department, settings.stations, bounds)
+                else:
+                    payloads = orders.fetch(access, http, into, settings.stations, bounds, request.as_of)
+            except NoData as error:
+                raise self._nothing(request, str(error)) from error
+            if self.parse(request, payloads).frame.empty:
+                raise self._nothing(request, f"no line of {', '.join(settings.stations)} has a usable value")
+            return payloads
+
+    def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
+        """The stations' mean of every hour that any of them has. A row received is a line of the CSV."""
+        import pandas as pd
+
+        with about(self.name, request):
+            stations, bounds = _settings(request).stations, request.month.bounds(request.place.timezone)
+            reading = read(payloads, stations, bounds)
+            origin = next((payload.origin for payload in payloads if payload.origin), None)
+            rows = list(city_hours(reading, stations, f"{origin}:{self.name}" if origin else self.name))
+            columns = ["date", *self.capabilities.columns, "source", "raw_data"]
+            frame = pd.DataFrame(rows, columns=pd.Index(columns))
+            frame["date"] = pd.to_datetime(frame["date"], utc=True)
+            return ParsedMonth(
+                frame,
+                received=reading.received,
+                used=reading.used,
+                fields=reading.fields,
+                rejected=dict(reading.rejected),
+                nulled=dict(reading.nulled),
+                provenance={"stations": reading.stations, "quality_codes": reading.quality_codes},
+            )
+
+    def check_connection(self, http: HttpClient) -> str:
+        access = orders.Access.of()
+        if access is None:
+            departments = {file.department for file in bulk.catalogue(http)}
+            return f"answers, no key needed: files of {len(departments)} departments"
+        return f"answers, and takes the key: {orders.stations_of(access, http, '75')} stations in Paris"
+
+    def _nothing(self, request: Request, why: str) -> ProviderError:
+        awaited_until = request.month.bounds(request.place.timezone)[1] + self.capabilities.lag + GRACE
+        return NotYetPublished(why) if request.as_of < awaited_until else NotAvailable(why)
+
+
+def _settings(request: Request) -> MeteoFranceSettings:
+    if not isinstance(request.settings, MeteoFranceSettings):
+        raise PermanentError(f"settings of another provider: {request.settings!r}")
+    return request.settings

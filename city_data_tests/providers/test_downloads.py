@@ -1,0 +1,139 @@
+"""Files that serve many months are downloaded once, never used unasked, and never half."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from city_data.providers import _downloads
+from city_data.providers._downloads import folder, opened
+from city_data.providers.base import PermanentError, TransientError
+from city_data.providers.http import HttpClient
+from city_data_tests.providers.wire import Answer, Call, Site, client
+
+URL, PATH = "https://a.example/file.gz", "/a.example/file.gz"
+
+
+def tagged(body: bytes, **headers: str) -> object:
+    """A server that knows its tags and dates."""
+
+    def reply(call: Call) -> Answer:
+        conditions = {"etag": call.headers.get("if-none-match"), "last-modified": call.headers.get("if-modified-since")}
+        if any(conditions[name.lower()] == text for name, text in headers.items()):
+            return Answer(b"", 304, headers)
+        return Answer(body, 200, headers)
+
+    return reply
+
+
+def read(http: HttpClient, url: str = URL) -> bytes:
+    with opened(http, url, 1_000_000) as kept:
+        assert kept.entry.url == url
+        return kept.file.read()
+
+
+def contents() -> list[Path]:
+    return [path for path in folder().glob("*/*") if path.name not in ("lock", "entry.json")]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"ETag": '"1"'}, {"ETag": 'W/"1"'}, {"Last-Modified": "Mon, 23 Nov 2026 06:00:00 GMT"}]
+)
+def test_an_unchanged_file_is_not_sent_again(web: Site, headers: dict[str, str]) -> None:
+    web.on(PATH, tagged(b"one", **headers))  # type: ignore[arg-type]
+    assert [read(client(web)) for _ in range(3)] == [b"one"] * 3
+    conditional = [bool({"if-none-match", "if-modified-since"} & call.headers.keys()) for call in web.calls]
+    assert conditional == [False, True, True]
+
+
+def test_a_changed_file_replaces_the_old_one(web: Site) -> None:
+    web.on(PATH, tagged(b"one", ETag='"1"'), tagged(b"two", ETag='"2"'))  # type: ignore[arg-type]
+    assert [read(client(web)) for _ in range(2)] == [b"one", b"two"]
+    assert (
+        len([path for path in folder().rglob("*") if path.is_file() and path.name not in ("lock", "entry.json")]) == 1
+    )
+
+
+def test_without_tag_or_date_there_is_no_asking_and_it_is_sent_again(web: Site) -> None:
+    web.on(PATH, Answer(b"one"), Answer(b"two"))
+    assert [read(client(web)) for _ in range(2)] == [b"one", b"two"]
+
+
+def test_a_silent_source_is_no_reason_to_use_an_old_file(web: Site) -> None:
+    web.on(PATH, Answer(b"one", headers={"ETag": '"1"'}), Answer(b"", 503))
+    assert read(client(web)) == b"one"
+    with pytest.raises(TransientError, match="503"):
+        read(client(web))
+
+
+def test_what_a_kill_left_behind_is_not_used(web: Site) -> None:
+    web.on(PATH, tagged(b"whole", ETag='"1"'))  # type: ignore[arg-type]
+    read(client(web))
+    (entry,) = folder().rglob("entry.json")
+    (content,) = contents()
+    content.write_bytes(b"who")
+    (entry.parent / "incoming.part").write_bytes(b"w")
+    assert read(client(web)) == b"whole"
+    entry.write_text("{")
+    assert read(client(web)) == b"whole"
+    assert "if-none-match" not in web.calls[-1].headers
+
+
+def test_a_forgotten_file_is_downloaded_again(web: Site) -> None:
+    web.on(PATH, tagged(b"broken", ETag='"1"'))  # type: ignore[arg-type]
+    with opened(client(web), URL, 1_000_000) as kept:
+        kept.forget()
+        assert kept.file.read() == b"broken"  # an open file stays readable
+    read(client(web))
+    assert "if-none-match" not in web.calls[-1].headers
+
+
+def test_runs_at_the_same_time_share_one_download(web: Site) -> None:
+    web.on(PATH, tagged(b"one" * 1000, ETag='"1"'))  # type: ignore[arg-type]
+    found: list[bytes] = []
+    threads = [threading.Thread(target=lambda: found.append(read(client(web)))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [b"one" * 1000] * 4
+    assert [("if-none-match" in call.headers) for call in web.calls] == [False, True, True, True]
+
+
+def test_files_unused_for_long_go_and_others_stay(web: Site) -> None:
+    for name in ("old", "new", "next"):
+        web.on(f"/a.example/{name}", tagged(name.encode(), ETag=f'"{name}"'))  # type: ignore[arg-type]
+    read(client(web), "https://a.example/old")
+    (entry,) = folder().rglob("entry.json")
+    long_ago = time.time() - _downloads.UNUSED_SECONDS - 60
+    os.utime(entry, (long_ago, long_ago))
+    read(client(web), "https://a.example/new")
+    assert not entry.exists()
+    read(client(web), "https://a.example/next")
+    assert len(list(folder().rglob("entry.json"))) == 2
+
+
+def test_another_route_is_another_file(web: Site) -> None:
+    """What a stand-in sent must never pass for the real thing."""
+    web.on(PATH, tagged(b"one", ETag='"1"'))  # type: ignore[arg-type]
+    read(client(web))
+    other = {host: base.replace("127.0.0.1", "localhost") for host, base in web.routes.items()}
+    read(client(web, routes=other))
+    assert "if-none-match" not in web.calls[-1].headers
+
+
+def test_a_folder_that_cannot_be_written_is_told(web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CITY_DATA_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(PermanentError, match="set CITY_DATA_CACHE_DIR"):
+        read(client(web))
+
+
+def test_where_files_lie() -> None:
+    assert folder({"CITY_DATA_CACHE_DIR": "/a"}) == Path("/a/downloads")
+    assert folder({"XDG_CACHE_HOME": "/b", "HOME": "/c"}) == Path("/b/city_data/downloads")
+    assert folder({"HOME": "/c"}) == Path("/c/.cache/city_data/downloads")

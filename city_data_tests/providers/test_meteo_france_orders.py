@@ -1,0 +1,205 @@
+"""DPClim: orders that are waited for and read once, keys, tokens, and what a 500 means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from city_data.providers._answers import Response
+from city_data.providers._meteo_france_orders import Access, order_number, stations_of
+from city_data.providers.base import NotAvailable, NotYetPublished, PermanentError, TransientError
+from city_data.sandbox import Sandbox, running
+from city_data.sandbox.meteo_france import MeteoFrance
+from city_data.window import Month
+from city_data_tests.sandbox.asking import AS_OF, Asked
+
+NAME, MONTH = "meteo_france", "2026-09"
+KEYS = {"METEO_FRANCE_API_KEY": "canary-key", "METEO_FRANCE_APPLICATION_ID": "canary-app"}
+API = "/public-api.meteofrance.fr/public/DPClim/v1"
+ORDER, FILE, TOKEN = f"{API}/commande-station/horaire", f"{API}/commande/fichier", "/portail-api.meteofrance.fr/token"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with running(tmp_path_factory.mktemp("sandbox"), as_of=AS_OF, keys=KEYS) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(served: Sandbox) -> Iterator[Sandbox]:
+    served.answered.clear()
+    yield served
+    served.faults.clear()
+    served.publication.unpublished = set()
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METEO_FRANCE_API_KEY", "canary-key")
+
+
+@pytest.fixture
+def application(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METEO_FRANCE_APPLICATION_ID", "canary-app")
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orders are ready when first asked for."""
+    monkeypatch.setattr(MeteoFrance, "polls", 0)
+
+
+def test_an_order_is_waited_for_and_gives_the_hours_of_the_files(
+    sandbox: Sandbox, tmp_path: Path, key: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MeteoFrance, "polls", 3)
+    asked = Asked(sandbox, NAME, MONTH)
+    (payload,) = asked.fetch(tmp_path / "order")
+    month = asked.provider.parse(asked.request, [payload])
+    assert asked.clock.slept == [2.0, 3.0, 4.5]
+    assert (sandbox.answered[FILE, 204], sandbox.answered[FILE, 201]) == (3, 1)
+    assert payload.path.read_bytes().startswith(b"POSTE;DATE;RR1;")
+    assert b"\r\n75114001;2026083123;" in payload.path.read_bytes()
+    assert payload.params["order"].isdecimal()
+    assert "canary" not in str(payload)
+    monkeypatch.delenv("METEO_FRANCE_API_KEY")
+    files = Asked(sandbox, NAME, MONTH).month_of(tmp_path / "files")
+    assert month.frame["date"].equals(files.frame["date"])
+    doubtful = files.nulled.get("doubtful:T", 0)  # DPClim has no codes that would say so
+    assert month.frame["temperature"].notna().sum() - files.frame["temperature"].notna().sum() == doubtful
+    for column in ("precipitation", "humidity", "wind_speed", "pressure", "description"):
+        pd.testing.assert_series_equal(month.frame[column], files.frame[column])
+
+
+def test_a_file_lost_on_its_way_is_ordered_anew(sandbox: Sandbox, tmp_path: Path, key: None, at_once: None) -> None:
+    sandbox.faults.order(FILE, truncate=0.5, times=1)
+    frame = Asked(sandbox, NAME, MONTH).month_of(tmp_path).frame
+    assert len(frame) > 700
+    assert (sandbox.answered[ORDER, 202], sandbox.answered[FILE, 410], sandbox.answered[FILE, 201]) == (2, 1, 2)
+
+
+def test_files_that_are_always_gone(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
+    sandbox.faults.order(FILE, status=410)
+    with pytest.raises(TransientError, match="3 orders were gone"):
+        Asked(sandbox, NAME, MONTH).fetch(tmp_path)
+
+
+def test_an_order_that_is_never_ready(
+    sandbox: Sandbox, tmp_path: Path, key: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MeteoFrance, "polls", 10_000)
+    asked = Asked(sandbox, NAME, MONTH)
+    with pytest.raises(TransientError, match="not ready in 600 s"):
+        asked.fetch(tmp_path)
+    assert 600 <= asked.clock.now < 620
+    assert max(asked.clock.slept) == 15
+
+
+@pytest.mark.parametrize(("month", "kind"), [("2026-10", NotYetPublished), ("2026-03", NotAvailable)])
+def test_no_data_is_a_normal_state(
+    sandbox: Sandbox, tmp_path: Path, key: None, month: str, kind: type[Exception]
+) -> None:
+    sandbox.publication.unpublished = {Month.parse(month)}
+    with pytest.raises(kind, match=f"paris|madrid {month}: station 75114001: .*production en échec"):
+        Asked(sandbox, NAME, month).fetch(tmp_path)
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
+@pytest.mark.parametrize(
+    "said", ["production en échec", "la commande contient une plage d'absence de données", r"production en \u00e9chec"]
+)
+@pytest.mark.parametrize("where", [ORDER, FILE])
+def test_no_data_in_other_words(
+    sandbox: Sandbox, tmp_path: Path, key: None, where: str, said: str, charset: str
+) -> None:
+    sandbox.faults.order(where, status=500, body=said, charset=charset)
+    with pytest.raises(NotAvailable):
+        Asked(sandbox, NAME, "2026-03").fetch(tmp_path)
+
+
+@pytest.mark.parametrize("where", [ORDER, FILE])
+@pytest.mark.parametrize("status", [500, 502])
+def test_other_server_errors_are_transient(
+    sandbox: Sandbox, tmp_path: Path, key: None, where: str, status: int
+) -> None:
+    sandbox.faults.order(where, status=status, body="Runtime Error")
+    with pytest.raises(TransientError, match=str(status)):
+        Asked(sandbox, NAME, MONTH).fetch(tmp_path)
+
+
+@pytest.mark.parametrize("where", [ORDER, FILE])
+@pytest.mark.parametrize(("body", "said"), [("", "empty body"), ("<html>Maintenance</html>", "a page: <html>")])
+def test_answers_that_are_none(sandbox: Sandbox, tmp_path: Path, key: None, where: str, body: str, said: str) -> None:
+    sandbox.faults.order(where, body=body)
+    with pytest.raises(TransientError, match=said):
+        Asked(sandbox, NAME, MONTH).fetch(tmp_path)
+
+
+def test_too_many_calls(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
+    sandbox.faults.order(ORDER, status=429)
+    with pytest.raises(TransientError) as caught:
+        Asked(sandbox, NAME, MONTH).fetch(tmp_path)
+    assert caught.value.retry_after == 60
+
+
+def test_a_station_that_is_not_known(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
+    asked = Asked(sandbox, NAME, MONTH)
+    settings = asked.provider.settings_model(department="75", stations=["75999999"])
+    request = type(asked.request)(asked.request.place, asked.request.month, settings, AS_OF)
+    with pytest.raises(PermanentError, match="400"):
+        asked.provider.fetch(request, asked.http, tmp_path)
+
+
+def test_an_expired_token_is_renewed(sandbox: Sandbox, tmp_path: Path, application: None, at_once: None) -> None:
+    sandbox.faults.order(FILE, status=401, body='{"code": "900901", "description": "Invalid JWT token"}', times=1)
+    assert len(Asked(sandbox, NAME, MONTH).month_of(tmp_path).frame) > 700
+    assert (sandbox.answered[TOKEN, 200], sandbox.answered[ORDER, 202]) == (2, 1)
+
+
+def test_a_token_lives_an_hour(sandbox: Sandbox, tmp_path: Path) -> None:
+    asked, access, clock = Asked(sandbox, NAME, MONTH), Access(None, "canary-app"), sandbox.publication.clock
+    try:
+        for hours, tokens in ((0, 1), (0, 1), (2, 2)):
+            sandbox.publication.clock = lambda hours=hours: AS_OF + timedelta(hours=hours)
+            assert stations_of(access, asked.http, "75") == 1
+            assert sandbox.answered[TOKEN, 200] == tokens
+    finally:
+        sandbox.publication.clock = clock
+
+
+@pytest.mark.parametrize("name", list(KEYS))
+def test_what_is_refused_names_the_variable_and_no_secret(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "canary-wrong")
+    with pytest.raises(PermanentError, match=f"check {name}") as caught:
+        Asked(sandbox, NAME, MONTH).fetch(tmp_path)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_token_that_is_refused_at_once(sandbox: Sandbox, tmp_path: Path, application: None) -> None:
+    sandbox.faults.order(ORDER, status=401)
+    with pytest.raises(PermanentError, match="a new token was refused"):
+        Asked(sandbox, NAME, MONTH).fetch(tmp_path)
+
+
+def test_a_product_that_was_not_subscribed(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
+    sandbox.faults.order(ORDER, status=403)
+    with pytest.raises(PermanentError, match="subscribe it to DPClim"):
+        Asked(sandbox, NAME, MONTH).fetch(tmp_path)
+
+
+def test_connection_with_a_key(sandbox: Sandbox, key: None) -> None:
+    asked = Asked(sandbox, NAME, MONTH)
+    assert "takes the key" in asked.provider.check_connection(asked.http)
+
+
+def test_the_recorded_order(recorded: Path) -> None:
+    body = (recorded / "meteofrance" / "dpclim_commande_202.json").read_bytes()
+    assert order_number(Response(202, {}, "https://example.org/", body)) == "2026024266715"
+    with pytest.raises(PermanentError, match="names no order"):
+        order_number(Response(202, {}, "https://example.org/", b'{"elaboreProduitAvecDemandeResponse": {}}'))
