@@ -9,10 +9,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from city_data_tests.bench import imports, ingest, platform, replace
+from city_data_tests.bench import imports, ingest, meteo_france, platform, replace
 from city_data_tests.bench.figure import Figure
 
-BENCHES = {"imports": imports.run, "replace": replace.run, "ingest": ingest.run, "platform": platform.run}
+BENCHES = {
+    "imports": imports.run,
+    "replace": replace.run,
+    "ingest": ingest.run,
+    "meteo_france": meteo_france.run,
+    "platform": platform.run,
+}
 
 
 def main() -> int:
