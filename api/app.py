@@ -16,6 +16,7 @@ from api.attribution import Providers
 from api.history import History
 from api.models import HealthResponse
 from api.observe import Metrics, Observer
+from api.provenance import Provenance
 from api.reading import Reader
 from api.settings import Settings
 from api.versions import Versions
@@ -63,7 +64,9 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     )
     errors.install(app)
     app.add_middleware(Observer, metrics=metrics)
-    app.include_router(History(registry, settings, versions, reader, providers).router())
+    router = History(registry, settings, versions, reader, providers).router()
+    router.include_router(Provenance(registry, versions, database, limiter).router())
+    app.include_router(router)
     _add_health(app, versions, {city.city_id for city in registry.enabled()}, metrics)
     return app
 

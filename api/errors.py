@@ -21,7 +21,7 @@ from city_data.store.database import DatabaseUnavailable
 RETRY_AFTER_S = 2
 _MAX_ECHO = 200
 
-Place = Literal["query", "body"]
+Place = Literal["query", "body", "path"]
 
 
 class SomethingAway(Exception):

@@ -35,6 +35,8 @@ from api.ranges import parse_interval
 from api.reading import Reader, SegmentGone
 from api.responses import AnswerResponse, encoding_for, etag, is_known, plan_headers
 from api.settings import Settings
+from api.snapshot_ids import MAX_LENGTH
+from api.snapshots import Snapshots
 from api.versions import Versions
 from city_data import coverage
 from city_data.cities import City, Registry
@@ -44,13 +46,15 @@ from city_data.store.ledger import MonthEntry
 _TENANT = "/api/v1/tenants/{tenant_id}/external"
 _ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorResponse, "description": "No supported city near; the nearest is named"},
+    410: {"model": ErrorResponse, "description": "Versions that `version` or `as_of` needs are not kept any more"},
     422: {"model": ValidationErrorResponse, "description": "The request cannot be understood"},
     503: {"model": ErrorResponse, "description": "The store is away; ask again after Retry-After seconds"},
 }
 _SAID = {
     "X-City-Id": "The city that answers",
     "X-City-Distance-Km": "From its centre to the location asked",
-    "X-Data-Version": "Names the version of every month served: equal means equal data",
+    "X-Data-Version": "A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id",
+    "X-Snapshot-Id": "Names the version of every month served; given as `version`, the same range has the same bytes",
     "X-Served-Start": "The first record's date; absent where there is none",
     "X-Served-End": "The last record's date",
     "X-Coverage": "Share (0..1) of the range asked that has values",
@@ -64,6 +68,14 @@ Longitude = Annotated[float | None, Query(ge=-180, le=180, allow_inf_nan=False, 
 _WHEN = "ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC"
 StartDate = Annotated[str, Query(max_length=64, description=_WHEN, examples=["2026-10-01"])]
 EndDate = Annotated[str, Query(max_length=64, description=_WHEN, examples=["2026-10-31"])]
+_VERSION = (
+    "An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months it does not name are missing"
+)
+_AS_OF = (
+    "The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version`"
+)
+SnapshotVersion = Annotated[str | None, Query(max_length=MAX_LENGTH, description=_VERSION)]
+AsOf = Annotated[str | None, Query(max_length=64, description=_AS_OF, examples=["2026-11-01T00:00:00Z"])]
 
 Days = Annotated[bool, Query(description="Also the coverage of every local day")]
 
@@ -147,9 +159,16 @@ class History:
             end_date: EndDate,
             latitude: Latitude = None,
             longitude: Longitude = None,
+            version: SnapshotVersion = None,
+            as_of: AsOf = None,
         ) -> Response:
             asked = HistoricalRequest.model_construct(
-                latitude=latitude, longitude=longitude, start_date=start_date, end_date=end_date
+                latitude=latitude,
+                longitude=longitude,
+                start_date=start_date,
+                end_date=end_date,
+                version=version,
+                as_of=as_of,
             )
             return await self._answer(request, "query", name, tenant_id, asked)
 
@@ -175,7 +194,10 @@ class History:
         about.tenant, about.city, about.distance_km, about.days = str(tenant_id), city.city_id, distance, interval.days
         encoding = encoding_for(request.headers)
         for fresh in (False, True):
-            made = plan(city, name, interval, await self.versions.months(city.city_id, name, fresh=fresh))
+            held = await Snapshots(self.versions).months(
+                place, city, name, version=asked.version, moment=asked.as_of, fresh=fresh
+            )
+            made = plan(city, name, interval, held)
             tag = etag(made, encoding)
             headers = plan_headers(made, distance, tag) | attribution_headers(made)
             if is_known(request.headers, tag):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from api.snapshot_ids import MAX_LENGTH
 from city_data.datasets import TRAFFIC, WEATHER, Dataset, DatasetName, Resolution
 from city_data.store.ledger import Recheck, State
 
@@ -115,6 +116,8 @@ class HistoricalRequest(BaseModel):
     longitude: float | None = Field(default=None, ge=-180, le=180, allow_inf_nan=False)
     start_date: str = Field(max_length=64, examples=["2026-10-01"])
     end_date: str = Field(max_length=64, examples=["2026-10-31"])
+    version: str | None = Field(default=None, max_length=MAX_LENGTH)
+    as_of: str | None = Field(default=None, max_length=64)
 
 
 class HealthResponse(BaseModel):

@@ -13,19 +13,17 @@ from functools import lru_cache
 from math import floor
 
 from api.ranges import Interval
+from api.snapshot_ids import Held, SnapshotId, digest, identity
 from city_data.cities import City
 from city_data.datasets import DatasetName
-from city_data.store.ledger import MonthEntry
 from city_data.window import Month
-
-NO_DATA = "none"
 
 
 @dataclass(frozen=True)
 class Piece:
     """A month to serve: `whole`, or cut at the range's edge."""
 
-    entry: MonthEntry
+    entry: Held
     whole: bool
 
     @property
@@ -36,15 +34,14 @@ class Piece:
 
     @property
     def identity(self) -> str:
-        """Which bytes: the version, and when and what it was, for a month that was dropped and loaded anew."""
-        entry = self.entry
-        loaded = entry.loaded_at.isoformat() if entry.loaded_at else ""
-        return f"{entry.dataset}/{entry.city_id}/{entry.month}/{entry.version}/{entry.content_sha256}/{loaded}"
+        return identity(self.entry)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`coverage` is 0..1 over the range asked; `missing` are months of it that hold nothing; `tag` names the answer."""
+    """`coverage` is 0..1 over the range asked; `missing` are months of it that hold nothing; `tag` names the answer.
+
+    `snapshot` are the versions that it is made of."""
 
     city: City
     dataset: DatasetName
@@ -52,7 +49,7 @@ class Plan:
     pieces: tuple[Piece, ...]
     missing: tuple[Month, ...]
     coverage: float
-    data_version: str
+    snapshot: SnapshotId
     tag: str
 
     @property
@@ -66,8 +63,8 @@ def _bounds(month: Month, timezone: str) -> tuple[datetime, datetime]:
     return month.bounds(timezone)
 
 
-def plan(city: City, dataset: DatasetName, interval: Interval, entries: Mapping[Month, MonthEntry]) -> Plan:
-    """`entries` are the ledger's rows of this city and dataset."""
+def plan(city: City, dataset: DatasetName, interval: Interval, entries: Mapping[Month, Held]) -> Plan:
+    """`entries` are this city's and dataset's months, each as its ledger row or as a kept version."""
     pieces: list[Piece] = []
     missing: list[Month] = []
     asked = covered = 0.0
@@ -84,8 +81,9 @@ def plan(city: City, dataset: DatasetName, interval: Interval, entries: Mapping[
             continue
         covered += overlap * (entry.coverage or 0.0)
         pieces.append(Piece(entry, whole=interval.start <= start and end <= interval.end))
-    versions = hashlib.sha256("\n".join(piece.identity for piece in pieces).encode())
-    tag = versions.copy()
+    identities = [piece.identity for piece in pieces]
+    months = {piece.entry.month: piece.version for piece in pieces}
+    tag = hashlib.sha256("\n".join(identities).encode())
     tag.update(f"\n{city.city_id}/{dataset}/{interval.start.isoformat()}/{interval.end.isoformat()}".encode())
     return Plan(
         city=city,
@@ -94,6 +92,6 @@ def plan(city: City, dataset: DatasetName, interval: Interval, entries: Mapping[
         pieces=tuple(pieces),
         missing=tuple(missing),
         coverage=covered / asked if asked else 0.0,
-        data_version=versions.hexdigest()[:16] if pieces else NO_DATA,
+        snapshot=SnapshotId(city.city_id, {dataset: months}, digest(identities)),
         tag=tag.hexdigest()[:32],
     )

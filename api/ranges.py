@@ -52,6 +52,14 @@ def parse_interval(place: Place, start_text: str, end_text: str, timezone: str, 
     return interval
 
 
+def parse_moment(place: Place, field: str, text: str, timezone: str) -> datetime:
+    """One moment, UTC; a bare date is the start of that local day. Raises RequestValidationError."""
+    try:
+        return _stretch(text, timezone).start
+    except ValueError as error:
+        raise invalid(place, field, "iso8601", str(error), text) from None
+
+
 def _stretch(text: str, timezone: str) -> Interval:
     """What one date or time covers: a whole local day, or one instant."""
     if len(text) > _MAX_TEXT or not text.isascii():

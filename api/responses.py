@@ -53,7 +53,8 @@ def plan_headers(plan: Plan, distance_km: float, tag: str) -> dict[str, str]:
         "Vary": "Accept-Encoding",
         "X-City-Id": plan.city.city_id,
         "X-City-Distance-Km": f"{distance_km:.2f}",
-        "X-Data-Version": plan.data_version,
+        "X-Data-Version": plan.snapshot.digest,
+        "X-Snapshot-Id": str(plan.snapshot),
         "X-Coverage": plan.coverage_text,
     }
     if plan.missing:

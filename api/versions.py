@@ -1,4 +1,4 @@
-"""Which version of which month is current. Belongs here: the ledger as the reader knows it, at most a second old.
+"""Which versions of which months there are. Belongs here: the ledger as the reader knows it, at most a second old.
 
 Does not: the segments themselves (reading.py).
 """
@@ -6,7 +6,7 @@ Does not: the segments themselves (reading.py).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -15,6 +15,7 @@ from api.memory import BoundedMemory, SingleFlight
 from city_data.datasets import DatasetName
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, read_months
+from city_data.store.versions import Version, read_versions
 from city_data.window import Month
 
 Months = Mapping[Month, MonthEntry]
@@ -37,6 +38,8 @@ class Versions:
         self._clock = clock
         self._known: BoundedMemory[tuple[str, DatasetName], tuple[float, Months]] = BoundedMemory(_REMEMBERED)
         self._flights: SingleFlight[tuple[str, DatasetName], Months] = SingleFlight()
+        self._kept: BoundedMemory[tuple[str, DatasetName], tuple[float, Sequence[Version]]] = BoundedMemory(_REMEMBERED)
+        self._kept_flights: SingleFlight[tuple[str, DatasetName], Sequence[Version]] = SingleFlight()
 
     async def months(self, city_id: str, dataset: DatasetName, *, fresh: bool = False) -> Months:
         """The ledger's rows by month, oldest first. Raises DatabaseUnavailable: an old answer is never passed off."""
@@ -45,6 +48,22 @@ class Versions:
         if known is not None and self._clock() - known[0] < self._ttl_s:
             return known[1]
         return await self._flights.do(key, lambda: self._read(key))
+
+    async def kept(self, city_id: str, dataset: DatasetName, *, fresh: bool = False) -> Sequence[Version]:
+        """Every version that is kept, by month and version. Raises DatabaseUnavailable."""
+        key = (city_id, dataset)
+        known = None if fresh else self._kept.get(key)
+        if known is not None and self._clock() - known[0] < self._ttl_s:
+            return known[1]
+        return await self._kept_flights.do(key, lambda: self._read_kept(key))
+
+    async def _read_kept(self, key: tuple[str, DatasetName]) -> Sequence[Version]:
+        read_at = self._clock()
+        versions = await anyio.to_thread.run_sync(
+            lambda: read_versions(self._database, dataset=key[1], city_id=key[0]), limiter=self._limiter
+        )
+        self._kept.put(key, (read_at, versions), 1)
+        return versions
 
     async def _read(self, key: tuple[str, DatasetName]) -> Months:
         read_at = self._clock()

@@ -40,6 +40,7 @@ class Reading:
     rejected: Counter[str] = field(default_factory=Counter)
     nulled: Counter[str] = field(default_factory=Counter)
     fields: set[str] = field(default_factory=set)
+    known: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def used(self) -> int:
@@ -50,8 +51,13 @@ class Reading:
         return sorted(self.fields - _KNOWN_FIELDS)
 
     @property
-    def stations(self) -> list[str]:
-        return sorted({station for stations in self.days.values() for station in stations})
+    def stations(self) -> list[dict[str, Any]]:
+        """The stations as their records tell of them, without coordinates, each with its share of the station-days."""
+        days = Counter(station for stations in self.days.values() for station in stations)
+        return [
+            {"id": station, **self.known[station], "days": days[station], "weight": round(days[station] / self.used, 4)}
+            for station in sorted(days)
+        ]
 
 
 def read(payloads: Sequence[Payload], month: Month) -> Reading:
@@ -107,6 +113,8 @@ def _collect(record: Mapping[str, Any], month: Month, reading: Reading) -> None:
         reading.rejected["duplicate"] += 1
     else:
         reading.days.setdefault(day, {})[station] = _station_day(record, reading)
+        altitude = number(record.get("altitud"), Counter(), "altitud", negative=True)
+        reading.known.setdefault(station, {"name": record.get("nombre"), "altitude_m": altitude})
 
 
 def _station_day(record: Mapping[str, Any], reading: Reading) -> dict[str, Any]:

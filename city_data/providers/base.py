@@ -152,6 +152,8 @@ class ParsedMonth:
     (words such as `outside_month`, `duplicate`, `no_value`). `nulled` counts single values of used rows that became
     NULL, by `reason:field`. `fields` are the columns or keys that the bytes really have, by the source's own names,
     without those that come and go with the weather.
+    `provenance["stations"]`, where a source names what it measures with, is a list of `{"id": ...}` with what is known
+    of `name`, `latitude`, `longitude`, `altitude_m` and `weight`, its share of what the month's values are made of.
     """
 
     frame: pd.DataFrame

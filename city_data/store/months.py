@@ -21,7 +21,7 @@ from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.store import partitions, segments, totals, versions
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, StateChange, entry, note_state
-from city_data.store.schema import CITY_MONTH, DATA, MONTH_VERSION
+from city_data.store.schema import CITY_MONTH, DATA, MONTH_VERSION, RETENTION_AUDIT
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
                 f"fetched {held.fetched_at:%Y-%m-%d %H:%M} are published by run {held.run_id}"
             )
         changed = held is None or held.version is None or held.content_sha256 != digest
-        version = (held.version if held and held.version else 0) + (1 if changed else 0)
+        last = held.version if held and held.version else _last_expired(connection, load)
+        version = last + (1 if changed else 0)
         written = _write_ledger(connection, load, held, version, digest, changed)
         if changed:
             created = first_created or load.at
@@ -125,6 +126,13 @@ def _held(connection: sa.Connection, load: MonthLoad) -> tuple[MonthEntry | None
     query = sa.select(CITY_MONTH, first.label("created_at")).where(_is_month(CITY_MONTH, load))
     row = connection.execute(query).mappings().one_or_none()
     return (entry(row), row["created_at"]) if row is not None else (None, None)
+
+
+def _last_expired(connection: sa.Connection, load: MonthLoad) -> int:
+    """The number that the month's versions had come to when it was dropped: numbers are never given twice, so that no
+    cached segment and no snapshot id can mean another life of the month."""
+    last = sa.select(sa.func.max(RETENTION_AUDIT.c.version)).where(_is_month(RETENTION_AUDIT, load))
+    return connection.execute(last).scalar_one() or 0
 
 
 def _write_rows(

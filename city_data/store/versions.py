@@ -10,8 +10,8 @@ with zstd buffers: the dataset's frame columns, `raw_data` as JSON text with sor
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ Key = tuple[Month, int]
 
 @dataclass(frozen=True)
 class Version:
-    """What a reader needs to plan with a version; `coverage` (0..1) is that of its load."""
+    """What a reader needs to plan with a version, as its load left it. Of `provenance` only the licence is read."""
 
     city_id: str
     dataset: DatasetName
@@ -47,6 +47,8 @@ class Version:
     loaded_at: datetime
     rows: int
     coverage: float | None
+    source: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     has_data: bool = True
 
 
@@ -138,11 +140,19 @@ def write_version(
 
 def read_versions(database: Database, dataset: DatasetName, city_id: str) -> list[Version]:
     """Every version that is kept, by month and version. Raises DatabaseUnavailable."""
-    columns = [MONTH_VERSION.c[field.name] for field in fields(Version) if field.name != "has_data"]
+    columns = [MONTH_VERSION.c[one.name] for one in fields(Version) if one.name in MONTH_VERSION.c]
+    told, licence = MONTH_VERSION.c.entry, ("licence", "licence_url")
+    columns += [told["source"].as_string().label("source")]
+    columns += [told["provenance"][name].as_string().label(name) for name in licence]
     query = sa.select(*columns).where(MONTH_VERSION.c.dataset == dataset, MONTH_VERSION.c.city_id == city_id)
     with database.read() as connection:
         found = connection.execute(query.order_by(MONTH_VERSION.c.month, MONTH_VERSION.c.version)).mappings().all()
-    return [Version(**{**row, "month": Month.of(row["month"])}) for row in found]
+    versions = []
+    for row in found:
+        values = {name: value for name, value in row.items() if name not in licence}
+        provenance = {name: row[name] for name in licence if row[name] is not None}
+        versions.append(Version(**{**values, "month": Month.of(row["month"]), "provenance": provenance}))
+    return versions
 
 
 def read_entries(database: Database, dataset: DatasetName, city_id: str, month: Month) -> list[MonthEntry]:
@@ -183,10 +193,10 @@ def _entry_document(entry: MonthEntry) -> dict[str, Any]:
 
 def _entry(document: dict[str, Any]) -> MonthEntry:
     """A field that the ledger did not have yet at that load is None."""
-    values: dict[str, Any] = {field.name: document.get(field.name) for field in fields(MonthEntry)}
+    values: dict[str, Any] = {one.name: document.get(one.name) for one in fields(MonthEntry)}
     for name in _MOMENTS:
         values[name] = datetime.fromisoformat(values[name]) if values[name] else None
     return MonthEntry(**{**values, "month": Month.parse(document["month"])})
 
 
-_MOMENTS = [field.name for field in fields(MonthEntry) if "datetime" in str(field.type)]
+_MOMENTS = [one.name for one in fields(MonthEntry) if "datetime" in str(one.type)]

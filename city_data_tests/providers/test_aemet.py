@@ -65,7 +65,10 @@ def test_a_month_of_one_poor_station(recorded: Path) -> None:
     assert frame["date"].iloc[-1] == pd.Timestamp("2019-10-29T23:00Z")  # after the clocks changed
     assert (frame["temperature"].iloc[0], frame["precipitation"].iloc[0]) == (19.0, 0.0)
     assert frame[["humidity", "wind_speed", "pressure"]].isna().all(axis=None)
-    assert (made.rejected, made.provenance) == ({}, {"stations": ["3194U"], "unknown_fields": []})
+    assert (made.rejected, made.provenance["unknown_fields"]) == ({}, [])
+    assert made.provenance["stations"] == [
+        {"id": "3194U", "name": "MADRID, CIUDAD UNIVERSITARIA", "altitude_m": 664.0, "days": 30, "weight": 1.0}
+    ]
 
 
 def test_half_a_month_with_gaps(recorded: Path) -> None:
