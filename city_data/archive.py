@@ -76,7 +76,8 @@ class RawArchive:
     def __init__(self, url: str) -> None:
         import fsspec
 
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        # Object storage remembers listings for ever: a code server would go on seeing months that a run has expired.
+        self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self._root = self._root.rstrip("/")
 
     def store(

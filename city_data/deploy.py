@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy.exc import ProgrammingError
+
 from city_data.resources import DATABASE_VARIABLE
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.migrate import standing, upgrade
@@ -100,3 +103,7 @@ def _not_ready(database: Database) -> str | None:
         return "the schema is older than this code" if standing(database) == "old" else None
     except DatabaseUnavailable as error:
         return str(error)
+    except ProgrammingError as error:
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        return "this login may not read the schema; a migration lets members of city_data_reader"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from city_data.archive import ArchiveError, RawArchive
 from city_data.providers.base import Payload
@@ -66,3 +69,27 @@ def test_what_is_missing_or_changed_is_said(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(ArchiveError, match="is gone"):
         archive.payloads(manifest, tmp_path)
+
+
+class Remembering(LocalFileSystem):
+    """Listings as s3fs keeps them: for ever, unless it is told not to."""
+
+    protocol = ("remembering",)
+
+    def ls(self, path: str, detail: bool = False, **kwargs: object) -> object:
+        path = self._strip_protocol(path)
+        if path not in self.dircache:
+            self.dircache[path] = super().ls(path, detail=True)
+            if not self.dircache.use_listings_cache:
+                return super().ls(path, detail=detail)
+        found = self.dircache[path]
+        return found if detail else [entry["name"] for entry in found]
+
+
+def test_a_month_that_another_process_expired_is_seen_to_be_gone(tmp_path: Path) -> None:
+    fsspec.register_implementation("remembering", Remembering, clobber=True)
+    archive = RawArchive(f"remembering://{tmp_path}/raw")
+    archive.store("traffic", "madrid", MONTH, "p", [payload(tmp_path, b"x")], MOMENT)
+    assert archive.months() == [MONTH]
+    shutil.rmtree(tmp_path / "raw" / "traffic")
+    assert archive.months() == []

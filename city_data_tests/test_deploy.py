@@ -92,6 +92,28 @@ def test_waiting_ends_and_says_what_is_missing(deployment: Database, monkeypatch
     deployment.dispose()
 
 
+def test_a_login_without_rights_waits_for_them_and_says_so(
+    deployment: Database, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade(deployment)
+    with deployment.write() as connection:
+        connection.execute(sa.text("CREATE ROLE stranger LOGIN PASSWORD 'x'"))
+    own = sa.make_url(str(os.environ["CITY_DATA_DATABASE_URL"]))
+    stranger = own.set(username="stranger", password="x")
+    monkeypatch.setenv("CITY_DATA_DATABASE_URL", stranger.render_as_string(hide_password=False))
+
+    def grant(_: float) -> None:
+        with deployment.write() as connection:
+            connection.execute(sa.text("GRANT SELECT ON alembic_version TO stranger"))
+
+    said: list[str] = []
+    deploy.await_migrated(said.append, 60, sleep=grant)
+    assert "may not read" in said[0]
+    with deployment.write() as connection:
+        connection.execute(sa.text("DROP OWNED BY stranger; DROP ROLE stranger"))
+    deployment.dispose()
+
+
 def test_a_pool_of_no_provider_is_refused() -> None:
     with pytest.raises(deploy.DeployError, match=r"no provider is named aemt; known: .*aemet"):
         deploy.migrate(lambda _: None, {"aemt": 2})
