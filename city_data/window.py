@@ -81,12 +81,15 @@ class Month:
         return day_bounds(self.first_day, timezone)[0], day_bounds(self.last_day, timezone)[1]
 
     def hours(self, timezone: str) -> list[datetime]:
-        """The start of every hour that exists in the month, UTC: 743 or 745 of a 31-day month where clocks change.
+        """The start of every hour of UTC that begins in the month: 743 or 745 of a 31-day month where clocks change.
 
-        Hours are counted from the month's own start, so a zone of a half-hour offset gets stamps at half past.
+        Sources stamp full hours of UTC everywhere, which a zone of a half-hour offset has at half past on its clocks.
+        Counted from the month's own start, every hour of such a city was expected at a stamp that no source has.
         """
         start, end = self.bounds(timezone)
-        return [start + timedelta(hours=n) for n in range(int((end - start) / timedelta(hours=1)))]
+        full = start.replace(minute=0, second=0)
+        first = full if full == start else full + timedelta(hours=1)
+        return [first + timedelta(hours=n) for n in range(-((first - end) // timedelta(hours=1)))]
 
     def day_starts(self, timezone: str) -> list[datetime]:
         """The UTC start of every local day of the month."""

@@ -223,3 +223,24 @@ def test_a_french_month_is_hourly_and_says_which_file_it_was_cut_from(world: Wor
     (raw,) = entry.raw_files
     assert raw["url"].endswith("H_75_latest-2025-2026.csv.gz")
     assert {"title", "file_sha256", "file_bytes", "file_etag", "extract"} <= raw["params"].keys()
+
+
+def test_a_city_whose_clocks_differ_by_half_an_hour_has_every_hour_once(world: World) -> None:
+    kolkata: dict[str, object] = {
+        "city_id": "kolkata",
+        "name": "Kolkata",
+        "country": "IN",
+        "latitude": 22.5726,
+        "longitude": 88.3639,
+        "radius_km": 25,
+        "timezone": "Asia/Kolkata",
+        "enabled": True,
+        "weather": {"provider": "open_meteo"},
+    }
+    world.write_cities([kolkata])
+    (done,) = world.load("weather", "2026-09", city_id="kolkata")
+    assert (done.error, done.rows) == (None, 720)
+    entry = world.entry("weather", "2026-09", city_id="kolkata")
+    assert entry is not None
+    assert entry.coverage == pytest.approx(1.0, abs=0.01)
+    assert entry.first_date == datetime(2026, 8, 31, 19, tzinfo=UTC)

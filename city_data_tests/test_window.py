@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -66,7 +67,15 @@ def test_window_is_24_complete_months_and_the_open_one(moment: datetime) -> None
 def test_hours_that_exist(month: Month, zone: str, hours: int) -> None:
     stamps = month.hours(zone)
     assert len(stamps) == len(set(stamps)) == hours
-    assert stamps[-1] + timedelta(hours=1) == month.bounds(zone)[1]
+    assert stamps[-1] < month.bounds(zone)[1] <= stamps[-1] + timedelta(hours=1)
+
+
+@given(months, zones)
+def test_months_share_all_full_hours_between_them(month: Month, zone: str) -> None:
+    stamps, (start, end) = month.hours(zone), month.bounds(zone)
+    assert all((stamp.minute, stamp.second) == (0, 0) and start <= stamp < end for stamp in stamps)
+    assert {b - a for a, b in pairwise(stamps)} == {timedelta(hours=1)}
+    assert (month + 1).hours(zone)[0] == stamps[-1] + timedelta(hours=1)
 
 
 @pytest.mark.parametrize("text", ["2026-13", "2026-1", "202610", "2026-10-02", "", "x"])
