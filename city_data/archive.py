@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,16 @@ class Manifest(pydantic.BaseModel):
     def digest(self) -> list[str]:
         """What the bytes were, whatever the moment: equal for two fetches that agree."""
         return sorted(file.sha256 for file in self.files)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A month of one city's dataset in the archive. Manifests are files too."""
+
+    dataset: str
+    city_id: str
+    files: int
+    bytes: int
 
 
 class RawArchive:
@@ -137,12 +148,25 @@ class RawArchive:
         names = {str(path).rstrip("/").rpartition("/")[2] for path in found}
         return sorted(Month.parse(name) for name in names if re.fullmatch(r"\d{4}-\d{2}", name))
 
+    def held(self, month: Month) -> list[Held]:
+        """What is held of a month, by dataset and city, with what an interrupted drop or upload left."""
+        found = []
+        for folder in sorted(map(str, self._fs.glob(f"{self._root}/*/*/{month}"))):
+            dataset, city_id = folder.rstrip("/").split("/")[-3:-1]
+            sizes = [int(info["size"] or 0) for info in self._fs.find(folder, detail=True).values()]
+            found.append(Held(dataset, city_id, len(sizes), sum(sizes)))
+        return found
+
+    def drop(self, dataset: str, city_id: str, month: Month) -> None:
+        """Delete a month of one city's dataset. Raises OSError where the file system refuses."""
+        self._fs.rm(self._folder(dataset, city_id, month), recursive=True)
+
     def drop_month(self, month: Month) -> int:
-        """Delete a month of every city and dataset; returns how many folders went. Again is no error."""
-        folders = self._fs.glob(f"{self._root}/*/*/{month}")
-        for folder in folders:
-            self._fs.rm(folder, recursive=True)
-        return len(folders)
+        """Delete a month of every city and dataset; returns how many of them had it. Again is no error."""
+        held = self.held(month)
+        for one in held:
+            self.drop(one.dataset, one.city_id, month)
+        return len(held)
 
     def _folder(self, dataset: str, city_id: str, month: Month) -> str:
         return f"{self._root}/{dataset}/{city_id}/{month}"

@@ -98,6 +98,26 @@ def status(
 
 
 @app.command()
+def replay(
+    city: CityOption = None,
+    dataset: DatasetOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Publish the months that changed.")] = False,
+) -> None:
+    """Rebuild months from the raw archive, without network, and say which would change and by how much.
+
+    Exit code 1 where a month cannot be rebuilt, or not be published.
+    """
+    from city_data.report_replay import run_replay
+
+    with _platform():
+        window, feeds = _selection(city, dataset)
+        failed = run_replay(console, feeds, _months(window, from_, to), apply)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
 def doctor() -> None:
     """Check what the platform needs: settings, database, cache, archive, and each provider's answer and key."""
     from city_data.doctor import examine
@@ -129,7 +149,8 @@ def expire(
 
     with _platform():
         window, feeds = _selection(None, None)
-        run_expire(console, feeds, window, force)
+        failed = run_expire(console, feeds, window, force)
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()

@@ -25,9 +25,9 @@ from prometheus_client.registry import Collector
 
 from city_data.schedules import monthly_tick
 from city_data.sources import Feed
+from city_data.store.audit import read_audit
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.ledger import MonthEntry, State, read_months
-from city_data.store.partitions import read_audit
 from city_data.store.totals import DURATION_BOUNDS_S, Totals, read_totals
 from city_data.window import Month, Window, rolling_window
 

@@ -94,8 +94,8 @@ def rotation_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
         description=f"Tells Slack once a month what the rotation came to, where {SLACK_VARIABLE} is set",
     )
     def sensor(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
+        from city_data.store.audit import read_audit
         from city_data.store.ledger import read_months
-        from city_data.store.partitions import read_audit
 
         if not os.environ.get(SLACK_VARIABLE):
             return dg.SkipReason(f"{SLACK_VARIABLE} is not set")

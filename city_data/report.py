@@ -45,17 +45,17 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
     todo = _todo(feeds, months, only_due)
     failed: list[str] = []
     rows, started = 0, time.monotonic()
-    with dg.DagsterInstance.get() as instance, _progress(console) as progress:
-        bar = progress.add_task("months", total=len(todo), rows=0, rate=0.0)
+    with dg.DagsterInstance.get() as instance, progress(console) as shown:
+        bar = shown.add_task("months", total=len(todo), rows=0, rate=0.0)
         for done in backfill.materialize(defs(), instance, todo):
             rows += done.rows
             if done.error:
                 failed.append(f"{done.feed.name} {done.month}: {done.error}")
             rate = rows / (time.monotonic() - started)
-            progress.update(bar, advance=1, rows=rows, rate=rate, description=f"{done.feed.name} {done.month}")
+            shown.update(bar, advance=1, rows=rows, rate=rate, description=f"{done.feed.name} {done.month}")
     seconds = time.monotonic() - started
     console.print(f"{len(todo) - len(failed)} of {len(todo)} months done, {rows:,} rows in {seconds:.1f} s")
-    _print_failures(console, failed)
+    print_failures(console, failed)
     return failed
 
 
@@ -94,11 +94,11 @@ def _follow(
 ) -> list[str]:
     from city_data import backfill
 
-    with _progress(console) as progress:
-        bar = progress.add_task("partitions", total=None, rows=0, rate=0.0)
+    with progress(console) as shown:
+        bar = shown.add_task("partitions", total=None, rows=0, rate=0.0)
 
         def told(done: int, of: int) -> None:
-            progress.update(bar, completed=done, total=of or None)
+            shown.update(bar, completed=done, total=of or None)
 
         status, count = backfill.follow(webserver, backfill_id, lambda: time.sleep(POLL_S), told)
     console.print(f"backfill {backfill_id}: {status}")
@@ -111,7 +111,7 @@ def _follow(
         for entry in entries_of([feed]).values()
         if entry.month in asked and entry.last_error
     ]
-    _print_failures(console, failed or [f"{count} partitions; see the backfill in Dagster"])
+    print_failures(console, failed or [f"{count} partitions; see the backfill in Dagster"])
     return failed or [status]
 
 
@@ -150,22 +150,27 @@ def print_ready(console: Console, ports: Ports, mode: str, seconds: float) -> No
         console.print("AEMET_API_KEY is not set: weather comes from the fallback, Open-Meteo, and says so in `source`.")
 
 
-def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: bool) -> None:
+def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: bool) -> list[str]:
+    """Expire what has left the window; returns what broke off, one line each."""
     from city_data.archive import RawArchive
-    from city_data.retention import due_for_expiry, expire, take_inventory
+    from city_data.retention import due_for_expiry, expire_all
 
     places = (
         shared_database(os.environ[DATABASE_VARIABLE]),
         RawArchive(os.environ[RAW_VARIABLE]),
         shared_cache(os.environ.get(REDIS_VARIABLE)),
     )
-    months, why = due_for_expiry(*places, feeds, window)
-    if force:
-        months, why = take_inventory(*places).expired(window), "forced"
+    months, why = due_for_expiry(*places, feeds, window, force)
     console.print(f"expiring {', '.join(map(str, months)) or 'nothing'}: {why}")
-    for month in months:
-        done = expire(month, *places)
-        console.print(f"{month}: {done.rows:,} rows, {done.raw_folders} raw folders, {done.cache_keys} cache keys")
+    failed = []
+    for done in expire_all(months, *places, why):
+        if done.error:
+            failed.append(f"{done.month}: {done.error}; run it again, and it goes on from there")
+        else:
+            counts = f"{done.rows:,} rows, {done.raw_files} raw files, {done.cache_keys} cache keys"
+            console.print(f"{done.month}: {counts}")
+    print_failures(console, failed)
+    return failed
 
 
 def _row(month: Month, entry: MonthEntry | None) -> list[str]:
@@ -206,12 +211,12 @@ def _key(feed: Feed, month: Month) -> tuple[str, str, Month]:
     return (feed.city.city_id, feed.dataset.name, month)
 
 
-def _print_failures(console: Console, failed: Sequence[str]) -> None:
+def print_failures(console: Console, failed: Sequence[str]) -> None:
     for line in failed:
         console.print(f"[bold red]failed[/] {line}", highlight=False)
 
 
-def _progress(console: Console) -> Progress:
+def progress(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description:24}"),
         BarColumn(),

@@ -5,8 +5,8 @@ The sensor compares what really lies in tables, raw archive and cache with the w
 once failed would otherwise never be tried again.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -23,42 +23,53 @@ if TYPE_CHECKING:
 
 EXPIRE_JOB = "expire_months"
 CHECK_EVERY_S = 3600
+FORCED = "forced"
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """The months that anything is held for, by where it lies."""
+    """The months that anything is held for, by where it lies: partitions with rows, the ledger's rows, versions with
+    their segments, raw files, cached segments."""
 
     tables: frozenset[Month]
+    ledger: frozenset[Month]
+    versions: frozenset[Month]
     raw: frozenset[Month]
     cache: frozenset[Month]
 
     def expired(self, window: Window) -> list[Month]:
-        return sorted(month for month in self.tables | self.raw | self.cache if month < window.first)
+        everything: set[Month] = set().union(*(getattr(self, place.name) for place in fields(self)))
+        return sorted(month for month in everything if month < window.first)
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """What one month's expiry removed."""
+    """What one month's expiry removed; `error` where it broke off: the rest is found and dropped by the next one."""
 
     month: Month
-    rows: int
-    raw_folders: int
-    cache_keys: int
+    rows: int = 0
+    raw_files: int = 0
+    cache_keys: int = 0
+    error: str | None = None
 
 
 def take_inventory(database: "Database", archive: RawArchive, cache: "Cache") -> Inventory:
-    from city_data.store.partitions import inventory
+    from city_data.store.partitions import inventory, months_of_ledger, months_of_versions
 
     return Inventory(
         tables=frozenset(month for months in inventory(database).values() for month in months),
+        ledger=frozenset(months_of_ledger(database)),
+        versions=frozenset(months_of_versions(database)),
         raw=frozenset(archive.months()),
         cache=frozenset(cache.inventory()),
     )
 
 
-def missing_replacements(database: "Database", feeds: Iterable[Feed], window: Window) -> list[str]:
-    """The feeds whose newest complete month is not there, though an older one is: expiring would only lose data."""
+def missing_replacements(database: "Database", archive: RawArchive, feeds: Iterable[Feed], window: Window) -> list[str]:
+    """The feeds whose newest complete month is not there, though something older is: expiring would only lose data.
+
+    Raw months count as something: where the database was lost they are all there is of a feed.
+    """
     from city_data.store.ledger import read_months
 
     newest = window.complete_months()[-1]
@@ -66,34 +77,67 @@ def missing_replacements(database: "Database", feeds: Iterable[Feed], window: Wi
     for feed in feeds:
         entries = read_months(database, city_id=feed.city.city_id, dataset=feed.dataset.name)
         held = {entry.month for entry in entries if entry.has_data}
-        if held and newest not in held:
+        if newest not in held and (held or archive.months(feed.dataset.name, feed.city.city_id)):
             missing.append(f"{feed.name} {newest}")
     return missing
 
 
-def expire(month: Month, database: "Database", archive: RawArchive, cache: "Cache") -> Expiry:
-    """Remove a month everywhere. The tables go last, so that an interrupted expiry is found again and resumed."""
+def expire(month: Month, database: "Database", archive: RawArchive, cache: "Cache", why: str) -> Expiry:
+    """Remove a month everywhere, with an audit line for each thing. The tables go last, so that an interrupted expiry
+    is found again and resumed.
+
+    Raises LockTimeout while the month is being read or written, OSError where the archive cannot be changed, and
+    DatabaseUnavailable.
+    """
+    from city_data.store.audit import Line, audited
     from city_data.store.partitions import drop_month
 
-    cache_keys = cache.drop_month(month)
-    raw_folders = archive.drop_month(month)
-    return Expiry(month, drop_month(database, month), raw_folders, cache_keys)
+    cached = cache.held(month)
+    lines = [Line("cache", city_id, dataset, keys) for (dataset, city_id), keys in sorted(cached.items())]
+    with audited(database, month, lines, why):
+        cache.drop_month(month)
+    raw_files = 0
+    for held in archive.held(month):
+        with audited(database, month, [Line("raw", held.city_id, held.dataset, held.files, held.bytes)], why):
+            archive.drop(held.dataset, held.city_id, month)
+        raw_files += held.files
+    return Expiry(month, drop_month(database, month, why=why), raw_files, sum(cached.values()))
+
+
+def expire_all(
+    months: Iterable[Month], database: "Database", archive: RawArchive, cache: "Cache", why: str
+) -> Iterator[Expiry]:
+    """Expire month after month; one that breaks off does not keep the others."""
+    from city_data.store.database import DatabaseUnavailable
+    from city_data.store.partitions import LockTimeout
+
+    for month in months:
+        try:
+            yield expire(month, database, archive, cache, why)
+        except (LockTimeout, DatabaseUnavailable, OSError) as error:
+            yield Expiry(month, error=f"{type(error).__name__}: {error}")
 
 
 def due_for_expiry(
-    database: "Database", archive: RawArchive, cache: "Cache", feeds: Iterable[Feed], window: Window
+    database: "Database",
+    archive: RawArchive,
+    cache: "Cache",
+    feeds: Iterable[Feed],
+    window: Window,
+    force: bool = False,
 ) -> tuple[list[Month], str]:
-    """The months to expire now, and in words why those or why none."""
+    """The months to expire now, and in words why those or why none. `force`: also those that are not replaced yet."""
     expired = take_inventory(database, archive, cache).expired(window)
     if not expired:
         return [], f"nothing lies before {window.first}"
-    if missing := missing_replacements(database, feeds, window):
+    missing = missing_replacements(database, archive, feeds, window)
+    if missing and not force:
         kept = ", ".join(map(str, expired))
         return (
             [],
             f"{kept} kept: not replaced yet by {', '.join(missing)}. `city-data expire --force` drops them anyway",
         )
-    return expired, f"older than {window.first}"
+    return expired, FORCED if missing else f"older than {window.first}"
 
 
 class ExpireConfig(dg.Config):
@@ -112,21 +156,25 @@ def expire_job(feeds: list[Feed]) -> dg.JobDefinition:
         cache: CacheResource,
     ) -> None:
         window, places = rolling_window(as_of()), (database.open(), archive.open(), cache.open())
-        if config.force:
-            months, why = take_inventory(*places).expired(window), "forced"
-        else:
-            months, why = due_for_expiry(*places, feeds, window)
+        months, why = due_for_expiry(*places, feeds, window, config.force)
         context.log.info("expiring %s: %s", ", ".join(map(str, months)) or "nothing", why)
-        for month in months:
-            done = expire(month, *places)
-            context.log.info("%s expired: %s", month, done)
+        broken = []
+        for done in expire_all(months, *places, why):
+            context.log.info("%s expired: %s", done.month, done)
+            if done.error:
+                broken.append(f"{done.month}: {done.error}")
+                continue
             for feed in feeds:
                 for step in ("raw", "monthly", "cache"):
                     context.log_event(
                         dg.AssetObservation(
-                            asset_key=feed.key(step), partition=str(month), metadata={"expired": True, "why": why}
+                            asset_key=feed.key(step),
+                            partition=str(done.month),
+                            metadata={"expired": True, "why": why, "rows": done.rows, "raw_files": done.raw_files},
                         )
                     )
+        if broken:
+            raise dg.Failure(description="; ".join(broken) + ". The next expiry goes on from there.")
 
     @dg.job(name=EXPIRE_JOB, executor_def=dg.in_process_executor, description="Expire months older than the window")
     def job() -> None:

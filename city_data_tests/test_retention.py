@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
+import psycopg
 import pytest
 from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.settings import Settings
+from city_data.archive import RawArchive
+from city_data.datasets import DATASETS
 from city_data.definitions import defs
 from city_data.retention import EXPIRE_JOB, due_for_expiry, take_inventory
-from city_data.store.partitions import inventory, read_audit
+from city_data.store import partitions
+from city_data.store.audit import read_audit
+from city_data.store.ledger import record_state
+from city_data.store.partitions import drop_month, inventory
 from city_data.window import Month
 from city_data_tests.world import World
 
@@ -122,3 +129,97 @@ def test_what_only_one_place_still_holds_expires_too(world: World, where: str) -
     held = take_inventory(world.database, world.archive, world.cache)
     assert Month.parse(OLDEST) in getattr(held, where)
     assert held.expired(world.window) == [Month.parse(OLDEST)]
+
+
+def expired_by_halves(world: World) -> None:
+    """An oldest month of two datasets that has left the window, and what replaces it."""
+    world.load("weather", OLDEST, "2026-10")
+    world.load("traffic", OLDEST)
+    world.at(DECEMBER)
+    world.load("weather", NEWEST)
+    world.load("traffic", NEWEST)
+
+
+def audit(world: World) -> list[tuple[str, str, str, bool]]:
+    lines = read_audit(world.database, ("tables", "versions", "raw", "cache"))
+    return [(line["place"], line["dataset"], str(line["month"]), line["finished_at"] is not None) for line in lines]
+
+
+@pytest.mark.parametrize("broken", ["first raw folder", "second raw folder", "tables"])
+def test_an_expiry_broken_at_any_step_goes_on_from_there(
+    world: World, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expired_by_halves(world)
+    newer = world.rows("weather", "2026-10")
+    real = RawArchive.drop
+
+    def refuse(archive: RawArchive, dataset: str, city_id: str, month: Month) -> None:
+        if (dataset == "traffic") == (broken == "first raw folder"):
+            raise OSError(f"{dataset}: the disk says no")
+        real(archive, dataset, city_id, month)
+
+    with monkeypatch.context() as patch, psycopg.connect(world.database_url) as reader:
+        if broken == "tables":
+            reader.execute("SELECT count(*) FROM city_weather_data")
+            patch.setattr(partitions, "drop_month", partial(partitions.drop_month, lock_timeout_s=0.05, retries=1))
+        else:
+            patch.setattr(RawArchive, "drop", refuse)
+        job = defs().resolve_job_def(EXPIRE_JOB)
+        result = job.execute_in_process(instance=world.instance, raise_on_error=False)
+        reader.rollback()
+    assert not result.success
+    half = audit(world)
+    places = {"first raw folder": 3, "second raw folder": 4, "tables": 4}
+    assert len(half) == places[broken]
+    assert [finished for *_, finished in half] == [True] * (len(half) - 1) + [broken == "tables"]
+    assert world.entry("weather", OLDEST) is not None  # the tables go last
+    months, why = due_for_expiry(world.database, world.archive, world.cache, world.feeds, world.window)
+    assert (months, why) == ([Month.parse(OLDEST)], "older than 2024-12")
+
+    run_expiry(world)
+    held = take_inventory(world.database, world.archive, world.cache)
+    assert held.expired(world.window) == []
+    whole = [line for line in audit(world) if line[3]]
+    assert sorted(set(whole)) == sorted(
+        {(place, dataset, OLDEST, True) for place in ("cache", "raw", "tables", "versions") for dataset in DATASETS}
+    )
+    assert world.rows("weather", "2026-10") == newer
+
+
+def test_what_lies_in_one_place_alone_is_found_expired_and_has_its_line(world: World) -> None:
+    month = Month.parse(OLDEST)
+    record_state(world.database, "madrid", "weather", month, "not_available", at=DECEMBER)
+    world.at(DECEMBER)
+    assert due_for_expiry(world.database, world.archive, world.cache, world.feeds, world.window)[0] == [month]
+    run_expiry(world)
+    assert audit(world) == [("tables", "weather", OLDEST, True)]
+    assert take_inventory(world.database, world.archive, world.cache).expired(world.window) == []
+
+
+def test_raw_files_whose_database_was_lost_are_not_dropped_before_they_are_replaced(world: World) -> None:
+    world.load("weather", OLDEST)
+    drop_month(world.database, Month.parse(OLDEST))
+    world.cache.drop_month(Month.parse(OLDEST))
+    world.at(DECEMBER)
+    months, why = due_for_expiry(world.database, world.archive, world.cache, world.feeds, world.window)
+    assert months == []
+    assert f"weather/madrid {NEWEST}" in why
+    run_expiry(world, force=True)
+    assert world.archive.months() == []
+    line = read_audit(world.database, ("raw",))[-1]
+    assert (line["why"], line["city_id"], line["finished_at"] is not None) == ("forced", "madrid", True)
+    assert line["items"] >= 4  # three stations and a manifest
+    assert line["bytes"] > 1000
+
+
+def test_rows_that_the_ledger_does_not_know_go_with_a_line_of_their_own(world: World) -> None:
+    world.load("weather", OLDEST)
+    with psycopg.connect(world.database_url) as connection:
+        connection.execute("DELETE FROM city_month")
+    assert drop_month(world.database, Month.parse(OLDEST), why="by hand") == 30
+    lines = read_audit(world.database, ("tables", "versions"))
+    assert [(line["place"], line["items"], line["why"]) for line in lines] == [
+        ("tables", 30, "by hand"),
+        ("versions", 1, "by hand"),
+    ]
+    assert lines[1]["bytes"] > 500

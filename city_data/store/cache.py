@@ -10,6 +10,7 @@ import re
 import struct
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, TypeVar
@@ -93,6 +94,11 @@ class Cache:
         """The months that anything is held for; empty where Redis does not answer."""
         found = (_KEY.fullmatch(name) for name in self._names("*"))
         return {Month.parse(match[1].decode()) for match in found if match}
+
+    def held(self, month: Month) -> Counter[tuple[str, str]]:
+        """How many keys are held of a month, by dataset and city; none where Redis does not answer."""
+        names = (name.decode().removeprefix(f"{_PREFIX}:").split(":") for name in self._names(f"*:{month}:*"))
+        return Counter((dataset, city_id) for dataset, city_id, *_ in names)
 
     def drop_month(self, month: Month) -> int:
         """Forget a month of every city; returns how many keys went."""

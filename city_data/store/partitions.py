@@ -6,13 +6,13 @@ Belongs here: partitions as PostgreSQL's catalogue knows them. Does not: which m
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import sqlalchemy as sa
 
 from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.store.audit import Line, write_finished
 from city_data.store.database import Database, DatabaseUnavailable
-from city_data.store.schema import CITY_MONTH, MONTH_STATE, MONTH_VERSION, RETENTION_AUDIT
+from city_data.store.schema import CITY_MONTH, MONTH_STATE, MONTH_VERSION
 from city_data.window import Month
 
 _LOCK = 4_242_002
@@ -70,39 +70,73 @@ def inventory(database: Database) -> dict[DatasetName, list[Month]]:
         }
 
 
-def drop_month(database: Database, month: Month, *, lock_timeout_s: float = 5, retries: int = 3) -> int:
-    """Drop a month of every city: partitions, versions, ledger rows, with an audit row each, in one transaction.
+def months_of_ledger(database: Database) -> set[Month]:
+    """The months that the ledger has a row for, with data or not. Raises DatabaseUnavailable."""
+    return _distinct(database, CITY_MONTH)
+
+
+def months_of_versions(database: Database) -> set[Month]:
+    """The months that any version is kept of. Raises DatabaseUnavailable."""
+    return _distinct(database, MONTH_VERSION)
+
+
+def _distinct(database: Database, table: sa.Table) -> set[Month]:
+    with database.read() as connection:
+        return {Month.of(first) for first in connection.execute(sa.select(table.c.month).distinct()).scalars()}
+
+
+def drop_month(
+    database: Database, month: Month, *, why: str | None = None, lock_timeout_s: float = 5, retries: int = 3
+) -> int:
+    """Drop a month of every city: partitions, versions, ledger rows, with an audit line each, in one transaction.
 
     Returns how many rows went; a month that is gone already is no error. Raises LockTimeout, DatabaseUnavailable.
     """
     for _ in range(retries):
         try:
-            return _drop(database, month, lock_timeout_s)
+            return _drop(database, month, why or "", lock_timeout_s)
         except DatabaseUnavailable as error:
             if error.sqlstate != _LOCK_NOT_AVAILABLE:
                 raise
     raise LockTimeout(f"{month} is being read or written; tried {retries} times for {lock_timeout_s} s each")
 
 
-def read_audit(database: Database) -> list[dict[str, Any]]:
-    """Every expiry, oldest first: expired_at, city_id, dataset, month, version, rows."""
-    with database.read() as connection:
-        found = connection.execute(sa.select(RETENTION_AUDIT).order_by(RETENTION_AUDIT.c.id)).mappings()
-        return [{**row, "month": Month.of(row["month"])} for row in found]
-
-
-def _drop(database: Database, month: Month, lock_timeout_s: float) -> int:
+def _drop(database: Database, month: Month, why: str, lock_timeout_s: float) -> int:
     first = month.first_day
     with database.write() as connection:
         connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(lock_timeout_s * 1000)}"))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(usage_lock(month))))
+        lines = [*_orphans(connection, month), *_versions(connection, month)]
         gone = CITY_MONTH.delete().where(CITY_MONTH.c.month == first)
-        columns = [CITY_MONTH.c[name] for name in ("city_id", "dataset", "month", "version", "rows")]
-        rows = [dict(row) for row in connection.execute(gone.returning(*columns)).mappings()]
-        if rows:
-            connection.execute(RETENTION_AUDIT.insert(), rows)
+        columns = [CITY_MONTH.c[name] for name in ("city_id", "dataset", "version", "rows")]
+        for row in connection.execute(gone.returning(*columns)):
+            lines.append(Line("tables", row.city_id, row.dataset, row.rows, version=row.version))
+        write_finished(connection, month, lines, why)
         for table in (MONTH_VERSION, MONTH_STATE):
             connection.execute(table.delete().where(table.c.month == first))
         for dataset in DATASETS.values():
             connection.execute(sa.text(f"DROP TABLE IF EXISTS {partition_name(dataset, month)}"))
-    return sum(row["rows"] for row in rows)
+    return sum(line.items for line in lines if line.place == "tables")
+
+
+def _versions(connection: sa.Connection, month: Month) -> list[Line]:
+    """What versions go, and the bytes of their segments and frames."""
+    table = MONTH_VERSION
+    size = sa.func.sum(sa.func.octet_length(table.c.body) + sa.func.octet_length(table.c.frame))
+    query = sa.select(table.c.city_id, table.c.dataset, sa.func.count().label("versions"), size.label("size"))
+    query = query.where(table.c.month == month.first_day).group_by(table.c.city_id, table.c.dataset)
+    return [Line("versions", r.city_id, r.dataset, r.versions, int(r.size)) for r in connection.execute(query)]
+
+
+def _orphans(connection: sa.Connection, month: Month) -> list[Line]:
+    """Rows that no ledger row tells of: they go with the partition, and must not go in silence."""
+    lines = []
+    for name, dataset in DATASETS.items():
+        partition = partition_name(dataset, month)
+        if connection.execute(_EXISTS, {"name": partition}).scalar_one():
+            known = sa.select(CITY_MONTH.c.city_id).where(CITY_MONTH.c.month == month.first_day)
+            table = sa.table(partition, sa.column("city_id"))
+            query = sa.select(table.c.city_id, sa.func.count().label("rows")).group_by(table.c.city_id)
+            query = query.where(table.c.city_id.not_in(known.where(CITY_MONTH.c.dataset == name)))
+            lines += [Line("tables", row.city_id, name, row.rows) for row in connection.execute(query)]
+    return lines

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from city_data.store.audit import read_audit
 from city_data.store.database import Database
 from city_data.store.ledger import read_months, record_state
 from city_data.store.months import replace_month
-from city_data.store.partitions import LockTimeout, drop_month, inventory, read_audit
+from city_data.store.partitions import LockTimeout, drop_month, inventory
 from city_data_tests.store.loads import END, MONTH, NOON, STAMPS, START, gate, month_load, scalar, seen
 
 

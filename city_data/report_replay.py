@@ -1,0 +1,97 @@
+"""`city-data replay` as people see it: progress, what would change in each month, and what was published.
+
+Belongs here: words, tables and bars. Does not: rebuilding (replay.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from city_data.archive import RawArchive
+from city_data.replay import REBUILT_STEPS, Rebuilt, rebuild
+from city_data.report import print_failures, progress
+from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, shared_database
+from city_data.sources import Feed
+from city_data.window import Month
+
+COLOURS = {
+    "unchanged": "green",
+    "changed": "yellow",
+    "not_archived": "dim",
+    "refused": "bold red",
+    "broken": "bold red",
+}
+
+
+def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month], apply: bool) -> list[str]:
+    """Rebuild the months, print how each differs from what is served, and with `apply` publish those that changed.
+
+    Returns what could not be rebuilt or published, one line each.
+    """
+    from city_data.backfill import tasks
+
+    database, archive = shared_database(os.environ[DATABASE_VARIABLE]), RawArchive(os.environ[RAW_VARIABLE])
+    todo, found = tasks(feeds, months), []
+    with progress(console) as shown:
+        bar = shown.add_task("rebuilding", total=len(todo), rows=0, rate=0.0)
+        for feed, month in todo:
+            found.append(rebuild(feed, month, archive, database))
+            shown.update(bar, advance=1, description=f"{feed.name} {month}")
+    _print_changes(console, found)
+    failed = [f"{r.feed.name} {r.month}: {r.outcome}: {r.detail}" for r in found if r.outcome in ("refused", "broken")]
+    changed = [r for r in found if r.outcome == "changed"]
+    if not changed:
+        console.print("nothing to publish: what is served is what the archive gives")
+    elif apply:
+        failed += _publish(console, changed)
+    else:
+        console.print(f"nothing was published; `city-data replay --apply` makes {len(changed)} new versions")
+    print_failures(console, failed)
+    return failed
+
+
+def _publish(console: Console, changed: Sequence[Rebuilt]) -> list[str]:
+    import dagster as dg
+
+    from city_data.backfill import materialize
+    from city_data.definitions import defs
+
+    failed = []
+    with dg.DagsterInstance.get() as instance, progress(console) as shown:
+        bar = shown.add_task("publishing", total=len(changed), rows=0, rate=0.0)
+        for done in materialize(defs(), instance, [(r.feed, r.month) for r in changed], REBUILT_STEPS):
+            if done.error:
+                failed.append(f"{done.feed.name} {done.month}: {done.error}")
+            shown.update(bar, advance=1, description=f"{done.feed.name} {done.month}")
+    console.print(f"{len(changed) - len(failed)} new versions published")
+    return failed
+
+
+def _print_changes(console: Console, found: Sequence[Rebuilt]) -> None:
+    columns = ("month", "outcome", "rows", "column", "cells changed", "mean before", "mean after", "largest difference")
+    for name in dict.fromkeys(r.feed.name for r in found):
+        table = Table(*columns, title=f"{name}: served and rebuilt", title_justify="left")
+        for one in found:
+            if one.feed.name == name:
+                for line in _lines(one):
+                    table.add_row(*line)
+        console.print(table)
+    counts = {word: sum(r.outcome == word for r in found) for word in COLOURS}
+    console.print(", ".join(f"{count} {word.replace('_', ' ')}" for word, count in counts.items() if count))
+
+
+def _lines(one: Rebuilt) -> list[list[str]]:
+    rows = f"{one.rows_before} to {one.rows_after}" if one.outcome == "changed" else str(one.rows_after or "")
+    head = [str(one.month), f"[{COLOURS[one.outcome]}]{one.outcome.replace('_', ' ')}[/]", rows]
+    if not one.columns:
+        return [[*head, *[""] * 5]]
+    lines = []
+    for name, change in one.columns.items():
+        numbers = [change.mean_before, change.mean_after, change.largest]
+        lines.append([*head, name, str(change.cells), *("" if n is None else f"{n:.3f}" for n in numbers)])
+        head = ["", "", ""]
+    return lines

@@ -1,0 +1,160 @@
+"""Replay after a parser was mended: offline, told before it is published, and only what changed is published."""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from city_data import frames
+from city_data.datasets import TRAFFIC, WEATHER
+from city_data.providers.aemet import Aemet
+from city_data.providers.base import ParsedMonth, Payload, PermanentError, Request
+from city_data.replay import ColumnChange, compare, rebuild
+from city_data.report_replay import run_replay
+from city_data.window import Month
+from city_data_tests.world import World
+
+MONTHS = ["2026-08", "2026-09"]
+Parse = Callable[[Any, Request, Sequence[Payload]], ParsedMonth]
+
+
+@pytest.fixture
+def no_network(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No socket of this process reaches anything: the database's driver has its own, in C, and Redis is convenience."""
+
+    def refuse(_: socket.socket, address: object) -> None:
+        raise ConnectionRefusedError(f"the network is cut: {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def served(world: World) -> World:
+    """Two months of weather."""
+    assert [done.error for done in world.load("weather", *MONTHS)] == [None, None]
+    return world
+
+
+def mend(monkeypatch: pytest.MonkeyPatch, parse: Callable[[ParsedMonth], ParsedMonth], month: str = "2026-09") -> None:
+    """From now on AEMET's parser reads one month otherwise."""
+    before: Parse = Aemet.parse
+
+    def mended(self: Aemet, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
+        made = before(self, request, payloads)
+        return parse(made) if str(request.month) == month else made
+
+    monkeypatch.setattr(Aemet, "parse", mended)
+
+
+def warmer(made: ParsedMonth) -> ParsedMonth:
+    """Half a degree more on the first ten days, and two on the eleventh."""
+    add = pd.Series([0.5] * 10 + [2.0] + [0.0] * (len(made.frame) - 11), index=made.frame.index)
+    return replace(made, frame=made.frame.assign(temperature=made.frame["temperature"] + add))
+
+
+def replay(world: World, apply: bool) -> tuple[list[str], str]:
+    text = io.StringIO()
+    months = [Month.parse(month) for month in [*MONTHS, "2026-10"]]
+    world.monkeypatch.setattr(dg.DagsterInstance, "get", lambda: dg.DagsterInstance.from_ref(world.instance.get_ref()))
+    failed = run_replay(Console(file=text, width=200), [world.feed("weather")], months, apply)
+    return failed, text.getvalue()
+
+
+def versions(world: World) -> list[int | None]:
+    entries = [world.entry("weather", month) for month in MONTHS]
+    return [entry.version for entry in entries if entry is not None]
+
+
+def test_only_the_month_that_reads_otherwise_gets_a_new_version(
+    served: World, no_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed, said = replay(served, apply=True)
+    assert failed == []
+    assert "2 unchanged, 1 not archived" in said
+    assert "nothing to publish" in said
+    assert versions(served) == [1, 1]
+
+    mend(monkeypatch, warmer)
+    before, rows = served.entry("weather", "2026-09"), served.rows("weather", "2026-09")
+    failed, said = replay(served, apply=False)
+    assert failed == []
+    assert "1 unchanged, 1 changed, 1 not archived" in said
+    (line,) = [line for line in said.splitlines() if " temperature " in line]
+    cells = [cell.strip() for cell in line.strip("│ ").split("│")]
+    assert cells[:5] == ["2026-09", "changed", "30 to 30", "temperature", "11"]
+    assert float(cells[6]) - float(cells[5]) == pytest.approx((0.5 * 10 + 2) / 30, abs=0.002)
+    assert float(cells[7]) == pytest.approx(2, abs=0.01)
+    assert "city-data replay --apply" in said
+    assert versions(served) == [1, 1]
+    assert served.rows("weather", "2026-09") == rows
+
+    failed, said = replay(served, apply=True)
+    assert failed == []
+    assert "1 new versions published" in said
+    assert versions(served) == [1, 2]
+    after = served.entry("weather", "2026-09")
+    assert before is not None
+    assert after is not None
+    assert (after.state, after.fetched_at) == (before.state, before.fetched_at)
+    assert served.rows("weather", "2026-09") != rows
+    key = dg.AssetKey(["monthly", "weather", "madrid"])
+    records = dg.AssetRecordsFilter(asset_key=key, asset_partitions=["2026-09"])
+    materializations = served.instance.fetch_materializations(records, limit=5).records
+    found = [record.asset_materialization for record in materializations]
+    assert [event.metadata["version"].value for event in found if event] == [2, 1]
+    raw = dg.AssetRecordsFilter(asset_key=dg.AssetKey(["raw", "weather", "madrid"]), asset_partitions=["2026-09"])
+    assert len(served.instance.fetch_materializations(raw, limit=5).records) == 1  # nothing was fetched again
+    assert "nothing to publish" in replay(served, apply=True)[1]
+
+
+def test_a_parser_that_breaks_or_is_refused_publishes_nothing(served: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(_: ParsedMonth) -> ParsedMonth:
+        raise PermanentError("the parser has lost its way")
+
+    mend(monkeypatch, breaks, "2026-08")
+    mend(monkeypatch, lambda made: replace(made, frame=made.frame.assign(temperature=451.0)))
+    failed, said = replay(served, apply=True)
+    assert len(failed) == 2
+    assert "weather/madrid 2026-08: broken" in failed[0]
+    assert "lost its way" in failed[0]
+    assert "refused: plausible_ranges" in failed[1]
+    assert "1 refused, 1 broken" in said
+    assert versions(served) == [1, 1]
+
+
+def test_bytes_that_rotted_in_the_archive_are_said(served: World) -> None:
+    manifest = served.archive.latest("weather", "madrid", Month.parse("2026-09"))
+    file = served.folder / "raw" / "weather" / "madrid" / "2026-09" / f"{manifest.files[0].sha256}.bin"
+    file.chmod(0o600)
+    file.write_bytes(b"[]")
+    rebuilt = rebuild(served.feed("weather"), Month.parse("2026-09"), served.archive, served.database)
+    assert rebuilt.outcome == "broken"
+    assert "other bytes" in rebuilt.detail
+
+
+def frame(**columns: list[Any]) -> pd.DataFrame:
+    dates = pd.date_range("2026-09-01", periods=len(next(iter(columns.values()))), freq="h", tz="UTC")
+    return frames.canonical(pd.DataFrame({"date": dates, "source": "test", **columns}), TRAFFIC)
+
+
+def test_cells_are_compared_one_by_one() -> None:
+    before = frame(traffic_volume=[1.0, 2.0, None, 4.0], congestion_level=["low", "low", None, "high"])
+    after = frame(traffic_volume=[1.0, 2.5, 3.0, None, 9.0], congestion_level=["low", "medium", None, "high", None])
+    assert compare(before, after, TRAFFIC) == {
+        "traffic_volume": ColumnChange(4, pytest.approx(7 / 3), pytest.approx(15.5 / 4), 0.5),
+        "congestion_level": ColumnChange(1),
+        "source": ColumnChange(1),
+    }
+    assert compare(before, before, TRAFFIC) == {}
+    assert compare(before.iloc[:0], before, TRAFFIC)["traffic_volume"] == ColumnChange(3, None, pytest.approx(7 / 3))
+    assert (
+        compare(frames.canonical(before.iloc[:0], WEATHER), frames.canonical(before.iloc[:0], WEATHER), WEATHER) == {}
+    )
