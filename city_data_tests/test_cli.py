@@ -80,6 +80,13 @@ def test_demo_then_the_other_commands(variables: dict[str, str]) -> None:
     month = "2026-09" if "2026-09" in status.stdout else status.stdout.split()[20]
     again = command(variables, "backfill", "--city", "town", "--dataset", "weather", "--from", month, "--to", month)
     assert "1 of 1 months done" in again.stdout, again.stdout + again.stderr
+    days = command(variables, "status", "--days", "--from", month, "--to", month)
+    assert f"{month}:" in days.stdout, days.stdout + days.stderr
+    assert "rows received =" in days.stdout
+    assert " temperature " in days.stdout
+    replay = command(variables, "replay", "--from", month)
+    assert (replay.returncode, "nothing to publish" in replay.stdout) == (0, True), replay.stdout + replay.stderr
+    assert "unchanged" in replay.stdout
     expire = command(variables, "expire")
     assert "expiring nothing" in expire.stdout
     moved = command({**variables, "CITY_DATA_HOME": home}, "up")
