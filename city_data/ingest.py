@@ -6,7 +6,7 @@ Belongs here: which provider is asked, and what each typed outcome does to the r
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -26,7 +26,7 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient
 from city_data.resources import ArchiveResource, DatabaseResource, HttpResource
-from city_data.sources import Feed
+from city_data.sources import Choice, Feed
 from city_data.window import Month, as_of
 
 if TYPE_CHECKING:
@@ -47,14 +47,19 @@ class RawConfig(dg.Config):
 
 
 def fetch_month(
-    feed: Feed, month: Month, moment: datetime, archive: RawArchive, client: Callable[[Provider], HttpClient]
+    feed: Feed,
+    month: Month,
+    moment: datetime,
+    archive: RawArchive,
+    client: Callable[[Provider], HttpClient],
+    choices: Sequence[Choice] | None = None,
 ) -> Manifest:
     """Fetch from the feed's provider, or from its fallback where the first has no such month or no key.
 
     Raises the provider's own typed outcome; the first provider's where the fallback does not have the month either.
     """
     first_reason: ProviderError | None = None
-    for choice in feed.choices:
+    for choice in choices or feed.choices:
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
             try:
@@ -101,12 +106,15 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         try:
             if config.only_if_revised:
                 look = recheck.look(feed, month, moment, archive.open(), lambda p: http.client(p, database))
-                context.log_event(_observation(feed, month, look))
                 if not look.fetch:
-                    database.record_recheck(feed, month, look.result, moment)
+                    _tell(context, database, feed, month, look, moment)
                     return
-            manifest = fetch_month(feed, month, moment, archive.open(), lambda p: http.client(p, database))
+            choices = look.choices if look else None
+            manifest = fetch_month(feed, month, moment, archive.open(), lambda p: http.client(p, database), choices)
         except (NotYetPublished, NotAvailable) as outcome:
+            if look is not None:
+                _tell(context, database, feed, month, recheck.Look("withdrawn", {"source": str(outcome)}), moment)
+                return
             state: State = "not_yet_published" if isinstance(outcome, NotYetPublished) else "not_available"
             context.log.info("%s %s: %s: %s", feed.name, month, state, outcome)
             database.record_state(feed, month, state, str(outcome), moment, context.run.run_id)
@@ -115,18 +123,27 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
             database.record_state(feed, month, "failed", str(error), moment, context.run.run_id)
             _raise(error)
         if look is not None:
-            database.record_recheck(feed, month, look.result, moment)
+            _tell(context, database, feed, month, look, moment)
         yield dg.MaterializeResult(metadata=_metadata(manifest))
 
     return raw
 
 
-def _observation(feed: Feed, month: Month, look: recheck.Look) -> dg.AssetObservation:
+def _tell(
+    context: dg.AssetExecutionContext,
+    database: DatabaseResource,
+    feed: Feed,
+    month: Month,
+    look: recheck.Look,
+    moment: datetime,
+) -> None:
+    """What a look at a settled month found, to the ledger and as an observation of its raw files."""
+    database.record_recheck(feed, month, look.result, moment)
     told: dict[str, dg.MetadataValue] = {
         "recheck": dg.MetadataValue.text(look.result),
         "differences": dg.MetadataValue.json(dict(look.differences)),
     }
-    return dg.AssetObservation(asset_key=feed.key("raw"), partition=str(month), metadata=told)
+    context.log_event(dg.AssetObservation(asset_key=feed.key("raw"), partition=str(month), metadata=told))
 
 
 def _raise(error: ProviderError) -> NoReturn:

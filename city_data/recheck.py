@@ -6,15 +6,15 @@ Belongs here: one cheap look, and what it comes to. Does not: when a month's tur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from city_data.archive import ArchiveError, RawArchive
 from city_data.cities import RegistryError
 from city_data.providers.base import NotAvailable, NotYetPublished, Provider
 from city_data.providers.http import HttpClient
-from city_data.sources import Feed
+from city_data.sources import Choice, Feed
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Look:
     """`fetched`: the source has no cheap way to tell, so the month is to be fetched again. `differences` are told as
-    `what was -> what is`."""
+    `what was -> what is`. `choices` are those that may be fetched from, None for all that the feed has.
+    """
 
     result: Recheck
     differences: Mapping[str, str] = field(default_factory=dict)
+    choices: Sequence[Choice] | None = None
 
     @property
     def fetch(self) -> bool:
@@ -47,14 +49,16 @@ def look(
         return Look("fetched")  # nothing to compare with
     if choice is not feed.primary:
         return Look("fetched")  # the first source may have the month by now
+    # A first source that says nothing today must not hand an observed month over to a modelling fallback.
+    own = [choice]
     held = {name: text for file in manifest.files for name, text in file.fingerprint.items()}
     if not held:
-        return Look("fetched")
+        return Look("fetched", choices=own)
     try:
         told = choice.provider.fingerprint(feed.request(choice, month, moment), client(choice.provider))
     except (NotYetPublished, NotAvailable) as gone:
         return Look("withdrawn", {"source": str(gone)})
-    return compare(held, told)
+    return replace(compare(held, told), choices=own)
 
 
 def compare(held: Mapping[str, str], told: Mapping[str, str] | None) -> Look:

@@ -100,6 +100,8 @@ def recheck_due(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window
     held = _by_task(entries)
     due: list[Task] = []
     for feed in feeds:
+        if feed.primary.provider.capabilities.forward_only:
+            continue  # its past is nowhere but in the archive
         found = [(held.get(_key(feed, month)), month) for month in window.complete_months()]
         settled = [(entry, month) for entry, month in found if entry is not None and entry.state == "settled"]
         old = [(_looked_at(e), m) for e, m in settled if moment - _looked_at(e) >= RECHECK_AFTER or e.last_error]

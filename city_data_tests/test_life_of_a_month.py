@@ -31,6 +31,7 @@ from city_data_tests.world import World
 MONTH = Month(2026, 9)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CLOSED = datetime(2026, 10, 1, 2, tzinfo=UTC)
+NO_DATA = '{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}'
 MADRID: dict[str, object] = {
     "city_id": "madrid",
     "name": "Madrid",
@@ -42,7 +43,11 @@ MADRID: dict[str, object] = {
     "enabled": True,
 }
 SOURCES: dict[str, dict[str, object]] = {
-    "weather": {"provider": "aemet", "settings": {"stations": ["3195", "3129"]}},
+    "weather": {
+        "provider": "aemet",
+        "settings": {"stations": ["3195", "3129"]},
+        "fallback": {"provider": "open_meteo"},
+    },
     "traffic": {"provider": "madrid_opendata"},
 }
 
@@ -232,12 +237,17 @@ def test_a_second_revision_starts_the_wait_again_and_a_failed_look_is_repeated(w
         life.all_say("settled", 3, "unchanged")
 
 
-def test_a_month_withdrawn_by_its_source_stays(world: World) -> None:
+@pytest.mark.parametrize("dataset", ["traffic", "weather"])
+def test_a_month_withdrawn_by_its_source_stays_and_goes_to_no_fallback(world: World, dataset: DatasetName) -> None:
     with reader(world) as client:
-        life = Life(world, "traffic", client)
+        life = Life(world, dataset, client)
         assert life.tick("refresh_unsettled", CLOSED + 50 * DAY)
-        rows = world.rows("traffic", str(MONTH))
-        world.sandbox.publication.unpublished = {MONTH}
+        rows = world.rows(dataset, str(MONTH))
+        if dataset == "traffic":
+            world.sandbox.publication.unpublished = {MONTH}
+        else:
+            world.sandbox.faults.order("/diarios/", body=NO_DATA)
         assert life.tick("recheck_settled", CLOSED + 80 * DAY)
         life.all_say("settled", 1, "withdrawn")
-        assert world.rows("traffic", str(MONTH)) == rows
+        assert world.rows(dataset, str(MONTH)) == rows
+        assert not life.tick("recheck_settled", CLOSED + 87 * DAY)

@@ -9,7 +9,8 @@ import pytest
 
 from city_data.definitions import defs
 from city_data.resources import DatabaseResource
-from city_data.schedules import monthly_tick
+from city_data.schedules import MONTHS_JOB, monthly_tick
+from city_data.store.ledger import record_state
 from city_data_tests.world import AS_OF, World
 
 
@@ -79,3 +80,18 @@ def test_the_refresh_asks_only_for_what_is_due(world: World) -> None:
 )
 def test_the_monthly_tick_before_a_moment(moment: datetime, tick: datetime) -> None:
     assert monthly_tick(moment) == tick
+
+
+def test_what_a_stopped_run_left_is_asked_for_again_and_what_is_under_way_is_not(world: World) -> None:
+    months = ("2026-08", "2026-09")
+    for month in world.window.months():
+        if str(month) not in months:
+            record_state(world.database, "madrid", "weather", month, "not_available", at=AS_OF)
+    tags = {"city_data/city": "madrid", "city_data/dataset": "weather", "dagster/partition": "2026-09"}
+    job = defs().resolve_job_def(MONTHS_JOB)
+    run = world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    assert due_weather(world) == {"2026-08"}
+    world.instance.report_run_canceled(run)  # stopped before it came to the month
+    assert due_weather(world) == set(months)
+    world.load("weather", "2026-08")
+    assert due_weather(world) == {"2026-09"}

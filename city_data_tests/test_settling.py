@@ -172,6 +172,13 @@ def test_a_quarter_of_the_settled_months_is_looked_at_each_week() -> None:
     assert again == seen[:6]
 
 
+def test_a_source_that_only_tells_the_present_is_not_looked_at_again() -> None:
+    provider = type("Present", (Slow,), {"capabilities": replace(CAPABILITIES, forward_only=True)})()
+    old = entry(state="settled", fetched_at=NOW - 60 * DAY)
+    assert recheck_due([FEED], [old], WINDOW, NOW) == [(FEED, MONTH)]
+    assert recheck_due([replace(FEED, primary=Choice(provider, FEED.primary.settings))], [old], WINDOW, NOW) == []
+
+
 def test_a_look_that_failed_is_repeated_and_unsettled_months_are_not_looked_at() -> None:
     fresh = entry(state="settled", fetched_at=NOW - DAY)
     assert recheck_due([FEED], [fresh], WINDOW, NOW) == []

@@ -174,7 +174,7 @@ def record_recheck(
     """Write what a look at a settled month found; its rows, version and state stay. Raises DatabaseUnavailable."""
     of_month = (CITY_MONTH.c.city_id == city_id, CITY_MONTH.c.dataset == dataset, CITY_MONTH.c.month == month.first_day)
     found: dict[str, Any] = {"recheck": result, "rechecked_at": at, "checked_at": at}
-    if result == "unchanged":
+    if result in ("unchanged", "withdrawn"):
         found |= {"last_error": None, "last_error_at": None}
     with database.write() as connection:
         connection.execute(CITY_MONTH.update().where(*of_month).values(found))
