@@ -258,6 +258,18 @@ def test_verify_accepts_what_is_whole(tmp_path: Path) -> None:
     assert station_hours(file)[0]["rows"].sum() == 12_000
 
 
+def test_verify_tells_of_damage_anywhere_in_the_stream(tmp_path: Path) -> None:
+    """The inflater's own error is no zlib.error: a damaged download once ended a run without naming its month."""
+    whole = whole_zip(tmp_path)
+    path = tmp_path / "05-2023.zip"
+    path.write_bytes(whole)
+    info = open_month(path, Month(2023, 5)).info
+    for place in range(100, info.compress_size, info.compress_size // 20):
+        path.write_bytes(whole[:place] + bytes(byte ^ 0xFF for byte in whole[place : place + 8]) + whole[place + 8 :])
+        with pytest.raises(PermanentError, match=r"no whole ZIP|inflates to"):
+            verify(path, info)
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, body: bytes) -> None:
     path = zipped(tmp_path_factory.getbasetemp(), "2023-05", HEADER.encode() + b"\n" + body + b"\n" + body)
