@@ -37,15 +37,13 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
 
     `only_due` leaves out what is settled or was asked for within the day, so that a second start is quick.
     """
-    import dagster as dg
-
     from city_data import backfill
     from city_data.definitions import defs
 
     todo = _todo(feeds, months, only_due)
     failed: list[str] = []
     rows, started = 0, time.monotonic()
-    with dg.DagsterInstance.get() as instance, progress(console) as shown:
+    with backfill.warm_instance() as instance, progress(console) as shown:
         bar = shown.add_task("months", total=len(todo), rows=0, rate=0.0)
         for done in backfill.materialize(defs(), instance, todo):
             rows += done.rows

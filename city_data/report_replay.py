@@ -55,13 +55,11 @@ def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month],
 
 
 def _publish(console: Console, changed: Sequence[Rebuilt]) -> list[str]:
-    import dagster as dg
-
-    from city_data.backfill import materialize
+    from city_data.backfill import materialize, warm_instance
     from city_data.definitions import defs
 
     failed = []
-    with dg.DagsterInstance.get() as instance, progress(console) as shown:
+    with warm_instance() as instance, progress(console) as shown:
         bar = shown.add_task("publishing", total=len(changed), rows=0, rate=0.0)
         for done in materialize(defs(), instance, [(r.feed, r.month) for r in changed], REBUILT_STEPS):
             if done.error:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from city_data import ingest
+from city_data.backfill import hold_connections
 from city_data.embedded import EmbeddedPostgres, EmbeddedRedis
 from city_data.providers.http import SystemClock
 from city_data.resources import shared_database
@@ -139,4 +140,5 @@ def _dagster_instance(url: str, home: Path) -> Iterator[dg.DagsterInstance]:
     config = {"storage": {"postgres": {"postgres_url": url}}, "telemetry": {"enabled": False}}
     (home / "dagster.yaml").write_text(yaml.safe_dump(config))
     with dg.DagsterInstance.from_config(str(home)) as opened:
+        hold_connections(opened)
         yield opened

@@ -25,11 +25,11 @@ _ENCRYPTED = 0x1
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """What goes wrong with the bytes in this context is told as PermanentError."""
-    from isal.igzip_lib import IsalError  # what isal_zlib really raises: it is no zlib.error
+    from isal.igzip_lib import IsalError  # what isal_zlib raises: no zlib.error; its stub says instance, not class
 
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, IsalError, struct.error, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, IsalError, struct.error, EOFError, OSError) as error:  # type: ignore[misc]
         with path.open("rb") as file:
             begins = file.read(60)
         raise PermanentError(f"the download is no whole ZIP ({error}); it begins {begins!r}") from error
