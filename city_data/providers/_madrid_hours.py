@@ -1,7 +1,7 @@
-"""Madrid's city-hour, method version 1: mean vehicles per hour per measurement point, over a fixed monthly panel.
+"""Madrid's station-hours and strata, which the method of _city_hours.py makes into city-hours; speed and congestion.
 
-Belongs here: how station-hours become one number an hour, so that a dying sensor never looks like falling traffic and
-a growing network never like rising traffic. Does not: reading files (_madrid_rows.py).
+Belongs here: repeated rows, October's doubled hour, the two strata, bands of load. Does not: reading files
+(_madrid_rows.py), or the method that every city of counting points shares (_city_hours.py).
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from city_data.providers._city_hours import QUARTERS_AN_HOUR, QUARTERS_NEEDED, estimate
 from city_data.providers._clock import Clock
 from city_data.providers._madrid_rows import (
-    QUARTERS_AN_HOUR,
     REASONS,
     VALID,
     MonthFile,
@@ -27,16 +27,11 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-METHOD_VERSION = 1
-QUARTERS_NEEDED = 3
-PANEL_SHARE = 0.7
-MINIMUM_COVERAGE = 0.5
 # The strata's shares of the city's own list of measurement points of February 2018 (421 of 4,072 are on the M30), fixed
 # ever since so that a growing network moves nothing.
 STRATA_WEIGHTS = {"urban": 0.9, "m30": 0.1}
 # Urban service levels are an exact function of `carga` (7,670 recorded points, no exception).
 _LEVELS = ((25, "low"), (50, "medium"), (75, "high"), (float("inf"), "severe"))
-_HOURS_A_WEEK = 168
 
 
 @dataclass(frozen=True)
@@ -131,49 +126,9 @@ def _estimate(
     """Volume, coverage and counted stations by slot, and the panel's size by stratum."""
     import numpy as np
 
-    flow, week_hours = cells.flow[:, :hours].astype(np.float64), week_hours[:hours]
-    member = (~np.isnan(flow)).sum(axis=1) >= max(1, PANEL_SHARE * hours)
-    flow, m30 = flow[member], cells.m30[member]
-    valid = ~np.isnan(flow)
-    profile = _profile(flow, valid, week_hours)
-    known = valid & ~np.isnan(profile)
-    counted, total = np.zeros(hours), np.zeros(hours)
-    volume, weights, seen = np.zeros(hours), 0.0, np.full(hours, len(flow) > 0)
-    for name, stratum in (("urban", ~m30), ("m30", m30)):
-        size = int(stratum.sum())
-        if not size:
-            continue
-        mu = np.where(known[stratum], profile[stratum], 0).sum(axis=0)
-        v = np.where(known[stratum], flow[stratum], 0).sum(axis=0)
-        # Where a month has only begun, a point can lack a profile at some hour of the week: it counts as the mean one.
-        profiled = np.maximum((~np.isnan(profile[stratum])).sum(axis=0), 1)
-        panel_mu = np.nansum(profile[stratum], axis=0) * size / profiled
-        # A panel that never counts a vehicle at this hour has nothing to scale: it counts what it counts.
-        ratio = np.divide(v, mu, out=np.ones(hours), where=mu > 0)
-        # The strata's levels differ: an hour without one of them is an hour without a value.
-        seen &= known[stratum].any(axis=0)
-        volume += STRATA_WEIGHTS[name] * panel_mu * ratio / size
-        weights += STRATA_WEIGHTS[name]
-        counted, total = counted + mu, total + panel_mu
-    stations = known.sum(axis=0)
-    coverage = np.divide(counted, total, out=(stations > 0).astype(float), where=total > 0)
-    volume = np.where((coverage >= MINIMUM_COVERAGE) & seen, volume / (weights or 1), np.nan)
-    return volume, coverage, stations, {"urban": int((~m30).sum()), "m30": int(m30.sum())}
-
-
-def _profile(flow: NDArray[np.float64], valid: NDArray[np.bool_], week_hours: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each station's own mean at the hour of the week of each slot, within this month alone."""
-    import numpy as np
-
-    profile = np.full(flow.shape, np.nan)
-    for week_hour in range(_HOURS_A_WEEK):
-        same = np.flatnonzero(week_hours == week_hour)
-        if len(same):
-            times = valid[:, same].sum(axis=1)
-            totals = np.where(valid[:, same], flow[:, same], 0).sum(axis=1)
-            means = np.divide(totals, times, out=np.full(len(flow), np.nan), where=times > 0)
-            profile[:, same] = means[:, None]
-    return profile
+    flow, strata = cells.flow[:, :hours].astype(np.float64), {"urban": ~cells.m30, "m30": cells.m30}
+    made = estimate(flow, strata, STRATA_WEIGHTS, week_hours[:hours])
+    return made.volume, made.coverage, made.stations, made.panel
 
 
 def _weighted_mean(table: pl.DataFrame, m30: bool, hours: int) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from city_data.providers._city_hours import SPIKE
 from city_data.providers._madrid_zip import as_gzip, look_into, readable
 from city_data.providers.base import PermanentError
 from city_data.window import Month
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-SPIKE = 20_000  # vehicles/h; 27,943 was seen among neighbours of 2,400 to 5,200
-QUARTERS_AN_HOUR = 4
 NEEDED = ("fecha", "tipo_elem", "intensidad", "error")
 OPTIONAL = ("ocupacion", "carga", "vmed", "periodo_integracion", "identif", "tipo")
 _IDS = ("id", "idelem")

@@ -89,7 +89,8 @@ class MadridOpenData(Provider):
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """The month's city-hours, up to the last that the file has."""
-        from city_data.providers._madrid_hours import METHOD_VERSION, STRATA_WEIGHTS, city_hours
+        from city_data.providers._city_hours import METHOD_VERSION
+        from city_data.providers._madrid_hours import STRATA_WEIGHTS, city_hours
         from city_data.providers._madrid_rows import open_month
 
         with about(self.name, request):
@@ -154,7 +155,8 @@ def _in_words(text: str) -> Month | None:
 def _frame(made: CityHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
 
-    from city_data.providers._madrid_hours import METHOD_VERSION, congestion
+    from city_data.providers._city_hours import METHOD_VERSION
+    from city_data.providers._madrid_hours import congestion
 
     stamps = request.month.hours(request.place.timezone)[: len(made.volume)]
     details = [
