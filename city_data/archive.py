@@ -51,7 +51,8 @@ class Seen(pydantic.BaseModel):
 
 
 class Manifest(pydantic.BaseModel):
-    """One fetch of one month; the last where the same was fetched again."""
+    """One fetch of one month; the last where the same was fetched again. `polls`, of a month that was collected, counts
+    the collector's polls by outcome."""
 
     dataset: str
     city_id: str
@@ -60,6 +61,7 @@ class Manifest(pydantic.BaseModel):
     fetched_at: datetime
     seconds: float
     files: list[RawFile]
+    polls: dict[str, int] | None = None
 
     @property
     def total_bytes(self) -> int:
@@ -81,6 +83,11 @@ class Held:
     bytes: int
 
 
+def stamp(moment: datetime) -> str:
+    """A moment as file names tell it: they sort by time."""
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+
+
 class RawArchive:
     """Raw months below an fsspec URL (a folder, `s3://bucket/prefix`, ...)."""
 
@@ -100,6 +107,7 @@ class RawArchive:
         payloads: Sequence[Payload],
         fetched_at: datetime,
         seconds: float = 0.0,
+        polls: dict[str, int] | None = None,
     ) -> Manifest:
         """Keep the payloads' bytes (those already held are not written again) and write the fetch's manifest last."""
         folder = self._folder(dataset, city_id, month)
@@ -107,7 +115,7 @@ class RawArchive:
         files = [self._store_file(folder, payload) for payload in payloads]
         if (newest := self._newest(folder)) is not None:
             held = Manifest.model_validate_json(self._fs.cat_file(newest))
-            if (held.provider, held.files) == (provider, files) and held.fetched_at <= fetched_at:
+            if (held.provider, held.files, held.polls) == (provider, files, polls) and held.fetched_at <= fetched_at:
                 return self._see_again(newest, held, fetched_at, seconds)
         manifest = Manifest(
             dataset=dataset,
@@ -117,9 +125,9 @@ class RawArchive:
             fetched_at=fetched_at,
             seconds=seconds,
             files=files,
+            polls=polls,
         )
-        name = fetched_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-        self._write(f"{folder}/{name}{_MANIFEST_SUFFIX}", manifest.model_dump_json(indent=1).encode())
+        self._write(f"{folder}/{stamp(fetched_at)}{_MANIFEST_SUFFIX}", manifest.model_dump_json(indent=1).encode())
         return manifest
 
     def latest(self, dataset: str, city_id: str, month: Month) -> Manifest:

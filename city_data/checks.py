@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 MINIMUM_COVERAGE = 0.5
 
 BLOCKING = {
-    "coverage": f"At least {MINIMUM_COVERAGE:.0%} of the expected rows of an ended month have a value",
+    "coverage": f"At least {MINIMUM_COVERAGE:.0%} of the expected rows of an ended month have a value; one that was "
+    "collected from a live feed is taken as it is",
     "plausible_ranges": "Every value lies within the plausible range that datasets.py states",
     "unique_dates": "No date appears twice",
     "inside_month": "Every row lies inside the month in the city's time zone",
@@ -48,10 +49,11 @@ def evaluate(
     timezone: str,
     expected_rows: int,
     ended: bool,
+    forward_only: bool = False,
 ) -> list[Outcome]:
     """Judge a canonical frame (before null rows are added); one outcome a check."""
     return [
-        _coverage(frame, dataset, expected_rows, ended),
+        _coverage(frame, dataset, expected_rows, ended, forward_only),
         _ranges(frame, dataset),
         _unique(frame),
         _inside(frame, month, timezone),
@@ -65,12 +67,14 @@ def coverage(frame: pd.DataFrame, dataset: Dataset, expected_rows: int) -> float
     )
 
 
-def _coverage(frame: pd.DataFrame, dataset: Dataset, expected_rows: int, ended: bool) -> Outcome:
+def _coverage(frame: pd.DataFrame, dataset: Dataset, expected_rows: int, ended: bool, forward_only: bool) -> Outcome:
+    """What a source of the present alone did not give in time is gone: refusing the rest would help nobody."""
     share = coverage(frame, dataset, expected_rows)
+    note = " (collected, nothing more can come)" if forward_only else ""
     return Outcome(
         "coverage",
-        passed=share > 0 and (not ended or share >= MINIMUM_COVERAGE),
-        description=f"{share:.1%} of {expected_rows} expected rows have a value" + ("" if ended else " (open month)"),
+        passed=forward_only or (share > 0 and (not ended or share >= MINIMUM_COVERAGE)),
+        description=f"{share:.1%} of {expected_rows} expected rows have a value" + (note if ended else " (open month)"),
         metadata={"coverage": share, "expected_rows": expected_rows, "rows": len(frame)},
     )
 

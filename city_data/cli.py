@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from city_data import local
-from city_data.resources import DATABASE_VARIABLE
+from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE
 from city_data.window import Month, Window, as_of, rolling_window
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Shared weather and traffic history of cities.")
 console = Console()
+INTERVAL_VARIABLE = "CITY_DATA_COLLECT_EVERY"
 
 CityOption = Annotated[list[str] | None, typer.Option("--city", help="Only this city; may be repeated.")]
 FromOption = Annotated[str | None, typer.Option("--from", help="First month, such as 2024-11.")]
@@ -141,6 +142,29 @@ def exporter(
 
 
 @app.command()
+def collect(
+    once: Annotated[bool, typer.Option("--once", help="Poll once and stop.")] = False,
+    every: Annotated[float, typer.Option(envvar=INTERVAL_VARIABLE, min=60, help="Seconds from poll to poll.")] = 600,
+) -> None:
+    """Poll the live feeds that have no history, and keep their snapshots. `up` and `demo` do this by themselves."""
+    from city_data.collector import Collector, log_as_json
+    from city_data.snapshots import SnapshotArchive
+
+    _stop_in_order_on_signals()
+    with _platform():
+        feeds = [feed for feed in _selection(None, None)[1] if feed.live]
+        if not feeds:
+            console.print("nothing to collect: no enabled city has a live feed")
+            return
+        log_as_json()
+        collector = Collector(feeds, SnapshotArchive(os.environ[RAW_VARIABLE]), interval=every)
+        if once:
+            collector.step()
+        else:
+            collector.run()
+
+
+@app.command()
 def expire(
     force: Annotated[bool, typer.Option(help="Also where the months that replace them are not there yet.")] = False,
 ) -> None:
@@ -208,8 +232,8 @@ def _stay_up(mode: local.Mode, folder: Path | None, once: bool) -> None:
     with local.environment(folder, mode) as variables:
         os.environ.update(variables)
         local.set_pools(variables)
-        with local.services(folder, ports, variables) as children:
-            window, feeds = _selection(None, None)
+        window, feeds = _selection(None, None)
+        with local.services(folder, ports, variables, collecting=any(feed.live for feed in feeds)) as children:
             failed = run_backfill(console, feeds, window.months(), only_due=True) if mode == "demo" else []
             _stop_in_order_on_signals()
             children.await_port("api", ports.api)

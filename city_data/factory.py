@@ -59,8 +59,7 @@ def _provider_specs(feeds: list[Feed]) -> list[dg.AssetSpec]:
             group_name="providers",
             kinds={"api"},
             owners=["team:city_data"],
-            description=f"{provider.capabilities.licence} Lag {provider.capabilities.lag.days} days, "
-            f"{'modelled' if provider.capabilities.modelled else 'observed'}, {provider.capabilities.resolution}.",
+            description=f"{provider.capabilities.licence}. {provider.capabilities.summary}",
             metadata={
                 "hosts": ", ".join(provider.capabilities.hosts),
                 "licence": dg.MetadataValue.url(provider.capabilities.licence_url),

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NoReturn
 import dagster as dg
 
 from city_data import recheck
-from city_data.archive import Manifest, RawArchive
+from city_data.archive import Manifest
 from city_data.providers.base import (
+    CollectingProvider,
     NotAvailable,
     NotConfigured,
     NotYetPublished,
@@ -26,6 +27,7 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient
 from city_data.resources import ArchiveResource, DatabaseResource, HttpResource
+from city_data.snapshots import SnapshotArchive
 from city_data.sources import Choice, Feed
 from city_data.window import Month, as_of
 
@@ -50,11 +52,12 @@ def fetch_month(
     feed: Feed,
     month: Month,
     moment: datetime,
-    archive: RawArchive,
+    archive: SnapshotArchive,
     client: Callable[[Provider], HttpClient],
     choices: Sequence[Choice] | None = None,
 ) -> Manifest:
-    """Fetch from the feed's provider, or from its fallback where the first has no such month or no key.
+    """Fetch from the feed's provider, or from its fallback where the first has no such month or no key. Of a live feed
+    the month is gathered from the snapshots that the collector has put into the archive.
 
     Raises the provider's own typed outcome; the first provider's where the fallback does not have the month either.
     """
@@ -63,6 +66,8 @@ def fetch_month(
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
             try:
+                if isinstance(choice.provider, CollectingProvider):
+                    return gather_month(feed, choice, month, moment, archive)
                 request = feed.request(choice, month, moment)
                 payloads = choice.provider.fetch(request, client(choice.provider), Path(folder))
             except (NotAvailable, NotConfigured) as reason:
@@ -74,6 +79,22 @@ def fetch_month(
             )
     assert first_reason is not None  # noqa: S101  a feed has at least one choice, which returned or gave a reason
     raise first_reason
+
+
+def gather_month(feed: Feed, choice: Choice, month: Month, moment: datetime, archive: SnapshotArchive) -> Manifest:
+    """The month's snapshots as a manifest. Raises NotYetPublished where a month has none yet, NotAvailable where it has
+    ended without any: nothing can bring them back."""
+    keys = (feed.dataset.name, feed.city.city_id, month)
+    manifest = archive.gather(*keys, choice.provider.name, moment)
+    if manifest is not None:
+        return manifest
+    polls = archive.polls(*keys)
+    listed = ", ".join(f"{count} {outcome}" for outcome, count in polls.items())
+    found = f"none of {sum(polls.values())} polls brought data ({listed})" if polls else "no snapshot was taken in it"
+    subject = f"{choice.provider.name}: {feed.city.city_id} {month}"
+    if moment < month.bounds(feed.city.timezone)[1]:
+        raise NotYetPublished(f"{subject}: {found} so far; is `city-data collect` running?")
+    raise NotAvailable(f"{subject}: {found}, and the source has the present alone")
 
 
 def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
@@ -118,6 +139,10 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
             state: State = "not_yet_published" if isinstance(outcome, NotYetPublished) else "not_available"
             context.log.info("%s %s: %s: %s", feed.name, month, state, outcome)
             database.record_state(feed, month, state, str(outcome), moment, context.run.run_id)
+            told = dg.AssetObservation(
+                feed.key("raw"), partition=str(month), description=str(outcome), metadata={"state": state}
+            )
+            context.log_event(told)
             return
         except ProviderError as error:
             database.record_state(feed, month, "failed", str(error), moment, context.run.run_id)
@@ -164,4 +189,5 @@ def _metadata(manifest: Manifest) -> dict[str, dg.MetadataValue]:
         "files": dg.MetadataValue.md(listing),
         "provider": dg.MetadataValue.text(manifest.provider),
         "sha256": dg.MetadataValue.text(", ".join(manifest.digest)),
+        **({"polls": dg.MetadataValue.json(manifest.polls)} if manifest.polls is not None else {}),
     }

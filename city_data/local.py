@@ -87,8 +87,9 @@ def environment(folder: Path, mode: Mode | None = None) -> Iterator[dict[str, st
 
 
 @contextmanager
-def services(folder: Path, ports: Ports, variables: Mapping[str, str]) -> Iterator[Children]:
-    """Dagster's code server, webserver and daemon, and the reader; stopped when the context ends."""
+def services(folder: Path, ports: Ports, variables: Mapping[str, str], collecting: bool = False) -> Iterator[Children]:
+    """Dagster's code server, webserver and daemon, the reader, and the collector where there are live feeds; stopped
+    when the context ends."""
     code_port = free_port()
     workspace = folder / "dagster" / "workspace.yaml"
     location = {"grpc_server": {"host": "127.0.0.1", "port": code_port, "location_name": "city_data"}}
@@ -96,6 +97,8 @@ def services(folder: Path, ports: Ports, variables: Mapping[str, str]) -> Iterat
     dagster = [sys.executable, "-m", "dagster"]
     with Children(folder / "logs", variables) as children:
         children.start("code", [*dagster, "code-server", "start", "-m", "city_data.definitions", "-p", str(code_port)])
+        if collecting:
+            children.start("collector", [sys.executable, "-m", "city_data.cli", "collect"])
         children.start("api", [sys.executable, "-m", "api"], {"API_PORT": str(ports.api)})
         children.await_port("code", code_port)
         webserver = [sys.executable, "-m", "dagster_webserver", "-w", str(workspace), "-p", str(ports.ui)]

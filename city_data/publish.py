@@ -78,7 +78,8 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
     frame = frames.canonical(frame, feed.dataset)
     stamps = expected_stamps(month, feed.city.timezone, feed.resolution)
     ended = manifest.fetched_at >= month.bounds(feed.city.timezone)[1]
-    source = str(frame["source"].iloc[0]) if len(frame) else choice.provider.name
+    origin = next((f"{payload.origin}:" for payload in payloads if payload.origin), "")
+    source = str(frame["source"].iloc[0]) if len(frame) else f"{origin}{choice.provider.name}"
     facts = drift.Facts(
         provider=choice.provider.name,
         fields=tuple(parsed.fields),
@@ -103,7 +104,15 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
         days=coverage.by_day(frame, feed.dataset, given, month, stamps, feed.city.timezone),
         facts=facts,
         outcomes=[
-            *checks.evaluate(frame, feed.dataset, month, feed.city.timezone, len(stamps), ended),
+            *checks.evaluate(
+                frame,
+                feed.dataset,
+                month,
+                feed.city.timezone,
+                len(stamps),
+                ended,
+                choice.provider.capabilities.forward_only,
+            ),
             *drift.evaluate(facts, facts_before),
         ],
         seconds=manifest.seconds + time.monotonic() - started,
@@ -145,6 +154,7 @@ def month_load(
             "modelled": capabilities.modelled,
             "licence": capabilities.licence,
             "licence_url": capabilities.licence_url,
+            **({} if built.manifest.polls is None else {"polls": built.manifest.polls}),
         },
         code_version=CODE_VERSION,
         run_id=run_id,

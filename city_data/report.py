@@ -126,10 +126,14 @@ def print_status(console: Console, feeds: Sequence[Feed], months: Sequence[Month
         for month, entry in entries.items():
             table.add_row(*_row(month, entry))
         console.print(table)
+        for choice in feed.choices:
+            console.print(f"{choice.provider.name}: {choice.provider.capabilities.summary}", highlight=False)
         complete = [entry for month, entry in entries.items() if month < today]
         there = sum(entry is not None and entry.has_data for entry in complete)
         settled = sum(entry is not None and entry.state == "settled" for entry in complete)
-        console.print(f"{there} of {len(complete)} complete months held, {settled} settled\n")
+        gone = sum(entry is not None and entry.state == "not_available" for entry in complete)
+        never = f", {gone} not available" if gone else ""
+        console.print(f"{there} of {len(complete)} complete months held, {settled} settled{never}\n")
 
 
 def print_ready(console: Console, ports: Ports, mode: str, seconds: float) -> None:

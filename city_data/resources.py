@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from city_data.archive import RawArchive
 from city_data.providers.base import Provider
 from city_data.providers.http import HttpClient
+from city_data.snapshots import SnapshotArchive
 from city_data.sources import Feed, record_providers
 from city_data.window import Month
 
@@ -107,8 +107,8 @@ class ArchiveResource(dg.ConfigurableResource["ArchiveResource"]):
 
     url: str
 
-    def open(self) -> RawArchive:
-        return RawArchive(self.url)
+    def open(self) -> SnapshotArchive:
+        return SnapshotArchive(self.url)
 
 
 class HttpResource(dg.ConfigurableResource["HttpResource"]):

@@ -68,7 +68,8 @@ def take_inventory(database: "Database", archive: RawArchive, cache: "Cache") ->
 def missing_replacements(database: "Database", archive: RawArchive, feeds: Iterable[Feed], window: Window) -> list[str]:
     """The feeds whose newest complete month is not there, though something older is: expiring would only lose data.
 
-    Raw months count as something: where the database was lost they are all there is of a feed.
+    Raw months count as something: where the database was lost they are all there is of a feed. A month that is known
+    never to come is not waited for.
     """
     from city_data.store.ledger import read_months
 
@@ -77,7 +78,8 @@ def missing_replacements(database: "Database", archive: RawArchive, feeds: Itera
     for feed in feeds:
         entries = read_months(database, city_id=feed.city.city_id, dataset=feed.dataset.name)
         held = {entry.month for entry in entries if entry.has_data}
-        if newest not in held and (held or archive.months(feed.dataset.name, feed.city.city_id)):
+        final = {entry.month for entry in entries if entry.state == "not_available"}
+        if newest not in held | final and (held or archive.months(feed.dataset.name, feed.city.city_id)):
             missing.append(f"{feed.name} {newest}")
     return missing
 

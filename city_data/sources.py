@@ -58,6 +58,11 @@ class Feed:
         """What must be said of the data, whichever source it came from."""
         return " ".join(choice.provider.capabilities.licence for choice in self.choices)
 
+    @property
+    def live(self) -> Choice | None:
+        """Who is polled for it, where a source has the present alone."""
+        return next((choice for choice in self.choices if choice.provider.capabilities.forward_only), None)
+
     def choice(self, provider: str) -> Choice:
         """The choice that an archived month was made with. Raises RegistryError where it is the city's no more."""
         for choice in self.choices:

@@ -32,7 +32,7 @@ def write(folder: Path, *entries: dict[str, Any]) -> Path:
 def test_shipped_registry() -> None:
     registry = load_registry(environ={})
     assert {"madrid", "valencia", "barcelona", "lisbon"} <= {city.city_id for city in registry.all()}
-    assert {"madrid", "lisbon"} <= {city.city_id for city in registry.enabled()}
+    assert {"madrid", "valencia", "lisbon"} <= {city.city_id for city in registry.enabled()}
     madrid = registry.get("madrid")
     assert (madrid.latitude, madrid.longitude, madrid.radius_km) == (40.4168, -3.7038, 30)
 

@@ -53,6 +53,14 @@ class NotAvailable(ProviderError):
     """A normal state: the source has not, and never will have, this month."""
 
 
+class NoSnapshot(TransientError):
+    """A live feed answered, but with nothing that is data. `reason` is one word, by which such answers are counted."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class Settings(pydantic.BaseModel):
     """A city's settings for one provider, as written in cities.yaml. Unknown keys are refused."""
 
@@ -88,6 +96,8 @@ class Capabilities:
     `lag`: how long after a month's end its data first appears. `settling`: how long after that it may still change.
     `earliest`: the first month that exists at the source, None where there is no known limit.
     `hosts`: the only hosts that may be called, redirects included. `key_variable`: the secret's environment variable.
+    `forward_only`: the source has the present alone, so its months are those that were collected, see
+    `CollectingProvider`; what was missed cannot be fetched again.
     """
 
     dataset: DatasetName
@@ -103,6 +113,17 @@ class Capabilities:
     hosts: tuple[str, ...]
     key_variable: str | None = None
     forward_only: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What the source can give, in one line for people."""
+        hours = self.lag / timedelta(hours=1)
+        lag = f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} h"
+        reach = f"from {self.earliest} on" if self.earliest else "no known first month"
+        if self.forward_only:
+            reach = "forward-only: months begin with the first snapshot that was collected"
+        kind = "modelled" if self.modelled else "observed"
+        return f"{', '.join(self.columns)}; {self.resolution}, {kind}, lag {lag}; {reach}"
 
 
 @dataclass(frozen=True)
@@ -141,6 +162,20 @@ class Payload:
     last_modified: str | None = None
     origin: str | None = None
     fingerprint: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a live feed said at one moment.
+
+    `mark` is a digest of the moments of measurement in it: equal marks mean that nothing has moved, whatever the bytes.
+    `newest` is the latest of those moments, `repeated` how many rows the source sent more than once.
+    """
+
+    payload: Payload
+    mark: str
+    newest: datetime
+    repeated: int = 0
 
 
 @dataclass(frozen=True)
@@ -216,3 +251,23 @@ class Provider(ABC):
 
         Raises TransientError or PermanentError.
         """
+
+
+class CollectingProvider(Provider):
+    """A source of the present alone (`forward_only`). The collector polls it and keeps the snapshots; a month's
+    payloads, as `parse` gets them, are the snapshots taken in it, oldest first, each under the `name` that `poll` gave.
+    """
+
+    @abstractmethod
+    def poll(self, request: Request, http: HttpClient, into: Path) -> Snapshot:
+        """One snapshot, taken at `request.as_of`, into the folder `into`; in as few and small calls as can be.
+
+        Raises NoSnapshot for an answer that is no data, TransientError or PermanentError.
+        """
+
+    def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:  # noqa: ARG002
+        """Raises NotAvailable: there is nothing to fetch, the months of such a source are collected."""
+        raise NotAvailable(
+            f"{self.name}: {request.place.city_id} {request.month}: the source has the present alone; "
+            "`city-data collect` takes its snapshots"
+        )

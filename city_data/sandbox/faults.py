@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pydantic
@@ -23,6 +24,8 @@ from city_data.window import Month
 
 ORIGIN = "sandbox"
 ORDERS_PATH = "/_faults"
+# Where a request's state tells a live feed the moment at which it stands still.
+FROZEN_AT = "frozen_at"
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -31,7 +34,8 @@ class Fault(pydantic.BaseModel):
 
     `delay` is in seconds. `body` replaces the answer's; with a `status` of an error and no `body` it is empty.
     `truncate` is the share of the body that is sent, under the full Content-Length, before the connection closes.
-    `charset` re-encodes a text body. `month` swaps a file for that month's. `datos_host` moves AEMET's second step.
+    `frozen_at` is the moment at which a live feed stands still. `charset` re-encodes a text body.
+    `month` swaps a file for that month's. `datos_host` moves AEMET's second step.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +48,7 @@ class Fault(pydantic.BaseModel):
     body: str | None = None
     truncate: float | None = pydantic.Field(default=None, ge=0, lt=1)
     charset: str | None = None
+    frozen_at: datetime | None = None
     month: str | None = None
     datos_host: str | None = None
     without_column: str | None = None
@@ -145,6 +150,8 @@ class FaultyApp:
             return
         if fault.delay and await _gave_up(receive, fault.delay):
             return
+        if fault.frozen_at is not None:
+            scope = {**scope, "state": {**scope.get("state", {}), FROZEN_AT: fault.frozen_at}}
         if fault.month is not None:
             other = self.another(path, Month.parse(fault.month))
             scope = {**scope, "path": other, "raw_path": other.encode()}

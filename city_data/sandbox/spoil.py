@@ -1,7 +1,7 @@
 """Rewriting a good answer into a bad one: columns, values, rows, charset, a foreign second step.
 
 Belongs here: what is done to bytes, by what they turn out to be (a ZIP or gzip of one CSV, a CSV, JSON records,
-JSON columns, nested JSON items).
+JSON columns, nested JSON items and features).
 Does not: when (faults.py).
 """
 
@@ -88,6 +88,8 @@ class Spoil:
         if isinstance(document.get("list"), list):
             items = self._items(document["list"])
             return document | {"cnt": len(items), "list": items}
+        if isinstance(document.get("features"), list):
+            return document | {"features": self._features(document["features"])}
         return document
 
     def _records(self, records: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -109,6 +111,18 @@ class Spoil:
             if self.bad_values:
                 item |= {"rain": {"1h": -1.0}} if place % 2 else {"wind": {"speed": -3.0}}
         return [copy for item in items for copy in [item] * (2 if self.duplicates else 1)]
+
+    def _features(self, features: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """ArcGIS's, each of which holds a record."""
+        for place, feature in enumerate(features):
+            record = feature["attributes"]
+            if self.bad_values:
+                record["ih"] = (None, -1, 911_392, record["ih"], record["ih"])[place % 5]
+            if self.without_column is not None:
+                record.pop(self.without_column, None)
+            if self.extra_column is not None:
+                record[self.extra_column] = 1
+        return [copy for feature in features for copy in [feature] * (2 if self.duplicates else 1)]
 
     def _columns(self, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
         columns = {name: values for name, values in columns.items() if name != self.without_column}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from city_data.cities import load_registry
 from city_data.datasets import DATASETS
 from city_data.providers import discover
 from city_data.providers.base import (
+    CollectingProvider,
     NotAvailable,
     NotYetPublished,
     ParsedMonth,
@@ -123,6 +124,13 @@ def client(provider: Provider, sandbox: Sandbox, read_timeout: float = 0.3) -> H
     return HttpClient(provider.name, provider.capabilities, settings=settings, clock=StillClock(), routes=routes)
 
 
+def asked(case: Case, http: HttpClient, into: Path) -> Sequence[Payload]:
+    """What the source sends: a month, or a snapshot where it has the present alone."""
+    if isinstance(case.provider, CollectingProvider):
+        return [case.provider.poll(case.request, http, into).payload]
+    return case.provider.fetch(case.request, http, into)
+
+
 def tells_no_key(provider: Provider, text: str) -> bool:
     """The faults repeat the key; only those who sent one can strike it out."""
     return provider.capabilities.key_variable is None or KEY not in text
@@ -144,6 +152,7 @@ def test_capabilities_are_complete(case: Case) -> None:
     limit = capabilities.rate_limit
     assert min(limit.calls, limit.seconds, limit.weight) > 0
     assert all(min(quota.calls, quota.seconds) > 0 for quota in limit.quotas)
+    assert capabilities.forward_only == isinstance(case.provider, CollectingProvider)
     assert capabilities.earliest is None or capabilities.earliest < Month(2026, 11)
     assert capabilities.key_variable is None or re.fullmatch("[A-Z_]+_KEY|[A-Z_]+_TOKEN", capabilities.key_variable)
     assert len(capabilities.licence) > 10
@@ -246,7 +255,7 @@ def test_a_fault_of_the_source_is_a_typed_outcome(case: Case, served: Sandbox, t
     order(served, case.provider, FAULTS[fault])
     http = client(case.provider, served)
     with pytest.raises(OUTCOMES) as caught:
-        case.provider.parse(case.request, case.provider.fetch(case.request, http, tmp_path))
+        case.provider.parse(case.request, asked(case, http, tmp_path))
     for word in (case.provider.name, case.place.city_id, str(case.request.month)):
         assert word in str(caught.value)
     assert tells_no_key(case.provider, str(caught.value))

@@ -1,0 +1,193 @@
+"""The collector: polls every live feed that has no history, at a fixed interval, for as long as it runs.
+
+Belongs here: when a feed is polled, what becomes of each answer. Does not: what an answer means (providers/), where
+snapshots lie (snapshots.py), how months are made of them (ingest.py, publish.py). Needs no database: what is not
+collected while something is down is lost for good.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import ceil
+from pathlib import Path
+
+import structlog
+
+from city_data.providers.base import (
+    CollectingProvider,
+    NoSnapshot,
+    PermanentError,
+    Provider,
+    ProviderError,
+    RateLimit,
+    Snapshot,
+    TransientError,
+)
+from city_data.providers.http import Clock, HttpClient, HttpSettings, SystemClock
+from city_data.snapshots import FROZEN, STORED, Poll, SnapshotArchive
+from city_data.sources import Choice, Feed
+from city_data.window import Month, as_of
+
+# Each quarter hour, which the method counts in, is seen at least once.
+INTERVAL_S = 600.0
+LONGEST_WAIT_S = 3600.0
+# The next poll is the next try; a feed that hangs must not delay the others for long.
+_PATIENCE = HttpSettings(deadline=60, attempts=2, longest_wait=10)
+_ERRORS = ("transient_error", "permanent_error", "not_archived")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Spaced:
+    """The budget of one process that alone calls a source: calls keep the source's own spacing."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    _last: dict[str, float] = field(default_factory=dict)
+
+    def reserve(self, name: str, limit: RateLimit, patience: float) -> float:
+        now = self.clock.monotonic()
+        wait = max(0.0, self._last.get(name, now - limit.spacing) + limit.spacing - now)
+        if wait <= patience:
+            self._last[name] = now + wait
+        return wait
+
+
+@dataclass
+class Collector:
+    """`interval` is in seconds. `now` tells the moment of a snapshot, `clock` paces; both injected, so that tests never
+    wait. `counts` are the outcomes since the start, by feed."""
+
+    feeds: Sequence[Feed]
+    archive: SnapshotArchive
+    client: Callable[[Provider], HttpClient] | None = None
+    interval: float = INTERVAL_S
+    now: Callable[[], datetime] = as_of
+    clock: Clock = field(default_factory=SystemClock)
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    _due: dict[str, float] = field(default_factory=dict)
+    _errors: Counter[str] = field(default_factory=Counter)
+    _marks: dict[str, str | None] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Poll until the process is stopped. A snapshot is kept whole or not at all, whenever that is."""
+        while True:
+            self.clock.sleep(self.step())
+
+    def step(self) -> float:
+        """Poll every feed that is due; returns the seconds until the next is."""
+        for feed in self.feeds:
+            due = self._due.setdefault(feed.name, self.clock.monotonic())
+            if due <= self.clock.monotonic():
+                _, wait = self.poll(feed)
+                later = self.clock.monotonic() - due
+                # On the feed's own beat: a slow answer moves no later poll, and what was missed is not made up for.
+                self._due[feed.name] = due + self.interval * max(1, ceil(max(wait, later) / self.interval))
+        return max(0.0, min(self._due.values()) - self.clock.monotonic())
+
+    def poll(self, feed: Feed) -> tuple[Poll, float]:
+        """Poll once, keep and log what came of it; returns that, and the least seconds until the next poll.
+
+        Whatever the source answers, this returns: one bad answer must not end the collection.
+        """
+        choice, moment, retry_after = feed.live, self.now(), None
+        if choice is None:
+            raise ValueError(f"{feed.name} has no live source")
+        with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
+            try:
+                poll = self._polled(feed, choice, moment, Path(folder))
+            except NoSnapshot as nothing:
+                poll = self._failed(feed, choice, moment, nothing.reason, nothing)
+            except TransientError as error:
+                poll, retry_after = self._failed(feed, choice, moment, _ERRORS[0], error), error.retry_after
+            except ProviderError as error:
+                poll = self._failed(feed, choice, moment, _ERRORS[1], error)
+            except OSError as error:
+                poll = self._poll(choice, moment, _ERRORS[2], message=f"{type(error).__name__}: {error}")
+        wait = self._wait(feed, poll.outcome, retry_after)
+        self._tell(feed, poll, wait)
+        return poll, wait
+
+    def _polled(self, feed: Feed, choice: Choice, moment: datetime, folder: Path) -> Poll:
+        provider, month = choice.provider, Month.at(moment, feed.city.timezone)
+        if not isinstance(provider, CollectingProvider):
+            raise PermanentError(f"{provider.name} has no live feed")
+        snapshot = provider.poll(feed.request(choice, month, moment), self._client(provider), folder)
+        frozen = snapshot.mark == self._mark(feed, choice)
+        poll = self._poll(choice, moment, FROZEN if frozen else STORED, snapshot)
+        keys = (feed.dataset.name, feed.city.city_id, month)
+        poll = self.archive.record(*keys, poll, None if frozen else snapshot.payload)
+        self._marks[feed.name] = snapshot.mark
+        return poll
+
+    def _failed(self, feed: Feed, choice: Choice, moment: datetime, outcome: str, error: ProviderError) -> Poll:
+        poll = self._poll(choice, moment, outcome, message=str(error))
+        month = Month.at(moment, feed.city.timezone)
+        try:
+            return self.archive.record(feed.dataset.name, feed.city.city_id, month, poll)
+        except OSError as unkept:
+            return poll.model_copy(update={"message": f"{error}; not recorded: {unkept}"})
+
+    def _poll(
+        self, choice: Choice, at: datetime, outcome: str, snapshot: Snapshot | None = None, message: str | None = None
+    ) -> Poll:
+        told = {} if snapshot is None else {name: getattr(snapshot, name) for name in ("mark", "newest", "repeated")}
+        return Poll(at=at, provider=choice.provider.name, outcome=outcome, message=message, **told)
+
+    def _mark(self, feed: Feed, choice: Choice) -> str | None:
+        """The mark of the last snapshot that was kept, by this process or one before it."""
+        if feed.name not in self._marks:
+            last = self.archive.last_stored(feed.dataset.name, feed.city.city_id, choice.provider.name)
+            self._marks[feed.name] = last.mark if last else None
+        return self._marks[feed.name]
+
+    def _client(self, provider: Provider) -> HttpClient:
+        if self.client is None:
+            spaced = Spaced(self.clock)
+            self.client = lambda asked: HttpClient(
+                asked.name, asked.capabilities, budget=spaced, settings=_PATIENCE, clock=self.clock
+            )
+        return self.client(provider)
+
+    def _wait(self, feed: Feed, outcome: str, retry_after: float | None) -> float:
+        """Errors double the wait, to an hour at most. Answers that are no data do not: of a day's 96 header-only ones
+        were 64, and waiting longer would have lost the other 32."""
+        self._errors[feed.name] = self._errors[feed.name] + 1 if outcome in _ERRORS else 0
+        doubled: float = self.interval * 2 ** min(20, max(0, self._errors[feed.name] - 1))
+        return max(self.interval, min(doubled, LONGEST_WAIT_S), min(retry_after or 0.0, LONGEST_WAIT_S))
+
+    def _tell(self, feed: Feed, poll: Poll, wait: float) -> None:
+        counts = self.counts.setdefault(feed.name, Counter())
+        counts[poll.outcome] += 1
+        tell = _log.info if poll.outcome in (STORED, FROZEN) else _log.warning
+        tell(
+            "poll",
+            feed=feed.name,
+            provider=poll.provider,
+            at=poll.at.isoformat(),
+            outcome=poll.outcome,
+            bytes=poll.file.bytes if poll.file else 0,
+            newest=poll.newest.isoformat() if poll.newest else None,
+            repeated=poll.repeated,
+            counts=dict(counts),
+            next_in_s=wait,
+            **({"why": poll.message} if poll.message else {}),
+        )
+
+
+def log_as_json() -> None:
+    """One line of JSON an event, on standard output."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+    )

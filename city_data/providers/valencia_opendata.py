@@ -1,0 +1,148 @@
+"""Valencia's traffic loops: the city's map server tells their present flow, and nothing of the past.
+https://geoportal.valencia.es
+
+Belongs here: the calls, the canonical frame. Does not: what an answer means (_valencia_snapshots.py), or when the feed
+is polled (collector.py). The portal of the original plan (valencia.opendatasoft.com) is gone.
+
+`congestion_level` is NULL though the city tells each segment's state (layer 192): that layer has no moment of
+measurement, so a frozen feed could not be told from calm streets, and its codes are not ordinal (3 closed, 4 no data,
+5 to 8 the same for underpasses).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from city_data.providers.base import (
+    Capabilities,
+    CollectingProvider,
+    NoSnapshot,
+    ParsedMonth,
+    Payload,
+    PermanentError,
+    RateLimit,
+    Request,
+    Snapshot,
+    about,
+)
+from city_data.providers.http import HttpClient
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from city_data.providers._valencia_snapshots import MadeHours
+
+HOST = "geoportal.valencia.es"
+LOOPS = f"https://{HOST}/server/rest/services/OPENDATA/Trafico/MapServer/208/query"
+PAGE_ROWS = 2000  # the server's own limit
+MOST_PAGES = 10
+EVERYTHING = {"where": "1=1", "f": "json"}
+
+
+class ValenciaOpenData(CollectingProvider):
+    name = "valencia_opendata"
+    capabilities = Capabilities(
+        dataset="traffic",
+        columns=("traffic_volume",),
+        resolution="hourly",
+        # The last snapshot of a month is there when the month ends; readings come some minutes late.
+        lag=timedelta(hours=1),
+        settling=timedelta(hours=1),
+        earliest=None,
+        rate_limit=RateLimit(calls=30, seconds=60, spacing=1.0),
+        licence="Origen de los datos: Ajuntament de València (CC BY 4.0)",
+        licence_url="https://creativecommons.org/licenses/by/4.0/",
+        modelled=False,
+        hosts=(HOST,),
+        forward_only=True,
+    )
+
+    def poll(self, request: Request, http: HttpClient, into: Path) -> Snapshot:
+        """All loops, page after page in one file. Ordered: unordered pages of the live layer gave 22 rows of 400 twice,
+        and 22 not at all."""
+        from city_data.providers import _valencia_snapshots as snapshots
+
+        with about(self.name, request):
+            bodies: list[bytes] = []
+            rows: snapshots.Rows = []
+            more, origin = True, None
+            while more:
+                if len(bodies) == MOST_PAGES:
+                    raise PermanentError(f"the layer has more than {MOST_PAGES} pages")
+                response = http.get(LOOPS, params=_question(len(rows)))
+                page = snapshots.read_page(response.body)
+                if not page.rows:
+                    raise NoSnapshot("header_only", f"the answer has no loop from row {len(rows)} on")
+                bodies.append(response.body)
+                rows, more, origin = [*rows, *page.rows], page.more, response.origin
+            moments = snapshots.measured(rows)
+            newest = snapshots.newest(moments, request.as_of)
+            path = into / snapshots.name(request.as_of)
+            path.write_bytes(b"\n".join(bodies))
+            payload = Payload(path.name, path, LOOPS, _question(0), "application/json", origin=origin)
+            points = {str(row[snapshots.POINT]) for row in rows}
+            return Snapshot(payload, snapshots.mark(moments), newest, repeated=len(rows) - len(points))
+
+    def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
+        """The month's city-hours, from the first that was collected to the last."""
+        from city_data.providers._city_hours import METHOD_VERSION
+        from city_data.providers._valencia_snapshots import city_hours
+
+        with about(self.name, request):
+            made = city_hours(payloads, request.month, request.place.timezone)
+            origin = next((payload.origin for payload in payloads if payload.origin), None)
+            source = f"{origin}:{self.name}" if origin else self.name
+            return ParsedMonth(
+                _frame(made, request, source),
+                received=made.received,
+                used=made.used,
+                fields=made.fields,
+                rejected=made.rejected,
+                provenance={
+                    "method_version": METHOD_VERSION,
+                    "panel": made.hours.panel,
+                    "points": made.points,
+                    "snapshots": len(payloads),
+                },
+            )
+
+    def check_connection(self, http: HttpClient) -> str:
+        response = http.get(LOOPS, params={**EVERYTHING, "returnCountOnly": "true"})
+        try:
+            count = int(json.loads(response.body)["count"])
+        except (ValueError, KeyError, TypeError) as error:
+            found = " ".join(response.body[:200].decode("latin-1").split())
+            raise PermanentError(f"{self.name}: {LOOPS} does not count its loops but says {found!r}") from error
+        return f"answers, no key needed; {count} loops, of which it tells the present alone"
+
+
+def _question(offset: int) -> dict[str, str]:
+    from city_data.providers._valencia_snapshots import FIELDS, POINT
+
+    page = {"resultOffset": str(offset), "resultRecordCount": str(PAGE_ROWS), "orderByFields": POINT}
+    return {**EVERYTHING, "outFields": ",".join(FIELDS), "returnGeometry": "false", **page}
+
+
+def _frame(made: MadeHours, request: Request, source: str) -> pd.DataFrame:
+    import pandas as pd
+
+    from city_data.providers._city_hours import METHOD_VERSION
+
+    hours = made.hours
+    stamps = request.month.hours(request.place.timezone)[made.first : made.first + len(hours.volume)]
+    details = [
+        {"coverage": round(share, 4), "stations": stations, "method_version": METHOD_VERSION}
+        for share, stations in zip(hours.coverage.tolist(), hours.stations.tolist(), strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "date": pd.to_datetime(stamps, utc=True),
+            "traffic_volume": hours.volume,
+            "source": source,
+            "raw_data": pd.Series(details, dtype=object),
+        }
+    )
