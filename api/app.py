@@ -11,7 +11,7 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
 
-from api import errors
+from api import errors, static
 from api.attribution import Providers
 from api.history import History
 from api.models import HealthResponse
@@ -67,6 +67,8 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     router = History(registry, settings, versions, reader, providers).router()
     router.include_router(Provenance(registry, versions, database, limiter).router())
     app.include_router(router)
+    if settings.api_page:
+        app.include_router(static.router("tenant_id"))
     _add_health(app, versions, {city.city_id for city in registry.enabled()}, metrics)
     return app
 

@@ -42,6 +42,9 @@ class CityInfoResponse(BaseModel):
     latitude: float
     longitude: float
     radius_km: float
+    timezone: str = Field(
+        description="Whose calendar its months and days follow, by IANA name", examples=["Europe/Madrid"]
+    )
     weather_provider: str | None
     traffic_provider: str | None
     enabled: bool

@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     auth_mode: Literal["none"] = Field(default="none", validation_alias=_setting("AUTH_MODE"))
     api_host: str = Field(default="127.0.0.1", validation_alias=_setting("API_HOST"))
     api_port: int = Field(default=8000, ge=0, le=65_535, validation_alias=_setting("API_PORT"))
+    api_page: bool = Field(default=True, validation_alias=_setting("API_PAGE"))
     api_segment_bytes: int = Field(default=64 * MEBIBYTE, ge=0, validation_alias=_setting("API_SEGMENT_BYTES"))
     api_answer_bytes: int = Field(default=32 * MEBIBYTE, ge=0, validation_alias=_setting("API_ANSWER_BYTES"))
     api_ledger_ttl_s: float = Field(default=1.0, ge=0, le=60, validation_alias=_setting("API_LEDGER_TTL_S"))

@@ -23,6 +23,7 @@ def test_enabled_cities_and_their_alias(client: TestClient) -> None:
         "latitude": 40.4168,
         "longitude": -3.7038,
         "radius_km": 30,
+        "timezone": "Europe/Madrid",
         "weather_provider": "aemet",
         "traffic_provider": "madrid_opendata",
         "enabled": True,

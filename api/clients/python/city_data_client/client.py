@@ -80,7 +80,7 @@ class CityData(_Client):
             del self._http
 
     def cities(self) -> pd.DataFrame:
-        """One row a city, by `city_id`: name, country, coordinates, radius_km, providers."""
+        """One row a city, by `city_id`: name, country, coordinates, radius_km, timezone, providers."""
         return self._run(self._cities())
 
     def availability(self, city: str) -> dict[str, Any]:

@@ -327,6 +327,12 @@ export interface components {
              * @description Each dataset's sources, with their licences
              */
             sources: components["schemas"]["SourceInfo"][];
+            /**
+             * Timezone
+             * @description Whose calendar its months and days follow, by IANA name
+             * @example Europe/Madrid
+             */
+            timezone: string;
             /** Traffic Provider */
             traffic_provider: string | null;
             /** Weather Provider */

@@ -1,0 +1,171 @@
+// The coverage of a city's months. Belongs here: the grids, their keys, what a square says. Does not: asking for it.
+
+import { el, moment, monthLetters, monthName, monthOf, monthsFrom, number, openMonth, parts, percent, shift, title } from "./words.js";
+
+const WINDOW_MONTHS = 24;
+// A state's mark and words; the mark is seen without colour. States with data show their coverage instead.
+const STATES = {
+  settled: [null, "settled", "final: the source's settling time has passed"],
+  provisional: [null, "provisional", "served, and its source may still change it"],
+  not_yet_published: ["…", "not yet published", "the source has not published it; asked again every day"],
+  not_available: ["–", "not available", "the source has no such month, and never will"],
+  failed: ["!", "failed", "the last try failed; its error says what to do"],
+  never_asked: ["", "never asked", "nobody has asked for it: backfill it"],
+};
+
+const hasData = (entry) => entry?.version != null;
+
+/** The months to show, oldest first: the window until the open month, and whatever else is known. */
+export function shownMonths(months, zone) {
+  const known = Object.values(months).flat().map((entry) => entry.month);
+  const open = openMonth(zone);
+  const last = known.reduce((a, b) => (a > b ? a : b), open);
+  return monthsFrom(known.reduce((a, b) => (a < b ? a : b), shift(last, -WINDOW_MONTHS)), last);
+}
+
+/** The newest month that any dataset holds, or null. */
+export const newestHeld = (months) =>
+  Object.values(months).flat().filter(hasData).reduce((a, { month }) => (a > month ? a : month), "") || null;
+
+export class Coverage {
+  constructor({ grids, detail, legend }, onMonth) {
+    this.grids = grids;
+    this.detail = detail;
+    this.onMonth = onMonth;
+    legend.replaceChildren(...Object.entries(STATES).map(([state, [mark, word, why]]) => {
+      const swatch = el("span", { className: `swatch ${state} c4`, "aria-hidden": "true" }, mark ?? "98");
+      return el("li", {}, swatch, el("span", {}, el("b", {}, title(word)), ` ${why}`));
+    }));
+  }
+
+  show(city, availability) {
+    this.city = city;
+    this.shown = shownMonths(availability.months, city.timezone);
+    this.entries = Object.fromEntries(
+      Object.entries(availability.months).map(([name, list]) => [name, new Map(list.map((entry) => [entry.month, entry]))]),
+    );
+    this.grids.replaceChildren(...Object.keys(this.entries).map((name) => this.#grid(name)));
+    this.#summarise();
+  }
+
+  #grid(dataset) {
+    const caption = el("h3", {}, title(dataset));
+    if (!this.city[`${dataset}_provider`] && !this.entries[dataset].size) {
+      const none = `No source of ${dataset} is known for ${this.city.name}. `;
+      return el("div", { className: "grid" }, caption, el("p", { className: "hint" }, none));
+    }
+    const years = [...new Set(this.shown.map((month) => parts(month)[0]))];
+    const heads = Array.from({ length: 12 }, (_, index) =>
+      el("th", { scope: "col" }, el("abbr", { title: monthName(monthOf(2024, index)).split(" ")[0] }, monthLetters(index))),
+    );
+    const table = el(
+      "table",
+      { role: "grid", "aria-label": `Coverage of ${dataset} by month, ${this.city.name}`, "data-dataset": dataset },
+      el("thead", {}, el("tr", {}, el("td"), ...heads)),
+      el("tbody", {}, ...years.map((year) => this.#row(dataset, year))),
+    );
+    this.#roam(table);
+    return el("div", { className: "grid" }, caption, table);
+  }
+
+  #row(dataset, year) {
+    const cells = Array.from({ length: 12 }, (_, index) => {
+      const month = monthOf(year, index);
+      return this.shown.includes(month) ? this.#cell(dataset, month) : el("td", { className: "outside" });
+    });
+    return el("tr", {}, el("th", { scope: "row" }, String(year)), ...cells);
+  }
+
+  #cell(dataset, month) {
+    const entry = this.entries[dataset].get(month);
+    const state = entry?.state ?? "never_asked";
+    const share = entry?.coverage;
+    const held = hasData(entry) && share != null;
+    const shade = held ? `c${Math.min(4, Math.floor(share * 4 + (share >= 0.95 ? 1 : 0)))}` : "";
+    const cell = el(
+      "td",
+      {
+        className: `${state} ${shade} ${entry?.last_error && held ? "troubled" : ""}`,
+        role: "gridcell",
+        tabIndex: -1,
+        "aria-label": this.#say(dataset, month).map(([name, text]) => (name ? `${name}: ${text}` : text)).join("; "),
+        "data-month": month,
+        "data-state": state,
+      },
+      held ? String(percent(share)) : (STATES[state][0] ?? "?"),
+    );
+    const tell = () => this.#tell(dataset, month);
+    cell.addEventListener("mouseenter", tell);
+    cell.addEventListener("focus", tell);
+    cell.addEventListener("click", () => this.#plot(cell));
+    return cell;
+  }
+
+  /** What there is to know of a month, as [name, text]; the first has no name. */
+  #say(dataset, month) {
+    const entry = this.entries[dataset].get(month);
+    const [, word, why] = STATES[entry?.state ?? "never_asked"];
+    const said = [["", `${monthName(month)}, ${dataset}: ${word}`]];
+    if (!entry) return [...said, ["what to do", this.#command(dataset, month)]];
+    if (!hasData(entry)) said.push(["meaning", why]);
+    if (entry.coverage != null) said.push(["coverage", `${percent(entry.coverage)} %`]);
+    if (entry.version != null) said.push(["rows", `${number(entry.rows)} of ${number(entry.expected_rows)}`], ["version", String(entry.version)]);
+    if (entry.source) said.push(["source", entry.source]);
+    if (entry.settled_at) said.push(["settled", moment(entry.settled_at, this.city.timezone)]);
+    if (entry.last_error) said.push(["last error", entry.last_error]);
+    return said;
+  }
+
+  #command = (dataset, month) =>
+    `city-data backfill --city ${this.city.city_id} --dataset ${dataset} --from ${month} --to ${month}`;
+
+  #tell(dataset, month) {
+    const [[, heading], ...rest] = this.#say(dataset, month);
+    const terms = rest.map(([name, text]) => el("div", { className: name === "last error" ? "error" : "" }, el("dt", {}, name), el("dd", {}, text)));
+    this.detail.replaceChildren(el("p", {}, el("strong", {}, heading)), el("dl", {}, ...terms));
+  }
+
+  #summarise() {
+    const lines = Object.entries(this.entries).map(([name, known]) => {
+      const counts = new Map();
+      for (const month of this.shown) {
+        const word = STATES[known.get(month)?.state ?? "never_asked"][1];
+        counts.set(word, (counts.get(word) ?? 0) + 1);
+      }
+      const told = [...counts].map(([word, count]) => `${count} ${word}`).join(", ");
+      const sourced = this.city[`${name}_provider`] || known.size;
+      return el("p", {}, el("strong", {}, title(name)), sourced ? `: of ${this.shown.length} months ${told}` : ": no source");
+    });
+    this.detail.replaceChildren(...lines);
+  }
+
+  #plot(cell) {
+    this.#focus(cell);
+    this.onMonth(cell.dataset.month);
+  }
+
+  #focus(cell) {
+    for (const other of cell.closest("table").querySelectorAll("[role=gridcell]")) other.tabIndex = -1;
+    cell.tabIndex = 0;
+    cell.focus();
+  }
+
+  /** One stop of Tab a grid; arrow keys go by month and by year. */
+  #roam(table) {
+    const cells = [...table.querySelectorAll("[role=gridcell]")];
+    cells.at(-1).tabIndex = 0;
+    const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -12, ArrowDown: 12, Home: -cells.length, End: cells.length };
+    table.addEventListener("keydown", (event) => {
+      const at = cells.indexOf(event.target);
+      if (at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "Enter" || event.key === " ") this.#plot(cells[at]);
+      else if (!(event.key in moves)) return;
+      else {
+        const to = at + moves[event.key];
+        const within = event.key === "Home" || event.key === "End" ? Math.max(0, Math.min(cells.length - 1, to)) : to;
+        if (cells[within]) this.#focus(cells[within]);
+      }
+      event.preventDefault();
+    });
+  }
+}

@@ -1,0 +1,186 @@
+// One dataset's plot. Belongs here: its chart, its column, what lies under the cursor. Does not: which range (plot.js).
+
+import { alone, gaps, isDrawn, series } from "./series.js";
+import { el, number, stamp, title } from "./words.js";
+
+const HEIGHT_PX = 230;
+const SHADE_FROM_PX = 2;
+const SYNC = "city_data";
+const WEEK_S = 7 * 24 * 3600;
+const STEPPED = ["precipitation", "congestion_level"];
+const DAY_S = 24 * 3600;
+// Increment, its format, and what is added where a year or a day turns: [year, month, day, hour, minute, second, mode].
+const LABELS = [
+  [365 * DAY_S, "{YYYY}", null, null, null, null, null, null, 1],
+  [28 * DAY_S, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [DAY_S, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [3600, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+];
+
+export class Panel {
+  constructor(dataset, columns) {
+    this.dataset = dataset;
+    this.columns = columns;
+    this.column = columns.find(isDrawn);
+    this.select = el("select", { id: `column-${dataset}` });
+    this.select.addEventListener("change", () => {
+      this.column = columns.find(({ name }) => name === this.select.value);
+      this.#draw();
+    });
+    this.meta = el("p", { className: "hint meta" });
+    this.chart = el("div", { className: "chart", tabIndex: 0, role: "application", "aria-roledescription": "plot" });
+    this.chart.addEventListener("keydown", (event) => this.#key(event));
+    this.readout = el("div", { className: "readout" });
+    this.spoken = el("p", { className: "unseen", "aria-live": "polite" });
+    this.request = el("details", { className: "request" });
+    const label = el("label", { htmlFor: this.select.id }, el("span", { className: "unseen" }, `Column of ${dataset}`));
+    const head = el("div", { className: "panel-head" }, el("h3", {}, title(dataset)), label, this.select, this.meta);
+    this.element = el("section", { className: "panel", "data-dataset": dataset, "aria-label": title(dataset) });
+    this.element.append(head, this.readout, this.chart, this.spoken, this.request);
+    new ResizeObserver(() => this.plot?.setSize({ width: this.chart.clientWidth, height: HEIGHT_PX })).observe(this.chart);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
+  }
+
+  /** The columns to choose from. One that no source of the city gives says so, and is not chosen by itself. */
+  offer(city) {
+    this.city = city;
+    const given = city.sources.filter(({ dataset, columns }) => dataset === this.dataset && columns).flatMap((s) => s.columns);
+    const drawn = this.columns.filter(isDrawn);
+    const isGiven = ({ name }) => !given.length || given.includes(name);
+    if (!isGiven(this.column)) this.column = drawn.find(isGiven) ?? this.column;
+    this.select.replaceChildren(...drawn.map((column) => {
+      const text = `${title(column.name)}${column.unit ? ` (${column.unit})` : ""}${isGiven(column) ? "" : " – not from this source"}`;
+      return el("option", { value: column.name, selected: column === this.column }, text);
+    }));
+  }
+
+  /** Instead of a plot: why there is none, as text or an element. */
+  say(message, busy = false) {
+    this.#clear();
+    this.element.setAttribute("aria-busy", busy);
+    this.chart.classList.toggle("empty", true);
+    this.chart.replaceChildren(el("p", { className: busy ? "loading" : "" }, message));
+    this.readout.replaceChildren();
+    this.meta.textContent = "";
+    this.request.replaceChildren();
+  }
+
+  /** `range` is {from, to} in seconds, half-open; `command` asks for the same records from a terminal. */
+  show(records, range, command) {
+    this.records = records;
+    this.range = range;
+    this.element.setAttribute("aria-busy", false);
+    this.request.replaceChildren(el("summary", {}, "The same records from a terminal"), el("code", {}, command));
+    this.#draw();
+  }
+
+  #clear() {
+    this.plot?.destroy();
+    this.plot = null;
+    this.records = null;
+  }
+
+  #draw() {
+    if (!this.records) return;
+    this.plot?.destroy();
+    this.chart.replaceChildren();
+    this.chart.classList.toggle("empty", false);
+    this.series = series(this.records, this.column);
+    this.gaps = gaps(this.series, this.range.from, this.range.to);
+    this.plot = new uPlot(this.#options(), [this.series.times, this.series.values], this.chart);
+    this.chart.plot = this.plot; // for whoever looks behind the picture with a console
+    const held = this.series.values.filter((value) => value !== null).length;
+    const period = this.series.daily ? "days" : "hours";
+    const expected = Math.round((this.range.to - this.range.from) / this.series.step);
+    this.meta.textContent = `${number(held)} of ${number(expected)} ${period} have a value`;
+    const { unit, name } = this.column;
+    this.chart.setAttribute("aria-label", `${title(name)}${unit ? ` in ${unit}` : ""} of ${this.city.name}. ${this.meta.textContent}`);
+    this.#tell(null);
+  }
+
+  #options() {
+    const style = getComputedStyle(this.element);
+    const [stroke, ink, rule, shade] = ["--line", "--muted", "--rule", "--gap"].map((name) => style.getPropertyValue(name).trim());
+    const font = `12px ${style.fontFamily}`;
+    const axis = { stroke: ink, font, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1 } };
+    const words = this.column.allowed;
+    const scale = words ? { range: [-0.4, words.length - 0.6] } : {};
+    const values = words ? (_, splits) => splits.map((n) => words[n] ?? "") : (_, splits) => splits.map((n) => number(n));
+    return {
+      width: this.chart.clientWidth,
+      height: HEIGHT_PX,
+      legend: { show: false },
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), this.city.timezone),
+      scales: { x: { time: true, min: this.range.from, max: this.range.to, range: (_, min, max) => [min, max] }, y: scale },
+      cursor: { sync: { key: SYNC, scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 8 } },
+      axes: [
+        { ...axis, space: 64, values: LABELS },
+        { ...axis, size: words ? 72 : 62, values, ...(words ? { splits: () => words.map((_, n) => n) } : {}) },
+      ],
+      series: [
+        {},
+        {
+          stroke,
+          width: 1.25,
+          spanGaps: false,
+          points: { size: 4, fill: stroke, filter: (u, index, shown) => (shown ? null : alone(u.data[1], ...u.series[index].idxs)) },
+          ...(words || STEPPED.includes(this.column.name) ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
+        },
+      ],
+      hooks: {
+        drawClear: [(plot) => this.#shade(plot, shade)],
+        setCursor: [(plot) => this.#tell(plot.cursor.idx)],
+        ready: [(plot) => plot.setScale("x", { min: this.range.from, max: this.range.to })],
+      },
+    };
+  }
+
+  #shade(plot, colour) {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.fillStyle = colour;
+    for (const [from, to] of this.gaps) {
+      const left = Math.max(bbox.left, plot.valToPos(from, "x", true));
+      const right = Math.min(bbox.left + bbox.width, plot.valToPos(to, "x", true));
+      if (right - left >= SHADE_FROM_PX) ctx.fillRect(left, bbox.top, right - left, bbox.height);
+    }
+    ctx.restore();
+  }
+
+  /** The record under the cursor, all its columns; without one, what to do. */
+  #tell(index) {
+    const record = index == null ? null : this.series.records[index];
+    if (!record) {
+      const text = index == null ? "Point at the plot, or focus it and use the arrow keys, to read its values." : "No record here.";
+      this.readout.replaceChildren(el("span", { className: "hint" }, text));
+      return;
+    }
+    const when = stamp(this.series.times[index], this.city.timezone, this.series.daily);
+    const told = this.columns
+      .filter(({ name }) => record[name] != null || name === this.column.name)
+      .map((column) => el("span", { className: column === this.column ? "now" : "" }, `${title(column.name)} `, el("b", {}, this.#value(record, column))));
+    this.readout.replaceChildren(el("time", { dateTime: record.date }, when), ...told, el("span", { className: "source" }, record.source));
+  }
+
+  #value(record, { name, kind, unit }) {
+    const value = record[name];
+    if (value == null) return "no value";
+    return kind === "number" ? `${number(value)}${unit ? ` ${unit}` : ""}` : value;
+  }
+
+  #key(event) {
+    const { times, step } = this.series ?? { times: [] };
+    if (!this.plot || !times.length || event.ctrlKey || event.metaKey || event.altKey) return;
+    const week = Math.round(WEEK_S / step);
+    const moves = { ArrowLeft: -1, ArrowRight: 1, PageUp: -week, PageDown: week, Home: -times.length, End: times.length };
+    if (!(event.key in moves)) return;
+    event.preventDefault();
+    const at = this.plot.cursor.idx ?? (moves[event.key] > 0 ? -1 : times.length);
+    const to = Math.max(0, Math.min(times.length - 1, at + moves[event.key]));
+    const shown = this.series.values[to];
+    this.plot.setCursor({ left: this.plot.valToPos(times[to], "x"), top: this.plot.valToPos(shown ?? this.plot.scales.y.min, "y") });
+    this.#tell(to);
+    this.spoken.textContent = this.readout.textContent;
+  }
+}

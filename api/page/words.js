@@ -1,0 +1,87 @@
+// Words, numbers, months and local times, as a reader of the page meets them. Belongs here: text. Does not: elements' layout.
+
+const LOCALE = "en-GB";
+
+/** An element with properties and children: text as text, never as markup. */
+export function el(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined) continue;
+    if (name in made) made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+export const number = (value, digits = 2) => value.toLocaleString(LOCALE, { maximumFractionDigits: digits });
+
+/** A share of 1 in percent, rounded down: 100 % is said of what is whole alone. */
+export const percent = (share) => Math.floor(share * 100 + 1e-9);
+
+export const title = (text) => text.charAt(0).toUpperCase() + text.slice(1).replaceAll("_", " ");
+
+export const countryName = (code) => new Intl.DisplayNames("en", { type: "region" }).of(code) ?? code;
+
+// Months are text, such as 2026-10: they sort as they are.
+export const monthOf = (year, index) => `${year}-${String(index + 1).padStart(2, "0")}`;
+export const parts = (month) => [Number(month.slice(0, 4)), Number(month.slice(5)) - 1];
+
+export function shift(month, by) {
+  const [year, index] = parts(month);
+  const all = year * 12 + index + by;
+  return monthOf(Math.floor(all / 12), all % 12);
+}
+
+export function monthsFrom(first, last) {
+  const all = [];
+  for (let month = first; month <= last; month = shift(month, 1)) all.push(month);
+  return all;
+}
+
+export const firstDay = (month) => `${month}-01`;
+
+export function lastDay(month) {
+  const [year, index] = parts(month);
+  return `${month}-${new Date(Date.UTC(year, index + 1, 0)).getUTCDate()}`;
+}
+
+export function monthName(month, style = "long") {
+  const [year, index] = parts(month);
+  return new Date(Date.UTC(year, index, 1)).toLocaleDateString(LOCALE, { month: style, year: "numeric", timeZone: "UTC" });
+}
+
+export const monthLetters = (index) =>
+  new Date(Date.UTC(2024, index, 1)).toLocaleDateString(LOCALE, { month: "short", timeZone: "UTC" }).slice(0, 3);
+
+export function openMonth(zone) {
+  const text = new Date().toLocaleDateString("sv-SE", { timeZone: zone });
+  return text.slice(0, 7);
+}
+
+/** Midnight at the start of a month on the clocks of `zone`, in seconds since 1970. */
+export function monthStart(month, zone) {
+  const wanted = Date.parse(`${firstDay(month)}T00:00:00Z`);
+  let guess = wanted;
+  // Twice: the first step may land on the other side of a change of clocks.
+  for (let n = 0; n < 2; n += 1) guess = wanted - offset(guess, zone);
+  return guess / 1000;
+}
+
+/** What the clocks of `zone` are ahead of UTC at a moment, both in milliseconds. */
+function offset(utc, zone) {
+  const local = new Date(utc).toLocaleString("sv-SE", { timeZone: zone });
+  return Date.parse(`${local.replace(" ", "T")}Z`) - utc;
+}
+
+export function moment(text, zone) {
+  return new Date(text).toLocaleString(LOCALE, { dateStyle: "medium", timeStyle: "short", timeZone: zone });
+}
+
+/** `seconds` since 1970 on the clocks of `zone`; with the offset, since an hour comes twice in autumn. */
+export function stamp(seconds, zone, daily) {
+  const date = new Date(seconds * 1000);
+  const day = { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: zone };
+  if (daily) return date.toLocaleDateString(LOCALE, day);
+  return date.toLocaleString(LOCALE, { ...day, hour: "2-digit", minute: "2-digit", timeZoneName: "shortOffset" });
+}

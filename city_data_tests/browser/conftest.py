@@ -1,0 +1,120 @@
+"""A reader of a few cities, made by hand, and a browser that opens its page. Debian's Chromium; see tools.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from api.app import create_app
+from api.settings import Settings
+from city_data.embedded import EmbeddedPostgres
+from city_data.providers import discover
+from city_data.sources import record_providers
+from city_data.store.database import Database
+from city_data.store.ledger import record_state
+from city_data.store.months import replace_month
+from city_data.window import Month
+from city_data_tests.api.conftest import made_month
+from city_data_tests.tools import find_tool
+
+NOW = datetime(2026, 11, 15, 12, tzinfo=UTC)
+DATABASE = "page"
+TROUBLE = "the source answered 500 three times; ask again later"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A reader of Madrid, whose traffic has a failed month; Barcelona, with a month that never was; Lisbon: nothing."""
+    postgres.create_database(DATABASE, template="template_city_data")
+    database = Database(postgres.url(DATABASE))
+    record_providers(database, discover().values())
+    for dataset, month in (
+        ("traffic", "2026-08"),
+        ("traffic", "2026-10"),
+        ("weather", "2026-09"),
+        ("weather", "2026-10"),
+    ):
+        replace_month(database, made_month(dataset, month))
+    for month, state in (("2026-09", "settled"), ("2026-10", "provisional")):
+        load = made_month("weather", month, add=1.5)
+        replace_month(database, dataclasses.replace(load, city_id="barcelona", state=state))
+    record_state(database, "madrid", "traffic", Month(2026, 9), "failed", at=NOW, message=TROUBLE)
+    record_state(database, "barcelona", "weather", Month(2026, 8), "not_available", at=NOW, message="never measured")
+    record_state(database, "madrid", "weather", Month(2026, 11), "not_yet_published", at=NOW)
+    database.dispose()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CITY_DATA_CITIES", raising=False)
+        patch.setenv("ENABLED_CITIES", "madrid,barcelona,lisbon")
+        settings = {"database_url": postgres.url(DATABASE), "api_ledger_ttl_s": 0, "auth_mode": "none"}
+        with serving(Settings.model_validate(settings)) as address:
+            yield address
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="critical", ws="none"))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = find_tool("chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, url: str) -> Iterator[Open]:
+    """Opens the page on 2026-11-15. In the end: nothing was asked of another host, refused by the policy, or thrown."""
+    asked: list[str] = []
+    complaints: list[str] = []
+    contexts: list[BrowserContext] = []
+    origins: set[tuple[str, str]] = set()
+
+    def opened(at: str = url, fragment: str = "", size: dict[str, int] = DESK) -> Page:
+        context = browser.new_context(viewport=size, timezone_id="America/New_York")
+        contexts.append(context)
+        origins.add(urlsplit(at)[:2])
+        page = context.new_page()
+        page.clock.set_fixed_time(NOW)
+        page.set_default_timeout(10_000)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.add_init_script("addEventListener('securitypolicyviolation', (e) => console.error(e.violatedDirective))")
+        page.goto(f"{at}/{fragment}")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert {urlsplit(address)[:2] for address in asked} == origins
+    # An answer of 401 or 503 is a line in Chromium's console that no page can keep away.
+    assert [text for text in complaints if "Failed to load resource" not in text] == []
