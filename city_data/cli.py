@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from city_data.sources import Feed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Shared weather and traffic history of cities.")
-console = Console()
+# A log file has no width of its own; 80 would cut the tables.
+console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 INTERVAL_VARIABLE = "CITY_DATA_COLLECT_EVERY"
 
 CityOption = Annotated[list[str] | None, typer.Option("--city", help="Only this city; may be repeated.")]
@@ -85,17 +86,21 @@ def status(
     from_: FromOption = None,
     to: ToOption = None,
 ) -> None:
-    """Every month of the window: its state, coverage, rows, version and source."""
-    from city_data.report import entries_of, print_status
+    """What is held: every feed in one line; with --city, --dataset or months, every month in a table."""
+    from city_data.report import entries_of
     from city_data.report_days import print_days
+    from city_data.report_status import print_months, print_summary
 
     with _platform():
         window, feeds = _selection(city, dataset)
-        months = _months(window, from_, to)
+        months, held = _months(window, from_, to), entries_of(feeds)
         if days:
-            print_days(console, feeds, months, entries_of(feeds))
+            print_days(console, feeds, months, held)
+        elif city or dataset or from_ or to:
+            print_months(console, feeds, months, window.open, held)
         else:
-            print_status(console, feeds, months)
+            print_summary(console, feeds, window, held)
+            console.print(f"every month: city-data status --city {feeds[0].city.city_id}", highlight=False)
 
 
 @app.command()
@@ -222,7 +227,8 @@ def main() -> NoReturn:
 
 
 def _stay_up(mode: local.Mode, folder: Path | None, once: bool) -> None:
-    from city_data.report import print_ready, print_status, run_backfill
+    from city_data.report import entries_of, print_ready, run_backfill
+    from city_data.report_status import print_summary
 
     folder = (folder or local.home()).absolute()
     ports = local.Ports(api=int(os.environ.get("API_PORT", "8000")), ui=int(os.environ.get("UI_PORT", "3000")))
@@ -238,7 +244,7 @@ def _stay_up(mode: local.Mode, folder: Path | None, once: bool) -> None:
             _stop_in_order_on_signals()
             children.await_port("api", ports.api)
             children.await_port("webserver", ports.ui)
-            print_status(console, feeds, window.months())
+            print_summary(console, feeds, window, entries_of(feeds))
             print_ready(console, ports, mode, time.monotonic() - started)
             try:
                 while not once:

@@ -1,4 +1,4 @@
-"""What the command line shows: the progress of a backfill, the state of every month, what was expired.
+"""What the command line shows of work: the progress of a backfill, what was expired, where the platform is.
 
 Belongs here: words, tables and bars for people. Does not: deciding anything.
 """
@@ -12,23 +12,15 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from city_data.local import Ports
 from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, shared_cache, shared_database
 from city_data.sources import Feed
-from city_data.window import Month, Window, as_of, rolling_window
+from city_data.window import Month, Window, as_of
 
 if TYPE_CHECKING:
     from city_data.store.ledger import MonthEntry
 
-COLOURS = {
-    "settled": "green",
-    "provisional": "yellow",
-    "not_yet_published": "cyan",
-    "not_available": "dim",
-    "failed": "bold red",
-}
 POLL_S = 2.0
 
 
@@ -113,29 +105,6 @@ def _follow(
     return failed or [status]
 
 
-def print_status(console: Console, feeds: Sequence[Feed], months: Sequence[Month]) -> None:
-    """One table a feed: the months, newest last, and a line of totals."""
-    today = rolling_window(as_of()).open
-    held = entries_of(feeds)
-    for feed in feeds:
-        columns = ("month", "state", "coverage", "rows", "expected", "version", "source", "rechecked", "last error")
-        table = Table(
-            *columns, title=f"{feed.city.name}: {feed.dataset.name} ({feed.resolution})", title_justify="left"
-        )
-        entries = {month: held.get(_key(feed, month)) for month in months}
-        for month, entry in entries.items():
-            table.add_row(*_row(month, entry))
-        console.print(table)
-        for choice in feed.choices:
-            console.print(f"{choice.provider.name}: {choice.provider.capabilities.summary}", highlight=False)
-        complete = [entry for month, entry in entries.items() if month < today]
-        there = sum(entry is not None and entry.has_data for entry in complete)
-        settled = sum(entry is not None and entry.state == "settled" for entry in complete)
-        gone = sum(entry is not None and entry.state == "not_available" for entry in complete)
-        never = f", {gone} not available" if gone else ""
-        console.print(f"{there} of {len(complete)} complete months held, {settled} settled{never}\n")
-
-
 def print_ready(console: Console, ports: Ports, mode: str, seconds: float) -> None:
     api = f"http://127.0.0.1:{ports.api}"
     console.print(f"[bold green]ready[/] after {seconds:.0f} s")
@@ -173,16 +142,6 @@ def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: b
             console.print(f"{done.month}: {counts}")
     print_failures(console, failed)
     return failed
-
-
-def _row(month: Month, entry: MonthEntry | None) -> list[str]:
-    if entry is None:
-        return [str(month), "[dim]never asked[/]", *[""] * 7]
-    coverage = "" if entry.coverage is None else f"{entry.coverage:.1%}"
-    counts = [str(entry.rows), str(entry.expected_rows), str(entry.version or "")] if entry.has_data else ["", "", ""]
-    state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
-    rechecked = f"{entry.rechecked_at:%Y-%m-%d} {entry.recheck}" if entry.rechecked_at else ""
-    return [str(month), state, coverage, *counts, entry.source or "", rechecked, (entry.last_error or "")[:80]]
 
 
 def _todo(feeds: Sequence[Feed], months: Sequence[Month], only_due: bool) -> list[tuple[Feed, Month]]:

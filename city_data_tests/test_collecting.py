@@ -15,7 +15,8 @@ from api.app import create_app
 from api.settings import Settings
 from city_data.collector import Collector
 from city_data.definitions import defs
-from city_data.report import print_status
+from city_data.report import entries_of
+from city_data.report_status import print_months
 from city_data.retention import expire, missing_replacements
 from city_data.settling import is_due
 from city_data.snapshots import SnapshotArchive
@@ -102,7 +103,8 @@ def test_months_before_the_first_snapshot_are_not_available_and_no_failures(coll
     assert states == {"2026-09": "not_available", "2026-10": "not_available", "2026-11": "provisional"}
 
     console = Console(record=True, width=200)
-    print_status(console, [world.feed("traffic", "valencia")], world.window.months())
+    feeds = [world.feed("traffic", "valencia")]
+    print_months(console, feeds, world.window.months(), world.window.open, entries_of(feeds))
     lines = console.export_text().splitlines()
     assert sum("not_available" in line for line in lines) == 2
     assert "0 of 24 complete months held, 0 settled, 2 not available" in lines

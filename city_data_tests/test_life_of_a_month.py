@@ -21,7 +21,8 @@ from api.app import create_app
 from api.settings import Settings
 from city_data.datasets import DatasetName
 from city_data.definitions import defs
-from city_data.report import print_status
+from city_data.report import entries_of
+from city_data.report_status import print_months
 from city_data.resources import DatabaseResource
 from city_data.schedules import MONTHS_JOB
 from city_data.store.ledger import record_state
@@ -117,9 +118,10 @@ class Life:
     def status(self) -> tuple[str, int | None, str | None]:
         text = io.StringIO()
         console = Console(file=text, width=200)
-        print_status(console, [self.world.feed(self.dataset)], [MONTH])
+        feeds = [self.world.feed(self.dataset)]
+        print_months(console, feeds, [MONTH], self.world.window.open, entries_of(feeds))
         (line,) = [line for line in text.getvalue().splitlines() if f" {MONTH} " in line]
-        _, _, state, _, _, _, version, _, rechecked, *_ = (cell.strip() for cell in line.split("│"))
+        _, _, state, _, _, version, _, rechecked, *_ = (cell.strip() for cell in line.split("│"))
         return state, int(version) if version else None, rechecked.partition(" ")[2] or None
 
     def dagster(self) -> tuple[str, int | None, str | None]:

@@ -1,0 +1,105 @@
+"""`city-data status`: every feed in one line, or every month of some feeds in tables.
+
+Belongs here: what is held, for people. Does not: days and columns (report_days.py), work under way (report.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from city_data.sources import Feed
+from city_data.store.ledger import MonthEntry, State
+from city_data.window import Month, Window
+
+Held = Mapping[tuple[str, str, Month], MonthEntry]
+COLOURS: dict[State, str] = {
+    "settled": "green",
+    "provisional": "yellow",
+    "not_yet_published": "cyan",
+    "not_available": "bright_black",
+    "failed": "bold red",
+}
+# A sign besides the colour: a log file and some eyes know no colours.
+SIGNS: dict[State, str] = {
+    "settled": "█",
+    "provisional": "▒",
+    "not_yet_published": "○",
+    "not_available": "-",
+    "failed": "x",
+}
+NEVER_ASKED = "·"
+
+
+def print_summary(console: Console, feeds: Sequence[Feed], window: Window, held: Held) -> None:
+    """One line a feed: a sign a month, oldest first, and the counts of its complete months."""
+    table = Table("city", "dataset", "", "source", f"{window.first} to {window.open}", "held", "settled", "coverage")
+    table.columns[4].no_wrap = True
+    for feed in feeds:
+        entries = {month: held.get(_key(feed, month)) for month in window.months()}
+        complete = [entry for month in window.complete_months() if (entry := entries[month]) is not None]
+        there = [entry for entry in complete if entry.has_data]
+        settled = sum(entry.state == "settled" for entry in complete)
+        mean = sum(entry.coverage or 0.0 for entry in there) / len(there) if there else None
+        table.add_row(
+            feed.city.name,
+            feed.dataset.name,
+            feed.resolution,
+            ", ".join(sorted({entry.source for entry in there if entry.source})) or feed.primary.provider.name,
+            _strip(entries.values()),
+            f"{len(there)} of {len(window.complete_months())}",
+            str(settled),
+            "" if mean is None else f"{mean:.1%}",
+        )
+    console.print(table)
+    legend = [*(f"{sign} {state}" for state, sign in SIGNS.items()), f"{NEVER_ASKED} never asked"]
+    console.print("one sign a month: " + ", ".join(legend), highlight=False)
+
+
+def print_months(console: Console, feeds: Sequence[Feed], months: Sequence[Month], today: Month, held: Held) -> None:
+    """One table a feed: the months, newest last, what its sources can give, and a line of totals."""
+    for feed in feeds:
+        columns = ("month", "state", "coverage", "rows", "version", "source", "rechecked", "last error")
+        title = f"{feed.city.name}: {feed.dataset.name} ({feed.resolution})"
+        table = Table(*columns, title=title, title_justify="left")
+        for column in table.columns[:5]:
+            column.no_wrap = True
+        entries = {month: held.get(_key(feed, month)) for month in months}
+        for month, entry in entries.items():
+            table.add_row(*_row(month, entry))
+        console.print(table)
+        for choice in feed.choices:
+            console.print(f"{choice.provider.name}: {choice.provider.capabilities.summary}", highlight=False)
+        complete = [entry for month, entry in entries.items() if month < today]
+        there = sum(entry is not None and entry.has_data for entry in complete)
+        settled = sum(entry is not None and entry.state == "settled" for entry in complete)
+        gone = sum(entry is not None and entry.state == "not_available" for entry in complete)
+        never = f", {gone} not available" if gone else ""
+        console.print(f"{there} of {len(complete)} complete months held, {settled} settled{never}\n")
+
+
+def _strip(entries: Iterable[MonthEntry | None]) -> Text:
+    text = Text()
+    for entry in entries:
+        if entry is None:
+            text.append(NEVER_ASKED)
+        else:
+            text.append(SIGNS[entry.state], COLOURS[entry.state])
+    return text
+
+
+def _row(month: Month, entry: MonthEntry | None) -> list[str]:
+    if entry is None:
+        return [str(month), "[dim]never asked[/]", *[""] * 6]
+    coverage = "" if entry.coverage is None else f"{entry.coverage:.1%}"
+    counts = [f"{entry.rows} of {entry.expected_rows}", str(entry.version or "")] if entry.has_data else ["", ""]
+    state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
+    rechecked = f"{entry.rechecked_at:%Y-%m-%d} {entry.recheck}" if entry.rechecked_at else ""
+    return [str(month), state, coverage, *counts, entry.source or "", rechecked, entry.last_error or ""]
+
+
+def _key(feed: Feed, month: Month) -> tuple[str, str, Month]:
+    return (feed.city.city_id, feed.dataset.name, month)
