@@ -13,6 +13,7 @@ let map, coverage, plots, cities = [], asking = null, timer = null;
 
 async function start() {
   settle();
+  get("cities").hidden = false;
   get("cities").setAttribute("aria-busy", "true");
   try {
     const facts = await reader.facts();
@@ -93,6 +94,7 @@ function showLicences() {
 function problem(error, again) {
   if (!(error instanceof reader.Problem)) throw error;
   settle();
+  get("cities").hidden = !cities.length;
   if (error.kind === "token") {
     get("token-why").textContent = error.message;
     get("token-form").hidden = false;
@@ -106,7 +108,6 @@ function problem(error, again) {
   notice.className = "notice problem";
   notice.replaceChildren(el("h2", {}, heading), el("p", {}, error.message), ...(waiting ? [waiting] : []), button);
   notice.hidden = false;
-  if (!cities.length) get("city-list").replaceChildren(el("li", { className: "placeholder" }, "No cities yet."));
   if (error.retryS) timer = setTimeout(again, error.retryS * 1000);
 }
 

@@ -176,6 +176,7 @@ export class CityMap {
     const pixelsPerKm = this.scale / (EARTH_KM * Math.cos(latitude));
     const km = SCALES_KM.findLast((length) => length * pixelsPerKm <= 110) ?? SCALES_KM[0];
     const bar = this.element.querySelector(".map-scale");
+    bar.hidden = false;
     bar.querySelector("i").style.width = `${km * pixelsPerKm}px`;
     bar.querySelector("span").textContent = `${number(km)} km`;
   }

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -28,7 +29,7 @@ from city_data_tests.tools import find_tool
 
 NOW = datetime(2026, 11, 15, 12, tzinfo=UTC)
 DATABASE = "page"
-TROUBLE = "the source answered 500 three times; ask again later"
+TROUBLE = "the source answered <h1>500</h1> three times; ask again later"  # markup is to be seen, not obeyed
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -40,6 +41,7 @@ FLAGS = [
 ]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 Open = Callable[..., Page]
+Scheme = Literal["light", "dark"]
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +100,8 @@ def open_page(browser: Browser, url: str) -> Iterator[Open]:
     contexts: list[BrowserContext] = []
     origins: set[tuple[str, str]] = set()
 
-    def opened(at: str = url, fragment: str = "", size: dict[str, int] = DESK) -> Page:
-        context = browser.new_context(viewport=size, timezone_id="America/New_York")
+    def opened(at: str = url, fragment: str = "", size: dict[str, int] = DESK, scheme: Scheme = "light") -> Page:
+        context = browser.new_context(viewport=size, timezone_id="America/New_York", color_scheme=scheme)
         contexts.append(context)
         origins.add(urlsplit(at)[:2])
         page = context.new_page()

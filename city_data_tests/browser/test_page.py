@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import psycopg
@@ -29,6 +29,29 @@ PAINTED = """(canvas, [from, to]) => {
     count += Math.abs(data[n] - r) + Math.abs(data[n + 1] - g) + Math.abs(data[n + 2] - b) < 60;
   }
   return count;
+}"""
+
+# Text whose contrast with what lies behind it (WCAG 2, 1.4.3) is under 4.5, with that figure.
+PALE = """() => {
+  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const ground = (element) => {
+    const colour = numbers(getComputedStyle(element).backgroundColor);
+    return colour[3] === 0 && element.parentElement ? ground(element.parentElement) : colour;
+  };
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!element.checkVisibility() || !walker.currentNode.data.trim()) continue;
+    if (element.closest("svg, noscript, .unseen")) continue;
+    const [a, b] = [numbers(getComputedStyle(element).color), ground(element)].map(light).sort((x, y) => y - x);
+    const contrast = (a + 0.05) / (b + 0.05);
+    if (contrast < 4.5) found.push(`${element.className} ${walker.currentNode.data.trim()}: ${contrast.toFixed(2)}`);
+  }
+  return found;
 }"""
 
 
@@ -173,6 +196,17 @@ def test_a_phone_needs_no_scrolling_sideways(open_page: Open) -> None:
     page.locator("#city-list [data-city=lisbon]").click()
     expect(_panel(page, "weather")).to_contain_text("city-data backfill --city lisbon")
     expect(_panel(page, "traffic")).to_contain_text("No source of traffic is known for Lisbon")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_by_day_and_by_night(open_page: Open, scheme: Literal["light", "dark"]) -> None:
+    page = open_page(fragment="#madrid", scheme=scheme)
+    _cell(page, "traffic", "2026-09").focus()
+    expect(page.locator("#month-detail")).to_contain_text(TROUBLE)
+    assert page.evaluate(PALE) == []
+    page.locator("#city-list [data-city=barcelona]").click()
+    expect(_cell(page, "weather", "2026-10")).to_have_attribute("data-state", "provisional")
+    assert page.evaluate(PALE) == []
 
 
 def test_whose_data_it_is_stands_below(open_page: Open) -> None:
