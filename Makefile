@@ -45,6 +45,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Rewrites the committed OpenAPI document, and says what of the released one a caller would miss.
+.PHONY: contract
+contract: setup
+	$(BIN)/python -m api.openapi
+	$(BIN)/python -m api.contract
+
 # Names no package index, so that the lock is good behind any mirror. The image's lock has the same versions, without
 # tests' tools and without the databases that one machine's platform embeds.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-strip-extras \

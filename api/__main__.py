@@ -1,18 +1,19 @@
-"""`python -m api` serves the reader. Belongs here: the server's own settings. Does not: the application (app.py)."""
+"""`python -m api` serves the reader. Belongs here: from settings to servers. Does not: the application (app.py)."""
 
 from __future__ import annotations
 
 import sys
 
+import prometheus_client
 import pydantic
-import uvicorn
 
+from api import server
 from api.app import create_app
 from api.observe import configure_logging
 from api.settings import Settings, problems
 from city_data.cities import RegistryError
 
-IDLE_S, STOPPING_S = 5, 10
+_SCRAPERS = 64
 
 
 def main() -> int:
@@ -27,17 +28,11 @@ def main() -> int:
     except RegistryError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    uvicorn.run(
-        app,
-        host=settings.api_host,
-        port=settings.api_port,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_keep_alive=IDLE_S,
-        timeout_graceful_shutdown=STOPPING_S,
-        limit_concurrency=settings.api_connections,
-    )
+    metrics = None
+    if settings.api_metrics_port is not None:
+        exposed = prometheus_client.make_asgi_app(app.state.metrics.registry)
+        metrics = server.config(exposed, settings.api_host, settings.api_metrics_port, _SCRAPERS, lifespan=False)
+    server.run(server.config(app, settings.api_host, settings.api_port, settings.api_connections), metrics)
     return 0
 
 

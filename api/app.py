@@ -1,24 +1,30 @@
-"""The reader as an ASGI application. Belongs here: assembling it, health, metrics. Does not: history (history.py)."""
+"""The reader as an ASGI application. Belongs here: assembling it, health. Does not: history, locks (auth.py)."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 import prometheus_client
 from anyio import CapacityLimiter
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api import errors, static
+from api import errors, static, tokens
 from api.attribution import Providers
+from api.auth import Buckets, Gate
+from api.guard import Guard
 from api.history import History
-from api.models import HealthResponse
+from api.models import ErrorResponse, HealthResponse
 from api.observe import Metrics, Observer
 from api.provenance import Provenance
 from api.reading import Reader
 from api.settings import Settings
+from api.tenants import TenantLocations
 from api.versions import Versions
 from city_data.cities import Registry, load_registry
 from city_data.store.cache import Cache
@@ -36,6 +42,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         pool_size=connections,
         statement_timeout_s=STATEMENT_TIMEOUT_S,
         application_name="city_data_api",
+        read_only=True,
     )
     cache = Cache(settings.redis_url.get_secret_value() if settings.redis_url else None)
     # No more threads than connections: whoever runs has one, and nobody waits for the pool.
@@ -51,30 +58,79 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         answer_bytes=settings.api_answer_bytes,
     )
 
+    tenants = _tenants(settings, metrics)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         database.dispose()
+        if tenants is not None:
+            await tenants.close()
 
     app = FastAPI(
         title="city_data",
         version=version("city-data"),
         description="Weather and traffic history of cities, month by month, for demand forecasts.",
         lifespan=lifespan,
+        **({} if settings.is_local else {"docs_url": None, "redoc_url": None, "openapi_url": None}),  # type: ignore[arg-type]
     )
+    app.state.metrics = metrics
     errors.install(app)
-    app.add_middleware(Observer, metrics=metrics)
-    router = History(registry, settings, versions, reader, providers).router()
+    _add_middleware(app, settings, metrics)
+    router = History(registry, settings, versions, reader, providers, tenants).router()
     router.include_router(Provenance(registry, versions, database, limiter).router())
-    app.include_router(router)
+    # On the router, so that a route added later is locked without a word.
+    app.include_router(router, dependencies=[Depends(_gate(settings, metrics))], responses=errors.EVERYWHERE)
+    app.include_router(_public(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST)
+    if settings.is_local:
+        app.add_route("/metrics", _exposition(metrics), include_in_schema=False)
     if settings.api_page:
-        app.include_router(static.router("tenant_id"))
-    _add_health(app, versions, {city.city_id for city in registry.enabled()}, metrics)
+        app.include_router(static.router(settings.auth_tenant_claim))
     return app
 
 
-def _add_health(app: FastAPI, versions: Versions, enabled: set[str], metrics: Metrics) -> None:
-    ready = False
+def _gate(settings: Settings, metrics: Metrics) -> Gate:
+    if settings.auth_mode == "none":
+        return Gate(None, None, metrics)
+    keys = (
+        tokens.keys_from_file(settings.auth_jwks_file)
+        if settings.auth_jwks_file
+        else tokens.keys_from_url(settings.auth_jwks_url or "")
+    )
+    checked = tokens.Tokens(
+        keys, settings.auth_jwt_issuer or "", settings.auth_jwt_audience or "", settings.auth_tenant_claim
+    )
+    rate = settings.api_rate_per_s
+    return Gate(checked, Buckets(rate, settings.api_rate_burst) if rate else None, metrics)
+
+
+def _tenants(settings: Settings, metrics: Metrics) -> TenantLocations | None:
+    if settings.tenant_service_url is None:
+        return None
+    token = settings.tenant_service_token
+    return TenantLocations(settings.tenant_service_url, token.get_secret_value() if token else None, metrics)
+
+
+def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """The last added is the outermost: what any of them refuses is observed."""
+    if settings.api_cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.api_cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+            expose_headers=["*"],
+            max_age=600,
+        )
+    app.add_middleware(
+        Guard, metrics=metrics, max_body_bytes=settings.api_max_body_bytes, concurrency=settings.api_concurrency
+    )
+    app.add_middleware(Observer, metrics=metrics)
+
+
+def _public(versions: Versions, enabled: set[str]) -> APIRouter:
+    """The routes that ask for no token: health."""
+    router, ready = APIRouter(), False
 
     async def live() -> HealthResponse:
         """The process answers."""
@@ -88,13 +144,17 @@ def _add_health(app: FastAPI, versions: Versions, enabled: set[str], metrics: Me
         body = HealthResponse(status=status, detail=detail)
         return JSONResponse(body.model_dump(), 200 if ready else 503, None if ready else {"Retry-After": "5"})
 
-    async def exposed() -> Response:
-        """Prometheus metrics."""
-        return Response(
-            prometheus_client.generate_latest(metrics.registry), media_type=prometheus_client.CONTENT_TYPE_LATEST
-        )
+    away = "No enabled city has data yet, or the store is away"
+    waiting: dict[int | str, dict[str, Any]] = {503: {"model": HealthResponse | ErrorResponse, "description": away}}
+    router.add_api_route("/health/live", live, tags=["health"])
+    router.add_api_route("/health/ready", is_ready, tags=["health"], response_model=HealthResponse, responses=waiting)
+    return router
 
-    waiting = {503: {"model": HealthResponse, "description": "No enabled city has data yet, or the store is away"}}
-    app.add_api_route("/health/live", live, tags=["health"])
-    app.add_api_route("/health/ready", is_ready, tags=["health"], response_model=HealthResponse, responses=waiting)  # type: ignore[arg-type]
-    app.add_api_route("/metrics", exposed, tags=["health"], response_class=Response)
+
+def _exposition(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
+    async def exposed(_: Request) -> Response:
+        """Prometheus metrics, beside the data on a machine of its own; elsewhere on a port of their own."""
+        text = prometheus_client.generate_latest(metrics.registry)
+        return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+    return exposed

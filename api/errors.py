@@ -15,17 +15,59 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api.models import ErrorResponse
 from api.observe import REQUESTS_LOG
 from city_data.store.database import DatabaseUnavailable
 
 RETRY_AFTER_S = 2
 _MAX_ECHO = 200
+_STORE_AWAY = "The store cannot be read at the moment; ask again soon."
 
 Place = Literal["query", "body", "path"]
 
 
+def _documented(description: str, example: str, *headers: str) -> dict[str, Any]:
+    return {
+        "model": ErrorResponse,
+        "description": description,
+        "headers": {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in headers},
+        "content": {"application/json": {"example": {"detail": example}}},
+    }
+
+
+_HEADERS = {
+    "Retry-After": "Seconds to wait",
+    "WWW-Authenticate": "What is wrong with the token (RFC 6750)",
+}
+# Answered before any route: by the server itself, or by the guard.
+ANY_REQUEST: dict[int | str, dict[str, Any]] = {
+    400: _documented("Not HTTP", "This is no HTTP request."),
+    408: _documented("The request did not arrive in time", "The request did not arrive in time."),
+    413: _documented("The body is too large", "The body is larger than 65536 bytes."),
+    431: _documented("The headers are too large", "The request line and headers are larger than this service takes."),
+}
+EVERYWHERE: dict[int | str, dict[str, Any]] = {
+    **ANY_REQUEST,
+    401: _documented("No token, or one that is not believed", "The token has expired.", "WWW-Authenticate"),
+    429: _documented(
+        "More requests than this caller may make",
+        "More requests than this caller may make; ask again in 1 s.",
+        "Retry-After",
+    ),
+    503: _documented(
+        "The store or another service is away, or this one is busy",
+        _STORE_AWAY,
+        "Retry-After",
+    ),
+}
+
+
 class SomethingAway(Exception):
     """The answer exists, but cannot be had now: 503, and the caller should ask again."""
+
+    def __init__(self, detail: str, retry_after_s: int = RETRY_AFTER_S) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 def problem(place: Place, field: str, kind: str, message: str, value: object) -> dict[str, Any]:
@@ -37,7 +79,8 @@ def invalid(place: Place, field: str, kind: str, message: str, value: object) ->
     return RequestValidationError([problem(place, field, kind, message, value)])
 
 
-def _json(status: int, detail: object, headers: dict[str, str] | None = None) -> Response:
+def error_response(status: int, detail: object, headers: dict[str, str] | None = None) -> Response:
+    """Every error's shape."""
     # ASCII only: what callers send may hold lone surrogates, which UTF-8 cannot carry.
     body = json.dumps({"detail": detail}, ensure_ascii=True, allow_nan=False).encode("ascii")
     return Response(body, status_code=status, headers=headers, media_type="application/json")
@@ -60,7 +103,7 @@ def _echo(value: object) -> object:
 
 async def _on_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type only
-    return _json(
+    return error_response(
         422,
         [
             {
@@ -78,17 +121,15 @@ async def _on_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
     if error.status_code == 400:  # FastAPI's word for a body that is no JSON text at all
         entry = {"type": "json_invalid", "loc": ["body"], "msg": str(error.detail), "input": None}
-        return _json(422, [entry])
-    return _json(error.status_code, error.detail, dict(error.headers or {}))
+        return error_response(422, [entry])
+    return error_response(error.status_code, error.detail, dict(error.headers or {}))
 
 
 async def _on_away(_: Request, error: Exception) -> Response:
-    REQUESTS_LOG.warning("store_unavailable", error=type(error).__name__)
-    return _json(
-        503,
-        str(error) if isinstance(error, SomethingAway) else "The store cannot be read at the moment; ask again soon.",
-        {"Retry-After": str(RETRY_AFTER_S), "Cache-Control": "no-store"},
-    )
+    REQUESTS_LOG.warning("unavailable", error=type(error).__name__)
+    away = error if isinstance(error, SomethingAway) else SomethingAway(_STORE_AWAY)
+    headers = {"Retry-After": str(away.retry_after_s), "Cache-Control": "no-store"}
+    return error_response(503, str(away), headers)
 
 
 def install(app: FastAPI) -> None:

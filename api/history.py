@@ -37,6 +37,7 @@ from api.responses import AnswerResponse, encoding_for, etag, is_known, plan_hea
 from api.settings import Settings
 from api.snapshot_ids import MAX_LENGTH
 from api.snapshots import Snapshots
+from api.tenants import TenantLocations
 from api.versions import Versions
 from city_data import coverage
 from city_data.cities import City, Registry
@@ -45,10 +46,9 @@ from city_data.store.ledger import MonthEntry
 
 _TENANT = "/api/v1/tenants/{tenant_id}/external"
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    404: {"model": ErrorResponse, "description": "No supported city near; the nearest is named"},
+    404: {"model": ErrorResponse, "description": "No supported city near (the nearest is named), or not this tenant"},
     410: {"model": ErrorResponse, "description": "Versions that `version` or `as_of` needs are not kept any more"},
     422: {"model": ValidationErrorResponse, "description": "The request cannot be understood"},
-    503: {"model": ErrorResponse, "description": "The store is away; ask again after Retry-After seconds"},
 }
 _SAID = {
     "X-City-Id": "The city that answers",
@@ -63,8 +63,11 @@ _SAID = {
     "X-Source": "The sources in the answer",
     "ETag": "For If-None-Match, which answers 304 while nothing has changed",
 }
-Latitude = Annotated[float | None, Query(ge=-90, le=90, allow_inf_nan=False, description="Degrees; with longitude")]
-Longitude = Annotated[float | None, Query(ge=-180, le=180, allow_inf_nan=False, description="Degrees; with latitude")]
+_DEGREES = "Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one"
+Latitude = Annotated[float | None, Query(ge=-90, le=90, allow_inf_nan=False, description=_DEGREES, examples=[40.4168])]
+Longitude = Annotated[
+    float | None, Query(ge=-180, le=180, allow_inf_nan=False, description=_DEGREES, examples=[-3.7038])
+]
 _WHEN = "ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC"
 StartDate = Annotated[str, Query(max_length=64, description=_WHEN, examples=["2026-10-01"])]
 EndDate = Annotated[str, Query(max_length=64, description=_WHEN, examples=["2026-10-31"])]
@@ -89,17 +92,17 @@ class History:
     versions: Versions
     reader: Reader
     providers: Providers
+    tenants: TenantLocations | None
 
     def router(self) -> APIRouter:
         router = APIRouter()
         for path in ("/api/v1/external/cities", "/api/v1/cities"):
-            away: dict[int | str, dict[str, Any]] = {503: _ERRORS[503]}
-            router.add_api_route(path, self.cities, tags=["cities"], summary="The enabled cities", responses=away)
+            router.add_api_route(path, self.cities, tags=["cities"], summary="The enabled cities")
         for path in (
             "/api/v1/external/operations/cities/{city_id}/availability",
             "/api/v1/cities/{city_id}/data-availability",
         ):
-            errors: dict[int | str, dict[str, Any]] = {code: _ERRORS[code] for code in (404, 503)}
+            errors: dict[int | str, dict[str, Any]] = {404: _ERRORS[404]}
             router.add_api_route(
                 path, self.availability, tags=["cities"], summary="What is held of a city", responses=errors
             )
@@ -187,7 +190,11 @@ class History:
     async def _answer(
         self, request: Request, place: Place, name: DatasetName, tenant_id: UUID, asked: HistoricalRequest
     ) -> Response:
-        city, distance = city_for(self.registry, place, asked.latitude, asked.longitude)
+        latitude, longitude = asked.latitude, asked.longitude
+        if latitude is None and longitude is None and self.tenants is not None:
+            location = await self.tenants.locate(tenant_id)
+            latitude, longitude = location.latitude, location.longitude
+        city, distance = city_for(self.registry, place, latitude, longitude)
         most = self.settings.api_max_range_days
         interval = parse_interval(place, asked.start_date, asked.end_date, city.timezone, most)
         about = note(request.scope)

@@ -15,6 +15,12 @@ from api.snapshot_ids import MAX_LENGTH
 from city_data.datasets import TRAFFIC, WEATHER, Dataset, DatasetName, Resolution
 from city_data.store.ledger import Recheck, State
 
+_MOMENT = "2026-10-31T23:00:00Z"
+
+
+def _field(description: str, example: Any) -> Any:
+    return Field(description=description, examples=[example])
+
 
 class SourceInfo(BaseModel):
     """Who gives a dataset, what they give, and under which licence. Null where the platform has not told yet."""
@@ -34,20 +40,18 @@ class SourceInfo(BaseModel):
 
 
 class CityInfoResponse(BaseModel):
-    """One enabled city: its centre (degrees), its reach, and who gives its data."""
+    """One enabled city: its centre, its reach, and who gives its data."""
 
-    city_id: str = Field(examples=["madrid"])
-    name: str
-    country: str = Field(description="ISO 3166-1 alpha-2", examples=["ES"])
-    latitude: float
-    longitude: float
-    radius_km: float
-    timezone: str = Field(
-        description="Whose calendar its months and days follow, by IANA name", examples=["Europe/Madrid"]
-    )
-    weather_provider: str | None
-    traffic_provider: str | None
-    enabled: bool
+    city_id: str = _field("Names the city everywhere", "madrid")
+    name: str = _field("As people say it", "Madrid")
+    country: str = _field("ISO 3166-1 alpha-2", "ES")
+    latitude: float = _field("Of the centre, degrees", 40.4168)
+    longitude: float = _field("Of the centre, degrees", -3.7038)
+    radius_km: float = _field("How far from its centre a location is served, km", 30)
+    timezone: str = _field("Whose calendar its months and days follow, by IANA name", "Europe/Madrid")
+    weather_provider: str | None = _field("Null where it has no weather", "aemet")
+    traffic_provider: str | None = _field("Null where it has no traffic", "madrid_opendata")
+    enabled: bool = _field("Whether it is served", True)
     sources: list[SourceInfo] = Field(description="Each dataset's sources, with their licences")
 
 
@@ -67,26 +71,26 @@ class DayInfo(BaseModel):
 
 
 class MonthInfo(BaseModel):
-    """What is known of one month. `coverage` is the share (0..1) of expected rows that have a value."""
+    """What is known of one month."""
 
-    month: str = Field(examples=["2026-10"])
-    state: State
-    coverage: float | None
-    version: int | None
-    rows: int
-    expected_rows: int
-    source: str | None
+    month: str = _field("Calendar month of the city's clocks", "2026-10")
+    state: State = _field("A provisional month may still change", "settled")
+    coverage: float | None = _field("Share (0..1) of expected rows that have a value", 0.998)
+    version: int | None = _field("Grows with every change of its data; null where there is none", 3)
+    rows: int = _field("Records held", 745)
+    expected_rows: int = _field("Records of a whole month", 745)
+    source: str | None = _field("Which provider its records come from", "madrid_opendata")
     columns: dict[str, CoverageInfo] = Field(description="Coverage of every column over the month")
     days: list[DayInfo] | None = Field(description="The same by local day, with `days=true`")
-    received: int = Field(description="Rows that the provider sent: used, or rejected under one reason")
-    used: int = Field(description="Provider rows that the month was made of")
-    rejected: dict[str, int] = Field(description="Provider rows rejected, by reason", examples=[{"duplicate": 4}])
-    nulled: dict[str, int] = Field(description="Single values of used rows that became null, by reason:field")
-    settled_at: datetime | None
-    checked_at: datetime | None = Field(description="When its source was last asked")
-    rechecked_at: datetime | None = Field(description="When the settled month was last looked at again")
-    recheck: Recheck | None = Field(description="What that look found")
-    last_error: str | None = Field(description="Why the last try brought nothing, where it did not")
+    received: int = _field("Rows that the provider sent: used, or rejected under one reason", 749)
+    used: int = _field("Provider rows that the month was made of", 745)
+    rejected: dict[str, int] = _field("Provider rows rejected, by reason", {"duplicate": 4})
+    nulled: dict[str, int] = _field("Single values of used rows that became null, by reason:field", {})
+    settled_at: datetime | None = _field("UTC", _MOMENT)
+    checked_at: datetime | None = _field("When its source was last asked", _MOMENT)
+    rechecked_at: datetime | None = _field("When the settled month was last looked at again", _MOMENT)
+    recheck: Recheck | None = _field("What that look found", "unchanged")
+    last_error: str | None = _field("Why the last try brought nothing, where it did not", "status 500 from the source")
 
 
 class MonthsInfo(BaseModel):
@@ -95,18 +99,18 @@ class MonthsInfo(BaseModel):
 
 
 class DataAvailabilityResponse(BaseModel):
-    """What is held of a city. Dates are the first and last record's, UTC."""
+    """What is held of a city."""
 
-    city_id: str
-    city_name: str
-    weather_available: bool
-    weather_start_date: datetime | None
-    weather_end_date: datetime | None
-    weather_record_count: int
-    traffic_available: bool
-    traffic_start_date: datetime | None
-    traffic_end_date: datetime | None
-    traffic_record_count: int
+    city_id: str = _field("As in the list of cities", "madrid")
+    city_name: str = _field("As people say it", "Madrid")
+    weather_available: bool = _field("Whether any month is held", True)
+    weather_start_date: datetime | None = _field("First record's date, UTC", _MOMENT)
+    weather_end_date: datetime | None = _field("Last record's date, UTC", _MOMENT)
+    weather_record_count: int = _field("Records held", 760)
+    traffic_available: bool = _field("Whether any month is held", True)
+    traffic_start_date: datetime | None = _field("First record's date, UTC", _MOMENT)
+    traffic_end_date: datetime | None = _field("Last record's date, UTC", _MOMENT)
+    traffic_record_count: int = _field("Records held", 18_264)
     months: MonthsInfo
 
 
@@ -151,7 +155,9 @@ def _record(name: str, dataset: Dataset, before: dict[str, Any], after: dict[str
     columns: dict[str, Any] = {
         column.name: (
             (float if column.kind == "number" else str) | None,
-            Field(description=f"{column.description}{f', {column.unit}' if column.unit else ''}; null where missing"),
+            _field(
+                f"{column.description}{f', {column.unit}' if column.unit else ''}; null where missing", column.example
+            ),
         )
         for column in dataset.columns
     }
@@ -164,11 +170,17 @@ WeatherRecord = _record(
     "WeatherRecord",
     WEATHER,
     {
-        "id": (str, Field(description="UUID, the same for the same city and date for ever")),
+        "id": (
+            str,
+            _field("UUID, the same for the same city and date for ever", "5d5c7d5f-7b8f-5f0e-8a4e-0a8c6c2f3c11"),
+        ),
         "location_id": (str, Field(description="City and local day", examples=["madrid_2026-10-01"])),
         "date": _DATE,
     },
-    {"created_at": (datetime, ...), "updated_at": (datetime, ...)},
+    {
+        "created_at": (datetime, _field("When the record was first held, UTC", _MOMENT)),
+        "updated_at": (datetime, _field("When the record last changed, UTC", _MOMENT)),
+    },
 )
 TrafficRecord = _record("TrafficRecord", TRAFFIC, {"date": _DATE}, {})
 RECORDS: dict[str, type[BaseModel]] = {"weather": WeatherRecord, "traffic": TrafficRecord}

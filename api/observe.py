@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from city_data.cities import Registry
@@ -21,6 +21,8 @@ from city_data.datasets import DATASETS
 
 REQUESTS_LOG = structlog.get_logger("api")
 LAYERS = ("memory", "redis")
+TOKEN_REASONS = ("missing", "malformed", "algorithm", "key", "signature", "expired", "audience", "issuer", "claims")
+TENANT_OUTCOMES = ("memory", "found", "unknown", "away", "bad")
 UNMATCHED = "unmatched"
 _QUIET = ("/health/live", "/health/ready", "/metrics")
 _NOTE = "note"
@@ -28,7 +30,7 @@ _NOTE = "note"
 
 @dataclass
 class Note:
-    """What a route tells about the request it answered."""
+    """What is told about a request by those who answer it; `headers` are added to the answer, whatever it is."""
 
     tenant: str | None = None
     city: str | None = None
@@ -36,6 +38,7 @@ class Note:
     days: float | None = None
     records: int | None = None
     served_from: str | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 class Metrics:
@@ -56,11 +59,23 @@ class Metrics:
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         )
+        self._refused_tokens = Counter(
+            "external_auth_failures", "Requests answered 401, by what was wrong", ["reason"], registry=self.registry
+        )
+        self._tenants = Counter(
+            "external_tenant_lookups", "Questions where a tenant is, by outcome", ["outcome"], registry=self.registry
+        )
+        self.rate_limited = Counter("external_rate_limited", "Requests answered 429", registry=self.registry)
+        self.in_progress = Gauge("external_api_requests_in_progress", "Requests under way", registry=self.registry)
         # A counter that is born at 1 shows no increase: every one starts at 0.
         for counter in (self._hits, self._misses):
             for layer in LAYERS:
                 for dataset in DATASETS:
                     counter.labels(layer, dataset)
+        for reason in TOKEN_REASONS:
+            self._refused_tokens.labels(reason)
+        for outcome in TENANT_OUTCOMES:
+            self._tenants.labels(outcome)
         self._cities = {city.city_id for city in registry.all()}
 
     def looked_up(self, layer: str, dataset: str, hits: int, misses: int) -> None:
@@ -68,6 +83,14 @@ class Metrics:
             self._hits.labels(layer, dataset).inc(hits)
         if misses:
             self._misses.labels(layer, dataset).inc(misses)
+
+    def refused_token(self, reason: str) -> None:
+        """`reason` is one of TOKEN_REASONS: a label that a caller could choose would fill the memory."""
+        self._refused_tokens.labels(reason).inc()
+
+    def looked_up_tenant(self, outcome: str) -> None:
+        """`outcome` is one of TENANT_OUTCOMES."""
+        self._tenants.labels(outcome).inc()
 
     def answered(self, method: str, route: str, city: str | None, status: int, seconds: float) -> None:
         label = city if city in self._cities else ""

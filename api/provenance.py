@@ -152,7 +152,6 @@ class Provenance:
         responses: dict[int | str, dict[str, Any]] = {
             404: {"model": ErrorResponse, "description": "No such city, or nothing is known of the month"},
             422: {"model": ValidationErrorResponse, "description": "Not a month"},
-            503: {"model": ErrorResponse, "description": "The store is away; ask again after Retry-After seconds"},
         }
         for path in (
             "/api/v1/external/operations/cities/{city_id}/months/{month}",

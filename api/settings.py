@@ -6,45 +6,99 @@ Does not: what to do with them. A new setting is one field here.
 from __future__ import annotations
 
 import ipaddress
-from typing import Literal, Self
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 import pydantic
 from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
 
 
-def _setting(variable: str) -> AliasChoices:
-    """The environment variable, or its lower-case name for code that builds Settings itself."""
-    return AliasChoices(variable, variable.lower().removeprefix("city_data_"))
+def _setting(*variables: str) -> AliasChoices:
+    """The first environment variable that is set, or the lower-case name for code that builds Settings itself."""
+    return AliasChoices(*variables, variables[-1].lower().removeprefix("city_data_"))
 
 
 class Settings(BaseSettings):
     """URLs are secret: they hold passwords, and must show in no log and no traceback."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    database_url: SecretStr = Field(validation_alias=_setting("CITY_DATA_DATABASE_URL"))
+    # Of a role that may only read; the writer's URL serves a machine that has no such role.
+    database_url: SecretStr = Field(validation_alias=_setting("API_DATABASE_URL", "CITY_DATA_DATABASE_URL"))
     redis_url: SecretStr | None = Field(default=None, validation_alias=_setting("CITY_DATA_REDIS_URL"))
-    auth_mode: Literal["none"] = Field(default="none", validation_alias=_setting("AUTH_MODE"))
+    auth_mode: Literal["jwt", "none"] = Field(default="jwt", validation_alias=_setting("AUTH_MODE"))
+    auth_jwt_issuer: str | None = Field(default=None, validation_alias=_setting("AUTH_JWT_ISSUER"))
+    auth_jwt_audience: str | None = Field(default=None, validation_alias=_setting("AUTH_JWT_AUDIENCE"))
+    auth_jwks_file: Path | None = Field(default=None, validation_alias=_setting("AUTH_JWKS_FILE"))
+    auth_jwks_url: str | None = Field(default=None, validation_alias=_setting("AUTH_JWKS_URL"))
+    auth_tenant_claim: str = Field(default="tenant_id", validation_alias=_setting("AUTH_TENANT_CLAIM"))
+    tenant_service_url: str | None = Field(default=None, validation_alias=_setting("TENANT_SERVICE_URL"))
+    tenant_service_token: SecretStr | None = Field(default=None, validation_alias=_setting("TENANT_SERVICE_TOKEN"))
     api_host: str = Field(default="127.0.0.1", validation_alias=_setting("API_HOST"))
     api_port: int = Field(default=8000, ge=0, le=65_535, validation_alias=_setting("API_PORT"))
     api_page: bool = Field(default=True, validation_alias=_setting("API_PAGE"))
+    api_metrics_port: int | None = Field(default=None, ge=0, le=65_535, validation_alias=_setting("API_METRICS_PORT"))
+    api_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias=_setting("API_CORS_ORIGINS"))
     api_segment_bytes: int = Field(default=64 * MEBIBYTE, ge=0, validation_alias=_setting("API_SEGMENT_BYTES"))
     api_answer_bytes: int = Field(default=32 * MEBIBYTE, ge=0, validation_alias=_setting("API_ANSWER_BYTES"))
     api_ledger_ttl_s: float = Field(default=1.0, ge=0, le=60, validation_alias=_setting("API_LEDGER_TTL_S"))
     api_max_range_days: int = Field(default=3_660, ge=1, validation_alias=_setting("API_MAX_RANGE_DAYS"))
-    api_connections: int = Field(default=512, ge=1, validation_alias=_setting("API_CONNECTIONS"))
+    api_max_body_bytes: int = Field(default=64 * 1024, ge=1, validation_alias=_setting("API_MAX_BODY_BYTES"))
+    api_rate_per_s: float = Field(default=50, ge=0, validation_alias=_setting("API_RATE_PER_S"))
+    api_rate_burst: int = Field(default=200, ge=1, validation_alias=_setting("API_RATE_BURST"))
+    api_connections: int = Field(default=4_096, ge=1, validation_alias=_setting("API_CONNECTIONS"))
+    api_concurrency: int = Field(default=256, ge=1, validation_alias=_setting("API_CONCURRENCY"))
     api_database_connections: int = Field(default=6, ge=1, validation_alias=_setting("API_DATABASE_CONNECTIONS"))
+
+    @property
+    def is_local(self) -> bool:
+        """A machine of its own, where documentation and metrics may stand beside the data."""
+        return self.auth_mode == "none"
+
+    @pydantic.field_validator("api_cors_origins", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @pydantic.field_validator("auth_jwks_url")
+    @classmethod
+    def _untampered(cls, value: str | None) -> str | None:
+        """Whoever can change the keys on their way can make any token."""
+        url = urlsplit(value or "")
+        if value and url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.hostname or "")):
+            raise ValueError("must be https; where it cannot be, mount the key set as AUTH_JWKS_FILE")
+        return value
 
     @pydantic.model_validator(mode="after")
     def _open_only_at_home(self) -> Self:
         if self.auth_mode == "none" and not _is_loopback(self.api_host):
             raise ValueError(
                 f"AUTH_MODE=none is for this machine only, and API_HOST={self.api_host} can be reached from others; "
-                "use API_HOST=127.0.0.1"
+                "use API_HOST=127.0.0.1, or AUTH_MODE=jwt"
             )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _closed_with_a_key(self) -> Self:
+        if self.auth_mode == "none":
+            return self
+        missing = [
+            name
+            for name, value in (
+                ("AUTH_JWT_ISSUER", self.auth_jwt_issuer),
+                ("AUTH_JWT_AUDIENCE", self.auth_jwt_audience),
+                ("AUTH_JWKS_FILE or AUTH_JWKS_URL", self.auth_jwks_file or self.auth_jwks_url),
+            )
+            if not value
+        ]
+        if missing:
+            raise ValueError(f"AUTH_MODE=jwt needs {', '.join(missing)}; on this machine alone, AUTH_MODE=none will do")
+        if self.auth_jwks_file and self.auth_jwks_url:
+            raise ValueError("set AUTH_JWKS_FILE or AUTH_JWKS_URL, not both")
         return self
 
 

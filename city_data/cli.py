@@ -11,13 +11,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
+from uuid import UUID
 
 import typer
 from rich.console import Console
 
-from city_data import local
+from city_data import access, local
 from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE
 from city_data.window import Month, Window, as_of, rolling_window
 
@@ -28,6 +30,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Shared weath
 # A log file has no width of its own; 80 would cut the tables.
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 INTERVAL_VARIABLE = "CITY_DATA_COLLECT_EVERY"
+DEMO_TENANT = "00000000-0000-4000-8000-000000000001"
 
 CityOption = Annotated[list[str] | None, typer.Option("--city", help="Only this city; may be repeated.")]
 FromOption = Annotated[str | None, typer.Option("--from", help="First month, such as 2024-11.")]
@@ -198,6 +201,17 @@ def migrate(
         deploy.await_migrated(console.print, wait)
     else:
         deploy.migrate(console.print, dict(_slots(text) for text in pool or []))
+
+
+@app.command()
+def token(
+    tenant: Annotated[str, typer.Option(help="The tenant's UUID, the token's claim tenant_id.")] = DEMO_TENANT,
+    subject: Annotated[str, typer.Option(help="Who asks: the claim sub.")] = "local",
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 366, help="How long it is good.")] = 24,
+    home: Annotated[Path | None, typer.Option(help="State folder (CITY_DATA_HOME).")] = None,
+) -> None:
+    """A token for the reader of this machine, when it was started with AUTH_MODE=jwt. Its key lies in the home."""
+    typer.echo(access.issue((home or local.home()).absolute(), UUID(tenant), subject, timedelta(hours=hours)))
 
 
 def main() -> NoReturn:

@@ -34,6 +34,7 @@ class Column:
     high: float | None = None
     allowed: tuple[str, ...] | None = None
     decimals: int = 2
+    example: float | str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,40 @@ WEATHER = Dataset(
     name="weather",
     table="city_weather_data",
     columns=(
-        Column("temperature", "number", "°C", "Mean air temperature of the period", -60, 60),
-        Column("precipitation", "number", "mm", "Precipitation that fell in the period", 0, 700),
-        Column("humidity", "number", "%", "Mean relative humidity of the period", 0, 100),
-        Column("wind_speed", "number", "m/s", "Mean wind speed of the period", 0, 75),
-        Column("pressure", "number", "hPa", "Mean pressure at mean sea level", 850, 1090),
-        Column("description", "text", None, "The weather in words, where the source has them"),
+        Column("temperature", "number", "°C", "Mean air temperature of the period", -60, 60, example=14.2),
+        Column("precipitation", "number", "mm", "Precipitation that fell in the period", 0, 700, example=0.4),
+        Column("humidity", "number", "%", "Mean relative humidity of the period", 0, 100, example=61.0),
+        Column("wind_speed", "number", "m/s", "Mean wind speed of the period", 0, 75, example=3.1),
+        Column("pressure", "number", "hPa", "Mean pressure at mean sea level", 850, 1090, example=1015.8),
+        Column("description", "text", None, "The weather in words, where the source has them", example="light rain"),
     ),
 )
 TRAFFIC = Dataset(
     name="traffic",
     table="city_traffic_data",
     columns=(
-        Column("traffic_volume", "number", "vehicles/h", "Mean vehicles per hour per measurement point", 0, 20_000),
-        Column("pedestrian_count", "number", "persons/h", "Mean pedestrians per hour per counting point", 0, 100_000),
-        Column("congestion_level", "text", None, "Congestion of the city's roads", allowed=CONGESTION_LEVELS),
-        Column("average_speed", "number", "km/h", "Flow-weighted mean speed", 0, 200),
+        Column(
+            "traffic_volume",
+            "number",
+            "vehicles/h",
+            "Mean vehicles per hour per measurement point",
+            0,
+            20_000,
+            example=412.5,
+        ),
+        Column(
+            "pedestrian_count",
+            "number",
+            "persons/h",
+            "Mean pedestrians per hour per counting point",
+            0,
+            100_000,
+            example=230.0,
+        ),
+        Column(
+            "congestion_level", "text", None, "Congestion of the city's roads", allowed=CONGESTION_LEVELS, example="low"
+        ),
+        Column("average_speed", "number", "km/h", "Flow-weighted mean speed", 0, 200, example=38.4),
     ),
 )
 DATASETS: dict[DatasetName, Dataset] = {dataset.name: dataset for dataset in (WEATHER, TRAFFIC)}

@@ -108,6 +108,16 @@ class EmbeddedPostgres:
                 setting = sql.SQL("ALTER DATABASE {} SET synchronous_commit = off")
                 connection.execute(setting.format(sql.Identifier(name)))
 
+    def create_login(self, name: str, member_of: str, database: str) -> str:
+        """A login with the rights of the role `member_of` alone, and its URL. Its password is new at every call."""
+        password = secrets.token_urlsafe(24)
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
+            command = "ALTER ROLE {} LOGIN PASSWORD {}" if exists else "CREATE ROLE {} LOGIN PASSWORD {}"
+            connection.execute(sql.SQL(command).format(sql.Identifier(name), sql.Literal(password)))
+            connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(member_of), sql.Identifier(name)))
+        return f"postgresql://{name}:{password}@127.0.0.1:{self._port}/{database}"
+
     @property
     def _log(self) -> Path:
         return self._folder / "postgres.log"

@@ -23,6 +23,7 @@ from typing import Literal
 import psutil
 import yaml
 
+from city_data import access
 from city_data.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port
 from city_data.providers._downloads import FOLDER_VARIABLE
 from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
@@ -99,7 +100,8 @@ def services(folder: Path, ports: Ports, variables: Mapping[str, str], collectin
         children.start("code", [*dagster, "code-server", "start", "-m", "city_data.definitions", "-p", str(code_port)])
         if collecting:
             children.start("collector", [sys.executable, "-m", "city_data.cli", "collect"])
-        children.start("api", [sys.executable, "-m", "api"], {"API_PORT": str(ports.api)})
+        own = {"API_PORT": str(ports.api), **access.settings(folder, variables)}
+        children.start("api", [sys.executable, "-m", "api"], own)
         children.await_port("code", code_port)
         webserver = [sys.executable, "-m", "dagster_webserver", "-w", str(workspace), "-p", str(ports.ui)]
         children.start("webserver", webserver)
@@ -197,6 +199,7 @@ def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
     from city_data.sources import record_providers
     from city_data.store.database import Database
     from city_data.store.migrate import upgrade
+    from city_data.store.roles import READER
 
     postgres = EmbeddedPostgres(folder / "postgres")
     postgres.start()
@@ -212,6 +215,7 @@ def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
     database.dispose()
     return {
         DATABASE_VARIABLE: postgres.url("city_data"),
+        "API_DATABASE_URL": postgres.create_login("city_data_api", READER, "city_data"),
         REDIS_VARIABLE: redis.url,
         RAW_VARIABLE: str(folder / "raw"),
         FOLDER_VARIABLE: os.environ.get(FOLDER_VARIABLE) or str(folder / "cache"),

@@ -101,6 +101,7 @@ def environment(folder: Path, sandbox: Sandbox, database_url: str, redis_url: st
         "CITY_DATA_RAW_URL": str(folder / "raw"),
         "CITY_DATA_ROUTES": json.dumps(sandbox.routes),
         "AEMET_API_KEY": "good",
+        "AUTH_MODE": "none",
         "ENABLED_CITIES": "madrid",
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }

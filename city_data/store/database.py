@@ -37,8 +37,11 @@ class Database:
         pool_size: int = 5,
         statement_timeout_s: float | None = None,
         application_name: str = "city_data",
+        read_only: bool = False,
     ) -> None:
         options = f"-c statement_timeout={int(statement_timeout_s * 1000)}" if statement_timeout_s else ""
+        if read_only:
+            options += " -c default_transaction_read_only=on"
         self.engine = sa.create_engine(
             make_url(url).set(drivername="postgresql+psycopg"),
             pool_size=pool_size,

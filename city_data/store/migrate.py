@@ -15,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from city_data.store.database import Database
+from city_data.store.roles import grant_reader
 
 _LOCK = 4_242_001
 
@@ -22,9 +23,10 @@ Standing = Literal["old", "current", "newer"]
 
 
 def upgrade(database: Database) -> Standing:
-    """Run what has not run yet; returns what was found. Two that start at once take turns. Raises DatabaseUnavailable.
+    """Run what has not run yet, and let the reader's role read; returns what was found. Two at once take turns.
 
     A newer schema is left alone: code that was rolled back works on it, since migrations only add.
+    Raises DatabaseUnavailable.
     """
     with database.write() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
@@ -33,6 +35,7 @@ def upgrade(database: Database) -> Standing:
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        grant_reader(connection)
         return found
 
 

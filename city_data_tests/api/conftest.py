@@ -73,7 +73,7 @@ def make_client(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     opened: list[TestClient] = []
 
     def make(**settings: object) -> TestClient:
-        known = {"database_url": database_url, "api_ledger_ttl_s": 0, **settings}
+        known = {"database_url": database_url, "api_ledger_ttl_s": 0, "auth_mode": "none", **settings}
         client = TestClient(create_app(Settings.model_validate(known)), raise_server_exceptions=False)
         opened.append(client)
         client.__enter__()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from starlette.testclient import TestClient
 
-from api import openapi
-from city_data.datasets import DATASETS
 from city_data_tests.api.conftest import HERE, TRAFFIC, Load
 
 
@@ -41,16 +37,6 @@ def test_availability_and_its_alias(client: TestClient, load: Load) -> None:
     months = [(m["month"], m["state"], m["coverage"], m["version"]) for m in told["months"]["traffic"]]
     assert months == [("2025-10", "settled", 0.9, 1), ("2025-11", "settled", 0.9, 1)]
     assert told["months"]["weather"] == []
-
-
-def test_the_committed_document_is_this_codes() -> None:
-    committed = openapi.FILE.read_text(encoding="utf-8")
-    assert committed == openapi.document(), "run `.venv/bin/python -m api.openapi`"
-    schemas = json.loads(committed)["components"]["schemas"]
-    for name, dataset in DATASETS.items():
-        properties = schemas[f"{name.capitalize()}Record"]["properties"]
-        for column in dataset.columns:
-            assert (column.unit or "") in properties[column.name]["description"]
 
 
 def test_metrics_are_born_at_zero_and_count_by_route(client: TestClient, load: Load) -> None:

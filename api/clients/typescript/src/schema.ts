@@ -272,37 +272,18 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/metrics": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Exposed
-         * @description Prometheus metrics.
-         */
-        get: operations["exposed_metrics_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
          * CityInfoResponse
-         * @description One enabled city: its centre (degrees), its reach, and who gives its data.
+         * @description One enabled city: its centre, its reach, and who gives its data.
          */
         CityInfoResponse: {
             /**
              * City Id
+             * @description Names the city everywhere
              * @example madrid
              */
             city_id: string;
@@ -312,15 +293,35 @@ export interface components {
              * @example ES
              */
             country: string;
-            /** Enabled */
+            /**
+             * Enabled
+             * @description Whether it is served
+             * @example true
+             */
             enabled: boolean;
-            /** Latitude */
+            /**
+             * Latitude
+             * @description Of the centre, degrees
+             * @example 40.4168
+             */
             latitude: number;
-            /** Longitude */
+            /**
+             * Longitude
+             * @description Of the centre, degrees
+             * @example -3.7038
+             */
             longitude: number;
-            /** Name */
+            /**
+             * Name
+             * @description As people say it
+             * @example Madrid
+             */
             name: string;
-            /** Radius Km */
+            /**
+             * Radius Km
+             * @description How far from its centre a location is served, km
+             * @example 30
+             */
             radius_km: number;
             /**
              * Sources
@@ -333,9 +334,17 @@ export interface components {
              * @example Europe/Madrid
              */
             timezone: string;
-            /** Traffic Provider */
+            /**
+             * Traffic Provider
+             * @description Null where it has no traffic
+             * @example madrid_opendata
+             */
             traffic_provider: string | null;
-            /** Weather Provider */
+            /**
+             * Weather Provider
+             * @description Null where it has no weather
+             * @example aemet
+             */
             weather_provider: string | null;
         };
         /**
@@ -362,29 +371,69 @@ export interface components {
         };
         /**
          * DataAvailabilityResponse
-         * @description What is held of a city. Dates are the first and last record's, UTC.
+         * @description What is held of a city.
          */
         DataAvailabilityResponse: {
-            /** City Id */
+            /**
+             * City Id
+             * @description As in the list of cities
+             * @example madrid
+             */
             city_id: string;
-            /** City Name */
+            /**
+             * City Name
+             * @description As people say it
+             * @example Madrid
+             */
             city_name: string;
             months: components["schemas"]["MonthsInfo"];
-            /** Traffic Available */
+            /**
+             * Traffic Available
+             * @description Whether any month is held
+             * @example true
+             */
             traffic_available: boolean;
-            /** Traffic End Date */
+            /**
+             * Traffic End Date
+             * @description Last record's date, UTC
+             * @example 2026-10-31T23:00:00Z
+             */
             traffic_end_date: string | null;
-            /** Traffic Record Count */
+            /**
+             * Traffic Record Count
+             * @description Records held
+             * @example 18264
+             */
             traffic_record_count: number;
-            /** Traffic Start Date */
+            /**
+             * Traffic Start Date
+             * @description First record's date, UTC
+             * @example 2026-10-31T23:00:00Z
+             */
             traffic_start_date: string | null;
-            /** Weather Available */
+            /**
+             * Weather Available
+             * @description Whether any month is held
+             * @example true
+             */
             weather_available: boolean;
-            /** Weather End Date */
+            /**
+             * Weather End Date
+             * @description Last record's date, UTC
+             * @example 2026-10-31T23:00:00Z
+             */
             weather_end_date: string | null;
-            /** Weather Record Count */
+            /**
+             * Weather Record Count
+             * @description Records held
+             * @example 760
+             */
             weather_record_count: number;
-            /** Weather Start Date */
+            /**
+             * Weather Start Date
+             * @description First record's date, UTC
+             * @example 2026-10-31T23:00:00Z
+             */
             weather_start_date: string | null;
         };
         /**
@@ -584,12 +633,13 @@ export interface components {
         };
         /**
          * MonthInfo
-         * @description What is known of one month. `coverage` is the share (0..1) of expected rows that have a value.
+         * @description What is known of one month.
          */
         MonthInfo: {
             /**
              * Checked At
              * @description When its source was last asked
+             * @example 2026-10-31T23:00:00Z
              */
             checked_at: string | null;
             /**
@@ -599,28 +649,39 @@ export interface components {
             columns: {
                 [key: string]: components["schemas"]["CoverageInfo"];
             };
-            /** Coverage */
+            /**
+             * Coverage
+             * @description Share (0..1) of expected rows that have a value
+             * @example 0.998
+             */
             coverage: number | null;
             /**
              * Days
              * @description The same by local day, with `days=true`
              */
             days: components["schemas"]["DayInfo"][] | null;
-            /** Expected Rows */
+            /**
+             * Expected Rows
+             * @description Records of a whole month
+             * @example 745
+             */
             expected_rows: number;
             /**
              * Last Error
              * @description Why the last try brought nothing, where it did not
+             * @example status 500 from the source
              */
             last_error: string | null;
             /**
              * Month
+             * @description Calendar month of the city's clocks
              * @example 2026-10
              */
             month: string;
             /**
              * Nulled
              * @description Single values of used rows that became null, by reason:field
+             * @example {}
              */
             nulled: {
                 [key: string]: number;
@@ -628,16 +689,19 @@ export interface components {
             /**
              * Received
              * @description Rows that the provider sent: used, or rejected under one reason
+             * @example 749
              */
             received: number;
             /**
              * Recheck
              * @description What that look found
+             * @example unchanged
              */
             recheck: ("unchanged" | "revised" | "fetched" | "withdrawn") | null;
             /**
              * Rechecked At
              * @description When the settled month was last looked at again
+             * @example 2026-10-31T23:00:00Z
              */
             rechecked_at: string | null;
             /**
@@ -650,23 +714,42 @@ export interface components {
             rejected: {
                 [key: string]: number;
             };
-            /** Rows */
+            /**
+             * Rows
+             * @description Records held
+             * @example 745
+             */
             rows: number;
-            /** Settled At */
+            /**
+             * Settled At
+             * @description UTC
+             * @example 2026-10-31T23:00:00Z
+             */
             settled_at: string | null;
-            /** Source */
+            /**
+             * Source
+             * @description Which provider its records come from
+             * @example madrid_opendata
+             */
             source: string | null;
             /**
              * State
+             * @description A provisional month may still change
+             * @example settled
              * @enum {string}
              */
             state: "provisional" | "settled" | "not_yet_published" | "not_available" | "failed";
             /**
              * Used
              * @description Provider rows that the month was made of
+             * @example 745
              */
             used: number;
-            /** Version */
+            /**
+             * Version
+             * @description Grows with every change of its data; null where there is none
+             * @example 3
+             */
             version: number | null;
         };
         /**
@@ -825,11 +908,13 @@ export interface components {
             /**
              * Average Speed
              * @description Flow-weighted mean speed, km/h; null where missing
+             * @example 38.4
              */
             average_speed: number | null;
             /**
              * Congestion Level
              * @description Congestion of the city's roads; null where missing
+             * @example low
              */
             congestion_level: string | null;
             /**
@@ -842,6 +927,7 @@ export interface components {
             /**
              * Pedestrian Count
              * @description Mean pedestrians per hour per counting point, persons/h; null where missing
+             * @example 230
              */
             pedestrian_count: number | null;
             /**
@@ -853,6 +939,7 @@ export interface components {
             /**
              * Traffic Volume
              * @description Mean vehicles per hour per measurement point, vehicles/h; null where missing
+             * @example 412.5
              */
             traffic_volume: number | null;
         };
@@ -928,6 +1015,8 @@ export interface components {
             /**
              * Created At
              * Format: date-time
+             * @description When the record was first held, UTC
+             * @example 2026-10-31T23:00:00Z
              */
             created_at: string;
             /**
@@ -940,16 +1029,19 @@ export interface components {
             /**
              * Description
              * @description The weather in words, where the source has them; null where missing
+             * @example light rain
              */
             description: string | null;
             /**
              * Humidity
              * @description Mean relative humidity of the period, %; null where missing
+             * @example 61
              */
             humidity: number | null;
             /**
              * Id
              * @description UUID, the same for the same city and date for ever
+             * @example 5d5c7d5f-7b8f-5f0e-8a4e-0a8c6c2f3c11
              */
             id: string;
             /**
@@ -961,11 +1053,13 @@ export interface components {
             /**
              * Precipitation
              * @description Precipitation that fell in the period, mm; null where missing
+             * @example 0.4
              */
             precipitation: number | null;
             /**
              * Pressure
              * @description Mean pressure at mean sea level, hPa; null where missing
+             * @example 1015.8
              */
             pressure: number | null;
             /**
@@ -977,16 +1071,20 @@ export interface components {
             /**
              * Temperature
              * @description Mean air temperature of the period, °C; null where missing
+             * @example 14.2
              */
             temperature: number | null;
             /**
              * Updated At
              * Format: date-time
+             * @description When the record last changed, UTC
+             * @example 2026-10-31T23:00:00Z
              */
             updated_at: string;
             /**
              * Wind Speed
              * @description Mean wind speed of the period, m/s; null where missing
+             * @example 3.1
              */
             wind_speed: number | null;
         };
@@ -1017,12 +1115,107 @@ export interface operations {
                     "application/json": components["schemas"]["CityInfoResponse"][];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description Not HTTP */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1051,12 +1244,70 @@ export interface operations {
                     "application/json": components["schemas"]["DataAvailabilityResponse"];
                 };
             };
-            /** @description No supported city near; the nearest is named */
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1069,12 +1320,49 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1101,12 +1389,70 @@ export interface operations {
                     "application/json": components["schemas"]["MonthProvenanceResponse"];
                 };
             };
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description No such city, or nothing is known of the month */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1119,12 +1465,49 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1148,12 +1531,107 @@ export interface operations {
                     "application/json": components["schemas"]["CityInfoResponse"][];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description Not HTTP */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1182,12 +1660,70 @@ export interface operations {
                     "application/json": components["schemas"]["DataAvailabilityResponse"];
                 };
             };
-            /** @description No supported city near; the nearest is named */
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1200,12 +1736,49 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1232,12 +1805,70 @@ export interface operations {
                     "application/json": components["schemas"]["MonthProvenanceResponse"];
                 };
             };
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description No such city, or nothing is known of the month */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1250,12 +1881,49 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1268,9 +1936,9 @@ export interface operations {
                 start_date: string;
                 /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; with longitude */
+                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
                 latitude?: number | null;
-                /** @description Degrees; with latitude */
+                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
                 longitude?: number | null;
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months it does not name are missing */
                 version?: string | null;
@@ -1323,12 +1991,56 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No supported city near; the nearest is named */
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1341,6 +2053,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description The request cannot be understood */
             422: {
                 headers: {
@@ -1350,12 +2076,49 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1368,9 +2131,9 @@ export interface operations {
                 start_date: string;
                 /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; with longitude */
+                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
                 latitude?: number | null;
-                /** @description Degrees; with latitude */
+                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
                 longitude?: number | null;
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months it does not name are missing */
                 version?: string | null;
@@ -1423,12 +2186,56 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No supported city near; the nearest is named */
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1441,6 +2248,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description The request cannot be understood */
             422: {
                 headers: {
@@ -1450,12 +2271,49 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1468,9 +2326,9 @@ export interface operations {
                 start_date: string;
                 /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; with longitude */
+                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
                 latitude?: number | null;
-                /** @description Degrees; with latitude */
+                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
                 longitude?: number | null;
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months it does not name are missing */
                 version?: string | null;
@@ -1523,12 +2381,56 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No supported city near; the nearest is named */
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1541,6 +2443,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description The request cannot be understood */
             422: {
                 headers: {
@@ -1550,12 +2466,49 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1568,9 +2521,9 @@ export interface operations {
                 start_date: string;
                 /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; with longitude */
+                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
                 latitude?: number | null;
-                /** @description Degrees; with latitude */
+                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
                 longitude?: number | null;
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months it does not name are missing */
                 version?: string | null;
@@ -1623,12 +2576,56 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No supported city near; the nearest is named */
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1641,6 +2638,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description The request cannot be understood */
             422: {
                 headers: {
@@ -1650,12 +2661,49 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1714,12 +2762,56 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No supported city near; the nearest is named */
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1732,6 +2824,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description The request cannot be understood */
             422: {
                 headers: {
@@ -1741,12 +2847,49 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1805,12 +2948,56 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No supported city near; the nearest is named */
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1823,6 +3010,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description The request cannot be understood */
             422: {
                 headers: {
@@ -1832,12 +3033,49 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description The store is away; ask again after Retry-After seconds */
-            503: {
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -1861,6 +3099,62 @@ export interface operations {
                     "application/json": components["schemas"]["HealthResponse"];
                 };
             };
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
         };
     };
     is_ready_health_ready_get: {
@@ -1881,32 +3175,70 @@ export interface operations {
                     "application/json": components["schemas"]["HealthResponse"];
                 };
             };
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description No enabled city has data yet, or the store is away */
             503: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HealthResponse"];
+                    "application/json": components["schemas"]["HealthResponse"] | components["schemas"]["ErrorResponse"];
                 };
-            };
-        };
-    };
-    exposed_metrics_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
         };
     };

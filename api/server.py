@@ -1,0 +1,185 @@
+"""Sockets. Belongs here: how long a client may take, how many may be connected, how much a header may hold; running.
+
+Does not: requests that have arrived whole (guard.py). uvicorn alone never closes a socket that sends no request or half
+of one: its own timeout counts only after an answer, and any byte stops it. Granian keeps half a body open (measured).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+from asyncio import TimerHandle, Transport
+from collections.abc import Generator
+from typing import ClassVar
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+REQUEST_S, ANSWER_S, KEEP_ALIVE_S, STOPPING_S = 8.0, 5.0, 5, 10
+MIN_PROGRESS = 16 * 1024
+MAX_HEADER_BYTES = 32 * 1024
+_SPARE_FILES = 128
+_TOO_LARGE = b"The request line and headers are larger than this service takes."
+_NO_HTTP = b"This is no HTTP request."
+_TOO_SLOW = b"The request did not arrive in time."
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with deadlines: REQUEST_S for a request to arrive whole, and MIN_PROGRESS bytes of an answer
+    taken in every ANSWER_S. Where `most` sockets are open, the one that has waited longest for its request must go.
+    """
+
+    most: ClassVar[int]
+    waiting: ClassVar[dict[GuardedProtocol, None]]
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._deadline: TimerHandle | None = None
+        self._stall: TimerHandle | None = None
+        self._head_bytes, self._in_head, self._refused = 0, True, False
+        if len(self.connections) > self.most:
+            next(iter(self.waiting), self).transport.abort()
+        self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrived()
+        self._set_stall(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        # Any byte, even an empty line between requests, stops uvicorn's own timer for idle sockets.
+        if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+            self._await_request()
+        super().data_received(data)
+        if self._in_head and not self._refused:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEADER_BYTES:
+                self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_bytes, self._in_head = 0, True
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEADER_BYTES:
+            self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._refused:
+            super().on_message_complete()
+            self._arrived()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words, as plain text
+        if not self._refused:
+            self._refuse(b"400 Bad Request", _NO_HTTP)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_answer()
+
+    def resume_writing(self) -> None:
+        self._set_stall(None)
+        super().resume_writing()
+
+    def _await_request(self) -> None:
+        self._deadline = self.loop.call_later(REQUEST_S, self._too_slow)
+        self.waiting[self] = None
+
+    def _arrived(self) -> None:
+        self.waiting.pop(self, None)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        began = self._head_bytes > 0 or not self._in_head
+        under_way = self.cycle is not None and not self.cycle.response_complete
+        if self.transport.get_write_buffer_size() or under_way or not began:
+            self.transport.abort()
+        else:
+            self._refuse(b"408 Request Timeout", _TOO_SLOW)
+
+    def _refuse(self, status: bytes, detail: bytes) -> None:
+        """In the error shape of all answers; then closed."""
+        self._refused = True
+        body = b'{"detail": "' + detail + b'"}'
+        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d" % len(body)
+        self.transport.write(b"HTTP/1.1 " + status + b"\r\n" + head + b"\r\n\r\n" + body)
+        self.transport.close()
+
+    def _watch_answer(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._set_stall(self.loop.call_later(ANSWER_S, self._judge_answer, left))
+
+    def _judge_answer(self, left_before: int) -> None:
+        if left_before - self.transport.get_write_buffer_size() < MIN_PROGRESS:
+            self.transport.abort()
+        else:
+            self._watch_answer()
+
+    def _set_stall(self, timer: TimerHandle | None) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+        self._stall = timer
+
+
+class Beside(uvicorn.Server):
+    """A second server in the loop of the first, which alone hears signals and stops it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def config(app: ASGIApp, host: str, port: int, most: int, *, lifespan: bool = True) -> uvicorn.Config:
+    """A server's settings. At most `most` sockets are open at once, or what the process may open."""
+    protocol = type("Protocol", (GuardedProtocol,), {"most": min(most, _files(most)), "waiting": {}})
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=protocol,
+        ws="none",
+        lifespan="on" if lifespan else "off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOPPING_S,
+    )
+
+
+def run(main: uvicorn.Config, metrics: uvicorn.Config | None) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=main.get_loop_factory()) as runner:
+        runner.run(_serve(uvicorn.Server(main), Beside(metrics) if metrics else None))
+
+
+async def _serve(server: uvicorn.Server, beside: Beside | None) -> None:
+    if beside is None:
+        await server.serve()
+        return
+    task = asyncio.create_task(beside.serve())
+    try:
+        await server.serve()
+    finally:
+        beside.should_exit = True
+        await task
+
+
+def _files(wanted: int) -> int:
+    """How many sockets may be open, after asking the system for as many as are wanted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted + _SPARE_FILES:
+        soft = min(wanted + _SPARE_FILES, hard) if hard != resource.RLIM_INFINITY else wanted + _SPARE_FILES
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, soft - _SPARE_FILES)

@@ -1,0 +1,224 @@
+"""The contract: what is documented is what is answered, and nothing that callers rely on goes unnoticed."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from api import contract, openapi, server
+from api.app import create_app
+from api.settings import Settings
+from city_data.datasets import DATASETS
+from city_data.embedded import EmbeddedPostgres, free_port
+from city_data.store.database import Database
+from city_data.store.months import replace_month
+from city_data_tests.api.conftest import made_month
+from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, bearer, key_set
+
+DOCUMENT: dict[str, Any] = json.loads(openapi.document())
+OWN = Issuer()
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+SCHEMA.config.generation.update(deterministic=True)
+
+
+def test_the_committed_document_is_this_codes() -> None:
+    assert openapi.FILE.read_text(encoding="utf-8") == openapi.document(), "run `make contract`"
+    for name, dataset in DATASETS.items():
+        properties = fields(DOCUMENT, f"{name.capitalize()}Record")
+        for column in dataset.columns:
+            assert (column.unit or "") in properties[column.name]["description"]
+
+
+def test_nothing_that_callers_rely_on_is_broken() -> None:
+    released = json.loads(contract.RELEASED.read_text(encoding="utf-8"))
+    assert contract.breaks(released, DOCUMENT) == [], "if it is meant, run `python -m api.contract --accept`"
+
+
+def test_every_route_documents_its_errors_and_every_field_says_what_it_is() -> None:
+    for path, methods in DOCUMENT["paths"].items():
+        for operation in methods.values():
+            assert operation["responses"].keys() >= {"200", "400", "408", "413", "431"}
+            if path.startswith("/health/"):
+                continue
+            assert operation["responses"].keys() >= {"401", "429", "503"}, path
+            assert operation["security"] == [{"bearer": []}]
+            assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]
+            assert "Retry-After" in operation["responses"]["429"]["headers"]
+    for record in ("WeatherRecord", "TrafficRecord", "CityInfoResponse", "MonthInfo", "DataAvailabilityResponse"):
+        for name, field in DOCUMENT["components"]["schemas"][record]["properties"].items():
+            assert field.get("description") or field.get("$ref"), f"{record}.{name}"
+            assert field.get("examples") or "$ref" in json.dumps(field), f"{record}.{name}"
+
+
+Change = Callable[[dict[str, Any]], None]
+AVAILABILITY = "/api/v1/cities/{city_id}/data-availability"
+WEATHER = "/api/v1/tenants/{tenant_id}/external/historical-weather"
+POST = "/api/v1/tenants/{tenant_id}/external/operations/weather/historical"
+
+
+def fields(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return document["components"]["schemas"][name]["properties"]  # type: ignore[no-any-return]
+
+
+def rename_field(document: dict[str, Any]) -> None:
+    record = document["components"]["schemas"]["TrafficRecord"]
+    record["properties"]["volume"] = record["properties"].pop("traffic_volume")
+    record["required"] = ["volume" if name == "traffic_volume" else name for name in record["required"]]
+
+
+def parameter(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(p for p in document["paths"][WEATHER]["get"]["parameters"] if p["name"] == name)
+
+
+BREAKING: dict[str, tuple[Change, str]] = {
+    "a field renamed": (rename_field, "answer 200[].traffic_volume is gone"),
+    "a route gone": (lambda d: d["paths"].pop(AVAILABILITY), f"GET {AVAILABILITY} is gone"),
+    "a status gone": (lambda d: d["paths"][WEATHER]["get"]["responses"].pop("304"), "answer 304 is gone"),
+    "a header gone": (
+        lambda d: d["paths"][WEATHER]["get"]["responses"]["200"]["headers"].pop("X-Coverage"),
+        "header X-Coverage of 200 is gone",
+    ),
+    "a type changed": (
+        lambda d: fields(d, "CityInfoResponse")["radius_km"].update(type="string"),
+        "answer 200[].radius_km may be string now",
+    ),
+    "a field that may be null": (
+        lambda d: fields(d, "CityInfoResponse").update(name={"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        "answer 200[].name may be null now",
+    ),
+    "a field that may be left out": (
+        lambda d: d["components"]["schemas"]["CityInfoResponse"]["required"].remove("name"),
+        "answer 200[].name may be left out now",
+    ),
+    "a state more": (
+        lambda d: fields(d, "MonthInfo")["state"]["enum"].append("lost"),
+        "answer 200.months.traffic[].state may be lost now",
+    ),
+    "a format changed": (
+        lambda d: fields(d, "WeatherRecord")["date"].update(format="date"),
+        "answer 200[].date is date, not date-time",
+    ),
+    "a parameter gone": (
+        lambda d: d["paths"][WEATHER]["get"]["parameters"].remove(parameter(d, "latitude")),
+        "parameter latitude is gone",
+    ),
+    "a parameter needed": (
+        lambda d: parameter(d, "latitude").update(required=True),
+        "parameter latitude is needed now",
+    ),
+    "a parameter narrowed": (
+        lambda d: parameter(d, "start_date")["schema"].update(maxLength=10),
+        "parameter start_date: maxLength is tighter",
+    ),
+    "a body's field gone": (
+        lambda d: fields(d, "HistoricalRequest").pop("latitude"),
+        "body.latitude is gone",
+    ),
+    "a body's field needed": (
+        lambda d: d["components"]["schemas"]["HistoricalRequest"]["required"].append("latitude"),
+        "body.latitude is needed now",
+    ),
+    "a lock": (
+        lambda d: d["paths"]["/health/live"]["get"].update(security=[{"bearer": []}]),
+        "GET /health/live: needs a token now",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAKING)
+def test_what_breaks_callers_is_named(name: str) -> None:
+    change, said = BREAKING[name]
+    changed = copy.deepcopy(DOCUMENT)
+    change(changed)
+    assert any(line.endswith(said) for line in contract.breaks(DOCUMENT, changed)), contract.breaks(DOCUMENT, changed)
+
+
+def test_what_only_adds_breaks_nobody() -> None:
+    more = copy.deepcopy(DOCUMENT)
+    more["paths"]["/new"] = {"get": {"responses": {"200": {"description": ""}}}}
+    fields(more, "TrafficRecord")["noise"] = {"type": "number"}
+    more["paths"][WEATHER]["get"]["parameters"].append({"in": "query", "name": "units", "schema": {"type": "string"}})
+    more["paths"][WEATHER]["get"]["responses"]["451"] = {"description": ""}
+    fields(more, "HistoricalRequest")["units"] = {"type": "string"}
+    assert contract.breaks(DOCUMENT, more) == []
+    assert contract.breaks(DOCUMENT, DOCUMENT) == []
+    assert contract.breaks(more, DOCUMENT)
+
+
+def test_the_command_says_what_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(contract, "RELEASED", tmp_path / "released.json")
+    assert contract.main(["--accept"]) == 0
+    assert contract.main([]) == 0
+    old = copy.deepcopy(DOCUMENT)
+    old["paths"]["/old"] = {"get": {"responses": {}}}
+    contract.RELEASED.write_text(json.dumps(old))
+    assert contract.main([]) == 1
+    assert capsys.readouterr().out == "GET /old is gone\n"
+
+
+@pytest.fixture(scope="module")
+def url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The reader with its locks on, over a database that holds a month."""
+    postgres.create_database("contract", template="template_city_data")
+    database = Database(postgres.url("contract"))
+    for name in ("traffic", "weather"):
+        replace_month(database, made_month(name, "2026-10"))  # type: ignore[arg-type]
+    database.dispose()
+    keys = tmp_path_factory.mktemp("keys") / "jwks.json"
+    keys.write_bytes(key_set(OWN))
+    known = {"database_url": postgres.url("contract"), "auth_jwks_file": keys, "api_rate_per_s": 0}
+    app = create_app(Settings.model_validate(known | {"auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE}))
+    port = free_port()
+    running = server.Beside(server.config(app, "127.0.0.1", port, 100))
+    thread = threading.Thread(target=lambda: asyncio.run(running.serve()))
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    running.should_exit = True
+    thread.join()
+
+
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@SCHEMA.parametrize()
+@hypothesis.settings(max_examples=25, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+def test_no_answer_is_undocumented_and_none_is_a_5xx(case: Case, url: str) -> None:
+    if "tenant_id" in case.path_parameters and len(str(case.path_parameters["tenant_id"])) == 36:
+        case.path_parameters["tenant_id"] = TENANT_A
+    case.call_and_validate(base_url=url, headers=bearer(OWN.token()), checks=CHECKS)
+
+
+def test_the_examples_of_the_document_are_answered_with_records(url: str) -> None:
+    for path, methods in DOCUMENT["paths"].items():
+        if "{tenant_id}" not in path or "get" not in methods:
+            continue
+        examples = {p["name"]: p["schema"].get("examples", [None])[0] for p in methods["get"]["parameters"]}
+        query = {name: examples[name] for name in ("latitude", "longitude", "start_date", "end_date")}
+        response = httpx.get(url + path.format(tenant_id=TENANT_A), params=query, headers=bearer(OWN.token()))
+        assert response.status_code == 200, response.text
+        assert len(response.json()) >= 31, path

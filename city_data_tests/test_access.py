@@ -1,0 +1,64 @@
+"""Tokens of one machine: the key is made once and kept to its owner, and the reader believes what is signed with it."""
+
+from __future__ import annotations
+
+import json
+import stat
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from typer.testing import CliRunner
+
+from api.settings import Settings
+from city_data import access
+from city_data.cli import app
+from city_data_tests.api.conftest import TENANT, MakeClient, make_client  # noqa: F401  a fixture of the reader's tests
+
+CITIES = "/api/v1/external/cities"
+WEATHER = f"/api/v1/tenants/{TENANT}/external/historical-weather"
+DAY = {"latitude": "40.42", "longitude": "-3.7", "start_date": "2025-10-01", "end_date": "2025-10-01"}
+
+
+def test_the_command_prints_a_token_that_the_reader_believes(make_client: MakeClient, tmp_path: Path) -> None:  # noqa: F811
+    settings = access.settings(tmp_path, {"AUTH_MODE": "jwt"})
+    client = make_client(auth_mode="jwt", **{name.lower(): value for name, value in settings.items()})
+    assert client.get(CITIES).status_code == 401
+    printed = CliRunner().invoke(app, ["token", "--home", str(tmp_path), "--tenant", TENANT])
+    assert printed.exit_code == 0, printed.output
+    own = {"Authorization": f"Bearer {printed.stdout.strip()}"}
+    assert client.get(WEATHER, params=DAY, headers=own).status_code == 200
+    other = WEATHER.replace(TENANT, "00000000-0000-4000-8000-00000000000b")
+    assert client.get(other, params=DAY, headers=own).status_code == 404
+
+
+def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
+    first = access.issue(tmp_path, UUID(TENANT), "a", timedelta(hours=1))
+    key, key_set = tmp_path / "auth" / "key.pem", tmp_path / "auth" / "jwks.json"
+    held = key.read_bytes()
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert "d" not in json.loads(key_set.read_text())["keys"][0]  # the private exponent
+    assert access.issue(tmp_path, UUID(TENANT), "b", timedelta(hours=1)) != first
+    assert key.read_bytes() == held
+
+
+@pytest.mark.parametrize("variables", [{}, {"AUTH_MODE": "none"}])
+def test_one_machine_is_open_to_itself_unless_asked(tmp_path: Path, variables: dict[str, str]) -> None:
+    assert access.settings(tmp_path, variables) == {"AUTH_MODE": "none"}
+    assert not (tmp_path / "auth").exists()
+
+
+def test_an_issuer_of_ones_own_is_left_alone(tmp_path: Path) -> None:
+    assert access.settings(tmp_path, {"AUTH_MODE": "jwt", "AUTH_JWT_ISSUER": "https://mine.test"}) == {}
+
+
+def test_the_reader_takes_its_own_database_url_before_the_writers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_MODE", "none")
+    monkeypatch.setenv("CITY_DATA_DATABASE_URL", "postgresql://writer@127.0.0.1/x")
+    assert "writer" in Settings().database_url.get_secret_value()
+    monkeypatch.setenv("API_DATABASE_URL", "")
+    assert "writer" in Settings().database_url.get_secret_value()
+    monkeypatch.setenv("API_DATABASE_URL", "postgresql://reader@127.0.0.1/x")
+    assert "reader" in Settings().database_url.get_secret_value()
+    assert "reader" not in repr(Settings())
