@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -191,6 +194,19 @@ def test_a_month_that_will_never_come_holds_up_no_expiry(collecting: Collecting)
     assert missing_replacements(world.database, world.archive, feeds, world.window) == ["traffic/valencia 2026-10"]
     assert collecting.month("2026-10").state == "not_available"
     assert missing_replacements(world.database, world.archive, feeds, world.window) == []
+
+
+def test_the_command_polls_and_says_so_in_one_line_of_json(collecting: Collecting) -> None:
+    """In a process of its own, as the platform starts it."""
+    line = [sys.executable, "-m", "city_data.cli", "collect", "--once"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert (told["event"], told["feed"], told["outcome"]) == ("poll", "traffic/valencia", "stored")
+    assert collecting.archive.polls("traffic", "valencia", Month(2026, 11)) == {"stored": 1}
+    collecting.world.enable("madrid")
+    idle = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+    assert (idle.returncode, idle.stdout.strip()) == (0, "nothing to collect: no enabled city has a live feed")
 
 
 def test_the_platform_s_definitions_hold_the_live_feed(collecting: Collecting) -> None:
