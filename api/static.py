@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from starlette.responses import Response
 
 from api.responses import encoding_for, is_known
 from city_data.datasets import DATASETS
+from city_data.window import AS_OF_VARIABLE, as_of, retention_months
 
 FOLDER = Path(__file__).parent / "page"
 _MEDIA_TYPES = {
@@ -60,7 +62,7 @@ class PageFile:
 
 
 def router(tenant_claim: str) -> APIRouter:
-    """`/` and `/page/...`, with no lock: the files say nothing of the data."""
+    """`/` and `/page/...`, with no lock: the files say nothing of the data. Raises ValueError for a wrong variable."""
     files = _files() | {"facts.json": PageFile.of(".json", _facts(tenant_claim))}
     routes = APIRouter(include_in_schema=False)
 
@@ -88,6 +90,11 @@ def _files() -> dict[str, PageFile]:
 
 
 def _facts(tenant_claim: str) -> bytes:
-    """What no public route tells: columns with their units, and the claim by which a token names its tenant."""
-    datasets = {name: [asdict(column) for column in dataset.columns] for name, dataset in DATASETS.items()}
-    return json.dumps({"datasets": datasets, "tenant_claim": tenant_claim}, ensure_ascii=False).encode()
+    """What no public route tells: columns with their units, the months kept, and where a token names its tenant."""
+    facts = {
+        "datasets": {name: [asdict(column) for column in dataset.columns] for name, dataset in DATASETS.items()},
+        "window_months": retention_months(),
+        "as_of": as_of().isoformat() if os.environ.get(AS_OF_VARIABLE) else None,  # null: the browser's own clock
+        "tenant_claim": tenant_claim,
+    }
+    return json.dumps(facts, ensure_ascii=False).encode()

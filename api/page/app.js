@@ -9,14 +9,14 @@ import { countryName, el } from "./words.js";
 const FIND_FROM = 9;
 const get = (id) => document.getElementById(id);
 const notice = get("notice");
-let map, coverage, plots, cities = [], asking = null, timer = null;
+let facts, map, coverage, plots, cities = [], asking = null, timer = null;
 
 async function start() {
   settle();
   get("cities").hidden = false;
   get("cities").setAttribute("aria-busy", "true");
   try {
-    const facts = await reader.facts();
+    facts = await reader.facts();
     const told = await reader.cities();
     plots ??= new Plots(
       { panels: get("panels"), ranges: get("ranges"), range: get("plot-range"), zone: get("plot-zone") },
@@ -66,7 +66,7 @@ async function choose(cityId) {
     if (signal.aborted) return;
     for (const name of document.querySelectorAll(".city-name")) name.textContent = city.name;
     get("coverage").hidden = get("plot").hidden = false;
-    coverage ??= new Coverage({ grids: get("grids"), detail: get("month-detail"), legend: get("legend") }, (month) => plots.showMonth(month));
+    coverage ??= new Coverage({ grids: get("grids"), detail: get("month-detail"), legend: get("legend") }, facts, (month) => plots.showMonth(month));
     coverage.show(city, availability);
     await plots.show(city, availability);
   } catch (error) {

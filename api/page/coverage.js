@@ -2,7 +2,6 @@
 
 import { el, moment, monthLetters, monthName, monthOf, monthsFrom, number, openMonth, parts, percent, shift, title } from "./words.js";
 
-const WINDOW_MONTHS = 24;
 // A state's mark and words; the mark is seen without colour. States with data show their coverage instead.
 const STATES = {
   settled: [null, "settled", "final: the source's settling time has passed"],
@@ -16,11 +15,11 @@ const STATES = {
 const hasData = (entry) => entry?.version != null;
 
 /** The months to show, oldest first: the window until the open month, and whatever else is known. */
-export function shownMonths(months, zone) {
+function shownMonths(months, zone, facts) {
   const known = Object.values(months).flat().map((entry) => entry.month);
-  const open = openMonth(zone);
+  const open = openMonth(zone, facts.as_of);
   const last = known.reduce((a, b) => (a > b ? a : b), open);
-  return monthsFrom(known.reduce((a, b) => (a < b ? a : b), shift(last, -WINDOW_MONTHS)), last);
+  return monthsFrom(known.reduce((a, b) => (a < b ? a : b), shift(open, -facts.window_months)), last);
 }
 
 /** The newest month that any dataset holds, or null. */
@@ -28,7 +27,8 @@ export const newestHeld = (months) =>
   Object.values(months).flat().filter(hasData).reduce((a, { month }) => (a > month ? a : month), "") || null;
 
 export class Coverage {
-  constructor({ grids, detail, legend }, onMonth) {
+  constructor({ grids, detail, legend }, facts, onMonth) {
+    this.facts = facts;
     this.grids = grids;
     this.detail = detail;
     this.onMonth = onMonth;
@@ -40,7 +40,7 @@ export class Coverage {
 
   show(city, availability) {
     this.city = city;
-    this.shown = shownMonths(availability.months, city.timezone);
+    this.shown = shownMonths(availability.months, city.timezone, this.facts);
     this.entries = Object.fromEntries(
       Object.entries(availability.months).map(([name, list]) => [name, new Map(list.map((entry) => [entry.month, entry]))]),
     );

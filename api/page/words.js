@@ -54,9 +54,9 @@ export function monthName(month, style = "long") {
 export const monthLetters = (index) =>
   new Date(Date.UTC(2024, index, 1)).toLocaleDateString(LOCALE, { month: "short", timeZone: "UTC" }).slice(0, 3);
 
-export function openMonth(zone) {
-  const text = new Date().toLocaleDateString("sv-SE", { timeZone: zone });
-  return text.slice(0, 7);
+/** The month that is not over yet in `zone`, now or at `at` (ISO 8601). */
+export function openMonth(zone, at) {
+  return (at ? new Date(at) : new Date()).toLocaleDateString("sv-SE", { timeZone: zone }).slice(0, 7);
 }
 
 /** Midnight at the start of a month on the clocks of `zone`, in seconds since 1970. */

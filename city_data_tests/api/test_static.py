@@ -58,6 +58,15 @@ def test_units_come_from_the_one_place_that_states_them(client: TestClient) -> N
     assert told["tenant_claim"] == "tenant_id"
 
 
+def test_the_window_is_the_platforms(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = make_client().get("/page/facts.json").json()
+    assert (told["window_months"], told["as_of"]) == (24, None)
+    monkeypatch.setenv("CITY_DATA_RETENTION_MONTHS", "36")
+    monkeypatch.setenv("CITY_DATA_AS_OF", "2026-03-04")
+    told = make_client().get("/page/facts.json").json()
+    assert (told["window_months"], told["as_of"]) == (36, "2026-03-04T00:00:00+00:00")
+
+
 def test_a_setting_leaves_the_page_out(make_client: MakeClient) -> None:
     client = make_client(api_page=False)
     assert {client.get(path).status_code for path in ("/", "/page/app.js", "/page/facts.json")} == {404}
