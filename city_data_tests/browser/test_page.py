@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -11,11 +12,13 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from psycopg import sql
 
+from api.settings import Settings
 from city_data.embedded import EmbeddedPostgres
 from city_data.providers import discover
 from city_data.window import Month
 from city_data_tests.api.conftest import TENANT
-from city_data_tests.browser.conftest import DATABASE, PHONE, TROUBLE, Open
+from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, key_set
+from city_data_tests.browser.conftest import DATABASE, PHONE, TROUBLE, Open, serving
 
 CITIES = {"madrid": (40.4168, -3.7038), "barcelona": (41.3851, 2.1734)}
 # How many of a chart's pixels, in a stretch of its width (shares of 1), have the colour of its line.
@@ -268,3 +271,39 @@ def test_months_begin_as_the_platform_has_it(open_page: Open) -> None:
         list(wanted),
     )
     assert told == wanted
+
+
+def test_a_locked_reader_is_opened_with_a_token_that_the_tab_alone_keeps(
+    open_page: Open, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    issuer = Issuer()
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(key_set(issuer))
+    settings = {
+        "database_url": postgres.url(DATABASE),
+        "auth_mode": "jwt",
+        "auth_jwt_issuer": ISSUER,
+        "auth_jwt_audience": AUDIENCE,
+        "auth_jwks_file": str(keys),
+    }
+    with serving(Settings.model_validate(settings)) as locked:
+        page = open_page(at=locked, fragment="#madrid")
+        form, field = page.locator("#token-form"), page.get_by_label("Token", exact=True)
+        expect(form).to_contain_text("city-data token")
+        expect(field).to_be_focused()
+        field.fill(issuer.token(exp=1))
+        field.press("Enter")
+        expect(form).to_contain_text("The token was refused")
+        token = issuer.token()
+        field.fill(token)
+        form.get_by_role("button").click()
+        expect(_panel(page, "traffic").locator("canvas")).to_be_visible()
+        expect(form).to_be_hidden()
+        command = _panel(page, "traffic").locator(".request code")
+        expect(command).to_contain_text(f"/tenants/{TENANT_A}/")
+        expect(command).to_contain_text("Bearer $TOKEN")
+        assert token not in page.content()
+        assert page.evaluate("[Object.keys(localStorage), document.cookie]") == [[], ""]
+        page.get_by_role("button", name="Forget the token").click()
+        expect(form).to_contain_text("answers only callers with a token")
+        assert page.evaluate("sessionStorage.length") == 0
