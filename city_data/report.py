@@ -112,11 +112,14 @@ def print_ready(console: Console, ports: Ports, mode: str, feed: Feed, month: Mo
     console.print(f"[bold green]ready[/] after {seconds:.0f} s")
     console.print(f"  Dagster  http://127.0.0.1:{ports.ui}")
     console.print(f"  cities   {api}/")
-    console.print(f"  API      {api}/docs")
+    locked = os.environ.get("AUTH_MODE") == "jwt"
+    if not locked:
+        console.print(f"  API      {api}/docs")
     place = f"latitude={feed.city.latitude:.2f}&longitude={feed.city.longitude:.2f}"
     query = f"{place}&start_date={month.first_day}&end_date={month.last_day}"
     route = f"/api/v1/tenants/{local.DEMO_TENANT}/external/historical-{feed.dataset.name}"
-    console.print(f"  try      curl '{api}{route}?{query}'", soft_wrap=True)
+    token = '-H "Authorization: Bearer $(city-data token)" ' if locked else ""
+    console.print(f"  try      curl {token}'{api}{route}?{query}'", soft_wrap=True)
     if mode == "demo":
         console.print("All data here is made up by the sandbox, and says so in `source`. Ctrl-C stops everything.")
     elif not os.environ.get("AEMET_API_KEY"):
