@@ -37,3 +37,10 @@ PALE = """() => {
   }
   return found;
 }"""
+
+# Names that the edge of the map cuts off.
+CUT = """() => {
+  const edge = document.getElementById("map").getBoundingClientRect();
+  const names = [...document.querySelectorAll(".city text:not([display=none])")];
+  return names.filter((name) => name.getBoundingClientRect().right > edge.right).map((name) => name.textContent);
+}"""

@@ -20,8 +20,8 @@ from city_data.providers import discover
 from city_data.window import Month
 from city_data_tests.api.conftest import TENANT
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, key_set
-from city_data_tests.browser.conftest import DATABASE, PHONE, TROUBLE, Open, serving
-from city_data_tests.browser.measures import PAINTED, PALE
+from city_data_tests.browser.conftest import DATABASE, DESK, PHONE, TROUBLE, Open, serving
+from city_data_tests.browser.measures import CUT, PAINTED, PALE
 
 CITIES = {"madrid": (40.4168, -3.7038), "barcelona": (41.3851, 2.1734)}
 
@@ -51,6 +51,11 @@ def test_a_click_on_the_map_shows_the_citys_coverage_and_plot(open_page: Open, u
     page.locator("#map [data-city=barcelona] .dot").click()
     expect(page.locator("#coverage-title")).to_contain_text("Barcelona")
     expect(page.locator("#city-list [data-city=barcelona]")).to_have_attribute("aria-pressed", "true")
+    for width in range(1280, 1080, -20):  # at some width, a name meets the edge of the map
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert page.evaluate(CUT) == []
+    page.set_viewport_size(DESK)
     weather = _panel(page, "weather")
     expect(weather.locator(".meta")).to_have_text("55 of 92 days have a value")
     expect(_panel(page, "traffic")).to_contain_text("Nothing is held of traffic")
