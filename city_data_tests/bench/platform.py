@@ -9,6 +9,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -23,25 +25,43 @@ from city_data_tests.bench.figure import Figure
 
 TENANT = "00000000-0000-4000-8000-000000000001"
 READS = 101
-READY_WITHIN_S = 240.0
+READY_WITHIN_S = 600.0
 
 
 def run(folder: Path) -> list[Figure]:
+    return [*_madrid(folder / "madrid"), _everywhere(folder / "everywhere")]
+
+
+def _madrid(folder: Path) -> list[Figure]:
     api, ui = free_port(), free_port()
-    variables = {**os.environ, "CITY_DATA_HOME": str(folder / "home"), "API_PORT": str(api), "UI_PORT": str(ui)}
-    variables |= {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
-    log = folder / "demo.log"
-    with log.open("wb") as out:
-        demo = subprocess.Popen([sys.executable, "-m", "city_data.cli", "demo"], env=variables, stdout=out, stderr=out)
-    try:
-        ready = _await_ready(demo, log)
-        backfill = float(re.findall(r"rows in ([\d.]+) s", log.read_text())[-1])
+    with _demo(folder, api, ui, ENABLED_CITIES="madrid") as (ready, said):
+        backfill = float(re.findall(r"rows in ([\d.]+) s", said)[-1])
         return [
             Figure("demo: first backfill, 24 months of Madrid", backfill, 60, "s"),
-            Figure("demo: ready, packages installed", ready, 190, "s"),
+            Figure("demo: ready with Madrid, packages installed", ready, 190, "s"),
             Figure("HTTP: 24 months of hourly traffic, median", _read_ms(api), 50, "ms"),
             Figure("backfill launched from the UI, 24 months", _ui_backfill(ui), 200, "s"),
         ]
+
+
+def _everywhere(folder: Path) -> Figure:
+    with _demo(folder, free_port(), free_port()) as (ready, _):
+        cities = len(load_registry().enabled())
+        return Figure(f"demo: ready with {cities} cities, packages installed", ready, 360, "s")
+
+
+@contextmanager
+def _demo(folder: Path, api: int, ui: int, **variables: str) -> Iterator[tuple[float, str]]:
+    """A demo that is ready: after how many seconds, and what it said until then."""
+    folder.mkdir()
+    own = {"CITY_DATA_HOME": str(folder / "home"), "API_PORT": str(api), "UI_PORT": str(ui), "PYTHONUNBUFFERED": "1"}
+    log = folder / "demo.log"
+    command = [sys.executable, "-m", "city_data.cli", "demo"]
+    with log.open("wb") as out:
+        demo = subprocess.Popen(command, env={**os.environ, **own, **variables}, stdout=out, stderr=out)
+    try:
+        ready = _await_ready(demo, log)
+        yield ready, log.read_text()
     finally:
         demo.send_signal(signal.SIGINT)
         demo.wait(STOP_TIMEOUT_S * 2)
@@ -77,7 +97,7 @@ def _read_ms(api: int) -> float:
 
 def _ui_backfill(ui: int) -> float:
     """The same request that the page's button sends, from launch to the daemon's word that it is complete."""
-    feeds = enabled_feeds(load_registry())
+    feeds = enabled_feeds(load_registry(environ={"ENABLED_CITIES": "madrid"}))
     months = rolling_window(as_of()).complete_months()
     started = time.monotonic()
     webserver = f"http://127.0.0.1:{ui}"
