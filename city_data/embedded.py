@@ -88,8 +88,9 @@ class EmbeddedPostgres:
             )
         _await(self._answers, self._process, "PostgreSQL", self._log)
 
-    def stop(self) -> None:
-        _stop(self._process, signal.SIGINT)
+    def stop(self, *, keep: bool = True) -> None:
+        """`keep=False`: at once, without writing anything out, for a cluster that is thrown away now."""
+        _stop(self._process, signal.SIGINT if keep else signal.SIGQUIT)
         self._process = None
 
     def create_database(self, name: str, template: str | None = None, durable: bool = True) -> None:

@@ -55,7 +55,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         upgrade(migrated)
         migrated.dispose()
         yield server
-        server.stop()
+        server.stop(keep=False)  # hundreds of databases, whose last pages took more than a minute to write
 
 
 @pytest.fixture(scope="session")
