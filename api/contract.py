@@ -132,7 +132,11 @@ def _kinds(schema: Json, document: Json) -> dict[str, Json]:
             found = found[part]
         return _kinds(found, document)
     if "anyOf" in schema:
-        return {kind: inner for option in schema["anyOf"] for kind, inner in _kinds(option, document).items()}
+        kinds: dict[str, Json] = {}
+        for option in schema["anyOf"]:  # two of one type are two shapes, of which neither hides the other
+            for kind, inner in _kinds(option, document).items():
+                kinds[f"another {kind}" if kind in kinds else kind] = inner
+        return kinds
     return {schema.get("type", "anything"): schema}
 
 

@@ -14,10 +14,13 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.attribution import Providers, attribution_headers, sources
+from api.choosing import form_for
 from api.errors import Place, SomethingAway
+from api.formats import CONTENT, FormatName
 from api.locating import city_for, enabled_city
 from api.models import (
     RECORDS,
+    SELECTIONS,
     CityInfoResponse,
     CoverageInfo,
     DataAvailabilityResponse,
@@ -29,12 +32,14 @@ from api.models import (
     SourceInfo,
     ValidationErrorResponse,
 )
+from api.months import SegmentGone
 from api.observe import note
 from api.planning import plan
 from api.ranges import parse_interval
-from api.reading import Reader, SegmentGone
-from api.responses import AnswerResponse, encoding_for, etag, is_known, plan_headers
+from api.reading import Reader
+from api.responses import AnswerResponse, is_known, plan_headers
 from api.settings import Settings
+from api.shapes import MAX_COLUMNS_TEXT, AskedResolution, Include
 from api.snapshot_ids import MAX_LENGTH
 from api.snapshots import Snapshots
 from api.tenants import TenantLocations
@@ -47,6 +52,7 @@ from city_data.store.ledger import MonthEntry
 _TENANT = "/api/v1/tenants/{tenant_id}/external"
 _ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorResponse, "description": "No supported city near (the nearest is named), or not this tenant"},
+    406: {"model": ErrorResponse, "description": "None of the types in Accept can be had"},
     410: {"model": ErrorResponse, "description": "Versions that `version` or `as_of` needs are not kept any more"},
     422: {"model": ValidationErrorResponse, "description": "The request cannot be understood"},
 }
@@ -78,6 +84,17 @@ _AS_OF = (
     "The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version`"
 )
 SnapshotVersion = Annotated[str | None, Query(max_length=MAX_LENGTH, description=_VERSION)]
+FormatAsked = Annotated[FormatName | None, Query(description="Instead of an Accept header")]
+_RESOLUTION = (
+    "native, what the source gives, is the default. daily are whole local days: means of at least 20 hours (of "
+    "precipitation the sum, of speed weighted by volume, of congestion the worst), and `hours`, how many had a value. "
+    "Hours of a daily source are refused"
+)
+ResolutionAsked = Annotated[AskedResolution | None, Query(description=_RESOLUTION)]
+_COLUMNS = "Names of fields with commas between; `date` always comes"
+Columns = Annotated[str | None, Query(max_length=MAX_COLUMNS_TEXT, description=_COLUMNS, examples=["source"])]
+_RAW = "`raw`: also `raw_data`, what the source said beside the values: an object in JSON, its text elsewhere"
+Included = Annotated[Include | None, Query(description=_RAW)]
 AsOf = Annotated[str | None, Query(max_length=64, description=_AS_OF, examples=["2026-11-01T00:00:00Z"])]
 
 Days = Annotated[bool, Query(description="Also the coverage of every local day")]
@@ -133,7 +150,8 @@ class History:
     def _add_history(self, router: APIRouter, name: DatasetName) -> None:
         current = f"{_TENANT}/operations/historical-{name}-optimized"
         ok = {
-            "model": list[RECORDS[name]],  # type: ignore[valid-type]
+            "model": list[RECORDS[name]] | list[SELECTIONS[name]],  # type: ignore[valid-type]
+            "content": CONTENT,
             "description": "Every record of the range, oldest first",
             "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in _SAID.items()},
         }
@@ -145,6 +163,7 @@ class History:
         by_query = self._by_query(name)
         for path in (current, f"{_TENANT}/historical-{name}"):
             router.add_api_route(path, by_query, summary=f"Historical {name} of a location", **documented)
+            router.add_api_route(path, by_query, methods=["HEAD"], include_in_schema=False)
         router.add_api_route(
             f"{_TENANT}/operations/{name}/historical",
             self._by_body(name, current),
@@ -164,6 +183,10 @@ class History:
             longitude: Longitude = None,
             version: SnapshotVersion = None,
             as_of: AsOf = None,
+            format: FormatAsked = None,  # noqa: A002  the parameter's name
+            resolution: ResolutionAsked = None,
+            columns: Columns = None,
+            include: Included = None,
         ) -> Response:
             asked = HistoricalRequest.model_construct(
                 latitude=latitude,
@@ -172,6 +195,10 @@ class History:
                 end_date=end_date,
                 version=version,
                 as_of=as_of,
+                format=format,
+                resolution=resolution,
+                columns=columns,
+                include=include,
             )
             return await self._answer(request, "query", name, tenant_id, asked)
 
@@ -199,22 +226,21 @@ class History:
         interval = parse_interval(place, asked.start_date, asked.end_date, city.timezone, most)
         about = note(request.scope)
         about.tenant, about.city, about.distance_km, about.days = str(tenant_id), city.city_id, distance, interval.days
-        encoding = encoding_for(request.headers)
+        form = await form_for(place, city, name, asked, request.headers, self.providers.all)
         for fresh in (False, True):
             held = await Snapshots(self.versions).months(
                 place, city, name, version=asked.version, moment=asked.as_of, fresh=fresh
             )
             made = plan(city, name, interval, held)
-            tag = etag(made, encoding)
-            headers = plan_headers(made, distance, tag) | attribution_headers(made)
-            if is_known(request.headers, tag):
+            headers = plan_headers(made, distance, form) | attribution_headers(made)
+            if is_known(request.headers, headers["ETag"]):
                 return Response(status_code=304, headers=headers)
             try:
-                answer = await self.reader.answer(made, encoding)
+                answer = await self.reader.answer(made, form)
             except SegmentGone:
                 continue  # a month was replaced or expired between two looks: look again
             about.records, about.served_from = answer.records, answer.served_from
-            return AnswerResponse(answer, encoding, headers)
+            return AnswerResponse(answer, form, headers)
         raise SomethingAway("A month is being replaced at this moment; ask again soon.")
 
 

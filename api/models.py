@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from api.formats import FormatName
+from api.shapes import HOURS, MAX_COLUMNS_TEXT, RAW, AskedResolution, Include
 from api.snapshot_ids import MAX_LENGTH
 from city_data.datasets import TRAFFIC, WEATHER, Dataset, DatasetName, Resolution
 from city_data.store.ledger import Recheck, State
@@ -125,6 +127,10 @@ class HistoricalRequest(BaseModel):
     end_date: str = Field(max_length=64, examples=["2026-10-31"])
     version: str | None = Field(default=None, max_length=MAX_LENGTH)
     as_of: str | None = Field(default=None, max_length=64)
+    format: FormatName | None = None
+    resolution: AskedResolution | None = None
+    columns: str | None = Field(default=None, max_length=MAX_COLUMNS_TEXT)
+    include: Include | None = None
 
 
 class HealthResponse(BaseModel):
@@ -184,3 +190,21 @@ WeatherRecord = _record(
 )
 TrafficRecord = _record("TrafficRecord", TRAFFIC, {"date": _DATE}, {})
 RECORDS: dict[str, type[BaseModel]] = {"weather": WeatherRecord, "traffic": TrafficRecord}
+
+
+def _selection(name: str, record: type[BaseModel]) -> type[BaseModel]:
+    """A record of which any field but the date may be left out, and some come on request."""
+    fields: dict[str, Any] = {
+        field: (info.annotation if field == "date" else info.annotation | None, ... if field == "date" else None)  # type: ignore[operator]
+        for field, info in record.model_fields.items()
+    }
+    hours = Field(default=None, description="Hours of the day that have a value; of days made of hours")
+    raw = Field(default=None, description="What the source said beside the values; with `include=raw`")
+    fields |= {HOURS: (int | None, hours), RAW: (dict[str, Any] | None, raw)}
+    return create_model(name, **fields)
+
+
+SELECTIONS: dict[str, type[BaseModel]] = {
+    "weather": _selection("WeatherSelection", WeatherRecord),
+    "traffic": _selection("TrafficSelection", TrafficRecord),
+}

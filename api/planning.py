@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from math import floor
@@ -21,10 +21,19 @@ from city_data.window import Month
 
 @dataclass(frozen=True)
 class Piece:
-    """A month to serve: `whole`, or cut at the range's edge."""
+    """A month to serve: whole, or from `start` on and before `end` where the range's edge cuts it.
 
-    entry: Held
-    whole: bool
+    Equal pieces are equal bytes: `identity` names the version, whatever else is known of it.
+    """
+
+    entry: Held = field(compare=False)
+    start: datetime | None
+    end: datetime | None
+    identity: str
+
+    @property
+    def whole(self) -> bool:
+        return self.start is None and self.end is None
 
     @property
     def version(self) -> int:
@@ -33,8 +42,8 @@ class Piece:
         return self.entry.version
 
     @property
-    def identity(self) -> str:
-        return identity(self.entry)
+    def uncut(self) -> Piece:
+        return self if self.whole else Piece(self.entry, None, None, self.identity)
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,9 @@ def plan(city: City, dataset: DatasetName, interval: Interval, entries: Mapping[
             missing.append(month)
             continue
         covered += overlap * (entry.coverage or 0.0)
-        pieces.append(Piece(entry, whole=interval.start <= start and end <= interval.end))
+        cut_start = interval.start if interval.start > start else None
+        cut_end = interval.end if interval.end < end else None
+        pieces.append(Piece(entry, cut_start, cut_end, identity(entry)))
     identities = [piece.identity for piece in pieces]
     months = {piece.entry.month: piece.version for piece in pieces}
     tag = hashlib.sha256("\n".join(identities).encode())

@@ -1,42 +1,25 @@
-"""How an answer travels. Belongs here: encodings, ETag and If-None-Match, the headers that say what was served.
+"""How an answer travels. Belongs here: ETag and If-None-Match, the headers that say what was served.
 
 Does not: making the body (reading.py).
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.planning import Plan
-from api.reading import Answer, Encoding
+from api.reading import Answer
+from api.shapes import Form
 
 
-def encoding_for(headers: Headers) -> Encoding:
-    """gzip where the client takes it (RFC 9110, 12.5.3), else as it is."""
-    chosen: dict[str, float] = {}
-    for item in ",".join(headers.getlist("accept-encoding")).split(","):
-        name, _, parameters = item.partition(";")
-        chosen[name.strip().lower()] = _quality(parameters)
-    return "gzip" if chosen.get("gzip", chosen.get("x-gzip", chosen.get("*", 0.0))) > 0 else "identity"
-
-
-def _quality(parameters: str) -> float:
-    name, _, value = parameters.strip().partition("=")
-    if name.strip().lower() != "q":
-        return 1.0
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0
-
-
-def etag(plan: Plan, encoding: Encoding) -> str:
-    """Strong: equal tags mean equal bytes, so each encoding has its own."""
-    return f'"{plan.tag}-gzip"' if encoding == "gzip" else f'"{plan.tag}"'
+def etag(plan: Plan, form: Form) -> str:
+    """Strong: equal tags mean equal bytes, so each form has its own."""
+    return f'"{plan.tag}{form.tag}"'
 
 
 def is_known(headers: Headers, tag: str) -> bool:
@@ -45,12 +28,12 @@ def is_known(headers: Headers, tag: str) -> bool:
     return "*" in listed or tag in (item.removeprefix("W/") for item in listed)
 
 
-def plan_headers(plan: Plan, distance_km: float, tag: str) -> dict[str, str]:
+def plan_headers(plan: Plan, distance_km: float, form: Form) -> dict[str, str]:
     """What can be said before the body is made; a 304 says the same."""
     headers = {
-        "ETag": tag,
+        "ETag": etag(plan, form),
         "Cache-Control": "private, max-age=0, must-revalidate",
-        "Vary": "Accept-Encoding",
+        "Vary": "Accept, Accept-Encoding",
         "X-City-Id": plan.city.city_id,
         "X-City-Distance-Km": f"{distance_km:.2f}",
         "X-Data-Version": plan.snapshot.digest,
@@ -59,18 +42,18 @@ def plan_headers(plan: Plan, distance_km: float, tag: str) -> dict[str, str]:
     }
     if plan.missing:
         headers["X-Missing-Months"] = ",".join(map(str, plan.missing))
+    if form.format.suffix is not None:
+        headers["Content-Disposition"] = f'attachment; filename="{_file_name(plan, form)}"'
     return headers
 
 
 class AnswerResponse(Response):
     """Sends the chunks one after the other: a body of megabytes is never joined."""
 
-    media_type = "application/json"
-
-    def __init__(self, answer: Answer, encoding: Encoding, headers: dict[str, str]) -> None:
-        said = headers | {"Content-Length": str(answer.length)}
-        if encoding == "gzip":
-            said["Content-Encoding"] = "gzip"
+    def __init__(self, answer: Answer, form: Form, headers: dict[str, str]) -> None:
+        said = headers | {"Content-Length": str(answer.length), "Content-Type": form.format.content_type}
+        if form.encoding != "identity":
+            said["Content-Encoding"] = form.encoding
         if answer.first is not None and answer.last is not None:
             said |= {"X-Served-Start": _utc_text(answer.first), "X-Served-End": _utc_text(answer.last)}
         self._chunks = answer.chunks
@@ -78,11 +61,20 @@ class AnswerResponse(Response):
         del self.headers["content-length"]
         self.headers["content-length"] = str(answer.length)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        last = len(self._chunks) - 1
-        for n, chunk in enumerate(self._chunks):
+        chunks = self._chunks if scope["method"] != "HEAD" else (b"",)
+        last = len(chunks) - 1
+        for n, chunk in enumerate(chunks):
             await send({"type": "http.response.body", "body": chunk, "more_body": n < last})
+
+
+def _file_name(plan: Plan, form: Form) -> str:
+    """City, dataset, first and last local day."""
+    zone = ZoneInfo(plan.city.timezone)
+    first, last = plan.interval.start.astimezone(zone), (plan.interval.end - timedelta(microseconds=1)).astimezone(zone)
+    name = f"{plan.city.city_id}_{plan.dataset}_{first:%Y-%m-%d}_{last:%Y-%m-%d}"
+    return f"{name}{'_daily' if form.shape.daily else ''}.{form.format.suffix}"
 
 
 def _utc_text(moment: datetime) -> str:

@@ -16,7 +16,8 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
-from api.responses import encoding_for, is_known
+from api.encodings import encoding_for
+from api.responses import is_known
 from city_data.datasets import DATASETS
 from city_data.window import AS_OF_VARIABLE, as_of, retention_months
 
@@ -50,7 +51,7 @@ class PageFile:
         return cls(_MEDIA_TYPES[suffix], content, gzip.compress(content, 6, mtime=0))
 
     def answer(self, request: Request) -> Response:
-        packed = encoding_for(request.headers) == "gzip"
+        packed = encoding_for(request.headers, ("gzip",)) == "gzip"
         body = self.packed if packed else self.plain
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = _HEADERS | {"ETag": tag}

@@ -1,43 +1,89 @@
-"""An hourly weather frame as local days: for a city of daily resolution whose fallback is hourly.
+"""Hourly values as local days: the rule of every day that was made of hours, whoever made it.
 
-Belongs here: the day rule, which every row states in `raw_data`. Does not: which source is used (publish.py).
+Belongs here: the rule, which `raw_data` states. Does not: which source is used (publish.py), or who asked (api/).
+
+- A column needs MINIMUM_HOURS hours with a value, else the day is NULL; a day of a clock change has 23 or 25.
+- Numbers are the mean of the hours; precipitation is their sum.
+- average_speed is weighted by traffic_volume where that many hours have both and anything flowed, else a plain mean.
+- congestion_level is the worst of the day's hours. The description, which no day has, is NULL.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from math import fsum
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from city_data.datasets import WEATHER
+from city_data.datasets import CONGESTION_LEVELS, WEATHER, Column, Dataset
 from city_data.window import day_bounds
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# A day of fewer hours than this says nothing of the day: its value is NULL.
 MINIMUM_HOURS = 20
 _SUMMED = "precipitation"
+_SPEED, _FLOW = "average_speed", "traffic_volume"
+Values = Sequence[Any]
+
+
+def day_columns(
+    dataset: Dataset, dates: Sequence[datetime], hours: Mapping[str, Values], timezone: str
+) -> dict[str, list[Any]]:
+    """`hours` has the dataset's columns, None for what is missing, and `source`, in the order of `dates` (aware).
+
+    Gives `date` (the day's UTC start), the same columns, `source` (the first hour's), and `hours`: how many of the
+    day's hours have a value, in the column that has most.
+    """
+    zone = ZoneInfo(timezone)
+    made: dict[str, list[Any]] = {name: [] for name in ("date", *dataset.column_names, "source", "hours")}
+    for day, positions in groupby(range(len(dates)), key=lambda n: dates[n].astimezone(zone).date()):
+        of_day = list(positions)
+        values = {name: [hours[name][n] for n in of_day] for name in dataset.column_names}
+        made["date"].append(day_bounds(day, timezone)[0])
+        made["source"].append(hours["source"][of_day[0]])
+        made["hours"].append(max(sum(value is not None for value in column) for column in values.values()))
+        for column in dataset.columns:
+            made[column.name].append(_day(column, values))
+    return made
 
 
 def daily(frame: pd.DataFrame, timezone: str) -> pd.DataFrame:
-    """Means of the local day's hours, the sum of its precipitation; `date` is the day's UTC start.
-
-    `frame` has `date` (UTC), weather's numbers and `source`; the description, which no day has, is NULL.
-    """
+    """An hourly weather frame (`date` UTC, weather's numbers, `source`) as days, for a city of daily resolution."""
     import pandas as pd
 
     numbers = [column.name for column in WEATHER.columns if column.kind == "number"]
-    days = frame["date"].dt.tz_convert(timezone).dt.date
-    values = frame[numbers].astype("float64").groupby(days)
-    enough = values.count() >= MINIMUM_HOURS
-    means = values.mean().assign(**{_SUMMED: values[_SUMMED].sum()}).where(enough)
-    counts = values.count().max(axis=1)
-    made = pd.DataFrame(
+    ordered = frame.sort_values("date", kind="stable")
+    hours: dict[str, Values] = {name: [None] * len(ordered) for name in WEATHER.column_names}
+    for name in numbers:
+        hours[name] = [None if value != value else float(value) for value in ordered[name]]  # NaN alone is not itself
+    hours["source"] = list(ordered["source"])
+    days = day_columns(WEATHER, list(ordered["date"].dt.to_pydatetime()), hours, timezone)
+    rule = {"aggregated_from": "hourly", "day": f"00-24 {timezone}", "modelled": True}
+    return pd.DataFrame(
         {
-            "date": pd.to_datetime([day_bounds(day, timezone)[0] for day in means.index], utc=True),
-            **{name: means[name].to_numpy() for name in numbers},
+            "date": pd.to_datetime(days["date"], utc=True),
+            **{name: pd.Series(days[name], dtype="float64") for name in numbers},
             "description": None,
-            "source": frame.groupby(days)["source"].first().to_numpy(),
+            "source": days["source"],
+            "raw_data": pd.Series([{**rule, "hours": count} for count in days["hours"]], dtype=object),
         }
     )
-    rule = {"aggregated_from": "hourly", "day": f"00-24 {timezone}", "modelled": True}
-    return made.assign(raw_data=pd.Series([{**rule, "hours": int(count)} for count in counts], dtype=object))
+
+
+def _day(column: Column, values: Mapping[str, Values]) -> Any:
+    known = [value for value in values[column.name] if value is not None]
+    if len(known) < MINIMUM_HOURS:
+        return None
+    if column.kind == "text":
+        return max(known, key=CONGESTION_LEVELS.index) if column.allowed == CONGESTION_LEVELS else None
+    if column.name == _SUMMED:
+        return fsum(known)
+    if column.name == _SPEED:
+        both = [(v, w) for v, w in zip(values[_SPEED], values[_FLOW], strict=True) if v is not None and w is not None]
+        flow = fsum(weight for _, weight in both)
+        if len(both) >= MINIMUM_HOURS and flow > 0:
+            return fsum(value * weight for value, weight in both) / flow
+    return fsum(known) / len(known)

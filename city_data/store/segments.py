@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -44,6 +45,22 @@ class Segment:
     rows: int
 
 
+def record_names(dataset: Dataset) -> list[str]:
+    """The fields of a record, in the order that they are sent in."""
+    names = ["date", *dataset.column_names, "source"]
+    return ["id", "location_id", *names, "created_at", "updated_at"] if dataset.name == "weather" else names
+
+
+def record_id(dataset: Dataset, city_id: str, date: datetime) -> str:
+    """The same for the same city and date for ever."""
+    return str(uuid.uuid5(_NAMESPACE, f"{dataset.name}/{city_id}/{date.astimezone(UTC).isoformat()}"))
+
+
+def location_id(city_id: str, date: datetime, zone: ZoneInfo) -> str:
+    """City and local day."""
+    return f"{city_id}_{date.astimezone(zone).date()}"
+
+
 def record_texts(
     dataset: Dataset,
     city_id: str,
@@ -53,39 +70,42 @@ def record_texts(
     updated: datetime,
 ) -> list[bytes]:
     """Each row (of `frames.records`) as the JSON object that the reader sends."""
-    zone = ZoneInfo(timezone)
-    options = orjson.OPT_UTC_Z
+    zone, names = ZoneInfo(timezone), record_names(dataset)
+    moments = {"created_at": created.astimezone(UTC), "updated_at": updated.astimezone(UTC)}
     texts = []
     for row in rows:
-        values = {"date": row["date"], **{name: row[name] for name in dataset.column_names}, "source": row["source"]}
-        if dataset.name == "weather":
-            stamp: datetime = row["date"]
-            name = f"weather/{city_id}/{stamp.astimezone(UTC).isoformat()}"
-            values = {
-                "id": str(uuid.uuid5(_NAMESPACE, name)),
-                "location_id": f"{city_id}_{stamp.astimezone(zone).date()}",
-                **values,
-                "created_at": created.astimezone(UTC),
-                "updated_at": updated.astimezone(UTC),
-            }
-        texts.append(orjson.dumps(values, option=options))
+        values = {**row, **moments}
+        if "id" in names:
+            values["id"] = record_id(dataset, city_id, row["date"])
+            values["location_id"] = location_id(city_id, row["date"], zone)
+        texts.append(orjson.dumps({name: values[name] for name in names}, option=orjson.OPT_UTC_Z))
     return texts
 
 
 def encode(texts: Sequence[bytes]) -> Segment:
     """Compress records into a segment."""
-    text = SEPARATOR.join(texts)
-    return Segment(_flushed(text), zlib.crc32(text), len(text), len(texts))
+    return encode_text(SEPARATOR.join(texts), len(texts))
 
 
-def records(segment: Segment) -> list[bytes]:
-    """A segment's records. Raises ValueError where its bytes are not those that were encoded."""
+def encode_text(text: bytes, rows: int) -> Segment:
+    """Compress any text of `rows` records into a segment, to be spliced with others."""
+    return Segment(_flushed(text), zlib.crc32(text), len(text), rows)
+
+
+def text_of(segment: Segment) -> bytes:
+    """What was encoded. Raises ValueError where a segment's bytes are not those."""
     try:
         text = zlib.decompressobj(-zlib.MAX_WBITS).decompress(segment.body)
     except zlib.error as error:
         raise ValueError(f"a damaged segment: {error}") from error
     if len(text) != segment.length or zlib.crc32(text) != segment.crc32:
         raise ValueError("a damaged segment: its text has another length or checksum")
+    return text
+
+
+def records(segment: Segment) -> list[bytes]:
+    """A segment's records. Raises ValueError where its bytes are not those that were encoded."""
+    text = text_of(segment)
     return text.split(SEPARATOR) if text else []
 
 
@@ -94,18 +114,19 @@ def splice(segments: Iterable[Segment]) -> bytes:
     return b"".join(splice_parts(segments))
 
 
-def splice_parts(segments: Iterable[Segment]) -> list[bytes]:
-    """What `splice` joins: sending the parts one by one saves copying megabytes."""
-    parts, crc, length = [_GZIP_HEADER, _OPEN.body], _OPEN.crc32, _OPEN.length
+def splice_parts(
+    segments: Iterable[Segment], opening: bytes = b"[", between: bytes = SEPARATOR, closing: bytes = b"]"
+) -> list[bytes]:
+    """What `splice` joins, around any texts: a gzip member (RFC 1952) of deflate blocks that were there before."""
+    first, separator = _small(opening), _small(between)
+    parts, crc, length = [_GZIP_HEADER, first.body], first.crc32, first.length
     filled = [segment for segment in segments if segment.rows]
     for position, segment in enumerate(filled):
-        for piece in (_BETWEEN, segment) if position else (segment,):
+        for piece in (separator, segment) if position and between else (segment,):
             parts.append(piece.body)
             crc, length = crc32_combine(crc, piece.crc32, piece.length), length + piece.length
-    closing = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    tail = closing.compress(b"]") + closing.flush()
-    crc, length = crc32_combine(crc, zlib.crc32(b"]"), 1), length + 1
-    return [*parts, tail, struct.pack("<II", crc, length & 0xFFFFFFFF)]
+    crc, length = crc32_combine(crc, zlib.crc32(closing), len(closing)), length + len(closing)
+    return [*parts, _final(closing), struct.pack("<II", crc, length & 0xFFFFFFFF)]
 
 
 def plain(segments: Iterable[Segment]) -> bytes:
@@ -135,5 +156,12 @@ def _flushed(text: bytes) -> bytes:
     return compressor.compress(text) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 
-_OPEN = Segment(_flushed(b"["), zlib.crc32(b"["), 1, 0)
-_BETWEEN = Segment(_flushed(SEPARATOR), zlib.crc32(SEPARATOR), len(SEPARATOR), 0)
+@lru_cache(maxsize=256)
+def _small(text: bytes) -> Segment:
+    return encode_text(text, 0)
+
+
+@lru_cache(maxsize=256)
+def _final(text: bytes) -> bytes:
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(text) + compressor.flush()

@@ -47,6 +47,8 @@ class Version:
     loaded_at: datetime
     rows: int
     coverage: float | None
+    first_date: datetime | None = None
+    last_date: datetime | None = None
     source: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     has_data: bool = True
@@ -142,7 +144,7 @@ def read_versions(database: Database, dataset: DatasetName, city_id: str) -> lis
     """Every version that is kept, by month and version. Raises DatabaseUnavailable."""
     columns = [MONTH_VERSION.c[one.name] for one in fields(Version) if one.name in MONTH_VERSION.c]
     told, licence = MONTH_VERSION.c.entry, ("licence", "licence_url")
-    columns += [told["source"].as_string().label("source")]
+    columns += [told[name].as_string().label(name) for name in ("first_date", "last_date", "source")]
     columns += [told["provenance"][name].as_string().label(name) for name in licence]
     query = sa.select(*columns).where(MONTH_VERSION.c.dataset == dataset, MONTH_VERSION.c.city_id == city_id)
     with database.read() as connection:
@@ -150,6 +152,8 @@ def read_versions(database: Database, dataset: DatasetName, city_id: str) -> lis
     versions = []
     for row in found:
         values = {name: value for name, value in row.items() if name not in licence}
+        for name in ("first_date", "last_date"):
+            values[name] = datetime.fromisoformat(row[name]) if row[name] else None
         provenance = {name: row[name] for name in licence if row[name] is not None}
         versions.append(Version(**{**values, "month": Month.of(row["month"]), "provenance": provenance}))
     return versions
@@ -170,16 +174,23 @@ def read_frames(database: Database, dataset: DatasetName, city_id: str, wanted: 
 
     Raises NoSuchVersion naming those that are not kept, DatabaseUnavailable.
     """
+    found = read_frame_bytes(database, dataset, city_id, wanted)
+    if missing := [f"{month} version {version}" for month, version in wanted if (month, version) not in found]:
+        raise NoSuchVersion(f"{dataset}/{city_id}: not kept: {', '.join(missing)}")
+    return {key: decode_frame(found[key]) for key in wanted}
+
+
+def read_frame_bytes(database: Database, dataset: DatasetName, city_id: str, wanted: Sequence[Key]) -> dict[Key, bytes]:
+    """Those of the wanted frames that are kept, as `encode_frame` made them. Raises DatabaseUnavailable."""
+    if not wanted:
+        return {}
     table = MONTH_VERSION
     pairs = sa.tuple_(table.c.month, table.c.version).in_([(month.first_day, version) for month, version in wanted])
     query = sa.select(table.c.month, table.c.version, table.c.frame).where(
         table.c.dataset == dataset, table.c.city_id == city_id, pairs
     )
     with database.read() as connection:
-        found = {(Month.of(row.month), row.version): row.frame for row in connection.execute(query)} if wanted else {}
-    if missing := [f"{month} version {version}" for month, version in wanted if (month, version) not in found]:
-        raise NoSuchVersion(f"{dataset}/{city_id}: not kept: {', '.join(missing)}")
-    return {key: decode_frame(bytes(found[key])) for key in wanted}
+        return {(Month.of(row.month), row.version): bytes(row.frame) for row in connection.execute(query)}
 
 
 def _json(value: object) -> str | None:

@@ -106,11 +106,13 @@ def test_a_poisoned_cache_serves_nothing_of_another_month_or_tenant(
     expected = [warm.get(TRAFFIC, params=query).content for query in (october, november)]
     redis = Cache(redis_url, timeout_s=1)._client
     assert redis is not None
-    first, second = sorted(redis.scan_iter())
-    values = [redis.get(first), redis.get(second)]
-    assert all(isinstance(value, bytes) for value in values)
-    redis.set(first, values[1])
-    redis.set(second, values[0][:-1])  # type: ignore[index]
+    names = sorted(redis.scan_iter())
+    assert len(names) == 4  # each month as it is stored, and in the encoding that was asked for
+    for first, second in (names[:2], names[2:]):
+        values = [redis.get(first), redis.get(second)]
+        assert all(isinstance(value, bytes) for value in values)
+        redis.set(first, values[1])
+        redis.set(second, values[0][:-1])  # type: ignore[index]
     client = make_client(redis_url=redis_url)
     assert [client.get(TRAFFIC, params=query).content for query in (october, november)] == expected
 

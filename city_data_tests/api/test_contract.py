@@ -24,6 +24,8 @@ from api.app import create_app
 from api.settings import Settings
 from city_data.datasets import DATASETS
 from city_data.embedded import EmbeddedPostgres, free_port
+from city_data.providers import discover
+from city_data.sources import record_providers
 from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data_tests.api.conftest import made_month
@@ -179,6 +181,7 @@ def url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
     database = Database(postgres.url("contract"))
     for name in ("traffic", "weather"):
         replace_month(database, made_month(name, "2026-10"))  # type: ignore[arg-type]
+    record_providers(database, discover().values())
     database.dispose()
     keys = tmp_path_factory.mktemp("keys") / "jwks.json"
     keys.write_bytes(key_set(OWN))

@@ -614,15 +614,23 @@ export interface components {
         HistoricalRequest: {
             /** As Of */
             as_of?: string | null;
+            /** Columns */
+            columns?: string | null;
             /**
              * End Date
              * @example 2026-10-31
              */
             end_date: string;
+            /** Format */
+            format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+            /** Include */
+            include?: "raw" | null;
             /** Latitude */
             latitude?: number | null;
             /** Longitude */
             longitude?: number | null;
+            /** Resolution */
+            resolution?: ("native" | "hourly" | "daily") | null;
             /**
              * Start Date
              * @example 2026-10-01
@@ -943,6 +951,36 @@ export interface components {
              */
             traffic_volume: number | null;
         };
+        /** TrafficSelection */
+        TrafficSelection: {
+            /** Average Speed */
+            average_speed?: number | null;
+            /** Congestion Level */
+            congestion_level?: string | null;
+            /**
+             * Date
+             * Format: date-time
+             */
+            date: string;
+            /**
+             * Hours
+             * @description Hours of the day that have a value; of days made of hours
+             */
+            hours?: number | null;
+            /** Pedestrian Count */
+            pedestrian_count?: number | null;
+            /**
+             * Raw Data
+             * @description What the source said beside the values; with `include=raw`
+             */
+            raw_data?: {
+                [key: string]: unknown;
+            } | null;
+            /** Source */
+            source?: string | null;
+            /** Traffic Volume */
+            traffic_volume?: number | null;
+        };
         /** ValidationError */
         ValidationError: {
             /** Context */
@@ -1087,6 +1125,48 @@ export interface components {
              * @example 3.1
              */
             wind_speed: number | null;
+        };
+        /** WeatherSelection */
+        WeatherSelection: {
+            /** Created At */
+            created_at?: string | null;
+            /**
+             * Date
+             * Format: date-time
+             */
+            date: string;
+            /** Description */
+            description?: string | null;
+            /**
+             * Hours
+             * @description Hours of the day that have a value; of days made of hours
+             */
+            hours?: number | null;
+            /** Humidity */
+            humidity?: number | null;
+            /** Id */
+            id?: string | null;
+            /** Location Id */
+            location_id?: string | null;
+            /** Precipitation */
+            precipitation?: number | null;
+            /** Pressure */
+            pressure?: number | null;
+            /**
+             * Raw Data
+             * @description What the source said beside the values; with `include=raw`
+             */
+            raw_data?: {
+                [key: string]: unknown;
+            } | null;
+            /** Source */
+            source?: string | null;
+            /** Temperature */
+            temperature?: number | null;
+            /** Updated At */
+            updated_at?: string | null;
+            /** Wind Speed */
+            wind_speed?: number | null;
         };
     };
     responses: never;
@@ -1944,6 +2024,14 @@ export interface operations {
                 version?: string | null;
                 /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version` */
                 as_of?: string | null;
+                /** @description Instead of an Accept header */
+                format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description native, what the source gives, is the default. daily are whole local days: means of at least 20 hours (of precipitation the sum, of speed weighted by volume, of congestion the worst), and `hours`, how many had a value. Hours of a daily source are refused */
+                resolution?: ("native" | "hourly" | "daily") | null;
+                /** @description Names of fields with commas between; `date` always comes */
+                columns?: string | null;
+                /** @description `raw`: also `raw_data`, what the source said beside the values: an object in JSON, its text elsewhere */
+                include?: "raw" | null;
             };
             header?: never;
             path: {
@@ -1981,7 +2069,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TrafficRecord"][];
+                    "application/json": components["schemas"]["TrafficRecord"][] | components["schemas"]["TrafficSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
                 };
             };
             /** @description Nothing has changed since If-None-Match */
@@ -2023,6 +2115,15 @@ export interface operations {
             };
             /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description None of the types in Accept can be had */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2139,6 +2240,14 @@ export interface operations {
                 version?: string | null;
                 /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version` */
                 as_of?: string | null;
+                /** @description Instead of an Accept header */
+                format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description native, what the source gives, is the default. daily are whole local days: means of at least 20 hours (of precipitation the sum, of speed weighted by volume, of congestion the worst), and `hours`, how many had a value. Hours of a daily source are refused */
+                resolution?: ("native" | "hourly" | "daily") | null;
+                /** @description Names of fields with commas between; `date` always comes */
+                columns?: string | null;
+                /** @description `raw`: also `raw_data`, what the source said beside the values: an object in JSON, its text elsewhere */
+                include?: "raw" | null;
             };
             header?: never;
             path: {
@@ -2176,7 +2285,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WeatherRecord"][];
+                    "application/json": components["schemas"]["WeatherRecord"][] | components["schemas"]["WeatherSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
                 };
             };
             /** @description Nothing has changed since If-None-Match */
@@ -2218,6 +2331,15 @@ export interface operations {
             };
             /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description None of the types in Accept can be had */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2334,6 +2456,14 @@ export interface operations {
                 version?: string | null;
                 /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version` */
                 as_of?: string | null;
+                /** @description Instead of an Accept header */
+                format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description native, what the source gives, is the default. daily are whole local days: means of at least 20 hours (of precipitation the sum, of speed weighted by volume, of congestion the worst), and `hours`, how many had a value. Hours of a daily source are refused */
+                resolution?: ("native" | "hourly" | "daily") | null;
+                /** @description Names of fields with commas between; `date` always comes */
+                columns?: string | null;
+                /** @description `raw`: also `raw_data`, what the source said beside the values: an object in JSON, its text elsewhere */
+                include?: "raw" | null;
             };
             header?: never;
             path: {
@@ -2371,7 +2501,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TrafficRecord"][];
+                    "application/json": components["schemas"]["TrafficRecord"][] | components["schemas"]["TrafficSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
                 };
             };
             /** @description Nothing has changed since If-None-Match */
@@ -2413,6 +2547,15 @@ export interface operations {
             };
             /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description None of the types in Accept can be had */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2529,6 +2672,14 @@ export interface operations {
                 version?: string | null;
                 /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version` */
                 as_of?: string | null;
+                /** @description Instead of an Accept header */
+                format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description native, what the source gives, is the default. daily are whole local days: means of at least 20 hours (of precipitation the sum, of speed weighted by volume, of congestion the worst), and `hours`, how many had a value. Hours of a daily source are refused */
+                resolution?: ("native" | "hourly" | "daily") | null;
+                /** @description Names of fields with commas between; `date` always comes */
+                columns?: string | null;
+                /** @description `raw`: also `raw_data`, what the source said beside the values: an object in JSON, its text elsewhere */
+                include?: "raw" | null;
             };
             header?: never;
             path: {
@@ -2566,7 +2717,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WeatherRecord"][];
+                    "application/json": components["schemas"]["WeatherRecord"][] | components["schemas"]["WeatherSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
                 };
             };
             /** @description Nothing has changed since If-None-Match */
@@ -2608,6 +2763,15 @@ export interface operations {
             };
             /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description None of the types in Accept can be had */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2752,7 +2916,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TrafficRecord"][];
+                    "application/json": components["schemas"]["TrafficRecord"][] | components["schemas"]["TrafficSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
                 };
             };
             /** @description Nothing has changed since If-None-Match */
@@ -2794,6 +2962,15 @@ export interface operations {
             };
             /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description None of the types in Accept can be had */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2938,7 +3115,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WeatherRecord"][];
+                    "application/json": components["schemas"]["WeatherRecord"][] | components["schemas"]["WeatherSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
                 };
             };
             /** @description Nothing has changed since If-None-Match */
@@ -2980,6 +3161,15 @@ export interface operations {
             };
             /** @description No supported city near (the nearest is named), or not this tenant */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description None of the types in Accept can be had */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,248 @@
+"""Choosing a form: by Accept, by `format`, by what is refused; and each form's own tag, file name and bytes."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import uvicorn
+from starlette.testclient import TestClient
+
+from city_data.store.cache import Cache
+from city_data_tests.api.asking import MEDIA, rows_of
+from city_data_tests.api.conftest import HERE, LOADED, TENANT, TRAFFIC, WEATHER, Load, MakeClient
+
+RANGE = HERE | {"start_date": "2025-10-05", "end_date": "2025-11-12"}
+FORMS: list[dict[str, str]] = [
+    *({"format": name} for name in MEDIA),
+    {"resolution": "daily"},
+    {"columns": "traffic_volume"},
+    {"format": "csv", "include": "raw"},
+]
+
+
+@pytest.fixture
+def reader(make_client: MakeClient, load: Load) -> TestClient:
+    """Two months of traffic, one of weather."""
+    for month in ("2025-10", "2025-11"):
+        load("traffic", month)
+    load("weather", "2025-10")
+    return make_client()
+
+
+def get(client: TestClient, accept: str | None = None, path: str = TRAFFIC, **query: str) -> httpx.Response:
+    return client.get(path, params=RANGE | query, headers={"Accept": accept} if accept is not None else {})
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", "application/json"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "application/json"),
+        ("text/csv", "text/csv"),
+        ("text/*", "text/csv"),
+        ("application/json;q=0.5, application/x-ndjson", "application/x-ndjson"),
+        ("application/jsonl", "application/x-ndjson"),
+        ("application/vnd.apache.parquet, */*;q=0.1", "application/vnd.apache.parquet"),
+        ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.stream"),
+        ("application/json;q=0, */*;q=0.5", "application/x-ndjson"),
+    ],
+)
+def test_accept_chooses(reader: TestClient, accept: str, media_type: str) -> None:
+    response = get(reader, accept)
+    assert response.status_code == 200
+    assert response.headers["content-type"].partition(";")[0] == media_type
+
+
+def test_an_impossible_accept_is_406_unless_a_format_is_named(reader: TestClient) -> None:
+    refused = get(reader, "image/png")
+    assert (refused.status_code, "text/csv" in refused.json()["detail"]) == (406, True)
+    assert get(reader, "image/png", format="csv").headers["content-type"].startswith("text/csv")
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "said"),
+    [
+        ({"format": "xml"}, "format", "'parquet'"),
+        ({"resolution": "weekly"}, "resolution", "'daily'"),
+        ({"include": "everything"}, "include", "'raw'"),
+        ({"columns": "traffic_volume,speed,noise"}, "columns", "no such column: speed, noise; there are date,"),
+        ({"columns": ""}, "columns", "(empty)"),
+        ({"columns": "hours"}, "columns", "no such column: hours"),
+        ({"columns": "a" * 1001}, "columns", "at most 1000"),
+    ],
+)
+def test_what_is_not_known_is_refused_by_name(reader: TestClient, query: dict[str, str], field: str, said: str) -> None:
+    response = get(reader, **query)
+    assert response.status_code == 422
+    (problem,) = response.json()["detail"]
+    assert (problem["loc"], said in problem["msg"]) == (["query", field], True)
+
+
+def test_hours_of_a_source_that_is_not_told_of_yet_are_away(reader: TestClient) -> None:
+    response = get(reader, path=WEATHER, resolution="hourly")
+    assert (response.status_code, "not told yet" in response.json()["detail"]) == (503, True)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd"])
+def test_a_snapshot_has_the_same_bytes_in_every_form(
+    make_client: MakeClient, reader: TestClient, load: Load, redis_url: str, form: dict[str, str], encoding: str
+) -> None:
+    def raw(client: TestClient, **query: str) -> tuple[bytes, str, str]:
+        with client.stream("GET", TRAFFIC, params=RANGE | form | query, headers={"Accept-Encoding": encoding}) as got:
+            assert got.status_code == 200
+            return b"".join(got.iter_raw()), got.headers["ETag"], got.headers["X-Snapshot-Id"]
+
+    before = raw(reader)
+    load("traffic", "2025-10", at=LOADED + timedelta(days=1), add=5.0)
+    for client in (reader, make_client(redis_url=redis_url), make_client(redis_url=redis_url), make_client()):
+        assert raw(client, version=before[2]) == before
+    now = raw(reader)
+    assert now[1] != before[1]
+    assert now[0] != before[0]
+
+
+def test_every_form_has_a_tag_of_its_own_and_is_known_by_it(reader: TestClient) -> None:
+    tags: dict[str, Any] = {}
+    for form in FORMS:
+        for encoding in ("identity", "gzip", "zstd"):
+            first = reader.get(TRAFFIC, params=RANGE | form, headers={"Accept-Encoding": encoding})
+            tag = first.headers["ETag"]
+            assert tags.setdefault(tag, first.content) == first.content
+            known = {"Accept-Encoding": encoding, "If-None-Match": tag}
+            again = reader.get(TRAFFIC, params=RANGE | form, headers=known)
+            assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+            assert again.headers["Vary"] == "Accept, Accept-Encoding"
+    assert len(tags) == len(FORMS) * 3 - 2  # Parquet is compressed in itself: one tag for all encodings
+
+
+def test_files_are_named_for_saving(reader: TestClient) -> None:
+    name = 'attachment; filename="madrid_traffic_2025-10-05_2025-11-12{}"'
+    assert get(reader, format="csv").headers["Content-Disposition"] == name.format(".csv")
+    daily = get(reader, format="parquet", resolution="daily")
+    assert daily.headers["Content-Disposition"] == name.format("_daily.parquet")
+    assert "Content-Disposition" not in get(reader).headers
+
+
+def test_csv_is_what_a_spreadsheet_opens(reader: TestClient) -> None:
+    lines = get(reader, format="csv", start_date="2025-10-01", columns="source,traffic_volume").text.splitlines()
+    assert lines[:3] == [
+        "date,traffic_volume,source",
+        '"2025-09-30T22:00:00Z",0,"test"',
+        '"2025-09-30T23:00:00Z",1,"test"',
+    ]
+    assert lines[10] == '"2025-10-01T07:00:00Z",,"test"'
+
+
+def test_arrow_and_parquet_are_typed_and_tell_units(reader: TestClient) -> None:
+    stream = pa.ipc.open_stream(get(reader, format="arrow").content)
+    batches = list(stream)
+    assert [batch.num_rows for batch in batches] == [27 * 24 + 1, 12 * 24]  # a batch a month; October's last day has 25
+    assert stream.schema.field("date").type == pa.timestamp("us", tz="UTC")
+    assert stream.schema.field("traffic_volume").metadata == {b"unit": b"vehicles/h"}
+    table = pq.read_table(io.BytesIO(get(reader, format="parquet").content))
+    assert table.equals(pa.Table.from_batches(batches))
+    assert table.schema.field("traffic_volume").metadata[b"unit"] == b"vehicles/h"
+
+
+@pytest.mark.parametrize("kind", MEDIA)
+def test_nothing_held_is_an_empty_answer_of_the_format(client: TestClient, kind: str) -> None:
+    response = get(client, format=kind)
+    assert (response.status_code, rows_of(kind, response.content)) == (200, [])
+
+
+def test_head_tells_the_length_and_sends_nothing(reader: TestClient) -> None:
+    whole = reader.get(TRAFFIC, params=RANGE, headers={"Accept-Encoding": "gzip"})
+    head = reader.head(TRAFFIC, params=RANGE, headers={"Accept-Encoding": "gzip"})
+    assert (head.status_code, head.content, head.headers["ETag"]) == (200, b"", whole.headers["ETag"])
+    assert head.headers["Content-Length"] == whole.headers["Content-Length"]
+
+
+def test_days_have_their_rule_and_hours(reader: TestClient) -> None:
+    query = {"start_date": "2025-10-25", "end_date": "2025-10-27", "resolution": "daily", "include": "raw"}
+    saturday, sunday, monday = get(reader, **query).json()
+    assert [day["date"][:13] for day in (saturday, sunday, monday)] == [
+        "2025-10-24T22",
+        "2025-10-25T22",
+        "2025-10-26T23",
+    ]
+    assert (saturday["hours"], sunday["hours"], monday["hours"]) == (21, 23, 22)  # every tenth hour is missing
+    rule = {"aggregated_from": "hourly", "day": "00-24 Europe/Madrid", "minimum_hours": 20, "hours": 23}
+    assert sunday["raw_data"] == rule
+    hours = get(reader, start_date="2025-10-26", end_date="2025-10-26").json()
+    known = [hour["traffic_volume"] for hour in hours if hour["traffic_volume"] is not None]
+    assert len(hours) == 25
+    assert sunday["traffic_volume"] == pytest.approx(sum(known) / len(known))
+
+
+def test_zstd_in_redis_is_used_when_whole_and_never_believed(
+    make_client: MakeClient, reader: TestClient, redis_url: str
+) -> None:
+    whole = {"start_date": "2025-10-01", "end_date": "2025-11-30"}
+
+    def raw(client: TestClient) -> bytes:
+        with client.stream("GET", TRAFFIC, params=HERE | whole, headers={"Accept-Encoding": "zstd"}) as got:
+            return b"".join(got.iter_raw())
+
+    expected = raw(reader)
+    assert raw(make_client(redis_url=redis_url)) == expected
+    store = Cache(redis_url, timeout_s=1)._client
+    assert store is not None
+    keys = sorted(name for name in store.scan_iter() if b"/zstd:" in name)
+    assert len(keys) == 2  # the reader left them for the next
+    for key in (name for name in store.scan_iter() if b"/zstd:" not in name):
+        store.delete(key)
+    fresh = make_client(redis_url=redis_url, database_url="postgresql://nobody@127.0.0.1:1/none")
+    assert fresh.get(TRAFFIC, params=HERE | whole).status_code == 503  # versions are the database's alone
+    for poison in (b"", b"CDS2" + bytes(40), store.get(keys[1])):
+        store.set(keys[0], poison)
+        assert raw(make_client(redis_url=redis_url)) == expected
+
+
+@pytest.fixture
+def served(reader: TestClient) -> Iterator[str]:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(reader.app, log_level="critical", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+def test_curl_and_httpx_read_all_zstd_frames(reader: TestClient, served: str) -> None:
+    query = RANGE | {"start_date": "2025-10-01"}
+    url = str(httpx.URL(served + TRAFFIC, params=query))
+    plain = reader.get(TRAFFIC, params=query, headers={"Accept-Encoding": "identity"}).content
+    response = httpx.get(url, headers={"Accept-Encoding": "zstd"})
+    assert (response.headers["content-encoding"], response.content) == ("zstd", plain)
+    curl = shutil.which("curl")
+    assert curl is not None
+    got = subprocess.run(
+        [curl, "-sS", "--compressed", "-D", "-", url], capture_output=True, check=True, timeout=20
+    ).stdout
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert b"content-encoding: zstd" in head.lower() or b"content-encoding: gzip" in head.lower()
+    assert body == plain
+
+
+def test_the_deprecated_body_takes_the_same(reader: TestClient) -> None:
+    body = HERE | {"start_date": "2025-10-05", "end_date": "2025-11-12", "format": "csv", "columns": "source"}
+    post = reader.post(f"/api/v1/tenants/{TENANT}/external/operations/traffic/historical", json=body)
+    assert post.content == get(reader, format="csv", columns="source").content
+    assert post.headers["content-type"].startswith("text/csv")
