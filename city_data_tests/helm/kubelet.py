@@ -35,7 +35,7 @@ class Kubelet:
                 found[variable["name"]] = variable["value"]
         places = self.mounts(container, pod)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {"PATH": path, "PYTHONUNBUFFERED": "1", **{k: places.get(v, v) for k, v in found.items()}}
+        return {"PATH": path, "PYTHONUNBUFFERED": "1", **{k: _here(v, places) for k, v in found.items()}}
 
     def mounts(self, container: Manifest, pod: Manifest) -> dict[str, str]:
         """Mount paths, and where they are here. Raises KeyError for a volume that the pod does not have."""
@@ -46,6 +46,9 @@ class Kubelet:
             volume = volumes[mount["name"]]
             if "configMap" in volume:
                 self._write(place, find(self._rendered, "ConfigMap", volume["configMap"]["name"])["data"], mount)
+            elif "secret" in volume:
+                held = self._secrets[volume["secret"]["secretName"]]
+                self._write(place, {item["path"]: held[item["key"]] for item in volume["secret"]["items"]}, mount)
             else:
                 place.mkdir(parents=True, exist_ok=True)
             places[mount["mountPath"]] = str(place)
@@ -59,3 +62,11 @@ class Kubelet:
         place.mkdir(parents=True, exist_ok=True)
         for name, text in data.items():
             (place / name).write_text(text)
+
+
+def _here(value: str, places: dict[str, str]) -> str:
+    """The value, where it is a path in a mount: that path here."""
+    for mounted, place in places.items():
+        if value == mounted or value.startswith(f"{mounted}/"):
+            return place + value.removeprefix(mounted)
+    return value

@@ -35,7 +35,9 @@ from city_data_tests.helm.cluster import Manifest
 
 OLDEST, NEWEST = "1.29", kubernetes_validate.latest_version()
 CRDS = {"ServiceMonitor": "servicemonitor.json", "PrometheusRule": "prometheusrule.json"}
-SECRET = re.compile(r"(_KEY|_KEY_ID|_TOKEN|PASSWORD|SECRET|DATABASE_URL|DAGSTER_URL|REDIS_URL|WEBHOOK_URL)$")
+SECRET = re.compile(
+    r"(_KEY|_APPLICATION_ID|_KEY_ID|_TOKEN|PASSWORD|SECRET|DATABASE_URL|DAGSTER_URL|REDIS_URL|WEBHOOK_URL)$"
+)
 
 
 @pytest.mark.parametrize("values", [None, "minimal", "production"])
@@ -192,13 +194,14 @@ def test_each_role_gets_what_it_needs_and_no_more(production: list[Manifest]) ->
         if container["name"] != "wait-for-migrations"
     }
     app, dagster = "CITY_DATA_DATABASE_URL", "CITY_DATA_DAGSTER_URL"
+    keys = {"AEMET_API_KEY", "METEO_FRANCE_API_KEY", "METEO_FRANCE_APPLICATION_ID", "OPENWEATHER_API_KEY"}
     storage = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
     assert given == {
         "webserver/webserver": {dagster},
         "daemon/daemon": {dagster},
         "code/code": {app, dagster, "CITY_DATA_REDIS_URL", "SLACK_WEBHOOK_URL", *storage},
-        "api/api": {app, "CITY_DATA_REDIS_URL", "TENANT_SERVICE_TOKEN"},
-        "collector/collector": {app, "AEMET_API_KEY", *storage},
+        "api/api": {"API_DATABASE_URL", "CITY_DATA_REDIS_URL", "TENANT_SERVICE_TOKEN"},
+        "collector/collector": {app, *keys, *storage},
         "exporter/exporter": {app, dagster},
         "migration-1/migration": {app, dagster},
         "backfill-1/backfill": {app},
@@ -207,7 +210,7 @@ def test_each_role_gets_what_it_needs_and_no_more(production: list[Manifest]) ->
         variable["valueFrom"]["secretKeyRef"]["key"]
         for container in containers(pod_templates(production)["Deployment/r-city-data-api"])
         for variable in container["env"]
-        if variable["name"] == app
+        if variable["name"] in (app, "API_DATABASE_URL")
     ]
     assert reader == ["reader-url", "reader-url"]
 
@@ -266,9 +269,9 @@ def test_every_command_is_one_that_the_image_has(rendered: list[Manifest]) -> No
         for container in containers(template):
             probe = container.get("livenessProbe", {}).get("exec", {})
             for command in [container["command"], probe.get("command")]:
-                if command and command[1] == "collect" and not hasattr(cli, "collect"):
-                    continue  # off by default until the command is there
-                if command and command[0] != "python":
+                if command and command[0] == "sh":
+                    assert command[2].startswith("test -n ")  # run in test_collector.py
+                elif command and command[0] != "python":
                     parse(known[command[0]], command[1:])
                     checked += 1
                 elif command:

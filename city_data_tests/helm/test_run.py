@@ -7,35 +7,44 @@ launcher. The Job that the launcher posts is held against the schema, and run as
 from __future__ import annotations
 
 import json
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
-import grpc
 import httpx
+import psycopg
 import pytest
 import yaml
 from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from city_data.embedded import EmbeddedPostgres, free_port
+from city_data.embedded import EmbeddedPostgres
 from city_data.sandbox import Sandbox
 from city_data.store.database import Database
 from city_data.store.ledger import read_months
+from city_data.store.roles import READER
 from city_data.window import Month
+from city_data_tests.api.issuer import AUDIENCE, ISSUER, Issuer, bearer, key_set
 from city_data_tests.helm.charting import containers, find, pod_templates, render
 from city_data_tests.helm.cluster import Cluster, Manifest, serving
 from city_data_tests.helm.kubelet import Kubelet, Secrets
+from city_data_tests.helm.processes import (
+    Reader,
+    await_answer,
+    code_server,
+    exporter,
+    reader,
+    run_container,
+    webserver,
+)
 from city_data_tests.helm.test_chart import check_restricted
 from city_data_tests.world import AS_OF
 
 MONTH = "2026-09"
+TOKENS = Issuer()
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
   launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } }
@@ -50,9 +59,14 @@ def secrets(postgres: EmbeddedPostgres, tmp_path: Path) -> Secrets:
     for name in ("app", "dagster"):
         postgres.create_database(f"cluster_{name}_{number}")
     app, dagster = (postgres.url(f"cluster_{name}_{number}") for name in ("app", "dagster"))
+    with psycopg.connect(app, autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [READER]).fetchone():
+            connection.execute(f"CREATE ROLE {READER} NOLOGIN")
+    reader = postgres.create_login("cluster_api", READER, f"cluster_app_{number}")
     return {
-        "city-data-database": {"url": app, "reader-url": app, "dagster-url": dagster},
+        "city-data-database": {"url": app, "reader-url": reader, "dagster-url": dagster},
         "providers": {"AEMET_API_KEY": "good"},
+        "city-data-jwks": {"jwks.json": key_set(TOKENS).decode()},
     }
 
 
@@ -64,6 +78,7 @@ def rendered(shared_sandbox: Sandbox, tmp_path: Path) -> list[Manifest]:
         "rawArchive": {"url": f"file://{tmp_path}/raw"},
         "extraEnv": {"CITY_DATA_AS_OF": AS_OF.isoformat(), "CITY_DATA_ROUTES": json.dumps(shared_sandbox.routes)},
         "image": {"tag": "1.2.3"},
+        "api": {"auth": {"issuer": ISSUER, "audience": AUDIENCE}},
         "runs": {"labels": {"cost-centre": "forecasting"}, "pools": {"aemet": 2}},
     }
     file = tmp_path / "values.yaml"
@@ -76,94 +91,33 @@ def kubelet(tmp_path: Path, rendered: list[Manifest], secrets: Secrets) -> Kubel
     return Kubelet(tmp_path / "node", rendered, secrets)
 
 
-def run_container(kubelet: Kubelet, template: Manifest, index: int = -1, **instead: str) -> str:
-    """Run a pod's container to its end; returns what it said."""
-    container = containers(template)[index]
-    done = subprocess.run(
-        container.get("command", container.get("args")),
-        env={**kubelet.environment(container, template["spec"]), **instead},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def check_exporter(url: str) -> None:
+    """Metrics of the migrated and still empty ledger."""
+    await_answer(url)
+    assert "\nexternal_ledger_up 1.0\n" in httpx.get(url).text
 
 
-@contextmanager
-def serving_pod(kubelet: Kubelet, template: Manifest, changed: dict[str, str]) -> Iterator[Manifest]:
-    """A Deployment's own command as a process, with the words changed that name a place of the cluster."""
-    container = containers(template)[-1]
-    command = [changed.get(part, part) for part in container["command"]]
-    environment = kubelet.environment(container, template["spec"])
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            yield container
-        finally:
-            server.terminate()
+def check_waiting(api: Reader) -> None:
+    """Alive, and not ready before there is a month."""
+    await_answer(api.live)
+    waiting = httpx.get(api.ready)
+    assert (waiting.status_code, waiting.json()["status"]) == (503, "waiting")
 
 
-# On a busy machine; a quarter of a minute on a free one.
-PATIENCE_S = 150
-
-
-@contextmanager
-def code_server(kubelet: Kubelet, rendered: list[Manifest]) -> Iterator[int]:
-    """The code location, probed as its Deployment says."""
-    port = free_port()
-    template = pod_templates(rendered)["Deployment/r-city-data-code"]
-    changed = {"0.0.0.0": "127.0.0.1", "4000": str(port)}
-    with (
-        serving_pod(kubelet, template, changed) as container,
-        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        grpc.channel_ready_future(channel).result(timeout=PATIENCE_S)
-        asked = health_pb2.HealthCheckRequest(service=container["readinessProbe"]["grpc"]["service"])
-        answer = health_pb2_grpc.HealthStub(channel).Check(asked)
-        assert answer.status == health_pb2.HealthCheckResponse.SERVING
-        yield port
-
-
-@contextmanager
-def webserver(kubelet: Kubelet, rendered: list[Manifest], code_port: int) -> Iterator[str]:
-    """The webserver's URL, once it answers its Deployment's probe."""
-    port = free_port()
-    template = pod_templates(rendered)["Deployment/r-city-data-webserver"]
-    workspace = Path(kubelet.mounts(containers(template)[-1], template["spec"])["/etc/dagster"]) / "workspace.yaml"
-    here = workspace.with_name("here.yaml")
-    named = workspace.read_text()
-    assert find(rendered, "Service", "r-city-data-code")["spec"]["ports"][0]["port"] == 4000
-    here.write_text(named.replace("r-city-data-code", "127.0.0.1").replace("4000", str(code_port)))
-    changed = {"0.0.0.0": "127.0.0.1", "3000": str(port), "/etc/dagster/workspace.yaml": str(here)}
-    with serving_pod(kubelet, template, changed) as container:
-        url = f"http://127.0.0.1:{port}"
-        await_answer(f"{url}{container['startupProbe']['httpGet']['path']}")
-        yield url
-
-
-def check_exporter(kubelet: Kubelet, rendered: list[Manifest]) -> None:
-    """Metrics of the migrated and still empty ledger, by the path that the probe and Prometheus ask for."""
-    port = free_port()
-    template = pod_templates(rendered)["Deployment/r-city-data-exporter"]
-    with serving_pod(kubelet, template, {"0.0.0.0": "127.0.0.1", "9101": str(port)}) as container:
-        url = f"http://127.0.0.1:{port}{container['readinessProbe']['httpGet']['path']}"
-        await_answer(url)
-        assert "\nexternal_ledger_up 1.0\n" in httpx.get(url).text
-
-
-def await_answer(url: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not answers(url):
-        assert time.monotonic() < deadline, f"{url} does not answer"
-        time.sleep(0.2)
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).is_success
-    except httpx.TransportError:
-        return False
+def check_serving(api: Reader, reader_url: str) -> None:
+    """Ready by the month that the run has loaded; locked by the mounted keys; and its login can write nothing."""
+    await_answer(api.ready)
+    asked = f"{api.url}/api/v1/cities/madrid/data-availability"
+    assert httpx.get(asked).status_code == 401
+    assert httpx.get(asked, headers=bearer(Issuer().token())).status_code == 401  # signed with another key
+    answer = httpx.get(asked, headers=bearer(TOKENS.token()))
+    assert (answer.status_code, answer.json()["weather_record_count"]) == (200, 30)
+    assert httpx.get(f"{api.url}/metrics", headers=bearer(TOKENS.token())).status_code == 404
+    assert '\nexternal_auth_failures_total{reason="missing"} 1.0\n' in httpx.get(api.metrics).text
+    with psycopg.connect(reader_url) as connection:
+        for command in ("DELETE FROM city_month", "CREATE TABLE mine (x int)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+                connection.execute(command)
 
 
 @contextmanager
@@ -195,10 +149,14 @@ def test_a_release_comes_up_and_a_month_is_materialized_by_the_job_that_the_laun
         monkeypatch.setenv(name, value)
     with ExitStack() as stack:
         kubeconfig = stack.enter_context(serving(cluster, tmp_path))
+        # All start at once; each is waited for where it is needed.
+        metrics = stack.enter_context(exporter(kubelet, rendered))
+        api = stack.enter_context(reader(kubelet, rendered))
         port = stack.enter_context(code_server(kubelet, rendered))
         opened = stack.enter_context(instance(kubelet, rendered, kubeconfig, tmp_path / "daemon"))
         check_initial_backfill(kubelet, rendered, port, opened)
-        check_exporter(kubelet, rendered)
+        check_exporter(metrics)
+        check_waiting(api)
         target = GrpcServerTarget(host="127.0.0.1", port=port, socket=None, location_name="city_data")
         context = stack.enter_context(WorkspaceProcessContext(opened, target)).create_request_context()
         run_id = ask_for_month(context)
@@ -210,6 +168,7 @@ def test_a_release_comes_up_and_a_month_is_materialized_by_the_job_that_the_laun
         assert run is not None
         assert run.status == dg.DagsterRunStatus.SUCCESS
         assert opened.event_log_storage.get_concurrency_info("aemet").slot_count == 2
+        check_serving(api, secrets["city-data-database"]["reader-url"])
     database, month = Database(secrets["city-data-database"]["url"]), Month.parse(MONTH)
     (entry,) = read_months(database, city_id="madrid", dataset="weather", first=month, last=month)
     database.dispose()

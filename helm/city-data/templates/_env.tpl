@@ -12,6 +12,12 @@
 {{ include "city-data.secretEnv" (list "CITY_DATA_DATABASE_URL" .Values.database.existingSecret .Values.database.urlKey) }}
 {{- end -}}
 
+{{/* For the API, which reads this name first. */}}
+{{- define "city-data.env.api" -}}
+{{ include "city-data.secretEnv" (list "API_DATABASE_URL" .Values.database.existingSecret .Values.database.readerUrlKey) }}
+{{- end -}}
+
+{{/* For the command line and the exporter, which know one database. */}}
 {{- define "city-data.env.reader" -}}
 {{ include "city-data.secretEnv" (list "CITY_DATA_DATABASE_URL" .Values.database.existingSecret .Values.database.readerUrlKey) }}
 {{- end -}}
@@ -83,6 +89,10 @@
 {{- else }}
 - name: AUTH_JWKS_FILE
   value: /etc/city-data-jwks/jwks.json
+{{- end }}
+{{- range $name, $value := .Values.api.settings }}
+- name: {{ $name }}
+  value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
 {{- end }}
 {{- with .Values.api.tenantService.url }}
 - name: TENANT_SERVICE_URL

@@ -34,6 +34,7 @@ run_k8s_config:
       {{- include "city-data.volumes.dagster" . | nindent 6 }}
       {{- include "city-data.volumes.cities" . | nindent 6 }}
       {{- include "city-data.volumes.archive" . | nindent 6 }}
+      {{- include "city-data.volumes.downloads" . | nindent 6 }}
   container_config:
     env:
       {{- include "city-data.env.run" . | nindent 6 }}
@@ -42,4 +43,5 @@ run_k8s_config:
       {{- include "city-data.mounts.dagster" . | nindent 6 }}
       {{- include "city-data.mounts.cities" . | nindent 6 }}
       {{- include "city-data.mounts.archive" . | nindent 6 }}
+      {{- include "city-data.mounts.downloads" . | nindent 6 }}
 {{- end -}}

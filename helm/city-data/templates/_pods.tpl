@@ -98,6 +98,11 @@ checksum/config: {{ printf "%s%s" (include (print $.Template.BasePath "/configma
 {{- end -}}
 {{- end -}}
 
+{{- define "city-data.mounts.downloads" -}}
+- name: downloads
+  mountPath: /var/cache/city-data
+{{- end -}}
+
 {{- define "city-data.mounts.dagster" -}}
 - name: dagster-home
   mountPath: /opt/dagster/dagster_home
@@ -126,6 +131,17 @@ checksum/config: {{ printf "%s%s" (include (print $.Template.BasePath "/configma
   persistentVolumeClaim:
     claimName: {{ .Values.rawArchive.existingClaim | default (printf "%s-raw" (include "city-data.fullname" .)) }}
 {{- end -}}
+{{- end -}}
+
+{{- define "city-data.volumes.downloads" -}}
+- name: downloads
+  {{- if .Values.downloads.existingClaim }}
+  persistentVolumeClaim:
+    claimName: {{ .Values.downloads.existingClaim }}
+  {{- else }}
+  emptyDir:
+    sizeLimit: {{ .Values.downloads.size }}
+  {{- end }}
 {{- end -}}
 
 {{- define "city-data.volumes.dagster" -}}

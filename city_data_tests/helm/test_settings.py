@@ -1,0 +1,150 @@
+"""What the chart tells processes, held against what they read: nothing unknown, and nothing that cannot be given."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pytest
+import yaml
+
+from api.settings import Settings
+from city_data import providers
+from city_data_tests.helm.charting import CHART, HelmError, containers, find, pod_templates, render
+from city_data_tests.helm.cluster import Manifest
+from city_data_tests.helm.test_values import SCHEMA
+
+ROOT = Path(__file__).parents[2]
+DOWNLOADS = "/var/cache/city-data"
+
+
+def known_to_the_api() -> set[str]:
+    """Every environment variable that the reader's settings have."""
+    found = set()
+    for field in Settings.model_fields.values():
+        assert isinstance(field.validation_alias, pydantic.AliasChoices)
+        found |= {str(choice) for choice in field.validation_alias.choices if str(choice).isupper()}
+    return found
+
+
+def api(rendered: list[Manifest]) -> tuple[Manifest, Manifest]:
+    """(pod, container)"""
+    template = pod_templates(rendered)["Deployment/r-city-data-api"]
+    return template["spec"], containers(template)[-1]
+
+
+def test_the_api_knows_every_variable_that_it_is_told(rendered: list[Manifest]) -> None:
+    told = [variable["name"] for variable in api(rendered)[1]["env"]]
+    assert len(told) == len(set(told))
+    assert set(told) - known_to_the_api() == set()
+    # It prefers this name: the writer's URL must not reach it at all.
+    assert "API_DATABASE_URL" in told
+    assert "CITY_DATA_DATABASE_URL" not in told
+
+
+def test_every_setting_of_the_api_can_be_given(production: list[Manifest]) -> None:
+    set_by_the_chart = {"API_HOST", "API_PORT", "API_METRICS_PORT", "API_DATABASE_URL"}
+    offered = set(SCHEMA["properties"]["api"]["properties"]["settings"]["propertyNames"]["enum"])
+    assert offered == {name for name in known_to_the_api() if name.startswith("API_")} - set_by_the_chart
+    with pytest.raises(HelmError, match="API_RATE_PER_SECOND"):
+        render("--set", "api.settings.API_RATE_PER_SECOND=1")
+    told = {variable["name"]: variable.get("value") for variable in api(production)[1]["env"]}
+    # Numbers arrive as helm's floats: none may arrive as 1.3e+08.
+    assert (told["API_PAGE"], told["API_RATE_PER_S"], told["API_SEGMENT_BYTES"]) == ("false", "0.5", "134217728")
+
+
+def test_every_variable_for_all_is_read_by_the_code(rendered: list[Manifest]) -> None:
+    source = "".join(file.read_text() for part in ("api", "city_data") for file in (ROOT / part).rglob("*.py"))
+    for name in find(rendered, "ConfigMap", "r-city-data-env")["data"]:
+        assert f'"{name}"' in source or name == "LOG_LEVEL", name  # the example's own
+
+
+def declared_keys() -> set[str]:
+    """The variables of secrets that providers read, needed or not."""
+    named = set()
+    for file in Path(str(providers.__file__)).parent.rglob("*.py"):
+        named |= set(re.findall(r'"([A-Z][A-Z_]*(?:_API_KEY|_APPLICATION_ID))"', file.read_text()))
+    needed = {p.capabilities.key_variable for p in providers.discover().values() if p.capabilities.key_variable}
+    assert needed <= named
+    return named
+
+
+def test_every_providers_key_can_be_given(production: list[Manifest]) -> None:
+    keys = declared_keys()
+    assert len(keys) >= 4
+    described = (CHART / "values.yaml").read_text()
+    assert not [name for name in keys if name not in described]
+    settings = yaml.safe_load(find(production, "ConfigMap", "r-city-data-dagster")["data"]["dagster.yaml"])
+    of_a_run = settings["run_launcher"]["config"]["run_k8s_config"]["container_config"]["env"]
+    given = {variable["name"]: variable["valueFrom"]["secretKeyRef"] for variable in of_a_run}
+    for name in keys:
+        assert given[name] == {"name": "providers", "key": name}
+        with pytest.raises(HelmError, match=name):
+            render("--set", f"extraEnv.{name}=abc")
+
+
+def test_files_of_many_months_have_a_place_to_be_kept(rendered: list[Manifest]) -> None:
+    assert find(rendered, "ConfigMap", "r-city-data-env")["data"]["CITY_DATA_CACHE_DIR"] == DOWNLOADS
+    settings = yaml.safe_load(find(rendered, "ConfigMap", "r-city-data-dagster")["data"]["dagster.yaml"])
+    run = settings["run_launcher"]["config"]["run_k8s_config"]
+    assert _mounts(run["container_config"], run["pod_spec_config"])
+    mounted = {
+        name.partition("r-city-data-")[2]
+        for name, template in pod_templates(rendered).items()
+        if _mounts(containers(template)[-1], template["spec"])
+    }
+    assert mounted - {"backfill-1"} == {"code", "collector"}
+
+
+def test_a_claim_keeps_downloads_between_runs(production: list[Manifest]) -> None:
+    template = pod_templates(production)["Deployment/r-city-data-code"]
+    assert _mounts(containers(template)[-1], template["spec"]) == {
+        "name": "downloads",
+        "persistentVolumeClaim": {"claimName": "downloads"},
+    }
+
+
+def _mounts(container: dict[str, Any], pod: dict[str, Any]) -> Manifest | None:
+    """The volume that is mounted, to be written, where downloads are kept."""
+    names = [m["name"] for m in container["volumeMounts"] if m["mountPath"] == DOWNLOADS and not m.get("readOnly")]
+    return next((volume for volume in pod["volumes"] if volume["name"] in names), None)
+
+
+@pytest.mark.parametrize(
+    ("values", "variable", "volume"),
+    [
+        ("api.auth.existingSecret=keys", "AUTH_JWKS_FILE", {"secret": {"secretName": "keys"}}),
+        ("api.auth.configMap=keys", "AUTH_JWKS_FILE", {"configMap": {"name": "keys"}}),
+        ("api.auth.jwksUrl=https://login.example.com/jwks.json", "AUTH_JWKS_URL", None),
+    ],
+)
+def test_keys_come_by_secret_config_map_or_url(values: str, variable: str, volume: dict[str, Any] | None) -> None:
+    pod, container = api(render("--set", values))
+    told = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert {name for name in told if name.startswith("AUTH_JWKS")} == {variable}
+    found = [v for v in pod["volumes"] if v["name"] == "jwks"]
+    mounts = [m["mountPath"] for m in container["volumeMounts"] if m["name"] == "jwks"]
+    if volume is None:
+        assert not found + mounts
+        return
+    ((kind, named),) = volume.items()
+    assert found == [{"name": "jwks", kind: {**named, "items": [{"key": "jwks.json", "path": "jwks.json"}]}}]
+    assert [told[variable]] == [f"{mount}/jwks.json" for mount in mounts]
+
+
+def test_the_api_is_scraped_on_its_own_port(production: list[Manifest]) -> None:
+    """And its other port has no metrics: the ingress leads there."""
+    _, container = api(production)
+    told = {entry["name"]: entry.get("value") for entry in container["env"]}
+    ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
+    assert ports == {"http": told["API_PORT"], "metrics": told["API_METRICS_PORT"]}
+    monitor = find(production, "ServiceMonitor", "r-city-data")["spec"]
+    assert [endpoint["port"] for endpoint in monitor["endpoints"]] == ["metrics"]
+    labels = find(production, "Service", "r-city-data-api")["metadata"]["labels"]
+    assert monitor["selector"]["matchLabels"].items() <= labels.items()
+    policy = find(production, "NetworkPolicy", "r-city-data-api")["spec"]["ingress"]
+    sources = {rule["ports"][0]["port"]: rule["from"] for rule in policy}
+    assert "monitoring" in str(sources["metrics"])
+    assert "monitoring" not in str(sources["http"])
