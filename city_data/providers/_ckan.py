@@ -10,24 +10,14 @@ import difflib
 import json
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
-from city_data.providers.base import (
-    Capabilities,
-    NotAvailable,
-    NotYetPublished,
-    PermanentError,
-    Request,
-    TransientError,
-)
+from city_data.providers.base import Capabilities, PermanentError, Request, TransientError, no_data
 from city_data.providers.http import HttpClient
 from city_data.window import Month
 
-# A month that is not there is awaited this long after its lag before it is called missing for good.
-GRACE = timedelta(days=60)
 _ALIKE = 0.85  # "dicembre" is 0.94 like "diciembre"; junio and julio are 0.8 alike, juny and juliol 0.6
 
 Resource = Mapping[str, Any]
@@ -59,7 +49,7 @@ def address(
     """
     found = {str(r.get("url")): months for r in listed if request.month in (months := months_of(r))}
     if not found:
-        raise missing(request, capabilities, f"not among the {len(listed)} months of the catalogue")
+        raise no_data(request, capabilities, f"not among the {len(listed)} months of the catalogue")
     if len(found) > 1:
         raise PermanentError(f"the catalogue lists the month {len(found)} times: {', '.join(found)}")
     ((url, months),) = found.items()
@@ -82,16 +72,6 @@ def look(http: HttpClient, listed: Sequence[Resource], url: str) -> dict[str, st
     headers = http.head(url, accept=judge).headers
     size = headers.get("content-length", "")
     return fingerprint(listed, url, headers, int(size) if size.isdigit() else None)
-
-
-def awaited(request: Request, capabilities: Capabilities) -> bool:
-    """Whether the month can still be expected to appear."""
-    return request.as_of < request.month.bounds(request.place.timezone)[1] + capabilities.lag + GRACE
-
-
-def missing(request: Request, capabilities: Capabilities, why: str) -> NotYetPublished | NotAvailable:
-    """The outcome of a month that is not there."""
-    return NotYetPublished(f"{why} yet") if awaited(request, capabilities) else NotAvailable(why)
 
 
 def plain(text: str) -> str:

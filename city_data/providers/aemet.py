@@ -18,7 +18,6 @@ from city_data.providers._aemet_days import COLUMNS, ENCODING, city_day, read, r
 from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
 from city_data.providers.base import (
     Capabilities,
-    NotAvailable,
     NotConfigured,
     NotYetPublished,
     ParsedMonth,
@@ -31,12 +30,11 @@ from city_data.providers.base import (
     Settings,
     TransientError,
     about,
+    no_data,
 )
 from city_data.providers.http import HttpClient
 
 BASE = "https://opendata.aemet.es/opendata/api/valores/climatologicos"
-# A month with no data is awaited this long after the lag before it is called missing for good.
-GRACE = timedelta(days=30)
 _EXPIRED_TRIES = 2
 
 
@@ -85,7 +83,8 @@ class Aemet(Provider):
                 except _NoData:
                     continue
             if not payloads:
-                raise self._nothing(request)
+                stations = ", ".join(_settings(request).stations)
+                raise no_data(request, self.capabilities, f"no data from the stations {stations}")
             return payloads
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
@@ -94,8 +93,7 @@ class Aemet(Provider):
 
         with about(self.name, request):
             reading = read(payloads, request.month)
-            origin = next((payload.origin for payload in payloads if payload.origin), None)
-            source = f"{origin}:{self.name}" if origin else self.name
+            source = self.source(payloads)
             days, timezone = sorted(reading.days.items()), request.place.timezone
             rows = [city_day(day, stations, timezone, source) for day, stations in days]
             frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS, "source", "raw_data"]))
@@ -139,13 +137,6 @@ class Aemet(Provider):
                 raise _NoData(f"station {station}: an empty list")
             return payload
         raise TransientError(f"station {station}: the address of its data had expired {_EXPIRED_TRIES} times")
-
-    def _nothing(self, request: Request) -> ProviderError:
-        stations = ", ".join(_settings(request).stations)
-        awaited_until = request.month.bounds(request.place.timezone)[1] + self.capabilities.lag + GRACE
-        if request.as_of < awaited_until:
-            return NotYetPublished(f"no data yet from the stations {stations}")
-        return NotAvailable(f"no data from the stations {stations}")
 
 
 def _settings(request: Request) -> AemetSettings:

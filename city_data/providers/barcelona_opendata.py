@@ -25,6 +25,8 @@ from city_data.providers.base import (
     Request,
     TransientError,
     about,
+    awaited,
+    no_data,
 )
 from city_data.providers.http import HttpClient
 from city_data.window import Month
@@ -62,6 +64,7 @@ class BarcelonaOpenData(Provider):
         licence_url="https://creativecommons.org/licenses/by/4.0/",
         modelled=False,
         hosts=("opendata-ajuntament.barcelona.cat",),
+        grace=timedelta(days=60),
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
@@ -102,7 +105,6 @@ class BarcelonaOpenData(Provider):
             if not rows.known:
                 raise PermanentError(f"{payload.name} holds no state: {_without(rows)}")
             made = method.city_hours(rows, Clock.of(request.month, request.place.timezone))
-            source = f"{payload.origin}:{self.name}" if payload.origin else self.name
             provenance = {
                 "method_version": method.METHOD_VERSION,
                 "levels": {"version": method.LEVELS_VERSION, "mean_state_at_most": method.LEVELS},
@@ -114,7 +116,7 @@ class BarcelonaOpenData(Provider):
                 "unknown_fields": file.unknown,
             }
             return ParsedMonth(
-                _frame(made, request, source),
+                _frame(made, request, self.source(payloads)),
                 received=rows.total,
                 used=made.used,
                 fields=file.columns,
@@ -134,9 +136,9 @@ class BarcelonaOpenData(Provider):
 
     def _without_states(self, request: Request, path: Path, why: str) -> ProviderError:
         """While a month can still be filled it is awaited; a file without even a header may be an answer cut off."""
-        if not path.stat().st_size and ckan.awaited(request, self.capabilities):
+        if not path.stat().st_size and awaited(request, self.capabilities):
             return TransientError(f"{path.name}: the download is empty")
-        return ckan.missing(request, self.capabilities, f"listed, but without a single state ({why})")
+        return no_data(request, self.capabilities, f"listed, but without a single state ({why})")
 
 
 def months_of(resource: Mapping[str, Any]) -> set[Month]:

@@ -94,6 +94,7 @@ class Capabilities:
     """What a provider can give, told before anything is fetched.
 
     `lag`: how long after a month's end its data first appears. `settling`: how long after that it may still change.
+    `grace`: how long after the lag a month without data is awaited, before it is called missing for good.
     `earliest`: the first month that exists at the source, None where there is no known limit.
     `hosts`: the only hosts that may be called, redirects included. `key_variable`: the secret's environment variable.
     `forward_only`: the source has the present alone, so its months are those that were collected, see
@@ -113,6 +114,7 @@ class Capabilities:
     hosts: tuple[str, ...]
     key_variable: str | None = None
     forward_only: bool = False
+    grace: timedelta = timedelta(days=30)
 
     @property
     def summary(self) -> str:
@@ -212,6 +214,17 @@ def about(provider: str, request: Request) -> Iterator[None]:
         raise
 
 
+def awaited(request: Request, capabilities: Capabilities) -> bool:
+    """Whether a month without data can still be expected to appear."""
+    published = request.month.bounds(request.place.timezone)[1] + capabilities.lag
+    return request.as_of < published + capabilities.grace
+
+
+def no_data(request: Request, capabilities: Capabilities, why: str) -> NotYetPublished | NotAvailable:
+    """The outcome of a month that its source has nothing of: for now, or for good."""
+    return NotYetPublished(f"{why} yet") if awaited(request, capabilities) else NotAvailable(why)
+
+
 class Provider(ABC):
     """One source. A module of `city_data.providers` that defines a concrete subclass is discovered by itself."""
 
@@ -232,6 +245,11 @@ class Provider(ABC):
 
         Raises PermanentError where the bytes are not what the source's format promises.
         """
+
+    def source(self, payloads: Sequence[Payload]) -> str:
+        """What rows made of these bytes call their `source`: a stand-in's name goes before the provider's."""
+        origin = next((payload.origin for payload in payloads if payload.origin), None)
+        return f"{origin}:{self.name}" if origin else self.name
 
     def fingerprint(self, request: Request, http: HttpClient) -> Mapping[str, str] | None:  # noqa: ARG002
         """What the source tells of the month's bytes without sending them (size, dates, tags), in few and small calls.

@@ -61,6 +61,7 @@ class MadridOpenData(Provider):
         licence_url="https://creativecommons.org/licenses/by/4.0/",
         modelled=False,
         hosts=("datos.madrid.es",),
+        grace=timedelta(days=60),
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
@@ -103,7 +104,6 @@ class MadridOpenData(Provider):
                     f"{payload.name} is not of the month: of {made.rows:,} rows {outside:,} have other dates, or none; "
                     f"rejected: {made.rejected}"
                 )
-            source = f"{payload.origin}:{self.name}" if payload.origin else self.name
             provenance = {
                 "method_version": METHOD_VERSION,
                 "strata_weights": STRATA_WEIGHTS,
@@ -115,7 +115,7 @@ class MadridOpenData(Provider):
                 "csv_bytes": file.bytes,
             }
             return ParsedMonth(
-                _frame(made, request, source),
+                _frame(made, request, self.source(payloads)),
                 received=made.rows,
                 used=made.used,
                 fields=file.layout.columns,

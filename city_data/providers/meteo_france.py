@@ -20,22 +20,18 @@ from city_data.providers._meteo_france_hours import NUMBERS, city_hours, read
 from city_data.providers._stations import NoData
 from city_data.providers.base import (
     Capabilities,
-    NotAvailable,
     NotYetPublished,
     ParsedMonth,
     Payload,
     PermanentError,
     Provider,
-    ProviderError,
     RateLimit,
     Request,
     Settings,
     about,
+    no_data,
 )
 from city_data.providers.http import HttpClient
-
-# A month with no data is awaited this long after the lag before it is called missing for good.
-GRACE = timedelta(days=30)
 
 
 class MeteoFranceSettings(Settings):
@@ -94,9 +90,10 @@ class MeteoFrance(Provider):
                 else:
                     payloads = orders.fetch(access, http, into, settings.stations, bounds, request.as_of)
             except NoData as error:
-                raise self._nothing(request, str(error)) from error
+                raise no_data(request, self.capabilities, str(error)) from error
             if self.parse(request, payloads).frame.empty:
-                raise self._nothing(request, f"no line of {', '.join(settings.stations)} has a usable value")
+                why = f"no line of {', '.join(settings.stations)} has a usable value"
+                raise no_data(request, self.capabilities, why)
             return payloads
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
@@ -106,8 +103,7 @@ class MeteoFrance(Provider):
         with about(self.name, request):
             stations, bounds = _settings(request).stations, request.month.bounds(request.place.timezone)
             reading = read(payloads, stations, bounds)
-            origin = next((payload.origin for payload in payloads if payload.origin), None)
-            rows = list(city_hours(reading, stations, f"{origin}:{self.name}" if origin else self.name))
+            rows = list(city_hours(reading, stations, self.source(payloads)))
             columns = ["date", *self.capabilities.columns, "source", "raw_data"]
             frame = pd.DataFrame(rows, columns=pd.Index(columns))
             frame["date"] = pd.to_datetime(frame["date"], utc=True)
@@ -127,10 +123,6 @@ class MeteoFrance(Provider):
             departments = {file.department for file in bulk.catalogue(http)}
             return f"answers, no key needed: files of {len(departments)} departments"
         return f"answers, and takes the key: {orders.stations_of(access, http, '75')} stations in Paris"
-
-    def _nothing(self, request: Request, why: str) -> ProviderError:
-        awaited_until = request.month.bounds(request.place.timezone)[1] + self.capabilities.lag + GRACE
-        return NotYetPublished(why) if request.as_of < awaited_until else NotAvailable(why)
 
 
 def _settings(request: Request) -> MeteoFranceSettings:

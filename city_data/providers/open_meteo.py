@@ -16,7 +16,6 @@ from city_data.providers._answers import MINUTE, Response, accept_ok, retry_afte
 from city_data.providers._numbers import number
 from city_data.providers.base import (
     Capabilities,
-    NotAvailable,
     NotYetPublished,
     ParsedMonth,
     Payload,
@@ -27,6 +26,7 @@ from city_data.providers.base import (
     Request,
     TransientError,
     about,
+    no_data,
 )
 from city_data.providers.http import HttpClient
 from city_data.window import Month
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 URL = "https://archive-api.open-meteo.com/v1/archive"
 _HOUR = timedelta(hours=1)
-GRACE = timedelta(days=30)
 _UNITS = {
     "temperature_2m": "°C",
     "precipitation": "mm",
@@ -106,7 +105,7 @@ class OpenMeteo(Provider):
             path.write_bytes(response.body)
             payload = Payload(path.name, path, URL, params, "application/json", origin=response.origin)
             if self._count(payload, request) == 0:
-                raise self._nothing(request)
+                raise no_data(request, self.capabilities, "not a value of the month is there")
             return [payload]
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
@@ -130,7 +129,7 @@ class OpenMeteo(Provider):
                 "outside_month": len(hours) - len(inside),
                 "no_value": len(inside) - len(frame),
             }
-            frame["source"] = f"{payload.origin}:{self.name}" if payload.origin else self.name
+            frame["source"] = self.source(payloads)
             frame["raw_data"] = pd.Series([{"modelled": True} for _ in range(len(frame))], dtype=object)
             cell = {key: document.get(key) for key in ("latitude", "longitude", "elevation")}
             unknown = sorted(document["hourly"].keys() - _UNITS.keys() - {"time"})
@@ -151,12 +150,6 @@ class OpenMeteo(Provider):
 
     def _count(self, payload: Payload, request: Request) -> int:
         return len(self.parse(request, [payload]).frame)
-
-    def _nothing(self, request: Request) -> NotYetPublished | NotAvailable:
-        awaited_until = request.month.bounds(request.place.timezone)[1] + self.capabilities.lag + GRACE
-        if request.as_of < awaited_until:
-            return NotYetPublished("every value of the month is still null")
-        return NotAvailable("every value of the month is null")
 
 
 def _judge(response: Response) -> None:

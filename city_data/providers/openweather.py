@@ -29,7 +29,6 @@ from city_data.providers._openweather_hours import (
 )
 from city_data.providers.base import (
     Capabilities,
-    NotAvailable,
     NotConfigured,
     NotYetPublished,
     ParsedMonth,
@@ -43,6 +42,7 @@ from city_data.providers.base import (
     Settings,
     TransientError,
     about,
+    no_data,
 )
 from city_data.providers.http import HttpClient
 from city_data.window import as_of
@@ -53,7 +53,6 @@ KEY_VARIABLE = "OPENWEATHER_API_KEY"
 _LONGEST = timedelta(days=7) - HOUR
 # A month is five answers where each covers what it was asked; one that needs more than this is not being answered.
 MOST_CALLS = 12
-GRACE = timedelta(days=30)
 _CURIOUS = timedelta(days=3)
 
 
@@ -108,7 +107,8 @@ class OpenWeather(Provider):
             else:
                 raise PermanentError(f"{MOST_CALLS} answers reached {begin:%Y-%m-%dT%H}Z only, of {last:%Y-%m-%dT%H}Z")
             if not payloads or self._count(payloads, request) == 0:
-                raise self._nothing(request)
+                why = "no hour of the month is there; how far back history goes depends on the subscription"
+                raise no_data(request, self.capabilities, why)
             return payloads
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
@@ -130,8 +130,7 @@ class OpenWeather(Provider):
             rejected += Counter(outside_month=len(hours) - len(inside), no_value=len(inside) - len(rows))
             frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS, "raw_data"]))
             frame["date"] = pd.to_datetime(frame["date"], utc=True)
-            origin = next((payload.origin for payload in payloads if payload.origin), None)
-            frame["source"] = f"{origin}:{self.name}" if origin else self.name
+            frame["source"] = self.source(payloads)
             return ParsedMonth(
                 frame,
                 received=len(items),
@@ -176,12 +175,6 @@ class OpenWeather(Provider):
 
     def _count(self, payloads: Sequence[Payload], request: Request) -> int:
         return len(self.parse(request, payloads).frame)
-
-    def _nothing(self, request: Request) -> NotYetPublished | NotAvailable:
-        awaited_until = request.month.bounds(request.place.timezone)[1] + self.capabilities.lag + GRACE
-        if request.as_of < awaited_until:
-            return NotYetPublished("no hour of the month is there yet")
-        return NotAvailable("no hour of the month is held; how far back history goes depends on the subscription")
 
 
 def _key() -> str:

@@ -94,10 +94,8 @@ class ValenciaOpenData(CollectingProvider):
 
         with about(self.name, request):
             made = city_hours(payloads, request.month, request.place.timezone)
-            origin = next((payload.origin for payload in payloads if payload.origin), None)
-            source = f"{origin}:{self.name}" if origin else self.name
             return ParsedMonth(
-                _frame(made, request, source),
+                _frame(made, request, self.source(payloads)),
                 received=made.received,
                 used=made.used,
                 fields=made.fields,
