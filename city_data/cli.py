@@ -6,9 +6,7 @@ Belongs here: commands, their options, what they print and their exit codes. Doe
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -158,8 +156,9 @@ def collect(
     """Poll the live feeds that have no history, and keep their snapshots. `up` and `demo` do this by themselves."""
     from city_data.collector import Collector, log_as_json
     from city_data.snapshots import SnapshotArchive
+    from city_data.stay_up import stop_in_order_on_signals
 
-    _stop_in_order_on_signals()
+    stop_in_order_on_signals()
     with _platform():
         feeds = [feed for feed in _selection(None, None)[1] if feed.live]
         if not feeds:
@@ -238,43 +237,11 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _stay_up(mode: local.Mode, folder: Path | None, once: bool) -> None:
-    from city_data.report import entries_of, print_ready, run_backfill
-    from city_data.report_status import print_summary
+def _stay_up(mode: local.Mode, home: Path | None, once: bool) -> None:
+    from city_data.stay_up import stay_up
 
-    folder = (folder or local.home()).absolute()
-    ports = local.Ports(api=int(os.environ.get("API_PORT", "8000")), ui=int(os.environ.get("UI_PORT", "3000")))
-    ports.refuse_busy()
-    started = time.monotonic()
-    _stop_in_order_on_signals()
-    with local.environment(folder, mode) as variables:
-        os.environ.update(variables)
-        local.set_pools(variables)
-        window, feeds = _selection(None, None)
-        with local.services(folder, ports, variables, collecting=any(feed.live for feed in feeds)) as children:
-            failed = run_backfill(console, feeds, window.months(), only_due=True) if mode == "demo" else []
-            _stop_in_order_on_signals()
-            children.await_port("api", ports.api)
-            children.await_port("webserver", ports.ui)
-            print_summary(console, feeds, window, entries_of(feeds))
-            print_ready(console, ports, mode, time.monotonic() - started)
-            try:
-                while not once:
-                    time.sleep(1)
-                    children.refuse_dead()
-            except KeyboardInterrupt:
-                console.print("stopping")
+    failed = stay_up(console, mode, home, once, lambda: _selection(None, None))
     raise typer.Exit(1 if failed else 0)
-
-
-def _stop_in_order_on_signals() -> None:
-    """Ctrl-C and SIGTERM unwind this process, which stops its children.
-
-    Set again after runs: Dagster gives SIGTERM the handler of SIGINT when a run ends, and a shell starts its background
-    jobs with SIGINT ignored, so that a demo in the background could not be stopped.
-    """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 @contextmanager

@@ -38,8 +38,8 @@ def _nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def postgres() -> Iterator[EmbeddedPostgres]:
     """A running server; its database `template_city_data` has the whole schema.
 
-    Not below pytest's own folder: a second test session closes that folder to all but its owner, and PostgreSQL, which
-    never runs as root, loses its files in the middle of a test.
+    Not below pytest's own folder: a second run of the tests closes that folder to all but its owner, and PostgreSQL,
+    which never runs as root, loses its files in the middle of a test.
     """
     with tempfile.TemporaryDirectory(prefix="city_data-postgres-") as folder:
         server = EmbeddedPostgres(Path(folder), durable=False)

@@ -1,0 +1,69 @@
+"""`city-data demo` and `up`: the platform on this machine from its first process to its last.
+
+Belongs here: the order of starting, the demo's backfill, waiting, and stopping by a signal. Does not: which processes
+there are (local.py), or what is printed (report.py).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from city_data import local
+from city_data.sources import Feed
+from city_data.window import Window
+
+
+def stay_up(
+    console: Console,
+    mode: local.Mode,
+    home: Path | None,
+    once: bool,
+    selection: Callable[[], tuple[Window, list[Feed]]],
+) -> list[str]:
+    """Start everything and stay until Ctrl-C, or with `once` only until it is ready; returns what failed to load.
+
+    `selection` is asked once the environment is set. Raises LocalError.
+    """
+    from city_data.report import entries_of, print_ready, run_backfill
+    from city_data.report_status import print_summary
+
+    folder = (home or local.home()).absolute()
+    ports = local.Ports(api=int(os.environ.get("API_PORT", "8000")), ui=int(os.environ.get("UI_PORT", "3000")))
+    ports.refuse_busy()
+    started = time.monotonic()
+    stop_in_order_on_signals()
+    with local.environment(folder, mode) as variables:
+        os.environ.update(variables)
+        local.set_pools(variables)
+        window, feeds = selection()
+        with local.services(folder, ports, variables, collecting=any(feed.live for feed in feeds)) as children:
+            failed = run_backfill(console, feeds, window.months(), only_due=True) if mode == "demo" else []
+            stop_in_order_on_signals()
+            children.await_port("api", ports.api)
+            children.await_port("webserver", ports.ui)
+            print_summary(console, feeds, window, entries_of(feeds))
+            print_ready(console, ports, mode, feeds[0], window.open - 1, time.monotonic() - started)
+            try:
+                while not once:
+                    time.sleep(1)
+                    children.refuse_dead()
+            except KeyboardInterrupt:
+                console.print("stopping")
+    return failed
+
+
+def stop_in_order_on_signals() -> None:
+    """Ctrl-C and SIGTERM unwind this process, which stops its children.
+
+    Set again after runs: Dagster gives SIGTERM the handler of SIGINT when a run ends, and a shell starts its background
+    jobs with SIGINT ignored, so that a demo in the background could not be stopped.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
