@@ -28,7 +28,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Shared weath
 # A log file has no width of its own; 80 would cut the tables.
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 INTERVAL_VARIABLE = "CITY_DATA_COLLECT_EVERY"
-DEMO_TENANT = "00000000-0000-4000-8000-000000000001"
 
 CityOption = Annotated[list[str] | None, typer.Option("--city", help="Only this city; may be repeated.")]
 FromOption = Annotated[str | None, typer.Option("--from", help="First month, such as 2024-11.")]
@@ -202,7 +201,7 @@ def migrate(
 
 @app.command()
 def token(
-    tenant: Annotated[str, typer.Option(help="The tenant's UUID, the token's claim tenant_id.")] = DEMO_TENANT,
+    tenant: Annotated[str, typer.Option(help="The tenant's UUID, the token's claim tenant_id.")] = local.DEMO_TENANT,
     subject: Annotated[str, typer.Option(help="Who asks: the claim sub.")] = "local",
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 366, help="How long it is good.")] = 24,
     home: Annotated[Path | None, typer.Option(help="State folder (CITY_DATA_HOME).")] = None,

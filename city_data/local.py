@@ -33,6 +33,8 @@ DEFAULT_HOME = ".city-data"
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
 CONCURRENT_RUNS = 2
+# Any tenant will do where the reader asks for no token; examples use this one.
+DEMO_TENANT = "00000000-0000-4000-8000-000000000001"
 
 Mode = Literal["demo", "live"]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from city_data import local
 from city_data.local import Ports
 from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, shared_cache, shared_database
 from city_data.sources import Feed
@@ -105,16 +106,20 @@ def _follow(
     return failed or [status]
 
 
-def print_ready(console: Console, ports: Ports, mode: str, seconds: float) -> None:
+def print_ready(console: Console, ports: Ports, mode: str, feed: Feed, month: Month, seconds: float) -> None:
+    """Where everything is, with a read of `feed`'s `month` to try."""
     api = f"http://127.0.0.1:{ports.api}"
     console.print(f"[bold green]ready[/] after {seconds:.0f} s")
     console.print(f"  Dagster  http://127.0.0.1:{ports.ui}")
-    console.print(f"  API      {api}/docs")
-    tenant = "00000000-0000-4000-8000-000000000001"
-    query = "latitude=40.42&longitude=-3.70&start_date=2026-10-01&end_date=2026-10-31"
-    console.print(
-        f"  try      curl '{api}/api/v1/tenants/{tenant}/external/historical-traffic?{query}'", soft_wrap=True
-    )
+    console.print(f"  cities   {api}/")
+    locked = os.environ.get("AUTH_MODE") == "jwt"
+    if not locked:
+        console.print(f"  API      {api}/docs")
+    place = f"latitude={feed.city.latitude:.2f}&longitude={feed.city.longitude:.2f}"
+    query = f"{place}&start_date={month.first_day}&end_date={month.last_day}"
+    route = f"/api/v1/tenants/{local.DEMO_TENANT}/external/historical-{feed.dataset.name}"
+    token = '-H "Authorization: Bearer $(city-data token)" ' if locked else ""
+    console.print(f"  try      curl {token}'{api}{route}?{query}'", soft_wrap=True)
     if mode == "demo":
         console.print("All data here is made up by the sandbox, and says so in `source`. Ctrl-C stops everything.")
     elif not os.environ.get("AEMET_API_KEY"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 from datetime import timedelta
@@ -9,11 +10,17 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from api.settings import Settings
 from city_data import access
+from city_data.cities import load_registry
 from city_data.cli import app
+from city_data.local import Ports
+from city_data.report import print_ready
+from city_data.sources import enabled_feeds
+from city_data.window import Month
 from city_data_tests.api.conftest import TENANT, MakeClient, make_client  # noqa: F401  a fixture of the reader's tests
 
 CITIES = "/api/v1/external/cities"
@@ -62,3 +69,16 @@ def test_the_reader_takes_its_own_database_url_before_the_writers(monkeypatch: p
     monkeypatch.setenv("API_DATABASE_URL", "postgresql://reader@127.0.0.1/x")
     assert "reader" in Settings().database_url.get_secret_value()
     assert "reader" not in repr(Settings())
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [("none", "/docs"), ("jwt", '-H "Authorization: Bearer $(city-data token)"')]
+)
+def test_the_read_to_try_is_one_that_this_reader_answers(monkeypatch: pytest.MonkeyPatch, mode: str, said: str) -> None:
+    monkeypatch.setenv("AUTH_MODE", mode)
+    console = Console(file=io.StringIO(), width=400)
+    feed = enabled_feeds(load_registry())[0]
+    print_ready(console, Ports(api=1, ui=2), "demo", feed, Month(2026, 10), 1.0)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said in printed
+    assert ("/docs" in printed) == (mode == "none")

@@ -57,7 +57,11 @@ async function choose(cityId) {
   settle();
   history.replaceState(null, "", `#${encodeURIComponent(cityId)}`);
   map.choose(cityId);
-  for (const button of document.querySelectorAll("#city-list button")) button.setAttribute("aria-pressed", button.dataset.city === cityId);
+  const list = get("city-list");
+  for (const button of list.querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", button.dataset.city === cityId);
+    if (button.dataset.city === cityId) reveal(list, button);
+  }
   asking?.abort();
   asking = new AbortController();
   const { signal } = asking;
@@ -72,6 +76,12 @@ async function choose(cityId) {
   } catch (error) {
     if (error.name !== "AbortError") problem(error, () => choose(cityId));
   }
+}
+
+/** Scrolls the list alone, never the page. */
+function reveal(list, item) {
+  const [least, most] = [item.offsetTop + item.offsetHeight + 3 - list.clientHeight, item.offsetTop - 3];
+  list.scrollTop = Math.max(least, Math.min(most, list.scrollTop));
 }
 
 /** Whose data it is, always in sight of it: each licence once, with the cities and datasets it covers. */

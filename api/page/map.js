@@ -161,6 +161,7 @@ export class CityMap {
     for (const { label } of first) {
       label.removeAttribute("display");
       label.classList.remove("left");
+      label.setAttribute("x", 10);
       label.classList.toggle("left", label.getBoundingClientRect().right > edge - 4);
       label.setAttribute("x", label.classList.contains("left") ? -10 : 10);
       const box = label.getBoundingClientRect();

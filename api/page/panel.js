@@ -33,7 +33,7 @@ export class Panel {
     this.chart.addEventListener("keydown", (event) => this.#key(event));
     this.readout = el("div", { className: "readout" });
     this.spoken = el("p", { className: "unseen", "aria-live": "polite" });
-    this.request = el("details", { className: "request" });
+    this.request = el("details", { className: "request", hidden: true });
     const label = el("label", { htmlFor: this.select.id }, el("span", { className: "unseen" }, `Column of ${dataset}`));
     const head = el("div", { className: "panel-head" }, el("h3", {}, title(dataset)), label, this.select, this.meta);
     this.element = el("section", { className: "panel", "data-dataset": dataset, "aria-label": title(dataset) });
@@ -63,7 +63,8 @@ export class Panel {
     this.chart.replaceChildren(el("p", { className: busy ? "loading" : "" }, message));
     this.readout.replaceChildren();
     this.meta.textContent = "";
-    this.request.replaceChildren();
+    this.request.hidden = true;
+    this.select.disabled = !busy;
   }
 
   /** `range` is {from, to} in seconds, half-open; `command` asks for the same records from a terminal. */
@@ -71,6 +72,8 @@ export class Panel {
     this.records = records;
     this.range = range;
     this.element.setAttribute("aria-busy", false);
+    this.select.disabled = false;
+    this.request.hidden = false;
     this.request.replaceChildren(el("summary", {}, "The same records from a terminal"), el("code", {}, command));
     this.#draw();
   }

@@ -2,57 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 import psycopg
 import pytest
+import yaml
 from playwright.sync_api import Locator, Page, expect
 from psycopg import sql
 
+from api.settings import Settings
 from city_data.embedded import EmbeddedPostgres
 from city_data.providers import discover
 from city_data.window import Month
 from city_data_tests.api.conftest import TENANT
-from city_data_tests.browser.conftest import DATABASE, PHONE, TROUBLE, Open
+from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, key_set
+from city_data_tests.browser.conftest import DATABASE, DESK, PHONE, TROUBLE, Open, serving
+from city_data_tests.browser.measures import CUT, PAINTED, PALE
 
 CITIES = {"madrid": (40.4168, -3.7038), "barcelona": (41.3851, 2.1734)}
-# How many of a chart's pixels, in a stretch of its width (shares of 1), have the colour of its line.
-PAINTED = """(canvas, [from, to]) => {
-  const colour = getComputedStyle(canvas.closest(".panel")).getPropertyValue("--line").trim();
-  const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-  const [left, width] = [canvas.width * from, canvas.width * (to - from)];
-  const { data } = canvas.getContext("2d").getImageData(left, 0, width, canvas.height);
-  let count = 0;
-  for (let n = 0; n < data.length; n += 4) {
-    count += Math.abs(data[n] - r) + Math.abs(data[n + 1] - g) + Math.abs(data[n + 2] - b) < 60;
-  }
-  return count;
-}"""
-
-# Text whose contrast with what lies behind it (WCAG 2, 1.4.3) is under 4.5, with that figure.
-PALE = """() => {
-  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
-    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
-  const ground = (element) => {
-    const colour = numbers(getComputedStyle(element).backgroundColor);
-    return colour[3] === 0 && element.parentElement ? ground(element.parentElement) : colour;
-  };
-  const found = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const element = walker.currentNode.parentElement;
-    if (!element.checkVisibility() || !walker.currentNode.data.trim()) continue;
-    if (element.closest("svg, noscript, .unseen")) continue;
-    const [a, b] = [numbers(getComputedStyle(element).color), ground(element)].map(light).sort((x, y) => y - x);
-    const contrast = (a + 0.05) / (b + 0.05);
-    if (contrast < 4.5) found.push(`${element.className} ${walker.currentNode.data.trim()}: ${contrast.toFixed(2)}`);
-  }
-  return found;
-}"""
 
 
 def _panel(page: Page, dataset: str) -> Locator:
@@ -80,6 +51,11 @@ def test_a_click_on_the_map_shows_the_citys_coverage_and_plot(open_page: Open, u
     page.locator("#map [data-city=barcelona] .dot").click()
     expect(page.locator("#coverage-title")).to_contain_text("Barcelona")
     expect(page.locator("#city-list [data-city=barcelona]")).to_have_attribute("aria-pressed", "true")
+    for width in range(1280, 1080, -20):  # at some width, a name meets the edge of the map
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert page.evaluate(CUT) == []
+    page.set_viewport_size(DESK)
     weather = _panel(page, "weather")
     expect(weather.locator(".meta")).to_have_text("55 of 92 days have a value")
     expect(_panel(page, "traffic")).to_contain_text("Nothing is held of traffic")
@@ -268,3 +244,72 @@ def test_months_begin_as_the_platform_has_it(open_page: Open) -> None:
         list(wanted),
     )
     assert told == wanted
+
+
+def test_a_locked_reader_is_opened_with_a_token_that_the_tab_alone_keeps(
+    open_page: Open, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    issuer = Issuer()
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(key_set(issuer))
+    settings = {
+        "database_url": postgres.url(DATABASE),
+        "auth_mode": "jwt",
+        "auth_jwt_issuer": ISSUER,
+        "auth_jwt_audience": AUDIENCE,
+        "auth_jwks_file": str(keys),
+    }
+    with serving(Settings.model_validate(settings)) as locked:
+        page = open_page(at=locked, fragment="#madrid")
+        form, field = page.locator("#token-form"), page.get_by_label("Token", exact=True)
+        expect(form).to_contain_text("city-data token")
+        expect(field).to_be_focused()
+        field.fill(issuer.token(exp=1))
+        field.press("Enter")
+        expect(form).to_contain_text("The token was refused")
+        token = issuer.token()
+        field.fill(token)
+        form.get_by_role("button").click()
+        expect(_panel(page, "traffic").locator("canvas")).to_be_visible()
+        expect(form).to_be_hidden()
+        command = _panel(page, "traffic").locator(".request code")
+        expect(command).to_contain_text(f"/tenants/{TENANT_A}/")
+        expect(command).to_contain_text("Bearer $TOKEN")
+        assert token not in page.content()
+        assert page.evaluate("[Object.keys(localStorage), document.cookie]") == [[], ""]
+        page.get_by_role("button", name="Forget the token").click()
+        expect(form).to_contain_text("answers only callers with a token")
+        assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_many_cities_are_found_by_name_and_their_labels_do_not_cover_each_other(
+    open_page: Open, postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"country": "ES", "radius_km": 10, "timezone": "Europe/Madrid", "enabled": True}
+    cities = [
+        {"city_id": f"c{n}", "name": f"Cityname {n}", "latitude": 38 + n % 7, "longitude": -6 + n // 7 / 5, **place}
+        for n in range(42)
+    ]
+    registry = tmp_path / "cities.yaml"
+    registry.write_text(yaml.safe_dump({"cities": [city | {"weather": {"provider": "open_meteo"}} for city in cities]}))
+    monkeypatch.setenv("CITY_DATA_CITIES", str(registry))
+    monkeypatch.delenv("ENABLED_CITIES")
+    settings = {"database_url": postgres.url(DATABASE), "auth_mode": "none"}
+    with serving(Settings.model_validate(settings)) as many:
+        page = open_page(at=many, fragment="#c41")
+        expect(page.locator("#coverage-title")).to_contain_text("Cityname 41")
+        chosen = page.locator("#city-list [data-city=c41]")
+        expect(chosen).to_be_in_viewport()
+        assert page.evaluate("scrollY") == 0
+        labels = page.locator(".city text:not([display=none])")
+        expect(labels.filter(has_text="Cityname 41")).to_have_count(1)
+        boxes = labels.evaluate_all("(all) => all.map((e) => e.getBoundingClientRect().toJSON())")
+        assert 7 <= len(boxes) < 42
+        for a, b in itertools.combinations(boxes, 2):
+            apart = (
+                a["right"] <= b["left"] or b["right"] <= a["left"] or a["bottom"] <= b["top"] or b["bottom"] <= a["top"]
+            )
+            assert apart, (a, b)
+        page.get_by_label("Find a city").fill("name 7")
+        expect(page.locator("#city-list li:visible")).to_have_count(1)
+        expect(chosen).to_be_hidden()
