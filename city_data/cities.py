@@ -18,6 +18,7 @@ from typing import Any
 import pydantic
 import yaml
 
+from city_data.calendar_days import regions
 from city_data.datasets import DatasetName
 
 DEFAULT_FILE = Path(__file__).with_name("cities.yaml")
@@ -54,11 +55,15 @@ class Source(FallbackSource):
 
 
 class City(_Strict):
-    """One city. Coordinates in degrees, `radius_km` its reach, `timezone` an IANA name, `country` ISO 3166-1."""
+    """One city. Coordinates in degrees, `radius_km` its reach, `timezone` an IANA name, `country` ISO 3166-1.
+
+    `region`, whose holidays the city has: an ISO 3166-2 code without the country, or a zone of calendar_days.regions.
+    """
 
     city_id: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
     name: str = pydantic.Field(min_length=1)
     country: str = pydantic.Field(pattern=r"^[A-Z]{2}$")
+    region: str | None = None
     latitude: float = pydantic.Field(ge=-90, le=90)
     longitude: float = pydantic.Field(ge=-180, le=180)
     radius_km: float = pydantic.Field(gt=0, le=500)
@@ -73,6 +78,18 @@ class City(_Strict):
     def _known_zone(cls, value: str) -> str:
         if value not in zoneinfo.available_timezones():
             raise ValueError(f"unknown time zone {value!r}; use an IANA name, such as Europe/Madrid")
+        return value
+
+    @pydantic.field_validator("region")
+    @classmethod
+    def _known_region(cls, value: str | None, info: pydantic.ValidationInfo) -> str | None:
+        country = info.data.get("country")
+        if value is None or country is None:  # a wrong country is told by itself
+            return value
+        known = regions(country)
+        if value not in known:
+            told = f"known: {', '.join(known)}" if known else f"no region of {country} is known: leave it out"
+            raise ValueError(f"unknown region {value!r} of {country}; {told}")
         return value
 
     def source(self, dataset: DatasetName) -> Source | None:

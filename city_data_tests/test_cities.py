@@ -46,6 +46,9 @@ def test_shipped_registry() -> None:
         ({"longitude": float("nan")}, "longitude"),
         ({"radius_km": 0}, "radius_km"),
         ({"weather": {"provider": "open_meteo", "settingz": {}}}, "weather.settingz"),
+        ({"region": "Madrid"}, "region: .*'Madrid' of ES; known: AN, .*MD"),
+        ({"region": "MD", "country": "SA"}, "region: .*no region of SA is known"),
+        ({"region": "MD", "country": "es"}, "country"),
     ],
 )
 def test_refused_with_file_city_and_field(tmp_path: Path, change: dict[str, Any], said: str) -> None:

@@ -1,0 +1,96 @@
+"""Days as the calendar knows them: names that do not depend on the machine, and an end to what is known."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from city_data.calendar_days import calendar_day, regions
+from city_data.cities import load_registry
+
+COUNTRIES = ["ES", "PT", "FR", "DE", "SA", "US", "ZZ"]
+DAYS = st.dates(date(1850, 1, 1), date(2150, 12, 31))
+
+
+@given(DAYS, st.sampled_from(COUNTRIES))
+def test_every_day_of_every_country_has_a_place_in_the_week(day: date, country: str) -> None:
+    made = calendar_day(day, country, None)
+    assert made.weekday == day.weekday()
+    assert made == calendar_day(day, country, None)
+    following = calendar_day(day + timedelta(days=7), country, None)
+    assert (following.weekday, following.is_weekend) == (made.weekday, made.is_weekend)
+    assert made.holidays_known or made.public_holiday is None
+    assert made.school_free is None  # without a region no country's school year is known
+
+
+@given(st.dates(date(2018, 1, 1), date(2026, 12, 31)), st.sampled_from(["Zone A", "Zone B", "Zone C"]))
+def test_a_school_year_is_known_whole_or_not_at_all(day: date, zone: str) -> None:
+    assert calendar_day(day, "FR", zone).school_free is not None
+
+
+@given(st.dates(date(2010, 1, 1), date(2027, 12, 31)), st.sampled_from(["MD", "CT", "VC"]))
+def test_a_region_keeps_what_every_region_keeps(day: date, region: str) -> None:
+    everywhere, here = calendar_day(day, "ES", None), calendar_day(day, "ES", region)
+    assert everywhere.public_holiday is None or here.public_holiday is not None
+    assert here.school_free is None
+
+
+@pytest.mark.parametrize(
+    ("day", "country", "region", "name"),
+    [
+        (date(2025, 5, 2), "ES", "MD", "Fiesta de la Comunidad de Madrid"),
+        (date(2025, 5, 2), "ES", "CT", None),
+        (date(2025, 9, 11), "ES", "CT", "Fiesta Nacional de Cataluña"),
+        (date(2025, 10, 9), "ES", "VC", "Día de la Comunidad Valenciana"),
+        (date(2026, 6, 13), "PT", "11", "Dia de Santo António"),
+        (date(2026, 6, 13), "PT", None, None),
+        (date(2026, 7, 14), "FR", "Zone C", "Fête nationale"),
+    ],
+)
+def test_holidays_of_a_region(day: date, country: str, region: str | None, name: str | None) -> None:
+    assert calendar_day(day, country, region).public_holiday == name
+
+
+def test_vacations_where_the_library_has_them() -> None:
+    assert calendar_day(date(2026, 8, 3), "FR", "Zone C").school_free is True
+    assert calendar_day(date(2026, 9, 14), "FR", "Zone C").school_free is False
+    # Of 2017 the library has the autumn alone, of Bulgaria one day a year: the others may be vacations all the same.
+    assert calendar_day(date(2017, 3, 1), "FR", "Zone C").school_free is None
+    assert calendar_day(date(2026, 3, 2), "BG", None).school_free is None
+
+
+def test_what_the_library_does_not_know_is_not_denied() -> None:
+    assert calendar_day(date(2026, 12, 25), "ZZ", None).holidays_known is False
+    assert calendar_day(date(1900, 12, 25), "ES", "MD").holidays_known is False
+    assert calendar_day(date(2026, 12, 25), "ES", "MD").holidays_known is True
+    assert calendar_day(date(2026, 7, 3), "SA", None).is_weekend  # a Friday
+
+
+def test_names_are_the_countrys_whatever_the_machines_language() -> None:
+    script = (
+        "from datetime import date; from city_data.calendar_days import calendar_day;"
+        "print(calendar_day(date(2026, 12, 25), 'ES', 'MD').public_holiday)"
+    )
+    told = set()
+    for language in ("en_US.UTF-8", "es_ES.UTF-8", "C.UTF-8"):
+        variables = {
+            **os.environ,
+            "LANG": language,
+            "LC_ALL": language,
+            "LANGUAGE": language,
+            "PYTHONIOENCODING": "utf-8",
+        }
+        done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True)
+        told.add(done.stdout.strip())
+    assert told == {"Natividad del Señor"}
+
+
+def test_every_shipped_city_says_whose_holidays_it_has() -> None:
+    for city in load_registry(environ={}).all():
+        assert city.region in regions(city.country)
