@@ -3,7 +3,7 @@
 Belongs here: the rule, which `raw_data` states. Does not: which source is used (publish.py), or who asked (api/).
 
 - A column needs MINIMUM_HOURS hours with a value, else the day is NULL; a day of a clock change has 23 or 25.
-- Numbers are the mean of the hours; precipitation is their sum.
+- Numbers are the mean of the hours; precipitation is their sum. Both are rounded as every stored number is.
 - average_speed is weighted by traffic_volume where that many hours have both and anything flowed, else a plain mean.
 - congestion_level is the worst of the day's hours. The description, which no day has, is NULL.
 """
@@ -46,7 +46,7 @@ def day_columns(
         made["source"].append(hours["source"][of_day[0]])
         made["hours"].append(max(sum(value is not None for value in column) for column in values.values()))
         for column in dataset.columns:
-            made[column.name].append(_day(column, values))
+            made[column.name].append(_rounded(column, _day(column, values)))
     return made
 
 
@@ -71,6 +71,14 @@ def daily(frame: pd.DataFrame, timezone: str) -> pd.DataFrame:
             "raw_data": pd.Series([{**rule, "hours": count} for count in days["hours"]], dtype=object),
         }
     )
+
+
+def _rounded(column: Column, value: Any) -> Any:
+    """To the column's digits, as `frames.canonical` does: a half goes to the even digit."""
+    if column.kind == "text" or value is None:
+        return value
+    scale = 10**column.decimals
+    return round(value * scale) / scale
 
 
 def _day(column: Column, values: Mapping[str, Values]) -> Any:
