@@ -19,12 +19,14 @@ from api.attribution import Providers
 from api.auth import Buckets, Gate
 from api.guard import Guard
 from api.history import History
+from api.joining import Joiner
 from api.models import ErrorResponse, HealthResponse
 from api.observe import Metrics, Observer
 from api.provenance import Provenance
 from api.reading import Reader
 from api.settings import Settings
 from api.tenants import TenantLocations
+from api.training import Training
 from api.versions import Versions
 from city_data.cities import Registry, load_registry
 from city_data.store.cache import Cache
@@ -78,6 +80,8 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     errors.install(app)
     _add_middleware(app, settings, metrics)
     router = History(registry, settings, versions, reader, providers, tenants).router()
+    joiner = Joiner(database, limiter, capacity=settings.api_frame_bytes)
+    router.include_router(Training(registry, settings, versions, joiner, tenants).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
     # On the router, so that a route added later is locked without a word.
     app.include_router(router, dependencies=[Depends(_gate(settings, metrics))], responses=errors.EVERYWHERE)

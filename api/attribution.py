@@ -60,9 +60,9 @@ def _source(dataset: str, provider: str, fallback: bool, facts: ProviderFacts | 
     return SourceInfo(**{**told, "dataset": dataset, "provider": provider, "fallback": fallback})
 
 
-def attribution_headers(plan: Plan) -> dict[str, str]:
+def attribution_headers(*plans: Plan) -> dict[str, str]:
     """`Link` to the licence of every source in the answer (RFC 8288), fallbacks included; `X-Source`: their names."""
-    entries = [piece.entry for piece in plan.pieces]
+    entries = [piece.entry for plan in plans for piece in plan.pieces]
     licences = {
         str(entry.provenance["licence_url"]): str(entry.provenance.get("licence", ""))
         for entry in entries

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 
 from api.encodings import encoding_for
 from api.errors import Place, SomethingAway, invalid
-from api.formats import FormatName, format_for
+from api.formats import Format, FormatName, format_for
 from api.shapes import AskedResolution, Form, Include, Shape, known_names
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution
@@ -46,9 +46,12 @@ async def form_for(
         native = native_resolution(city, dataset, {} if dataset == "traffic" else await known())
         days = is_daily(place, city, dataset, asked.resolution, native)
     columns = parse_columns(place, dataset, asked.columns, days)
-    # Parquet's pages are compressed already.
-    encoding = "identity" if chosen.name == "parquet" else encoding_for(headers)
-    return Form(chosen, Shape(days, columns, asked.include == "raw"), encoding)
+    return encoded(chosen, Shape(days, columns, asked.include == "raw"), headers)
+
+
+def encoded(chosen: Format, shape: Shape, headers: Headers) -> Form:
+    """In the encoding that the client takes. Parquet's pages are compressed already."""
+    return Form(chosen, shape, "identity" if chosen.name == "parquet" else encoding_for(headers))
 
 
 def native_resolution(city: City, dataset: DatasetName, known: Mapping[str, ProviderFacts]) -> Resolution:

@@ -17,7 +17,7 @@ from api.attribution import Providers, attribution_headers, sources
 from api.choosing import form_for
 from api.errors import Place, SomethingAway
 from api.formats import CONTENT, FormatName
-from api.locating import city_for, enabled_city
+from api.locating import city_of_tenant, enabled_city
 from api.models import (
     RECORDS,
     SELECTIONS,
@@ -49,14 +49,14 @@ from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.ledger import MonthEntry
 
-_TENANT = "/api/v1/tenants/{tenant_id}/external"
-_ERRORS: dict[int | str, dict[str, Any]] = {
+TENANT_PATH = "/api/v1/tenants/{tenant_id}/external"
+ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorResponse, "description": "No supported city near (the nearest is named), or not this tenant"},
     406: {"model": ErrorResponse, "description": "None of the types in Accept can be had"},
     410: {"model": ErrorResponse, "description": "Versions that `version` or `as_of` needs are not kept any more"},
     422: {"model": ValidationErrorResponse, "description": "The request cannot be understood"},
 }
-_SAID = {
+SAID = {
     "X-City-Id": "The city that answers",
     "X-City-Distance-Km": "From its centre to the location asked",
     "X-Data-Version": "A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id",
@@ -119,7 +119,7 @@ class History:
             "/api/v1/external/operations/cities/{city_id}/availability",
             "/api/v1/cities/{city_id}/data-availability",
         ):
-            errors: dict[int | str, dict[str, Any]] = {404: _ERRORS[404]}
+            errors: dict[int | str, dict[str, Any]] = {404: ERRORS[404]}
             router.add_api_route(
                 path, self.availability, tags=["cities"], summary="What is held of a city", responses=errors
             )
@@ -148,24 +148,24 @@ class History:
         return DataAvailabilityResponse(city_id=city.city_id, city_name=city.name, months=told, **counts)
 
     def _add_history(self, router: APIRouter, name: DatasetName) -> None:
-        current = f"{_TENANT}/operations/historical-{name}-optimized"
+        current = f"{TENANT_PATH}/operations/historical-{name}-optimized"
         ok = {
             "model": list[RECORDS[name]] | list[SELECTIONS[name]],  # type: ignore[valid-type]
             "content": CONTENT,
             "description": "Every record of the range, oldest first",
-            "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in _SAID.items()},
+            "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in SAID.items()},
         }
         documented: dict[str, Any] = {
             "response_class": Response,
             "tags": [name],
-            "responses": {200: ok, 304: {"description": "Nothing has changed since If-None-Match"}, **_ERRORS},
+            "responses": {200: ok, 304: {"description": "Nothing has changed since If-None-Match"}, **ERRORS},
         }
         by_query = self._by_query(name)
-        for path in (current, f"{_TENANT}/historical-{name}"):
+        for path in (current, f"{TENANT_PATH}/historical-{name}"):
             router.add_api_route(path, by_query, summary=f"Historical {name} of a location", **documented)
             router.add_api_route(path, by_query, methods=["HEAD"], include_in_schema=False)
         router.add_api_route(
-            f"{_TENANT}/operations/{name}/historical",
+            f"{TENANT_PATH}/operations/{name}/historical",
             self._by_body(name, current),
             methods=["POST"],
             deprecated=True,
@@ -217,11 +217,9 @@ class History:
     async def _answer(
         self, request: Request, place: Place, name: DatasetName, tenant_id: UUID, asked: HistoricalRequest
     ) -> Response:
-        latitude, longitude = asked.latitude, asked.longitude
-        if latitude is None and longitude is None and self.tenants is not None:
-            location = await self.tenants.locate(tenant_id)
-            latitude, longitude = location.latitude, location.longitude
-        city, distance = city_for(self.registry, place, latitude, longitude)
+        city, distance = await city_of_tenant(
+            self.registry, self.tenants, place, tenant_id, asked.latitude, asked.longitude
+        )
         most = self.settings.api_max_range_days
         interval = parse_interval(place, asked.start_date, asked.end_date, city.timezone, most)
         about = note(request.scope)

@@ -5,11 +5,32 @@ Does not: distances themselves (city_data/cities.py).
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 
 from api.errors import Place, problem
+from api.tenants import TenantLocations
 from city_data.cities import City, Registry
+
+
+async def city_of_tenant(
+    registry: Registry,
+    tenants: TenantLocations | None,
+    place: Place,
+    tenant: UUID,
+    latitude: float | None,
+    longitude: float | None,
+) -> tuple[City, float]:
+    """As `city_for`; where both coordinates are left out, for where the tenant service says that the tenant is.
+
+    Raises besides 404 for a tenant that is not known, SomethingAway.
+    """
+    if latitude is None and longitude is None and tenants is not None:
+        location = await tenants.locate(tenant)
+        latitude, longitude = location.latitude, location.longitude
+    return city_for(registry, place, latitude, longitude)
 
 
 def city_for(registry: Registry, place: Place, latitude: float | None, longitude: float | None) -> tuple[City, float]:

@@ -19,6 +19,7 @@ from api.observe import Metrics
 from api.planning import Plan
 from api.rendering import frame_of, parquet
 from api.shapes import Form
+from api.tables import schema
 from city_data.store.cache import Cache
 from city_data.store.database import Database
 
@@ -77,7 +78,7 @@ class Reader:
             return self._read_parquet(plan, form)
         bodies, look = self._months.bodies(plan, form)
         filled = [body for body in bodies if body.segment.rows]
-        frame = frame_of(form.format.name, plan.dataset, form.shape)
+        frame = frame_of(form.format.name, lambda: schema(plan.dataset, form.shape))
         return Answer(
             chunks=splice([body.segment for body in filled], form.encoding, *frame),
             records=sum(body.segment.rows for body in filled),
@@ -90,7 +91,7 @@ class Reader:
         tables, look = self._months.tables(plan, form.shape)
         filled = [table for table in tables if table.num_rows]
         return Answer(
-            chunks=(parquet(filled, plan.dataset, form.shape),),
+            chunks=(parquet(filled, schema(plan.dataset, form.shape)),),
             records=sum(table.num_rows for table in filled),
             first=filled[0]["date"][0].as_py() if filled else None,
             last=filled[-1]["date"][-1].as_py() if filled else None,

@@ -6,15 +6,14 @@ Does not: which records (tables.py), or compression (encodings.py).
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
 from api.formats import FormatName
-from api.shapes import RAW, Shape
-from api.tables import schema
-from city_data.datasets import DATASETS, DatasetName
+from api.shapes import RAW
 from city_data.store.segments import SEPARATOR
 
 if TYPE_CHECKING:
@@ -32,14 +31,15 @@ class Frame(NamedTuple):
     closing: bytes
 
 
-def frame_of(kind: FormatName, dataset: DatasetName, shape: Shape) -> Frame:
+def frame_of(kind: FormatName, schema: Callable[[], pa.Schema]) -> Frame:
+    """`schema` is that of the records; JSON objects need none."""
     match kind:
         case "json":
             return Frame(b"[", SEPARATOR, b"]")
         case "csv":
-            return Frame((",".join(shape.fields(DATASETS[dataset])) + "\n").encode(), b"", b"")
+            return Frame((",".join(schema().names) + "\n").encode(), b"", b"")
         case "arrow":
-            return Frame(schema(dataset, shape).serialize().to_pybytes(), b"", _END_OF_STREAM)
+            return Frame(schema().serialize().to_pybytes(), b"", _END_OF_STREAM)
         case _:
             return Frame(b"", b"", b"")
 
@@ -62,11 +62,11 @@ def from_records(kind: FormatName, records: list[bytes]) -> bytes:
     return SEPARATOR.join(records) if kind == "json" else b"".join(record + b"\n" for record in records)
 
 
-def parquet(tables: list[pa.Table], dataset: DatasetName, shape: Shape) -> bytes:
+def parquet(tables: list[pa.Table], schema: pa.Schema) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    whole, sink = schema(dataset, shape).empty_table(), pa.BufferOutputStream()
+    whole, sink = schema.empty_table(), pa.BufferOutputStream()
     if tables:
         whole = pa.concat_tables(tables).combine_chunks()
     pq.write_table(whole, sink, compression="zstd")

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     api_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias=_setting("API_CORS_ORIGINS"))
     api_segment_bytes: int = Field(default=64 * MEBIBYTE, ge=0, validation_alias=_setting("API_SEGMENT_BYTES"))
     api_answer_bytes: int = Field(default=32 * MEBIBYTE, ge=0, validation_alias=_setting("API_ANSWER_BYTES"))
+    api_frame_bytes: int = Field(default=32 * MEBIBYTE, ge=0, validation_alias=_setting("API_FRAME_BYTES"))
     api_ledger_ttl_s: float = Field(default=1.0, ge=0, le=60, validation_alias=_setting("API_LEDGER_TTL_S"))
     api_max_range_days: int = Field(default=3_660, ge=1, validation_alias=_setting("API_MAX_RANGE_DAYS"))
     api_max_body_bytes: int = Field(default=64 * 1024, ge=1, validation_alias=_setting("API_MAX_BODY_BYTES"))

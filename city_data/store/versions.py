@@ -52,6 +52,7 @@ class Version:
     source: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     has_data: bool = True
+    expected_rows: int = 0
 
 
 class NoSuchVersion(Exception):
@@ -145,6 +146,7 @@ def read_versions(database: Database, dataset: DatasetName, city_id: str) -> lis
     columns = [MONTH_VERSION.c[one.name] for one in fields(Version) if one.name in MONTH_VERSION.c]
     told, licence = MONTH_VERSION.c.entry, ("licence", "licence_url")
     columns += [told[name].as_string().label(name) for name in ("first_date", "last_date", "source")]
+    columns += [told["expected_rows"].as_integer().label("expected_rows")]
     columns += [told["provenance"][name].as_string().label(name) for name in licence]
     query = sa.select(*columns).where(MONTH_VERSION.c.dataset == dataset, MONTH_VERSION.c.city_id == city_id)
     with database.read() as connection:

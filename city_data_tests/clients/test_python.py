@@ -67,6 +67,42 @@ def test_weather_cities_and_availability(service: Service, client: CityData) -> 
     assert client.availability("madrid")["weather_record_count"] == 31
 
 
+@pytest.mark.parametrize("arrow", [True, False])
+def test_the_training_frame_is_typed_and_marks_what_is_missing(
+    service: Service, client: CityData, monkeypatch: pytest.MonkeyPatch, arrow: bool
+) -> None:
+    if not arrow:
+        monkeypatch.setattr("city_data_client.frames.find_spec", lambda _: None)
+    service.load("weather", "2026-10")
+    service.load("traffic", "2026-10")
+    frame = client.training_frame(**{**OCTOBER, "end": date(2026, 11, 1)})
+    assert service.faulty.statuses[-1] == 200
+    assert ("arrow" in service.faulty.asked[-1][2]["accept"]) is arrow
+    assert len(frame) == 32
+    assert str(frame.index.dtype) == "datetime64[us, UTC]"
+    assert frame["local_date"].tolist() == list(pd.date_range("2026-10-01", "2026-11-01"))
+    assert frame["temperature"].tolist()[:3] == [0.0, 1.0, 2.0]
+    assert {str(frame[name].dtype) for name in frame if name.endswith("_missing")} == {"bool"}
+    assert (frame["temperature"].isna() == frame["temperature_missing"]).all()
+    assert frame["traffic_volume_missing"].tolist() == [False] * 31 + [True]
+    assert (frame["humidity"].dtype, frame["weekday"].dtype) == ("float64", "int64")
+    assert (frame["is_weekend"].dtype, str(frame["school_free"].dtype)) == ("bool", "boolean")
+    assert (frame["is_weekend"] == (frame["weekday"] >= 5)).all()
+    assert frame["public_holiday"].dropna().tolist() == ["Fiesta Nacional de España"]
+    assert frame.attrs["snapshot_id"].startswith("1~madrid~weather.2026-10.1~traffic.2026-10.1~")
+    assert frame.attrs["missing_months"] == "weather/2026-11,traffic/2026-11"
+    assert frame.attrs["weather_coverage"] < 0.9
+    service.load("weather", "2026-10", at=datetime(2026, 11, 2, tzinfo=UTC), add=50.0)
+    again = client.training_frame(**{**OCTOBER, "end": date(2026, 11, 1)}, version=frame.attrs["snapshot_id"])
+    pd.testing.assert_frame_equal(again, frame)
+    hours = client.training_frame(**OCTOBER, resolution="hourly")
+    assert len(hours) == 745
+    assert hours["temperature"].iloc[0] == 50.0
+    assert hours["hour"].tolist()[:3] == [0, 1, 2]
+    with pytest.raises(ValueError, match="all its columns"):
+        client.training_frame(**OCTOBER, columns=["temperature"])
+
+
 def test_the_same_awaited(service: Service, client: CityData, tmp_path: Path) -> None:
     service.load("traffic", "2026-10")
 

@@ -53,6 +53,7 @@ def test_it_works_against_a_running_service(service: Service, tmp_path: Path) ->
     assert (found["volumes"], found["missing"]) == (745, 74)
     assert (found["about"]["cityId"], found["about"]["coverage"]) == ("madrid", 0.9)
     assert found["same"] is True
+    assert (found["holidays"], found["trainingMissing"]) == (["2026-10-12"], 0)
     far, wrong = found["refusals"]
     assert (far["status"], wrong["status"], wrong["problems"]) == (404, 422, 1)
     assert "nearest is" in far["message"]

@@ -96,7 +96,9 @@ class CityData(_Client):
         return self._run(self._history("traffic", **asked))
 
     def training_frame(self, **asked: Unpack[Range]) -> pd.DataFrame:
-        """Weather, traffic and calendar of a location on one grid, with what is missing marked, see `Range`."""
+        """Weather, traffic and calendar of a location on one grid, see `Range`: a row for every local day, or for every
+        hour with `resolution="hourly"`. Index `date`, its start in UTC; `local_date` is the city's day. What is missing
+        is NaN and marked in `<column>_missing`: nothing is filled in."""
         return self._run(self._training_frame(**asked))
 
     def _run(self, plan: Plan[T]) -> T:

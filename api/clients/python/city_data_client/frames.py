@@ -18,7 +18,10 @@ from city_data_client.errors import UnexpectedAnswer
 ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
 _LEVELS = pd.CategoricalDtype(["low", "medium", "high", "severe"], ordered=True)
-_TEXT = ("description", "source", "id", "location_id")
+_TOLD_OF_BOTH = [f"{dataset}_{what}" for dataset in ("weather", "traffic") for what in ("source", "resolution")]
+_TEXT = ("description", "source", "id", "location_id", "public_holiday", *_TOLD_OF_BOTH)
+# Of a training frame. `school_free` may be unknown: a nullable flag; all masks are plain ones.
+_UNSURE, _DAY = "school_free", "local_date"
 _MOMENTS = ("created_at", "updated_at")
 # Header to the name in `attrs`, and how it is read.
 _TOLD: dict[str, tuple[str, type]] = {
@@ -30,6 +33,11 @@ _TOLD: dict[str, tuple[str, type]] = {
     "x-served-start": ("served_start", str),
     "x-served-end": ("served_end", str),
     "x-missing-months": ("missing_months", str),
+    "x-weather-coverage": ("weather_coverage", float),
+    "x-traffic-coverage": ("traffic_coverage", float),
+    "x-weather-resolution": ("weather_resolution", str),
+    "x-traffic-resolution": ("traffic_resolution", str),
+    "x-calendar": ("calendar", str),
     "x-attribution": ("attribution", str),
     "link": ("link", str),
 }
@@ -91,6 +99,10 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
             frame[name] = values.astype("string")
         elif name in _MOMENTS:
             frame[name] = _moments(values)
+        elif name == _DAY:
+            frame[name] = pd.to_datetime(values.astype("object")).astype("datetime64[us]")
+        elif name == _UNSURE:
+            frame[name] = values.astype("object").astype("boolean")
         elif name != "date" and values.dtype == object and not values.map(lambda v: isinstance(v, str | dict)).any():
             frame[name] = pd.to_numeric(values)
     return frame

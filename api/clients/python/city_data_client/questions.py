@@ -116,6 +116,8 @@ class Questions:
         return (yield from self._frame(path, _query(**asked)))
 
     def _training_frame(self, **asked: Unpack[Range]) -> Plan[pd.DataFrame]:
+        if asked.get("columns") is not None:
+            raise ValueError("a training frame comes with all its columns; choose among them in the frame")
         path = f"/api/v1/tenants/{self._tenant}/external/operations/training-frame"
         return (yield from self._frame(path, _query(**asked)))
 

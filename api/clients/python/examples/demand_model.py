@@ -20,7 +20,6 @@ parser.add_argument("--url", default="http://127.0.0.1:8000")
 parser.add_argument("--token")
 parser.add_argument("--latitude", type=float, default=40.42)
 parser.add_argument("--longitude", type=float, default=-3.70)
-parser.add_argument("--timezone", default="Europe/Madrid")
 parser.add_argument("--start", default="2025-01-01")
 parser.add_argument("--end", default="2026-10-31")
 parser.add_argument("--test-days", type=int, default=60)
@@ -34,22 +33,16 @@ asked = {
 
 # %% [markdown]
 # ## The city's history, as local days
-# Hours are summed up on the city's own clocks. A value that is missing stays missing: nothing is filled in.
+# One row a day on the city's own clocks, with its calendar. What is missing is marked: nothing is filled in.
 
 # %%
 with CityData(options.url, options.token, cache=False) as service:
-    weather = service.weather(**asked)
-    traffic = service.traffic(**asked)
-print(f"{weather.attrs['city_id']}: weather {weather.attrs['coverage']:.0%}, traffic {traffic.attrs['coverage']:.0%}")
-
-
-def local_days(frame: pd.DataFrame, column: str) -> pd.Series:
-    return frame[column].groupby(frame.index.tz_convert(options.timezone).normalize().tz_localize(None)).mean()
-
-
-city = pd.DataFrame(
-    {"temperature": local_days(weather, "temperature"), "volume": local_days(traffic, "traffic_volume")}
-)
+    frame = service.training_frame(**asked)
+told = frame.attrs
+print(f"{told['city_id']}: weather {told['weather_coverage']:.0%}, traffic {told['traffic_coverage']:.0%}")
+print(f"keep this beside the model: {told['snapshot_id']}")
+frame = frame.set_index("local_date")
+city = frame[["temperature", "traffic_volume"]]
 
 # %% [markdown]
 # ## The tenant's sales
@@ -59,12 +52,12 @@ city = pd.DataFrame(
 # %%
 rng = np.random.default_rng(7)
 days = pd.DatetimeIndex(city.index)
-full = city["volume"].fillna(city["volume"].mean())
+full = city["traffic_volume"].fillna(city["traffic_volume"].mean())
 heat = city["temperature"].fillna(city["temperature"].mean())
 scale = full.std() or 1.0
 sales = pd.Series(
     300
-    + 60 * (days.dayofweek == 5)
+    + 60 * (days.day_of_week == 5)
     + 40 * (full - full.mean()) / scale
     - 15 * (heat - heat.mean()) / (heat.std() or 1.0)
     + rng.normal(0, 12, len(days)),
@@ -73,15 +66,16 @@ sales = pd.Series(
 
 # %% [markdown]
 # ## The same model twice
-# Both see the weekday and the season. The second also sees the city, with a mark where a value was missing.
+# Both see the weekday, holidays and the season. The second also sees the city, with a mark where a value was missing.
 
 # %%
-calendar = pd.get_dummies(pd.Series(days.dayofweek, index=days), dtype=float)
-calendar["season_sin"] = np.sin(2 * np.pi * days.dayofyear / 365.25)
-calendar["season_cos"] = np.cos(2 * np.pi * days.dayofyear / 365.25)
+calendar = pd.get_dummies(frame["weekday"], dtype=float)
+calendar["holiday"] = frame["public_holiday"].notna().astype(float)
+calendar["season_sin"] = np.sin(2 * np.pi * days.day_of_year / 365.25)
+calendar["season_cos"] = np.cos(2 * np.pi * days.day_of_year / 365.25)
 seen = city.iloc[: -options.test_days]
 standard = ((city - seen.mean()) / seen.std().replace(0, 1)).fillna(0)
-with_city = pd.concat([calendar, standard, city.isna().astype(float).add_suffix("_missing")], axis=1)
+with_city = pd.concat([calendar, standard, frame[[f"{name}_missing" for name in city]].astype(float)], axis=1)
 
 
 def mean_error(features: pd.DataFrame) -> float:

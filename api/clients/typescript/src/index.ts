@@ -12,13 +12,17 @@ export type City = Schemas["CityInfoResponse"];
 export type Availability = Schemas["DataAvailabilityResponse"];
 export type WeatherRecord = Schemas["WeatherRecord"];
 export type TrafficRecord = Schemas["TrafficRecord"];
+/** A local day or hour: weather, traffic and calendar, and for each value that may be missing whether it is. */
+export type TrainingRecord = Schemas["TrainingRecord"];
 export type Problem = Schemas["Problem"];
 
 type WeatherPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-weather-optimized";
 type TrafficPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-traffic-optimized";
+type TrainingPath = "/api/v1/tenants/{tenant_id}/external/operations/training-frame";
 /** `start_date` and `end_date` are included; a bare date is that whole local day of the city. */
 export type WeatherQuery = paths[WeatherPath]["get"]["parameters"]["query"];
 export type TrafficQuery = paths[TrafficPath]["get"]["parameters"]["query"];
+export type TrainingQuery = paths[TrainingPath]["get"]["parameters"]["query"];
 export type HistoricalRequest = Schemas["HistoricalRequest"];
 
 /** What an answer says of itself. `coverage` is 0..1; `snapshotId`, given as `version`, brings the same answer again. */
@@ -81,6 +85,11 @@ export class CityDataService {
 
   getHistoricalTrafficOptimized(tenantId: string, query: TrafficQuery): Promise<TrafficRecord[]> {
     return this.#ask<TrafficRecord[]>("GET", operation(tenantId, "historical-traffic-optimized", query));
+  }
+
+  /** A record for every local day (or hour) of the range, also where nothing is held. */
+  getTrainingFrame(tenantId: string, query: TrainingQuery): Promise<TrainingRecord[]> {
+    return this.#ask<TrainingRecord[]>("GET", operation(tenantId, "training-frame", query));
   }
 
   /** @deprecated Use getHistoricalWeatherOptimized. */

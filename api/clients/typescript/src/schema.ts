@@ -212,6 +212,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{tenant_id}/external/operations/training-frame": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Weather, traffic and calendar of a location on one grid
+         * @description Weather joined with traffic and calendar columns, one row for every local day (or hour) of the range.
+         *
+         *     What is missing is null and marked in a `<column>_missing` of its own: nothing is filled in. Days that lie
+         *     ahead have their calendar alone. Hours become days by a stated rule: 20 hours with a value, or the day is null;
+         *     the mean (precipitation: the sum; speed: weighted by volume; congestion: the day's worst hour).
+         */
+        get: operations["frame_api_v1_tenants__tenant_id__external_operations_training_frame_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{tenant_id}/external/operations/weather/historical": {
         parameters: {
             query?: never;
@@ -980,6 +1004,209 @@ export interface components {
             source?: string | null;
             /** Traffic Volume */
             traffic_volume?: number | null;
+        };
+        /** TrainingRecord */
+        TrainingRecord: {
+            /**
+             * Average Speed
+             * @description Flow-weighted mean speed, km/h
+             * @example 41.7
+             */
+            average_speed: number | null;
+            /**
+             * Average Speed Missing
+             * @description Whether average_speed is missing
+             * @example false
+             */
+            average_speed_missing: boolean;
+            /**
+             * Congestion Level
+             * @description Congestion of the city's roads
+             * @example medium
+             */
+            congestion_level: string | null;
+            /**
+             * Congestion Level Missing
+             * @description Whether congestion_level is missing
+             * @example false
+             */
+            congestion_level_missing: boolean;
+            /**
+             * Date
+             * Format: date-time
+             * @description Start of the hour, UTC
+             * @example 2026-09-30T22:00:00Z
+             */
+            date: string;
+            /**
+             * Description
+             * @description The weather in words, where the source has them
+             * @example null
+             */
+            description: string | null;
+            /**
+             * Description Missing
+             * @description Whether description is missing
+             * @example true
+             */
+            description_missing: boolean;
+            /**
+             * Hour
+             * @description 0 to 23 on the city's clocks; only in an hourly frame
+             * @example 0
+             */
+            hour?: number;
+            /**
+             * Humidity
+             * @description Mean relative humidity of the period, %
+             * @example 62
+             */
+            humidity: number | null;
+            /**
+             * Humidity Missing
+             * @description Whether humidity is missing
+             * @example false
+             */
+            humidity_missing: boolean;
+            /**
+             * Is Weekend
+             * @description Whether the country's weekend has this day
+             * @example false
+             */
+            is_weekend: boolean;
+            /**
+             * Local Date
+             * Format: date
+             * @description The day on the city's clocks
+             * @example 2026-10-01
+             */
+            local_date: string;
+            /**
+             * Pedestrian Count
+             * @description Mean pedestrians per hour per counting point, persons/h
+             * @example null
+             */
+            pedestrian_count: number | null;
+            /**
+             * Pedestrian Count Missing
+             * @description Whether pedestrian_count is missing
+             * @example true
+             */
+            pedestrian_count_missing: boolean;
+            /**
+             * Precipitation
+             * @description Precipitation that fell in the period, mm
+             * @example 0
+             */
+            precipitation: number | null;
+            /**
+             * Precipitation Missing
+             * @description Whether precipitation is missing
+             * @example false
+             */
+            precipitation_missing: boolean;
+            /**
+             * Pressure
+             * @description Mean pressure at mean sea level, hPa
+             * @example 1017.3
+             */
+            pressure: number | null;
+            /**
+             * Pressure Missing
+             * @description Whether pressure is missing
+             * @example false
+             */
+            pressure_missing: boolean;
+            /**
+             * Public Holiday
+             * @description Name of the public holiday of country and region, in their language
+             * @example Fiesta Nacional de España
+             */
+            public_holiday: string | null;
+            /**
+             * Public Holiday Missing
+             * @description Whether the holidays of this country and year are not known; a null name is an ordinary day else
+             * @example false
+             */
+            public_holiday_missing: boolean;
+            /**
+             * School Free
+             * @description Whether schools have vacations; null where that is not known
+             * @example null
+             */
+            school_free: boolean | null;
+            /**
+             * School Free Missing
+             * @description Whether school_free is missing
+             * @example true
+             */
+            school_free_missing: boolean;
+            /**
+             * Temperature
+             * @description Mean air temperature of the period, °C
+             * @example 18.4
+             */
+            temperature: number | null;
+            /**
+             * Temperature Missing
+             * @description Whether temperature is missing
+             * @example false
+             */
+            temperature_missing: boolean;
+            /**
+             * Traffic Resolution
+             * @description How the traffic is held: `daily` on an hourly grid is the whole day's; null where none is
+             * @example hourly
+             */
+            traffic_resolution: string | null;
+            /**
+             * Traffic Source
+             * @description Which provider the traffic comes from; null where none is held
+             * @example madrid_opendata
+             */
+            traffic_source: string | null;
+            /**
+             * Traffic Volume
+             * @description Mean vehicles per hour per measurement point, vehicles/h
+             * @example 312.5
+             */
+            traffic_volume: number | null;
+            /**
+             * Traffic Volume Missing
+             * @description Whether traffic_volume is missing
+             * @example false
+             */
+            traffic_volume_missing: boolean;
+            /**
+             * Weather Resolution
+             * @description How the weather is held: `daily` on an hourly grid is the whole day's; null where none is
+             * @example daily
+             */
+            weather_resolution: string | null;
+            /**
+             * Weather Source
+             * @description Which provider the weather comes from; null where none is held
+             * @example aemet
+             */
+            weather_source: string | null;
+            /**
+             * Weekday
+             * @description 0 is Monday, 6 is Sunday
+             * @example 3
+             */
+            weekday: number;
+            /**
+             * Wind Speed
+             * @description Mean wind speed of the period, m/s
+             * @example 2.1
+             */
+            wind_speed: number | null;
+            /**
+             * Wind Speed Missing
+             * @description Whether wind_speed is missing
+             * @example false
+             */
+            wind_speed_missing: boolean;
         };
         /** ValidationError */
         ValidationError: {
@@ -2917,6 +3144,228 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TrafficRecord"][] | components["schemas"]["TrafficSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Nothing has changed since If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not HTTP */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "This is no HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No token, or one that is not believed */
+            401: {
+                headers: {
+                    /** @description What is wrong with the token (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near (the nearest is named), or not this tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description None of the types in Accept can be had */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Versions that `version` or `as_of` needs are not kept any more */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request cannot be understood */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValidationErrorResponse"];
+                };
+            };
+            /** @description More requests than this caller may make */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The store or another service is away, or this one is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    frame_api_v1_tenants__tenant_id__external_operations_training_frame_get: {
+        parameters: {
+            query: {
+                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
+                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                latitude?: number | null;
+                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                longitude?: number | null;
+                /** @description A row for every local day, or for every hour, of the range */
+                resolution?: "hourly" | "daily";
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months it does not name are missing */
+                version?: string | null;
+                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version` */
+                as_of?: string | null;
+                /** @description Instead of an Accept header */
+                format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+            };
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A record for every local day or hour of the range, oldest first, whatever is held */
+            200: {
+                headers: {
+                    /** @description For If-None-Match, which answers 304 while nothing has changed */
+                    ETag?: string;
+                    /** @description The licence of every source in the answer, to be shown to whoever sees the data: rel=license */
+                    Link?: string;
+                    /** @description What the holidays come from: library, version, country and region */
+                    "X-Calendar"?: string;
+                    /** @description From its centre to the location asked */
+                    "X-City-Distance-Km"?: string;
+                    /** @description The city that answers */
+                    "X-City-Id"?: string;
+                    /** @description The smaller of X-Weather-Coverage and X-Traffic-Coverage */
+                    "X-Coverage"?: string;
+                    /** @description A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id */
+                    "X-Data-Version"?: string;
+                    /** @description Months of the range that hold nothing, such as weather/2026-11,traffic/2026-11; absent where there are none */
+                    "X-Missing-Months"?: string;
+                    /** @description The last record's date */
+                    "X-Served-End"?: string;
+                    /** @description The first record's date; absent where there is none */
+                    "X-Served-Start"?: string;
+                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes */
+                    "X-Snapshot-Id"?: string;
+                    /** @description The sources in the answer */
+                    "X-Source"?: string;
+                    /** @description Share (0..1) of the range asked that has traffic */
+                    "X-Traffic-Coverage"?: string;
+                    /** @description How traffic is held in the range: `hourly` on a daily grid is made days by the day rule; absent where none is held */
+                    "X-Traffic-Resolution"?: string;
+                    /** @description Share (0..1) of the range asked that has weather */
+                    "X-Weather-Coverage"?: string;
+                    /** @description How weather is held in the range: `daily` on an hourly grid gives each hour its day's values, precipitation being the whole day's; absent where none is held */
+                    "X-Weather-Resolution"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrainingRecord"][];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
                     "application/x-ndjson": string;

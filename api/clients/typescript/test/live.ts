@@ -1,6 +1,6 @@
 /** Every method against a running service: `node live.js URL TENANT`. Prints one JSON object of what came out. */
 
-import { CityDataError, CityDataService, type TrafficRecord, type WeatherRecord } from "../src/index.js";
+import { CityDataError, CityDataService, type TrafficRecord, type TrainingRecord, type WeatherRecord } from "../src/index.js";
 
 declare const process: { argv: string[]; stdout: { write(text: string): void } };
 
@@ -12,6 +12,7 @@ const cities = await service.listCities();
 const availability = await service.getCityAvailability("madrid");
 const weather: WeatherRecord[] = await service.getHistoricalWeatherOptimized(tenant, query);
 const traffic: TrafficRecord[] = await service.getHistoricalTrafficOptimized(tenant, query);
+const training: TrainingRecord[] = await service.getTrainingFrame(tenant, { ...query, resolution: "daily" });
 const oldWeather = await service.getHistoricalWeather(tenant, query);
 const oldTraffic = await service.getHistoricalTraffic(tenant, query);
 
@@ -39,6 +40,8 @@ process.stdout.write(
     missing: volumes.filter((volume) => volume === null).length,
     temperatures: temperatures.length,
     same: JSON.stringify([oldWeather, oldTraffic]) === JSON.stringify([weather, traffic]),
+    holidays: training.filter((day) => day.public_holiday !== null).map((day) => day.local_date),
+    trainingMissing: training.filter((day) => day.traffic_volume_missing).length,
     refusals,
   }),
 );

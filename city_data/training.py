@@ -1,0 +1,177 @@
+"""The training frame: weather, traffic and calendar of one month on one grid, with a mask of what is missing.
+
+Belongs here: the frame's columns, the grid, and the join. Does not: which versions are joined (api/), how hours become
+days (aggregate.py), or holidays (calendar_days.py).
+
+Every hour, or every local day, of the month has its row. What is not held is NULL and masked, never filled. A dataset
+that is held in days is joined to an hourly grid by the local day: each hour has the day's values, its precipitation
+being the whole day's. `<dataset>_resolution` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo
+
+from city_data.aggregate import day_columns
+from city_data.calendar_days import calendar_day
+from city_data.datasets import DATASETS, Column, Dataset, DatasetName, Resolution, expected_stamps
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from city_data.cities import City
+
+Kind = Literal["moment", "day", "number", "text", "integer", "flag"]
+MASK = "_missing"
+
+
+@dataclass(frozen=True)
+class TrainingColumn:
+    """A column of the frame. Without `nullable` it has a value in every row."""
+
+    name: str
+    kind: Kind
+    description: str
+    unit: str | None = None
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One version of one dataset's month: its table as `store.versions.decode_frame` gives it, and its resolution."""
+
+    table: pa.Table
+    resolution: Resolution
+
+
+def resolution_of(expected_rows: int, month: Month) -> Resolution:
+    """How a version that owes `expected_rows` is held."""
+    return "daily" if expected_rows == len(month.days()) else "hourly"
+
+
+@lru_cache
+def training_columns(resolution: Resolution) -> tuple[TrainingColumn, ...]:
+    """The frame's columns in order; `date` is the index. A mask follows for every value that may be missing."""
+    period = "local day" if resolution == "daily" else "hour"
+    grid = [
+        TrainingColumn("date", "moment", f"Start of the {period}, UTC"),
+        TrainingColumn("local_date", "day", "The day on the city's clocks"),
+        *([TrainingColumn("hour", "integer", "0 to 23 on the city's clocks")] if resolution == "hourly" else []),
+    ]
+    values = [_value(column, resolution) for dataset in DATASETS.values() for column in dataset.columns]
+    calendar = [
+        TrainingColumn("weekday", "integer", "0 is Monday, 6 is Sunday"),
+        TrainingColumn("is_weekend", "flag", "Whether the country's weekend has this day"),
+        TrainingColumn(
+            "public_holiday", "text", "Name of the public holiday of country and region, in their language", None, True
+        ),
+        TrainingColumn(
+            "school_free", "flag", "Whether schools have vacations; null where that is not known", None, True
+        ),
+    ]
+    told = [
+        TrainingColumn(f"{name}_{what}", "text", text.format(name=name), None, True)
+        for name in DATASETS
+        for what, text in (
+            ("source", "Which provider the {name} comes from; null where none is held"),
+            ("resolution", "How the {name} is held: `daily` on an hourly grid is the whole day's; null where none is"),
+        )
+    ]
+    masked = [column for column in (*values, *calendar) if column.nullable]
+    masks = [TrainingColumn(f"{column.name}{MASK}", "flag", _mask_text(column.name)) for column in masked]
+    return (*grid, *values, *told, *calendar, *masks)
+
+
+def schema(resolution: Resolution) -> pa.Schema:
+    """The frame's Arrow schema; a field's metadata has its unit, where it has one."""
+    import pyarrow as pa
+
+    types = {
+        "moment": pa.timestamp("us", tz="UTC"),
+        "day": pa.date32(),
+        "number": pa.float64(),
+        "text": pa.string(),
+        "integer": pa.int64(),
+        "flag": pa.bool_(),
+    }
+    return pa.schema(
+        [
+            pa.field(column.name, types[column.kind], column.nullable, {"unit": column.unit} if column.unit else None)
+            for column in training_columns(resolution)
+        ]
+    )
+
+
+def month_frame(city: City, month: Month, resolution: Resolution, parts: Mapping[DatasetName, Part]) -> pa.Table:
+    """One row for every hour or local day of the city's month. A dataset that is not in `parts` is missing."""
+    import pyarrow as pa
+
+    zone = ZoneInfo(city.timezone)
+    stamps = expected_stamps(month, city.timezone, resolution)
+    local = [stamp.astimezone(zone) for stamp in stamps]
+    days = [moment.date() for moment in local]
+    columns: dict[str, Sequence[Any]] = {"date": stamps, "local_date": days, "hour": [moment.hour for moment in local]}
+    for name, dataset in DATASETS.items():
+        columns |= _joined(dataset, parts.get(name), stamps, days, resolution, city.timezone)
+    columns |= _calendar(city, days)
+    known = columns.pop("holidays_known")
+    for column in (one for one in training_columns(resolution) if one.nullable and one.name in columns):
+        columns[f"{column.name}{MASK}"] = [value is None for value in columns[column.name]]
+    columns[f"public_holiday{MASK}"] = [not one for one in known]  # a day without a name is an ordinary day
+    made = schema(resolution)
+    return pa.table([pa.array(columns[field.name], field.type) for field in made], made)
+
+
+def _value(column: Column, resolution: Resolution) -> TrainingColumn:
+    day = ", by the rule for days made of hours" if resolution == "daily" else ""
+    return TrainingColumn(column.name, _KINDS[column.kind], f"{column.description}{day}", column.unit, True)
+
+
+_KINDS: dict[str, Kind] = {"number": "number", "text": "text"}
+
+
+def _mask_text(name: str) -> str:
+    if name == "public_holiday":
+        return "Whether the holidays of this country and year are not known; a null name is an ordinary day else"
+    return f"Whether {name} is missing"
+
+
+def _joined(
+    dataset: Dataset,
+    part: Part | None,
+    stamps: Sequence[datetime],
+    days: Sequence[date],
+    resolution: Resolution,
+    timezone: str,
+) -> dict[str, list[Any]]:
+    """The dataset's columns, its source and its resolution on the grid, None where it has no row."""
+    names = [*dataset.column_names, "source"]
+    if part is None:
+        return {name: [None] * len(stamps) for name in _told(dataset, names)}
+    held = part.table.select(["date", *names]).to_pydict()
+    if part.resolution == "hourly" and resolution == "daily":
+        held = day_columns(dataset, held["date"], held, timezone)
+    by_day = resolution == "daily" or part.resolution == "daily"
+    zone = ZoneInfo(timezone)
+    keys = [moment.astimezone(zone).date() for moment in held["date"]] if by_day else held["date"]
+    rows = {key: position for position, key in enumerate(keys)}
+    at = [rows.get(key) for key in (days if by_day else stamps)]
+    joined = {name: [None if n is None else held[name][n] for n in at] for name in names}
+    joined["resolution"] = [None if n is None else part.resolution for n in at]
+    return dict(zip(_told(dataset, names), joined.values(), strict=True))
+
+
+def _told(dataset: Dataset, names: Sequence[str]) -> list[str]:
+    return [*names[:-1], f"{dataset.name}_source", f"{dataset.name}_resolution"]
+
+
+def _calendar(city: City, days: Sequence[date]) -> dict[str, list[Any]]:
+    told = {day: calendar_day(day, city.country, city.region) for day in dict.fromkeys(days)}
+    names = ("weekday", "is_weekend", "public_holiday", "school_free", "holidays_known")
+    return {name: [getattr(told[day], name) for day in days] for name in names}

@@ -1,0 +1,103 @@
+"""The join of one month, whatever the zone and the resolutions: the grid is whole, and nothing is made up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from city_data import frames
+from city_data.cities import City
+from city_data.datasets import DATASETS, DatasetName, Resolution, expected_stamps
+from city_data.store.versions import decode_frame, encode_frame
+from city_data.training import MASK, Part, month_frame, resolution_of, schema, training_columns
+from city_data.window import Month
+
+MADE = datetime(2026, 11, 1, tzinfo=UTC)
+ZONES = ["Europe/Madrid", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"]
+RESOLUTIONS: list[Resolution] = ["daily", "hourly"]
+
+
+def town(zone: str) -> City:
+    place = {"latitude": 0.0, "longitude": 0.0, "radius_km": 1.0, "timezone": zone}
+    return City.model_validate({"city_id": "town", "name": "Town", "country": "ES", "enabled": True, **place})
+
+
+def part(name: DatasetName, month: Month, zone: str, resolution: Resolution, values: dict[int, float]) -> Part:
+    """Rows where `values` (by position in the month) say so; of the dataset's first column."""
+    stamps = expected_stamps(month, zone, resolution)
+    kept = {n: value for n, value in values.items() if n < len(stamps)}
+    dates = pd.DatetimeIndex([stamps[n] for n in kept], tz="UTC").as_unit("us")
+    column = DATASETS[name].column_names[0]
+    frame = pd.DataFrame({"date": dates, column: list(kept.values()), "source": "test"})
+    canonical = frames.canonical(frame, DATASETS[name])
+    return Part(decode_frame(encode_frame(canonical, DATASETS[name], MADE, MADE)), resolution)
+
+
+@settings(max_examples=40)
+@given(
+    st.builds(Month, st.integers(2015, 2035), st.integers(1, 12)),
+    st.sampled_from(ZONES),
+    st.sampled_from(RESOLUTIONS),
+    st.sampled_from(RESOLUTIONS),
+    st.dictionaries(st.integers(0, 744), st.integers(-40, 40).map(float), max_size=60),
+)
+def test_every_row_of_the_grid_exists_and_every_value_was_held(
+    month: Month, zone: str, resolution: Resolution, held_as: Resolution, values: dict[int, float]
+) -> None:
+    held = part("weather", month, zone, held_as, values)
+    frame = month_frame(town(zone), month, resolution, {"weather": held})
+    assert frame.schema == schema(resolution)
+    assert frame["date"].to_pylist() == expected_stamps(month, zone, resolution)
+    days = frame["local_date"].to_pylist()
+    assert days == [date.astimezone(ZoneInfo(zone)).date() for date in frame["date"].to_pylist()]
+    assert list(dict.fromkeys(days)) == month.days()
+    for column in (
+        one for one in training_columns(resolution) if one.nullable and f"{one.name}{MASK}" in frame.schema.names
+    ):
+        if column.name != "public_holiday":
+            assert frame[f"{column.name}{MASK}"].to_pylist() == [v is None for v in frame[column.name].to_pylist()]
+    assert frame["traffic_volume"].null_count == frame.num_rows
+    rows = dict(zip(*held.table.select(["date", "temperature"]).to_pydict().values(), strict=True))
+    by_day = {date.astimezone(ZoneInfo(zone)).date(): value for date, value in rows.items()}
+    found = list(zip(frame["date"].to_pylist(), days, frame["temperature"].to_pylist(), strict=True))
+    if held_as == "daily":
+        assert all(value == by_day.get(day) for _, day, value in found)
+    elif resolution == "hourly":
+        assert all(value == rows.get(date) for date, _, value in found)
+    else:
+        counts = {day: [d.astimezone(ZoneInfo(zone)).date() for d in rows].count(day) for day in month.days()}
+        assert all((value is not None) == (counts[day] >= 20) for _, day, value in found)
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+def test_hourly_weather_becomes_days_and_stays_hours(resolution: Resolution) -> None:
+    month, zone = Month(2026, 10), "Europe/Madrid"
+    held = part("weather", month, zone, "hourly", {n: float(n) for n in range(745)})
+    rows: list[dict[str, Any]] = month_frame(town(zone), month, resolution, {"weather": held}).to_pylist()
+    assert {row["weather_resolution"] for row in rows} == {"hourly"}
+    if resolution == "daily":
+        assert [row["temperature"] for row in rows[:2]] == [11.5, 35.5]
+        assert rows[24]["temperature"] == sum(range(576, 601)) / 25  # the day of 25 hours
+    else:
+        assert [row["temperature"] for row in rows] == [float(n) for n in range(745)]
+
+
+def test_how_a_version_is_held_is_told_by_what_it_owes() -> None:
+    for month in (Month(2026, 2), Month(2026, 3), Month(2026, 10)):
+        for resolution in RESOLUTIONS:
+            assert resolution_of(len(expected_stamps(month, "Europe/Madrid", resolution)), month) == resolution
+
+
+def test_an_hour_belongs_to_the_day_on_whose_clock_it_begins() -> None:
+    frame = month_frame(town("Asia/Kolkata"), Month(2026, 10), "hourly", {})
+    first = frame.to_pylist()[0]
+    assert first["date"] == datetime(2026, 9, 30, 19, tzinfo=UTC)  # half past midnight
+    assert first["hour"] == 0
+    assert frame.num_rows == 744
+    assert frame["date"][-1].as_py() - first["date"] == timedelta(hours=743)
