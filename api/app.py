@@ -25,6 +25,7 @@ from api.observe import Metrics, Observer
 from api.provenance import Provenance
 from api.reading import Reader
 from api.settings import Settings
+from api.shortcut import Shortcut
 from api.tenants import TenantLocations
 from api.training import Training
 from api.versions import Versions
@@ -79,13 +80,15 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     app.state.metrics = metrics
     errors.install(app)
     _add_middleware(app, settings, metrics)
-    router = History(registry, settings, versions, reader, providers, tenants).router()
+    history, gate = History(registry, settings, versions, reader, providers, tenants), _gate(settings, metrics)
+    router = history.router()
     joiner = Joiner(database, limiter, capacity=settings.api_frame_bytes)
     router.include_router(Training(registry, settings, versions, joiner, tenants).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
     # On the router, so that a route added later is locked without a word.
-    app.include_router(router, dependencies=[Depends(_gate(settings, metrics))], responses=errors.EVERYWHERE)
+    app.include_router(router, dependencies=[Depends(gate)], responses=errors.EVERYWHERE)
     app.include_router(_public(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST)
+    app.router.routes.insert(0, Shortcut(history, gate))
     if settings.is_local:
         app.add_route("/metrics", _exposition(metrics), include_in_schema=False)
     if settings.api_page:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from fastapi import HTTPException, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope
 
 from api.errors import SomethingAway
 from api.memory import BoundedMemory
@@ -78,25 +79,29 @@ class Gate:
     async def __call__(
         self, request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
     ) -> None:
+        """As `admit`."""
+        await self.admit(request.scope, given.credentials if given else None, request.path_params.get("tenant_id"))
+
+    async def admit(self, scope: Scope, token: str | None, tenant_text: str | None) -> None:
         """Raises HTTPException 401, 404 or 429, SomethingAway while the issuer's keys cannot be read."""
         if self._tokens is None:
             return
-        caller = await self._caller(self._tokens, given)
-        about = note(request.scope)
+        caller = await self._caller(self._tokens, token)
+        about = note(scope)
         about.tenant = str(caller.tenant) if caller.tenant else None
         if self._buckets is not None:
-            self._take(self._buckets, request, caller)
-        asked = _uuid(request.path_params.get("tenant_id"))
+            self._take(self._buckets, scope, caller)
+        asked = _uuid(tenant_text)
         # A path without a tenant is everyone's; one that is no UUID is refused by its route, with 422.
         if asked is not None and asked != caller.tenant:
             raise HTTPException(404, f"No tenant {asked} is known to this token.")
 
-    async def _caller(self, tokens: Tokens, given: HTTPAuthorizationCredentials | None) -> Caller:
-        if given is None:
+    async def _caller(self, tokens: Tokens, token: str | None) -> Caller:
+        if token is None:
             self._metrics.refused_token("missing")
             raise HTTPException(401, "A bearer token is needed.", {"WWW-Authenticate": _REALM})
         try:
-            return await tokens.caller(given.credentials)
+            return await tokens.caller(token)
         except InvalidToken as error:
             self._metrics.refused_token(error.reason)
             challenge = f'{_REALM}, error="invalid_token", error_description="{error}"'
@@ -104,9 +109,9 @@ class Gate:
         except KeysAway as error:
             raise SomethingAway(str(error), retry_after_s=int(BETWEEN_READS_S)) from error
 
-    def _take(self, buckets: Buckets, request: Request, caller: Caller) -> None:
+    def _take(self, buckets: Buckets, scope: Scope, caller: Caller) -> None:
         allowance = buckets.take(caller.subject)
-        note(request.scope).headers.extend(allowance.headers())
+        note(scope).headers.extend(allowance.headers())
         if not allowance.allowed:
             self._metrics.rate_limited.inc()
             detail = f"More requests than this caller may make; ask again in {allowance.retry_s} s."

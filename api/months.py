@@ -84,6 +84,14 @@ class Months:
         self._count(look)
         return [found[piece] for piece in plan.pieces], look
 
+    def ready(self, plan: Plan, form: Form) -> list[Body] | None:
+        """The plan's pieces where memory has them all."""
+        found = [self._bodies.get((piece, form.tag)) for piece in plan.pieces]
+        if any(body is None for body in found):
+            return None
+        self._count(Look(plan))
+        return [body for body in found if body is not None]
+
     def tables(self, plan: Plan, shape: Shape) -> tuple[list[pa.Table], Look]:
         """The plan's pieces as tables. Raises SegmentGone, DatabaseUnavailable."""
         look = Look(plan)

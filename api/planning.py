@@ -12,11 +12,14 @@ from datetime import datetime
 from functools import lru_cache
 from math import floor
 
+from api.memory import BoundedMemory
 from api.ranges import Interval
-from api.snapshot_ids import Held, SnapshotId, digest, identity
+from api.snapshot_ids import Held, SnapshotId, digest
 from city_data.cities import City
 from city_data.datasets import DatasetName
 from city_data.window import Month
+
+_REMEMBERED = 2_000
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,29 @@ class Plan:
     coverage: float
     snapshot: SnapshotId
     tag: str
+    said: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def coverage_text(self) -> str:
         """Rounded down, so that 1.0000 is said of nothing that has a hole."""
         return f"{floor(self.coverage * 10_000) / 10_000:.4f}"
+
+
+class Plans:
+    """Plans that were made, each good for as long as its city's months are the very same object (versions.py)."""
+
+    def __init__(self) -> None:
+        self._made: BoundedMemory[tuple[str, DatasetName, Interval], tuple[Mapping[Month, Held], Plan]]
+        self._made = BoundedMemory(_REMEMBERED)
+
+    def plan(self, city: City, dataset: DatasetName, interval: Interval, entries: Mapping[Month, Held]) -> Plan:
+        key = (city.city_id, dataset, interval)
+        known = self._made.get(key)
+        if known is not None and known[0] is entries:
+            return known[1]
+        made = plan(city, dataset, interval, entries)
+        self._made.put(key, (entries, made), 1)
+        return made
 
 
 @lru_cache(maxsize=20_000)
@@ -91,7 +112,7 @@ def plan(city: City, dataset: DatasetName, interval: Interval, entries: Mapping[
         covered += overlap * (entry.coverage or 0.0)
         cut_start = interval.start if interval.start > start else None
         cut_end = interval.end if interval.end < end else None
-        pieces.append(Piece(entry, cut_start, cut_end, identity(entry)))
+        pieces.append(Piece(entry, cut_start, cut_end, entry.identity))
     identities = [piece.identity for piece in pieces]
     months = {piece.entry.month: piece.version for piece in pieces}
     tag = hashlib.sha256("\n".join(identities).encode())

@@ -12,9 +12,12 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.attribution import attribution_headers
 from api.planning import Plan
 from api.reading import Answer
 from api.shapes import Form
+
+_MOST_SAID = 64
 
 
 def etag(plan: Plan, form: Form) -> str:
@@ -28,8 +31,18 @@ def is_known(headers: Headers, tag: str) -> bool:
     return "*" in listed or tag in (item.removeprefix("W/") for item in listed)
 
 
-def plan_headers(plan: Plan, distance_km: float, form: Form) -> dict[str, str]:
-    """What can be said before the body is made; a 304 says the same."""
+def answer_headers(plan: Plan, distance_km: float, form: Form) -> dict[str, str]:
+    """What can be said before the body is made; a 304 says the same. Remembered: a plan says it a thousand times."""
+    key = (f"{distance_km:.2f}", form.tag)
+    said = plan.said.get(key)
+    if said is None:
+        if len(plan.said) >= _MOST_SAID:
+            plan.said.clear()
+        said = plan.said[key] = _plan_headers(plan, distance_km, form) | attribution_headers(plan)
+    return said
+
+
+def _plan_headers(plan: Plan, distance_km: float, form: Form) -> dict[str, str]:
     headers = {
         "ETag": etag(plan, form),
         "Cache-Control": "private, max-age=0, must-revalidate",
@@ -51,15 +64,15 @@ class AnswerResponse(Response):
     """Sends the chunks one after the other: a body of megabytes is never joined."""
 
     def __init__(self, answer: Answer, form: Form, headers: dict[str, str]) -> None:
+        # Not by Response's own way, which would make an empty body and its headers first.
         said = headers | {"Content-Length": str(answer.length), "Content-Type": form.format.content_type}
         if form.encoding != "identity":
             said["Content-Encoding"] = form.encoding
         if answer.first is not None and answer.last is not None:
             said |= {"X-Served-Start": _utc_text(answer.first), "X-Served-End": _utc_text(answer.last)}
         self._chunks = answer.chunks
-        super().__init__(status_code=200, headers=said)
-        del self.headers["content-length"]
-        self.headers["content-length"] = str(answer.length)
+        self.status_code, self.background = 200, None
+        self.raw_headers = [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in said.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -11,7 +11,7 @@ import contextlib
 import resource
 from asyncio import TimerHandle, Transport
 from collections.abc import Generator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -21,9 +21,42 @@ REQUEST_S, ANSWER_S, KEEP_ALIVE_S, STOPPING_S = 8.0, 5.0, 5, 10
 MIN_PROGRESS = 16 * 1024
 MAX_HEADER_BYTES = 32 * 1024
 _SPARE_FILES = 128
+_HEAD = b"HTTP/1.1 "
 _TOO_LARGE = b"The request line and headers are larger than this service takes."
 _NO_HTTP = b"This is no HTTP request."
 _TOO_SLOW = b"The request did not arrive in time."
+
+
+class JoiningTransport:
+    """Holds an answer's head until its body comes, in the same turn of the loop: two writes are two packets and two
+    calls of the system, which were half of what a read costs (measured).
+    """
+
+    def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._head is not None:
+            head, self._head = self._head, None
+            self._transport.writelines((head, data))
+        elif data.startswith(_HEAD) and len(data) <= MAX_HEADER_BYTES:
+            self._head = data
+            self._loop.call_soon(self._flush)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head is not None:
+            head, self._head = self._head, None
+            self._transport.write(head)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -36,6 +69,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = JoiningTransport(transport, self.loop)  # type: ignore[assignment]
         self._deadline: TimerHandle | None = None
         self._stall: TimerHandle | None = None
         self._head_bytes, self._in_head, self._refused = 0, True, False

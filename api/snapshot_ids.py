@@ -64,12 +64,8 @@ class Held(Protocol):
     def provenance(self) -> Mapping[str, Any]: ...
     @property
     def has_data(self) -> bool: ...
-
-
-def identity(held: Held) -> str:
-    """Which bytes: the version, and when and what it was, for a month that was dropped and loaded anew."""
-    loaded = held.loaded_at.isoformat() if held.loaded_at else ""
-    return f"{held.dataset}/{held.city_id}/{held.month}/{held.version}/{held.content_sha256}/{loaded}"
+    @property
+    def identity(self) -> str: ...
 
 
 def digest(identities: Sequence[str]) -> str:
@@ -92,7 +88,7 @@ class SnapshotId:
         return cls(
             city_id,
             {name: {one.month: one.version or 0 for one in ones} for name, ones in listed.items()},
-            digest([identity(one) for ones in listed.values() for one in ones]),
+            digest([one.identity for ones in listed.values() for one in ones]),
         )
 
     @classmethod

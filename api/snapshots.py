@@ -15,7 +15,7 @@ from fastapi import HTTPException
 
 from api.errors import Place, invalid
 from api.ranges import parse_moment
-from api.snapshot_ids import Held, SnapshotId, digest, identity
+from api.snapshot_ids import Held, SnapshotId, digest
 from api.versions import Versions
 from city_data.cities import City
 from city_data.datasets import DatasetName
@@ -68,7 +68,7 @@ class Snapshots:
                 for month, wanted in months.items()
                 if month not in found[name]
             ]
-            everything = digest([identity(one) for name in found for one in found[name].values()])
+            everything = digest([one.identity for name in found for one in found[name].values()])
             if not missing and everything == snapshot.digest:
                 return found[dataset]
         raise _gone(missing)

@@ -71,7 +71,10 @@ class Versions:
         entries = await anyio.to_thread.run_sync(
             lambda: read_months(self._database, city_id=city_id, dataset=dataset), limiter=self._limiter
         )
-        months = {entry.month: entry for entry in entries}
+        months: Months = {entry.month: entry for entry in entries}
+        before = self._known.get(key)
+        if before is not None and before[1] == months:
+            months = before[1]  # the same object, by which plans know that nothing has changed
         self._known.put(key, (read_at, months), 1)
         return months
 

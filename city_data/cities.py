@@ -9,9 +9,10 @@ import importlib.util
 import os
 import pkgutil
 import zoneinfo
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping
-from math import asin, cos, radians, sin, sqrt
+from math import asin, cos, degrees, radians, sin, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,10 @@ class Registry:
 
     def __init__(self, cities: list[City]) -> None:
         self._cities = {city.city_id: city for city in cities}
+        served = self.enabled()
+        self._northward = sorted(range(len(served)), key=lambda n: served[n].latitude)
+        self._served, self._latitudes = served, [served[n].latitude for n in self._northward]
+        self._reach = degrees(max((city.radius_km for city in served), default=0.0) / EARTH_RADIUS_KM) + 0.01
 
     def all(self) -> list[City]:
         return list(self._cities.values())
@@ -128,10 +133,15 @@ class Registry:
         return min(distances, key=lambda pair: pair[1], default=None)
 
     def covering(self, latitude: float, longitude: float) -> tuple[City, float] | None:
-        """The nearest enabled city whose radius holds the coordinate, and its distance in km."""
+        """The nearest enabled city whose radius holds the coordinate, and its distance in km.
+
+        Only cities whose latitude lies within the largest reach are measured: every read of history asks this.
+        """
+        first = bisect_left(self._latitudes, latitude - self._reach)
+        last = bisect_right(self._latitudes, latitude + self._reach)
         reaching = [
             (city, distance)
-            for city in self.enabled()
+            for city in map(self._served.__getitem__, sorted(self._northward[first:last]))
             if (distance := city.distance_km(latitude, longitude)) <= city.radius_km
         ]
         return min(reaching, key=lambda pair: pair[1], default=None)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from city_data.cities import RegistryError, load_registry
+from city_data.cities import City, Registry, RegistryError, load_registry
 
 TOWN: dict[str, Any] = {
     "city_id": "town",
@@ -80,3 +82,33 @@ def test_nearest_city_within_its_radius() -> None:
     assert nearest is not None
     assert nearest[0].city_id == "valencia"
     assert nearest[1] == pytest.approx(303, abs=3)
+
+
+PLACES = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
+
+
+@given(st.lists(st.tuples(PLACES, st.floats(1, 500), st.booleans()), max_size=12), PLACES, st.integers(0, 11))
+def test_who_covers_a_place_is_who_would_be_found_by_measuring_all(
+    made: list[tuple[tuple[float, float], float, bool]], asked: tuple[float, float], near: int
+) -> None:
+    cities = [
+        City.model_validate(
+            {
+                "city_id": f"c{n}",
+                "name": "c",
+                "country": "ES",
+                "timezone": "UTC",
+                "enabled": enabled,
+                "latitude": place[0],
+                "longitude": place[1],
+                "radius_km": radius,
+            }
+        )
+        for n, (place, radius, enabled) in enumerate(made)
+    ]
+    if cities:  # beside a city, where its edge is
+        city = cities[near % len(cities)]
+        asked = (max(-90.0, city.latitude - city.radius_km / 111.2), city.longitude)
+    reaching = [(city, city.distance_km(*asked)) for city in cities if city.enabled]
+    reaching = [(city, distance) for city, distance in reaching if distance <= city.radius_km]
+    assert Registry(cities).covering(*asked) == min(reaching, key=lambda pair: pair[1], default=None)

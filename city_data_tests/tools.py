@@ -19,8 +19,12 @@ REQUIRED_VARIABLE = "CITY_DATA_TOOLS_REQUIRED"
 
 def find_tool(name: str) -> str:
     """The tool's path. Skips the test where it is absent, saying how to get it; fails there where CI requires it."""
-    found = shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}")
-    return found or refuse_or_skip(f"{name} is not installed; `.ci/tools` brings what Debian has")
+    return find_program(name) or refuse_or_skip(f"{name} is not installed; `.ci/tools` brings what Debian has")
+
+
+def find_program(name: str) -> str | None:
+    """The tool's path, None where it is absent."""
+    return shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}")
 
 
 def refuse_or_skip(message: str) -> NoReturn:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -24,8 +25,17 @@ State = Literal["provisional", "settled", "not_yet_published", "not_available", 
 Recheck = Literal["unchanged", "revised", "fetched", "withdrawn"]
 
 
+class Identified:
+    """Names which bytes a version is: its number, and when and what it was, for a month dropped and loaded anew."""
+
+    @cached_property
+    def identity(self: Any) -> str:
+        loaded = self.loaded_at.isoformat() if self.loaded_at else ""
+        return f"{self.dataset}/{self.city_id}/{self.month}/{self.version}/{self.content_sha256}/{loaded}"
+
+
 @dataclass(frozen=True)
-class MonthEntry:
+class MonthEntry(Identified):
     """One month of one city's dataset. `coverage` and `column_coverage` are shares (0..1) of `expected_rows`.
 
     `received` provider rows = `used` + the sum of `rejected`; `days` as coverage.py has it. `recheck` is what the last

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from city_data.datasets import Dataset, DatasetName
 from city_data.store.database import Database
-from city_data.store.ledger import MonthEntry
+from city_data.store.ledger import Identified, MonthEntry
 from city_data.store.schema import MONTH_VERSION
 from city_data.store.segments import Segment
 from city_data.window import Month
@@ -36,7 +36,7 @@ Key = tuple[Month, int]
 
 
 @dataclass(frozen=True)
-class Version:
+class Version(Identified):
     """What a reader needs to plan with a version, as its load left it. Of `provenance` only the licence is read."""
 
     city_id: str

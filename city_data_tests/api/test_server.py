@@ -214,3 +214,39 @@ def test_requests_under_way_have_a_cap_that_health_is_free_of(
         release.set()
         first.join()
         assert httpx.get(f"{url}/api/v1/cities").status_code == 200
+
+
+def test_an_answers_head_and_body_leave_together_and_nothing_is_lost() -> None:
+    class Wire:
+        def __init__(self) -> None:
+            self.sent: list[bytes] = []
+
+        def write(self, data: bytes) -> None:
+            self.sent.append(data)
+
+        def writelines(self, parts: tuple[bytes, ...]) -> None:
+            self.sent.append(b"".join(parts))
+
+        def close(self) -> None:
+            self.sent.append(b"closed")
+
+    async def talk() -> list[bytes]:
+        wire = Wire()
+        joining = server.JoiningTransport(wire, asyncio.get_running_loop())  # type: ignore[arg-type]
+        joining.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        joining.write(b"body")
+        joining.write(b"more")
+        joining.write(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+        await asyncio.sleep(0)
+        joining.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+        joining.close()
+        await asyncio.sleep(0)
+        return wire.sent
+
+    assert asyncio.run(talk()) == [
+        b"HTTP/1.1 200 OK\r\n\r\nbody",
+        b"more",
+        b"HTTP/1.1 304 Not Modified\r\n\r\n",
+        b"HTTP/1.1 408 Request Timeout\r\n\r\n",
+        b"closed",
+    ]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.snapshot_ids import SnapshotId, digest, identity
+from api.snapshot_ids import SnapshotId, digest
 from city_data.datasets import DatasetName
 from city_data.store.versions import Version
 from city_data.window import Month
@@ -46,7 +46,7 @@ def test_an_id_is_read_as_it_was_written(
 def test_equal_versions_in_a_row_take_no_room() -> None:
     months = held("traffic", [3, *[1] * 22, 0, 2])
     text = str(SnapshotId.of("madrid", {"traffic": months}))
-    assert text == f"1~madrid~traffic.2024-11.3.1x22.0.2~{digest([identity(month) for month in months])}"
+    assert text == f"1~madrid~traffic.2024-11.3.1x22.0.2~{digest([month.identity for month in months])}"
     nothing = str(SnapshotId.of("madrid", {"traffic": []}))
     assert nothing == "1~madrid~traffic~none"
 
@@ -61,8 +61,8 @@ def test_the_digest_tells_what_was_loaded_and_when_from_its_number() -> None:
         replace(one, city_id="rome"),
         replace(one, dataset="weather"),
     ]
-    assert len({digest([identity(each)]) for each in (one, *others)}) == 7
-    assert identity(one) == identity(replace(one, coverage=0.5))
+    assert len({digest([each.identity]) for each in (one, *others)}) == 7
+    assert one.identity == replace(one, coverage=0.5).identity
 
 
 GOOD = "1~madrid~traffic.2024-11.3.1x22.0.2~5f2c9a81d0c34b7e"

@@ -15,6 +15,12 @@ class Figure:
     limit: float
     unit: str
     floor: float | None = None
+    at_least: bool = False
+    why_skipped: str | None = None
+
+    @classmethod
+    def skipped(cls, name: str, why: str) -> Figure:
+        return cls(name, 0.0, 0.0, "", why_skipped=why)
 
     @property
     def value(self) -> float:
@@ -22,9 +28,13 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        return self.value <= self.limit
+        if self.why_skipped is not None:
+            return True
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     def shown(self) -> str:
+        if self.why_skipped is not None:
+            return f"skipped: {self.why_skipped}"
         plain = f"{self.measured:.3g} {self.unit}"
         return f"{plain} = {self.value:.2f}x" if self.floor else plain
 
@@ -32,7 +42,10 @@ class Figure:
         return f"{self.floor:.3g} {self.unit}" if self.floor else ""
 
     def limit_shown(self) -> str:
-        return f"{self.limit:g}x" if self.floor else f"{self.limit:g} {self.unit}"
+        if self.why_skipped is not None:
+            return ""
+        limit = f"{self.limit:g}x" if self.floor else f"{self.limit:g} {self.unit}"
+        return f"at least {limit}" if self.at_least else limit
 
 
 def median_seconds(work: Callable[[], object], times: int) -> float:

@@ -1,0 +1,253 @@
+"""The reader under load, beside nginx, COPY, the original plan's endpoint and two peers, each as a ratio of one run.
+
+Load comes from wrk in a process of its own, over loopback alone, in short rounds that take turns. nginx and wrk are
+Debian's (`.ci/tools nginx wrk` unpacks them); what cannot be had is told as skipped.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import psycopg
+
+from city_data.embedded import EmbeddedPostgres, EmbeddedRedis
+from city_data_tests.api.issuer import Issuer
+from city_data_tests.bench.figure import Figure
+from city_data_tests.bench.serving import peers, world
+from city_data_tests.bench.serving.load import Measured, measure
+from city_data_tests.tools import find_program
+
+ROUNDS, SECONDS, MIX_S = 3, 2, 60
+COLD_CITIES = 9
+WHOLE = world.question()
+Rates = dict[str, Measured]
+
+
+def run(folder: Path) -> list[Figure]:
+    folder.chmod(0o755)
+    wrk, nginx = find_program("wrk"), find_program("nginx")
+    if wrk is None:
+        return [Figure.skipped("the reader under load", "wrk is not here; `.ci/tools nginx wrk` brings it on Debian")]
+    with ExitStack() as stack:
+        postgres, redis = EmbeddedPostgres(folder / "postgres"), EmbeddedRedis(folder / "redis")
+        for server in (postgres, redis):
+            server.start()
+            stack.callback(server.stop)
+        postgres.create_database("bench")
+        return list(Bench(folder, postgres.url("bench"), redis.url, wrk, nginx).figures())
+
+
+class Bench:
+    def __init__(self, folder: Path, database_url: str, redis_url: str, wrk: str, nginx: str | None) -> None:
+        self._folder, self._url, self._redis_url = folder, database_url, redis_url
+        self._wrk, self._nginx, self._issuer = wrk, nginx, Issuer()
+
+    def figures(self) -> Iterator[Figure]:
+        world.fill(self._url)
+        with world.reader(self._folder, self._url, self._issuer, CITY_DATA_REDIS_URL=self._redis_url) as reader:
+            bodies = self._bodies(reader)
+            yield from self._against_nginx(reader, bodies)
+            yield from self._against_the_plan(reader)
+            yield from self._against_peers(reader, bodies["parquet"])
+            yield self._memory_after_a_mix(reader)
+        yield from self._cold()
+        yield from self._flat()
+
+    def _bodies(self, reader: world.Reader) -> dict[str, bytes]:
+        """What the reader sends for each form, for nginx to send the same."""
+        found = {}
+        for name, (path, encoding) in _FORMS.items():
+            with httpx.stream("GET", reader.url + path, headers=_headers(reader, encoding), timeout=60) as response:
+                response.raise_for_status()
+                found[name] = b"".join(response.iter_raw())
+                if int(response.headers["content-length"]) != len(found[name]):
+                    raise RuntimeError(f"{name}: {len(found[name])} bytes")
+        return found
+
+    def _against_nginx(self, reader: world.Reader, bodies: dict[str, bytes]) -> Iterator[Figure]:
+        nothing = {"API_ANSWER_BYTES": "0", "CITY_DATA_REDIS_URL": self._redis_url}
+        with ExitStack() as stack:
+            splicing = stack.enter_context(world.reader(self._folder, self._url, self._issuer, **nothing))
+            nothing["API_SEGMENT_BYTES"] = "0"
+            by_redis = stack.enter_context(world.reader(self._folder, self._url, self._issuer, **nothing))
+            work = {name: self._load(reader, [path], encoding) for name, (path, encoding) in _FORMS.items()}
+            work |= {
+                "spliced": self._load(splicing, _ranges(), "gzip"),
+                "redis": self._load(by_redis, _equal_ranges(), "gzip"),
+            }
+            floors: dict[str, Callable[[], Measured]] = {}
+            if self._nginx is not None:
+                base = stack.enter_context(peers.nginx(self._nginx, self._folder, bodies))
+                floors = {f"nginx {name}": self._at(base, [f"/{name}"], {}) for name in ("gzip", "arrow", "parquet")}
+            rates = _alternate(work | floors)
+        for name, of, limit in _RATIOS:
+            what = f"{_NAMES[name]} / nginx, the same file"
+            if floors:
+                yield _faster(what, rates[name], rates[f"nginx {of}"].per_second, limit)
+            else:
+                yield Figure.skipped(what, "nginx is not here; `.ci/tools nginx wrk` brings it on Debian")
+        pair = _alternate({name: work[name] for name in ("zstd", "gzip")}, rounds=7)
+        yield _faster("zstd, asked before / gzip", pair["zstd"], pair["gzip"].per_second, 1.0)
+        yield Figure("gzip from cache, 8 connections: p99", rates["gzip"].p99_ms, 25, "ms")
+
+    def _against_the_plan(self, reader: world.Reader) -> Iterator[Figure]:
+        start, end = world.FIRST.bounds(world.ZONE)[0], world.LAST.bounds(world.ZONE)[1]
+        query = str(httpx.QueryParams({"city_id": "madrid", "start": start.isoformat(), "end": end.isoformat()}))
+        with peers.reference(self._url, self._redis_url) as base:
+            for path in ("/plan", "/cached"):
+                answer = httpx.get(f"{base}{path}?{query}", timeout=60).raise_for_status()
+                if len(answer.json()) != world.ROWS:
+                    raise RuntimeError(f"{path}: {len(answer.json())} records")
+            ours = self._load(reader, [WHOLE], "gzip")()
+            cached = self._at(base, [f"/cached?{query}"], {}, seconds=8)()
+            plan = self._at(base, [f"/plan?{query}"], {}, seconds=16)()
+        yield _faster("gzip, asked before / the plan's endpoint as written", ours, plan.per_second, 500)
+        yield _faster("gzip, asked before / the plan's cache path", ours, cached.per_second, 50)
+
+    def _against_peers(self, reader: world.Reader, parquet: bytes) -> Iterator[Figure]:
+        try:
+            into = peers.environment(self._folder)
+        except subprocess.CalledProcessError as error:
+            yield Figure.skipped("Datasette and ROAPI", f"not installed: {error}")
+            return
+        for name, opened in (
+            ("Datasette", lambda: peers.datasette(into, self._folder, self._url)),
+            ("ROAPI", lambda: peers.roapi(into, self._folder, parquet)),
+        ):
+            with opened() as url:
+                if len(httpx.get(url, timeout=60).json()) != world.ROWS:
+                    raise RuntimeError(f"{name} does not answer with all rows")
+                base, path = url[: url.index("/", 8)], url[url.index("/", 8) :]
+                theirs = self._at(base, [path], {}, seconds=8)
+                rates = _alternate({"theirs": theirs, "plain": self._load(reader, [WHOLE], "identity")}, rounds=1)
+            yield _faster(f"JSON, not compressed / {name}", rates["plain"], rates["theirs"].per_second, 1.0)
+            medians = rates["plain"].median_ms, rates["theirs"].median_ms
+            yield Figure(f"the same, median latency / {name}", medians[0], 1.0, "ms", medians[1])
+
+    def _memory_after_a_mix(self, reader: world.Reader) -> Figure:
+        """Every form of many ranges, one after the other, for MIX_S seconds."""
+        chance, until, asked = random.Random(3), time.monotonic() + MIX_S, 0
+        peak = 0.0
+        while time.monotonic() < until:
+            kind = chance.choice(["json", "ndjson", "csv", "arrow", "parquet"])
+            paths = [f"{path}&format={kind}" for path in chance.sample(_ranges(), 20)]
+            paths += [f"{path}&resolution=daily&include=raw" for path in chance.sample(_ranges(), 3)]
+            encoding = chance.choice(["gzip", "zstd", "identity"])
+            asked += round(self._load(reader, paths, encoding, seconds=3)().per_second * 3)
+            peak = max(peak, reader.megabytes)
+        return Figure(f"a worker's memory in {MIX_S:g} s of {asked} mixed reads, highest", peak, 250, "MB")
+
+    def _cold(self) -> Iterator[Figure]:
+        """Every city's first read in a reader that has no cache, by turns with a COPY of the same rows."""
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            world.multiply(self._url, COLD_CITIES)
+            world.multiply_rows(connection, COLD_CITIES)
+            cities = world.registry(self._folder, COLD_CITIES)
+            with world.reader(self._folder, self._url, self._issuer, CITY_DATA_CITIES=str(cities)) as reader:
+                _timed(reader, WHOLE)  # the process's own first: imports and connections
+                pairs = [
+                    (_timed(reader, world.question(**world.place(n))), _copied(connection, f"s{n}"))
+                    for n in range(1, COLD_CITIES + 1)
+                ]
+        read, copied = (statistics.median(pair[n] for pair in pairs) for n in (0, 1))
+        yield Figure("first read of a city, no cache / one COPY of its rows", read, 5, "ms", copied)
+
+    def _flat(self) -> Iterator[Figure]:
+        """The ledger asked at every read, so that its size could show."""
+        medians = []
+        for cities in (3, 3_000):
+            world.multiply(self._url, cities, first=COLD_CITIES + 1 if cities == 3 else COLD_CITIES + 4)
+            changes = {"API_LEDGER_TTL_S": "0", "CITY_DATA_CITIES": str(world.registry(self._folder, cities))}
+            with world.reader(self._folder, self._url, self._issuer, **changes) as reader:
+                rounds = [self._load(reader, [WHOLE], "gzip", connections=1)() for _ in range(ROUNDS)]
+                medians.append(statistics.median(one.median_ms for one in rounds))
+        yield Figure("latency with 3,000 cities in tables and registry / with 3", medians[1], 1.3, "ms", medians[0])
+
+    def _load(
+        self, reader: world.Reader, paths: list[str], encoding: str, seconds: int = SECONDS, connections: int = 8
+    ) -> Callable[[], Measured]:
+        return self._at(reader.url, paths, _headers(reader, encoding), seconds, connections)
+
+    def _at(
+        self, base: str, paths: list[str], headers: dict[str, str], seconds: int = SECONDS, connections: int = 8
+    ) -> Callable[[], Measured]:
+        return lambda: measure(self._wrk, base, paths, headers, self._folder, seconds=seconds, connections=connections)
+
+
+_FORMS = {
+    "gzip": (WHOLE, "gzip"),
+    "zstd": (WHOLE, "zstd"),
+    "arrow": (f"{WHOLE}&format=arrow", "identity"),
+    "parquet": (f"{WHOLE}&format=parquet", "identity"),
+}
+_NAMES = {
+    "gzip": "gzip, a range asked before",
+    "spliced": "gzip, 900 other ranges, spliced from memory",
+    "redis": "gzip, spliced from Redis",
+    "arrow": "Arrow",
+    "parquet": "Parquet",
+}
+_RATIOS = (
+    ("gzip", "gzip", 0.4),
+    ("spliced", "gzip", 0.2),
+    ("redis", "gzip", 0.1),
+    ("arrow", "arrow", 0.4),
+    ("parquet", "parquet", 0.4),
+)
+
+
+def _ranges() -> list[str]:
+    """From every day of the first month to every day of the last, shuffled."""
+    first, last = world.FIRST.days(), world.LAST.days()
+    made = [world.question(str(start), str(end)) for start in first for end in last]
+    random.Random(1).shuffle(made)
+    return made[:900]
+
+
+def _equal_ranges() -> list[str]:
+    """The same 24 months by other ends, in months that hold nothing: equal questions at once would share one answer."""
+    before, after = (world.FIRST - 1).days(), (world.LAST + 1).days()
+    return [world.question(str(start), str(end)) for start in before for end in after]
+
+
+def _headers(reader: world.Reader, encoding: str) -> dict[str, str]:
+    return reader.headers | {"Accept-Encoding": encoding}
+
+
+def _alternate(work: dict[str, Callable[[], Measured]], rounds: int = ROUNDS) -> Rates:
+    """Every one in turn, and the round of its median rate; a first round, not counted, warms all."""
+    for one in work.values():
+        one()
+    found = [{name: one() for name, one in work.items()} for _ in range(rounds)]
+    return {
+        name: sorted((of_round[name] for of_round in found), key=lambda one: one.per_second)[rounds // 2]
+        for name in work
+    }
+
+
+def _faster(name: str, ours: Measured, floor: float, limit: float) -> Figure:
+    return Figure(name, ours.per_second, limit, "/s", floor, at_least=True)
+
+
+def _timed(reader: world.Reader, path: str) -> float:
+    started = time.perf_counter()
+    httpx.get(reader.url + path, headers=_headers(reader, "gzip"), timeout=60).raise_for_status()
+    return (time.perf_counter() - started) * 1000
+
+
+def _copied(connection: psycopg.Connection[tuple[object, ...]], city: str) -> float:
+    bounds = {"start": world.FIRST.bounds(world.ZONE)[0], "end": world.LAST.bounds(world.ZONE)[1]}
+    started, lines = time.perf_counter(), 0
+    with connection.cursor() as cursor, cursor.copy(world.COPY.format(city=city, **bounds).encode()) as copy:
+        for block in copy:
+            lines += bytes(block).count(b"\n")
+    if lines != world.ROWS:
+        raise RuntimeError(f"{lines} rows copied, not {world.ROWS}")
+    return (time.perf_counter() - started) * 1000
