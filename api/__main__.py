@@ -9,6 +9,7 @@ import pydantic
 
 from api import server
 from api.app import create_app
+from api.footprint import keep_small
 from api.observe import configure_logging
 from api.settings import Settings, problems
 from city_data.cities import RegistryError
@@ -18,6 +19,7 @@ _SCRAPERS = 64
 
 def main() -> int:
     """Serve until SIGINT or SIGTERM. Exit code 2, with what is wrong, for settings that cannot be used."""
+    keep_small()
     configure_logging()
     try:
         settings = Settings()

@@ -139,6 +139,7 @@ class Bench:
             kind = chance.choice(["json", "ndjson", "csv", "arrow", "parquet"])
             paths = [f"{path}&format={kind}" for path in chance.sample(_ranges(), 20)]
             paths += [f"{path}&resolution=daily&include=raw" for path in chance.sample(_ranges(), 3)]
+            paths += [path.replace("historical-traffic-optimized", "training-frame") for path in paths[:2]]
             encoding = chance.choice(["gzip", "zstd", "identity"])
             asked += round(self._load(reader, paths, encoding, seconds=3)().per_second * 3)
             peak = max(peak, reader.megabytes)
