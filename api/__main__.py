@@ -9,7 +9,7 @@ import pydantic
 
 from api import server
 from api.app import create_app
-from api.footprint import keep_small
+from api.footprint import keep_small, settle
 from api.observe import configure_logging
 from api.settings import Settings, problems
 from city_data.cities import RegistryError
@@ -30,11 +30,13 @@ def main() -> int:
     except RegistryError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
+    settle()
     metrics = None
     if settings.api_metrics_port is not None:
         exposed = prometheus_client.make_asgi_app(app.state.metrics.registry)
         metrics = server.config(exposed, settings.api_host, settings.api_metrics_port, _SCRAPERS, lifespan=False)
-    server.run(server.config(app, settings.api_host, settings.api_port, settings.api_connections), metrics)
+    main_port = server.config(app, settings.api_host, settings.api_port, settings.api_connections, hits=app.state.hits)
+    server.run(main_port, metrics)
     return 0
 
 

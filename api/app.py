@@ -15,16 +15,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api import errors, static, tokens
+from api.answering import Answering
 from api.attribution import Providers
 from api.auth import Buckets, Gate
-from api.guard import Guard
+from api.guard import Guard, UnderWay
 from api.history import History
+from api.hits import Hits
 from api.joining import Joiner
 from api.models import ErrorResponse, HealthResponse
+from api.months import Months
 from api.observe import Metrics, Observer
 from api.provenance import Provenance
 from api.reading import Reader
 from api.settings import Settings
+from api.shared_cache import SharedCache
 from api.shortcut import Shortcut
 from api.tenants import TenantLocations
 from api.training import Training
@@ -47,19 +51,14 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         application_name="city_data_api",
         read_only=True,
     )
-    cache = Cache(settings.redis_url.get_secret_value() if settings.redis_url else None)
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     # No more threads than connections: whoever runs has one, and nobody waits for the pool.
     limiter, metrics = CapacityLimiter(connections), Metrics(registry)
     providers = Providers(database, limiter, settings.api_ledger_ttl_s)
     versions = Versions(database, limiter, settings.api_ledger_ttl_s)
-    reader = Reader(
-        database,
-        cache,
-        limiter,
-        metrics,
-        segment_bytes=settings.api_segment_bytes,
-        answer_bytes=settings.api_answer_bytes,
-    )
+    shared = SharedCache(redis_url)
+    months = Months(database, shared, Cache(redis_url), metrics, settings.api_segment_bytes)
+    reader = Reader(months, limiter, metrics, answer_bytes=settings.api_answer_bytes)
 
     tenants = _tenants(settings, metrics)
 
@@ -67,6 +66,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         database.dispose()
+        await shared.close()
         if tenants is not None:
             await tenants.close()
 
@@ -79,16 +79,19 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     )
     app.state.metrics = metrics
     errors.install(app)
-    _add_middleware(app, settings, metrics)
-    history, gate = History(registry, settings, versions, reader, providers, tenants), _gate(settings, metrics)
-    router = history.router()
+    under_way = UnderWay(settings.api_concurrency, metrics)
+    _add_middleware(app, settings, metrics, under_way)
+    answering = Answering(registry, settings.api_max_range_days, versions, reader, providers, tenants)
+    gate = _gate(settings, metrics)
+    router = History(registry, versions, providers, answering).router()
     joiner = Joiner(database, limiter, capacity=settings.api_frame_bytes)
     router.include_router(Training(registry, settings, versions, joiner, tenants).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
     # On the router, so that a route added later is locked without a word.
     app.include_router(router, dependencies=[Depends(gate)], responses=errors.EVERYWHERE)
     app.include_router(_public(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST)
-    app.router.routes.insert(0, Shortcut(history, gate))
+    app.state.hits = Hits(answering, gate, metrics, under_way)
+    app.router.routes.insert(0, Shortcut(answering, gate, app.state.hits))
     if settings.is_local:
         app.add_route("/metrics", _exposition(metrics), include_in_schema=False)
     if settings.api_page:
@@ -118,7 +121,7 @@ def _tenants(settings: Settings, metrics: Metrics) -> TenantLocations | None:
     return TenantLocations(settings.tenant_service_url, token.get_secret_value() if token else None, metrics)
 
 
-def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_way: UnderWay) -> None:
     """The last added is the outermost: what any of them refuses is observed."""
     if settings.api_cors_origins:
         app.add_middleware(
@@ -129,9 +132,7 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
             expose_headers=["*"],
             max_age=600,
         )
-    app.add_middleware(
-        Guard, metrics=metrics, max_body_bytes=settings.api_max_body_bytes, concurrency=settings.api_concurrency
-    )
+    app.add_middleware(Guard, under_way=under_way, max_body_bytes=settings.api_max_body_bytes)
     app.add_middleware(Observer, metrics=metrics)
 
 

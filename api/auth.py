@@ -96,6 +96,18 @@ class Gate:
         if asked is not None and asked != caller.tenant:
             raise HTTPException(404, f"No tenant {asked} is known to this token.")
 
+    def readmit(self, digest: bytes | None, tenant: UUID) -> list[tuple[bytes, bytes]] | None:
+        """As `admit` of a token by its digest, and the headers it adds; None where `admit` has to be asked."""
+        if self._tokens is None:
+            return []
+        caller = self._tokens.remembered(digest) if digest is not None else None
+        if caller is None or caller.tenant != tenant:
+            return None
+        if self._buckets is None:
+            return []
+        allowance = self._buckets.take(caller.subject)
+        return allowance.headers() if allowance.allowed else None
+
     async def _caller(self, tokens: Tokens, token: str | None) -> Caller:
         if token is None:
             self._metrics.refused_token("missing")

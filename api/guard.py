@@ -25,17 +25,36 @@ _DOCS = (
     b"style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
     b"font-src https://fonts.gstatic.com; img-src 'self' data: https:; frame-ancestors 'none'"
 )
+# Of every answer that is no page.
+SAFE_HEADERS = [*_ALWAYS, (_CSP, _NOTHING)]
 _DOCS_PATHS = ("/docs", "/redoc")
 _HEALTH = "/health/"
+
+
+class UnderWay:
+    """The requests that are being answered, each inside a `with`: at most `most` are to be let in. One an app."""
+
+    def __init__(self, most: int, metrics: Metrics) -> None:
+        self._most, self._metrics, self._count = most, metrics, 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._count >= self._most
+
+    def __enter__(self) -> None:
+        self._count += 1
+        self._metrics.in_progress.set(self._count)
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        self._metrics.in_progress.set(self._count)
 
 
 class Guard:
     """ASGI middleware. Health is answered however many requests are under way: a busy reader is not a dead one."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, max_body_bytes: int, concurrency: int) -> None:
-        self._app, self._metrics = app, metrics
-        self._max_body_bytes, self._concurrency = max_body_bytes, concurrency
-        self._under_way = 0
+    def __init__(self, app: ASGIApp, under_way: UnderWay, *, max_body_bytes: int) -> None:
+        self._app, self._under_way, self._max_body_bytes = app, under_way, max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,20 +72,12 @@ class Guard:
             await error_response(413, self._too_large())(scope, receive, guarded)
         elif scope["path"].startswith(_HEALTH):
             await self._app(scope, receive, guarded)
-        elif self._under_way >= self._concurrency:
+        elif self._under_way.is_full:
             detail = "More requests are under way than this service takes at once; ask again soon."
             await error_response(503, detail, {"Retry-After": str(RETRY_AFTER_S)})(scope, receive, guarded)
         else:
-            await self._pass(scope, self._counting(receive) if chunked else receive, guarded)
-
-    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._under_way += 1
-        self._metrics.in_progress.set(self._under_way)
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._under_way -= 1
-            self._metrics.in_progress.set(self._under_way)
+            with self._under_way:
+                await self._app(scope, self._counting(receive) if chunked else receive, guarded)
 
     def _counting(self, receive: Receive) -> Receive:
         """A body of unannounced length, refused once it has passed the cap."""

@@ -1,25 +1,22 @@
 """The routes that serve history, and those that tell what there is. Belongs here: paths, parameters, documentation.
 
-Does not: which months answer (planning.py), their bytes (reading.py), or how they travel (responses.py).
+Does not: how a question is answered (answering.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import Scope
 
+from api.answering import Answering
 from api.attribution import Providers, sources
-from api.choosing import form_for
-from api.errors import Place, SomethingAway
 from api.formats import CONTENT, FormatName
-from api.locating import city_of_tenant, enabled_city
+from api.locating import enabled_city
 from api.models import (
     RECORDS,
     SELECTIONS,
@@ -34,17 +31,9 @@ from api.models import (
     SourceInfo,
     ValidationErrorResponse,
 )
-from api.months import SegmentGone
 from api.observe import note
-from api.planning import Plans
-from api.ranges import parse_interval
-from api.reading import Reader
-from api.responses import AnswerResponse, answer_headers, is_known
-from api.settings import Settings
 from api.shapes import MAX_COLUMNS_TEXT, AskedResolution, Include
 from api.snapshot_ids import MAX_LENGTH
-from api.snapshots import Snapshots
-from api.tenants import TenantLocations
 from api.versions import Versions
 from city_data import coverage
 from city_data.cities import City, Registry
@@ -107,12 +96,9 @@ class History:
     """What the routes need; one an app."""
 
     registry: Registry
-    settings: Settings
     versions: Versions
-    reader: Reader
     providers: Providers
-    tenants: TenantLocations | None
-    plans: Plans = field(default_factory=Plans)
+    answering: Answering
 
     def router(self) -> APIRouter:
         router = APIRouter()
@@ -203,53 +189,19 @@ class History:
                 columns=columns,
                 include=include,
             )
-            return await self.answer(request.scope, request.headers, "query", name, tenant_id, asked)
+            return await self.answering.answer(request.scope, request.headers, "query", name, tenant_id, asked)
 
         return historical
 
     def _by_body(self, name: DatasetName, current: str) -> Callable[..., Awaitable[Response]]:
         async def historical(request: Request, tenant_id: UUID, asked: HistoricalRequest) -> Response:
-            response = await self.answer(request.scope, request.headers, "body", name, tenant_id, asked)
+            response = await self.answering.answer(request.scope, request.headers, "body", name, tenant_id, asked)
             response.headers["Deprecation"] = "true"
             successor = current.replace("{tenant_id}", str(tenant_id))
             response.headers.append("Link", f'<{successor}>; rel="successor-version"')
             return response
 
         return historical
-
-    async def answer(
-        self,
-        scope: Scope,
-        headers: Headers,
-        place: Place,
-        name: DatasetName,
-        tenant_id: UUID,
-        asked: HistoricalRequest,
-    ) -> Response:
-        """Raises what errors.py answers with 4xx and 503."""
-        city, distance = await city_of_tenant(
-            self.registry, self.tenants, place, tenant_id, asked.latitude, asked.longitude
-        )
-        most = self.settings.api_max_range_days
-        interval = parse_interval(place, asked.start_date, asked.end_date, city.timezone, most)
-        about = note(scope)
-        about.tenant, about.city, about.distance_km, about.days = str(tenant_id), city.city_id, distance, interval.days
-        form = await form_for(place, city, name, asked, headers, self.providers.all)
-        for fresh in (False, True):
-            held = await Snapshots(self.versions).months(
-                place, city, name, version=asked.version, moment=asked.as_of, fresh=fresh
-            )
-            made = self.plans.plan(city, name, interval, held)
-            said = answer_headers(made, distance, form)
-            if is_known(headers, said["ETag"]):
-                return Response(status_code=304, headers=said)
-            try:
-                answer = await self.reader.answer(made, form)
-            except SegmentGone:
-                continue  # a month was replaced or expired between two looks: look again
-            about.records, about.served_from = answer.records, answer.served_from
-            return AnswerResponse(answer, form, said)
-        raise SomethingAway("A month is being replaced at this moment; ask again soon.")
 
 
 def _city_info(city: City, told: list[SourceInfo]) -> CityInfoResponse:

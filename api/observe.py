@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -127,28 +128,29 @@ class Observer:
         try:
             await self._app(scope, receive, watching)
         finally:
-            self._tell(scope, status, time.perf_counter() - began)
+            route = getattr(scope.get("route"), "path", UNMATCHED)
+            method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
+            tell(self._metrics, method, route, status, note(scope), time.perf_counter() - began)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", UNMATCHED)
-        method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
-        about = note(scope)
-        self._metrics.answered(method, route, about.city, status, seconds)
-        if route in _QUIET and status < 400:
-            return
-        REQUESTS_LOG.info(
-            "request",
-            method=method,
-            route=route,
-            status=status,
-            tenant=about.tenant,
-            city=about.city,
-            distance_km=None if about.distance_km is None else round(about.distance_km, 2),
-            days=None if about.days is None else round(about.days, 2),
-            records=about.records,
-            served_from=about.served_from,
-            ms=round(seconds * 1000, 2),
-        )
+
+def tell(metrics: Metrics, method: str, route: str, status: int, about: Note, seconds: float) -> None:
+    """Count an answered request and write its line; `route` is the template of its path."""
+    metrics.answered(method, route, about.city, status, seconds)
+    if route in _QUIET and status < 400:
+        return
+    REQUESTS_LOG.info(
+        "request",
+        method=method,
+        route=route,
+        status=status,
+        tenant=about.tenant,
+        city=about.city,
+        distance_km=None if about.distance_km is None else round(about.distance_km, 2),
+        days=None if about.days is None else round(about.days, 2),
+        records=about.records,
+        served_from=about.served_from,
+        ms=round(seconds * 1000, 2),
+    )
 
 
 def configure_logging() -> None:
@@ -157,11 +159,11 @@ def configure_logging() -> None:
     processors: list[Any] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.JSONRenderer(),
+        structlog.processors.JSONRenderer(serializer=orjson.dumps),
     ]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
         cache_logger_on_first_use=True,
     )

@@ -6,10 +6,10 @@ Does not: reading segments (reading.py). Whole months are served as they are; on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import floor
 
 from api.memory import BoundedMemory
@@ -17,9 +17,11 @@ from api.ranges import Interval
 from api.snapshot_ids import Held, SnapshotId, digest
 from city_data.cities import City
 from city_data.datasets import DatasetName
+from city_data.store.cache import name_of
 from city_data.window import Month
 
 _REMEMBERED = 2_000
+_PIECES = 50_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,16 @@ class Piece:
     start: datetime | None
     end: datetime | None
     identity: str
+
+    @cached_property
+    def name(self) -> str:
+        """What equal pieces share, to find their bytes by: a text is hashed once, a piece at every look."""
+        return self.identity if self.whole else f"{self.identity} {self.start} {self.end}"
+
+    @cached_property
+    def stored_name(self) -> str:
+        """The key in Redis of the whole month, as the platform stores it."""
+        return name_of(self.entry.dataset, self.entry.city_id, self.entry.month, self.version)
 
     @property
     def whole(self) -> bool:
@@ -63,7 +75,7 @@ class Plan:
     coverage: float
     snapshot: SnapshotId
     tag: str
-    said: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
+    said: dict[str, dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def coverage_text(self) -> str:
@@ -72,20 +84,34 @@ class Plan:
 
 
 class Plans:
-    """Plans that were made, each good for as long as its city's months are the very same object (versions.py)."""
+    """Plans that were made, each good for as long as its city's months are the very same object (versions.py).
+
+    Whole months are shared between them: a plan of two years is then a few KB, not twenty."""
 
     def __init__(self) -> None:
         self._made: BoundedMemory[tuple[str, DatasetName, Interval], tuple[Mapping[Month, Held], Plan]]
         self._made = BoundedMemory(_REMEMBERED)
+        self._whole: BoundedMemory[str, Piece] = BoundedMemory(_PIECES)
 
     def plan(self, city: City, dataset: DatasetName, interval: Interval, entries: Mapping[Month, Held]) -> Plan:
         key = (city.city_id, dataset, interval)
         known = self._made.get(key)
         if known is not None and known[0] is entries:
             return known[1]
-        made = plan(city, dataset, interval, entries)
+        made = plan(city, dataset, interval, entries, self._piece)
         self._made.put(key, (entries, made), 1)
         return made
+
+    def _piece(self, entry: Held) -> Piece:
+        known = self._whole.get(entry.identity)
+        if known is None or known.entry is not entry:
+            known = _whole(entry)
+            self._whole.put(entry.identity, known, 1)
+        return known
+
+
+def _whole(entry: Held) -> Piece:
+    return Piece(entry, None, None, entry.identity)
 
 
 @lru_cache(maxsize=20_000)
@@ -93,7 +119,13 @@ def _bounds(month: Month, timezone: str) -> tuple[datetime, datetime]:
     return month.bounds(timezone)
 
 
-def plan(city: City, dataset: DatasetName, interval: Interval, entries: Mapping[Month, Held]) -> Plan:
+def plan(
+    city: City,
+    dataset: DatasetName,
+    interval: Interval,
+    entries: Mapping[Month, Held],
+    whole: Callable[[Held], Piece] = _whole,
+) -> Plan:
     """`entries` are this city's and dataset's months, each as its ledger row or as a kept version."""
     pieces: list[Piece] = []
     missing: list[Month] = []
@@ -112,7 +144,8 @@ def plan(city: City, dataset: DatasetName, interval: Interval, entries: Mapping[
         covered += overlap * (entry.coverage or 0.0)
         cut_start = interval.start if interval.start > start else None
         cut_end = interval.end if interval.end < end else None
-        pieces.append(Piece(entry, cut_start, cut_end, entry.identity))
+        is_cut = cut_start is not None or cut_end is not None
+        pieces.append(Piece(entry, cut_start, cut_end, entry.identity) if is_cut else whole(entry))
     identities = [piece.identity for piece in pieces]
     months = {piece.entry.month: piece.version for piece in pieces}
     tag = hashlib.sha256("\n".join(identities).encode())

@@ -6,8 +6,10 @@ never decompressed, re-serialised or re-compressed once it has been asked for in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -20,8 +22,8 @@ from api.planning import Plan
 from api.rendering import frame_of, parquet
 from api.shapes import Form
 from api.tables import schema
-from city_data.store.cache import Cache
-from city_data.store.database import Database
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,64 +46,78 @@ class Reader:
 
     def __init__(
         self,
-        database: Database,
-        cache: Cache,
+        months: Months,
         limiter: CapacityLimiter,
         metrics: Metrics,
         *,
-        segment_bytes: int,
         answer_bytes: int,
     ) -> None:
-        self._limiter = limiter
-        self._metrics = metrics
-        self._months = Months(database, cache, metrics, segment_bytes)
+        self._months, self._limiter, self._metrics = months, limiter, metrics
         self._answers: BoundedMemory[str, Answer] = BoundedMemory(answer_bytes)
         self._flights: SingleFlight[str, Answer] = SingleFlight()
 
     async def answer(self, plan: Plan, form: Form) -> Answer:
         """Raises SegmentGone, DatabaseUnavailable."""
-        key = plan.tag + form.tag
-        known = self._answers.get(key)
+        known = self.at_hand(plan, form)
         if known is not None:
-            self._metrics.looked_up("memory", plan.dataset, len(plan.pieces), 0)
+            self.count_hit(plan)
             return known
-        ready = self._months.ready(plan, form) if form.format.name != "parquet" else None
-        if ready is not None:  # joining what is there takes less than the way to a thread and back
-            answer = self._joined(plan, form, ready, "memory")
-            self._answers.put(key, answer, answer.length)
-            return answer
-        return await self._flights.do(key, lambda: self._make(plan, form, key))
+        return await self._flights.do(_key(plan, form), lambda: self._make(plan, form))
 
-    async def _make(self, plan: Plan, form: Form, key: str) -> Answer:
-        # In a thread: it may ask Redis and PostgreSQL, and compressing lets others run.
-        answer = await anyio.to_thread.run_sync(lambda: self._read(plan, form), limiter=self._limiter)
-        self._answers.put(key, replace(answer, served_from="memory"), answer.length)
-        return answer
+    def at_hand(self, plan: Plan, form: Form) -> Answer | None:
+        """The answer where memory has it, or its pieces: joining them takes less than the way to a thread and back."""
+        known = self._answers.get(_key(plan, form))
+        if known is not None or form.format.name == "parquet":
+            return known
+        bodies = self._months.ready(plan, form)
+        return self._joined(plan, form, bodies, "memory") if bodies is not None else None
 
-    def _read(self, plan: Plan, form: Form) -> Answer:
+    def count_hit(self, plan: Plan) -> None:
+        """What was at hand is counted once it is sent."""
+        self._metrics.looked_up("memory", plan.dataset, len(plan.pieces), 0)
+
+    async def _make(self, plan: Plan, form: Form) -> Answer:
         if form.format.name == "parquet":
-            return self._read_parquet(plan, form)
-        bodies, look = self._months.bodies(plan, form)
-        return self._joined(plan, form, bodies, look.farthest)
+            return await self._in_thread(lambda: self._read_parquet(plan, form))
+        look = await self._months.look(plan, form)
+        if look.wanted:  # in a thread: it may ask PostgreSQL, and compressing lets others run
+            await self._in_thread(lambda: self._months.fill(look))
+        self._months.count(look)
+        return self._joined(plan, form, look.bodies, look.farthest)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     def _joined(self, plan: Plan, form: Form, bodies: list[Body], served_from: str) -> Answer:
         filled = [body for body in bodies if body.segment.rows]
         frame = frame_of(form.format.name, lambda: schema(plan.dataset, form.shape))
-        return Answer(
+        answer = Answer(
             chunks=splice([body.segment for body in filled], form.encoding, *frame),
             records=sum(body.segment.rows for body in filled),
             first=filled[0].first if filled else None,
             last=filled[-1].last if filled else None,
             served_from=served_from,
         )
+        self._keep(plan, form, answer)
+        return answer
 
     def _read_parquet(self, plan: Plan, form: Form) -> Answer:
-        tables, look = self._months.tables(plan, form.shape)
+        tables, look = self._months.tables(plan, form)
+        self._months.count(look)
         filled = [table for table in tables if table.num_rows]
-        return Answer(
+        answer = Answer(
             chunks=(parquet(filled, schema(plan.dataset, form.shape)),),
             records=sum(table.num_rows for table in filled),
             first=filled[0]["date"][0].as_py() if filled else None,
             last=filled[-1]["date"][-1].as_py() if filled else None,
             served_from=look.farthest,
         )
+        self._keep(plan, form, answer)
+        return answer
+
+    def _keep(self, plan: Plan, form: Form, answer: Answer) -> None:
+        self._answers.put(_key(plan, form), replace(answer, served_from="memory"), answer.length)
+
+
+def _key(plan: Plan, form: Form) -> str:
+    return plan.tag + form.tag

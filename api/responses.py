@@ -5,7 +5,9 @@ Does not: making the body (reading.py).
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from starlette.datastructures import Headers
@@ -13,11 +15,15 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.attribution import attribution_headers
+from api.errors import SomethingAway
+from api.months import SegmentGone
+from api.observe import Note
 from api.planning import Plan
 from api.reading import Answer
 from api.shapes import Form
 
-_MOST_SAID = 64
+_MOST_SAID = 8
+P = TypeVar("P")
 
 
 def etag(plan: Plan, form: Form) -> str:
@@ -32,32 +38,58 @@ def is_known(headers: Headers, tag: str) -> bool:
 
 
 def answer_headers(plan: Plan, distance_km: float, form: Form) -> dict[str, str]:
-    """What can be said before the body is made; a 304 says the same. Remembered: a plan says it a thousand times."""
-    key = (f"{distance_km:.2f}", form.tag)
-    said = plan.said.get(key)
+    """What can be said before the body is made; a 304 says the same."""
+    # Only what all forms share is remembered: headers by form took 20 MB of a busy worker.
+    distance = f"{distance_km:.2f}"
+    said = plan.said.get(distance)
     if said is None:
         if len(plan.said) >= _MOST_SAID:
             plan.said.clear()
-        said = plan.said[key] = _plan_headers(plan, distance_km, form) | attribution_headers(plan)
-    return said
+        said = plan.said[distance] = _plan_headers(plan, distance) | attribution_headers(plan)
+    headers = {"ETag": etag(plan, form), **said}
+    if form.format.suffix is not None:
+        headers["Content-Disposition"] = f'attachment; filename="{_file_name(plan, form)}"'
+    return headers
 
 
-def _plan_headers(plan: Plan, distance_km: float, form: Form) -> dict[str, str]:
+def _plan_headers(plan: Plan, distance: str) -> dict[str, str]:
     headers = {
-        "ETag": etag(plan, form),
         "Cache-Control": "private, max-age=0, must-revalidate",
         "Vary": "Accept, Accept-Encoding",
         "X-City-Id": plan.city.city_id,
-        "X-City-Distance-Km": f"{distance_km:.2f}",
+        "X-City-Distance-Km": distance,
         "X-Data-Version": plan.snapshot.digest,
         "X-Snapshot-Id": str(plan.snapshot),
         "X-Coverage": plan.coverage_text,
     }
     if plan.missing:
         headers["X-Missing-Months"] = ",".join(map(str, plan.missing))
-    if form.format.suffix is not None:
-        headers["Content-Disposition"] = f'attachment; filename="{_file_name(plan, form)}"'
     return headers
+
+
+async def respond(
+    headers: Headers,
+    form: Form,
+    about: Note,
+    plan: Callable[[bool], Awaitable[P]],
+    say: Callable[[P], dict[str, str]],
+    read: Callable[[P], Awaitable[Answer]],
+) -> Response:
+    """What `read` has of the plan, or 304. `plan` is asked again, for fresh versions, where a segment is gone: a month
+    was replaced or expired between two looks. Raises SomethingAway where that does not help.
+    """
+    for fresh in (False, True):
+        made = await plan(fresh)
+        said = say(made)
+        if is_known(headers, said["ETag"]):
+            return Response(status_code=304, headers=said)
+        try:
+            answer = await read(made)
+        except SegmentGone:
+            continue
+        about.records, about.served_from = answer.records, answer.served_from
+        return AnswerResponse(answer, form, said)
+    raise SomethingAway("A month is being replaced at this moment; ask again soon.")
 
 
 class AnswerResponse(Response):

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import resource
 from asyncio import TimerHandle, Transport
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, ClassVar
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.hits import REQUEST, Hits
 
 REQUEST_S, ANSWER_S, KEEP_ALIVE_S, STOPPING_S = 8.0, 5.0, 5, 10
 MIN_PROGRESS = 16 * 1024
@@ -46,6 +49,10 @@ class JoiningTransport:
         else:
             self._transport.write(data)
 
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        self._flush()
+        self._transport.writelines(parts)
+
     def close(self) -> None:
         self._flush()
         self._transport.close()
@@ -66,6 +73,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     most: ClassVar[int]
     waiting: ClassVar[dict[GuardedProtocol, None]]
+    hits: ClassVar[Hits | None]
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -73,6 +81,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline: TimerHandle | None = None
         self._stall: TimerHandle | None = None
         self._head_bytes, self._in_head, self._refused = 0, True, False
+        self._begun = self._ended = 0
+        self._fetching: asyncio.Task[list[bytes] | None] | None = None
+        self._stopping = False
         if len(self.connections) > self.most:
             next(iter(self.waiting), self).transport.abort()
         self._await_request()
@@ -83,10 +94,14 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        answered = self.cycle is None or self.cycle.response_complete
+        idle = answered and self._begun == self._ended
+        if idle and self.hits is not None and self._hit(self.hits, data):
+            return
         # Any byte, even an empty line between requests, stops uvicorn's own timer for idle sockets.
-        if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+        if self._deadline is None and answered:
             self._await_request()
-        super().data_received(data)
+        self._take(data, alone=idle)
         if self._in_head and not self._refused:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEADER_BYTES:
@@ -94,6 +109,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._begun += 1
         self._head_bytes, self._in_head = 0, True
 
     def on_headers_complete(self) -> None:
@@ -108,6 +124,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._ended += 1
         if not self._refused:
             super().on_message_complete()
             self._arrived()
@@ -123,6 +140,50 @@ class GuardedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._set_stall(None)
         super().resume_writing()
+
+    def _hit(self, hits: Hits, data: bytes) -> bool:
+        """Answer a question asked before, unless the last answer still waits to be taken."""
+        seen = None if self.flow.write_paused or self.transport.is_closing() else hits.find(data)
+        if seen is None:
+            return False
+        self._arrived()
+        self._unset_keepalive_if_required()
+        opening = self.server_state.default_headers
+        parts = hits.answer(seen, opening)
+        if parts is not None:
+            self._send(parts)
+            return True
+        self.flow.pause_reading()
+        self._fetching = self.loop.create_task(hits.fetch(seen, opening))
+        self.tasks.add(self._fetching)  # type: ignore[arg-type]  # those that a server waits for when it stops
+        self._fetching.add_done_callback(functools.partial(self._fetched, data))
+        return True
+
+    def _fetched(self, data: bytes, task: asyncio.Task[list[bytes] | None]) -> None:
+        self._fetching = None
+        self.tasks.discard(task)
+        if task.cancelled() or self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if error := task.exception():
+            self.loop.call_exception_handler({"message": "a question asked before", "exception": error})
+        parts = task.result() if error is None else None
+        if parts is None:  # whatever is wrong, the routes find it too, and say it
+            self._take(data)
+        else:
+            self._send(parts)
+        if self._stopping:
+            self.shutdown()
+
+    def _send(self, parts: list[bytes]) -> None:
+        self.transport.writelines(parts)
+        self.on_response_complete()
+
+    def shutdown(self) -> None:
+        if self._fetching is not None:
+            self._stopping = True  # the answer first
+        else:
+            super().shutdown()
 
     def _await_request(self) -> None:
         self._deadline = self.loop.call_later(REQUEST_S, self._too_slow)
@@ -141,6 +202,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             self._refuse(b"408 Request Timeout", _TOO_SLOW)
+
+    def _take(self, data: bytes, *, alone: bool = True) -> None:
+        """The long way; `alone` where nothing came before in the same request."""
+        begun = self._begun
+        super().data_received(data)
+        if alone and self._begun == self._ended == begun + 1 and not self._refused:
+            self.cycle.scope[REQUEST] = data  # type: ignore[literal-required]
 
     def _refuse(self, status: bytes, detail: bytes) -> None:
         """In the error shape of all answers; then closed."""
@@ -174,9 +242,13 @@ class Beside(uvicorn.Server):
         yield
 
 
-def config(app: ASGIApp, host: str, port: int, most: int, *, lifespan: bool = True) -> uvicorn.Config:
-    """A server's settings. At most `most` sockets are open at once, or what the process may open."""
-    protocol = type("Protocol", (GuardedProtocol,), {"most": min(most, _files(most)), "waiting": {}})
+def config(
+    app: ASGIApp, host: str, port: int, most: int, *, lifespan: bool = True, hits: Hits | None = None
+) -> uvicorn.Config:
+    """A server's settings. At most `most` sockets are open at once, or what the process may open.
+
+    `hits` are asked before the application."""
+    protocol = type("Protocol", (GuardedProtocol,), {"most": min(most, _files(most)), "waiting": {}, "hits": hits})
     return uvicorn.Config(
         app,
         host=host,

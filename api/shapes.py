@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from api.encodings import Encoding
@@ -29,11 +30,11 @@ class Shape:
     columns: tuple[str, ...] | None = None
     raw: bool = False
 
-    @property
+    @cached_property
     def is_default(self) -> bool:
         return self == Shape()
 
-    @property
+    @cached_property
     def tag(self) -> str:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
 
@@ -52,7 +53,7 @@ class Form:
     shape: Shape
     encoding: Encoding
 
-    @property
+    @cached_property
     def tag(self) -> str:
         parts: list[str] = [self.format.name] if self.format.name != "json" else []
         parts += [] if self.shape.is_default else [self.shape.tag]

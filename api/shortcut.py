@@ -13,13 +13,15 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 import pydantic
-from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from api.answering import Answering
 from api.auth import Gate
-from api.history import TENANT_PATH, History
+from api.history import TENANT_PATH
+from api.hits import Hits, relevant
 from api.models import HistoricalRequest
+from api.tokens import token_digest
 from city_data.datasets import DATASETS, DatasetName
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -47,8 +49,8 @@ class _Template:
 class Shortcut(BaseRoute):
     """Stands before the routes that it shortens."""
 
-    def __init__(self, history: History, gate: Gate) -> None:
-        self._history, self._gate = history, gate
+    def __init__(self, answering: Answering, gate: Gate, hits: Hits) -> None:
+        self._answering, self._gate, self._hits = answering, gate, hits
         self._templates = {tail: _Template(TENANT_PATH + tail) for tail in _TAILS}
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -63,16 +65,26 @@ class Shortcut(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         question: _Question = scope[_QUESTION]
-        headers = Headers(scope=scope)
+        headers = relevant(scope["headers"])
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        await self._gate.admit(scope, token if scheme.lower() == "bearer" and token else None, question.tenant)
-        response = await self._history.answer(
-            scope, headers, "query", question.dataset, UUID(question.tenant), question.asked
+        given, asked = (token if scheme.lower() == "bearer" and token else None), question.asked
+        await self._gate.admit(scope, given, question.tenant)
+        meant = await self._answering.understand(
+            scope, headers, "query", question.dataset, UUID(question.tenant), asked
         )
+        response = await self._answering.respond(scope, headers, "query", meant, asked.version, asked.as_of)
+        if _is_lasting(asked):
+            self._hits.remember(scope, headers, token_digest(given) if given else None, meant)
         await response(scope, receive, send)
 
 
-@lru_cache(maxsize=4_096)
+def _is_lasting(asked: HistoricalRequest) -> bool:
+    """Whether the words mean the same for ever: no place, moment or source that is asked of others."""
+    given = (asked.version, asked.as_of, asked.resolution)
+    return asked.latitude is not None and asked.longitude is not None and given == (None, None, None)
+
+
+@lru_cache(maxsize=512)
 def _asked(query: bytes) -> HistoricalRequest | None:
     """A query as its model, the last of equal names as in FastAPI; None where it is not well formed."""
     try:

@@ -19,7 +19,6 @@ from starlette.responses import Response
 
 from api.attribution import attribution_headers
 from api.choosing import encoded
-from api.errors import SomethingAway
 from api.formats import CONTENT, format_for
 from api.history import (
     ERRORS,
@@ -35,11 +34,10 @@ from api.history import (
 )
 from api.joining import Joiner, TrainingPlan, join_plans
 from api.locating import city_of_tenant
-from api.months import SegmentGone
 from api.observe import note
 from api.planning import plan
 from api.ranges import Interval, parse_interval
-from api.responses import AnswerResponse, is_known
+from api.responses import respond
 from api.settings import Settings
 from api.shapes import Form, Shape
 from api.snapshots import Snapshots
@@ -160,18 +158,14 @@ class Training:
         about = note(request.scope)
         about.tenant, about.city, about.distance_km, about.days = str(tenant_id), city.city_id, distance, interval.days
         form = encoded(format_for(format, request.headers), Shape(), request.headers)
-        for fresh in (False, True):
-            made = await self._plan(city, interval, resolution, version, as_of, fresh)
-            headers = _headers(made, distance, form) | attribution_headers(*made.plans.values())
-            if is_known(request.headers, headers["ETag"]):
-                return Response(status_code=304, headers=headers)
-            try:
-                answer = await self.joiner.answer(made, form)
-            except SegmentGone:
-                continue  # a month was replaced or expired between two looks: look again
-            about.records, about.served_from = answer.records, answer.served_from
-            return AnswerResponse(answer, form, headers)
-        raise SomethingAway("A month is being replaced at this moment; ask again soon.")
+        return await respond(
+            request.headers,
+            form,
+            about,
+            plan=lambda fresh: self._plan(city, interval, resolution, version, as_of, fresh),
+            say=lambda made: _headers(made, distance, form) | attribution_headers(*made.plans.values()),
+            read=lambda made: self.joiner.answer(made, form),
+        )
 
     def _most(self, resolution: Resolution) -> int:
         most = self.settings.api_max_range_days

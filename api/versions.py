@@ -43,11 +43,16 @@ class Versions:
 
     async def months(self, city_id: str, dataset: DatasetName, *, fresh: bool = False) -> Months:
         """The ledger's rows by month, oldest first. Raises DatabaseUnavailable: an old answer is never passed off."""
+        known = None if fresh else self.remembered(city_id, dataset)
+        if known is not None:
+            return known
         key = (city_id, dataset)
-        known = None if fresh else self._known.get(key)
-        if known is not None and self._clock() - known[0] < self._ttl_s:
-            return known[1]
         return await self._flights.do(key, lambda: self._read(key))
+
+    def remembered(self, city_id: str, dataset: DatasetName) -> Months | None:
+        """As `months`, where no question of the ledger is due."""
+        known = self._known.get((city_id, dataset))
+        return known[1] if known is not None and self._clock() - known[0] < self._ttl_s else None
 
     async def kept(self, city_id: str, dataset: DatasetName, *, fresh: bool = False) -> Sequence[Version]:
         """Every version that is kept, by month and version. Raises DatabaseUnavailable."""

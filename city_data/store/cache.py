@@ -1,6 +1,7 @@
 """Redis as a convenience: it may be absent, away, full or wrong, and no run or answer is the worse for it.
 
-Belongs here: segments in Redis. Does not: what a segment is (segments.py). Once made, nothing here raises.
+Belongs here: segments in Redis, how they are sealed there, and when Redis is left alone. Does not: what a segment is
+(segments.py). Once made, nothing of a Cache raises.
 """
 
 from __future__ import annotations
@@ -9,14 +10,13 @@ import os
 import re
 import struct
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Literal, TypeVar
 
 import redis
 import structlog
+from isal.isal_zlib import crc32
 
 from city_data.store.segments import Segment
 from city_data.window import Month
@@ -35,11 +35,31 @@ _T = TypeVar("_T")
 Key = tuple[Month, int]
 
 
-class Cache:
-    """Segments by (dataset, city, month, version): a new version has a new key, so nothing stale can be read.
+class Breaker:
+    """After some failures in a row Redis is left alone for a while, so that readers do not each wait for a timeout."""
 
-    After some failures in a row Redis is left alone for a while, so that readers do not each wait for a timeout.
-    """
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures, self._open_until = 0, 0.0
+        self.errors = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self._clock() < self._open_until
+
+    def failed(self, error: Exception) -> None:
+        self.errors += 1
+        self._failures += 1
+        if self._failures >= FAILURES_TO_OPEN:
+            self._open_until = self._clock() + OPEN_FOR_S  # then one failure more opens it again
+        _log.warning("cache not used", why=f"{type(error).__name__}: {error}")
+
+    def succeeded(self) -> None:
+        self._failures = 0
+
+
+class Cache:
+    """Segments by (dataset, city, month, version): a new version has a new key, so nothing stale can be read."""
 
     def __init__(
         self,
@@ -53,9 +73,12 @@ class Cache:
             if url
             else None
         )
-        self._ttl_s, self._clock = ttl_s or _ttl_s(), clock
-        self._failures, self._closed_until = 0, 0.0
-        self.hits = self.misses = self.errors = 0
+        self._ttl_s, self._breaker = ttl_s or _ttl_s(), Breaker(clock)
+        self.hits = self.misses = 0
+
+    @property
+    def errors(self) -> int:
+        return self._breaker.errors
 
     def status(self) -> Literal["ok", "off", "away"]:
         """`off` where there is none, `away` where it does not answer now."""
@@ -65,19 +88,15 @@ class Cache:
 
     def get_segments(self, dataset: str, city_id: str, wanted: Sequence[Key]) -> dict[Key, Segment]:
         """Those of the wanted segments that are held and whole; what is damaged is deleted."""
-        client, found = self._client, dict[Key, Segment]()
+        client = self._client
         if client is None or not wanted:
-            return found
-        names = [_name(dataset, city_id, *key) for key in wanted]
+            return {}
+        names = [name_of(dataset, city_id, *key) for key in wanted]
         nothing: list[bytes | str | None] = [None] * len(names)
-        values = self._tried(lambda: client.mget(names), nothing)
-        for key, name, value in zip(wanted, names, values, strict=True):
-            segment = _unpacked(name, value) if isinstance(value, bytes) else None
-            if segment is not None:
-                found[key] = segment
-            elif value is not None:
-                _log.warning("damaged cache value deleted", key=name)
-                self._tried(partial(client.delete, name), 0)
+        segments, damaged = opened(names, self._tried(lambda: client.mget(names), nothing))
+        if damaged:
+            self._tried(lambda: client.delete(*damaged), 0)
+        found = {key: segment for key, segment in zip(wanted, segments, strict=True) if segment is not None}
         self.hits += len(found)
         self.misses += len(wanted) - len(found)
         return found
@@ -87,7 +106,7 @@ class Cache:
         client = self._client
         if client is None:
             return False
-        name = _name(dataset, city_id, month, version)
+        name = name_of(dataset, city_id, month, version)
         return self._tried(lambda: bool(client.set(name, _packed(name, segment), ex=self._ttl_s)), False)
 
     def inventory(self) -> set[Month]:
@@ -112,19 +131,32 @@ class Cache:
         return self._tried(lambda: list(client.scan_iter(match=f"{_PREFIX}:{pattern}", count=1000)), nothing)
 
     def _tried(self, work: Callable[[], _T], otherwise: _T) -> _T:
-        if self._clock() < self._closed_until:
+        if self._breaker.is_open:
             return otherwise
         try:
             result = work()
         except (redis.RedisError, OSError) as error:
-            self.errors += 1
-            self._failures += 1
-            if self._failures >= FAILURES_TO_OPEN:
-                self._closed_until = self._clock() + OPEN_FOR_S  # then one failure more opens it again
-            _log.warning("cache not used", why=f"{type(error).__name__}: {error}")
+            self._breaker.failed(error)
             return otherwise
-        self._failures = 0
+        self._breaker.succeeded()
         return result
+
+
+def name_of(dataset: str, city_id: str, month: Month, version: int) -> str:
+    """A segment's key in Redis."""
+    return f"{_PREFIX}:{dataset}:{city_id}:{month}:{version}"
+
+
+def opened(names: Sequence[str], values: Sequence[bytes | str | None]) -> tuple[list[Segment | None], list[str]]:
+    """The segment that each value holds, None for what is no whole one; and the names of the damaged ones."""
+    segments = [
+        _unpacked(name, value) if isinstance(value, bytes) else None for name, value in zip(names, values, strict=True)
+    ]
+    found = zip(names, values, segments, strict=True)
+    damaged = [name for name, value, segment in found if value is not None and segment is None]
+    if damaged:
+        _log.warning("damaged cache values deleted", keys=damaged)
+    return segments, damaged
 
 
 def _ttl_s() -> int:
@@ -135,22 +167,18 @@ def _ttl_s() -> int:
     return int(text) * 24 * 3600
 
 
-def _name(dataset: str, city_id: str, month: Month, version: int) -> str:
-    return f"{_PREFIX}:{dataset}:{city_id}:{month}:{version}"
-
-
 def _packed(name: str, segment: Segment) -> bytes:
     sealed = _HEAD.pack(_MAGIC, segment.crc32, segment.length, segment.rows) + segment.body
     return _SEAL.pack(_seal(name, sealed)) + sealed
 
 
 def _unpacked(name: str, value: bytes) -> Segment | None:
-    sealed = value[_SEAL.size :]
-    if len(sealed) < _HEAD.size or _SEAL.unpack_from(value)[0] != _seal(name, sealed):
+    begins = _SEAL.size + _HEAD.size
+    if len(value) < begins or _SEAL.unpack_from(value)[0] != _seal(name, memoryview(value)[_SEAL.size :]):
         return None
-    magic, crc32, length, rows = _HEAD.unpack_from(sealed)
-    return Segment(sealed[_HEAD.size :], crc32, length, rows) if magic == _MAGIC else None
+    magic, checksum, length, rows = _HEAD.unpack_from(value, _SEAL.size)
+    return Segment(value[begins:], checksum, length, rows) if magic == _MAGIC else None
 
 
-def _seal(name: str, sealed: bytes) -> int:
-    return zlib.crc32(sealed, zlib.crc32(name.encode()))
+def _seal(name: str, sealed: bytes | memoryview) -> int:
+    return crc32(sealed, crc32(name.encode()))

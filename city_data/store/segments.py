@@ -13,10 +13,9 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -35,8 +34,7 @@ _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _NAMESPACE = uuid.UUID("6f1d5f0e-54d7-5b52-9f5b-1f0c6f3b8f2a")
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """`body` compressed; `crc32` and `length` (bytes) are those of the text before compression."""
 
     body: bytes

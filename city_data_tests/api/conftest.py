@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
@@ -23,6 +26,9 @@ TENANT = "00000000-0000-4000-8000-000000000001"
 TRAFFIC = f"/api/v1/tenants/{TENANT}/external/operations/historical-traffic-optimized"
 WEATHER = f"/api/v1/tenants/{TENANT}/external/operations/historical-weather-optimized"
 HERE = {"latitude": "40.42", "longitude": "-3.70"}
+if TYPE_CHECKING:
+    from city_data_tests.api.locked import MakeReader
+
 Load = Callable[..., Published]
 MakeClient = Callable[..., TestClient]
 
@@ -87,3 +93,15 @@ def make_client(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 @pytest.fixture
 def client(make_client: MakeClient) -> TestClient:
     return make_client()
+
+
+@pytest.fixture
+def make_reader(make_client: MakeClient, load: Load, tmp_path: Path) -> Iterator[MakeReader]:
+    """Of a reader that holds October and November; as `locked_reader`."""
+    from city_data_tests.api.locked import locked_reader
+
+    for month in ("2025-10", "2025-11"):
+        load("traffic", month)
+        load("weather", month)
+    with ExitStack() as stack:
+        yield lambda *args, **changes: stack.enter_context(locked_reader(make_client, tmp_path, *args, **changes))

@@ -15,24 +15,11 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from api import server
-from city_data.embedded import free_port
 from city_data_tests.api.conftest import TENANT, MakeClient
+from city_data_tests.api.sockets import serving
 
 SHORT_S = 0.6
 BIG = b"x" * 30_000_000
-
-
-@contextlib.contextmanager
-def serving(app: object, most: int = 4_000) -> Iterator[int]:
-    port = free_port()
-    running = server.Beside(server.config(app, "127.0.0.1", port, most, lifespan=False))  # type: ignore[arg-type]
-    thread = threading.Thread(target=lambda: asyncio.run(running.serve()))
-    thread.start()
-    while not running.started:
-        time.sleep(0.01)
-    yield port
-    running.should_exit = True
-    thread.join()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ Debian's (`.ci/tools nginx wrk` unpacks them); what cannot be had is told as ski
 
 from __future__ import annotations
 
+import os
 import random
 import statistics
 import subprocess
@@ -24,7 +25,9 @@ from city_data_tests.bench.serving import peers, world
 from city_data_tests.bench.serving.load import Measured, measure
 from city_data_tests.tools import find_program
 
-ROUNDS, SECONDS, MIX_S = 3, 2, 60
+ROUNDS, SECONDS = 3, 2
+# An hour of it, as a worker is promised to bear: BENCH_MIX_S=3600.
+MIX_S = int(os.environ.get("BENCH_MIX_S", "60"))
 COLD_CITIES = 9
 WHOLE = world.question()
 Rates = dict[str, Measured]
@@ -81,6 +84,7 @@ class Bench:
             work |= {
                 "spliced": self._load(splicing, _ranges(), "gzip"),
                 "redis": self._load(by_redis, _equal_ranges(), "gzip"),
+                "routed": self._load(reader, [WHOLE], "gzip", Origin="https://elsewhere.test"),
             }
             floors: dict[str, Callable[[], Measured]] = {}
             if self._nginx is not None:
@@ -172,9 +176,15 @@ class Bench:
         yield Figure("latency with 3,000 cities in tables and registry / with 3", medians[1], 1.3, "ms", medians[0])
 
     def _load(
-        self, reader: world.Reader, paths: list[str], encoding: str, seconds: int = SECONDS, connections: int = 8
+        self,
+        reader: world.Reader,
+        paths: list[str],
+        encoding: str,
+        seconds: int = SECONDS,
+        connections: int = 8,
+        **headers: str,
     ) -> Callable[[], Measured]:
-        return self._at(reader.url, paths, _headers(reader, encoding), seconds, connections)
+        return self._at(reader.url, paths, _headers(reader, encoding) | headers, seconds, connections)
 
     def _at(
         self, base: str, paths: list[str], headers: dict[str, str], seconds: int = SECONDS, connections: int = 8
@@ -192,6 +202,7 @@ _NAMES = {
     "gzip": "gzip, a range asked before",
     "spliced": "gzip, 900 other ranges, spliced from memory",
     "redis": "gzip, spliced from Redis",
+    "routed": "gzip, a range asked before, by the routes",  # as for a browser, whose headers rule out the short way
     "arrow": "Arrow",
     "parquet": "Parquet",
 }
@@ -199,6 +210,7 @@ _RATIOS = (
     ("gzip", "gzip", 0.4),
     ("spliced", "gzip", 0.2),
     ("redis", "gzip", 0.1),
+    ("routed", "gzip", 0.2),
     ("arrow", "arrow", 0.4),
     ("parquet", "parquet", 0.4),
 )

@@ -1,0 +1,67 @@
+"""A reader that asks for tokens, behind a socket, and questions for it as a client writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.testclient import TestClient
+
+from city_data_tests.api.conftest import HERE, MakeClient
+from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, key_set
+from city_data_tests.api.sockets import Answer, Connection, Counted, serving
+
+GOOD = Issuer()
+TOKEN = f"Bearer {GOOD.token()}"
+NO_TIME, LONG = 0, 60
+DIFFERENT = ("date", "ratelimit-remaining", "ratelimit-reset")
+
+
+def path(tenant: str = TENANT_A, dataset: str = "traffic", **query: str) -> str:
+    asked = HERE | {"start_date": "2025-10-05", "end_date": "2025-11-12"} | query
+    return f"/api/v1/tenants/{tenant}/external/operations/historical-{dataset}-optimized?{urlencode(asked)}"
+
+
+class Reader:
+    def __init__(self, app: Any, port: int, counted: Counted) -> None:
+        self.app, self.port, self._counted = app, port, counted
+
+    @property
+    def routed(self) -> int:
+        """How many requests went to the application."""
+        return self._counted.count
+
+    def ask(self, request: bytes, times: int = 1) -> list[Answer]:
+        with Connection(self.port) as connection:
+            return [connection.ask(request) for _ in range(times)]
+
+
+MakeReader = Callable[..., Reader]
+
+
+@contextmanager
+def locked_reader(make_client: MakeClient, folder: Path, ledger_s: float = LONG, **changes: object) -> Iterator[Reader]:
+    """`ledger_s` is how long it believes the ledger; `changes` are of its settings."""
+    keys = folder / "jwks.json"
+    keys.write_bytes(key_set(GOOD))
+    auth = {"auth_mode": "jwt", "auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_file": keys}
+    client: TestClient = make_client(**{**auth, "api_ledger_ttl_s": ledger_s, **changes})
+    counted = Counted(client.app)
+    with serving(counted, hits=client.app.state.hits) as port:  # type: ignore[attr-defined]
+        yield Reader(client.app, port, counted)
+
+
+def same(one: Answer, other: Answer) -> bool:
+    """All but what tells the time and the caller's allowance."""
+    kept = [[line for line in answer.headers if line[0] not in DIFFERENT] for answer in (one, other)]
+    return (one.status, one.body, kept[0]) == (other.status, other.body, kept[1])
+
+
+def raises(error: Exception) -> Callable[..., None]:
+    def raising(*_: object, **__: object) -> None:
+        raise error
+
+    return raising

@@ -1,0 +1,82 @@
+"""The real server over real sockets, for what a test client cannot show."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api import server
+from api.hits import Hits
+from city_data.embedded import free_port
+
+
+@contextlib.contextmanager
+def serving(app: object, most: int = 4_000, hits: Hits | None = None) -> Iterator[int]:
+    """The port of a server in a thread of its own, which stops at the end as at SIGTERM."""
+    port = free_port()
+    config = server.config(app, "127.0.0.1", port, most, lifespan=False, hits=hits)  # type: ignore[arg-type]
+    running = server.Beside(config)
+    thread = threading.Thread(target=lambda: asyncio.run(running.serve()))
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    try:
+        yield port
+    finally:
+        running.should_exit = True
+        thread.join()
+
+
+class Counted:
+    """The application, and how many requests it was asked."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app, self.count = app, 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.count += 1
+        await self._app(scope, receive, send)
+
+
+class Answer:
+    def __init__(self, read: http.client.HTTPResponse) -> None:
+        self.status, self.headers, self.body = read.status, read.getheaders(), read.read()
+
+    def header(self, name: str) -> str | None:
+        return next((text for known, text in self.headers if known.lower() == name.lower()), None)
+
+
+class Connection:
+    """One socket, on which requests are written to the letter."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=15)
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def ask(self, request: bytes) -> Answer:
+        self.socket.sendall(request)
+        return self.read()
+
+    def read(self) -> Answer:
+        response = http.client.HTTPResponse(self.socket)
+        response.begin()
+        return Answer(response)
+
+
+def written(path: str, method: str = "GET", version: str = "1.1", **headers: str) -> bytes:
+    """A request as a client writes it; `X_Y="z"` is the header `X-Y: z`."""
+    lines = [f"{method} {path} HTTP/{version}", "Host: reader"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()

@@ -1,0 +1,227 @@
+"""A question asked before is answered as the routes answer it, and by the routes as soon as anything is not certain."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.hits import question_key
+from city_data.store.database import DatabaseUnavailable
+from city_data_tests.api.conftest import LOADED, Load
+from city_data_tests.api.issuer import TENANT_A, TENANT_B
+from city_data_tests.api.locked import GOOD, LONG, NO_TIME, TOKEN, MakeReader, path, raises, same
+from city_data_tests.api.sockets import Connection, written
+
+
+@pytest.mark.parametrize("ledger_s", [NO_TIME, LONG], ids=["ledger asked each time", "ledger remembered"])
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "identity"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"format": "csv", "columns": "date", "include": "raw"},
+        {"format": "arrow"},
+        {"format": "parquet"},
+        {"start_date": "2020-01-01", "end_date": "2020-01-02"},
+    ],
+    ids=["json", "csv", "arrow", "parquet", "nothing held"],
+)
+def test_the_second_time_has_the_bytes_and_headers_of_the_first(
+    make_reader: MakeReader, query: dict[str, str], encoding: str, ledger_s: float
+) -> None:
+    reader = make_reader(ledger_s)
+    request = written(path(**query), Authorization=TOKEN, Accept_Encoding=encoding)
+    first, *others = reader.ask(request, times=4)
+    assert first.status == 200
+    assert all(same(first, other) for other in others)
+    assert reader.routed == 1
+    remaining = [int(answer.header("ratelimit-remaining") or "") for answer in (first, *others)]
+    assert remaining[0] > remaining[-1] or remaining[-1] >= 198
+
+
+@pytest.mark.parametrize("ledger_s", [NO_TIME, LONG])
+def test_a_client_that_knows_the_answer_is_told_so(make_reader: MakeReader, ledger_s: float) -> None:
+    reader = make_reader(ledger_s)
+    (known,) = reader.ask(written(path(), Authorization=TOKEN))
+    request = written(path(), Authorization=TOKEN, If_None_Match=known.header("etag") or "")
+    first, second = reader.ask(request, times=2)
+    assert (first.status, first.body) == (304, b"")
+    assert same(first, second)
+    assert reader.routed == 2
+
+
+def test_what_a_proxy_adds_is_no_other_question_and_what_a_client_asks_is(make_reader: MakeReader) -> None:
+    reader = make_reader()
+    for number in range(5):
+        ids = {"X_Request_Id": f"id-{number}", "X_Forwarded_For": f"10.0.0.{number}", "Connection": "keep-alive"}
+        reader.ask(written(path(), Authorization=TOKEN, Accept_Encoding="gzip", **ids))
+    assert reader.routed == 1
+    (plain,) = reader.ask(written(path(), Authorization=TOKEN, Accept_Encoding="identity"))
+    (csv,) = reader.ask(written(path(), Authorization=TOKEN, Accept_Encoding="gzip", Accept="text/csv"))
+    assert (plain.header("content-encoding"), csv.header("content-type")) == (
+        None,
+        "text/csv; charset=utf-8; header=present",
+    )
+    assert reader.routed == 3
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        written(path(), "HEAD", Authorization=TOKEN),
+        written(path(), version="1.0", Authorization=TOKEN),
+        written(path(), Authorization=TOKEN, Connection="close"),
+        written(path(), Authorization=TOKEN, Origin="https://elsewhere.test"),
+        written(path(), Authorization=TOKEN, Content_Length="0"),
+        written(path(), Authorization=TOKEN, X_Name="é"),
+        written(path(resolution="daily", dataset="traffic"), Authorization=TOKEN),
+        written(path(as_of="2026-11-05"), Authorization=TOKEN),
+    ],
+    ids=["HEAD", "1.0", "close", "origin", "length", "not ascii", "resolution", "as_of"],
+)
+def test_what_is_not_certain_goes_to_the_routes_every_time(make_reader: MakeReader, request_bytes: bytes) -> None:
+    reader = make_reader()
+    for _ in range(3):
+        with Connection(reader.port) as connection:
+            connection.socket.sendall(request_bytes)
+            assert connection.socket.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.0 200")
+    assert reader.routed == 3
+
+
+GET = b"GET /a HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"",
+        GET,
+        GET + b"\r\n" + GET + b"\r\n",
+        GET + b"\r\n\r\n",
+        b"\r\n" + GET + b"\r\n",
+        GET + b"X-A: b\n\r\n",
+        GET + b"X-A: b\nTransfer-Encoding: chunked\r\n\r\n",
+        GET + b"X-A: b\rTransfer-Encoding: chunked\r\n\r\n",
+        GET + b"X-A: b\r\n folded\r\n\r\n",
+        GET + b"X-A : b\r\n\r\n",
+        GET + b"X-A: \x00\r\n\r\n",
+        GET + b"no colon\r\n\r\n",
+        GET + b"Transfer-Encoding: chunked\r\n\r\n",
+        GET + b"content-length: 5\r\n\r\n",
+        GET + b"Expect: 100-continue\r\n\r\n",
+        GET + b"Upgrade: h2c\r\nConnection: upgrade\r\n\r\n",
+        GET + b"X-A: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\n\r\n",
+        b"get /a HTTP/1.1\r\n\r\n",
+        b"POST /a HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_only_a_plain_get_to_the_letter_has_a_key(request_bytes: bytes) -> None:
+    assert question_key(GET + b"\r\n") is not None
+    assert question_key(request_bytes) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["Accept", "Authorization", "accept-encoding", "X-Id"]), st.text("ab ,"))))
+def test_keys_are_equal_where_what_matters_is(headers: list[tuple[str, str]]) -> None:
+    def keyed(lines: list[tuple[str, str]]) -> bytes | None:
+        return question_key(GET + "".join(f"{name}: {value}\r\n" for name, value in lines).encode() + b"\r\n")
+
+    assert keyed(headers) == keyed([line for line in headers if line[0] != "X-Id"])
+    assert keyed(headers) != keyed([*headers, ("Accept", "b")])
+
+
+def test_a_token_that_has_ended_or_lost_its_key_opens_nothing(
+    make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = make_reader()
+    request = written(path(), Authorization=TOKEN)
+    assert [answer.status for answer in reader.ask(request, times=2)] == [200, 200]
+    tokens = reader.app.state.hits._gate._tokens
+    tokens._keys.generation += 1
+    assert [answer.status for answer in reader.ask(request, times=2)] == [200, 200]
+    assert reader.routed == 2  # by the new keys the token had to be checked once more
+    monkeypatch.setattr(tokens, "_clock", lambda: time.time() + 3_600)
+    monkeypatch.setattr("jwt.decode", raises(jwt.ExpiredSignatureError()))
+    late = reader.ask(request, times=2)[-1]
+    assert (late.status, json.loads(late.body)["detail"]) == (401, "The token has expired.")
+
+
+def test_another_tenants_path_is_never_learnt(make_reader: MakeReader) -> None:
+    reader = make_reader()
+    mine, theirs = (written(path(tenant), Authorization=TOKEN) for tenant in (TENANT_A, TENANT_B))
+    for _ in range(2):
+        assert [answer.status for answer in (*reader.ask(mine), *reader.ask(theirs))] == [200, 404]
+    assert reader.routed == 3
+    key = question_key(theirs)
+    hits = reader.app.state.hits
+    hits._seen.put(key, hits.find(mine), 1)  # even were it known, by the token of another tenant
+    other = written(path(TENANT_A), Authorization=f"Bearer {GOOD.token(tenant_id=TENANT_B)}")
+    hits._seen.put(question_key(other), hits.find(mine), 1)
+    hits.find(other).token = None
+    assert reader.ask(other)[0].status == 404
+
+
+@pytest.mark.parametrize("ledger_s", [NO_TIME, LONG])
+def test_who_asks_too_often_is_refused_as_by_the_routes(make_reader: MakeReader, ledger_s: float) -> None:
+    reader = make_reader(ledger_s, api_rate_per_s=0.001, api_rate_burst=4)
+    answers = reader.ask(written(path(), Authorization=TOKEN), times=6)
+    assert [answer.status for answer in answers] == [200] * 4 + [429] * 2
+    assert [answer.header("ratelimit-remaining") for answer in answers] == ["3", "2", "1", "0", "0", "0"]
+    assert answers[-1].header("Retry-After") is not None
+    assert reader.routed == 3
+
+
+def test_a_new_version_is_seen(make_reader: MakeReader, load: Load) -> None:
+    reader = make_reader(NO_TIME)
+    request = written(path(dataset="weather"), Authorization=TOKEN, Accept_Encoding="identity")
+    before = reader.ask(request, times=2)[-1]
+    load("weather", "2025-10", at=LOADED + timedelta(days=1), add=3.0)
+    after = reader.ask(request)[0]
+    assert reader.routed == 1
+    assert before.header("etag") != after.header("etag")
+    assert (json.loads(before.body)[0]["temperature"], json.loads(after.body)[0]["temperature"]) == (4.0, 7.0)
+
+
+def test_a_ledger_that_is_too_old_is_read_again(make_reader: MakeReader, load: Load) -> None:
+    reader, now = make_reader(LONG), [0.0]
+    reader.app.state.hits._answering.versions._clock = lambda: time.monotonic() + now[0]
+    request = written(path(dataset="weather"), Authorization=TOKEN)
+    before = reader.ask(request, times=2)[-1]
+    load("weather", "2025-10", at=LOADED + timedelta(days=1), add=3.0)
+    assert reader.ask(request)[0].header("etag") == before.header("etag")
+    now[0] = LONG
+    assert reader.ask(request)[0].header("etag") != before.header("etag")
+    assert reader.routed == 1
+
+
+def test_while_the_store_is_away_the_routes_say_so(make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = make_reader(NO_TIME)
+    request = written(path(), Authorization=TOKEN)
+    reader.ask(request)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("api.versions.read_months", raises(DatabaseUnavailable("away")))
+        (answer,) = reader.ask(request)
+    assert (answer.status, answer.header("Retry-After")) == (503, "2")
+    assert reader.ask(request)[0].status == 200
+    assert reader.routed == 2
+
+
+def test_metrics_and_log_are_those_of_the_routes(make_reader: MakeReader, capsys: pytest.CaptureFixture[str]) -> None:
+    reader = make_reader()
+    reader.ask(written(path(), Authorization=TOKEN), times=3)
+    value = reader.app.state.metrics.registry.get_sample_value
+    labels = {"method": "GET", "city": "madrid", "status": "200"}
+    template = "/api/v1/tenants/{tenant_id}/external/operations/historical-traffic-optimized"
+    assert value("external_api_request_duration_seconds_count", labels | {"route": template}) == 3
+    assert value("external_cache_hit_total", {"layer": "memory", "dataset": "traffic"}) == 4  # two months, twice
+    assert value("external_api_requests_in_progress") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "request" in line]
+    assert len(lines) == 3
+    assert all(TENANT_A in line and "madrid" in line for line in lines)

@@ -1,0 +1,36 @@
+"""A bounded memory holds what was used last."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.memory import BoundedMemory
+
+CAPACITY = 10
+SIZES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, CAPACITY + 3)), max_size=40)
+
+
+def test_looking_many_up_keeps_them_as_looking_one_up_does() -> None:
+    for together in (True, False):
+        memory: BoundedMemory[str, int] = BoundedMemory(3)
+        for number, key in enumerate("abc"):
+            memory.put(key, number, 1)
+        found = (
+            memory.get_all(["a", "missing", "b"]) if together else [memory.get(key) for key in ("a", "missing", "b")]
+        )
+        assert found == [0, None, 1]
+        memory.put("d", 3, 1)
+        assert memory.get_all(["a", "b", "c", "d"]) == [0, 1, None, 3]
+
+
+@given(SIZES)
+def test_the_sum_of_sizes_stays_within_the_capacity(puts: list[tuple[int, int]]) -> None:
+    memory: BoundedMemory[int, int] = BoundedMemory(CAPACITY)
+    for key, size in puts:
+        memory.put(key, size, size)
+        assert memory.used <= CAPACITY
+        assert (memory.get(key) is not None) or size > CAPACITY
+    held = [value for value in memory.get_all(range(6)) if value is not None]
+    assert sum(held) == memory.used
+    assert len(held) == len(memory)

@@ -1,0 +1,48 @@
+"""Plans over the same months share them, so that many ranges of a city cost little more than one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from api.planning import Plans
+from api.ranges import Interval
+from city_data.cities import load_registry
+from city_data.store.database import Database
+from city_data.store.ledger import MonthEntry, read_months
+from city_data.window import Month
+from city_data_tests.api.conftest import Load
+
+MADRID = next(city for city in load_registry().all() if city.city_id == "madrid")
+
+
+@pytest.fixture
+def months(database: Database, load: Load) -> dict[Month, MonthEntry]:
+    for month in ("2025-10", "2025-11", "2025-12"):
+        load("traffic", month)
+    return {entry.month: entry for entry in read_months(database, city_id="madrid", dataset="traffic")}
+
+
+def interval(first: int, last: int) -> Interval:
+    return Interval(datetime(2025, 10, first, tzinfo=UTC), datetime(2025, 12, last, tzinfo=UTC))
+
+
+def test_whole_months_are_one_object_and_cut_ones_are_their_own(months: dict[Month, MonthEntry]) -> None:
+    plans = Plans()
+    one, other = (plans.plan(MADRID, "traffic", interval(*days), months) for days in ((3, 20), (4, 21)))
+    assert one.pieces[1] is other.pieces[1]
+    assert [piece.whole for piece in one.pieces] == [False, True, False]
+    assert len({piece.name for plan in (one, other) for piece in plan.pieces}) == 5
+    assert {piece.stored_name for piece in one.pieces} == {piece.stored_name for piece in other.pieces}
+
+
+def test_another_word_of_the_ledger_is_another_piece(months: dict[Month, MonthEntry]) -> None:
+    plans = Plans()
+    before = plans.plan(MADRID, "traffic", interval(3, 20), months)
+    assert plans.plan(MADRID, "traffic", interval(3, 20), months) is before
+    newer = {month: replace(entry, coverage=0.5) for month, entry in months.items()}
+    after = plans.plan(MADRID, "traffic", interval(3, 20), newer)
+    assert after.pieces[1].entry is newer[Month(2025, 11)]
+    assert (before.coverage, after.coverage) == (pytest.approx(0.9), pytest.approx(0.5))
