@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field
 from api.errors import SomethingAway
 from api.memory import BoundedMemory, SingleFlight
 from api.observe import REQUESTS_LOG, Metrics
+from api.outside import read_capped
 
 TIMEOUT_S = 3.0
 KNOWN_S, UNKNOWN_S, AWAY_S = 600.0, 60.0, 5.0
@@ -99,13 +100,7 @@ class TenantLocations:
                 return None
             if response.status_code == 429 or response.status_code >= 500:
                 raise httpx.HTTPStatusError("away", request=response.request, response=response)
-            if response.status_code != 200:
-                raise ValueError(f"status {response.status_code}")
-            body = b""
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > _MAX_ANSWER_BYTES:
-                    raise ValueError("too large")
+            body = await read_capped(response, _MAX_ANSWER_BYTES)
         location = Location.model_validate_json(body, strict=True)
         if (location.latitude is None) != (location.longitude is None):
             raise ValueError("half a place")

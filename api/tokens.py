@@ -24,6 +24,7 @@ from jwt.exceptions import InvalidSubjectError
 
 from api.memory import BoundedMemory
 from api.observe import REQUESTS_LOG
+from api.outside import read_capped
 
 ALGORITHM = "RS256"
 LEEWAY_S = 30
@@ -191,14 +192,7 @@ def keys_from_url(url: str) -> Keys:
 async def _download(url: str) -> bytes:
     """No redirects: the address is the operator's word for whom to trust."""
     async with httpx.AsyncClient(timeout=_READ_TIMEOUT_S) as client, client.stream("GET", url) as response:
-        if response.status_code != 200:
-            raise ValueError(f"status {response.status_code}")
-        body = b""
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > _MAX_KEY_SET_BYTES:
-                raise ValueError("too large for a key set")
-        return body
+        return await read_capped(response, _MAX_KEY_SET_BYTES)
 
 
 def _usable(document: Any) -> dict[str | None, RSAPublicKey]:

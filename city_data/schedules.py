@@ -4,17 +4,20 @@ Belongs here: ticks and what each asks for. Does not: which month is due (settli
 expired (retention.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, time
+from typing import Any
 
 import dagster as dg
 
 from city_data.resources import DatabaseResource
 from city_data.settling import Task, due_months, recheck_due
 from city_data.sources import Feed
-from city_data.window import Month, as_of, rolling_window
+from city_data.window import Month, Window, as_of, rolling_window
 
 MONTHS_JOB = "city_months"
+# Feeds, the ledger's rows, the window and the moment.
+_Due = Callable[[list[Feed], Iterable[Any], Window, datetime], list[Task]]
 STEPS = ("raw", "monthly", "cache")
 MONTHLY_TICK = time(2, tzinfo=UTC)  # on day 1
 UNFINISHED = [
@@ -75,16 +78,8 @@ def refresh_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:
     def schedule(
         context: dg.ScheduleEvaluationContext, database: DatabaseResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        from city_data.store.ledger import read_months
-
-        moment = as_of()
-        due = due_months(feeds, read_months(database.open()), rolling_window(moment), moment)
-        wanted = _without_a_run(context, due)
-        if not wanted:
-            yield dg.SkipReason("every month is settled, was asked for within the day, or is being asked for")
-        for feed, month in wanted:
-            # Dagster wants a key, and remembers failed runs by it too: one a day, so that tomorrow's try is a new one.
-            yield run_request(feed, month, f"refresh:{feed.name}:{month}:{context.scheduled_execution_time:%Y-%m-%d}")
+        nothing = "every month is settled, was asked for within the day, or is being asked for"
+        return _requests(context, database, feeds, due_months, "refresh", nothing)
 
     return schedule
 
@@ -102,18 +97,32 @@ def recheck_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:
     def schedule(
         context: dg.ScheduleEvaluationContext, database: DatabaseResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        from city_data.store.ledger import read_months
-
-        moment = as_of()
-        due = recheck_due(feeds, read_months(database.open()), rolling_window(moment), moment)
-        wanted = _without_a_run(context, due)
-        if not wanted:
-            yield dg.SkipReason("every settled month was looked at within four weeks")
-        for feed, month in wanted:
-            key = f"recheck:{feed.name}:{month}:{context.scheduled_execution_time:%Y-%m-%d}"
-            yield run_request(feed, month, key, only_if_revised=True)
+        nothing = "every settled month was looked at within four weeks"
+        return _requests(context, database, feeds, recheck_due, "recheck", nothing, only_if_revised=True)
 
     return schedule
+
+
+def _requests(
+    context: dg.ScheduleEvaluationContext,
+    database: DatabaseResource,
+    feeds: list[Feed],
+    due: _Due,
+    name: str,
+    nothing: str,
+    only_if_revised: bool = False,
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """A run for every month that is due and that none is under way for; `nothing` says why there is none."""
+    from city_data.store.ledger import read_months
+
+    moment = as_of()
+    wanted = _without_a_run(context, due(feeds, read_months(database.open()), rolling_window(moment), moment))
+    if not wanted:
+        yield dg.SkipReason(nothing)
+    for feed, month in wanted:
+        # Dagster wants a key, and remembers failed runs by it too: one a day, so that tomorrow's try is a new one.
+        key = f"{name}:{feed.name}:{month}:{context.scheduled_execution_time:%Y-%m-%d}"
+        yield run_request(feed, month, key, only_if_revised)
 
 
 def _without_a_run(context: dg.ScheduleEvaluationContext, tasks: list[Task]) -> list[Task]:
