@@ -45,7 +45,10 @@ _PLAIN = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#-'*+.^-z|~0-9A-Z-]+:[\t -~]
 
 @dataclass
 class Seen:
-    """What a question means, and of its last plan: whether the client knows it, and what is said before its body."""
+    """What a question means, and of its last plan: whether the client knows it, and what is said before its body.
+
+    `headers` are what the client knows (If-None-Match); `token` is a digest.
+    """
 
     meant: Meant
     headers: Headers
@@ -70,7 +73,8 @@ class Hits:
         request = scope.get(REQUEST)
         key = question_key(request) if request is not None else None
         if key is not None:
-            self._seen.put(key, Seen(meant, headers, token, scope["route"].path), 1)
+            known = Headers(raw=[header for header in headers.raw if header[0] == b"if-none-match"])
+            self._seen.put(key, Seen(meant, known, token, scope["route"].path), 1)
 
     def find(self, request: bytes) -> Seen | None:
         """The question that these bytes ask, where it was asked before."""

@@ -127,7 +127,7 @@ def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: dateti
     yield by_feed(
         "external_city_data_coverage",
         "Mean share (0..1) of expected records that have a value, over the complete months held; 0 where none is",
-        lambda _, e: _mean([e[m].coverage or 0.0 for m in window.complete_months() if m in e and e[m].has_data]),
+        lambda feed, e: mean_coverage(feed, [e[m] for m in window.complete_months() if m in e and e[m].has_data]),
     )
     yield by_feed(
         "external_city_data_overdue_months",
@@ -140,6 +140,17 @@ def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: dateti
         for state in STATES
     }
     yield _labelled("external_city_data_months", "Months of the window by state", (*_FEED, "state"), states)
+
+
+def mean_coverage(feed: Feed, held: Sequence[MonthEntry]) -> float:
+    """Of months that hold data, oldest first. A source that tells the present alone was not asked before its first
+    record: the month in which collecting began counts from there, or it would call somebody every time.
+    """
+    shares = [entry.coverage or 0.0 for entry in held]
+    if held and feed.primary.provider.capabilities.forward_only and held[0].first_date is not None:
+        start, end = held[0].month.bounds(feed.city.timezone)
+        shares[0] = min(1.0, shares[0] * ((end - start) / (end - held[0].first_date)))
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def is_overdue(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:
@@ -173,10 +184,6 @@ def _state(entry: MonthEntry | None) -> str:
 
 def _latest(moments: Iterator[datetime | None]) -> float:
     return max((moment.timestamp() for moment in moments if moment is not None), default=0.0)
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -12,13 +13,16 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from city_data.cities import load_registry
 from city_data.embedded import free_port
-from city_data.exporter import STATES, LedgerCollector, daemon_heartbeats, is_overdue
+from city_data.exporter import STATES, LedgerCollector, daemon_heartbeats, is_overdue, mean_coverage
+from city_data.sources import enabled_feeds
 from city_data.store.database import Database
 from city_data.store.ledger import read_months
 from city_data.store.partitions import drop_month
 from city_data.store.totals import read_totals
 from city_data.window import Month, as_of
+from city_data_tests.test_settling import entry
 from city_data_tests.world import AS_OF, World
 
 Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -112,6 +116,21 @@ def test_a_month_is_overdue_by_its_provider_s_own_lag(madrid: World) -> None:
     assert is_overdue(feed, month, None, due + timedelta(seconds=1))
     madrid.load("weather", "2026-10")
     assert not is_overdue(feed, month, madrid.entry("weather", "2026-10"), due + timedelta(days=9))
+
+
+def test_the_month_in_which_collecting_began_counts_from_its_first_record() -> None:
+    feed = next(one for one in enabled_feeds(load_registry(environ={})) if one.name == "traffic/madrid")
+    source = feed.primary.provider
+    present = type("Present", (type(source),), {"capabilities": replace(source.capabilities, forward_only=True)})()
+    collected = replace(feed, primary=replace(feed.primary, provider=present))
+    first, second = Month(2026, 9), Month(2026, 10)
+    start, end = first.bounds("Europe/Madrid")
+    began = entry(first, coverage=0.45, first_date=start + (end - start) / 2)
+    after = entry(second, coverage=0.7, first_date=second.bounds("Europe/Madrid")[0])
+    assert mean_coverage(collected, [began, after]) == pytest.approx(0.8)
+    assert mean_coverage(feed, [began, after]) == pytest.approx(0.575)
+    assert mean_coverage(collected, [after, replace(began, month=Month(2026, 11))]) == pytest.approx(0.575)
+    assert mean_coverage(collected, []) == 0.0
 
 
 def test_a_ledger_that_is_away_is_a_figure() -> None:

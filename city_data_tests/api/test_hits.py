@@ -152,6 +152,15 @@ def test_a_token_that_has_ended_or_lost_its_key_opens_nothing(
     assert (late.status, json.loads(late.body)["detail"]) == (401, "The token has expired.")
 
 
+def test_no_token_is_kept(make_reader: MakeReader) -> None:
+    reader = make_reader()
+    request = written(path(), Authorization=TOKEN, If_None_Match='"other"')
+    reader.ask(request)
+    kept = repr(vars(reader.app.state.hits.find(request)))
+    assert '"other"' in kept
+    assert TOKEN.removeprefix("Bearer ") not in kept
+
+
 def test_another_tenants_path_is_never_learnt(make_reader: MakeReader) -> None:
     reader = make_reader()
     mine, theirs = (written(path(tenant), Authorization=TOKEN) for tenant in (TENANT_A, TENANT_B))
