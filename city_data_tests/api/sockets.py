@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import server
@@ -23,7 +24,7 @@ def serving(app: object, most: int = 4_000, hits: Hits | None = None) -> Iterato
     port = free_port()
     config = server.config(app, "127.0.0.1", port, most, lifespan=False, hits=hits)  # type: ignore[arg-type]
     running = server.Beside(config)
-    thread = threading.Thread(target=lambda: asyncio.run(running.serve()))
+    thread = threading.Thread(target=lambda: _run(running))
     thread.start()
     while not running.started:
         time.sleep(0.01)
@@ -32,6 +33,12 @@ def serving(app: object, most: int = 4_000, hits: Hits | None = None) -> Iterato
     finally:
         running.should_exit = True
         thread.join()
+
+
+def _run(running: uvicorn.Server) -> None:
+    """In the kind of loop that `python -m api` runs in."""
+    with asyncio.Runner(loop_factory=running.config.get_loop_factory()) as runner:
+        runner.run(running.serve())
 
 
 class Counted:
