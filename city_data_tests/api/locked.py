@@ -43,14 +43,17 @@ MakeReader = Callable[..., Reader]
 
 
 @contextmanager
-def locked_reader(make_client: MakeClient, folder: Path, ledger_s: float = LONG, **changes: object) -> Iterator[Reader]:
-    """`ledger_s` is how long it believes the ledger; `changes` are of its settings."""
+def locked_reader(
+    make_client: MakeClient, folder: Path, ledger_s: float = LONG, *, remembers: bool = True, **changes: object
+) -> Iterator[Reader]:
+    """`ledger_s` is how long it believes the ledger; one that `remembers` knows the questions asked before."""
     keys = folder / "jwks.json"
     keys.write_bytes(key_set(GOOD))
     auth = {"auth_mode": "jwt", "auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_file": keys}
     client: TestClient = make_client(**{**auth, "api_ledger_ttl_s": ledger_s, **changes})
     counted = Counted(client.app)
-    with serving(counted, hits=client.app.state.hits) as port:  # type: ignore[attr-defined]
+    hits = client.app.state.hits if remembers else None  # type: ignore[attr-defined]
+    with serving(counted, hits=hits) as port:
         yield Reader(client.app, port, counted)
 
 
