@@ -6,6 +6,7 @@ travel (responses.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -24,11 +25,13 @@ from api.ranges import Interval, parse_interval
 from api.reading import Reader
 from api.responses import answer_headers, respond
 from api.shapes import Form
+from api.snapshot_ids import Held
 from api.snapshots import Snapshots
 from api.tenants import TenantLocations
 from api.versions import Versions
 from city_data.cities import City, Registry
 from city_data.datasets import DatasetName
+from city_data.window import Month
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Answering:
             held = await Snapshots(self.versions).months(
                 place, meant.city, meant.dataset, version=version, moment=as_of, fresh=fresh
             )
-            return self.plans.plan(meant.city, meant.dataset, meant.interval, held)
+            return self._planned(meant, held)
 
         return await respond(
             headers,
@@ -110,9 +113,11 @@ class Answering:
     def plan_at_hand(self, meant: Meant) -> Plan | None:
         """The plan of the current versions, where no question of the ledger is due."""
         held = self.versions.remembered(meant.city.city_id, meant.dataset)
-        return self.plans.plan(meant.city, meant.dataset, meant.interval, held) if held is not None else None
+        return self._planned(meant, held) if held is not None else None
 
     async def plan(self, meant: Meant) -> Plan:
         """The plan of the current versions. Raises DatabaseUnavailable."""
-        held = await self.versions.months(meant.city.city_id, meant.dataset)
+        return self._planned(meant, await self.versions.months(meant.city.city_id, meant.dataset))
+
+    def _planned(self, meant: Meant, held: Mapping[Month, Held]) -> Plan:
         return self.plans.plan(meant.city, meant.dataset, meant.interval, held)

@@ -19,10 +19,10 @@ from city_data.embedded import free_port
 
 
 @contextlib.contextmanager
-def serving(app: object, most: int = 4_000, hits: Hits | None = None) -> Iterator[int]:
+def serving(app: object, most: int = 4_000, hits: Hits | None = None, *, lifespan: bool = False) -> Iterator[int]:
     """The port of a server in a thread of its own, which stops at the end as at SIGTERM."""
     port = free_port()
-    config = server.config(app, "127.0.0.1", port, most, lifespan=False, hits=hits)  # type: ignore[arg-type]
+    config = server.config(app, "127.0.0.1", port, most, lifespan=lifespan, hits=hits)  # type: ignore[arg-type]
     running = server.Beside(config)
     thread = threading.Thread(target=lambda: _run(running))
     thread.start()

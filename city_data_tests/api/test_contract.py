@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,17 +16,18 @@ from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from api import contract, openapi, server
+from api import contract, openapi
 from api.app import create_app
 from api.settings import Settings
 from city_data.datasets import DATASETS
-from city_data.embedded import EmbeddedPostgres, free_port
+from city_data.embedded import EmbeddedPostgres
 from city_data.providers import discover
 from city_data.sources import record_providers
 from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data_tests.api.conftest import made_month
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, bearer, key_set
+from city_data_tests.api.sockets import serving
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.document())
 OWN = Issuer()
@@ -187,15 +185,8 @@ def url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
     keys.write_bytes(key_set(OWN))
     known = {"database_url": postgres.url("contract"), "auth_jwks_file": keys, "api_rate_per_s": 0}
     app = create_app(Settings.model_validate(known | {"auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE}))
-    port = free_port()
-    running = server.Beside(server.config(app, "127.0.0.1", port, 100))
-    thread = threading.Thread(target=lambda: asyncio.run(running.serve()))
-    thread.start()
-    while not running.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
-    running.should_exit = True
-    thread.join()
+    with serving(app, most=100, lifespan=True) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 CHECKS = [

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-import socket
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -16,12 +13,12 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
 
 from city_data.store.cache import Cache
 from city_data_tests.api.asking import MEDIA, rows_of
 from city_data_tests.api.conftest import HERE, LOADED, TENANT, TRAFFIC, WEATHER, Load, MakeClient
+from city_data_tests.api.sockets import serving
 
 RANGE = HERE | {"start_date": "2025-10-05", "end_date": "2025-11-12"}
 FORMS: list[dict[str, str]] = [
@@ -213,16 +210,8 @@ def test_zstd_in_redis_is_used_when_whole_and_never_believed(
 
 @pytest.fixture
 def served(reader: TestClient) -> Iterator[str]:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(reader.app, log_level="critical", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+    with serving(reader.app) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_curl_and_httpx_read_all_zstd_frames(reader: TestClient, served: str) -> None:
