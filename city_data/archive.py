@@ -17,8 +17,7 @@ from typing import Any
 
 import pydantic
 
-from city_data.providers.base import Payload
-from city_data.providers.http import file_sha256
+from city_data.payloads import Payload, file_sha256
 from city_data.window import Month
 
 _MANIFEST_SUFFIX, _SEEN_SUFFIX = ".manifest.json", ".seen.json"

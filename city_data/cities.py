@@ -24,7 +24,7 @@ from city_data.datasets import DatasetName
 
 DEFAULT_FILE = Path(__file__).with_name("cities.yaml")
 EARTH_RADIUS_KM = 6371.0088
-_NO_PROVIDERS = {"base", "http"}
+_NO_PROVIDERS = {"base", "capabilities", "errors", "http", "shared", "transport"}
 
 
 class RegistryError(ValueError):

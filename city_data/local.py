@@ -25,7 +25,7 @@ import yaml
 
 from city_data import access
 from city_data.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port
-from city_data.providers._downloads import FOLDER_VARIABLE
+from city_data.providers.shared.downloads import FOLDER_VARIABLE
 from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
 
 HOME_VARIABLE = "CITY_DATA_HOME"

@@ -19,7 +19,7 @@ from pathlib import Path
 import pydantic
 
 from city_data.archive import Manifest, RawArchive, RawFile, stamp
-from city_data.providers.base import Payload
+from city_data.payloads import Payload
 from city_data.window import Month
 
 STORED = "stored"

@@ -1,7 +1,8 @@
 """The contract between the platform and a source of data.
 
-Belongs here: `Provider`, what it declares (`Capabilities`), what it fetches (`Payload`), what it parses
-(`ParsedMonth`), and the typed outcomes. Does not: HTTP (http.py), any one source's format, Dagster, the database.
+Belongs here: `Provider`, its request and its `ParsedMonth`; and under one name to import from, its capabilities
+(capabilities.py), payloads (payloads.py) and typed outcomes (errors.py). Does not: HTTP (http.py), any one source's
+format, Dagster, the database.
 """
 
 from __future__ import annotations
@@ -10,13 +11,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pydantic
 
-from city_data.datasets import DatasetName, Resolution
+from city_data.payloads import Payload
+from city_data.providers.capabilities import Capabilities, Quota, RateLimit
+from city_data.providers.errors import (
+    NoSnapshot,
+    NotAvailable,
+    NotConfigured,
+    NotYetPublished,
+    PermanentError,
+    ProviderError,
+    TransientError,
+)
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -25,107 +36,35 @@ if TYPE_CHECKING:
     from city_data.providers.http import HttpClient
 
 
-class ProviderError(Exception):
-    """An outcome other than data. The text says which provider, city and month, what was found, and what to do."""
-
-
-class TransientError(ProviderError):
-    """Trying again later can help. `retry_after` is in seconds, where the source named it."""
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-class PermanentError(ProviderError):
-    """Trying again cannot help: a wrong key, a changed format, a refused host."""
-
-
-class NotConfigured(PermanentError):
-    """The source needs a key or setting that is not given; the text names it. A fallback may serve instead."""
-
-
-class NotYetPublished(ProviderError):
-    """A normal state: the source has not published this month yet, and will."""
-
-
-class NotAvailable(ProviderError):
-    """A normal state: the source has not, and never will have, this month."""
-
-
-class NoSnapshot(TransientError):
-    """A live feed answered, but with nothing that is data. `reason` is one word, by which such answers are counted."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+__all__ = [
+    "Capabilities",
+    "CollectingProvider",
+    "NoSnapshot",
+    "NotAvailable",
+    "NotConfigured",
+    "NotYetPublished",
+    "ParsedMonth",
+    "Payload",
+    "PermanentError",
+    "Place",
+    "Provider",
+    "ProviderError",
+    "Quota",
+    "RateLimit",
+    "Request",
+    "Settings",
+    "Snapshot",
+    "TransientError",
+    "about",
+    "awaited",
+    "no_data",
+]
 
 
 class Settings(pydantic.BaseModel):
     """A city's settings for one provider, as written in cities.yaml. Unknown keys are refused."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-@dataclass(frozen=True)
-class Quota:
-    """At most `calls` calls in each `seconds`, as sources count them: an hour by the clock, a day from midnight UTC."""
-
-    calls: int
-    seconds: int
-
-
-@dataclass(frozen=True)
-class RateLimit:
-    """At most `calls` calls in `seconds`, shared by every run; never closer together than `spacing` seconds.
-
-    `quotas` hold beside it, such as a day's. `weight` is what one of our calls counts as at the source.
-    """
-
-    calls: int
-    seconds: float
-    spacing: float = 0.0
-    quotas: tuple[Quota, ...] = ()
-    weight: float = 1.0
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a provider can give, told before anything is fetched.
-
-    `lag`: how long after a month's end its data first appears. `settling`: how long after that it may still change.
-    `grace`: how long after the lag a month without data is awaited, before it is called missing for good.
-    `earliest`: the first month that exists at the source, None where there is no known limit.
-    `hosts`: the only hosts that may be called, redirects included. `key_variable`: the secret's environment variable.
-    `forward_only`: the source has the present alone, so its months are those that were collected, see
-    `CollectingProvider`; what was missed cannot be fetched again.
-    """
-
-    dataset: DatasetName
-    columns: tuple[str, ...]
-    resolution: Resolution
-    lag: timedelta
-    settling: timedelta
-    earliest: Month | None
-    rate_limit: RateLimit
-    licence: str
-    licence_url: str
-    modelled: bool
-    hosts: tuple[str, ...]
-    key_variable: str | None = None
-    forward_only: bool = False
-    grace: timedelta = timedelta(days=30)
-
-    @property
-    def summary(self) -> str:
-        """What the source can give, in one line for people."""
-        hours = self.lag / timedelta(hours=1)
-        lag = f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} h"
-        reach = f"from {self.earliest} on" if self.earliest else "no known first month"
-        if self.forward_only:
-            reach = "forward-only: months begin with the first snapshot that was collected"
-        kind = "modelled" if self.modelled else "observed"
-        return f"{', '.join(self.columns)}; {self.resolution}, {kind}, lag {lag}; {reach}"
 
 
 @dataclass(frozen=True)
@@ -146,24 +85,6 @@ class Request:
     month: Month
     settings: Settings
     as_of: datetime
-
-
-@dataclass(frozen=True)
-class Payload:
-    """Bytes exactly as received, in a local file. `url` and `params` never hold a secret.
-
-    `origin` is None for the real service, else the name that the stand-in server gave itself. `fingerprint` is what
-    `Provider.fingerprint` says while the source still holds these bytes; empty where it has no such way.
-    """
-
-    name: str
-    path: Path
-    url: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    media_type: str | None = None
-    last_modified: str | None = None
-    origin: str | None = None
-    fingerprint: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Belongs here: how any source is called. Does not: what an answer means, which ea
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -20,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from city_data.providers._answers import Response, accept_ok, bare, hiding
-from city_data.providers._bodies import Part, first, plain, validator
-from city_data.providers._questions import Question
 from city_data.providers.base import Capabilities, PermanentError, RateLimit, TransientError
+from city_data.providers.transport.body import Part, first, plain, validator
+from city_data.providers.transport.request import Question
+from city_data.providers.transport.response import Response, accept_ok, bare, hiding
 
 if TYPE_CHECKING:
     import httpx
@@ -306,12 +305,6 @@ def _ssl_context() -> ssl.SSLContext:
     import httpx
 
     return httpx.create_ssl_context()
-
-
-def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _response(answer: httpx.Response, url: str, body: bytes) -> Response:

@@ -12,8 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
-from city_data.providers._numbers import number
 from city_data.providers.base import (
     Capabilities,
     NotYetPublished,
@@ -29,6 +27,8 @@ from city_data.providers.base import (
     no_data,
 )
 from city_data.providers.http import HttpClient
+from city_data.providers.shared.numbers import number
+from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 from city_data.window import Month
 
 if TYPE_CHECKING:

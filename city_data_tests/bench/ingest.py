@@ -30,7 +30,7 @@ from city_data.providers.madrid_opendata import MadridOpenData
 from city_data.window import Month
 place = Place("madrid", 40.4168, -3.7038, "Europe/Madrid")
 request = Request(place, Month.parse(sys.argv[2]), Settings(), datetime(2026, 11, 24, tzinfo=UTC))
-import city_data.providers._madrid_hours, pandas, polars
+import city_data.providers.madrid_opendata.hours, pandas, polars
 """,
     work="frame = MadridOpenData().parse(request, [Payload(path.name, path, 'https://example.org')]).frame",
 )
@@ -38,7 +38,7 @@ _FLOOR = _SHELL.format(
     prepare="""
 import zipfile
 import polars as pl
-from city_data.providers._madrid_zip import as_gzip
+from city_data.providers.madrid_opendata.zip import as_gzip
 """,
     work="""
 with zipfile.ZipFile(path) as archive:

@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from city_data.providers._aemet_days import number, records
-from city_data.providers._stations import sea_level_pressure
 from city_data.providers.aemet import Aemet, AemetSettings
+from city_data.providers.aemet.days import number, records
 from city_data.providers.base import (
     NotAvailable,
     NotYetPublished,
@@ -29,6 +28,7 @@ from city_data.providers.base import (
     TransientError,
 )
 from city_data.providers.http import HttpClient, HttpSettings
+from city_data.providers.shared.stations import sea_level_pressure
 from city_data.window import Month
 from city_data_tests.providers.wire import Answer, Call, Site
 from city_data_tests.sandbox.asking import MADRID, StillClock, accounted

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from city_data.providers._barcelona_rows import STATES, open_month, read
 from city_data.providers.barcelona_opendata import BarcelonaOpenData, months_of
+from city_data.providers.barcelona_opendata.rows import STATES, open_month, read
 from city_data.providers.base import NotAvailable, NotYetPublished, Payload, PermanentError, Request, TransientError
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.window import Month

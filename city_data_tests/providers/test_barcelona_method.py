@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from city_data.providers._barcelona_hours import (
+from city_data.providers.barcelona_opendata.hours import (
     CARRY_LIMIT,
     LEVELS,
     MINIMUM_COVERAGE,
@@ -20,8 +20,8 @@ from city_data.providers._barcelona_hours import (
     city_hours,
     level,
 )
-from city_data.providers._barcelona_rows import Rows
-from city_data.providers._clock import Clock
+from city_data.providers.barcelona_opendata.rows import Rows
+from city_data.providers.shared.local_hours import Clock
 from city_data.window import Month
 from city_data_tests.providers.barcelona_files import detail, parsed, states
 

@@ -21,6 +21,7 @@ import pytest
 from city_data import frames
 from city_data.cities import load_registry
 from city_data.datasets import DATASETS
+from city_data.payloads import file_sha256
 from city_data.providers import discover
 from city_data.providers.base import (
     CollectingProvider,
@@ -35,7 +36,7 @@ from city_data.providers.base import (
     Settings,
     TransientError,
 )
-from city_data.providers.http import HttpClient, HttpSettings, file_sha256
+from city_data.providers.http import HttpClient, HttpSettings
 from city_data.sandbox import Sandbox, running
 from city_data.sandbox.base import discover as stand_ins
 from city_data.window import Month, as_of

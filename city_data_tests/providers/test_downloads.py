@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from city_data.providers import _downloads
-from city_data.providers._downloads import folder, opened
 from city_data.providers.base import PermanentError, TransientError
 from city_data.providers.http import HttpClient
+from city_data.providers.shared import downloads
+from city_data.providers.shared.downloads import folder, opened
 from city_data_tests.providers.wire import Answer, Call, Site, client
 
 URL, PATH = "https://a.example/file.gz", "/a.example/file.gz"
@@ -109,7 +109,7 @@ def test_files_unused_for_long_go_and_others_stay(web: Site) -> None:
         web.on(f"/a.example/{name}", tagged(name.encode(), ETag=f'"{name}"'))  # type: ignore[arg-type]
     read(client(web), "https://a.example/old")
     (entry,) = folder().rglob("entry.json")
-    long_ago = time.time() - _downloads.UNUSED_SECONDS - 60
+    long_ago = time.time() - downloads.UNUSED_SECONDS - 60
     os.utime(entry, (long_ago, long_ago))
     read(client(web), "https://a.example/new")
     assert not entry.exists()

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from city_data.providers._answers import Response, bare, retry_after
+from city_data.payloads import file_sha256
 from city_data.providers.base import PermanentError, ProviderError, RateLimit, TransientError
-from city_data.providers.http import ROUTES_VARIABLE, HttpSettings, file_sha256, routes
+from city_data.providers.http import ROUTES_VARIABLE, HttpSettings, routes
+from city_data.providers.transport.response import Response, bare, retry_after
 from city_data_tests.providers.wire import Answer, Call, Site, client
 from city_data_tests.sandbox.asking import StillClock
 

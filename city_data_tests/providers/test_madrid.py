@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from city_data.providers._madrid_hours import STRATA_WEIGHTS, congestion
-from city_data.providers._madrid_rows import count, open_month, station_hours
-from city_data.providers._madrid_zip import MOST_RATIO, verify
 from city_data.providers.base import NotAvailable, NotYetPublished, Payload, PermanentError, Request, TransientError
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.providers.madrid_opendata import _MONTHS, MadridOpenData, months_of
+from city_data.providers.madrid_opendata.hours import STRATA_WEIGHTS, congestion
+from city_data.providers.madrid_opendata.rows import count, open_month, station_hours
+from city_data.providers.madrid_opendata.zip import MOST_RATIO, verify
 from city_data.window import Month
 from city_data_tests.providers.madrid_files import HEADER, hour, parsed, question, rows, zipped
 from city_data_tests.providers.wire import FIXTURES, Answer, Site

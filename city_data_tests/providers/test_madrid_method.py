@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from city_data.providers._madrid_hours import STRATA_WEIGHTS, _Cells, _estimate
 from city_data.providers.base import PermanentError
+from city_data.providers.madrid_opendata.hours import STRATA_WEIGHTS, _Cells, _estimate
 from city_data.window import Month
 from city_data_tests.providers.madrid_files import HEADER, hour, parsed, rows, zipped
 

@@ -11,9 +11,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from city_data.providers import _meteo_france_bulk as bulk
-from city_data.providers._meteo_france_hours import stamp_text
-from city_data.providers._stations import NoData
 from city_data.providers.base import (
     NotAvailable,
     NotYetPublished,
@@ -21,6 +18,9 @@ from city_data.providers.base import (
     Place,
 )
 from city_data.providers.meteo_france import MeteoFranceSettings
+from city_data.providers.meteo_france import bulk_files as bulk
+from city_data.providers.meteo_france.hours import stamp_text
+from city_data.providers.shared.stations import NoData
 from city_data.sandbox import Sandbox, running
 from city_data.window import Month, rolling_window
 from city_data_tests.sandbox.asking import AS_OF, Asked

@@ -12,9 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from city_data.providers import _meteo_france_bulk as bulk
-from city_data.providers._meteo_france_hours import read, stamp_text
-from city_data.providers._weather_codes import WORDS
 from city_data.providers.base import (
     ParsedMonth,
     Payload,
@@ -24,6 +21,9 @@ from city_data.providers.base import (
     TransientError,
 )
 from city_data.providers.meteo_france import MeteoFrance, MeteoFranceSettings
+from city_data.providers.meteo_france import bulk_files as bulk
+from city_data.providers.meteo_france.hours import read, stamp_text
+from city_data.providers.shared.wmo_codes import WORDS
 from city_data.window import Month
 from city_data_tests.sandbox.asking import AS_OF
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from city_data.providers._answers import Response
-from city_data.providers._meteo_france_orders import Access, order_number, stations_of
 from city_data.providers.base import NotAvailable, NotYetPublished, PermanentError, TransientError
+from city_data.providers.meteo_france.orders import Access, order_number, stations_of
+from city_data.providers.transport.response import Response
 from city_data.sandbox import Sandbox, running
 from city_data.sandbox.meteo_france import MeteoFrance
 from city_data.window import Month

@@ -13,8 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from city_data.providers import _valencia_snapshots as snapshots
-from city_data.providers._city_hours import SPIKE
 from city_data.providers.base import (
     NoSnapshot,
     NotAvailable,
@@ -29,7 +27,9 @@ from city_data.providers.base import (
     TransientError,
 )
 from city_data.providers.http import HttpClient
+from city_data.providers.shared.city_hours import SPIKE
 from city_data.providers.valencia_opendata import HOST, LOOPS, ValenciaOpenData
+from city_data.providers.valencia_opendata import polls as snapshots
 from city_data.window import Month
 from city_data_tests.providers.wire import Answer, Site
 from city_data_tests.sandbox.asking import StillClock, accounted

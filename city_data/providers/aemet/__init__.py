@@ -14,8 +14,7 @@ from typing import Annotated, Any
 
 import pydantic
 
-from city_data.providers._aemet_days import COLUMNS, ENCODING, city_day, read, records
-from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
+from city_data.providers.aemet.days import COLUMNS, ENCODING, city_day, read, records
 from city_data.providers.base import (
     Capabilities,
     NotConfigured,
@@ -33,6 +32,7 @@ from city_data.providers.base import (
     no_data,
 )
 from city_data.providers.http import HttpClient
+from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 
 BASE = "https://opendata.aemet.es/opendata/api/valores/climatologicos"
 _EXPIRED_TRIES = 2

@@ -1,8 +1,8 @@
 """Meteo-France: France's hourly climatology by station. https://www.data.gouv.fr/datasets/6569b4473bedf2e7abad3b72
 
 Belongs here: what it can give, its settings, and which of its two ways is taken. Does not: the department files, which
-need no key (_meteo_france_bulk.py), DPClim, which does (_meteo_france_orders.py), or their lines
-(_meteo_france_hours.py).
+need no key (bulk_files.py), DPClim, which does (orders.py), or their lines
+(hours.py).
 """
 
 from __future__ import annotations
@@ -14,10 +14,6 @@ from typing import Annotated
 
 import pydantic
 
-from city_data.providers import _meteo_france_bulk as bulk
-from city_data.providers import _meteo_france_orders as orders
-from city_data.providers._meteo_france_hours import NUMBERS, city_hours, read
-from city_data.providers._stations import NoData
 from city_data.providers.base import (
     Capabilities,
     NotYetPublished,
@@ -32,6 +28,10 @@ from city_data.providers.base import (
     no_data,
 )
 from city_data.providers.http import HttpClient
+from city_data.providers.meteo_france import bulk_files as bulk
+from city_data.providers.meteo_france import orders as orders
+from city_data.providers.meteo_france.hours import NUMBERS, city_hours, read
+from city_data.providers.shared.stations import NoData
 
 
 class MeteoFranceSettings(Settings):

@@ -1,6 +1,6 @@
 """Meteo-France's DPClim: an order by station, waited for, whose file can be read once.
 
-Belongs here: the order, its states, keys and tokens. Does not: what is in the file (_meteo_france_hours.py).
+Belongs here: the order, its states, keys and tokens. Does not: what is in the file (hours.py).
 
 An order costs a call and can be given again: a file that was lost on its way is ordered anew. What arrives is written
 to disk before anything else is asked.
@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
-from city_data.providers._meteo_france_hours import HOUR
-from city_data.providers._stations import NoData
 from city_data.providers.base import Payload, PermanentError, ProviderError, TransientError
 from city_data.providers.http import HttpClient
+from city_data.providers.meteo_france.hours import HOUR
+from city_data.providers.shared.stations import NoData
+from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 
 KEY_VARIABLE, APPLICATION_VARIABLE = "METEO_FRANCE_API_KEY", "METEO_FRANCE_APPLICATION_ID"
 BASE = "https://public-api.meteofrance.fr/public/DPClim/v1"

@@ -1,6 +1,6 @@
 """A month's ZIP: one CSV of the right name, whole, no bomb; and its bytes for Polars without a temporary file.
 
-Belongs here: the container. Does not: what is in the CSV (_madrid_rows.py).
+Belongs here: the container. Does not: what is in the CSV (rows.py).
 """
 
 from __future__ import annotations

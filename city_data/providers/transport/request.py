@@ -1,6 +1,6 @@
 """What is asked of a source, and which parts of it are secret.
 
-Belongs here: `Question`. Does not: how it is asked (http.py), or what is answered (_answers.py).
+Belongs here: `Question`. Does not: how it is asked (http.py), or what is answered (response.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Barcelona's traffic history: one CSV of road states a month from the city's open data portal.
 https://opendata-ajuntament.barcelona.cat/data/dataset/trams
 
-Belongs here: the catalogue's months, the download, the canonical frame. Does not: the rows (_barcelona_rows.py), or the
-method that makes city-hours of them (_barcelona_hours.py).
+Belongs here: the catalogue's months, the download, the canonical frame. Does not: the rows (rows.py), or the
+method that makes city-hours of them (hours.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from city_data.providers import _ckan as ckan
 from city_data.providers.base import (
     Capabilities,
     ParsedMonth,
@@ -29,13 +28,14 @@ from city_data.providers.base import (
     no_data,
 )
 from city_data.providers.http import HttpClient
+from city_data.providers.shared import ckan as ckan
 from city_data.window import Month
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from city_data.providers._barcelona_hours import CityHours
-    from city_data.providers._barcelona_rows import Rows
+    from city_data.providers.barcelona_opendata.hours import CityHours
+    from city_data.providers.barcelona_opendata.rows import Rows
 
 PACKAGE = "trams"
 CATALOGUE = "https://opendata-ajuntament.barcelona.cat/data/api/3/action/package_show"
@@ -94,9 +94,9 @@ class BarcelonaOpenData(Provider):
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """The month's city-hours, up to the last that the file reaches."""
-        from city_data.providers import _barcelona_hours as method
-        from city_data.providers._barcelona_rows import open_month, read
-        from city_data.providers._clock import Clock
+        from city_data.providers.barcelona_opendata import hours as method
+        from city_data.providers.barcelona_opendata.rows import open_month, read
+        from city_data.providers.shared.local_hours import Clock
 
         with about(self.name, request):
             (payload,) = payloads
@@ -155,7 +155,7 @@ def months_of(resource: Mapping[str, Any]) -> set[Month]:
 
 def _empty(path: Path, month: Month) -> str | None:
     """Why a downloaded month has nothing to tell, as April and May 2020; None where it has."""
-    from city_data.providers._barcelona_rows import open_month, read
+    from city_data.providers.barcelona_opendata.rows import open_month, read
 
     if not path.stat().st_size:
         return "the file is empty"
@@ -171,7 +171,7 @@ def _without(rows: Rows) -> str:
 def _frame(made: CityHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
 
-    from city_data.providers._barcelona_hours import LEVELS_VERSION, METHOD_VERSION
+    from city_data.providers.barcelona_opendata.hours import LEVELS_VERSION, METHOD_VERSION
 
     stamps = request.month.hours(request.place.timezone)[: len(made.state)]
     details = [

@@ -1,7 +1,7 @@
 """Valencia's traffic loops: the city's map server tells their present flow, and nothing of the past.
 https://geoportal.valencia.es
 
-Belongs here: the calls, the canonical frame. Does not: what an answer means (_valencia_snapshots.py), or when the feed
+Belongs here: the calls, the canonical frame. Does not: what an answer means (polls.py), or when the feed
 is polled (collector.py). The portal of the original plan (valencia.opendatasoft.com) is gone.
 
 `congestion_level` is NULL though the city tells each segment's state (layer 192): that layer has no moment of
@@ -34,7 +34,7 @@ from city_data.providers.http import HttpClient
 if TYPE_CHECKING:
     import pandas as pd
 
-    from city_data.providers._valencia_snapshots import MadeHours
+    from city_data.providers.valencia_opendata.polls import MadeHours
 
 HOST = "geoportal.valencia.es"
 LOOPS = f"https://{HOST}/server/rest/services/OPENDATA/Trafico/MapServer/208/query"
@@ -64,7 +64,7 @@ class ValenciaOpenData(CollectingProvider):
     def poll(self, request: Request, http: HttpClient, into: Path) -> Snapshot:
         """All loops, page after page in one file. Ordered: unordered pages of the live layer gave 22 rows of 400 twice,
         and 22 not at all."""
-        from city_data.providers import _valencia_snapshots as snapshots
+        from city_data.providers.valencia_opendata import polls as snapshots
 
         with about(self.name, request):
             bodies: list[bytes] = []
@@ -89,8 +89,8 @@ class ValenciaOpenData(CollectingProvider):
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """The month's city-hours, from the first that was collected to the last."""
-        from city_data.providers._city_hours import METHOD_VERSION
-        from city_data.providers._valencia_snapshots import city_hours
+        from city_data.providers.shared.city_hours import METHOD_VERSION
+        from city_data.providers.valencia_opendata.polls import city_hours
 
         with about(self.name, request):
             made = city_hours(payloads, request.month, request.place.timezone)
@@ -119,7 +119,7 @@ class ValenciaOpenData(CollectingProvider):
 
 
 def _question(offset: int) -> dict[str, str]:
-    from city_data.providers._valencia_snapshots import FIELDS, POINT
+    from city_data.providers.valencia_opendata.polls import FIELDS, POINT
 
     page = {"resultOffset": str(offset), "resultRecordCount": str(PAGE_ROWS), "orderByFields": POINT}
     return {**EVERYTHING, "outFields": ",".join(FIELDS), "returnGeometry": "false", **page}
@@ -128,7 +128,7 @@ def _question(offset: int) -> dict[str, str]:
 def _frame(made: MadeHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
 
-    from city_data.providers._city_hours import METHOD_VERSION
+    from city_data.providers.shared.city_hours import METHOD_VERSION
 
     hours = made.hours
     stamps = request.month.hours(request.place.timezone)[made.first : made.first + len(hours.volume)]

@@ -1,7 +1,7 @@
 """Snapshots of Valencia's traffic loops: what an answer is, and how a month of them becomes city-hours.
 
 Belongs here: ArcGIS's answer, the readings in it, which are data. Does not: calls and the canonical frame
-(valencia_opendata.py), or the method that makes city-hours of station-hours (_city_hours.py).
+(valencia_opendata.py), or the method that makes city-hours of station-hours (shared/city_hours.py).
 
 Each loop tells its own moment of measurement in UTC, so October's doubled hour needs no rule. A reading counts in the
 quarter hour of its own stamp, once, however often it was seen: a stamp that does not move is not data.
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from city_data.providers._city_hours import QUARTERS_AN_HOUR, QUARTERS_NEEDED, SPIKE, Estimate, estimate
-from city_data.providers._clock import Clock
 from city_data.providers.base import NoSnapshot, Payload, PermanentError
+from city_data.providers.shared.city_hours import QUARTERS_AN_HOUR, QUARTERS_NEEDED, SPIKE, Estimate, estimate
+from city_data.providers.shared.local_hours import Clock
 
 if TYPE_CHECKING:
     import polars as pl

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from city_data.providers._stations import mean_of, sea_level_pressure
-from city_data.providers._weather_codes import WORDS
 from city_data.providers.base import Payload, PermanentError
+from city_data.providers.shared.stations import mean_of, sea_level_pressure
+from city_data.providers.shared.wmo_codes import WORDS
 
 HOUR = timedelta(hours=1)
 NUMBERS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure")

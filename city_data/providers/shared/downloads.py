@@ -19,9 +19,10 @@ from typing import IO
 
 import pydantic
 
-from city_data.providers._answers import Response, accept_ok, bare
+from city_data.payloads import file_sha256
 from city_data.providers.base import PermanentError, ProviderError
-from city_data.providers.http import HttpClient, file_sha256
+from city_data.providers.http import HttpClient
+from city_data.providers.transport.response import Response, accept_ok, bare
 
 FOLDER_VARIABLE = "CITY_DATA_CACHE_DIR"
 # A file that no month has needed for so long has left the window, or its label.

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from city_data.providers._numbers import number
 from city_data.providers.base import PermanentError
+from city_data.providers.shared.numbers import number
 
 HOUR = timedelta(hours=1)
 COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description")

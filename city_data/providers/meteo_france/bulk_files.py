@@ -1,7 +1,7 @@
 """Meteo-France's department files: found in the French open data catalogue by title, filtered line by line.
 
 Belongs here: the catalogue, the choice of files, the extract of a month. Does not: what is in a line
-(_meteo_france_hours.py), keeping the files (_downloads.py).
+(hours.py), keeping the files (shared/downloads.py).
 
 A file holds all stations of a department for some years: hundreds of megabytes of CSV, rewritten every day. To archive
 it for each month would keep 24 copies of the same bytes. The raw archive therefore holds the extract that the month is
@@ -20,12 +20,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
-from city_data.providers._downloads import Kept, opened
-from city_data.providers._meteo_france_hours import HOUR, NAMES, stamp_text
-from city_data.providers._stations import NoData
 from city_data.providers.base import Payload, PermanentError, TransientError
 from city_data.providers.http import HttpClient
+from city_data.providers.meteo_france.hours import HOUR, NAMES, stamp_text
+from city_data.providers.shared.downloads import Kept, opened
+from city_data.providers.shared.stations import NoData
+from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 
 CATALOGUE = "https://www.data.gouv.fr/api/1/datasets/6569b4473bedf2e7abad3b72/"
 _TITLE = re.compile(r"HOR_departement_(\w{2,3})_periode_(\d{4})-(\d{4})", re.IGNORECASE)

@@ -1,6 +1,6 @@
 """Rows of Barcelona's monthly state files: header, stamps, and every row's reason to be left out.
 
-Belongs here: the CSV. Does not: what an hour is made of (_barcelona_hours.py), or where files come from
+Belongs here: the CSV. Does not: what an hour is made of (hours.py), or where files come from
 (barcelona_opendata.py). The columns and codes are those of the city's page of the dataset `trams`.
 """
 

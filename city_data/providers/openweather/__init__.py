@@ -1,7 +1,7 @@
 """OpenWeather's History API: hourly weather of any place, by the week. https://openweathermap.org/history
 
 Belongs here: its question, its weeks, its answer and its errors. Does not: HTTP, or the hours
-themselves (_openweather_hours.py).
+themselves (hours.py).
 """
 
 from __future__ import annotations
@@ -13,20 +13,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from city_data.providers._answers import MINUTE, Response, accept_ok, hiding, retry_after
-from city_data.providers._openweather_hours import (
-    COLUMNS,
-    HOUR,
-    RAIN_RULE,
-    by_hour,
-    fields,
-    items_of,
-    json_object,
-    missing,
-    row,
-    stamp_of,
-    whole_hour,
-)
 from city_data.providers.base import (
     Capabilities,
     NotConfigured,
@@ -45,6 +31,20 @@ from city_data.providers.base import (
     no_data,
 )
 from city_data.providers.http import HttpClient
+from city_data.providers.openweather.hours import (
+    COLUMNS,
+    HOUR,
+    RAIN_RULE,
+    by_hour,
+    fields,
+    items_of,
+    json_object,
+    missing,
+    row,
+    stamp_of,
+    whole_hour,
+)
+from city_data.providers.transport.response import MINUTE, Response, accept_ok, hiding, retry_after
 from city_data.window import as_of
 
 URL = "https://history.openweathermap.org/data/2.5/history/city"

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from city_data.providers._answers import MINUTE, Response, accept_ok, retry_after
 from city_data.providers.base import Capabilities, PermanentError, Request, TransientError, no_data
 from city_data.providers.http import HttpClient
+from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 from city_data.window import Month
 
 _ALIKE = 0.85  # "dicembre" is 0.94 like "diciembre"; junio and julio are 0.8 alike, juny and juliol 0.6

@@ -1,7 +1,7 @@
 """Madrid's traffic history: one ZIP a month from the city's open data portal. https://datos.madrid.es
 
-Belongs here: the catalogue, the download, the canonical frame. Does not: the rows' layouts (_madrid_rows.py), or the
-method that makes city-hours of them (_madrid_hours.py).
+Belongs here: the catalogue, the download, the canonical frame. Does not: the rows' layouts (rows.py), or the
+method that makes city-hours of them (hours.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from city_data.providers import _ckan as ckan
 from city_data.providers.base import (
     Capabilities,
     ParsedMonth,
@@ -24,12 +23,13 @@ from city_data.providers.base import (
     about,
 )
 from city_data.providers.http import HttpClient
+from city_data.providers.shared import ckan as ckan
 from city_data.window import Month
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from city_data.providers._madrid_hours import CityHours
+    from city_data.providers.madrid_opendata.hours import CityHours
 
 PACKAGE = "208627-0-transporte-ptomedida-historico"
 CATALOGUE = "https://datos.madrid.es/api/3/action/package_show"
@@ -66,8 +66,8 @@ class MadridOpenData(Provider):
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
         """One payload: the month's ZIP, inflated once to know that it is whole."""
-        from city_data.providers._madrid_rows import open_month
-        from city_data.providers._madrid_zip import verify
+        from city_data.providers.madrid_opendata.rows import open_month
+        from city_data.providers.madrid_opendata.zip import verify
 
         with about(self.name, request):
             listed = ckan.resources(http, CATALOGUE, PACKAGE)
@@ -90,9 +90,9 @@ class MadridOpenData(Provider):
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """The month's city-hours, up to the last that the file has."""
-        from city_data.providers._city_hours import METHOD_VERSION
-        from city_data.providers._madrid_hours import STRATA_WEIGHTS, city_hours
-        from city_data.providers._madrid_rows import open_month
+        from city_data.providers.madrid_opendata.hours import STRATA_WEIGHTS, city_hours
+        from city_data.providers.madrid_opendata.rows import open_month
+        from city_data.providers.shared.city_hours import METHOD_VERSION
 
         with about(self.name, request):
             (payload,) = payloads
@@ -155,8 +155,8 @@ def _in_words(text: str) -> Month | None:
 def _frame(made: CityHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
 
-    from city_data.providers._city_hours import METHOD_VERSION
-    from city_data.providers._madrid_hours import congestion
+    from city_data.providers.madrid_opendata.hours import congestion
+    from city_data.providers.shared.city_hours import METHOD_VERSION
 
     stamps = request.month.hours(request.place.timezone)[: len(made.volume)]
     details = [

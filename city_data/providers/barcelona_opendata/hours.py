@@ -1,7 +1,7 @@
 """Barcelona's city-hour, method version 1: the mean state of the city's road segments, weighted by time and segment.
 
 Belongs here: how states that are written when they change become one level an hour. Does not: reading files
-(_barcelona_rows.py). A volume or a speed is never made of states: the city publishes neither by the hour.
+(rows.py). A volume or a speed is never made of states: the city publishes neither by the hour.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from city_data.providers._barcelona_rows import CLOSED, NO_DATA, Rows
-from city_data.providers._clock import Clock
+from city_data.providers.barcelona_opendata.rows import CLOSED, NO_DATA, Rows
+from city_data.providers.shared.local_hours import Clock
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,7 +1,7 @@
-"""Madrid's station-hours and strata, which the method of _city_hours.py makes into city-hours; speed and congestion.
+"""Madrid's station-hours and strata, made into city-hours by shared/city_hours.py; speed, congestion.
 
 Belongs here: repeated rows, October's doubled hour, the two strata, bands of load. Does not: reading files
-(_madrid_rows.py), or the method that every city of counting points shares (_city_hours.py).
+(rows.py), or the method that every city of counting points shares (shared/city_hours.py).
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from city_data.providers._city_hours import QUARTERS_AN_HOUR, QUARTERS_NEEDED, estimate
-from city_data.providers._clock import Clock
-from city_data.providers._madrid_rows import (
+from city_data.providers.base import PermanentError
+from city_data.providers.madrid_opendata.rows import (
     REASONS,
     VALID,
     MonthFile,
@@ -20,7 +19,8 @@ from city_data.providers._madrid_rows import (
     station_hours,
     summed,
 )
-from city_data.providers.base import PermanentError
+from city_data.providers.shared.city_hours import QUARTERS_AN_HOUR, QUARTERS_NEEDED, estimate
+from city_data.providers.shared.local_hours import Clock
 
 if TYPE_CHECKING:
     import numpy as np

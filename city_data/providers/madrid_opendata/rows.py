@@ -1,7 +1,7 @@
 """Madrid's quarter-hour rows, of every layout since 2015, summed to station-hours as they stream by.
 
-Belongs here: the CSV's layouts, which rows are valid. Does not: the ZIP (_madrid_zip.py), the city-hour made of
-station-hours (_madrid_hours.py), or where files come from (madrid_opendata.py).
+Belongs here: the CSV's layouts, which rows are valid. Does not: the ZIP (zip.py), the city-hour made of
+station-hours (hours.py), or where files come from (madrid_opendata.py).
 The columns are those of the city's description of December 2015; their names, order, separator, quoting and spellings
 have changed since, so files are read by header.
 """
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from city_data.providers._city_hours import SPIKE
-from city_data.providers._madrid_zip import as_gzip, look_into, readable
 from city_data.providers.base import PermanentError
+from city_data.providers.madrid_opendata.zip import as_gzip, look_into, readable
+from city_data.providers.shared.city_hours import SPIKE
 from city_data.window import Month
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from datetime import date
 from statistics import fmean
 from typing import Any
 
-from city_data.providers._stations import mean_of, sea_level_pressure
 from city_data.providers.base import Payload, PermanentError
+from city_data.providers.shared.stations import mean_of, sea_level_pressure
 from city_data.window import Month, day_bounds
 
 ENCODING = "iso-8859-15"

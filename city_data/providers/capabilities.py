@@ -1,0 +1,73 @@
+"""The capabilities that a provider declares: columns, resolution, lag, reach, rate limit, licence, hosts.
+
+Belongs here: facts about a source, known before anything is fetched. Does not: how a source is called (http.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from city_data.datasets import DatasetName, Resolution
+from city_data.window import Month
+
+
+@dataclass(frozen=True)
+class Quota:
+    """At most `calls` calls in each `seconds`, as sources count them: an hour by the clock, a day from midnight UTC."""
+
+    calls: int
+    seconds: int
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """At most `calls` calls in `seconds`, shared by every run; never closer together than `spacing` seconds.
+
+    `quotas` hold beside it, such as a day's. `weight` is what one of our calls counts as at the source.
+    """
+
+    calls: int
+    seconds: float
+    spacing: float = 0.0
+    quotas: tuple[Quota, ...] = ()
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a provider can give, told before anything is fetched.
+
+    `lag`: how long after a month's end its data first appears. `settling`: how long after that it may still change.
+    `grace`: how long after the lag a month without data is awaited, before it is called missing for good.
+    `earliest`: the first month that exists at the source, None where there is no known limit.
+    `hosts`: the only hosts that may be called, redirects included. `key_variable`: the secret's environment variable.
+    `forward_only`: the source has the present alone, so its months are those that were collected, see
+    `CollectingProvider`; what was missed cannot be fetched again.
+    """
+
+    dataset: DatasetName
+    columns: tuple[str, ...]
+    resolution: Resolution
+    lag: timedelta
+    settling: timedelta
+    earliest: Month | None
+    rate_limit: RateLimit
+    licence: str
+    licence_url: str
+    modelled: bool
+    hosts: tuple[str, ...]
+    key_variable: str | None = None
+    forward_only: bool = False
+    grace: timedelta = timedelta(days=30)
+
+    @property
+    def summary(self) -> str:
+        """What the source can give, in one line for people."""
+        hours = self.lag / timedelta(hours=1)
+        lag = f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} h"
+        reach = f"from {self.earliest} on" if self.earliest else "no known first month"
+        if self.forward_only:
+            reach = "forward-only: months begin with the first snapshot that was collected"
+        kind = "modelled" if self.modelled else "observed"
+        return f"{', '.join(self.columns)}; {self.resolution}, {kind}, lag {lag}; {reach}"

@@ -1,0 +1,43 @@
+"""The typed outcomes of a fetch or a parse other than data.
+
+Belongs here: the exceptions that every provider raises. Does not: which outcome an answer means, which each provider
+decides, or what an outcome does to a run (the raw asset).
+"""
+
+from __future__ import annotations
+
+
+class ProviderError(Exception):
+    """An outcome other than data. The text says which provider, city and month, what was found, and what to do."""
+
+
+class TransientError(ProviderError):
+    """Trying again later can help. `retry_after` is in seconds, where the source named it."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PermanentError(ProviderError):
+    """Trying again cannot help: a wrong key, a changed format, a refused host."""
+
+
+class NotConfigured(PermanentError):
+    """The source needs a key or setting that is not given; the text names it. A fallback may serve instead."""
+
+
+class NotYetPublished(ProviderError):
+    """A normal state: the source has not published this month yet, and will."""
+
+
+class NotAvailable(ProviderError):
+    """A normal state: the source has not, and never will have, this month."""
+
+
+class NoSnapshot(TransientError):
+    """A live feed answered, but with nothing that is data. `reason` is one word, by which such answers are counted."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

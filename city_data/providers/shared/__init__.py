@@ -1,0 +1,1 @@
+"""Pieces that sources share: numbers, stations, city-hours, local hours, weather codes, catalogues, downloads."""

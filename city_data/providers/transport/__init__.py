@@ -1,0 +1,1 @@
+"""A call on its way: the request, the response, the bytes of its body. Knows no source."""
