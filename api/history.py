@@ -35,9 +35,9 @@ from api.observe import note
 from api.shapes import MAX_COLUMNS_TEXT, AskedResolution, Include
 from api.snapshot_ids import MAX_LENGTH
 from api.versions import Versions
-from city_data import coverage
 from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, DatasetName
+from city_data.frames import coverage
 from city_data.store.ledger import MonthEntry
 
 TENANT_PATH = "/api/v1/tenants/{tenant_id}/external"

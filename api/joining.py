@@ -25,9 +25,10 @@ from api.rendering import frame_of, month_text, parquet
 from api.shapes import Form
 from api.snapshot_ids import SnapshotId, digest
 from api.tables import cut
-from city_data import calendar_days, training
+from city_data import calendar_days
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution, expected_stamps
+from city_data.frames import training
 from city_data.store.database import Database
 from city_data.store.segments import Segment
 from city_data.store.versions import NoSuchVersion, read_frames

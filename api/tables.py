@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from api.shapes import HOURS, RAW, Shape
-from city_data.aggregate import MINIMUM_HOURS, day_columns
 from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.frames.daily import MINIMUM_HOURS, day_columns
 from city_data.store.segments import location_id, record_id
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ from api.versions import Versions
 from city_data import calendar_days
 from city_data.cities import City, Registry
 from city_data.datasets import CONGESTION_LEVELS, DATASETS, Resolution
-from city_data.training import TrainingColumn, training_columns
+from city_data.frames.training import TrainingColumn, training_columns
 
 # An hourly frame of ten years would be hundreds of megabytes of JSON; no window is that long.
 MOST_HOURLY_DAYS = 1_100

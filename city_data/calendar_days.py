@@ -1,7 +1,7 @@
 """What kind of day a day is where a city lies: weekday, weekend, public holiday, school-free.
 
 Belongs here: the `holidays` library's answers (https://holidays.readthedocs.io), by country and region, and where its
-knowledge ends. Does not: months and time zones (window.py), or joining days with data (training.py).
+knowledge ends. Does not: months and time zones (window.py), or joining days with data (frames/training.py).
 
 What the library does not know is None, never "no". Names are in the country's own language, whatever this machine's is.
 """

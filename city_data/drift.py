@@ -1,7 +1,7 @@
 """The source drift sentinel: a month's columns, size and distribution against those of the month before.
 
 Belongs here: what is told, never refused: a source may change for good reasons, but not in silence. Does not: what a
-month must be in itself (checks.py).
+month must be in itself (frames/checks.py).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from city_data.checks import Outcome
 from city_data.datasets import Dataset
+from city_data.frames.checks import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd

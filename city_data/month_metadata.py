@@ -1,6 +1,7 @@
 """What Dagster shows of a month: its check results, the metadata of its materialization, the schema of its table.
 
-Belongs here: turning what is known into Dagster's words. Does not: finding it out (publish.py, checks.py, drift.py).
+Belongs here: turning what is known into Dagster's words. Does not: finding it out (publish.py, frames/checks.py,
+drift.py).
 """
 
 import warnings
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from city_data import checks, coverage, drift
+from city_data import drift
+from city_data.frames import checks, coverage
 from city_data.sources import Feed
 
 if TYPE_CHECKING:

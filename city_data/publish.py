@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from city_data import checks, coverage, drift
+from city_data import drift
 from city_data.archive import ArchiveError, Manifest, RawArchive
 from city_data.datasets import expected_stamps
+from city_data.frames import checks, coverage
 from city_data.month_metadata import check_result, check_specs, column_schema, month_metadata
 from city_data.providers.base import ParsedMonth, ProviderError
 from city_data.resources import ArchiveResource, DatabaseResource
@@ -66,7 +67,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
 
     Raises ArchiveError where nothing usable is archived, PermanentError where the bytes are not the source's format.
     """
-    from city_data import frames
+    from city_data.frames import canonical
 
     started = time.monotonic()
     manifest = archive.latest(feed.dataset.name, feed.city.city_id, month)
@@ -75,7 +76,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
         payloads = archive.payloads(manifest, Path(folder))
         parsed = choice.provider.parse(feed.request(choice, month, manifest.fetched_at), payloads)
     frame, given = _at_resolution(feed, choice, parsed.frame)
-    frame = frames.canonical(frame, feed.dataset)
+    frame = canonical.canonical_frame(frame, feed.dataset)
     stamps = expected_stamps(month, feed.city.timezone, feed.resolution)
     ended = manifest.fetched_at >= month.bounds(feed.city.timezone)[1]
     origin = next((f"{payload.origin}:" for payload in payloads if payload.origin), "")
@@ -91,12 +92,12 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
         spreads=drift.spreads(frame, feed.dataset),
     )
     facts_before = drift.facts_of(before, feed.city.timezone) if before and before.has_data else None
-    observed = frames.observed(frame, feed.dataset)
+    observed = canonical.observed(frame, feed.dataset)
     known = stamps if ended else [stamp for stamp in stamps if len(frame) and stamp <= frame["date"].iloc[-1]]
     return Built(
         manifest=manifest,
         parsed=parsed,
-        frame=frames.complete(frame, feed.dataset, known, source),
+        frame=canonical.complete(frame, feed.dataset, known, source),
         source=source,
         expected_rows=len(stamps),
         coverage=checks.coverage(frame, feed.dataset, len(stamps)),
@@ -123,11 +124,11 @@ def month_load(
     feed: Feed, month: Month, built: Built, held: "MonthEntry | None", run_id: str, attempt: int, moment: datetime
 ) -> "MonthLoad":
     """What the store replaces the month with."""
-    from city_data import frames
+    from city_data.frames import canonical
     from city_data.store.months import MonthLoad
 
     choice = feed.choice(built.manifest.provider)
-    content = frames.content_sha256(frames.records(built.frame, feed.dataset))
+    content = canonical.content_sha256(canonical.records(built.frame, feed.dataset))
     capabilities = choice.provider.capabilities
     return MonthLoad(
         city_id=feed.city.city_id,
@@ -214,7 +215,7 @@ def _at_resolution(feed: Feed, choice: Choice, frame: "pd.DataFrame") -> tuple["
     capabilities = choice.provider.capabilities
     if capabilities.resolution == feed.resolution:
         return frame, set(capabilities.columns)
-    from city_data.aggregate import daily
+    from city_data.frames.daily import daily
 
     numbers = {column.name for column in feed.dataset.columns if column.kind == "number"}
     return daily(frame, feed.city.timezone), numbers & set(capabilities.columns)

@@ -56,7 +56,7 @@ def rebuild(feed: Feed, month: Month, archive: RawArchive, database: Database) -
 
     Raises DatabaseUnavailable.
     """
-    from city_data import frames
+    from city_data.frames import canonical
     from city_data.publish import build_month
     from city_data.store.ledger import read_months
 
@@ -72,7 +72,7 @@ def rebuild(feed: Feed, month: Month, archive: RawArchive, database: Database) -
         why = "; ".join(f"{outcome.name}: {outcome.description}" for outcome in built.refused)
         return Rebuilt(feed, month, "refused", rows_after=len(built.frame), detail=why)
     entry = held.get(month)
-    digest = frames.content_sha256(frames.records(built.frame, feed.dataset))
+    digest = canonical.content_sha256(canonical.records(built.frame, feed.dataset))
     if entry is not None and entry.has_data and entry.content_sha256 == digest:
         return Rebuilt(feed, month, "unchanged", len(built.frame), len(built.frame))
     served = _served(feed, month, entry, database)

@@ -1,6 +1,6 @@
 """`city-data status --days`: what of each column is there, month by month and day by day, and what became of every row.
 
-Belongs here: tables for people. Does not: counting (coverage.py).
+Belongs here: tables for people. Does not: counting (frames/coverage.py).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from city_data import coverage
 from city_data.datasets import DATASETS
+from city_data.frames import coverage
 from city_data.sources import Feed
 from city_data.store.ledger import MonthEntry
 from city_data.window import Month

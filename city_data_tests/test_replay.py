@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from city_data import frames
 from city_data.datasets import TRAFFIC, WEATHER
+from city_data.frames import canonical
 from city_data.providers.aemet import Aemet
 from city_data.providers.base import ParsedMonth, Payload, PermanentError, Request
 from city_data.replay import ColumnChange, compare, rebuild
@@ -142,7 +142,7 @@ def test_bytes_that_rotted_in_the_archive_are_said(served: World) -> None:
 
 def frame(**columns: list[Any]) -> pd.DataFrame:
     dates = pd.date_range("2026-09-01", periods=len(next(iter(columns.values()))), freq="h", tz="UTC")
-    return frames.canonical(pd.DataFrame({"date": dates, "source": "test", **columns}), TRAFFIC)
+    return canonical.canonical_frame(pd.DataFrame({"date": dates, "source": "test", **columns}), TRAFFIC)
 
 
 def test_cells_are_compared_one_by_one() -> None:
@@ -156,5 +156,10 @@ def test_cells_are_compared_one_by_one() -> None:
     assert compare(before, before, TRAFFIC) == {}
     assert compare(before.iloc[:0], before, TRAFFIC)["traffic_volume"] == ColumnChange(3, None, pytest.approx(7 / 3))
     assert (
-        compare(frames.canonical(before.iloc[:0], WEATHER), frames.canonical(before.iloc[:0], WEATHER), WEATHER) == {}
+        compare(
+            canonical.canonical_frame(before.iloc[:0], WEATHER),
+            canonical.canonical_frame(before.iloc[:0], WEATHER),
+            WEATHER,
+        )
+        == {}
     )

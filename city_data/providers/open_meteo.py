@@ -1,6 +1,6 @@
 """Open-Meteo's archive: modelled hourly weather of any place. https://open-meteo.com/en/docs/historical-weather-api
 
-Belongs here: its question, its answer and its errors. Does not: HTTP, or making days of hours (aggregate.py).
+Belongs here: its question, its answer and its errors. Does not: HTTP, or making days of hours (frames/daily.py).
 """
 
 from __future__ import annotations

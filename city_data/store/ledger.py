@@ -38,9 +38,9 @@ class Identified:
 class MonthEntry(Identified):
     """One month of one city's dataset. `coverage` and `column_coverage` are shares (0..1) of `expected_rows`.
 
-    `received` provider rows = `used` + the sum of `rejected`; `days` as coverage.py has it. `recheck` is what the last
-    look at the settled month found: `fetched` where the source has no cheaper way to tell than sending it again.
-    A month that has data keeps its state through later failures, which `last_error` tells.
+    `received` provider rows = `used` + the sum of `rejected`; `days` as frames/coverage.py has it. `recheck` is what
+    the last look at the settled month found: `fetched` where the source has no cheaper way to tell than sending it
+    again. A month that has data keeps its state through later failures, which `last_error` tells.
     """
 
     city_id: str

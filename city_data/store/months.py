@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects.postgresql import insert
 
-from city_data import frames
 from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.frames import canonical
 from city_data.store import partitions, segments, totals, versions
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, StateChange, entry, note_state
@@ -65,11 +65,11 @@ class MonthLoad:
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        return frames.records(self.frame, DATASETS[self.dataset])
+        return canonical.records(self.frame, DATASETS[self.dataset])
 
     @cached_property
     def content_sha256(self) -> str:
-        return frames.content_sha256(self.records)
+        return canonical.content_sha256(self.records)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def read_series(database: Database, dataset: DatasetName, city_id: str, start: d
     """
     import pandas as pd
 
-    from city_data.frames import canonical
+    from city_data.frames.canonical import canonical_frame
 
     table, kind = DATA[dataset], DATASETS[dataset]
     names = [*kind.frame_columns, "created_at", "updated_at"]
@@ -41,4 +41,4 @@ def read_series(database: Database, dataset: DatasetName, city_id: str, start: d
     frame = pd.DataFrame([tuple(row) for row in rows], columns=pd.Index(names, dtype=object), dtype=object)
     for name in ("date", "created_at", "updated_at"):
         frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
-    return canonical(frame, kind).assign(created_at=frame["created_at"], updated_at=frame["updated_at"])
+    return canonical_frame(frame, kind).assign(created_at=frame["created_at"], updated_at=frame["updated_at"])

@@ -98,7 +98,7 @@ def to_pandas(table: pa.Table, dataset: Dataset) -> pd.DataFrame:
     """A version's table as `read_series` would give it: canonical columns, created_at and updated_at."""
     import pandas as pd
 
-    from city_data.frames import canonical
+    from city_data.frames.canonical import canonical_frame
 
     rows = table.to_pydict()
     frame = pd.DataFrame(rows, dtype=object)
@@ -107,7 +107,7 @@ def to_pandas(table: pa.Table, dataset: Dataset) -> pd.DataFrame:
     frame["raw_data"] = pd.Series(
         [None if text is None else orjson.loads(text) for text in rows["raw_data"]], dtype=object
     )
-    return canonical(frame, dataset).assign(created_at=frame["created_at"], updated_at=frame["updated_at"])
+    return canonical_frame(frame, dataset).assign(created_at=frame["created_at"], updated_at=frame["updated_at"])
 
 
 def write_version(

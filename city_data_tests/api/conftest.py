@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.settings import Settings
-from city_data import frames
 from city_data.datasets import DATASETS, DatasetName, expected_stamps
+from city_data.frames import canonical
 from city_data.store.database import Database
 from city_data.store.months import MonthLoad, Published, replace_month
 from city_data.window import Month
@@ -45,7 +45,7 @@ def made_month(dataset: DatasetName, month: str, at: datetime = LOADED, add: flo
         dataset=dataset,
         month=at_month,
         timezone=ZONE,
-        frame=frames.canonical(frame, DATASETS[dataset]),
+        frame=canonical.canonical_frame(frame, DATASETS[dataset]),
         state="settled",
         source="test",
         expected_rows=len(stamps),

@@ -18,9 +18,9 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.settings import Settings
-from city_data import frames
 from city_data.cities import City, Registry
 from city_data.datasets import CONGESTION_LEVELS, DATASETS, DatasetName, expected_stamps
+from city_data.frames import canonical
 from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data.store.provider_facts import ProviderFacts, record_providers
@@ -69,7 +69,7 @@ def _month(city: City, dataset: DatasetName, month: Month, chance: random.Random
         )
         columns[column.name] = [None if chance.random() < missing else pick() for _ in stamps]
     columns["raw_data"] = [chance.choice([None, {"note": 'a "b"\n', "n": {"x": 1}}]) for _ in stamps]
-    frame = frames.canonical(pd.DataFrame(columns), DATASETS[dataset])
+    frame = canonical.canonical_frame(pd.DataFrame(columns), DATASETS[dataset])
     load = made_month("traffic", str(month))
     changes = {"city_id": city.city_id, "timezone": city.timezone, "dataset": dataset, "frame": frame}
     return type(load)(**{**{name: getattr(load, name) for name in load.__dataclass_fields__}, **changes})

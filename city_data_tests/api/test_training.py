@@ -16,7 +16,7 @@ import pytest
 from httpx import Response
 from starlette.testclient import TestClient
 
-from city_data import training
+from city_data.frames import training
 from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data.store.partitions import drop_month

@@ -9,9 +9,9 @@ import pandas as pd
 import psycopg
 from psycopg.types.json import Jsonb
 
-from city_data import frames
 from city_data.datasets import TRAFFIC, expected_stamps
 from city_data.embedded import EmbeddedPostgres
+from city_data.frames import canonical
 from city_data.store.database import Database
 from city_data.store.migrate import upgrade
 from city_data.store.months import MonthLoad, replace_month
@@ -43,10 +43,10 @@ def run(folder: Path) -> list[Figure]:
 
 def _floor(url: str) -> float:
     """The same rows by COPY into a table without a key, in one transaction."""
-    table = frames.canonical(_frame(0), TRAFFIC)
+    table = canonical.canonical_frame(_frame(0), TRAFFIC)
     rows = [
         (*[r[name] for name in ("date", *TRAFFIC.column_names, "source")], Jsonb(r["raw_data"]))
-        for r in frames.records(table, TRAFFIC)
+        for r in canonical.records(table, TRAFFIC)
     ]
     with psycopg.connect(url) as connection:
         connection.execute(
@@ -85,7 +85,7 @@ def _load(n: int) -> MonthLoad:
         dataset="traffic",
         month=MONTH,
         timezone="Europe/Madrid",
-        frame=frames.canonical(_frame(n), TRAFFIC),
+        frame=canonical.canonical_frame(_frame(n), TRAFFIC),
         state="provisional",
         source="bench",
         expected_rows=len(STAMPS),

@@ -18,9 +18,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from city_data import frames
 from city_data.cities import load_registry
 from city_data.datasets import DATASETS
+from city_data.frames.canonical import canonical_frame
 from city_data.payloads import file_sha256
 from city_data.providers import discover
 from city_data.providers.base import (
@@ -190,7 +190,7 @@ def test_a_frame_is_canonical(case: Case) -> None:
     assert frame["date"].is_unique
     assert ((frame["date"] >= start) & (frame["date"] < end)).all()
     assert set(frame["source"]) == {case.provider.name}
-    canonical = frames.canonical(frame, dataset)
+    canonical = canonical_frame(frame, dataset)
     for column in dataset.columns:
         values = canonical[column.name].dropna()
         if column.kind == "number":

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from city_data.aggregate import daily
+from city_data.frames.daily import daily
 from city_data.providers.base import (
     NotAvailable,
     NotYetPublished,

@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 import psycopg
 
-from city_data import frames
 from city_data.datasets import DATASETS, DatasetName, expected_stamps
+from city_data.frames.canonical import canonical_frame
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, read_months
 from city_data.store.months import MonthLoad
@@ -50,7 +50,7 @@ def month_load(
 ) -> MonthLoad:
     """Load `number`, fetched and loaded that many hours after NOON."""
     moment = NOON + timedelta(hours=number)
-    canonical = frames.canonical(traffic(number, month) if frame is None else frame, DATASETS[dataset])
+    canonical = canonical_frame(traffic(number, month) if frame is None else frame, DATASETS[dataset])
     known: dict[str, Any] = {
         "city_id": "madrid",
         "timezone": ZONE,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from city_data import frames
 from city_data.datasets import TRAFFIC, WEATHER
+from city_data.frames import canonical
 from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data.store.segments import encode, plain, read_segments, record_texts, records, splice, splice_parts
@@ -79,7 +79,7 @@ def test_a_weather_record_names_its_local_day_and_keeps_its_id() -> None:
 
 
 def test_unchanged_rows_have_unchanged_bytes() -> None:
-    rows = frames.records(month_load().frame, TRAFFIC)
+    rows = canonical.records(month_load().frame, TRAFFIC)
     moment = datetime(2026, 10, 1, tzinfo=UTC)
     twice = [encode(record_texts(TRAFFIC, "madrid", ZONE, rows, moment, moment)) for _ in range(2)]
     assert twice[0] == twice[1]

@@ -19,10 +19,10 @@ import psutil
 import psycopg
 import yaml
 
-from city_data import frames
 from city_data.cities import DEFAULT_FILE
 from city_data.datasets import TRAFFIC, expected_stamps
 from city_data.embedded import free_port
+from city_data.frames import canonical
 from city_data.store.database import Database
 from city_data.store.migrate import upgrade
 from city_data.store.months import MonthLoad, replace_month
@@ -70,7 +70,9 @@ def _load(month: Month, chance: random.Random) -> MonthLoad:
     raw = {"coverage": 0.98, "stations": 4100, "method_version": 1}
     frame = pd.DataFrame({**columns, "raw_data": [raw] * len(stamps)})
     made = made_month("traffic", str(month))
-    return type(made)(**{**made.__dict__, "frame": frames.canonical(frame, TRAFFIC), "source": "madrid_opendata"})
+    return type(made)(
+        **{**made.__dict__, "frame": canonical.canonical_frame(frame, TRAFFIC), "source": "madrid_opendata"}
+    )
 
 
 def multiply(url: str, cities: int, first: int = 1) -> None:

@@ -82,7 +82,7 @@ def _fill_frames() -> None:
         return
     import pandas as pd
 
-    from city_data.frames import canonical
+    from city_data.frames.canonical import canonical_frame
     from city_data.store.versions import encode_frame
 
     for name, city_id, month, created, loaded in held:
@@ -91,7 +91,7 @@ def _fill_frames() -> None:
         rows = connection.execute(sa.text(f"{query} WHERE city_id = :city_id AND month = :month"), key).mappings().all()
         frame = pd.DataFrame(rows, columns=pd.Index(rows[0]) if rows else pd.Index(["date", "source"]), dtype=object)
         frame["date"] = pd.to_datetime(frame["date"], utc=True).astype("datetime64[us, UTC]")
-        made = encode_frame(canonical(frame, dataset), dataset, created, loaded)
+        made = encode_frame(canonical_frame(frame, dataset), dataset, created, loaded)
         update = (
             "UPDATE month_version SET frame = :frame WHERE (dataset, city_id, month) = (:dataset, :city_id, :month)"
         )

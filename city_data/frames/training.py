@@ -1,7 +1,7 @@
 """The training frame: weather, traffic and calendar of one month on one grid, with a mask of what is missing.
 
 Belongs here: the frame's columns, the grid, and the join. Does not: which versions are joined (api/), how hours become
-days (aggregate.py), or holidays (calendar_days.py).
+days (daily.py), or holidays (calendar_days.py).
 
 Every hour, or every local day, of the month has its row. What is not held is NULL and masked, never filled. A dataset
 that is held in days is joined to an hourly grid by the local day: each hour has the day's values, its precipitation
@@ -17,9 +17,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
-from city_data.aggregate import day_columns
 from city_data.calendar_days import calendar_day
 from city_data.datasets import DATASETS, Column, Dataset, DatasetName, Resolution, expected_stamps
+from city_data.frames.daily import day_columns
 from city_data.window import Month
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def canonical(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+def canonical_frame(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
     """`frame` with the dataset's columns in order, sorted by date, numbers as rounded floats, text as str or None.
 
     Columns that the source does not have come out NULL. Raises ValueError where `date`, `source` or UTC is missing.
@@ -49,7 +49,7 @@ def complete(frame: pd.DataFrame, dataset: Dataset, stamps: Sequence[datetime], 
     absent = pd.DatetimeIndex(list(stamps), dtype="datetime64[us, UTC]").difference(pd.DatetimeIndex(frame["date"]))
     if absent.empty:
         return frame
-    rows = canonical(pd.DataFrame({"date": absent, "source": source}), dataset)
+    rows = canonical_frame(pd.DataFrame({"date": absent, "source": source}), dataset)
     if frame.empty:
         return rows
     return pd.DataFrame(
@@ -57,7 +57,7 @@ def complete(frame: pd.DataFrame, dataset: Dataset, stamps: Sequence[datetime], 
             name: pd.Series([*frame[name], *rows[name]], dtype=frame[name].dtype if name != "date" else None)
             for name in dataset.frame_columns
         }
-    ).pipe(canonical, dataset)
+    ).pipe(canonical_frame, dataset)
 
 
 def observed(frame: pd.DataFrame, dataset: Dataset) -> Mapping[str, int]:

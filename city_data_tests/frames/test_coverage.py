@@ -15,9 +15,9 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.settings import Settings
-from city_data import coverage, frames
-from city_data.coverage import Coverage
 from city_data.datasets import TRAFFIC, WEATHER, expected_stamps
+from city_data.frames import canonical, coverage
+from city_data.frames.coverage import Coverage
 from city_data.report_days import print_days
 from city_data.window import Month
 from city_data_tests.world import World
@@ -32,7 +32,7 @@ def october(missing: set[int]) -> dict[str, object]:
     stamps = expected_stamps(OCTOBER, ZONE, "hourly")
     volumes = [None if n in missing else 1.0 for n in range(len(stamps))]
     frame = pd.DataFrame({"date": pd.DatetimeIndex(stamps), "traffic_volume": volumes, "source": "test"}).iloc[24:]
-    return coverage.by_day(frames.canonical(frame, TRAFFIC), TRAFFIC, GIVEN, OCTOBER, stamps, ZONE)
+    return coverage.by_day(canonical.canonical_frame(frame, TRAFFIC), TRAFFIC, GIVEN, OCTOBER, stamps, ZONE)
 
 
 def test_days_are_local_and_the_long_one_has_25_hours() -> None:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from city_data import frames
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution, expected_stamps
+from city_data.frames.canonical import canonical_frame
+from city_data.frames.training import MASK, Part, month_frame, resolution_of, schema, training_columns
 from city_data.store.versions import decode_frame, encode_frame
-from city_data.training import MASK, Part, month_frame, resolution_of, schema, training_columns
 from city_data.window import Month
 
 MADE = datetime(2026, 11, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ def part(name: DatasetName, month: Month, zone: str, resolution: Resolution, val
     dates = pd.DatetimeIndex([stamps[n] for n in kept], tz="UTC").as_unit("us")
     column = DATASETS[name].column_names[0]
     frame = pd.DataFrame({"date": dates, column: list(kept.values()), "source": "test"})
-    canonical = frames.canonical(frame, DATASETS[name])
+    canonical = canonical_frame(frame, DATASETS[name])
     return Part(decode_frame(encode_frame(canonical, DATASETS[name], MADE, MADE)), resolution)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from city_data import checks, frames
 from city_data.datasets import TRAFFIC, expected_stamps
+from city_data.frames import canonical, checks
 from city_data.window import Month
 
 MONTH = Month(2026, 10)
@@ -15,7 +15,7 @@ STAMPS = expected_stamps(MONTH, "Europe/Madrid", "hourly")
 
 def month(rows: int = len(STAMPS), **columns: object) -> pd.DataFrame:
     values = {"traffic_volume": 200.0, "congestion_level": "low", "average_speed": 60.0, "source": "test"} | columns
-    return frames.canonical(pd.DataFrame({"date": pd.DatetimeIndex(STAMPS[:rows]), **values}), TRAFFIC)
+    return canonical.canonical_frame(pd.DataFrame({"date": pd.DatetimeIndex(STAMPS[:rows]), **values}), TRAFFIC)
 
 
 def failed(frame: pd.DataFrame, ended: bool = True) -> dict[str, str]:
@@ -49,7 +49,7 @@ def test_implausible_values_are_refused_by_name(column: str, value: object) -> N
 
 def test_repeated_dates_and_rows_outside_the_month_are_refused() -> None:
     frame = month()
-    twice = frames.canonical(pd.concat([frame, frame.iloc[:2]]), TRAFFIC)
+    twice = canonical.canonical_frame(pd.concat([frame, frame.iloc[:2]]), TRAFFIC)
     assert "2 repeated dates" in failed(twice)["unique_dates"]
     moved = frame.assign(date=frame["date"] - pd.Timedelta(hours=1))
     assert "1 rows outside 2026-10" in failed(moved)["inside_month"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from city_data import frames
 from city_data.datasets import TRAFFIC, expected_stamps
+from city_data.frames import canonical
 from city_data.window import Month
 
 OCTOBER = Month(2026, 10)
@@ -27,14 +27,14 @@ def raw_frame(order: list[int] | None = None) -> pd.DataFrame:
 
 
 def digest(frame: pd.DataFrame) -> str:
-    return frames.content_sha256(frames.records(frame, TRAFFIC))
+    return canonical.content_sha256(canonical.records(frame, TRAFFIC))
 
 
 def test_canonical_orders_rounds_and_keeps_missing_as_null() -> None:
-    frame = frames.canonical(raw_frame([2, 0, 3, 1]), TRAFFIC)
+    frame = canonical.canonical_frame(raw_frame([2, 0, 3, 1]), TRAFFIC)
     assert list(frame.columns) == TRAFFIC.frame_columns
     assert frame["date"].is_monotonic_increasing
-    rows = frames.records(frame, TRAFFIC)
+    rows = canonical.records(frame, TRAFFIC)
     assert [row["traffic_volume"] for row in rows] == [10.12, None, 0.0, 0.0]
     assert [row["congestion_level"] for row in rows] == ["low", None, "high", None]
     assert rows[0]["pedestrian_count"] is None
@@ -42,17 +42,17 @@ def test_canonical_orders_rounds_and_keeps_missing_as_null() -> None:
 
 
 def test_hash_is_of_the_content_alone() -> None:
-    one, other = (frames.canonical(raw_frame(order), TRAFFIC) for order in (None, [3, 1, 0, 2]))
+    one, other = (canonical.canonical_frame(raw_frame(order), TRAFFIC) for order in (None, [3, 1, 0, 2]))
     assert digest(one) == digest(other)
     changed = one.assign(average_speed=[None, None, None, 30.0])
-    assert digest(frames.canonical(changed, TRAFFIC)) != digest(one)
+    assert digest(canonical.canonical_frame(changed, TRAFFIC)) != digest(one)
 
 
 def test_complete_adds_a_null_row_for_every_hour_that_exists() -> None:
-    frame = frames.complete(frames.canonical(raw_frame(), TRAFFIC), TRAFFIC, STAMPS, "test")
+    frame = canonical.complete(canonical.canonical_frame(raw_frame(), TRAFFIC), TRAFFIC, STAMPS, "test")
     assert list(frame["date"]) == STAMPS
     assert len(frame) == 745
-    assert frames.observed(frame, TRAFFIC) == {
+    assert canonical.observed(frame, TRAFFIC) == {
         "traffic_volume": 3,
         "pedestrian_count": 0,
         "congestion_level": 2,
@@ -63,6 +63,6 @@ def test_complete_adds_a_null_row_for_every_hour_that_exists() -> None:
 
 def test_local_time_and_missing_source_are_refused() -> None:
     with pytest.raises(ValueError, match="must be in UTC"):
-        frames.canonical(raw_frame().assign(date=lambda f: f["date"].dt.tz_convert("Europe/Madrid")), TRAFFIC)
+        canonical.canonical_frame(raw_frame().assign(date=lambda f: f["date"].dt.tz_convert("Europe/Madrid")), TRAFFIC)
     with pytest.raises(ValueError, match="source"):
-        frames.canonical(raw_frame().drop(columns="source"), TRAFFIC)
+        canonical.canonical_frame(raw_frame().drop(columns="source"), TRAFFIC)
