@@ -154,8 +154,8 @@ def collect(
 ) -> None:
     """Poll the live feeds that have no history, and keep their snapshots. `up` and `demo` do this by themselves."""
     from city_data.collector import Collector, log_as_json
-    from city_data.snapshots import SnapshotArchive
     from city_data.stay_up import stop_in_order_on_signals
+    from city_data.store.polls import SnapshotArchive
 
     stop_in_order_on_signals()
     with _platform():

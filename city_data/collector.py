@@ -1,7 +1,7 @@
 """The collector: polls every live feed that has no history, at a fixed interval, for as long as it runs.
 
 Belongs here: when a feed is polled, what becomes of each answer. Does not: what an answer means (providers/), where
-snapshots lie (snapshots.py), how months are made of them (ingest.py, publish.py). Needs no database: what is not
+snapshots lie (store/polls.py), how months are made of them (ingest.py, publish.py). Needs no database: what is not
 collected while something is down is lost for good.
 """
 
@@ -30,8 +30,8 @@ from city_data.providers.base import (
     TransientError,
 )
 from city_data.providers.http import Clock, HttpClient, HttpSettings, SystemClock
-from city_data.snapshots import FROZEN, STORED, Poll, SnapshotArchive
 from city_data.sources import Choice, Feed
+from city_data.store.polls import FROZEN, STORED, Poll, SnapshotArchive
 from city_data.window import Month, as_of
 
 # Each quarter hour, which the method counts in, is seen at least once.

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from city_data import drift
-from city_data.archive import ArchiveError, Manifest, RawArchive
 from city_data.datasets import expected_stamps
 from city_data.frames import checks, coverage
 from city_data.month_metadata import check_result, check_specs, column_schema, month_metadata
@@ -23,6 +22,7 @@ from city_data.providers.base import ParsedMonth, ProviderError
 from city_data.resources import ArchiveResource, DatabaseResource
 from city_data.settling import is_revision, settled_state
 from city_data.sources import Choice, Feed
+from city_data.store.raw import ArchiveError, Manifest, RawArchive
 from city_data.window import Month, as_of
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from city_data.archive import ArchiveError, RawArchive
 from city_data.cities import RegistryError
 from city_data.datasets import Dataset
 from city_data.providers.base import ProviderError
 from city_data.sources import Feed
+from city_data.store.raw import ArchiveError, RawArchive
 from city_data.window import Month
 
 if TYPE_CHECKING:

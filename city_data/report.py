@@ -128,8 +128,8 @@ def print_ready(console: Console, ports: Ports, mode: str, feed: Feed, month: Mo
 
 def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: bool) -> list[str]:
     """Expire what has left the window; returns what broke off, one line each."""
-    from city_data.archive import RawArchive
     from city_data.retention import due_for_expiry, expire_all
+    from city_data.store.raw import RawArchive
 
     places = (
         shared_database(os.environ[DATABASE_VARIABLE]),

@@ -14,8 +14,8 @@ import dagster as dg
 
 from city_data.providers.base import Provider
 from city_data.providers.http import HttpClient
-from city_data.snapshots import SnapshotArchive
 from city_data.sources import Feed, record_providers
+from city_data.store.polls import SnapshotArchive
 from city_data.window import Month
 
 if TYPE_CHECKING:

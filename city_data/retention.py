@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from city_data.archive import RawArchive
 from city_data.resources import ArchiveResource, CacheResource, DatabaseResource
 from city_data.schedules import UNFINISHED
 from city_data.sources import Feed
+from city_data.store.raw import RawArchive
 from city_data.window import Month, Window, as_of, rolling_window
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from city_data.sources import Choice, Feed
 from city_data.window import Month, Window
 
 if TYPE_CHECKING:
-    from city_data.archive import Manifest
     from city_data.store.ledger import MonthEntry
+    from city_data.store.raw import Manifest
 
 Task = tuple[Feed, Month]
 # Two fetches that agree say something only when a source had time to change between them.

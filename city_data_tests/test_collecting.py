@@ -22,8 +22,8 @@ from city_data.report import entries_of
 from city_data.report_status import print_months
 from city_data.retention import expire, missing_replacements
 from city_data.settling import is_due
-from city_data.snapshots import SnapshotArchive
 from city_data.store.ledger import MonthEntry
+from city_data.store.polls import SnapshotArchive
 from city_data.store.series import read_series
 from city_data.window import Month
 from city_data_tests.sandbox.asking import StillClock

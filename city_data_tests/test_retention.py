@@ -12,7 +12,6 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.settings import Settings
-from city_data.archive import RawArchive
 from city_data.datasets import DATASETS
 from city_data.definitions import defs
 from city_data.retention import EXPIRE_JOB, due_for_expiry, take_inventory
@@ -20,6 +19,7 @@ from city_data.store import partitions
 from city_data.store.audit import read_audit
 from city_data.store.ledger import record_state
 from city_data.store.partitions import drop_month, inventory
+from city_data.store.raw import RawArchive
 from city_data.window import Month
 from city_data_tests.world import World
 

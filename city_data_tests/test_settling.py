@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from city_data.archive import Manifest, RawFile
 from city_data.cities import load_registry
 from city_data.settling import (
     due_months,
@@ -22,6 +21,7 @@ from city_data.settling import (
 )
 from city_data.sources import Choice, Feed, enabled_feeds
 from city_data.store.ledger import MonthEntry
+from city_data.store.raw import Manifest, RawFile
 from city_data.window import Month, Window
 
 MONTH = Month(2026, 9)

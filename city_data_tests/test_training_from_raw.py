@@ -19,7 +19,6 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.settings import Settings
-from city_data.archive import RawArchive
 from city_data.cities import load_registry
 from city_data.ingest import fetch_month
 from city_data.providers.http import HttpClient
@@ -28,6 +27,7 @@ from city_data.sandbox import Sandbox
 from city_data.sources import Feed, enabled_feeds
 from city_data.store.database import Database
 from city_data.store.months import replace_month
+from city_data.store.raw import RawArchive
 from city_data.window import rolling_window
 from city_data_tests.api.conftest import HERE, TENANT
 from city_data_tests.world import AS_OF, environment

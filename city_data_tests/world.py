@@ -16,7 +16,6 @@ import pytest
 import yaml
 
 from city_data import backfill
-from city_data.archive import RawArchive
 from city_data.cities import load_registry
 from city_data.datasets import DatasetName
 from city_data.definitions import defs
@@ -25,6 +24,7 @@ from city_data.sources import Feed, enabled_feeds
 from city_data.store.cache import Cache
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, read_months
+from city_data.store.raw import RawArchive
 from city_data.store.series import read_series
 from city_data.window import Month, Window, as_of, rolling_window
 

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from city_data.archive import RawArchive
 from city_data.cities import load_registry
 from city_data.providers.base import (
     NotAvailable,
@@ -36,6 +35,7 @@ from city_data.sandbox.openweather import NO_DATA, NO_SUBSCRIPTION, UNSUBSCRIBED
 from city_data.sources import feeds
 from city_data.store.budget import PostgresBudget
 from city_data.store.database import Database
+from city_data.store.raw import RawArchive
 from city_data.window import Month
 from city_data_tests.providers.wire import FIXTURES, Answer, Call, Site, site
 from city_data_tests.sandbox.asking import MADRID, StillClock, accounted

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 from alembic import command
 
-from city_data.archive import RawArchive
 from city_data.datasets import TRAFFIC
 from city_data.providers.base import Payload
 from city_data.store import migrate
@@ -20,6 +19,7 @@ from city_data.store.database import Database
 from city_data.store.ledger import read_states, record_state
 from city_data.store.months import replace_month
 from city_data.store.partitions import drop_month
+from city_data.store.raw import RawArchive
 from city_data.store.segments import read_segments
 from city_data.store.series import read_series
 from city_data.store.versions import NoSuchVersion, read_entries, read_frames, read_versions, to_pandas

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pydantic
 
-from city_data.archive import Manifest, RawArchive, RawFile, stamp
 from city_data.payloads import Payload
+from city_data.store.raw import Manifest, RawArchive, RawFile, stamp
 from city_data.window import Month
 
 STORED = "stored"

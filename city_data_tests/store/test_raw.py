@@ -10,8 +10,8 @@ import fsspec
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from city_data.archive import ArchiveError, RawArchive
 from city_data.providers.base import Payload
+from city_data.store.raw import ArchiveError, RawArchive
 from city_data.window import Month
 
 MONTH, MOMENT = Month(2026, 10), datetime(2026, 11, 10, tzinfo=UTC)
