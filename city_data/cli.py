@@ -22,7 +22,7 @@ from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE
 from city_data.window import Month, Window, as_of, rolling_window
 
 if TYPE_CHECKING:
-    from city_data.sources import Feed
+    from city_data.pipeline.feeds import Feed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Shared weather and traffic history of cities.")
 # A log file has no width of its own; 80 would cut the tables.
@@ -252,7 +252,7 @@ def _platform() -> Iterator[None]:
 
 def _selection(cities: list[str] | None, dataset: str | None) -> tuple[Window, list[Feed]]:
     from city_data.cities import load_registry
-    from city_data.sources import enabled_feeds
+    from city_data.pipeline.feeds import enabled_feeds
 
     registry = load_registry()
     for city in cities or []:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import structlog
 
+from city_data.pipeline.feeds import Choice, Feed
 from city_data.providers.base import (
     CollectingProvider,
     NoSnapshot,
@@ -30,7 +31,6 @@ from city_data.providers.base import (
     TransientError,
 )
 from city_data.providers.http import Clock, HttpClient, HttpSettings, SystemClock
-from city_data.sources import Choice, Feed
 from city_data.store.polls import FROZEN, STORED, Poll, SnapshotArchive
 from city_data.window import Month, as_of
 

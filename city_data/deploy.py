@@ -39,8 +39,8 @@ def migrate(tell: Tell, slots: Mapping[str, int]) -> None:
     `slots` is how many runs may call a provider at once, 1 where it is not named.
     Raises DeployError for a pool of no provider, DatabaseUnavailable.
     """
+    from city_data.pipeline.feeds import record_providers
     from city_data.providers import discover
-    from city_data.sources import record_providers
 
     if unknown := sorted(set(slots) - set(discover())):
         raise DeployError(f"no provider is named {', '.join(unknown)}; known: {', '.join(sorted(discover()))}")

@@ -11,12 +11,12 @@ import dagster as dg
 
 from city_data.ingest import raw_asset
 from city_data.notices import failure_notice, rotation_sensor
+from city_data.pipeline.feeds import Feed
 from city_data.providers.base import Provider
 from city_data.publish import monthly_asset
 from city_data.resources import resources
 from city_data.retention import expire_job, retention_sensor
 from city_data.schedules import MONTHS_JOB, monthly_schedule, recheck_schedule, refresh_schedule
-from city_data.sources import Feed
 from city_data.warm import cache_asset
 from city_data.window import Month, Window
 

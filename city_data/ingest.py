@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import dagster as dg
 
-from city_data import recheck
+from city_data.pipeline import recheck
+from city_data.pipeline.feeds import Choice, Feed
 from city_data.providers.base import (
     CollectingProvider,
     NotAvailable,
@@ -26,7 +27,6 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient
 from city_data.resources import ArchiveResource, DatabaseResource, HttpResource
-from city_data.sources import Choice, Feed
 from city_data.store.polls import SnapshotArchive
 from city_data.store.raw import Manifest
 from city_data.window import Month, as_of

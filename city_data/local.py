@@ -197,8 +197,8 @@ def set_pools(variables: Mapping[str, str]) -> None:
 
 
 def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
+    from city_data.pipeline.feeds import record_providers
     from city_data.providers import discover
-    from city_data.sources import record_providers
     from city_data.store.database import Database
     from city_data.store.migrate import upgrade
     from city_data.store.roles import READER

@@ -1,7 +1,7 @@
 """What Dagster shows of a month: its check results, the metadata of its materialization, the schema of its table.
 
 Belongs here: turning what is known into Dagster's words. Does not: finding it out (publish.py, frames/checks.py,
-drift.py).
+pipeline/drift.py).
 """
 
 import warnings
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from city_data import drift
 from city_data.frames import checks, coverage
-from city_data.sources import Feed
+from city_data.pipeline import drift
+from city_data.pipeline.feeds import Feed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,7 +1,7 @@
 """The monthly asset: parse the archived bytes, check them, replace the month and its ledger row at once.
 
 Belongs here: the way from raw bytes to published rows. Does not: the network, ever; when a month is settled
-(settling.py); what Dagster shows (month_metadata.py).
+(pipeline/settling.py); what Dagster shows (month_metadata.py).
 """
 
 import tempfile
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from city_data import drift
 from city_data.datasets import expected_stamps
 from city_data.frames import checks, coverage
 from city_data.month_metadata import check_result, check_specs, column_schema, month_metadata
+from city_data.pipeline import drift
+from city_data.pipeline.feeds import Choice, Feed
+from city_data.pipeline.settling import is_revision, settled_state
 from city_data.providers.base import ParsedMonth, ProviderError
 from city_data.resources import ArchiveResource, DatabaseResource
-from city_data.settling import is_revision, settled_state
-from city_data.sources import Choice, Feed
 from city_data.store.raw import ArchiveError, Manifest, RawArchive
 from city_data.window import Month, as_of
 

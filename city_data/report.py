@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from city_data import local
 from city_data.local import Ports
+from city_data.pipeline.feeds import Feed
 from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, shared_cache, shared_database
-from city_data.sources import Feed
 from city_data.window import Month, Window, as_of
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: b
 
 def _todo(feeds: Sequence[Feed], months: Sequence[Month], only_due: bool) -> list[tuple[Feed, Month]]:
     from city_data.backfill import tasks
-    from city_data.settling import is_due
+    from city_data.pipeline.settling import is_due
 
     held = entries_of(feeds) if only_due else {}
     return [

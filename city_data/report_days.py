@@ -12,7 +12,7 @@ from rich.table import Table
 
 from city_data.datasets import DATASETS
 from city_data.frames import coverage
-from city_data.sources import Feed
+from city_data.pipeline.feeds import Feed
 from city_data.store.ledger import MonthEntry
 from city_data.window import Month
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from city_data.sources import Feed
+from city_data.pipeline.feeds import Feed
 from city_data.store.ledger import MonthEntry, State
 from city_data.window import Month, Window
 

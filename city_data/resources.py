@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from city_data.pipeline.feeds import Feed, record_providers
 from city_data.providers.base import Provider
 from city_data.providers.http import HttpClient
-from city_data.sources import Feed, record_providers
 from city_data.store.polls import SnapshotArchive
 from city_data.window import Month
 

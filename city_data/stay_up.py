@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from city_data import local
-from city_data.sources import Feed
+from city_data.pipeline.feeds import Feed
 from city_data.window import Window
 
 

@@ -18,8 +18,8 @@ from city_data import access
 from city_data.cities import load_registry
 from city_data.cli import app
 from city_data.local import Ports
+from city_data.pipeline.feeds import enabled_feeds
 from city_data.report import print_ready
-from city_data.sources import enabled_feeds
 from city_data.window import Month
 from city_data_tests.api.conftest import TENANT, MakeClient, make_client  # noqa: F401  a fixture of the reader's tests
 

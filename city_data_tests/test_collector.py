@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 
 from city_data.cities import load_registry
 from city_data.collector import LONGEST_WAIT_S, Collector, Spaced
+from city_data.pipeline.feeds import Feed, enabled_feeds
 from city_data.providers.base import Provider, RateLimit
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.providers.valencia_opendata import HOST, LOOPS
-from city_data.sources import Feed, enabled_feeds
 from city_data.store.polls import Poll, SnapshotArchive
 from city_data.store.raw import ArchiveError
 from city_data.window import Month

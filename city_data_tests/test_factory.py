@@ -13,8 +13,8 @@ import yaml
 
 from city_data.cities import RegistryError, load_registry
 from city_data.factory import build_definitions
+from city_data.pipeline.feeds import enabled_feeds
 from city_data.providers import discover
-from city_data.sources import enabled_feeds
 from city_data.window import Month, Window
 
 WINDOW = Window(Month(2024, 11), Month(2026, 11))

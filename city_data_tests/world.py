@@ -19,8 +19,8 @@ from city_data import backfill
 from city_data.cities import load_registry
 from city_data.datasets import DatasetName
 from city_data.definitions import defs
+from city_data.pipeline.feeds import Feed, enabled_feeds
 from city_data.sandbox import Sandbox
-from city_data.sources import Feed, enabled_feeds
 from city_data.store.cache import Cache
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, read_months

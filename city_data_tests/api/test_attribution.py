@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 from starlette.testclient import TestClient
 
+from city_data.pipeline.feeds import record_providers
 from city_data.providers import discover
-from city_data.sources import record_providers
 from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data_tests.api.conftest import HERE, TENANT, WEATHER, Load, made_month

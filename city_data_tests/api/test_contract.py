@@ -21,8 +21,8 @@ from api.app import create_app
 from api.settings import Settings
 from city_data.datasets import DATASETS
 from city_data.embedded import EmbeddedPostgres
+from city_data.pipeline.feeds import record_providers
 from city_data.providers import discover
-from city_data.sources import record_providers
 from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data_tests.api.conftest import made_month

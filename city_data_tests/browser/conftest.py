@@ -18,8 +18,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from api.app import create_app
 from api.settings import Settings
 from city_data.embedded import EmbeddedPostgres
+from city_data.pipeline.feeds import record_providers
 from city_data.providers import discover
-from city_data.sources import record_providers
 from city_data.store.database import Database
 from city_data.store.ledger import record_state
 from city_data.store.months import replace_month

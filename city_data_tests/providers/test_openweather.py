@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from city_data.cities import load_registry
+from city_data.pipeline.feeds import feeds
 from city_data.providers.base import (
     NotAvailable,
     NotConfigured,
@@ -32,7 +33,6 @@ from city_data.providers.base import (
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.providers.openweather import MOST_CALLS, OpenWeather
 from city_data.sandbox.openweather import NO_DATA, NO_SUBSCRIPTION, UNSUBSCRIBED
-from city_data.sources import feeds
 from city_data.store.budget import PostgresBudget
 from city_data.store.database import Database
 from city_data.store.raw import RawArchive

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from city_data.pipeline.recheck import compare
 from city_data.providers.base import NotAvailable
-from city_data.recheck import compare
 from city_data.sandbox import Sandbox
 from city_data.window import Month
 from city_data_tests.sandbox.asking import Asked

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from city_data import drift
 from city_data.datasets import WEATHER
 from city_data.frames.checks import Outcome
+from city_data.pipeline import drift
 from city_data_tests.world import World
 
 BEFORE = drift.Facts(

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from city_data.cities import RegistryError
+from city_data.pipeline.feeds import Choice, Feed
 from city_data.providers.base import NotAvailable, NotYetPublished, Provider
 from city_data.providers.http import HttpClient
-from city_data.sources import Choice, Feed
 from city_data.store.raw import ArchiveError, RawArchive
 from city_data.window import Month
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from city_data.sources import Choice, Feed
+from city_data.pipeline.feeds import Choice, Feed
 from city_data.window import Month, Window
 
 if TYPE_CHECKING:

@@ -11,15 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from city_data.cities import load_registry
-from city_data.settling import (
-    due_months,
-    is_due,
-    is_revision,
-    recheck_due,
-    settled_state,
-    within_budget,
-)
-from city_data.sources import Choice, Feed, enabled_feeds
+from city_data.pipeline.feeds import Choice, Feed, enabled_feeds
+from city_data.pipeline.settling import due_months, is_due, is_revision, recheck_due, settled_state, within_budget
 from city_data.store.ledger import MonthEntry
 from city_data.store.raw import Manifest, RawFile
 from city_data.window import Month, Window

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from city_data.cities import RegistryError
 from city_data.datasets import Dataset
+from city_data.pipeline.feeds import Feed
 from city_data.providers.base import ProviderError
-from city_data.sources import Feed
 from city_data.store.raw import ArchiveError, RawArchive
 from city_data.window import Month
 

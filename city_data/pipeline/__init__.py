@@ -1,0 +1,1 @@
+"""Decisions about months, without Dagster: sources, fetching, building, settling, drift, replay, retention."""
