@@ -14,8 +14,8 @@ from typing import Any
 
 import dagster as dg
 
+from city_data.defs.schedules import MONTHS_JOB, STEPS
 from city_data.pipeline.feeds import Feed
-from city_data.schedules import MONTHS_JOB, STEPS
 from city_data.window import Month
 
 Task = tuple[Feed, Month]

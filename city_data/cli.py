@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from city_data import access, local
-from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE
+from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE
 from city_data.window import Month, Window, as_of, rolling_window
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """The collector: polls every live feed that has no history, at a fixed interval, for as long as it runs.
 
 Belongs here: when a feed is polled, what becomes of each answer. Does not: what an answer means (providers/), where
-snapshots lie (store/polls.py), how months are made of them (ingest.py, publish.py). Needs no database: what is not
-collected while something is down is lost for good.
+snapshots lie (store/polls.py), how months are made of them (defs/assets/raw.py, defs/assets/monthly.py). Needs no
+database: what is not collected while something is down is lost for good.
 """
 
 from __future__ import annotations

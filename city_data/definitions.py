@@ -9,9 +9,9 @@ import warnings
 import dagster as dg
 
 from city_data.cities import load_registry
-from city_data.factory import build_definitions
+from city_data.defs.build import build_definitions
+from city_data.defs.resources import REDIS_VARIABLE
 from city_data.pipeline.feeds import enabled_feeds
-from city_data.resources import REDIS_VARIABLE
 from city_data.window import as_of, rolling_window
 
 # Dagster 1.13 passes a beta parameter of its own to every sensor with a job, and would warn of it at each command.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy.exc import ProgrammingError
 
-from city_data.resources import DATABASE_VARIABLE
+from city_data.defs.resources import DATABASE_VARIABLE
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.migrate import standing, upgrade
 

@@ -23,8 +23,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from city_data.defs.schedules import monthly_tick
 from city_data.pipeline.feeds import Feed
-from city_data.schedules import monthly_tick
 from city_data.store.audit import read_audit
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.ledger import MonthEntry, State, read_months
@@ -212,8 +212,8 @@ def serve(host: str, port: int) -> None:
     from prometheus_client import CollectorRegistry, start_http_server
 
     from city_data.cities import load_registry
+    from city_data.defs.resources import DATABASE_VARIABLE
     from city_data.pipeline.feeds import enabled_feeds
-    from city_data.resources import DATABASE_VARIABLE
     from city_data.window import as_of
 
     database = Database(os.environ[DATABASE_VARIABLE], pool_size=1, application_name="city_data_exporter")

@@ -24,9 +24,9 @@ import psutil
 import yaml
 
 from city_data import access
+from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
 from city_data.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port
 from city_data.providers.shared.downloads import FOLDER_VARIABLE
-from city_data.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
 
 HOME_VARIABLE = "CITY_DATA_HOME"
 DEFAULT_HOME = ".city-data"

@@ -1,7 +1,7 @@
 """Months, time zones and the rolling window: the only place that does date arithmetic on months.
 
 Belongs here: the `Month`, its half-open UTC bounds in a time zone, `as_of`, and the window of months that is kept.
-Does not: what a month holds (datasets.py), or what becomes of months that leave the window (retention.py).
+Does not: what a month holds (datasets.py), or what becomes of months that leave the window (defs/retention.py).
 """
 
 from __future__ import annotations

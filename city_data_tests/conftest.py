@@ -13,11 +13,11 @@ import hypothesis
 import pytest
 import yaml
 
-from city_data import ingest
 from city_data.backfill import hold_connections
+from city_data.defs.assets import raw
+from city_data.defs.resources import shared_database
 from city_data.embedded import EmbeddedPostgres, EmbeddedRedis
 from city_data.providers.http import SystemClock
-from city_data.resources import shared_database
 from city_data.sandbox import Sandbox, running
 from city_data.store.database import Database
 from city_data.store.migrate import upgrade
@@ -136,7 +136,7 @@ def world(
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries do not wait: neither the client's between attempts, nor Dagster's between tries of a step."""
-    monkeypatch.setattr(ingest, "MAX_RETRIES", 0)
+    monkeypatch.setattr(raw, "MAX_RETRIES", 0)
     monkeypatch.setattr(SystemClock, "sleep", lambda _clock, _seconds: None)
 
 

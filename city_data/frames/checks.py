@@ -1,7 +1,7 @@
 """The checks of a month, built from datasets.py: what must hold before it is published.
 
 Belongs here: the judgement of one canonical frame. Does not: comparing it
-with other months (pipeline/drift.py), Dagster's events (publish.py), or provider formats.
+with other months (pipeline/drift.py), Dagster's events (defs/assets/monthly.py), or provider formats.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Hourly values as local days: the rule of every day that was made of hours, whoever made it.
 
-Belongs here: the rule, which `raw_data` states. Does not: which source is used (publish.py), or who asked (api/).
+Belongs here: the rule, which `raw_data` states. Does not: which source is used (defs/assets/monthly.py), or who asked
+(api/).
 
 - A column needs MINIMUM_HOURS hours with a value, else the day is NULL; a day of a clock change has 23 or 25.
 - Numbers are the mean of the hours; precipitation is their sum. Both are rounded as every stored number is.

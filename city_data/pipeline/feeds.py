@@ -1,6 +1,7 @@
 """Which provider serves a city's dataset: the registry's names resolved to providers with validated settings.
 
-Belongs here: `Feed` and its resolution. Does not: the registry's own rules (cities.py), or fetching (ingest.py).
+Belongs here: `Feed` and its resolution. Does not: the registry's own rules (cities.py), or fetching
+(defs/assets/raw.py).
 """
 
 from __future__ import annotations

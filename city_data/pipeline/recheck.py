@@ -1,7 +1,7 @@
 """Looking at a settled month again: does its source still have what we have?
 
 Belongs here: one cheap look, and what it comes to. Does not: when a month's turn comes (settling.py), fetching again
-(ingest.py).
+(defs/assets/raw.py).
 """
 
 from __future__ import annotations

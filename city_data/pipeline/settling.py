@@ -1,6 +1,7 @@
 """When a month is settled, and when it is asked for again: the rules, in one place.
 
-Belongs here: pure decisions on times, contents and the ledger's row. Does not: asking (schedules.py, ingest.py).
+Belongs here: pure decisions on times, contents and the ledger's row. Does not: asking (defs/schedules.py,
+defs/assets/raw.py).
 
 - Before its source's lag has passed a month is provisional: its source is still adding to it.
 - First fetched after lag and settling time, it is settled at once. In between, it is settled when two fetches, well

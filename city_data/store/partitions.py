@@ -1,6 +1,6 @@
 """The month partitions of the data tables: made before a month is loaded, dropped when it has left the window.
 
-Belongs here: partitions as PostgreSQL's catalogue knows them. Does not: which months may go (retention.py).
+Belongs here: partitions as PostgreSQL's catalogue knows them. Does not: which months may go (defs/retention.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When months are asked for: what closed, what is not settled, what may have been revised.
 
 Belongs here: ticks and what each asks for. Does not: which month is due (pipeline/settling.py), how it is fetched
-(ingest.py) or expired (retention.py).
+(defs/assets/raw.py) or expired (retention.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,9 +10,9 @@ from typing import Any
 
 import dagster as dg
 
+from city_data.defs.resources import DatabaseResource
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.settling import Task, due_months, recheck_due
-from city_data.resources import DatabaseResource
 from city_data.window import Month, Window, as_of, rolling_window
 
 MONTHS_JOB = "city_months"

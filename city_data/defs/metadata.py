@@ -1,7 +1,7 @@
 """What Dagster shows of a month: its check results, the metadata of its materialization, the schema of its table.
 
-Belongs here: turning what is known into Dagster's words. Does not: finding it out (publish.py, frames/checks.py,
-pipeline/drift.py).
+Belongs here: turning what is known into Dagster's words. Does not: finding it out (defs/assets/monthly.py,
+frames/checks.py, pipeline/drift.py).
 """
 
 import warnings
@@ -16,7 +16,7 @@ from city_data.pipeline.feeds import Feed
 if TYPE_CHECKING:
     import pandas as pd
 
-    from city_data.publish import Built
+    from city_data.defs.assets.monthly import Built
     from city_data.store.months import Published
 
 PREVIEW_ROWS = 5

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from city_data.defs.resources import ArchiveResource, CacheResource, DatabaseResource
+from city_data.defs.schedules import UNFINISHED
 from city_data.pipeline.feeds import Feed
-from city_data.resources import ArchiveResource, CacheResource, DatabaseResource
-from city_data.schedules import UNFINISHED
 from city_data.store.raw import RawArchive
 from city_data.window import Month, Window, as_of, rolling_window
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from city_data.cities import RegistryError, load_registry
-from city_data.factory import build_definitions
+from city_data.defs.build import build_definitions
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.providers import discover
 from city_data.window import Month, Window

@@ -5,8 +5,8 @@ Belongs here: warming only. A cache that is absent, full or wrong never fails a 
 
 import dagster as dg
 
+from city_data.defs.resources import CacheResource, DatabaseResource
 from city_data.pipeline.feeds import Feed
-from city_data.resources import CacheResource, DatabaseResource
 from city_data.window import Month
 
 CODE_VERSION = "1"

@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 
 from city_data.definitions import defs
-from city_data.resources import DatabaseResource
-from city_data.schedules import MONTHS_JOB, monthly_tick
+from city_data.defs.resources import DatabaseResource
+from city_data.defs.schedules import MONTHS_JOB, monthly_tick
 from city_data.store.ledger import record_state
 from city_data_tests.world import AS_OF, World
 

@@ -1,6 +1,7 @@
 """(city, dataset) to its assets and checks, and the definitions made of them: the only loop over the registry.
 
-Belongs here: assembling. Does not: what any asset does (ingest.py, publish.py, warm.py).
+Belongs here: assembling. Does not: what any asset does (defs/assets/raw.py, defs/assets/monthly.py,
+defs/assets/cache.py).
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from city_data.ingest import raw_asset
-from city_data.notices import failure_notice, rotation_sensor
+from city_data.defs.assets.cache import cache_asset
+from city_data.defs.assets.monthly import monthly_asset
+from city_data.defs.assets.raw import raw_asset
+from city_data.defs.notifications import failure_notice, rotation_sensor
+from city_data.defs.resources import resources
+from city_data.defs.retention import expire_job, retention_sensor
+from city_data.defs.schedules import MONTHS_JOB, monthly_schedule, recheck_schedule, refresh_schedule
 from city_data.pipeline.feeds import Feed
 from city_data.providers.base import Provider
-from city_data.publish import monthly_asset
-from city_data.resources import resources
-from city_data.retention import expire_job, retention_sensor
-from city_data.schedules import MONTHS_JOB, monthly_schedule, recheck_schedule, refresh_schedule
-from city_data.warm import cache_asset
 from city_data.window import Month, Window
 
 

@@ -1,7 +1,7 @@
 """The raw asset: fetch one month of one feed and archive the provider's bytes.
 
 Belongs here: which provider is asked, and what each typed outcome does to the run and the ledger. Does not: parsing
-(publish.py), or how a source is called (providers/).
+(monthly.py), or how a source is called (providers/).
 """
 
 import tempfile
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import dagster as dg
 
+from city_data.defs.resources import ArchiveResource, DatabaseResource, HttpResource
 from city_data.pipeline import recheck
 from city_data.pipeline.feeds import Choice, Feed
 from city_data.providers.base import (
@@ -26,7 +27,6 @@ from city_data.providers.base import (
     TransientError,
 )
 from city_data.providers.http import HttpClient
-from city_data.resources import ArchiveResource, DatabaseResource, HttpResource
 from city_data.store.polls import SnapshotArchive
 from city_data.store.raw import Manifest
 from city_data.window import Month, as_of

@@ -1,7 +1,7 @@
 """The monthly asset: parse the archived bytes, check them, replace the month and its ledger row at once.
 
 Belongs here: the way from raw bytes to published rows. Does not: the network, ever; when a month is settled
-(pipeline/settling.py); what Dagster shows (month_metadata.py).
+(pipeline/settling.py); what Dagster shows (defs/metadata.py).
 """
 
 import tempfile
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from city_data.datasets import expected_stamps
+from city_data.defs.metadata import check_result, check_specs, column_schema, month_metadata
+from city_data.defs.resources import ArchiveResource, DatabaseResource
 from city_data.frames import checks, coverage
-from city_data.month_metadata import check_result, check_specs, column_schema, month_metadata
 from city_data.pipeline import drift
 from city_data.pipeline.feeds import Choice, Feed
 from city_data.pipeline.settling import is_revision, settled_state
 from city_data.providers.base import ParsedMonth, ProviderError
-from city_data.resources import ArchiveResource, DatabaseResource
 from city_data.store.raw import ArchiveError, Manifest, RawArchive
 from city_data.window import Month, as_of
 

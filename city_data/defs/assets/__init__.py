@@ -1,0 +1,1 @@
+"""The three assets of a city and dataset: raw, monthly, cache."""
