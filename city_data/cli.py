@@ -126,7 +126,7 @@ def replay(
 @app.command()
 def doctor() -> None:
     """Check what the platform needs: settings, database, cache, archive, and each provider's answer and key."""
-    from city_data.doctor import examine
+    from city_data.operations.doctor import examine
 
     with _platform():
         _, feeds = _selection(None, None)
@@ -140,7 +140,7 @@ def exporter(
     port: Annotated[int, typer.Option(envvar="EXPORTER_PORT", help="Port of /metrics.")] = 9101,
 ) -> None:
     """Serve what the ledger knows as Prometheus metrics, until it is stopped."""
-    from city_data.exporter import serve
+    from city_data.operations.exporter import serve
 
     with _platform():
         serve(host, port)
@@ -153,7 +153,7 @@ def collect(
     alive: Annotated[Path | None, typer.Option(help="As a service: touch this file each round, stay if idle.")] = None,
 ) -> None:
     """Poll the live feeds that have no history, and keep their snapshots. `up` and `demo` do this by themselves."""
-    from city_data.collector import Collector, log_as_json
+    from city_data.operations.collector import Collector, log_as_json
     from city_data.stay_up import stop_in_order_on_signals
     from city_data.store.polls import SnapshotArchive
 
@@ -189,14 +189,14 @@ def migrate(
     wait: Annotated[float | None, typer.Option(help="Change nothing; wait at most so many seconds for it.")] = None,
 ) -> None:
     """Bring the databases of CITY_DATA_DATABASE_URL and DAGSTER_HOME to this code, and set the providers' pools."""
-    from city_data import deploy
+    from city_data.operations import migrate
 
     if not os.environ.get(DATABASE_VARIABLE):
         raise ValueError(f"{DATABASE_VARIABLE} is not set; `city-data up` and `demo` migrate their own databases")
     if wait is not None:
-        deploy.await_migrated(console.print, wait)
+        migrate.await_migrated(console.print, wait)
     else:
-        deploy.migrate(console.print, dict(_slots(text) for text in pool or []))
+        migrate.migrate(console.print, dict(_slots(text) for text in pool or []))
 
 
 @app.command()
@@ -212,10 +212,10 @@ def token(
 
 def main() -> NoReturn:
     """The entry point: expected errors are one line and exit code 2, never a stack."""
-    from city_data.backfill import BackfillError
     from city_data.cities import RegistryError
-    from city_data.deploy import DeployError
     from city_data.embedded import EmbeddedError
+    from city_data.operations.backfill import BackfillError
+    from city_data.operations.migrate import DeployError
     from city_data.providers.base import ProviderError
     from city_data.store.database import DatabaseUnavailable
 

@@ -190,10 +190,10 @@ def set_pools(variables: Mapping[str, str]) -> None:
     """One slot for each provider's pool."""
     import dagster as dg
 
-    from city_data import deploy
+    from city_data.operations import migrate
 
     with dg.DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance:
-        deploy.set_pools(instance, {})
+        migrate.set_pools(instance, {})
 
 
 def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:

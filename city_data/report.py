@@ -30,8 +30,8 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
 
     `only_due` leaves out what is settled or was asked for within the day, so that a second start is quick.
     """
-    from city_data import backfill
     from city_data.definitions import defs
+    from city_data.operations import backfill
 
     todo = _todo(feeds, months, only_due)
     failed: list[str] = []
@@ -63,7 +63,7 @@ def run_cluster_backfill(
     `only_due` leaves out what is settled or was asked for within the day, and launches nothing beside a backfill that
     is still under way: so it can be asked again at each upgrade.
     """
-    from city_data import backfill
+    from city_data.operations import backfill
 
     launched = backfill.under_way(webserver) if only_due else []
     for backfill_id in launched:
@@ -83,7 +83,7 @@ def run_cluster_backfill(
 def _follow(
     console: Console, webserver: str, backfill_id: str, feeds: Sequence[Feed], months: Sequence[Month]
 ) -> list[str]:
-    from city_data import backfill
+    from city_data.operations import backfill
 
     with progress(console) as shown:
         bar = shown.add_task("partitions", total=None, rows=0, rate=0.0)
@@ -150,7 +150,7 @@ def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: b
 
 
 def _todo(feeds: Sequence[Feed], months: Sequence[Month], only_due: bool) -> list[tuple[Feed, Month]]:
-    from city_data.backfill import tasks
+    from city_data.operations.backfill import tasks
     from city_data.pipeline.settling import is_due
 
     held = entries_of(feeds) if only_due else {}

@@ -32,7 +32,7 @@ def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month],
 
     Returns what could not be rebuilt or published, one line each.
     """
-    from city_data.backfill import tasks
+    from city_data.operations.backfill import tasks
 
     database, archive = shared_database(os.environ[DATABASE_VARIABLE]), RawArchive(os.environ[RAW_VARIABLE])
     todo, found = tasks(feeds, months), []
@@ -55,8 +55,8 @@ def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month],
 
 
 def _publish(console: Console, changed: Sequence[Rebuilt]) -> list[str]:
-    from city_data.backfill import materialize, warm_instance
     from city_data.definitions import defs
+    from city_data.operations.backfill import materialize, warm_instance
 
     failed = []
     with warm_instance() as instance, progress(console) as shown:

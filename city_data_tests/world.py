@@ -15,10 +15,10 @@ import dagster as dg
 import pytest
 import yaml
 
-from city_data import backfill
 from city_data.cities import load_registry
 from city_data.datasets import DatasetName
 from city_data.definitions import defs
+from city_data.operations import backfill
 from city_data.pipeline.feeds import Feed, enabled_feeds
 from city_data.sandbox import Sandbox
 from city_data.store.cache import Cache

@@ -1,7 +1,7 @@
 """Offline replay: months rebuilt from the raw archive after a parser was mended, and how they differ from those served.
 
 Belongs here: rebuilding and comparing. Does not: the network, ever; publishing, which is an ordinary run of `monthly`
-and `cache` (backfill.py), so that ledger, checks and UI tell of it as of any other load.
+and `cache` (operations/backfill.py), so that ledger, checks and UI tell of it as of any other load.
 """
 
 from __future__ import annotations

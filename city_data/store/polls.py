@@ -1,7 +1,7 @@
 """Snapshots of live feeds in the raw archive: what the collector writes and a month is gathered from.
 
-Belongs here: how polls are recorded and found again. Does not: when they are made (collector.py), what they hold
-(providers/).
+Belongs here: how polls are recorded and found again. Does not: when they are made (operations/collector.py), what they
+hold (providers/).
 
 Beside a month's other raw files, so that they expire with it: `<sha256>.bin`, and one small `<at>.<outcome>.poll.json`
 for every poll, the failed ones too. Nothing is ever rewritten, so a restart or a second collector harms nothing.

@@ -1,7 +1,7 @@
 """What was ever ingested, by city and dataset: counters that the expiry of a month does not take back.
 
 Belongs here: adding to the counters in the caller's transaction, and reading them. Does not: the state of any month
-(ledger.py), or how counters are exported (exporter.py).
+(ledger.py), or how counters are exported (operations/exporter.py).
 """
 
 from __future__ import annotations

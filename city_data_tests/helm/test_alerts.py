@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 
 from api.observe import Metrics
 from city_data.cities import load_registry
-from city_data.exporter import LedgerCollector, daemon_heartbeats
+from city_data.operations.exporter import LedgerCollector, daemon_heartbeats
 from city_data.window import as_of
 from city_data_tests.tools import find_tool
 from city_data_tests.world import World

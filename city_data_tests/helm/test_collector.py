@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from city_data.collector import LONGEST_WAIT_S
+from city_data.operations.collector import LONGEST_WAIT_S
 from city_data_tests.helm.charting import containers, find, pod_templates, render
 from city_data_tests.helm.cluster import Manifest
 from city_data_tests.helm.kubelet import Kubelet

@@ -2,7 +2,7 @@
 https://geoportal.valencia.es
 
 Belongs here: the calls, the canonical frame. Does not: what an answer means (polls.py), or when the feed
-is polled (collector.py). The portal of the original plan (valencia.opendatasoft.com) is gone.
+is polled (operations/collector.py). The portal of the original plan (valencia.opendatasoft.com) is gone.
 
 `congestion_level` is NULL though the city tells each segment's state (layer 192): that layer has no moment of
 measurement, so a frozen feed could not be told from calm streets, and its codes are not ordinal (3 closed, 4 no data,

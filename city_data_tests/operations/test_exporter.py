@@ -10,19 +10,19 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from city_data_tests.test_settling import entry
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from city_data.cities import load_registry
 from city_data.embedded import free_port
-from city_data.exporter import STATES, LedgerCollector, daemon_heartbeats, is_overdue, mean_coverage
+from city_data.operations.exporter import STATES, LedgerCollector, daemon_heartbeats, is_overdue, mean_coverage
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.store.database import Database
 from city_data.store.ledger import read_months
 from city_data.store.partitions import drop_month
 from city_data.store.totals import read_totals
 from city_data.window import Month, as_of
-from city_data_tests.test_settling import entry
 from city_data_tests.world import AS_OF, World
 
 Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from city_data.cities import load_registry
-from city_data.collector import LONGEST_WAIT_S, Collector, Spaced
+from city_data.operations.collector import LONGEST_WAIT_S, Collector, Spaced
 from city_data.pipeline.feeds import Feed, enabled_feeds
 from city_data.providers.base import Provider, RateLimit
 from city_data.providers.http import HttpClient, HttpSettings

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from city_data import backfill, deploy
 from city_data.embedded import EmbeddedPostgres
+from city_data.operations import backfill, migrate
 from city_data.providers import discover
 from city_data.store.database import Database
 from city_data.store.migrate import standing, upgrade
@@ -42,10 +42,10 @@ def deployment(postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.M
 def test_empty_databases_are_migrated_and_pools_set_and_again_is_no_error(deployment: Database) -> None:
     assert standing(deployment) == "old"
     said: list[str] = []
-    deploy.migrate(said.append, {"aemet": 2})
+    migrate.migrate(said.append, {"aemet": 2})
     assert standing(deployment) == "current"
     assert "schema upgraded" in said
-    deploy.migrate(said.append, {"aemet": 2})
+    migrate.migrate(said.append, {"aemet": 2})
     assert said[-1] == "schema is up to date"
     assert read_providers(deployment).keys() == discover().keys()
     with dg.DagsterInstance.get() as instance:
@@ -60,8 +60,8 @@ def test_code_that_was_rolled_back_leaves_a_newer_schema_alone_and_starts(deploy
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     assert standing(deployment) == "newer"
     said: list[str] = []
-    deploy.migrate(said.append, {})
-    deploy.await_migrated(said.append, 0)
+    migrate.migrate(said.append, {})
+    migrate.await_migrated(said.append, 0)
     assert "newer than this code" in said[-2]
     assert standing(deployment) == "newer"
     deployment.dispose()
@@ -76,18 +76,18 @@ def test_a_process_waits_until_the_schema_is_there(deployment: Database) -> None
         if len(naps) == 3:
             upgrade(deployment)
 
-    deploy.await_migrated(said.append, 60, sleep=sleep)
+    migrate.await_migrated(said.append, 60, sleep=sleep)
     assert len(naps) == 3
     assert said == ["waiting: the schema is older than this code", "the schema is ready"]
     deployment.dispose()
 
 
 def test_waiting_ends_and_says_what_is_missing(deployment: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(deploy.DeployError, match="not migrated after 0 s: the schema is older"):
-        deploy.await_migrated(lambda _: None, 0)
+    with pytest.raises(migrate.DeployError, match="not migrated after 0 s: the schema is older"):
+        migrate.await_migrated(lambda _: None, 0)
     monkeypatch.setenv("CITY_DATA_DATABASE_URL", "postgresql://nobody:hidden@127.0.0.1:1/nothing")
-    with pytest.raises(deploy.DeployError, match="the database cannot be used") as caught:
-        deploy.await_migrated(lambda _: None, 0)
+    with pytest.raises(migrate.DeployError, match="the database cannot be used") as caught:
+        migrate.await_migrated(lambda _: None, 0)
     assert "hidden" not in str(caught.value)
     deployment.dispose()
 
@@ -107,7 +107,7 @@ def test_a_login_without_rights_waits_for_them_and_says_so(
             connection.execute(sa.text("GRANT SELECT ON alembic_version TO stranger"))
 
     said: list[str] = []
-    deploy.await_migrated(said.append, 60, sleep=grant)
+    migrate.await_migrated(said.append, 60, sleep=grant)
     assert "may not read" in said[0]
     with deployment.write() as connection:
         connection.execute(sa.text("DROP OWNED BY stranger; DROP ROLE stranger"))
@@ -115,8 +115,8 @@ def test_a_login_without_rights_waits_for_them_and_says_so(
 
 
 def test_a_pool_of_no_provider_is_refused() -> None:
-    with pytest.raises(deploy.DeployError, match=r"no provider is named aemt; known: .*aemet"):
-        deploy.migrate(lambda _: None, {"aemt": 2})
+    with pytest.raises(migrate.DeployError, match=r"no provider is named aemt; known: .*aemet"):
+        migrate.migrate(lambda _: None, {"aemt": 2})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What operators run: backfills, the collector, the exporter, doctor, migrations."""
