@@ -17,8 +17,8 @@ from uuid import UUID
 import typer
 from rich.console import Console
 
-from city_data import access, local
 from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE
+from city_data.local import platform, tokens
 from city_data.window import Month, Window, as_of, rolling_window
 
 if TYPE_CHECKING:
@@ -201,19 +201,19 @@ def migrate(
 
 @app.command()
 def token(
-    tenant: Annotated[str, typer.Option(help="The tenant's UUID, the token's claim tenant_id.")] = local.DEMO_TENANT,
+    tenant: Annotated[str, typer.Option(help="The tenant's UUID, the token's claim tenant_id.")] = platform.DEMO_TENANT,
     subject: Annotated[str, typer.Option(help="Who asks: the claim sub.")] = "local",
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 366, help="How long it is good.")] = 24,
     home: Annotated[Path | None, typer.Option(help="State folder (CITY_DATA_HOME).")] = None,
 ) -> None:
     """A token for the reader of this machine, when it was started with AUTH_MODE=jwt. Its key lies in the home."""
-    typer.echo(access.issue((home or local.home()).absolute(), UUID(tenant), subject, timedelta(hours=hours)))
+    typer.echo(tokens.issue((home or platform.home()).absolute(), UUID(tenant), subject, timedelta(hours=hours)))
 
 
 def main() -> NoReturn:
     """The entry point: expected errors are one line and exit code 2, never a stack."""
     from city_data.cities import RegistryError
-    from city_data.embedded import EmbeddedError
+    from city_data.local.embedded import EmbeddedError
     from city_data.operations.backfill import BackfillError
     from city_data.operations.migrate import DeployError
     from city_data.providers.base import ProviderError
@@ -222,7 +222,7 @@ def main() -> NoReturn:
     try:
         app()
     except (
-        local.LocalError,
+        platform.LocalError,
         RegistryError,
         BackfillError,
         EmbeddedError,
@@ -236,7 +236,7 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _stay_up(mode: local.Mode, home: Path | None, once: bool) -> None:
+def _stay_up(mode: platform.Mode, home: Path | None, once: bool) -> None:
     from city_data.stay_up import stay_up
 
     failed = stay_up(console, mode, home, once, lambda: _selection(None, None))
@@ -245,7 +245,7 @@ def _stay_up(mode: local.Mode, home: Path | None, once: bool) -> None:
 
 @contextmanager
 def _platform() -> Iterator[None]:
-    with local.environment(local.home()) as variables:
+    with platform.environment(platform.home()) as variables:
         os.environ.update(variables)
         yield
 

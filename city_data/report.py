@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from city_data import local
 from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, shared_cache, shared_database
-from city_data.local import Ports
+from city_data.local import platform
+from city_data.local.platform import Ports
 from city_data.pipeline.feeds import Feed
 from city_data.window import Month, Window, as_of
 
@@ -117,7 +117,7 @@ def print_ready(console: Console, ports: Ports, mode: str, feed: Feed, month: Mo
         console.print(f"  API      {api}/docs")
     place = f"latitude={feed.city.latitude:.2f}&longitude={feed.city.longitude:.2f}"
     query = f"{place}&start_date={month.first_day}&end_date={month.last_day}"
-    route = f"/api/v1/tenants/{local.DEMO_TENANT}/external/historical-{feed.dataset.name}"
+    route = f"/api/v1/tenants/{platform.DEMO_TENANT}/external/historical-{feed.dataset.name}"
     token = '-H "Authorization: Bearer $(city-data token)" ' if locked else ""
     console.print(f"  try      curl {token}'{api}{route}?{query}'", soft_wrap=True)
     if mode == "demo":

@@ -1,7 +1,7 @@
 """`city-data demo` and `up`: the platform on this machine from its first process to its last.
 
 Belongs here: the order of starting, the demo's backfill, waiting, and stopping by a signal. Does not: which processes
-there are (local.py), or what is printed (report.py).
+there are (local/platform.py), or what is printed (report.py).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from city_data import local
+from city_data.local import platform
 from city_data.pipeline.feeds import Feed
 from city_data.window import Window
 
 
 def stay_up(
     console: Console,
-    mode: local.Mode,
+    mode: platform.Mode,
     home: Path | None,
     once: bool,
     selection: Callable[[], tuple[Window, list[Feed]]],
@@ -34,16 +34,16 @@ def stay_up(
     from city_data.report import entries_of, print_ready, run_backfill
     from city_data.report_status import print_summary
 
-    folder = (home or local.home()).absolute()
-    ports = local.Ports(api=int(os.environ.get("API_PORT", "8000")), ui=int(os.environ.get("UI_PORT", "3000")))
+    folder = (home or platform.home()).absolute()
+    ports = platform.Ports(api=int(os.environ.get("API_PORT", "8000")), ui=int(os.environ.get("UI_PORT", "3000")))
     ports.refuse_busy()
     started = time.monotonic()
     stop_in_order_on_signals()
-    with local.environment(folder, mode) as variables:
+    with platform.environment(folder, mode) as variables:
         os.environ.update(variables)
-        local.set_pools(variables)
+        platform.set_pools(variables)
         window, feeds = selection()
-        with local.services(folder, ports, variables, collecting=any(feed.live for feed in feeds)) as children:
+        with platform.services(folder, ports, variables, collecting=any(feed.live for feed in feeds)) as children:
             failed = run_backfill(console, feeds, window.months(), only_due=True) if mode == "demo" else []
             stop_in_order_on_signals()
             children.await_port("api", ports.api)

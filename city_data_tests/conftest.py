@@ -15,7 +15,7 @@ import yaml
 
 from city_data.defs.assets import raw
 from city_data.defs.resources import shared_database
-from city_data.embedded import EmbeddedPostgres, EmbeddedRedis
+from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis
 from city_data.operations.backfill import hold_connections
 from city_data.providers.http import SystemClock
 from city_data.sandbox import Sandbox, running

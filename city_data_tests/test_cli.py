@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from city_data.embedded import free_port
+from city_data.local.embedded import free_port
 
 TOWN = {
     "city_id": "town",

@@ -1,7 +1,7 @@
 """A deployment's databases: brought to this code's schema, or waited for.
 
 Belongs here: the order of migrations on a cluster, the providers' pools, and when a process may start. Does not: what
-a migration changes (store/migrations/, Dagster), or one machine's platform (local.py).
+a migration changes (store/migrations/, Dagster), or one machine's platform (local/platform.py).
 
 Dagster's storage goes first and the platform's schema last, so that who sees the schema current may open Dagster's
 storage too: several processes that create it at once break it (dagster 27390).

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import server
 from api.hits import Hits
-from city_data.embedded import free_port
+from city_data.local.embedded import free_port
 
 
 @contextlib.contextmanager

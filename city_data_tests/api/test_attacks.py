@@ -17,7 +17,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from city_data.embedded import free_port
+from city_data.local.embedded import free_port
 from city_data.store.cache import Cache
 from city_data_tests.api.conftest import HERE, TENANT, TRAFFIC, Load, MakeClient
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, TENANT_B, Issuer, bearer, key_set, service

@@ -20,7 +20,7 @@ from api import contract, openapi
 from api.app import create_app
 from api.settings import Settings
 from city_data.datasets import DATASETS
-from city_data.embedded import EmbeddedPostgres
+from city_data.local.embedded import EmbeddedPostgres
 from city_data.pipeline.feeds import record_providers
 from city_data.providers import discover
 from city_data.store.database import Database

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from city_data.embedded import free_port
+from city_data.local.embedded import free_port
 from city_data_tests.api.conftest import HERE, TENANT, TRAFFIC, Load, MakeClient
 
 DAY = {"start_date": "2025-10-01", "end_date": "2025-10-01"}

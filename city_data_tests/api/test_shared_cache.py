@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from api.shared_cache import TIMEOUT_S, SharedCache
-from city_data.embedded import EmbeddedRedis
+from city_data.local.embedded import EmbeddedRedis
 from city_data.store.cache import FAILURES_TO_OPEN, OPEN_FOR_S, Cache, name_of
 from city_data.store.segments import encode
 from city_data.window import Month

@@ -10,8 +10,8 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from city_data.datasets import TRAFFIC, expected_stamps
-from city_data.embedded import EmbeddedPostgres
 from city_data.frames import canonical
+from city_data.local.embedded import EmbeddedPostgres
 from city_data.store.database import Database
 from city_data.store.migrate import upgrade
 from city_data.store.months import MonthLoad, replace_month

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from city_data.embedded import EmbeddedPostgres, EmbeddedRedis
+from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis
 from city_data_tests.api.issuer import Issuer
 from city_data_tests.bench.figure import Figure
 from city_data_tests.bench.serving import peers, world

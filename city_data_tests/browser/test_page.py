@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 from psycopg import sql
 
 from api.settings import Settings
-from city_data.embedded import EmbeddedPostgres
+from city_data.local.embedded import EmbeddedPostgres
 from city_data.providers import discover
 from city_data.window import Month
 from city_data_tests.api.conftest import TENANT

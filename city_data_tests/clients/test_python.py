@@ -25,7 +25,7 @@ from city_data_client import (
 from city_data_client.cache import DiskCache, Kept
 from city_data_client.frames import frame_of
 
-from city_data.embedded import free_port
+from city_data.local.embedded import free_port
 from city_data_tests.clients.conftest import Service
 
 ROOT = Path(__file__).parents[2]

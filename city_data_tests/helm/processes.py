@@ -16,7 +16,7 @@ import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from city_data.embedded import free_port
+from city_data.local.embedded import free_port
 from city_data_tests.helm.charting import containers, find, pod_templates
 from city_data_tests.helm.cluster import Manifest
 from city_data_tests.helm.kubelet import Kubelet

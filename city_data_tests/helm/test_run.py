@@ -21,7 +21,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
 
-from city_data.embedded import EmbeddedPostgres
+from city_data.local.embedded import EmbeddedPostgres
 from city_data.sandbox import Sandbox
 from city_data.store.database import Database
 from city_data.store.ledger import read_months

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from city_data.embedded import EmbeddedPostgres
+from city_data.local.embedded import EmbeddedPostgres
 from city_data.operations import backfill, migrate
 from city_data.providers import discover
 from city_data.store.database import Database

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from city_data.embedded import EmbeddedRedis
+from city_data.local.embedded import EmbeddedRedis
 from city_data.store.cache import FAILURES_TO_OPEN, OPEN_FOR_S, Cache
 from city_data.store.segments import encode
 from city_data.window import Month

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from city_data.datasets import TRAFFIC
-from city_data.embedded import EmbeddedPostgres
+from city_data.local.embedded import EmbeddedPostgres
 from city_data.store import partitions
 from city_data.store.database import Database
 from city_data.store.migrate import upgrade

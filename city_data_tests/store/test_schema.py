@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from city_data.datasets import DATASETS
-from city_data.embedded import EmbeddedPostgres, free_port
+from city_data.local.embedded import EmbeddedPostgres, free_port
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.ledger import read_months
 from city_data.store.migrate import is_current, upgrade

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from city_data.embedded import free_port
+from city_data.local.embedded import free_port
 from city_data_tests.bench.serving.world import await_answer
 
 _NGINX = """

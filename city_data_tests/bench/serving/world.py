@@ -21,8 +21,8 @@ import yaml
 
 from city_data.cities import DEFAULT_FILE
 from city_data.datasets import TRAFFIC, expected_stamps
-from city_data.embedded import free_port
 from city_data.frames import canonical
+from city_data.local.embedded import free_port
 from city_data.store.database import Database
 from city_data.store.migrate import upgrade
 from city_data.store.months import MonthLoad, replace_month

@@ -14,10 +14,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from api.settings import Settings
-from city_data import access
 from city_data.cities import load_registry
 from city_data.cli import app
-from city_data.local import Ports
+from city_data.local import tokens
+from city_data.local.platform import Ports
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.report import print_ready
 from city_data.window import Month
@@ -29,7 +29,7 @@ DAY = {"latitude": "40.42", "longitude": "-3.7", "start_date": "2025-10-01", "en
 
 
 def test_the_command_prints_a_token_that_the_reader_believes(make_client: MakeClient, tmp_path: Path) -> None:  # noqa: F811
-    settings = access.settings(tmp_path, {"AUTH_MODE": "jwt"})
+    settings = tokens.settings(tmp_path, {"AUTH_MODE": "jwt"})
     client = make_client(auth_mode="jwt", **{name.lower(): value for name, value in settings.items()})
     assert client.get(CITIES).status_code == 401
     printed = CliRunner().invoke(app, ["token", "--home", str(tmp_path), "--tenant", TENANT])
@@ -41,23 +41,23 @@ def test_the_command_prints_a_token_that_the_reader_believes(make_client: MakeCl
 
 
 def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
-    first = access.issue(tmp_path, UUID(TENANT), "a", timedelta(hours=1))
+    first = tokens.issue(tmp_path, UUID(TENANT), "a", timedelta(hours=1))
     key, key_set = tmp_path / "auth" / "key.pem", tmp_path / "auth" / "jwks.json"
     held = key.read_bytes()
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert "d" not in json.loads(key_set.read_text())["keys"][0]  # the private exponent
-    assert access.issue(tmp_path, UUID(TENANT), "b", timedelta(hours=1)) != first
+    assert tokens.issue(tmp_path, UUID(TENANT), "b", timedelta(hours=1)) != first
     assert key.read_bytes() == held
 
 
 @pytest.mark.parametrize("variables", [{}, {"AUTH_MODE": "none"}])
 def test_one_machine_is_open_to_itself_unless_asked(tmp_path: Path, variables: dict[str, str]) -> None:
-    assert access.settings(tmp_path, variables) == {"AUTH_MODE": "none"}
+    assert tokens.settings(tmp_path, variables) == {"AUTH_MODE": "none"}
     assert not (tmp_path / "auth").exists()
 
 
 def test_an_issuer_of_ones_own_is_left_alone(tmp_path: Path) -> None:
-    assert access.settings(tmp_path, {"AUTH_MODE": "jwt", "AUTH_JWT_ISSUER": "https://mine.test"}) == {}
+    assert tokens.settings(tmp_path, {"AUTH_MODE": "jwt", "AUTH_JWT_ISSUER": "https://mine.test"}) == {}
 
 
 def test_the_reader_takes_its_own_database_url_before_the_writers(monkeypatch: pytest.MonkeyPatch) -> None:

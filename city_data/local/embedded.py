@@ -1,8 +1,8 @@
 """PostgreSQL 18 and Redis from their wheels, as child processes of this one.
 
-Belongs here: starting and stopping the two servers. Does not: what is in them, or which other processes run (local.py).
-The wheels' own wrappers are not used: they keep process-wide locks and exit hooks, and their servers outlive a starter
-that is killed. Here a child is told by the kernel when its parent is gone.
+Belongs here: starting and stopping the two servers. Does not: what is in them, or which other processes run
+(platform.py). The wheels' own wrappers are not used: they keep process-wide locks and exit hooks, and their servers
+outlive a starter that is killed. Here a child is told by the kernel when its parent is gone.
 """
 
 from __future__ import annotations

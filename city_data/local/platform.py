@@ -23,9 +23,9 @@ from typing import Literal
 import psutil
 import yaml
 
-from city_data import access
 from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
-from city_data.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port
+from city_data.local import tokens
+from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port
 from city_data.providers.shared.downloads import FOLDER_VARIABLE
 
 HOME_VARIABLE = "CITY_DATA_HOME"
@@ -102,7 +102,7 @@ def services(folder: Path, ports: Ports, variables: Mapping[str, str], collectin
         children.start("code", [*dagster, "code-server", "start", "-m", "city_data.definitions", "-p", str(code_port)])
         if collecting:
             children.start("collector", [sys.executable, "-m", "city_data.cli", "collect"])
-        own = {"API_PORT": str(ports.api), **access.settings(folder, variables)}
+        own = {"API_PORT": str(ports.api), **tokens.settings(folder, variables)}
         children.start("api", [sys.executable, "-m", "api"], own)
         children.await_port("code", code_port)
         webserver = [sys.executable, "-m", "dagster_webserver", "-w", str(workspace), "-p", str(ports.ui)]

@@ -11,12 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from city_data.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedRedis
+from city_data.local.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedRedis
 
 _STARTER = """
 import sys
 from pathlib import Path
-from city_data.embedded import EmbeddedPostgres, EmbeddedRedis
+from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis
 folder = Path(sys.argv[1])
 for server in (EmbeddedPostgres(folder / "postgres", durable=False), EmbeddedRedis(folder / "redis")):
     server.start()
