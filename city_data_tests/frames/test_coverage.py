@@ -15,10 +15,10 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.settings import Settings
+from city_data.cli.days import print_days
 from city_data.datasets import TRAFFIC, WEATHER, expected_stamps
 from city_data.frames import canonical, coverage
 from city_data.frames.coverage import Coverage
-from city_data.report_days import print_days
 from city_data.window import Month
 from city_data_tests.world import World
 

@@ -18,7 +18,7 @@ from dagster._cli import create_dagster_cli
 from dagster._daemon.cli import create_dagster_daemon_cli
 from dagster_webserver.cli import dagster_webserver
 
-from city_data import cli
+from city_data.cli import commands
 from city_data_tests.helm.charting import (
     CHART,
     OPERATOR,
@@ -259,7 +259,7 @@ def test_alert_and_dashboard_files_become_objects(tmp_path: Path) -> None:
 def test_every_command_is_one_that_the_image_has(rendered: list[Manifest]) -> None:
     """With its options; the processes themselves are started in test_run.py."""
     known = {
-        "city-data": typer.main.get_command(cli.app),
+        "city-data": typer.main.get_command(commands.app),
         "dagster": create_dagster_cli(),
         "dagster-daemon": create_dagster_daemon_cli(),
         "dagster-webserver": dagster_webserver,

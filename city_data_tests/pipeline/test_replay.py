@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from city_data.cli.replay import run_replay
 from city_data.datasets import TRAFFIC, WEATHER
 from city_data.frames import canonical
 from city_data.pipeline.replay import ColumnChange, compare, rebuild
 from city_data.providers.aemet import Aemet
 from city_data.providers.base import ParsedMonth, Payload, PermanentError, Request
-from city_data.report_replay import run_replay
 from city_data.window import Month
 from city_data_tests.world import World
 

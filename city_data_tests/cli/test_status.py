@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from city_data.report_status import print_summary
+from city_data.cli.status import print_summary
 from city_data.store.ledger import read_months, record_state
 from city_data.window import Month
 from city_data_tests.world import AS_OF, World

@@ -1,7 +1,7 @@
 """`city-data demo` and `up`: the platform on this machine from its first process to its last.
 
 Belongs here: the order of starting, the demo's backfill, waiting, and stopping by a signal. Does not: which processes
-there are (local/platform.py), or what is printed (report.py).
+there are (local/platform.py), or what is printed (progress.py).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def stay_up(
 
     `selection` is asked once the environment is set. Raises LocalError.
     """
-    from city_data.report import entries_of, print_ready, run_backfill
-    from city_data.report_status import print_summary
+    from city_data.cli.progress import entries_of, print_ready, run_backfill
+    from city_data.cli.status import print_summary
 
     folder = (home or platform.home()).absolute()
     ports = platform.Ports(api=int(os.environ.get("API_PORT", "8000")), ui=int(os.environ.get("UI_PORT", "3000")))

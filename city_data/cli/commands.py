@@ -66,7 +66,7 @@ def backfill(
     wait: Annotated[bool, typer.Option(help="On a cluster: wait until it ends.")] = True,
 ) -> None:
     """Fetch and publish months. Exit code 1, naming the partitions, when any failed."""
-    from city_data.report import run_backfill, run_cluster_backfill
+    from city_data.cli.progress import run_backfill, run_cluster_backfill
 
     with _platform():
         window, feeds = _selection(city, dataset)
@@ -87,9 +87,9 @@ def status(
     to: ToOption = None,
 ) -> None:
     """What is held: every feed in one line; with --city, --dataset or months, every month in a table."""
-    from city_data.report import entries_of
-    from city_data.report_days import print_days
-    from city_data.report_status import print_months, print_summary
+    from city_data.cli.days import print_days
+    from city_data.cli.progress import entries_of
+    from city_data.cli.status import print_months, print_summary
 
     with _platform():
         window, feeds = _selection(city, dataset)
@@ -115,7 +115,7 @@ def replay(
 
     Exit code 1 where a month cannot be rebuilt, or not be published.
     """
-    from city_data.report_replay import run_replay
+    from city_data.cli.replay import run_replay
 
     with _platform():
         window, feeds = _selection(city, dataset)
@@ -153,8 +153,8 @@ def collect(
     alive: Annotated[Path | None, typer.Option(help="As a service: touch this file each round, stay if idle.")] = None,
 ) -> None:
     """Poll the live feeds that have no history, and keep their snapshots. `up` and `demo` do this by themselves."""
+    from city_data.cli.stay_up import stop_in_order_on_signals
     from city_data.operations.collector import Collector, log_as_json
-    from city_data.stay_up import stop_in_order_on_signals
     from city_data.store.polls import SnapshotArchive
 
     stop_in_order_on_signals()
@@ -173,7 +173,7 @@ def expire(
     force: Annotated[bool, typer.Option(help="Also where the months that replace them are not there yet.")] = False,
 ) -> None:
     """Drop the months that have left the window, as the retention sensor does."""
-    from city_data.report import run_expire
+    from city_data.cli.progress import run_expire
 
     with _platform():
         window, feeds = _selection(None, None)
@@ -237,7 +237,7 @@ def main() -> NoReturn:
 
 
 def _stay_up(mode: platform.Mode, home: Path | None, once: bool) -> None:
-    from city_data.stay_up import stay_up
+    from city_data.cli.stay_up import stay_up
 
     failed = stay_up(console, mode, home, once, lambda: _selection(None, None))
     raise typer.Exit(1 if failed else 0)
@@ -282,7 +282,3 @@ def _slots(text: str) -> tuple[str, int]:
     if not name or not count.isdigit() or int(count) < 1:
         raise ValueError(f"--pool {text}: write NAME=N with N of at least 1, such as aemet=2")
     return name, int(count)
-
-
-if __name__ == "__main__":
-    main()

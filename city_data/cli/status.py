@@ -1,6 +1,6 @@
 """`city-data status`: every feed in one line, or every month of some feeds in tables.
 
-Belongs here: what is held, for people. Does not: days and columns (report_days.py), work under way (report.py).
+Belongs here: what is held, for people. Does not: days and columns (days.py), work under way (progress.py).
 """
 
 from __future__ import annotations

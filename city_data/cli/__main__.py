@@ -1,0 +1,5 @@
+"""`python -m city_data.cli`, the same as `city-data`."""
+
+from city_data.cli import main
+
+main()
