@@ -54,9 +54,9 @@ lint: setup
 # Rewrites the committed OpenAPI document and, where npm is, the TypeScript types made of it; then says what of the
 # released document a caller would miss.
 contract: setup clients
-	$(BIN)/python -m api.openapi
+	$(BIN)/python -m api.contract.document
 	$(if $(NPM),npm --prefix api/clients/typescript run --silent generate)
-	$(BIN)/python -m api.contract
+	$(BIN)/python -m api.contract.diff
 
 # Names no package index, so that the lock is good behind any mirror. The image's lock has the same versions, without
 # tests' tools and without the databases that one machine's platform embeds.

@@ -7,11 +7,11 @@ import sys
 import prometheus_client
 import pydantic
 
-from api import server
 from api.app import create_app
-from api.footprint import keep_small, settle
-from api.observe import configure_logging
+from api.observability import configure_logging
 from api.settings import Settings, problems
+from api.transport import protocol
+from api.transport.process_memory import keep_small, settle
 from city_data.cities import RegistryError
 
 _SCRAPERS = 64
@@ -34,9 +34,11 @@ def main() -> int:
     metrics = None
     if settings.api_metrics_port is not None:
         exposed = prometheus_client.make_asgi_app(app.state.metrics.registry)
-        metrics = server.config(exposed, settings.api_host, settings.api_metrics_port, _SCRAPERS, lifespan=False)
-    main_port = server.config(app, settings.api_host, settings.api_port, settings.api_connections, hits=app.state.hits)
-    server.run(main_port, metrics)
+        metrics = protocol.config(exposed, settings.api_host, settings.api_metrics_port, _SCRAPERS, lifespan=False)
+    main_port = protocol.config(
+        app, settings.api_host, settings.api_port, settings.api_connections, hits=app.state.hits
+    )
+    protocol.run(main_port, metrics)
     return 0
 
 

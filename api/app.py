@@ -1,4 +1,4 @@
-"""The reader as an ASGI application. Belongs here: assembling it, health. Does not: history, locks (auth.py)."""
+"""The reader as an ASGI application. Belongs here: assembling it, health. Does not: history, locks (auth/gate.py)."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api import errors, static, tokens
-from api.answering import Answering
+from api import errors
 from api.attribution import Providers
-from api.auth import Buckets, Gate
-from api.guard import Guard, UnderWay
-from api.history import History
-from api.hits import Hits
-from api.joining import Joiner
-from api.models import ErrorResponse, HealthResponse
-from api.months import Months
-from api.observe import Metrics, Observer
-from api.provenance import Provenance
-from api.reading import Reader
+from api.auth import tokens
+from api.auth.gate import Buckets, Gate
+from api.bodies.month_bodies import Months
+from api.bodies.reader import Reader
+from api.bodies.redis import SharedCache
+from api.bodies.training_reader import Joiner
+from api.history_service import Answering
+from api.observability import Metrics, Observer
+from api.query.tenants import TenantLocations
+from api.query.versions import Versions
+from api.routes import page
+from api.routes.history import History
+from api.routes.provenance import Provenance
+from api.routes.schemas import ErrorResponse, HealthResponse
+from api.routes.shortcut import Shortcut
+from api.routes.training import Training
 from api.settings import Settings
-from api.shared_cache import SharedCache
-from api.shortcut import Shortcut
-from api.tenants import TenantLocations
-from api.training import Training
-from api.versions import Versions
+from api.transport.limits import Guard, UnderWay
+from api.transport.request_cache import Hits
 from city_data.cities import Registry, load_registry
 from city_data.store.cache import Cache
 from city_data.store.database import Database
@@ -95,7 +97,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     if settings.is_local:
         app.add_route("/metrics", _exposition(metrics), include_in_schema=False)
     if settings.api_page:
-        app.include_router(static.router(settings.auth_tenant_claim))
+        app.include_router(page.router(settings.auth_tenant_claim))
     return app
 
 

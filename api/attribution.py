@@ -13,8 +13,8 @@ from urllib.parse import quote
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from api.models import SourceInfo
-from api.planning import Plan
+from api.query.planning import Plan
+from api.routes.schemas import SourceInfo
 from city_data.cities import City
 from city_data.datasets import DATASETS
 from city_data.store.database import Database

@@ -15,8 +15,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.models import ErrorResponse
-from api.observe import REQUESTS_LOG
+from api.observability import REQUESTS_LOG
+from api.routes.schemas import ErrorResponse
 from city_data.store.database import DatabaseUnavailable
 
 RETRY_AFTER_S = 2

@@ -1,6 +1,6 @@
 """Tokens for one machine. Belongs here: a key of the home's own, the key set that the reader checks with, a token.
 
-Does not: checking one (api/tokens.py). A deployment has an issuer of its own, and nothing here is used.
+Does not: checking one (api/auth/tokens.py). A deployment has an issuer of its own, and nothing here is used.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import server
-from api.hits import Hits
+from api.transport import protocol
+from api.transport.request_cache import Hits
 from city_data.local.embedded import free_port
 
 
@@ -22,8 +22,8 @@ from city_data.local.embedded import free_port
 def serving(app: object, most: int = 4_000, hits: Hits | None = None, *, lifespan: bool = False) -> Iterator[int]:
     """The port of a server in a thread of its own, which stops at the end as at SIGTERM."""
     port = free_port()
-    config = server.config(app, "127.0.0.1", port, most, lifespan=lifespan, hits=hits)  # type: ignore[arg-type]
-    running = server.Beside(config)
+    config = protocol.config(app, "127.0.0.1", port, most, lifespan=lifespan, hits=hits)  # type: ignore[arg-type]
+    running = protocol.Beside(config)
     thread = threading.Thread(target=lambda: _run(running))
     thread.start()
     while not running.started:

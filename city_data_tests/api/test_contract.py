@@ -16,8 +16,8 @@ from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from api import contract, openapi
 from api.app import create_app
+from api.contract import diff, document
 from api.settings import Settings
 from city_data.datasets import DATASETS
 from city_data.local.embedded import EmbeddedPostgres
@@ -29,14 +29,14 @@ from city_data_tests.api.conftest import made_month
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, bearer, key_set
 from city_data_tests.api.sockets import serving
 
-DOCUMENT: dict[str, Any] = json.loads(openapi.document())
+DOCUMENT: dict[str, Any] = json.loads(document.render())
 OWN = Issuer()
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 SCHEMA.config.generation.update(deterministic=True)
 
 
 def test_the_committed_document_is_this_codes() -> None:
-    assert openapi.FILE.read_text(encoding="utf-8") == openapi.document(), "run `make contract`"
+    assert document.FILE.read_text(encoding="utf-8") == document.render(), "run `make contract`"
     for name, dataset in DATASETS.items():
         properties = fields(DOCUMENT, f"{name.capitalize()}Record")
         for column in dataset.columns:
@@ -44,8 +44,8 @@ def test_the_committed_document_is_this_codes() -> None:
 
 
 def test_nothing_that_callers_rely_on_is_broken() -> None:
-    released = json.loads(contract.RELEASED.read_text(encoding="utf-8"))
-    assert contract.breaks(released, DOCUMENT) == [], "if it is meant, run `python -m api.contract --accept`"
+    released = json.loads(diff.RELEASED.read_text(encoding="utf-8"))
+    assert diff.breaks(released, DOCUMENT) == [], "if it is meant, run `python -m api.contract.diff --accept`"
 
 
 def test_every_route_documents_its_errors_and_every_field_says_what_it_is() -> None:
@@ -144,7 +144,7 @@ def test_what_breaks_callers_is_named(name: str) -> None:
     change, said = BREAKING[name]
     changed = copy.deepcopy(DOCUMENT)
     change(changed)
-    assert any(line.endswith(said) for line in contract.breaks(DOCUMENT, changed)), contract.breaks(DOCUMENT, changed)
+    assert any(line.endswith(said) for line in diff.breaks(DOCUMENT, changed)), diff.breaks(DOCUMENT, changed)
 
 
 def test_what_only_adds_breaks_nobody() -> None:
@@ -154,21 +154,21 @@ def test_what_only_adds_breaks_nobody() -> None:
     more["paths"][WEATHER]["get"]["parameters"].append({"in": "query", "name": "units", "schema": {"type": "string"}})
     more["paths"][WEATHER]["get"]["responses"]["451"] = {"description": ""}
     fields(more, "HistoricalRequest")["units"] = {"type": "string"}
-    assert contract.breaks(DOCUMENT, more) == []
-    assert contract.breaks(DOCUMENT, DOCUMENT) == []
-    assert contract.breaks(more, DOCUMENT)
+    assert diff.breaks(DOCUMENT, more) == []
+    assert diff.breaks(DOCUMENT, DOCUMENT) == []
+    assert diff.breaks(more, DOCUMENT)
 
 
 def test_the_command_says_what_breaks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(contract, "RELEASED", tmp_path / "released.json")
-    assert contract.main(["--accept"]) == 0
-    assert contract.main([]) == 0
+    monkeypatch.setattr(diff, "RELEASED", tmp_path / "released.json")
+    assert diff.main(["--accept"]) == 0
+    assert diff.main([]) == 0
     old = copy.deepcopy(DOCUMENT)
     old["paths"]["/old"] = {"get": {"responses": {}}}
-    contract.RELEASED.write_text(json.dumps(old))
-    assert contract.main([]) == 1
+    diff.RELEASED.write_text(json.dumps(old))
+    assert diff.main([]) == 1
     assert capsys.readouterr().out == "GET /old is gone\n"
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 PROGRAM = """
-from api.footprint import keep_small, settle
+from api.transport.process_memory import keep_small, settle
 keep_small()
 import gc, sys
 from datetime import UTC, datetime

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.hits import question_key
+from api.transport.request_cache import question_key
 from city_data.store.database import DatabaseUnavailable
 from city_data_tests.api.conftest import LOADED, Load
 from city_data_tests.api.issuer import TENANT_A, TENANT_B
@@ -207,7 +207,7 @@ def test_while_the_store_is_away_the_routes_say_so(make_reader: MakeReader, monk
     reader.ask(request)
 
     with monkeypatch.context() as patched:
-        patched.setattr("api.versions.read_months", raises(DatabaseUnavailable("away")))
+        patched.setattr("api.query.versions.read_months", raises(DatabaseUnavailable("away")))
         (answer,) = reader.ask(request)
     assert (answer.status, answer.header("Retry-After")) == (503, "2")
     assert reader.ask(request)[0].status == 200

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import api.versions
-from api import server
+import api.query.versions
+from api.transport import protocol
 from city_data.store.database import DatabaseUnavailable
 from city_data_tests.api.conftest import Load, MakeClient
 from city_data_tests.api.locked import NO_TIME, TOKEN, MakeReader, Reader, path
@@ -25,8 +25,8 @@ class Held:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:
         self.error = error
-        self.asked, self.release, self._read = threading.Event(), threading.Event(), api.versions.read_months
-        monkeypatch.setattr("api.versions.read_months", self)
+        self.asked, self.release, self._read = threading.Event(), threading.Event(), api.query.versions.read_months
+        monkeypatch.setattr("api.query.versions.read_months", self)
 
     def __call__(self, *args: Any, **more: Any) -> Any:
         self.asked.set()
@@ -104,11 +104,11 @@ def test_a_server_that_stops_answers_first(
         stack.pop_all().close()  # stops while the ledger is being asked
         waiting.join(10)
     assert [answer.status for answer in answers] == [status]
-    assert began + server.STOPPING_S > time.monotonic()
+    assert began + protocol.STOPPING_S > time.monotonic()
 
 
 def test_who_does_not_take_what_was_asked_is_let_go(make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "ANSWER_S", 0.6)
+    monkeypatch.setattr(protocol, "ANSWER_S", 0.6)
     reader = make_reader()
     plain = written(path(), Authorization=TOKEN, Accept_Encoding="identity")
     reader.ask(plain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.memory import BoundedMemory
+from api.caching import BoundedMemory
 
 CAPACITY = 10
 SIZES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, CAPACITY + 3)), max_size=40)

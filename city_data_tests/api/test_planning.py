@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.planning import Plans
-from api.ranges import Interval
+from api.query.interval import Interval
+from api.query.planning import Plans
 from city_data.cities import load_registry
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, read_months

@@ -81,5 +81,5 @@ def test_ready_once_there_is_data_and_ever_after(
     def away(*_: object, **__: object) -> None:
         raise AssertionError("the database is not asked again")
 
-    monkeypatch.setattr("api.versions.read_months", away)
+    monkeypatch.setattr("api.query.versions.read_months", away)
     assert client.get("/health/ready").status_code == 200

@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from api import server
+from api.transport import protocol
 from city_data_tests.api.conftest import TENANT, MakeClient
 from city_data_tests.api.sockets import serving
 
@@ -32,9 +32,9 @@ def port(client: TestClient) -> Iterator[int]:
 @pytest.fixture
 def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same deadlines, sooner."""
-    monkeypatch.setattr(server, "REQUEST_S", SHORT_S)
-    monkeypatch.setattr(server, "ANSWER_S", SHORT_S)
-    monkeypatch.setattr(server, "KEEP_ALIVE_S", SHORT_S)
+    monkeypatch.setattr(protocol, "REQUEST_S", SHORT_S)
+    monkeypatch.setattr(protocol, "ANSWER_S", SHORT_S)
+    monkeypatch.setattr(protocol, "KEEP_ALIVE_S", SHORT_S)
 
 
 @contextlib.contextmanager
@@ -64,7 +64,7 @@ def alive(port: int) -> bool:
 
 
 def test_deadlines_lie_under_ten_seconds() -> None:
-    assert max(server.REQUEST_S, server.ANSWER_S, server.KEEP_ALIVE_S) < 10
+    assert max(protocol.REQUEST_S, protocol.ANSWER_S, protocol.KEEP_ALIVE_S) < 10
 
 
 def test_a_thousand_idle_sockets_and_slow_headers_keep_nobody_out_and_are_closed(port: int) -> None:
@@ -72,7 +72,7 @@ def test_a_thousand_idle_sockets_and_slow_headers_keep_nobody_out_and_are_closed
     with connected(port, 1_000) as idle, connected(port, 50) as slow:
         for one in slow:
             one.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-        while time.monotonic() - began < server.REQUEST_S - 3:
+        while time.monotonic() - began < protocol.REQUEST_S - 3:
             for one in slow:
                 one.sendall(b"a")
             assert alive(port)
@@ -188,7 +188,7 @@ def test_requests_under_way_have_a_cap_that_health_is_free_of(
         release.wait(10)
         return []
 
-    monkeypatch.setattr("api.versions.read_months", waits)
+    monkeypatch.setattr("api.query.versions.read_months", waits)
     with serving(client.app) as port:
         url = f"http://127.0.0.1:{port}"
         first = threading.Thread(target=lambda: httpx.get(f"{url}/api/v1/cities/madrid/data-availability"))
@@ -219,7 +219,7 @@ def test_an_answers_head_and_body_leave_together_and_nothing_is_lost() -> None:
 
     async def talk() -> list[bytes]:
         wire = Wire()
-        joining = server.JoiningTransport(wire, asyncio.get_running_loop())  # type: ignore[arg-type]
+        joining = protocol.JoiningTransport(wire, asyncio.get_running_loop())  # type: ignore[arg-type]
         joining.write(b"HTTP/1.1 200 OK\r\n\r\n")
         joining.write(b"body")
         joining.write(b"more")

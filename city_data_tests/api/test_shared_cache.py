@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 import redis
 
-from api.shared_cache import TIMEOUT_S, SharedCache
+from api.bodies.redis import TIMEOUT_S, SharedCache
 from city_data.local.embedded import EmbeddedRedis
 from city_data.store.cache import FAILURES_TO_OPEN, OPEN_FOR_S, Cache, name_of
 from city_data.store.segments import encode

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.snapshot_ids import SnapshotId, digest
+from api.query.snapshot_ids import SnapshotId, digest
 from city_data.datasets import DatasetName
 from city_data.store.versions import Version
 from city_data.window import Month

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from starlette.testclient import TestClient
 
-from api.snapshot_ids import SnapshotId
+from api.query.snapshot_ids import SnapshotId
 from city_data.datasets import DATASETS
 from city_data.store.database import Database
 from city_data.store.partitions import drop_month

@@ -14,9 +14,9 @@ import pytest
 from fastapi import HTTPException
 from starlette.testclient import TestClient
 
-from api import tenants
 from api.errors import SomethingAway
-from api.observe import Metrics
+from api.observability import Metrics
+from api.query import tenants
 from city_data.cities import load_registry
 from city_data_tests.api.conftest import HERE, TENANT, TRAFFIC, Load, MakeClient
 from city_data_tests.api.issuer import TENANT_B, Service, service

@@ -15,9 +15,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from api import tokens
-from api.observe import TOKEN_REASONS
-from api.tokens import InvalidToken, Keys, KeysAway, Tokens
+from api.auth import tokens
+from api.auth.tokens import InvalidToken, Keys, KeysAway, Tokens
+from api.observability import TOKEN_REASONS
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, key_set, service
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""The page in a real browser, before a real reader of a real database. Its files' headers: ../api/test_static.py."""
+"""The page in a real browser, before a real reader of a real database. Its files' headers: ../api/test_page.py."""
 
 from __future__ import annotations
 

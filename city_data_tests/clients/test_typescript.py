@@ -14,7 +14,7 @@ from city_data_tests.clients.conftest import Service
 from city_data_tests.tools import find_tool, refuse_or_skip
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = ROOT / "api" / "openapi.json"
+DOCUMENT = ROOT / "api" / "contract" / "openapi.json"
 CLIENT = ROOT / "api" / "clients" / "typescript"
 
 

@@ -14,7 +14,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from api.observe import Metrics
+from api.observability import Metrics
 from city_data.cities import load_registry
 from city_data.operations.exporter import LedgerCollector, daemon_heartbeats
 from city_data.window import as_of

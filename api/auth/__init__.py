@@ -1,0 +1,1 @@
+"""Authorisation: tokens, keys, callers' rates."""

@@ -1,0 +1,231 @@
+"""Who a bearer token speaks for. Belongs here: the issuer's keys, verifying a JWT (RFC 7519), remembering it.
+
+Does not: HTTP's answers to a bad token (gate.py). RS256 alone is accepted: an algorithm of the token's own choice lets
+`none`, or a public key used as an HMAC secret, pass. A key set is RFC 7517's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import anyio
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt.exceptions import InvalidSubjectError
+
+from api.auth.upstream import read_capped
+from api.caching import BoundedMemory
+from api.observability import REQUESTS_LOG
+
+ALGORITHM = "RS256"
+LEEWAY_S = 30
+MAX_TOKEN_BYTES = 8 * 1024
+MIN_KEY_BITS = 2048
+BETWEEN_READS_S, MAX_AGE_S = 10.0, 600.0
+_MAX_KEY_SET_BYTES = 1024 * 1024
+_READ_TIMEOUT_S = 5.0
+_REMEMBERED = 10_000
+_REQUIRED = ["exp", "aud", "iss", "sub"]
+
+
+class InvalidToken(Exception):
+    """The token is not believed. `reason` is one of a few words, fit for a metric's label."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class KeysAway(Exception):
+    """The issuer's keys have not been read yet and cannot be read now."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """`tenant` is None for a token that speaks for no tenant: it may read what belongs to none."""
+
+    subject: str
+    tenant: UUID | None
+
+
+class Keys:
+    """The issuer's keys: read when first needed, every MAX_AGE_S, and for a key id that is not known.
+
+    Reads lie BETWEEN_READS_S apart whatever is asked, and the last good set stays while the next cannot be had.
+    `generation` grows whenever the set changes.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[bytes]], clock: Callable[[], float] = time.monotonic) -> None:
+        self._read, self._clock = read, clock
+        self._document: dict[str, Any] = {}
+        self._keys: dict[str | None, RSAPublicKey] = {}
+        self._tried_at: float | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self.generation = 0
+
+    async def find(self, key_id: str | None) -> RSAPublicKey:
+        """The key of this id; a token without one means the only key. Raises InvalidToken, KeysAway."""
+        may_read = self._tried_at is None or self._is_reading() or self._older_than(BETWEEN_READS_S)
+        if may_read and not self._has(key_id):
+            await asyncio.shield(self._start_reading())
+        if not self._keys:
+            raise KeysAway("The keys that tokens are checked with cannot be read at the moment; ask again soon.")
+        if not self._has(key_id):
+            raise InvalidToken("key", "The token is signed by a key that its issuer does not publish.")
+        return self._keys[key_id] if key_id is not None else next(iter(self._keys.values()))
+
+    def keep_fresh(self) -> None:
+        """Read again behind the request's back where the set has grown old, so that withdrawn keys end."""
+        if self._older_than(MAX_AGE_S):
+            self._start_reading()
+
+    def _has(self, key_id: str | None) -> bool:
+        return key_id in self._keys if key_id is not None else len(self._keys) == 1
+
+    def _older_than(self, seconds: float) -> bool:
+        return self._tried_at is not None and self._clock() - self._tried_at >= seconds
+
+    def _start_reading(self) -> asyncio.Task[None]:
+        if self._reading is None or self._reading.done():
+            self._tried_at = self._clock()
+            self._reading = asyncio.get_running_loop().create_task(self._replace())
+        return self._reading
+
+    def _is_reading(self) -> bool:
+        return self._reading is not None and not self._reading.done()
+
+    async def _replace(self) -> None:
+        try:
+            document = json.loads(await self._read())
+            keys = _usable(document)
+        except (OSError, httpx.HTTPError, ValueError, RecursionError) as error:
+            REQUESTS_LOG.warning("keys_unreadable", error=type(error).__name__, kept=len(self._keys))
+            return
+        if document != self._document:
+            self._document, self._keys = document, keys
+            self.generation += 1
+
+
+class Tokens:
+    """Checks tokens, and remembers those that passed until they expire or the issuer's keys change."""
+
+    def __init__(
+        self, keys: Keys, issuer: str, audience: str, tenant_claim: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._keys, self._issuer, self._audience, self._tenant_claim = keys, issuer, audience, tenant_claim
+        self._clock = clock
+        # By digest: whoever can read this memory must not find tokens in it.
+        self._known: BoundedMemory[bytes, tuple[Caller, float, int]] = BoundedMemory(_REMEMBERED)
+
+    async def caller(self, token: str) -> Caller:
+        """Raises InvalidToken, KeysAway."""
+        digest = token_digest(token)
+        known = self.remembered(digest)
+        if known is not None:
+            return known
+        caller, expires = await self._verify(token)
+        self._known.put(digest, (caller, expires + LEEWAY_S, self._keys.generation), 1)
+        return caller
+
+    def remembered(self, digest: bytes) -> Caller | None:
+        """Whom a token speaks for that has passed before and would pass now."""
+        self._keys.keep_fresh()
+        known = self._known.get(digest)
+        if known is None or known[1] <= self._clock() or known[2] != self._keys.generation:
+            return None
+        return known[0]
+
+    async def _verify(self, token: str) -> tuple[Caller, float]:
+        if len(token) > MAX_TOKEN_BYTES:
+            raise InvalidToken("malformed", "The token is too long.")
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") != ALGORITHM:
+                raise InvalidToken("algorithm", f"The token must be signed with {ALGORITHM}.")
+            claims = jwt.decode(
+                token,
+                await self._keys.find(header.get("kid")),
+                algorithms=[ALGORITHM],
+                audience=self._audience,
+                issuer=self._issuer,
+                leeway=LEEWAY_S,
+                options={"require": _REQUIRED},
+            )
+        except jwt.InvalidTokenError as error:
+            raise _told(error) from error
+        # JSON nested a thousand deep; an exp of 1e999; half a character.
+        except (RecursionError, OverflowError, UnicodeError) as error:
+            raise InvalidToken("malformed", "The token is not a JWT.") from error
+        return Caller(claims["sub"], self._tenant(claims)), float(claims["exp"])
+
+    def _tenant(self, claims: dict[str, Any]) -> UUID | None:
+        told = claims.get(self._tenant_claim)
+        if told is None:
+            return None
+        try:
+            return UUID(told)
+        except (ValueError, AttributeError, TypeError):
+            raise InvalidToken("claims", f"The token's claim {self._tenant_claim} is not a UUID.") from None
+
+
+def token_digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def keys_from_file(path: Path) -> Keys:
+    return Keys(lambda: anyio.Path(path).read_bytes())
+
+
+def keys_from_url(url: str) -> Keys:
+    return Keys(lambda: _download(url))
+
+
+async def _download(url: str) -> bytes:
+    """No redirects: the address is the operator's word for whom to trust."""
+    async with httpx.AsyncClient(timeout=_READ_TIMEOUT_S) as client, client.stream("GET", url) as response:
+        return await read_capped(response, _MAX_KEY_SET_BYTES)
+
+
+def _usable(document: Any) -> dict[str | None, RSAPublicKey]:
+    """The set's RSA signing keys by id. Raises ValueError where there is none."""
+    found: dict[str | None, RSAPublicKey] = {}
+    for entry in document.get("keys", []) if isinstance(document, dict) else []:
+        if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig" or entry.get("alg", ALGORITHM) != ALGORITHM:
+            continue
+        try:
+            key = jwt.PyJWK(entry, ALGORITHM).key
+        except jwt.PyJWTError as error:
+            raise ValueError("a key of the set cannot be read") from error
+        if isinstance(key, RSAPublicKey) and key.key_size >= MIN_KEY_BITS:
+            found[entry.get("kid")] = key
+    if not found:
+        raise ValueError(f"no RSA signing key of {MIN_KEY_BITS} bits or more in the key set")
+    return found
+
+
+_REASONS: tuple[tuple[type[jwt.InvalidTokenError], str, str], ...] = (
+    (jwt.ExpiredSignatureError, "expired", "The token has expired."),
+    (jwt.ImmatureSignatureError, "claims", "The token is not valid yet."),
+    (jwt.MissingRequiredClaimError, "claims", f"The token must have the claims {', '.join(_REQUIRED)}."),
+    (jwt.InvalidAudienceError, "audience", "The token is for another audience."),
+    (jwt.InvalidIssuerError, "issuer", "The token is from another issuer."),
+    (jwt.InvalidAlgorithmError, "algorithm", f"The token must be signed with {ALGORITHM}."),
+    (jwt.InvalidSignatureError, "signature", "The token's signature is wrong."),
+    (InvalidSubjectError, "claims", "The token's claim sub must be a text."),
+)
+
+
+def _told(error: jwt.InvalidTokenError) -> InvalidToken:
+    for kind, reason, text in _REASONS:
+        if isinstance(error, kind):
+            return InvalidToken(reason, text)
+    return InvalidToken("malformed", "The token is not a JWT.")

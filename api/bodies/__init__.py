@@ -1,0 +1,1 @@
+"""From a plan to bytes, and how they travel."""

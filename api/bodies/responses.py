@@ -1,0 +1,126 @@
+"""How an answer travels. Belongs here: ETag and If-None-Match, the headers that say what was served.
+
+Does not: making the body (reader.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.attribution import attribution_headers
+from api.bodies.month_bodies import SegmentGone
+from api.bodies.reader import Answer
+from api.errors import SomethingAway
+from api.observability import Note
+from api.query.planning import Plan
+from api.query.shapes import Form
+
+_MOST_SAID = 8
+P = TypeVar("P")
+
+
+def etag(plan: Plan, form: Form) -> str:
+    """Strong: equal tags mean equal bytes, so each form has its own."""
+    return f'"{plan.tag}{form.tag}"'
+
+
+def is_known(headers: Headers, tag: str) -> bool:
+    """If-None-Match compares weakly: W/ is no difference (RFC 9110, 13.1.2)."""
+    listed = [item.strip() for item in ",".join(headers.getlist("if-none-match")).split(",")]
+    return "*" in listed or tag in (item.removeprefix("W/") for item in listed)
+
+
+def answer_headers(plan: Plan, distance_km: float, form: Form) -> dict[str, str]:
+    """What can be said before the body is made; a 304 says the same."""
+    # Only what all forms share is remembered: headers by form took 20 MB of a busy worker.
+    distance = f"{distance_km:.2f}"
+    said = plan.said.get(distance)
+    if said is None:
+        if len(plan.said) >= _MOST_SAID:
+            plan.said.clear()
+        said = plan.said[distance] = _plan_headers(plan, distance) | attribution_headers(plan)
+    headers = {"ETag": etag(plan, form), **said}
+    if form.format.suffix is not None:
+        headers["Content-Disposition"] = f'attachment; filename="{_file_name(plan, form)}"'
+    return headers
+
+
+def _plan_headers(plan: Plan, distance: str) -> dict[str, str]:
+    headers = {
+        "Cache-Control": "private, max-age=0, must-revalidate",
+        "Vary": "Accept, Accept-Encoding",
+        "X-City-Id": plan.city.city_id,
+        "X-City-Distance-Km": distance,
+        "X-Data-Version": plan.snapshot.digest,
+        "X-Snapshot-Id": str(plan.snapshot),
+        "X-Coverage": plan.coverage_text,
+    }
+    if plan.missing:
+        headers["X-Missing-Months"] = ",".join(map(str, plan.missing))
+    return headers
+
+
+async def respond(
+    headers: Headers,
+    form: Form,
+    about: Note,
+    plan: Callable[[bool], Awaitable[P]],
+    say: Callable[[P], dict[str, str]],
+    read: Callable[[P], Awaitable[Answer]],
+) -> Response:
+    """What `read` has of the plan, or 304. `plan` is asked again, for fresh versions, where a segment is gone: a month
+    was replaced or expired between two looks. Raises SomethingAway where that does not help.
+    """
+    for fresh in (False, True):
+        made = await plan(fresh)
+        said = say(made)
+        if is_known(headers, said["ETag"]):
+            return Response(status_code=304, headers=said)
+        try:
+            answer = await read(made)
+        except SegmentGone:
+            continue
+        about.records, about.served_from = answer.records, answer.served_from
+        return AnswerResponse(answer, form, said)
+    raise SomethingAway("A month is being replaced at this moment; ask again soon.")
+
+
+class AnswerResponse(Response):
+    """Sends the chunks one after the other: a body of megabytes is never joined."""
+
+    def __init__(self, answer: Answer, form: Form, headers: dict[str, str]) -> None:
+        # Not by Response's own way, which would make an empty body and its headers first.
+        said = headers | {"Content-Length": str(answer.length), "Content-Type": form.format.content_type}
+        if form.encoding != "identity":
+            said["Content-Encoding"] = form.encoding
+        if answer.first is not None and answer.last is not None:
+            said |= {"X-Served-Start": _utc_text(answer.first), "X-Served-End": _utc_text(answer.last)}
+        self._chunks = answer.chunks
+        self.status_code, self.background = 200, None
+        self.raw_headers = [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in said.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        chunks = self._chunks if scope["method"] != "HEAD" else (b"",)
+        last = len(chunks) - 1
+        for n, chunk in enumerate(chunks):
+            await send({"type": "http.response.body", "body": chunk, "more_body": n < last})
+
+
+def _file_name(plan: Plan, form: Form) -> str:
+    """City, dataset, first and last local day."""
+    zone = ZoneInfo(plan.city.timezone)
+    first, last = plan.interval.start.astimezone(zone), (plan.interval.end - timedelta(microseconds=1)).astimezone(zone)
+    name = f"{plan.city.city_id}_{plan.dataset}_{first:%Y-%m-%d}_{last:%Y-%m-%d}"
+    return f"{name}{'_daily' if form.shape.daily else ''}.{form.format.suffix}"
+
+
+def _utc_text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

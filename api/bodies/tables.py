@@ -1,0 +1,86 @@
+"""A month's frame as the records of an answer. Belongs here: their Arrow schema, days of hours, fields, cutting.
+
+Does not: writing them (writers.py), or where frames are kept (city_data/store/versions.py).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from api.query.shapes import HOURS, RAW, Shape
+from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.frames.daily import MINIMUM_HOURS, day_columns
+from city_data.store.segments import location_id, record_id
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MOMENTS = ("date", "created_at", "updated_at")
+
+
+@lru_cache(maxsize=256)
+def schema(name: DatasetName, shape: Shape) -> pa.Schema:
+    """The fields of a record, numbers with their unit as metadata; `raw_data` is JSON text."""
+    import pyarrow as pa
+
+    dataset = DATASETS[name]
+    columns = {column.name: column for column in dataset.columns}
+    fields = []
+    for field in shape.fields(dataset):
+        column = columns.get(field)
+        if field in _MOMENTS:
+            fields.append(pa.field(field, pa.timestamp("us", tz="UTC"), nullable=False))
+        elif column is not None:
+            kind = pa.float64() if column.kind == "number" else pa.string()
+            fields.append(pa.field(field, kind, metadata={"unit": column.unit} if column.unit else None))
+        else:
+            fields.append(pa.field(field, pa.int64() if field == HOURS else pa.string(), nullable=field == RAW))
+    return pa.schema(fields)
+
+
+def month_table(frame: pa.Table, name: DatasetName, city_id: str, timezone: str, shape: Shape) -> pa.Table:
+    """`frame` (see store/versions.py) as the records of `shape`, oldest first."""
+    import pyarrow as pa
+
+    dataset, wanted = DATASETS[name], schema(name, shape)
+    if shape.daily:
+        columns: dict[str, Any] = _days(frame, dataset, timezone)
+    else:
+        columns = {field: frame[field] for field in frame.column_names}
+    dates = columns["date"] if shape.daily else columns["date"].to_pylist()
+    if "id" in wanted.names:
+        columns["id"] = [record_id(dataset, city_id, date) for date in dates]
+    if "location_id" in wanted.names:
+        zone = ZoneInfo(timezone)
+        columns["location_id"] = [location_id(city_id, date, zone) for date in dates]
+    arrays = [
+        values.cast(field.type)
+        if isinstance(values, pa.ChunkedArray)
+        else pa.chunked_array([pa.array(values, field.type)])
+        for field, values in ((field, columns[field.name]) for field in wanted)
+    ]
+    return pa.Table.from_arrays(arrays, schema=wanted)
+
+
+def cut(table: pa.Table, start: datetime | None, end: datetime | None) -> pa.Table:
+    """The records from `start` on and before `end`; None is no bound."""
+    dates = table["date"].to_pylist()
+    first = 0 if start is None else bisect_left(dates, start)
+    last = len(dates) if end is None else bisect_left(dates, end, lo=first)
+    return table.slice(first, last - first)
+
+
+def _days(frame: pa.Table, dataset: Dataset, timezone: str) -> dict[str, Any]:
+    rows = frame.to_pydict()
+    made = day_columns(dataset, rows["date"], rows, timezone)
+    for moment in ("created_at", "updated_at"):
+        made[moment] = rows[moment][:1] * len(made["date"])
+    rule = {"aggregated_from": "hourly", "day": f"00-24 {timezone}", "minimum_hours": MINIMUM_HOURS}
+    made[RAW] = [orjson.dumps({**rule, "hours": count}, option=orjson.OPT_SORT_KEYS).decode() for count in made[HOURS]]
+    return made

@@ -1,0 +1,100 @@
+"""Records in a format. Belongs here: what stands before, between and after months, and a month's own text or bytes.
+
+Does not: which records (tables.py), or compression (encodings.py).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import orjson
+
+from api.query.formats import FormatName
+from api.query.shapes import RAW
+from city_data.store.segments import SEPARATOR
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# End of an IPC stream, https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format
+_END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+
+
+class Frame(NamedTuple):
+    """What stands around and between the months of an answer."""
+
+    opening: bytes
+    between: bytes
+    closing: bytes
+
+
+def frame_of(kind: FormatName, schema: Callable[[], pa.Schema]) -> Frame:
+    """`schema` is that of the records; JSON objects need none."""
+    match kind:
+        case "json":
+            return Frame(b"[", SEPARATOR, b"]")
+        case "csv":
+            return Frame((",".join(schema().names) + "\n").encode(), b"", b"")
+        case "arrow":
+            return Frame(schema().serialize().to_pybytes(), b"", _END_OF_STREAM)
+        case _:
+            return Frame(b"", b"", b"")
+
+
+def month_text(kind: FormatName, table: pa.Table) -> bytes:
+    """A month's records, to be joined with other months' inside a `Frame`."""
+    match kind:
+        case "csv":
+            return _csv(table)
+        case "arrow":
+            return b"".join(batch.serialize().to_pybytes() for batch in table.combine_chunks().to_batches())
+        case "parquet":
+            raise ValueError("a Parquet file cannot be joined from months")
+        case _:
+            return from_records(kind, _objects(table))
+
+
+def from_records(kind: FormatName, records: list[bytes]) -> bytes:
+    """JSON objects as the month's text in a format of JSON objects."""
+    return SEPARATOR.join(records) if kind == "json" else b"".join(record + b"\n" for record in records)
+
+
+def parquet(tables: list[pa.Table], schema: pa.Schema) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    whole, sink = schema.empty_table(), pa.BufferOutputStream()
+    if tables:
+        whole = pa.concat_tables(tables).combine_chunks()
+    pq.write_table(whole, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def _objects(table: pa.Table) -> list[bytes]:
+    texts = []
+    for row in table.to_pylist():
+        if (raw := row.get(RAW)) is not None:
+            row[RAW] = orjson.Fragment(raw)
+        texts.append(orjson.dumps(row, option=orjson.OPT_UTC_Z))
+    return texts
+
+
+def _csv(table: pa.Table) -> bytes:
+    """Moments as in JSON. Texts are quoted, so that an empty one is not taken for null."""
+    import pyarrow as pa
+    import pyarrow.csv as arrow_csv
+
+    for position, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            texts = [_moment(moment) for moment in table[field.name].to_pylist()]
+            table = table.set_column(position, field.name, pa.array(texts, pa.string()))
+    sink = io.BytesIO()
+    arrow_csv.write_csv(table, sink, arrow_csv.WriteOptions(include_header=False))
+    return sink.getvalue()
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,76 @@
+"""What a process remembers between requests. Belongs here: a cache bounded by bytes, and single flight.
+
+Does not: what is remembered, or how it is made (bodies/reader.py, query/versions.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class BoundedMemory(Generic[K, V]):
+    """The least recently used leave first, when the sum of sizes passes `capacity`. Safe between threads."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._lock = threading.Lock()
+        self.used = 0
+
+    def get(self, key: K) -> V | None:
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            self._entries.move_to_end(key)
+            return entry[0]
+
+    def get_all(self, keys: Sequence[K]) -> list[V | None]:
+        """As `get` of each, by one lock."""
+        with self._lock:
+            entries = [self._entries.get(key) for key in keys]
+            for key, entry in zip(keys, entries, strict=True):
+                if entry is not None:
+                    self._entries.move_to_end(key)
+        return [entry[0] if entry is not None else None for entry in entries]
+
+    def put(self, key: K, value: V, size: int) -> None:
+        if size > self._capacity:
+            return
+        with self._lock:
+            replaced = self._entries.pop(key, None)
+            self._entries[key] = (value, size)
+            self.used += size - (replaced[1] if replaced else 0)
+            while self.used > self._capacity:
+                self.used -= self._entries.popitem(last=False)[1][1]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class SingleFlight(Generic[K, V]):
+    """Equal work that is under way is shared, not repeated. For one event loop."""
+
+    def __init__(self) -> None:
+        self._flights: dict[K, asyncio.Future[V]] = {}
+
+    async def do(self, key: K, work: Callable[[], Awaitable[V]]) -> V:
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = asyncio.ensure_future(work())
+            self._flights[key] = flight
+            flight.add_done_callback(lambda done: self._landed(key, done))
+        # Shielded: a caller who leaves must not take the others' work along.
+        return await asyncio.shield(flight)
+
+    def _landed(self, key: K, done: asyncio.Future[V]) -> None:
+        self._flights.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # seen, even where every caller has left

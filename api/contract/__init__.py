@@ -1,0 +1,1 @@
+"""The OpenAPI document and its released baseline. A tool for development; not shipped."""

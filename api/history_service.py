@@ -1,0 +1,123 @@
+"""From a question of history to its response. Belongs here: what its words mean, and the order of the steps.
+
+Does not: paths and documentation (routes/history.py), which months answer (query/planning.py), their bytes
+(bodies/reader.py), or how they travel (bodies/responses.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Scope
+
+from api.attribution import Providers
+from api.bodies.reader import Reader
+from api.bodies.responses import answer_headers, respond
+from api.errors import Place
+from api.observability import note
+from api.query.city import city_of_tenant
+from api.query.interval import Interval, parse_interval
+from api.query.planning import Plan, Plans
+from api.query.representation import form_for
+from api.query.shapes import Form
+from api.query.snapshot_ids import Held
+from api.query.snapshots import Snapshots
+from api.query.tenants import TenantLocations
+from api.query.versions import Versions
+from api.routes.schemas import HistoricalRequest
+from city_data.cities import City, Registry
+from city_data.datasets import DatasetName
+from city_data.window import Month
+
+
+@dataclass(frozen=True)
+class Meant:
+    """What a question's words and headers mean: which city, how far away, and what of it in which form."""
+
+    tenant: UUID
+    city: City
+    distance_km: float
+    dataset: DatasetName
+    interval: Interval
+    form: Form
+
+
+@dataclass(frozen=True)
+class Answering:
+    """One an app."""
+
+    registry: Registry
+    max_days: int
+    versions: Versions
+    reader: Reader
+    providers: Providers
+    tenants: TenantLocations | None
+    plans: Plans = field(default_factory=Plans)
+
+    async def answer(
+        self,
+        scope: Scope,
+        headers: Headers,
+        place: Place,
+        name: DatasetName,
+        tenant: UUID,
+        asked: HistoricalRequest,
+    ) -> Response:
+        """Raises what errors.py answers with 4xx and 503."""
+        meant = await self.understand(scope, headers, place, name, tenant, asked)
+        return await self.respond(scope, headers, place, meant, asked.version, asked.as_of)
+
+    async def understand(
+        self,
+        scope: Scope,
+        headers: Headers,
+        place: Place,
+        name: DatasetName,
+        tenant: UUID,
+        asked: HistoricalRequest,
+    ) -> Meant:
+        """Raises what errors.py answers with 4xx and 503."""
+        city, distance = await city_of_tenant(
+            self.registry, self.tenants, place, tenant, asked.latitude, asked.longitude
+        )
+        interval = parse_interval(place, asked.start_date, asked.end_date, city.timezone, self.max_days)
+        about = note(scope)
+        about.tenant, about.city, about.distance_km, about.days = str(tenant), city.city_id, distance, interval.days
+        form = await form_for(place, city, name, asked, headers, self.providers.all)
+        return Meant(tenant, city, distance, name, interval, form)
+
+    async def respond(
+        self, scope: Scope, headers: Headers, place: Place, meant: Meant, version: str | None, as_of: str | None
+    ) -> Response:
+        """Raises what errors.py answers with 4xx and 503."""
+
+        async def planned(fresh: bool) -> Plan:
+            held = await Snapshots(self.versions).months(
+                place, meant.city, meant.dataset, version=version, moment=as_of, fresh=fresh
+            )
+            return self._planned(meant, held)
+
+        return await respond(
+            headers,
+            meant.form,
+            note(scope),
+            plan=planned,
+            say=lambda made: answer_headers(made, meant.distance_km, meant.form),
+            read=lambda made: self.reader.answer(made, meant.form),
+        )
+
+    def plan_at_hand(self, meant: Meant) -> Plan | None:
+        """The plan of the current versions, where no question of the ledger is due."""
+        held = self.versions.remembered(meant.city.city_id, meant.dataset)
+        return self._planned(meant, held) if held is not None else None
+
+    async def plan(self, meant: Meant) -> Plan:
+        """The plan of the current versions. Raises DatabaseUnavailable."""
+        return self._planned(meant, await self.versions.months(meant.city.city_id, meant.dataset))
+
+    def _planned(self, meant: Meant, held: Mapping[Month, Held]) -> Plan:
+        return self.plans.plan(meant.city, meant.dataset, meant.interval, held)

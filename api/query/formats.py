@@ -1,0 +1,77 @@
+"""The formats of an answer. Belongs here: their names, media types, what joins their months, and the choice of one.
+
+Does not: writing records in them (bodies/writers.py). A new format is one entry here and its writer there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers
+
+from api.query.negotiation import best, qualities
+
+FormatName = Literal["json", "ndjson", "csv", "arrow", "parquet"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """`suffix` names a file that is offered for saving; None where the body is meant for a program."""
+
+    name: FormatName
+    media_type: str
+    aliases: tuple[str, ...] = ()
+    suffix: str | None = None
+    charset: str = ""
+
+    @property
+    def content_type(self) -> str:
+        return self.media_type + self.charset
+
+
+FORMATS: dict[str, Format] = {
+    one.name: one
+    for one in (
+        Format("json", "application/json"),
+        Format("ndjson", "application/x-ndjson", ("application/ndjson", "application/jsonl")),
+        Format("csv", "text/csv", (), "csv", "; charset=utf-8; header=present"),
+        Format("arrow", "application/vnd.apache.arrow.stream"),
+        Format("parquet", "application/vnd.apache.parquet", ("application/x-parquet",), "parquet"),
+    )
+}
+DEFAULT = FORMATS["json"]
+CONTENT: dict[str, Any] = {
+    FORMATS[name].media_type: {"schema": {"type": "string", "description": text}}
+    for name, text in {
+        "ndjson": "The same records, one JSON object a line",
+        "csv": "The same records under a header; null is an empty field, an empty text is two quotes (RFC 4180)",
+        "arrow": "Arrow IPC stream, a batch a month; `date` is timestamp[us, UTC], units are in the fields' metadata",
+        "parquet": "Parquet with zstd pages, the same columns as Arrow",
+    }.items()
+}
+
+
+def format_for(asked: FormatName | None, headers: Headers) -> Format:
+    """`?format=` before Accept (RFC 9110, 12.5.1). Raises 406 for an Accept that names nothing there is."""
+    if asked is not None:
+        return FORMATS[asked]
+    listed = headers.getlist("accept")
+    if not listed:
+        return DEFAULT
+    accepted = qualities(listed)
+    chosen = best({name: _quality(one, accepted) for name, one in FORMATS.items()})
+    if chosen is None:
+        types = ", ".join(one.media_type for one in FORMATS.values())
+        raise HTTPException(406, f"None of the types in Accept can be had; there are {types}, or give `format`.")
+    return FORMATS[chosen]
+
+
+def _quality(one: Format, accepted: dict[str, float]) -> float:
+    """By the most specific range that holds it."""
+    named = [accepted[kind] for kind in (one.media_type, *one.aliases) if kind in accepted]
+    if named:
+        return max(named)
+    family = one.media_type.partition("/")[0] + "/*"
+    return accepted.get(family, accepted.get("*/*", 0.0))

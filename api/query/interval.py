@@ -1,0 +1,90 @@
+"""From what a caller asks to a stretch of time. Belongs here: what start_date and end_date mean, and their refusal.
+
+Does not: which city is meant (city.py), or what is held of the range (bodies/reader.py). Dates and times are ISO 8601;
+both ends are inclusive; a bare date is that whole local day of the city; a time without an offset is UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+
+from api.errors import Place, invalid, problem
+from city_data.window import day_bounds
+
+FIRST_YEAR, LAST_YEAR = 1900, 2199
+_MAX_TEXT = 64
+_INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Half-open, in UTC: `end` is left out."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def days(self) -> float:
+        return (self.end - self.start) / timedelta(days=1)
+
+
+def parse_interval(place: Place, start_text: str, end_text: str, timezone: str, max_days: int) -> Interval:
+    """Raises RequestValidationError, which FastAPI answers with 422."""
+    problems: list[dict[str, Any]] = []
+    ends: list[Interval] = []
+    for field, text in (("start_date", start_text), ("end_date", end_text)):
+        try:
+            ends.append(_stretch(text, timezone))
+        except ValueError as error:
+            problems.append(problem(place, field, "iso8601", str(error), text))
+    if problems:
+        raise RequestValidationError(problems)
+    interval = Interval(ends[0].start, ends[1].end)
+    if interval.start >= interval.end:
+        raise invalid(place, "end_date", "range_order", "end_date lies before start_date", end_text)
+    if interval.days > max_days + 1:  # one day's grace: a bare last day is inclusive
+        message = f"the range is longer than {max_days} days; ask for it in parts"
+        raise invalid(place, "end_date", "range_too_long", message, end_text)
+    return interval
+
+
+def parse_moment(place: Place, field: str, text: str, timezone: str) -> datetime:
+    """One moment, UTC; a bare date is the start of that local day. Raises RequestValidationError."""
+    try:
+        return _stretch(text, timezone).start
+    except ValueError as error:
+        raise invalid(place, field, "iso8601", str(error), text) from None
+
+
+def _stretch(text: str, timezone: str) -> Interval:
+    """What one date or time covers: a whole local day, or one instant."""
+    if len(text) > _MAX_TEXT or not text.isascii():
+        raise ValueError("not an ISO 8601 date or time, such as 2026-10-01 or 2026-10-01T06:00:00Z")
+    day = _date(text)
+    if day is not None:
+        _check_year(day)
+        return Interval(*day_bounds(day, timezone))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        hint = "; in a URL, write the + of an offset as %2B" if " " in text else ""
+        raise ValueError(f"not an ISO 8601 date or time, such as 2026-10-01 or 2026-10-01T06:00:00Z{hint}") from None
+    _check_year(moment)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return Interval(moment, moment + _INSTANT)
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _check_year(day: date) -> None:
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"the year must lie between {FIRST_YEAR} and {LAST_YEAR}")

@@ -1,0 +1,1 @@
+"""Paths, parameters and response models of the reader."""

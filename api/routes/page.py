@@ -1,0 +1,101 @@
+"""The page at `/`, for people. Belongs here: its files in `page/`, how they travel and what a browser may do with them.
+
+Does not: any data. The page asks the public routes, as every caller does, with the caller's token where one is needed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import Response
+
+from api.bodies.encodings import encoding_for
+from api.bodies.responses import is_known
+from city_data.datasets import DATASETS
+from city_data.window import AS_OF_VARIABLE, as_of, retention_months
+
+FOLDER = Path(__file__).parent.parent / "page"
+_MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+# Nothing from elsewhere, nothing inline: a source's text that reached the page as markup would still do nothing.
+_POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_HEADERS = {
+    # Asked again each time and answered 304: after an upgrade no browser mixes old scripts with new ones.
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": _POLICY,
+    "Vary": "Accept-Encoding",
+}
+
+
+@dataclass(frozen=True)
+class PageFile:
+    media_type: str
+    plain: bytes
+    packed: bytes
+
+    @classmethod
+    def of(cls, suffix: str, content: bytes) -> PageFile:
+        return cls(_MEDIA_TYPES[suffix], content, gzip.compress(content, 6, mtime=0))
+
+    def answer(self, request: Request) -> Response:
+        packed = encoding_for(request.headers, ("gzip",)) == "gzip"
+        body = self.packed if packed else self.plain
+        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        headers = _HEADERS | {"ETag": tag}
+        if is_known(request.headers, tag):
+            return Response(status_code=304, headers=headers)
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        return Response(body, media_type=self.media_type, headers=headers)
+
+
+def router(tenant_claim: str) -> APIRouter:
+    """`/` and `/page/...`, with no lock: the files say nothing of the data. Raises ValueError for a wrong variable."""
+    files = _files() | {"facts.json": PageFile.of(".json", _facts(tenant_claim))}
+    routes = APIRouter(include_in_schema=False)
+
+    async def index(request: Request) -> Response:
+        return files["index.html"].answer(request)
+
+    async def file(request: Request, name: str) -> Response:
+        if name not in files:
+            raise HTTPException(404, f"The page has no file {name[:80]}.")
+        return files[name].answer(request)
+
+    routes.add_api_route("/", index, methods=["GET", "HEAD"])
+    routes.add_api_route("/page/{name:path}", file, methods=["GET", "HEAD"])
+    return routes
+
+
+@cache
+def _files() -> dict[str, PageFile]:
+    """By path below `page/`, read once a process: some 450 KB."""
+    return {
+        path.relative_to(FOLDER).as_posix(): PageFile.of(path.suffix, path.read_bytes())
+        for path in sorted(FOLDER.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _facts(tenant_claim: str) -> bytes:
+    """What no public route tells: columns with their units, the months kept, and where a token names its tenant."""
+    facts = {
+        "datasets": {name: [asdict(column) for column in dataset.columns] for name, dataset in DATASETS.items()},
+        "window_months": retention_months(),
+        "as_of": as_of().isoformat() if os.environ.get(AS_OF_VARIABLE) else None,  # null: the browser's own clock
+        "tenant_claim": tenant_claim,
+    }
+    return json.dumps(facts, ensure_ascii=False).encode()

@@ -1,0 +1,250 @@
+"""The route that tells where a month comes from. Belongs here: one month's story, from ledger, versions and states.
+
+Does not: the month's records (history.py). What is not known is null or absent, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Literal
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.errors import invalid
+from api.observability import note
+from api.query.city import enabled_city
+from api.query.snapshot_ids import SnapshotId
+from api.query.versions import Versions
+from api.routes.schemas import ErrorResponse, ValidationErrorResponse
+from city_data.cities import City, Registry
+from city_data.datasets import DATASETS, DatasetName
+from city_data.store.database import Database
+from city_data.store.ledger import MonthEntry, State, StateChange, read_states
+from city_data.store.versions import read_entries
+from city_data.window import Month
+
+# Told in fields of their own, or only for the checks.
+_TOLD_ELSEWHERE = {"means", "modelled", "licence", "licence_url", "stations", "grid_cell", "method_version", "reason"}
+
+
+class FileInfo(BaseModel):
+    """Bytes as they were received; `url` and `params` never hold a secret. `fetched_at` is when they were last seen."""
+
+    name: str
+    url: str | None = None
+    params: dict[str, str] = {}
+    sha256: str
+    bytes: int | None = None
+    media_type: str | None = None
+    last_modified: str | None = None
+    fetched_at: datetime | None
+
+
+class PlaceInfo(BaseModel):
+    """A station, sensor or grid cell that was used. `distance_km` is from the city's centre."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    name: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    distance_km: float | None = None
+    weight: float | None = Field(default=None, description="Its share (0..1) of what the month's values are made of")
+
+
+class VersionInfo(BaseModel):
+    """One immutable version, as its load left it. `snapshot_id` reads it again."""
+
+    version: int
+    current: bool
+    loaded_at: datetime | None
+    fetched_at: datetime | None
+    state: State = Field(description="The month's state when this version was loaded")
+    source: str | None
+    rows: int
+    expected_rows: int
+    coverage: float | None
+    column_coverage: dict[str, float]
+    rejected: dict[str, int]
+    content_sha256: str | None
+    code_version: str
+    run_id: str | None
+    files: list[FileInfo]
+    snapshot_id: str
+
+
+class StateInfo(BaseModel):
+    """A state of the month, from `at` until the next."""
+
+    at: datetime
+    state: State
+    version: int | None
+    reason: str | None
+
+
+class DatasetProvenance(BaseModel):
+    """All that is known of one month of one dataset. `coverage` is a share (0..1) of `expected_rows`."""
+
+    state: State
+    version: int | None = Field(description="The current one; null where there is no data")
+    source: str | None
+    kind: Literal["observed", "modelled"] | None
+    method_version: int | str | None
+    code_version: str
+    licence: str | None
+    licence_url: str | None
+    rows: int
+    expected_rows: int
+    coverage: float | None
+    column_coverage: dict[str, float]
+    received: int = Field(description="Rows that the source sent: used, or rejected under one reason")
+    used: int
+    rejected: dict[str, int] = Field(description="The source's rows that were not used, by reason")
+    nulled: dict[str, int] = Field(description="Single values of used rows that became null, by reason:field")
+    first_date: datetime | None
+    last_date: datetime | None
+    fetched_at: datetime | None
+    loaded_at: datetime | None
+    settled_at: datetime | None
+    checked_at: datetime | None
+    rechecked_at: datetime | None
+    recheck: str | None = Field(description="What the last look at the settled month found")
+    last_error: str | None
+    last_error_at: datetime | None
+    places: list[PlaceInfo] = Field(description="Stations, sensors or grid cells, as far as the source names them")
+    details: dict[str, Any] = Field(description="What else the provider tells of how the month was made")
+    files: list[FileInfo]
+    versions: list[VersionInfo] = Field(description="Every version that is kept, oldest first")
+    states: list[StateInfo] = Field(description="The states the month went through, oldest first")
+
+
+class MonthProvenanceResponse(BaseModel):
+    """Where a city's month comes from. `start` and `end` are the local month as a half-open interval, UTC."""
+
+    city_id: str
+    city_name: str
+    month: str = Field(examples=["2026-10"])
+    timezone: str
+    start: datetime
+    end: datetime
+    weather: DatasetProvenance | None
+    traffic: DatasetProvenance | None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the route needs; one an app."""
+
+    registry: Registry
+    versions: Versions
+    database: Database
+    limiter: CapacityLimiter
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+        responses: dict[int | str, dict[str, Any]] = {
+            404: {"model": ErrorResponse, "description": "No such city, or nothing is known of the month"},
+            422: {"model": ValidationErrorResponse, "description": "Not a month"},
+        }
+        for path in (
+            "/api/v1/external/operations/cities/{city_id}/months/{month}",
+            "/api/v1/cities/{city_id}/months/{month}",
+        ):
+            router.add_api_route(
+                path, self.month, tags=["cities"], summary="Where a month comes from", responses=responses
+            )
+        return router
+
+    async def month(self, request: Request, city_id: str, month: str) -> MonthProvenanceResponse:
+        """Versions, files with their hashes, stations, method, licence, rejected rows and the history of states."""
+        city = enabled_city(self.registry, city_id)
+        note(request.scope).city = city.city_id
+        at = _month(month)
+        ledger = {name: await self.versions.months(city_id, name) for name in DATASETS}
+        if not any(at in months for months in ledger.values()):
+            known = sorted({each for months in ledger.values() for each in months})
+            held = f"the ledger goes from {known[0]} to {known[-1]}" if known else "the ledger holds no month of it yet"
+            raise HTTPException(404, f"Nothing is known of {city.name}'s {at}: {held}.")
+        told = {name: await self._told(city, name, months.get(at)) for name, months in ledger.items()}
+        start, end = at.bounds(city.timezone)
+        return MonthProvenanceResponse(
+            city_id=city.city_id,
+            city_name=city.name,
+            month=str(at),
+            timezone=city.timezone,
+            start=start,
+            end=end,
+            **told,
+        )
+
+    async def _told(self, city: City, name: DatasetName, entry: MonthEntry | None) -> DatasetProvenance | None:
+        if entry is None:
+            return None
+        kept, states = await anyio.to_thread.run_sync(
+            partial(self._read, name, city.city_id, entry.month), limiter=self.limiter
+        )
+        return _provenance(city, name, entry, kept, states)
+
+    def _read(self, name: DatasetName, city_id: str, month: Month) -> tuple[list[MonthEntry], list[StateChange]]:
+        return (
+            read_entries(self.database, name, city_id, month),
+            read_states(self.database, city_id, name, month),
+        )
+
+
+def _month(text: str) -> Month:
+    try:
+        return Month.parse(text)
+    except ValueError as error:
+        raise invalid("path", "month", "month", str(error), text) from None
+
+
+def _provenance(
+    city: City, name: DatasetName, entry: MonthEntry, kept: Sequence[MonthEntry], states: Sequence[StateChange]
+) -> DatasetProvenance:
+    told = entry.provenance
+    modelled = told.get("modelled")
+    same = {field: getattr(entry, field) for field in DatasetProvenance.model_fields if hasattr(entry, field)}
+    return DatasetProvenance(
+        **same,
+        kind=None if modelled is None else "modelled" if modelled else "observed",
+        method_version=told.get("method_version"),
+        licence=told.get("licence"),
+        licence_url=told.get("licence_url"),
+        places=_places(city, told),
+        details={key: value for key, value in told.items() if key not in _TOLD_ELSEWHERE},
+        files=_files(entry),
+        versions=[_version(name, one, entry.version) for one in kept],
+        states=[StateInfo.model_validate(change, from_attributes=True) for change in states],
+    )
+
+
+def _version(name: DatasetName, entry: MonthEntry, current: int | None) -> VersionInfo:
+    same = {field: getattr(entry, field) for field in VersionInfo.model_fields if hasattr(entry, field)}
+    snapshot = str(SnapshotId.of(entry.city_id, {name: [entry]}))
+    return VersionInfo(**same, current=entry.version == current, files=_files(entry), snapshot_id=snapshot)
+
+
+def _files(entry: MonthEntry) -> list[FileInfo]:
+    return [FileInfo.model_validate({**file, "fetched_at": entry.fetched_at}) for file in entry.raw_files]
+
+
+def _places(city: City, told: Mapping[str, Any]) -> list[PlaceInfo]:
+    """Providers name stations by id alone or with what they know of them; a model's grid cell has only its place."""
+    stations = [{"id": one} if isinstance(one, str) else one for one in told.get("stations", [])]
+    cells = [{"id": "grid_cell", **told["grid_cell"]}] if told.get("grid_cell") else []
+    return [_placed(city, one) for one in (*stations, *cells)]
+
+
+def _placed(city: City, known: Mapping[str, Any]) -> PlaceInfo:
+    latitude, longitude = known.get("latitude"), known.get("longitude")
+    if latitude is None or longitude is None or known.get("distance_km") is not None:
+        return PlaceInfo.model_validate(known)
+    return PlaceInfo.model_validate({**known, "distance_km": round(city.distance_km(latitude, longitude), 2)})

@@ -1,0 +1,1 @@
+"""Sockets, limits and the cache of requests: everything before the application's routes."""
