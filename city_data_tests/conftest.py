@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from city_data.defs.assets import raw
-from city_data.defs.resources import shared_database
 from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis
 from city_data.operations.backfill import hold_connections
 from city_data.providers.http import SystemClock
 from city_data.sandbox import Sandbox, running
+from city_data.store.connections import shared_database
 from city_data.store.database import Database
 from city_data.store.migrate import upgrade
 from city_data_tests.world import AS_OF, World, environment

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, shared_cache, shared_database
+from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
 from city_data.local import platform
 from city_data.local.platform import Ports
 from city_data.pipeline.feeds import Feed
+from city_data.store.connections import shared_cache, shared_database
 from city_data.window import Month, Window, as_of
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def print_ready(console: Console, ports: Ports, mode: str, feed: Feed, month: Mo
 
 def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: bool) -> list[str]:
     """Expire what has left the window; returns what broke off, one line each."""
-    from city_data.defs.retention import due_for_expiry, expire_all
+    from city_data.pipeline.retention import due_for_expiry, expire_all
     from city_data.store.raw import RawArchive
 
     places = (

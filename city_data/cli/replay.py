@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from city_data.cli.progress import print_failures, progress
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, shared_database
+from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.replay import REBUILT_STEPS, Rebuilt, rebuild
+from city_data.store.connections import shared_database
 from city_data.store.raw import RawArchive
 from city_data.window import Month
 

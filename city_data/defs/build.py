@@ -13,10 +13,11 @@ import dagster as dg
 from city_data.defs.assets.cache import cache_asset
 from city_data.defs.assets.monthly import monthly_asset
 from city_data.defs.assets.raw import raw_asset
+from city_data.defs.keys import MONTHS_JOB
 from city_data.defs.notifications import failure_notice, rotation_sensor
 from city_data.defs.resources import resources
 from city_data.defs.retention import expire_job, retention_sensor
-from city_data.defs.schedules import MONTHS_JOB, monthly_schedule, recheck_schedule, refresh_schedule
+from city_data.defs.schedules import monthly_schedule, recheck_schedule, refresh_schedule
 from city_data.pipeline.feeds import Feed
 from city_data.providers.base import Provider
 from city_data.window import Month, Window

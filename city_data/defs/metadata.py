@@ -16,7 +16,7 @@ from city_data.pipeline.feeds import Feed
 if TYPE_CHECKING:
     import pandas as pd
 
-    from city_data.defs.assets.monthly import Built
+    from city_data.pipeline.build import Built
     from city_data.store.months import Published
 
 PREVIEW_ROWS = 5

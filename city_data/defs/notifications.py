@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from city_data.defs.resources import DatabaseResource
-from city_data.defs.schedules import monthly_tick
 from city_data.pipeline.feeds import Feed
+from city_data.pipeline.timetable import monthly_tick
 from city_data.window import Month, as_of, rolling_window
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ that definitions load without secrets and a missing variable fails only the runs
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,6 +14,7 @@ import dagster as dg
 from city_data.pipeline.feeds import Feed, record_providers
 from city_data.providers.base import Provider
 from city_data.providers.http import HttpClient
+from city_data.store.connections import shared_cache, shared_database
 from city_data.store.polls import SnapshotArchive
 from city_data.window import Month
 
@@ -27,23 +27,6 @@ if TYPE_CHECKING:
 DATABASE_VARIABLE = "CITY_DATA_DATABASE_URL"
 REDIS_VARIABLE = "CITY_DATA_REDIS_URL"
 RAW_VARIABLE = "CITY_DATA_RAW_URL"
-# A run can wait for Redis longer than a reader, who has 0.1 s.
-CACHE_TIMEOUT_S = 2.0
-
-
-@cache
-def shared_database(url: str) -> Database:
-    """One pool a process, however many runs it executes."""
-    from city_data.store.database import Database
-
-    return Database(url)
-
-
-@cache
-def shared_cache(url: str | None) -> Cache:
-    from city_data.store.cache import Cache
-
-    return Cache(url, timeout_s=CACHE_TIMEOUT_S)
 
 
 class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):

@@ -5,21 +5,20 @@ Belongs here: ticks and what each asks for. Does not: which month is due (pipeli
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
+from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key
 from city_data.defs.resources import DatabaseResource
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.settling import Task, due_months, recheck_due
+from city_data.pipeline.timetable import MONTHLY_TICK
 from city_data.window import Month, Window, as_of, rolling_window
 
-MONTHS_JOB = "city_months"
 # Feeds, the ledger's rows, the window and the moment.
 _Due = Callable[[list[Feed], Iterable[Any], Window, datetime], list[Task]]
-STEPS = ("raw", "monthly", "cache")
-MONTHLY_TICK = time(2, tzinfo=UTC)  # on day 1
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -31,21 +30,14 @@ UNFINISHED = [
 
 def run_request(feed: Feed, month: Month, run_key: str, only_if_revised: bool = False) -> dg.RunRequest:
     """One run for one month of one feed, so that no city's failure stops another's month."""
-    op = feed.key("raw").to_python_identifier()
+    op = asset_key(feed, "raw").to_python_identifier()
     return dg.RunRequest(
         run_key=run_key,
         partition_key=str(month),
-        asset_selection=[feed.key(step) for step in STEPS],
+        asset_selection=[asset_key(feed, step) for step in STEPS],
         run_config={"ops": {op: {"config": {"only_if_revised": True}}}} if only_if_revised else None,
         tags={"city_data/city": feed.city.city_id, "city_data/dataset": feed.dataset.name},
     )
-
-
-def monthly_tick(moment: datetime) -> datetime:
-    """When the monthly schedule last asked, at `moment` (aware)."""
-    month = Month.at(moment, "UTC")
-    tick = datetime.combine(month.first_day, MONTHLY_TICK)
-    return tick if tick <= moment else datetime.combine((month - 1).first_day, MONTHLY_TICK)
 
 
 def monthly_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from city_data.defs.schedules import MONTHS_JOB, STEPS
+from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key
 from city_data.pipeline.feeds import Feed
 from city_data.window import Month
 
@@ -104,7 +104,7 @@ def materialize(
     for feed, month in todo:
         result = job.execute_in_process(
             partition_key=str(month),
-            asset_selection=[feed.key(step) for step in steps],
+            asset_selection=[asset_key(feed, step) for step in steps],
             instance=instance,
             raise_on_error=False,
             run_config=_QUIET,
@@ -115,7 +115,7 @@ def materialize(
 
 def _rows(result: dg.ExecuteInProcessResult, feed: Feed) -> int:
     for event in result.get_asset_materialization_events():
-        if event.asset_key == feed.key("monthly"):
+        if event.asset_key == asset_key(feed, "monthly"):
             count = event.materialization.metadata.get("dagster/partition_row_count")
             return int(str(count.value)) if count is not None else 0
     return 0
@@ -158,7 +158,7 @@ def launch(webserver: str, feeds: Sequence[Feed], months: Sequence[Month]) -> st
     An asset backfill, not one of a job: the daemon retries it, and a code server's restart does not lose its runs.
     """
     params = {
-        "assetSelection": [{"path": feed.key(step).path} for feed in feeds for step in STEPS],
+        "assetSelection": [{"path": asset_key(feed, step).path} for feed in feeds for step in STEPS],
         "partitionNames": [str(month) for month in months],
         "title": f"{_TITLE} {months[0]} to {months[-1]}",
     }

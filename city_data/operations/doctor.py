@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, shared_cache, shared_database
+from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
 from city_data.pipeline.feeds import Feed
 from city_data.providers.base import NotConfigured, Provider, ProviderError
 from city_data.providers.http import HttpClient, HttpSettings
+from city_data.store.connections import shared_cache, shared_database
 from city_data.store.raw import RawArchive
 
 # A person waits for the answer: one quick try, not the patience of a night run.

@@ -23,8 +23,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from city_data.defs.schedules import monthly_tick
 from city_data.pipeline.feeds import Feed
+from city_data.pipeline.timetable import monthly_tick
 from city_data.store.audit import read_audit
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.ledger import MonthEntry, State, read_months

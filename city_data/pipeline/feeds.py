@@ -20,8 +20,6 @@ from city_data.providers.base import Place, Provider, Request, Settings
 from city_data.window import Month
 
 if TYPE_CHECKING:
-    import dagster as dg
-
     from city_data.store.database import Database
 
 
@@ -74,12 +72,6 @@ class Feed:
     def request(self, choice: Choice, month: Month, as_of: datetime) -> Request:
         place = Place(self.city.city_id, self.city.latitude, self.city.longitude, self.city.timezone)
         return Request(place=place, month=month, settings=choice.settings, as_of=as_of)
-
-    def key(self, step: str) -> dg.AssetKey:
-        """The asset key of `raw`, `monthly` or `cache`."""
-        import dagster as dg
-
-        return dg.AssetKey([step, self.dataset.name, self.city.city_id])
 
 
 def feeds(cities: Iterable[City]) -> list[Feed]:

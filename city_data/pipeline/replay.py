@@ -56,8 +56,8 @@ def rebuild(feed: Feed, month: Month, archive: RawArchive, database: Database) -
 
     Raises DatabaseUnavailable.
     """
-    from city_data.defs.assets.monthly import build_month
     from city_data.frames import canonical
+    from city_data.pipeline.build import build_month
     from city_data.store.ledger import read_months
 
     found = read_months(database, city_id=feed.city.city_id, dataset=feed.dataset.name, first=month - 1, last=month)

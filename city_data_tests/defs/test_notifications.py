@@ -11,9 +11,9 @@ import dagster as dg
 import pytest
 
 from city_data.definitions import defs
+from city_data.defs.keys import MONTHS_JOB
 from city_data.defs.notifications import NoticeFailed, failure_text, notify_slack, rotation, rotation_text, tell_slack
 from city_data.defs.retention import EXPIRE_JOB
-from city_data.defs.schedules import MONTHS_JOB
 from city_data.store.ledger import read_months, record_state
 from city_data.window import Month
 from city_data_tests.world import World

@@ -14,7 +14,8 @@ from api.app import create_app
 from api.settings import Settings
 from city_data.datasets import DATASETS
 from city_data.definitions import defs
-from city_data.defs.retention import EXPIRE_JOB, due_for_expiry, take_inventory
+from city_data.defs.retention import EXPIRE_JOB
+from city_data.pipeline.retention import due_for_expiry, take_inventory
 from city_data.store import partitions
 from city_data.store.audit import read_audit
 from city_data.store.ledger import record_state

@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 
 from city_data.definitions import defs
+from city_data.defs.keys import MONTHS_JOB
 from city_data.defs.resources import DatabaseResource
-from city_data.defs.schedules import MONTHS_JOB, monthly_tick
+from city_data.pipeline.timetable import monthly_tick
 from city_data.store.ledger import record_state
 from city_data_tests.world import AS_OF, World
 

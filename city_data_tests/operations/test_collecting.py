@@ -19,8 +19,8 @@ from api.settings import Settings
 from city_data.cli.progress import entries_of
 from city_data.cli.status import print_months
 from city_data.definitions import defs
-from city_data.defs.retention import expire, missing_replacements
 from city_data.operations.collector import Collector
+from city_data.pipeline.retention import expire, missing_replacements
 from city_data.pipeline.settling import is_due
 from city_data.store.ledger import MonthEntry
 from city_data.store.polls import SnapshotArchive

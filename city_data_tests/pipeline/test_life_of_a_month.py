@@ -23,8 +23,8 @@ from city_data.cli.progress import entries_of
 from city_data.cli.status import print_months
 from city_data.datasets import DatasetName
 from city_data.definitions import defs
+from city_data.defs.keys import MONTHS_JOB
 from city_data.defs.resources import DatabaseResource
-from city_data.defs.schedules import MONTHS_JOB
 from city_data.store.ledger import record_state
 from city_data.window import Month, Window
 from city_data_tests.world import World

@@ -20,9 +20,9 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.settings import Settings
 from city_data.cities import load_registry
-from city_data.defs.assets.monthly import build_month, month_load
-from city_data.defs.assets.raw import fetch_month
+from city_data.pipeline.build import build_month, month_load
 from city_data.pipeline.feeds import Feed, enabled_feeds
+from city_data.pipeline.fetch import fetch_month
 from city_data.providers.http import HttpClient
 from city_data.sandbox import Sandbox
 from city_data.store.database import Database

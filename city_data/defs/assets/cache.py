@@ -5,6 +5,7 @@ Belongs here: warming only. A cache that is absent, full or wrong never fails a 
 
 import dagster as dg
 
+from city_data.defs.keys import asset_key
 from city_data.defs.resources import CacheResource, DatabaseResource
 from city_data.pipeline.feeds import Feed
 from city_data.window import Month
@@ -16,14 +17,14 @@ def cache_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
     """`cache/<dataset>/<city>`: the month's serialised segment in Redis."""
 
     @dg.asset(
-        key=feed.key("cache"),
+        key=asset_key(feed, "cache"),
         partitions_def=partitions,
         group_name=feed.city.city_id,
         kinds={"python", "redis"},
         owners=["team:city_data"],
         description=f"{feed.city.name}'s {feed.dataset.name} months, serialised and compressed, ready to be sent.",
         code_version=CODE_VERSION,
-        deps=[feed.key("monthly")],
+        deps=[asset_key(feed, "monthly")],
     )
     def warm(
         context: dg.AssetExecutionContext, database: DatabaseResource, cache: CacheResource

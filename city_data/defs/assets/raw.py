@@ -1,33 +1,27 @@
 """The raw asset: fetch one month of one feed and archive the provider's bytes.
 
-Belongs here: which provider is asked, and what each typed outcome does to the run and the ledger. Does not: parsing
-(monthly.py), or how a source is called (providers/).
+Belongs here: the asset, and what each typed outcome does to the run and the ledger. Does not: which provider is asked
+(pipeline/fetch.py), parsing (pipeline/build.py), or how a source is called (providers/).
 """
 
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import dagster as dg
 
+from city_data.defs.keys import asset_key
 from city_data.defs.resources import ArchiveResource, DatabaseResource, HttpResource
 from city_data.pipeline import recheck
-from city_data.pipeline.feeds import Choice, Feed
+from city_data.pipeline.feeds import Feed
+from city_data.pipeline.fetch import fetch_month
 from city_data.providers.base import (
-    CollectingProvider,
     NotAvailable,
-    NotConfigured,
     NotYetPublished,
     PermanentError,
-    Provider,
     ProviderError,
     TransientError,
 )
-from city_data.providers.http import HttpClient
-from city_data.store.polls import SnapshotArchive
 from city_data.store.raw import Manifest
 from city_data.window import Month, as_of
 
@@ -48,62 +42,13 @@ class RawConfig(dg.Config):
     only_if_revised: bool = False
 
 
-def fetch_month(
-    feed: Feed,
-    month: Month,
-    moment: datetime,
-    archive: SnapshotArchive,
-    client: Callable[[Provider], HttpClient],
-    choices: Sequence[Choice] | None = None,
-) -> Manifest:
-    """Fetch from the feed's provider, or from its fallback where the first has no such month or no key. Of a live feed
-    the month is gathered from the snapshots that the collector has put into the archive.
-
-    Raises the provider's own typed outcome; the first provider's where the fallback does not have the month either.
-    """
-    first_reason: ProviderError | None = None
-    for choice in choices or feed.choices:
-        started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
-            try:
-                if isinstance(choice.provider, CollectingProvider):
-                    return gather_month(feed, choice, month, moment, archive)
-                request = feed.request(choice, month, moment)
-                payloads = choice.provider.fetch(request, client(choice.provider), Path(folder))
-            except (NotAvailable, NotConfigured) as reason:
-                first_reason = first_reason or reason
-                continue
-            seconds = time.monotonic() - started
-            return archive.store(
-                feed.dataset.name, feed.city.city_id, month, choice.provider.name, payloads, moment, seconds
-            )
-    assert first_reason is not None  # noqa: S101  a feed has at least one choice, which returned or gave a reason
-    raise first_reason
-
-
-def gather_month(feed: Feed, choice: Choice, month: Month, moment: datetime, archive: SnapshotArchive) -> Manifest:
-    """The month's snapshots as a manifest. Raises NotYetPublished where a month has none yet, NotAvailable where it has
-    ended without any: nothing can bring them back."""
-    keys = (feed.dataset.name, feed.city.city_id, month)
-    manifest = archive.gather(*keys, choice.provider.name, moment)
-    if manifest is not None:
-        return manifest
-    polls = archive.polls(*keys)
-    listed = ", ".join(f"{count} {outcome}" for outcome, count in polls.items())
-    found = f"none of {sum(polls.values())} polls brought data ({listed})" if polls else "no snapshot was taken in it"
-    subject = f"{choice.provider.name}: {feed.city.city_id} {month}"
-    if moment < month.bounds(feed.city.timezone)[1]:
-        raise NotYetPublished(f"{subject}: {found} so far; is `city-data collect` running?")
-    raise NotAvailable(f"{subject}: {found}, and the source has the present alone")
-
-
 def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """`raw/<dataset>/<city>`: the month's bytes in the archive; skipped where the source has no such month."""
     provider = feed.primary.provider
     spare = f" Falls back to {feed.fallback.provider.name}." if feed.fallback else ""
 
     @dg.asset(
-        key=feed.key("raw"),
+        key=asset_key(feed, "raw"),
         partitions_def=partitions,
         group_name=feed.city.city_id,
         kinds={"python", "file"},
@@ -140,7 +85,7 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
             context.log.info("%s %s: %s: %s", feed.name, month, state, outcome)
             database.record_state(feed, month, state, str(outcome), moment, context.run.run_id)
             told = dg.AssetObservation(
-                feed.key("raw"), partition=str(month), description=str(outcome), metadata={"state": state}
+                asset_key(feed, "raw"), partition=str(month), description=str(outcome), metadata={"state": state}
             )
             context.log_event(told)
             return
@@ -168,7 +113,7 @@ def _tell(
         "recheck": dg.MetadataValue.text(look.result),
         "differences": dg.MetadataValue.json(dict(look.differences)),
     }
-    context.log_event(dg.AssetObservation(asset_key=feed.key("raw"), partition=str(month), metadata=told))
+    context.log_event(dg.AssetObservation(asset_key=asset_key(feed, "raw"), partition=str(month), metadata=told))
 
 
 def _raise(error: ProviderError) -> NoReturn:

@@ -1,0 +1,176 @@
+"""A month built from the raw archive: parsed, judged, and made ready for the store.
+
+Belongs here: the way from archived bytes to what is published, pure and offline. Does not: fetching (fetch.py), when a
+month is settled (settling.py), or the asset that publishes it (defs/assets/monthly.py).
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from city_data.datasets import expected_stamps
+from city_data.frames import checks, coverage
+from city_data.pipeline import drift
+from city_data.pipeline.feeds import Choice, Feed
+from city_data.pipeline.settling import settled_state
+from city_data.providers.base import ParsedMonth
+from city_data.store.raw import Manifest, RawArchive
+from city_data.window import Month
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from city_data.store.ledger import MonthEntry
+    from city_data.store.months import MonthLoad
+
+CODE_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A parsed and judged month. `frame` is canonical, with null rows for every expected stamp of an ended month.
+
+    `seconds`: what it took, with the fetch of the archived bytes, whenever that was.
+    """
+
+    manifest: Manifest
+    parsed: ParsedMonth
+    frame: "pd.DataFrame"
+    source: str
+    expected_rows: int
+    coverage: float
+    column_coverage: dict[str, float]
+    days: dict[str, Any]
+    facts: drift.Facts
+    outcomes: list[checks.Outcome]
+    seconds: float
+
+    @property
+    def means(self) -> Mapping[str, float]:
+        return self.facts.means
+
+    @property
+    def refused(self) -> list[checks.Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.blocking and not outcome.passed]
+
+
+def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEntry | None" = None) -> Built:
+    """Parse and judge a month from the raw archive alone: pure, repeatable, offline. `before` is the month before.
+
+    Raises ArchiveError where nothing usable is archived, PermanentError where the bytes are not the source's format.
+    """
+    from city_data.frames import canonical
+
+    started = time.monotonic()
+    manifest = archive.latest(feed.dataset.name, feed.city.city_id, month)
+    choice = feed.choice(manifest.provider)
+    with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
+        payloads = archive.payloads(manifest, Path(folder))
+        parsed = choice.provider.parse(feed.request(choice, month, manifest.fetched_at), payloads)
+    frame, given = _at_resolution(feed, choice, parsed.frame)
+    frame = canonical.canonical_frame(frame, feed.dataset)
+    stamps = expected_stamps(month, feed.city.timezone, feed.resolution)
+    ended = manifest.fetched_at >= month.bounds(feed.city.timezone)[1]
+    origin = next((f"{payload.origin}:" for payload in payloads if payload.origin), "")
+    source = str(frame["source"].iloc[0]) if len(frame) else f"{origin}{choice.provider.name}"
+    facts = drift.Facts(
+        provider=choice.provider.name,
+        fields=tuple(parsed.fields),
+        bytes=manifest.total_bytes,
+        received=parsed.received,
+        expected_rows=len(stamps),
+        whole=ended,
+        means=drift.means(frame, feed.dataset),
+        spreads=drift.spreads(frame, feed.dataset),
+    )
+    facts_before = drift.facts_of(before, feed.city.timezone) if before and before.has_data else None
+    observed = canonical.observed(frame, feed.dataset)
+    known = stamps if ended else [stamp for stamp in stamps if len(frame) and stamp <= frame["date"].iloc[-1]]
+    return Built(
+        manifest=manifest,
+        parsed=parsed,
+        frame=canonical.complete(frame, feed.dataset, known, source),
+        source=source,
+        expected_rows=len(stamps),
+        coverage=checks.coverage(frame, feed.dataset, len(stamps)),
+        column_coverage={name: min(1.0, count / len(stamps)) for name, count in observed.items()},
+        days=coverage.by_day(frame, feed.dataset, given, month, stamps, feed.city.timezone),
+        facts=facts,
+        outcomes=[
+            *checks.evaluate(
+                frame,
+                feed.dataset,
+                month,
+                feed.city.timezone,
+                len(stamps),
+                ended,
+                choice.provider.capabilities.forward_only,
+            ),
+            *drift.evaluate(facts, facts_before),
+        ],
+        seconds=manifest.seconds + time.monotonic() - started,
+    )
+
+
+def month_load(
+    feed: Feed, month: Month, built: Built, held: "MonthEntry | None", run_id: str, attempt: int, moment: datetime
+) -> "MonthLoad":
+    """What the store replaces the month with."""
+    from city_data.frames import canonical
+    from city_data.store.months import MonthLoad
+
+    choice = feed.choice(built.manifest.provider)
+    content = canonical.content_sha256(canonical.records(built.frame, feed.dataset))
+    capabilities = choice.provider.capabilities
+    return MonthLoad(
+        city_id=feed.city.city_id,
+        dataset=feed.dataset.name,
+        month=month,
+        timezone=feed.city.timezone,
+        frame=built.frame,
+        state=settled_state(choice, month, feed.city.timezone, built.manifest, content, held),
+        source=built.source,
+        expected_rows=built.expected_rows,
+        coverage=built.coverage,
+        column_coverage=built.column_coverage,
+        raw_files=[file.model_dump() for file in built.manifest.files],
+        received=built.parsed.received,
+        used=built.parsed.used,
+        rejected=dict(built.parsed.rejected),
+        nulled=dict(built.parsed.nulled),
+        days=built.days,
+        provenance={
+            **built.parsed.provenance,
+            "fields": list(built.facts.fields),
+            "means": dict(built.facts.means),
+            "spreads": dict(built.facts.spreads),
+            "modelled": capabilities.modelled,
+            "licence": capabilities.licence,
+            "licence_url": capabilities.licence_url,
+            **({} if built.manifest.polls is None else {"polls": built.manifest.polls}),
+        },
+        code_version=CODE_VERSION,
+        run_id=run_id,
+        attempt=attempt,
+        fetched_at=built.manifest.fetched_at,
+        at=moment,
+        seconds=built.seconds,
+    )
+
+
+def _at_resolution(feed: Feed, choice: Choice, frame: "pd.DataFrame") -> tuple["pd.DataFrame", set[str]]:
+    """An hourly fallback of a daily city becomes days, which have no words; everything else is as it came.
+
+    And the columns that the source gives at that resolution.
+    """
+    capabilities = choice.provider.capabilities
+    if capabilities.resolution == feed.resolution:
+        return frame, set(capabilities.columns)
+    from city_data.frames.daily import daily
+
+    numbers = {column.name for column in feed.dataset.columns if column.kind == "number"}
+    return daily(frame, feed.city.timezone), numbers & set(capabilities.columns)

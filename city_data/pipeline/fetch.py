@@ -1,0 +1,74 @@
+"""A month fetched into the raw archive, from the feed's provider or its fallback, or gathered from polls.
+
+Belongs here: which provider is asked, and in which order. Does not: how a source is called (providers/), or what each
+outcome does to a run (defs/assets/raw.py).
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from city_data.pipeline.feeds import Choice, Feed
+from city_data.providers.base import (
+    CollectingProvider,
+    NotAvailable,
+    NotConfigured,
+    NotYetPublished,
+    Provider,
+    ProviderError,
+)
+from city_data.providers.http import HttpClient
+from city_data.store.polls import SnapshotArchive
+from city_data.store.raw import Manifest
+from city_data.window import Month
+
+
+def fetch_month(
+    feed: Feed,
+    month: Month,
+    moment: datetime,
+    archive: SnapshotArchive,
+    client: Callable[[Provider], HttpClient],
+    choices: Sequence[Choice] | None = None,
+) -> Manifest:
+    """Fetch from the feed's provider, or from its fallback where the first has no such month or no key. Of a live feed
+    the month is gathered from the snapshots that the collector has put into the archive.
+
+    Raises the provider's own typed outcome; the first provider's where the fallback does not have the month either.
+    """
+    first_reason: ProviderError | None = None
+    for choice in choices or feed.choices:
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
+            try:
+                if isinstance(choice.provider, CollectingProvider):
+                    return gather_month(feed, choice, month, moment, archive)
+                request = feed.request(choice, month, moment)
+                payloads = choice.provider.fetch(request, client(choice.provider), Path(folder))
+            except (NotAvailable, NotConfigured) as reason:
+                first_reason = first_reason or reason
+                continue
+            seconds = time.monotonic() - started
+            return archive.store(
+                feed.dataset.name, feed.city.city_id, month, choice.provider.name, payloads, moment, seconds
+            )
+    assert first_reason is not None  # noqa: S101  a feed has at least one choice, which returned or gave a reason
+    raise first_reason
+
+
+def gather_month(feed: Feed, choice: Choice, month: Month, moment: datetime, archive: SnapshotArchive) -> Manifest:
+    """The month's snapshots as a manifest. Raises NotYetPublished where a month has none yet, NotAvailable where it has
+    ended without any: nothing can bring them back."""
+    keys = (feed.dataset.name, feed.city.city_id, month)
+    manifest = archive.gather(*keys, choice.provider.name, moment)
+    if manifest is not None:
+        return manifest
+    polls = archive.polls(*keys)
+    listed = ", ".join(f"{count} {outcome}" for outcome, count in polls.items())
+    found = f"none of {sum(polls.values())} polls brought data ({listed})" if polls else "no snapshot was taken in it"
+    subject = f"{choice.provider.name}: {feed.city.city_id} {month}"
+    if moment < month.bounds(feed.city.timezone)[1]:
+        raise NotYetPublished(f"{subject}: {found} so far; is `city-data collect` running?")
+    raise NotAvailable(f"{subject}: {found}, and the source has the present alone")
