@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from city_data.providers.base import Capabilities, PermanentError, RateLimit, TransientError
+from city_data.providers.capabilities import Capabilities, RateLimit
+from city_data.providers.errors import PermanentError, TransientError
 from city_data.providers.transport.body import Part, first, plain, validator
 from city_data.providers.transport.request import Question
 from city_data.providers.transport.response import Response, accept_ok, bare, hiding

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from city_data.providers.base import PermanentError, TransientError
+from city_data.providers.errors import PermanentError, TransientError
 from city_data.providers.transport.response import bare
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from city_data.providers.base import PermanentError, ProviderError, TransientError
+from city_data.providers.errors import PermanentError, ProviderError, TransientError
 
 # Sources that say "too many" without saying for how long count by the minute.
 MINUTE = 60.0
