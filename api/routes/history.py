@@ -214,13 +214,14 @@ def _city_info(city: City, told: list[SourceInfo]) -> CityInfoResponse:
 
 
 def _month_info(entry: MonthEntry, with_days: bool) -> MonthInfo:
+    dataset = DATASETS[entry.dataset]
     made: dict[str, Any] = {
         "month": str(entry.month),
-        "columns": _coverage_infos(coverage.of_month(entry.days, DATASETS[entry.dataset])),
+        "columns": _coverage_infos(coverage.of_month(entry.days, dataset)),
         "days": None,
     }
     if with_days:
-        by_day = coverage.of_days(entry.days, entry.month)
+        by_day = coverage.of_days(entry.days, dataset, entry.month)
         made["days"] = [DayInfo(date=day, columns=_coverage_infos(columns)) for day, columns in by_day]
     told = {name: getattr(entry, name) for name in MonthInfo.model_fields if name not in made}
     return MonthInfo(**made, **told)

@@ -55,16 +55,20 @@ def resolution_of(expected_rows: int, month: Month) -> Resolution:
     return "daily" if expected_rows == len(month.days()) else "hourly"
 
 
-@lru_cache
 def training_columns(resolution: Resolution) -> tuple[TrainingColumn, ...]:
     """The frame's columns in order; `date` is the index. A mask follows for every value that may be missing."""
+    return _columns(resolution, tuple(DATASETS.values()))
+
+
+@lru_cache
+def _columns(resolution: Resolution, datasets: tuple[Dataset, ...]) -> tuple[TrainingColumn, ...]:
     period = "local day" if resolution == "daily" else "hour"
     grid = [
         TrainingColumn("date", "moment", f"Start of the {period}, UTC"),
         TrainingColumn("local_date", "day", "The day on the city's clocks"),
         *([TrainingColumn("hour", "integer", "0 to 23 on the city's clocks")] if resolution == "hourly" else []),
     ]
-    values = [_value(column, resolution) for dataset in DATASETS.values() for column in dataset.columns]
+    values = [_value(column, resolution) for dataset in datasets for column in dataset.columns]
     calendar = [
         TrainingColumn("weekday", "integer", "0 is Monday, 6 is Sunday"),
         TrainingColumn("is_weekend", "flag", "Whether the country's weekend has this day"),
@@ -76,8 +80,8 @@ def training_columns(resolution: Resolution) -> tuple[TrainingColumn, ...]:
         ),
     ]
     told = [
-        TrainingColumn(f"{name}_{what}", "text", text.format(name=name), None, True)
-        for name in DATASETS
+        TrainingColumn(f"{dataset.name}_{what}", "text", text.format(name=dataset.name), None, True)
+        for dataset in datasets
         for what, text in (
             ("source", "Which provider the {name} comes from; null where none is held"),
             ("resolution", "How the {name} is held: `daily` on an hourly grid is the whole day's; null where none is"),

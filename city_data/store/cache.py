@@ -18,6 +18,7 @@ import redis
 import structlog
 from isal.isal_zlib import crc32
 
+from city_data.datasets import DATASETS, DatasetName
 from city_data.store.segments import Segment
 from city_data.window import Month
 
@@ -25,7 +26,7 @@ _PREFIX = "city_data:segment:v1"
 _HEAD = struct.Struct("<4sIQI")  # magic, crc32 and length of the text, rows
 _SEAL = struct.Struct("<I")  # crc32 of key, head and body: a value is good under its own key only
 _MAGIC = b"CDS2"
-_KEY = re.compile(rb".*:((?!0000)\d{4}-(?:0[1-9]|1[0-2])):\d+")
+_KEY = re.compile(rb".*:((?!0000)\d{4}-(?:0[1-9]|1[0-2])):\d+(?::[0-9a-f]+)?")
 TTL_VARIABLE = "CITY_DATA_CACHE_TTL_DAYS"
 TTL_DAYS = 60
 FAILURES_TO_OPEN = 3
@@ -59,7 +60,7 @@ class Breaker:
 
 
 class Cache:
-    """Segments by (dataset, city, month, version): a new version has a new key, so nothing stale can be read."""
+    """Segments by `name_of`: a new version or another set of columns has a new key, so nothing stale can be read."""
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class Cache:
             return "off"
         return "ok" if self._tried(self._client.ping, False) else "away"
 
-    def get_segments(self, dataset: str, city_id: str, wanted: Sequence[Key]) -> dict[Key, Segment]:
+    def get_segments(self, dataset: DatasetName, city_id: str, wanted: Sequence[Key]) -> dict[Key, Segment]:
         """Those of the wanted segments that are held and whole; what is damaged is deleted."""
         client = self._client
         if client is None or not wanted:
@@ -101,12 +102,11 @@ class Cache:
         self.misses += len(wanted) - len(found)
         return found
 
-    def put_segment(self, dataset: str, city_id: str, month: Month, version: int, segment: Segment) -> bool:
-        """Keep a segment; False where that was not possible."""
+    def put_segment(self, name: str, segment: Segment) -> bool:
+        """Keep a segment under its `name_of`; False where that was not possible."""
         client = self._client
         if client is None:
             return False
-        name = name_of(dataset, city_id, month, version)
         return self._tried(lambda: bool(client.set(name, _packed(name, segment), ex=self._ttl_s)), False)
 
     def inventory(self) -> set[Month]:
@@ -142,9 +142,12 @@ class Cache:
         return result
 
 
-def name_of(dataset: str, city_id: str, month: Month, version: int) -> str:
-    """A segment's key in Redis."""
-    return f"{_PREFIX}:{dataset}:{city_id}:{month}:{version}"
+def name_of(dataset: DatasetName, city_id: str, month: Month, version: int, encoding: Literal["", "/zstd"] = "") -> str:
+    """A segment's key in Redis, as the platform stores it or in another encoding.
+
+    It knows the columns: releases that have others share Redis while one replaces the other.
+    """
+    return f"{_PREFIX}:{dataset}{encoding}:{city_id}:{month}:{version}:{DATASETS[dataset].columns_digest}"
 
 
 def opened(names: Sequence[str], values: Sequence[bytes | str | None]) -> tuple[list[Segment | None], list[str]]:

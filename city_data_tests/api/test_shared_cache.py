@@ -40,7 +40,7 @@ def with_cache(url: str | None, work: Callable[[SharedCache], Awaitable[T]], **c
 def filled(redis_url: str) -> str:
     cache = Cache(redis_url, timeout_s=1)
     for month, segment in zip(MONTHS, SEGMENTS, strict=True):
-        assert cache.put_segment("traffic", "madrid", month, 1, segment)
+        assert cache.put_segment(name_of("traffic", "madrid", month, 1), segment)
     return redis_url
 
 
@@ -79,7 +79,7 @@ def test_a_stopped_redis_is_left_alone_for_a_while_and_found_again(tmp_path: Pat
     server.start()
 
     async def lives(cache: SharedCache) -> None:
-        Cache(server.url, timeout_s=1).put_segment("traffic", "madrid", MONTHS[0], 1, SEGMENTS[0])
+        Cache(server.url, timeout_s=1).put_segment(name_of("traffic", "madrid", MONTHS[0], 1), SEGMENTS[0])
         assert list(await cache.get_segments(NAMES)) == [SEGMENTS[0], None]
         server.stop()
         for _ in range(FAILURES_TO_OPEN + 5):
@@ -88,7 +88,7 @@ def test_a_stopped_redis_is_left_alone_for_a_while_and_found_again(tmp_path: Pat
         server.start()
         assert list(await cache.get_segments(NAMES)) == [None, None]
         now[0] += OPEN_FOR_S
-        Cache(server.url, timeout_s=1).put_segment("traffic", "madrid", MONTHS[0], 1, SEGMENTS[0])
+        Cache(server.url, timeout_s=1).put_segment(name_of("traffic", "madrid", MONTHS[0], 1), SEGMENTS[0])
         assert list(await cache.get_segments(NAMES)) == [SEGMENTS[0], None]
         assert cache._breaker.errors == FAILURES_TO_OPEN
 

@@ -12,13 +12,13 @@ import pytest
 import redis
 
 from city_data.local.embedded import EmbeddedRedis
-from city_data.store.cache import FAILURES_TO_OPEN, OPEN_FOR_S, Cache
+from city_data.store.cache import FAILURES_TO_OPEN, OPEN_FOR_S, Cache, name_of
 from city_data.store.segments import encode
 from city_data.window import Month
 
 MONTH = Month(2026, 8)
 SEGMENT = encode([b'{"a":1}', b'{"a":null}'])
-KEY = "city_data:segment:v1:traffic:madrid:2026-08:1"
+KEY = name_of("traffic", "madrid", MONTH, 1)
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 def test_segments_come_back_and_go_by_month(redis_url: str, client: redis.Redis) -> None:
     cache = Cache(redis_url)
-    assert cache.put_segment("traffic", "madrid", MONTH, 1, SEGMENT)
-    assert cache.put_segment("traffic", "madrid", MONTH + 1, 3, SEGMENT)
+    assert cache.put_segment(name_of("traffic", "madrid", MONTH, 1), SEGMENT)
+    assert cache.put_segment(name_of("traffic", "madrid", MONTH + 1, 3), SEGMENT)
     assert cache.get_segments("traffic", "madrid", [(MONTH, 1), (MONTH, 2)]) == {(MONTH, 1): SEGMENT}
     assert (cache.hits, cache.misses, cache.errors, cache.status()) == (1, 1, 0, "ok")
     assert int(str(client.ttl(KEY))) > 0
@@ -42,8 +42,8 @@ def test_segments_come_back_and_go_by_month(redis_url: str, client: redis.Redis)
 @pytest.mark.parametrize("poison", ["garbage", "short", "flipped body", "flipped head", "of another key", "wrong type"])
 def test_poison_is_a_miss(poison: str, redis_url: str, client: redis.Redis) -> None:
     cache = Cache(redis_url)
-    cache.put_segment("traffic", "madrid", MONTH, 1, SEGMENT)
-    cache.put_segment("traffic", "rome", MONTH, 1, SEGMENT)
+    cache.put_segment(name_of("traffic", "madrid", MONTH, 1), SEGMENT)
+    cache.put_segment(name_of("traffic", "rome", MONTH, 1), SEGMENT)
     good = client.get(KEY)
     assert isinstance(good, bytes)
     values = {
@@ -60,7 +60,7 @@ def test_poison_is_a_miss(poison: str, redis_url: str, client: redis.Redis) -> N
         client.set(KEY, values[poison])  # type: ignore[arg-type]
     assert cache.get_segments("traffic", "madrid", [(MONTH, 1)]) == {}
     assert poison == "wrong type" or not client.exists(KEY)
-    assert cache.put_segment("traffic", "madrid", MONTH, 1, SEGMENT)
+    assert cache.put_segment(name_of("traffic", "madrid", MONTH, 1), SEGMENT)
     assert cache.get_segments("traffic", "madrid", [(MONTH, 1)]) == {(MONTH, 1): SEGMENT}
 
 
@@ -74,12 +74,12 @@ def test_strange_keys_are_passed_over(redis_url: str, client: redis.Redis) -> No
 def test_a_full_redis_refuses_quietly(redis_url: str, client: redis.Redis) -> None:
     client.config_set("maxmemory-policy", "noeviction")
     client.config_set("maxmemory", "1")
-    assert Cache(redis_url).put_segment("traffic", "madrid", MONTH, 1, SEGMENT) is False
+    assert Cache(redis_url).put_segment(name_of("traffic", "madrid", MONTH, 1), SEGMENT) is False
 
 
 def test_without_a_url_it_is_off() -> None:
     cache = Cache(None)
-    assert cache.put_segment("traffic", "madrid", MONTH, 1, SEGMENT) is False
+    assert cache.put_segment(name_of("traffic", "madrid", MONTH, 1), SEGMENT) is False
     assert (cache.get_segments("traffic", "madrid", [(MONTH, 1)]), cache.inventory(), cache.status()) == (
         {},
         set(),
@@ -92,7 +92,7 @@ def test_a_stopped_redis_is_left_alone_for_a_while_and_found_again(tmp_path: Pat
     server.start()
     now = [100.0]
     cache = Cache(server.url, clock=lambda: now[0])
-    cache.put_segment("traffic", "madrid", MONTH, 1, SEGMENT)
+    cache.put_segment(name_of("traffic", "madrid", MONTH, 1), SEGMENT)
     server.stop()
     for _ in range(FAILURES_TO_OPEN + 5):
         assert cache.get_segments("traffic", "madrid", [(MONTH, 1)]) == {}
@@ -103,7 +103,7 @@ def test_a_stopped_redis_is_left_alone_for_a_while_and_found_again(tmp_path: Pat
     server.start()
     now[0] += OPEN_FOR_S
     assert cache.status() == "ok"
-    assert cache.put_segment("traffic", "madrid", MONTH, 1, SEGMENT)
+    assert cache.put_segment(name_of("traffic", "madrid", MONTH, 1), SEGMENT)
     server.stop()
 
 
@@ -126,7 +126,7 @@ def test_how_long_a_value_lives_is_a_setting(
     redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CITY_DATA_CACHE_TTL_DAYS", "7")
-    Cache(redis_url).put_segment("traffic", "madrid", MONTH, 1, SEGMENT)
+    Cache(redis_url).put_segment(name_of("traffic", "madrid", MONTH, 1), SEGMENT)
     assert 7 * 86_400 - 60 < int(str(client.ttl(KEY))) <= 7 * 86_400
     monkeypatch.setenv("CITY_DATA_CACHE_TTL_DAYS", "soon")
     with pytest.raises(ValueError, match="CITY_DATA_CACHE_TTL_DAYS"):
