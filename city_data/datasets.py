@@ -40,6 +40,16 @@ class Column:
     decimals: int = 2
     example: float | str | None = None
 
+    @property
+    def example_value(self) -> float | str:
+        """`example`, or a value of the column's kind and range."""
+        if self.example is not None:
+            return self.example
+        if self.kind == "text":
+            return self.allowed[0] if self.allowed else self.name.replace("_", " ")
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        return round(sum(bounds) / max(len(bounds), 1), self.decimals) + 0.0
+
 
 @dataclass(frozen=True)
 class Dataset:

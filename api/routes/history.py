@@ -51,7 +51,8 @@ SAID = {
     "X-City-Id": "The city that answers",
     "X-City-Distance-Km": "From its centre to the location asked",
     "X-Data-Version": "A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id",
-    "X-Snapshot-Id": "Names the version of every month served; given as `version`, the same range has the same bytes",
+    "X-Snapshot-Id": "Names the version of every month served; given as `version`, the same range has the same bytes; "
+    "a column that a later release added is null",
     "X-Served-Start": "The first record's date; absent where there is none",
     "X-Served-End": "The last record's date",
     "X-Coverage": "Share (0..1) of the range asked that has values",

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field, create_model
+from pydantic_core import to_jsonable_python
 from starlette.responses import Response
 
 from api.attribution import attribution_headers
@@ -45,7 +46,7 @@ from api.routes.history import (
 from api.settings import Settings
 from city_data import calendar_days
 from city_data.cities import City, Registry
-from city_data.datasets import CONGESTION_LEVELS, DATASETS, Resolution
+from city_data.datasets import DATASETS, Resolution
 from city_data.frames.training import TrainingColumn, training_columns
 
 # An hourly frame of ten years would be hundreds of megabytes of JSON; no window is that long.
@@ -65,43 +66,21 @@ _SAID = {
     "X-Calendar": "What the holidays come from: library, version, country and region",
 }
 
-_EXAMPLES: dict[str, Any] = {
-    "date": "2026-09-30T22:00:00Z",
-    "local_date": "2026-10-01",
-    "hour": 0,
-    "temperature": 18.4,
-    "precipitation": 0.0,
-    "humidity": 62.0,
-    "wind_speed": 2.1,
-    "pressure": 1017.3,
-    "description": None,
-    "traffic_volume": 312.5,
-    "pedestrian_count": None,
-    "congestion_level": CONGESTION_LEVELS[1],
-    "average_speed": 41.7,
-    "weather_source": "aemet",
-    "weather_resolution": "daily",
-    "traffic_source": "madrid_opendata",
-    "traffic_resolution": "hourly",
-    "weekday": 3,
-    "is_weekend": False,
-    "public_holiday": "Fiesta Nacional de España",
-    "school_free": None,
-}
 _TYPES: dict[str, Any] = {"moment": datetime, "day": date, "number": float, "text": str, "integer": int, "flag": bool}
 
 
 def _field(column: TrainingColumn) -> tuple[Any, Any]:
     text = f"{column.description}{f', {column.unit}' if column.unit else ''}"
-    example = _EXAMPLES.get(column.name, _EXAMPLES.get(column.name.removesuffix("_missing")) is None)
-    kind = _TYPES[column.kind]
+    example, kind = to_jsonable_python(column.example), _TYPES[column.kind]
     if column.name == "hour":
         return int, Field(default=None, description=f"{text}; only in an hourly frame", examples=[example])
     return (kind | None if column.nullable else kind), Field(description=text, examples=[example])
 
 
-_fields: Mapping[str, Any] = {column.name: _field(column) for column in training_columns("hourly")}
-TrainingRecord: type[BaseModel] = create_model("TrainingRecord", **_fields)
+def training_record() -> type[BaseModel]:
+    """A row of the frame, for the OpenAPI document."""
+    columns: Mapping[str, Any] = {column.name: _field(column) for column in training_columns("hourly")}
+    return create_model("TrainingRecord", **columns)
 
 
 @dataclass(frozen=True)
@@ -117,7 +96,7 @@ class Training:
     def router(self) -> APIRouter:
         router = APIRouter()
         ok = {
-            "model": list[TrainingRecord],
+            "model": list[training_record()],  # type: ignore[misc]
             "content": CONTENT,
             "description": "A record for every local day or hour of the range, oldest first, whatever is held",
             "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in _SAID.items()},
