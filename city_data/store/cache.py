@@ -33,7 +33,6 @@ FAILURES_TO_OPEN = 3
 OPEN_FOR_S = 5.0
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
-Key = tuple[Month, int]
 
 
 class Breaker:
@@ -42,14 +41,12 @@ class Breaker:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures, self._open_until = 0, 0.0
-        self.errors = 0
 
     @property
     def is_open(self) -> bool:
         return self._clock() < self._open_until
 
     def failed(self, error: Exception) -> None:
-        self.errors += 1
         self._failures += 1
         if self._failures >= FAILURES_TO_OPEN:
             self._open_until = self._clock() + OPEN_FOR_S  # then one failure more opens it again
@@ -75,32 +72,12 @@ class Cache:
             else None
         )
         self._ttl_s, self._breaker = ttl_s or _ttl_s(), Breaker(clock)
-        self.hits = self.misses = 0
-
-    @property
-    def errors(self) -> int:
-        return self._breaker.errors
 
     def status(self) -> Literal["ok", "off", "away"]:
         """`off` where there is none, `away` where it does not answer now."""
         if self._client is None:
             return "off"
         return "ok" if self._tried(self._client.ping, False) else "away"
-
-    def get_segments(self, dataset: DatasetName, city_id: str, wanted: Sequence[Key]) -> dict[Key, Segment]:
-        """Those of the wanted segments that are held and whole; what is damaged is deleted."""
-        client = self._client
-        if client is None or not wanted:
-            return {}
-        names = [name_of(dataset, city_id, *key) for key in wanted]
-        nothing: list[bytes | str | None] = [None] * len(names)
-        segments, damaged = opened(names, self._tried(lambda: client.mget(names), nothing))
-        if damaged:
-            self._tried(lambda: client.delete(*damaged), 0)
-        found = {key: segment for key, segment in zip(wanted, segments, strict=True) if segment is not None}
-        self.hits += len(found)
-        self.misses += len(wanted) - len(found)
-        return found
 
     def put_segment(self, name: str, segment: Segment) -> bool:
         """Keep a segment under its `name_of`; False where that was not possible."""

@@ -168,13 +168,6 @@ class RawArchive:
         """Delete a month of one city's dataset. Raises OSError where the file system refuses."""
         self._fs.rm(self._folder(dataset, city_id, month), recursive=True)
 
-    def drop_month(self, month: Month) -> int:
-        """Delete a month of every city and dataset; returns how many of them had it. Again is no error."""
-        held = self.held(month)
-        for one in held:
-            self.drop(one.dataset, one.city_id, month)
-        return len(held)
-
     def _folder(self, dataset: str, city_id: str, month: Month) -> str:
         return f"{self._root}/{dataset}/{city_id}/{month}"
 

@@ -108,15 +108,8 @@ def records(segment: Segment) -> list[bytes]:
     return text.split(SEPARATOR) if text else []
 
 
-def splice(segments: Iterable[Segment]) -> bytes:
-    """The JSON array of all records as one gzip member, without decompressing any segment."""
-    return b"".join(splice_parts(segments))
-
-
-def splice_parts(
-    segments: Iterable[Segment], opening: bytes = b"[", between: bytes = SEPARATOR, closing: bytes = b"]"
-) -> list[bytes]:
-    """What `splice` joins, around any texts: a gzip member (RFC 1952) of deflate blocks that were there before."""
+def splice_parts(segments: Iterable[Segment], opening: bytes, between: bytes, closing: bytes) -> list[bytes]:
+    """Segments' texts between others as one gzip member (RFC 1952), in parts, without decompressing any segment."""
     first, separator = _small(opening), _small(between)
     parts, crc, length = [_GZIP_HEADER, first.body], first.crc32, first.length
     filled = [segment for segment in segments if segment.rows]
@@ -126,11 +119,6 @@ def splice_parts(
             crc, length = crc32_combine(crc, piece.crc32, piece.length), length + piece.length
     crc, length = crc32_combine(crc, zlib.crc32(closing), len(closing)), length + len(closing)
     return [*parts, _final(closing), struct.pack("<II", crc, length & 0xFFFFFFFF)]
-
-
-def plain(segments: Iterable[Segment]) -> bytes:
-    """The same JSON array, not compressed. Raises ValueError for a damaged segment."""
-    return b"[" + SEPARATOR.join(text for segment in segments for text in records(segment)) + b"]"
 
 
 def conformed(segment: Segment, dataset: Dataset) -> Segment:

@@ -112,22 +112,6 @@ def decode_frame(body: bytes, dataset: Dataset) -> pa.Table:
     return pa.table(columns, schema=wanted)
 
 
-def to_pandas(table: pa.Table, dataset: Dataset) -> pd.DataFrame:
-    """A version's table as `read_series` would give it: canonical columns, created_at and updated_at."""
-    import pandas as pd
-
-    from city_data.frames.canonical import canonical_frame
-
-    rows = table.to_pydict()
-    frame = pd.DataFrame(rows, dtype=object)
-    for name in ("date", "created_at", "updated_at"):
-        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
-    frame["raw_data"] = pd.Series(
-        [None if text is None else orjson.loads(text) for text in rows["raw_data"]], dtype=object
-    )
-    return canonical_frame(frame, dataset).assign(created_at=frame["created_at"], updated_at=frame["updated_at"])
-
-
 def write_version(
     connection: sa.Connection, entry: MonthEntry, segment: Segment, frame: bytes, created: datetime
 ) -> None:
@@ -190,7 +174,7 @@ def read_entries(database: Database, dataset: DatasetName, city_id: str, month: 
 
 
 def read_frames(database: Database, dataset: DatasetName, city_id: str, wanted: Sequence[Key]) -> dict[Key, pa.Table]:
-    """The frames of (month, version) pairs, as tables (see `decode_frame`; `to_pandas` for pandas), as they were asked.
+    """The frames of (month, version) pairs, as tables (see `decode_frame`), in the order requested.
 
     Raises NoSuchVersion naming those that are not kept, DatabaseUnavailable.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from alembic import command
 
 from city_data.datasets import TRAFFIC
+from city_data.frames import canonical
 from city_data.providers.base import Payload
 from city_data.store import migrate
 from city_data.store.database import Database
@@ -22,13 +24,20 @@ from city_data.store.partitions import drop_month
 from city_data.store.raw import RawArchive
 from city_data.store.segments import read_segments
 from city_data.store.series import read_series
-from city_data.store.versions import NoSuchVersion, read_entries, read_frames, read_versions, to_pandas
+from city_data.store.versions import NoSuchVersion, read_entries, read_frames, read_versions
 from city_data_tests.store.loads import END, MONTH, NOON, START, month_load, scalar, traffic
 
 
 def held(database: Database, version: int) -> pd.DataFrame:
+    """As `read_series` gives the month."""
     found = read_frames(database, "traffic", "madrid", [(MONTH, version)])
-    return to_pandas(found[MONTH, version], TRAFFIC)
+    rows = found[MONTH, version].to_pydict()
+    frame = pd.DataFrame(rows, dtype=object)
+    for name in ("date", "created_at", "updated_at"):
+        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
+    frame["raw_data"] = [None if text is None else json.loads(text) for text in rows["raw_data"]]
+    moments = {name: frame[name] for name in ("created_at", "updated_at")}
+    return canonical.canonical_frame(frame, TRAFFIC).assign(**moments)
 
 
 def test_every_version_gives_its_month_back_and_the_newest_is_what_the_table_holds(database: Database) -> None:
