@@ -21,13 +21,14 @@ import yaml
 
 from city_data.calendar_days import regions
 from city_data.datasets import DatasetName
+from city_data.errors import CityDataError
 
 DEFAULT_FILE = Path(__file__).with_name("cities.yaml")
 EARTH_RADIUS_KM = 6371.0088
 _NO_PROVIDERS = {"base", "capabilities", "errors", "http", "shared", "transport"}
 
 
-class RegistryError(ValueError):
+class RegistryError(CityDataError, ValueError):
     """The registry cannot be used; the text names the file, the city, the field and what is known."""
 
 

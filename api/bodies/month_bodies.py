@@ -22,6 +22,7 @@ from api.observability import Metrics
 from api.query.planning import Piece, Plan
 from api.query.shapes import Form, Shape
 from city_data.datasets import DATASETS
+from city_data.errors import CityDataError
 from city_data.store import segments as store_segments
 from city_data.store.cache import Cache, name_of
 from city_data.store.database import Database
@@ -41,7 +42,7 @@ _DATE_MARK = b'"date":"'
 _DATE_LENGTH = len("2026-10-01T00:00:00Z")
 
 
-class SegmentGone(Exception):
+class SegmentGone(CityDataError):
     """The ledger named a version that is no longer there: its month left the window between two looks."""
 
 

@@ -26,6 +26,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from city_data.errors import CityDataError
+
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 _SYSTEM_USER = "embedded_postgres"
@@ -33,7 +35,7 @@ _PR_SET_PDEATHSIG = 1
 _FAST_AND_UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(CityDataError):
     """A server did not start; the text holds the end of its log."""
 
 

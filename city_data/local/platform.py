@@ -24,6 +24,7 @@ import psutil
 import yaml
 
 from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
+from city_data.errors import CityDataError
 from city_data.local import tokens
 from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port
 from city_data.providers.shared.downloads import FOLDER_VARIABLE
@@ -39,7 +40,7 @@ DEMO_TENANT = "00000000-0000-4000-8000-000000000001"
 Mode = Literal["demo", "live"]
 
 
-class LocalError(Exception):
+class LocalError(CityDataError):
     """The platform cannot start or be reached; the text says what to do."""
 
 

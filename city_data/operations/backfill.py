@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 
 from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key
+from city_data.errors import CityDataError
 from city_data.pipeline.feeds import Feed
 from city_data.window import Month
 
@@ -56,7 +57,7 @@ _TITLE = "city-data backfill"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-class BackfillError(Exception):
+class BackfillError(CityDataError):
     """The backfill could not be launched or followed; the text says why."""
 
 

@@ -19,6 +19,7 @@ from psycopg.errors import InsufficientPrivilege
 from sqlalchemy.exc import ProgrammingError
 
 from city_data.defs.resources import DATABASE_VARIABLE
+from city_data.errors import CityDataError
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.migrate import standing, upgrade
 
@@ -29,7 +30,7 @@ POLL_S = 2.0
 Tell = Callable[[str], None]
 
 
-class DeployError(Exception):
+class DeployError(CityDataError):
     """The deployment's databases cannot be used; the text says which, and what to do."""
 
 

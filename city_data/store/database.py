@@ -13,10 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from city_data.errors import CityDataError
+
 CONNECT_TIMEOUT_S = 5
 
 
-class DatabaseUnavailable(Exception):
+class DatabaseUnavailable(CityDataError):
     """PostgreSQL cannot be reached, or went away in the middle: trying again later can help.
 
     `sqlstate` is PostgreSQL's own code for the cause, None where the connection itself failed.

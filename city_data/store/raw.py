@@ -17,13 +17,14 @@ from typing import Any
 
 import pydantic
 
+from city_data.errors import CityDataError
 from city_data.payloads import Payload, file_sha256
 from city_data.window import Month
 
 _MANIFEST_SUFFIX, _SEEN_SUFFIX = ".manifest.json", ".seen.json"
 
 
-class ArchiveError(Exception):
+class ArchiveError(CityDataError):
     """The archive does not hold what was asked, or holds other bytes than its manifest says."""
 
 

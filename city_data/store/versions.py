@@ -19,6 +19,7 @@ import orjson
 import sqlalchemy as sa
 
 from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.errors import CityDataError
 from city_data.store.database import Database
 from city_data.store.ledger import Identified, MonthEntry
 from city_data.store.schema import MONTH_VERSION
@@ -55,7 +56,7 @@ class Version(Identified):
     expected_rows: int = 0
 
 
-class NoSuchVersion(Exception):
+class NoSuchVersion(CityDataError):
     """Versions that were asked for are not kept: never made, expired with their month, or one of too many."""
 
 
