@@ -12,7 +12,7 @@ from api.observability import configure_logging
 from api.settings import Settings, problems
 from api.transport import protocol
 from api.transport.process_memory import keep_small, settle
-from city_data.cities import RegistryError
+from city_data.errors import CityDataError
 
 _SCRAPERS = 64
 
@@ -27,7 +27,7 @@ def main() -> int:
     except pydantic.ValidationError as error:
         print(problems(error), file=sys.stderr)  # noqa: T201  there is no log yet
         return 2
-    except RegistryError as error:
+    except CityDataError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     settle()

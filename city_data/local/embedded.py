@@ -45,6 +45,11 @@ def die_with_parent(number: int = signal.SIGTERM) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
+def log_end(log: Path) -> str:
+    """A server's last words, and where its others are: the cause stands some lines above the last one."""
+    return "\n".join([*log.read_text(errors="replace").splitlines()[-8:], f"(see {log})"])
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -152,7 +157,7 @@ class EmbeddedPostgres:
             check=False,
         )
         if made.returncode:
-            raise EmbeddedError(f"initdb failed in {self._folder}:\n{made.stderr.strip()}")
+            raise EmbeddedError(f"initdb failed in {self._folder}: {made.stderr.strip()}")
         making.rename(self._data)
 
     def _stop_leftover(self) -> None:
@@ -238,7 +243,10 @@ def _server_user(folder: Path) -> str | None:
     try:
         pwd.getpwnam(_SYSTEM_USER)
     except KeyError:
-        subprocess.run(["useradd", "--system", _SYSTEM_USER], check=True)  # noqa: S603, S607
+        try:
+            subprocess.run(["useradd", "--system", _SYSTEM_USER], check=True, capture_output=True)  # noqa: S603, S607
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise EmbeddedError(f"PostgreSQL does not run as root, and no user was added for it: {error}") from error
     for path in (folder / "data", _binaries()):
         path.parent.mkdir(exist_ok=True)
         _let_through(path)
@@ -266,8 +274,7 @@ def _await(ready: Callable[[], bool], process: subprocess.Popen[bytes], name: st
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
             _stop(process, signal.SIGKILL)
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            raise EmbeddedError(f"{name} did not start:\n{tail}")
+            raise EmbeddedError(f"{name} did not start: {log_end(log)}")
         time.sleep(0.05)
 
 

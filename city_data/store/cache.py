@@ -19,6 +19,7 @@ import structlog
 from isal.isal_zlib import crc32
 
 from city_data.datasets import DATASETS, DatasetName
+from city_data.errors import ConfigurationError
 from city_data.store.segments import Segment
 from city_data.window import Month
 
@@ -66,11 +67,7 @@ class Cache:
         ttl_s: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = (
-            redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None)
-            if url
-            else None
-        )
+        self._client = _client(url, timeout_s) if url else None
         self._ttl_s, self._breaker = ttl_s or _ttl_s(), Breaker(clock)
 
     def status(self) -> Literal["ok", "off", "away"]:
@@ -139,11 +136,18 @@ def opened(names: Sequence[str], values: Sequence[bytes | str | None]) -> tuple[
     return segments, damaged
 
 
+def _client(url: str, timeout_s: float) -> redis.Redis:
+    try:
+        return redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None)
+    except ValueError:  # its text may quote a part of the URL, and so a part of a password
+        raise ConfigurationError("the URL of Redis is not of the form redis://[:password@]host[:port]/0") from None
+
+
 def _ttl_s() -> int:
-    """`CITY_DATA_CACHE_TTL_DAYS`, else 60 days, in seconds. Raises ValueError naming the variable."""
+    """`CITY_DATA_CACHE_TTL_DAYS`, else 60 days, in seconds. Raises ConfigurationError."""
     text = os.environ.get(TTL_VARIABLE) or str(TTL_DAYS)
     if not text.isdecimal() or not 1 <= int(text) <= 3650:
-        raise ValueError(f"{TTL_VARIABLE}={text!r} is not a number of days from 1 to 3650")
+        raise ConfigurationError(f"{TTL_VARIABLE}={text!r} is not a number of days from 1 to 3650")
     return int(text) * 24 * 3600
 
 

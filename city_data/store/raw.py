@@ -17,7 +17,7 @@ from typing import Any
 
 import pydantic
 
-from city_data.errors import CityDataError
+from city_data.errors import CityDataError, ConfigurationError
 from city_data.payloads import Payload, file_sha256
 from city_data.window import Month
 
@@ -89,13 +89,16 @@ def stamp(moment: datetime) -> str:
 
 
 class RawArchive:
-    """Raw months below an fsspec URL (a folder, `s3://bucket/prefix`, ...)."""
+    """Raw months below an fsspec URL (a folder, `s3://bucket/prefix`, ...). Raises ConfigurationError for another."""
 
     def __init__(self, url: str) -> None:
         import fsspec
 
         # Object storage remembers listings for ever: a code server would go on seeing months that a run has expired.
-        self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(f"the URL of the raw archive cannot be used: {error}") from error
         self._root = self._root.rstrip("/")
 
     def store(

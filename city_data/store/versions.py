@@ -19,7 +19,7 @@ import orjson
 import sqlalchemy as sa
 
 from city_data.datasets import DATASETS, Dataset, DatasetName
-from city_data.errors import CityDataError
+from city_data.errors import CityDataError, ConfigurationError
 from city_data.store.database import Database
 from city_data.store.ledger import Identified, MonthEntry
 from city_data.store.schema import MONTH_VERSION
@@ -61,10 +61,10 @@ class NoSuchVersion(CityDataError):
 
 
 def keep_versions() -> int:
-    """How many versions of a month are kept, by CITY_DATA_KEEP_VERSIONS. Raises ValueError naming the variable."""
+    """How many versions of a month are kept, by CITY_DATA_KEEP_VERSIONS. Raises ConfigurationError."""
     text = os.environ.get(KEEP_VARIABLE) or str(KEEP_DEFAULT)
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{KEEP_VARIABLE}={text!r} is not a number of versions, 1 or more")
+        raise ConfigurationError(f"{KEEP_VARIABLE}={text!r} is not a number of versions, 1 or more")
     return int(text)
 
 
@@ -118,7 +118,7 @@ def write_version(
 ) -> None:
     """Add the version that the ledger row `entry` names, and let go of those that are too many.
 
-    Raises ValueError for a wrong CITY_DATA_KEEP_VERSIONS.
+    Raises ConfigurationError for a wrong CITY_DATA_KEEP_VERSIONS.
     """
     version, oldest = entry.version or 0, (entry.version or 0) - keep_versions()
     table = MONTH_VERSION
