@@ -35,7 +35,7 @@ def run(app: typer.Typer, arguments: list[str], program: str) -> int:
     except CityDataError as error:
         return _report(str(error))
     except typer.TyperException as error:
-        return _report(_usage(error, program))
+        return _report(usage) if (usage := _usage(error, program)) else FAILED
     except BrokenPipeError:
         # Its reader has gone, as `head` does: nobody is there for a message, nor for the flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -50,10 +50,12 @@ def _report(text: str) -> int:
 
 
 def _usage(error: typer.TyperException, program: str) -> str:
+    """What is wrong; empty where the help was printed instead, as for no arguments at all."""
     format_message: Callable[[], str] = getattr(error, "format_message", error.__str__)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else program
-    return f"{format_message().rstrip()} See `{path} --help`."
+    text = format_message().rstrip()
+    return f"{text} See `{path} --help`." if text else ""
 
 
 def _degrade_output() -> None:

@@ -21,6 +21,7 @@ from city_data.sandbox import Sandbox, running
 from city_data.store.connections import shared_database
 from city_data.store.database import Database
 from city_data.store.migrate import upgrade
+from city_data_tests.terminal import set_variables
 from city_data_tests.world import AS_OF, World, environment
 
 # A busy machine is no finding: a slow example failed now and then where other work ran beside the suite. In CI
@@ -38,6 +39,12 @@ def _nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CITY_DATA_CACHE_DIR", str(tmp_path / "downloads"))
     for name in ("METEO_FRANCE_API_KEY", "METEO_FRANCE_APPLICATION_ID"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a command over a home that is not there yet; set in this process too."""
+    return set_variables(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -228,6 +228,6 @@ def _ask(webserver: str, query: str, variables: dict[str, Any]) -> dict[str, Any
         raise BackfillError(f"{url} does not answer as Dagster does: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("data"), dict | None):
         raise BackfillError(f"{url} does not answer as Dagster does: {str(document)[:80]}")
-    if "errors" in document or document.get("data") is None:
-        raise BackfillError(f"{url}: {document.get('errors', [{'message': 'no data'}])[0]['message']}")
+    if "errors" in document or not document.get("data"):
+        raise BackfillError(f"{url}: {str(document.get('errors', 'no data'))[:300]}")
     return dict(document["data"])

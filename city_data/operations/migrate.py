@@ -15,12 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from psycopg.errors import InsufficientPrivilege
-from sqlalchemy.exc import ProgrammingError
-
 from city_data.defs.resources import DATABASE_VARIABLE
 from city_data.errors import CityDataError, unknown
-from city_data.store.database import Database, DatabaseUnavailable
+from city_data.store.database import Database, DatabaseUnavailable, UnusableSchema
 from city_data.store.migrate import standing, upgrade
 
 if TYPE_CHECKING:
@@ -103,9 +100,5 @@ def _database() -> Iterator[Database]:
 def _not_ready(database: Database) -> str | None:
     try:
         return "the schema is older than this code" if standing(database) == "old" else None
-    except DatabaseUnavailable as error:
+    except (DatabaseUnavailable, UnusableSchema) as error:
         return str(error)
-    except ProgrammingError as error:
-        if not isinstance(error.orig, InsufficientPrivilege):
-            raise
-        return "this login may not read the schema; a migration lets members of city_data_reader"

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
 from city_data.errors import CityDataError, ConfigurationError
 
@@ -27,6 +28,10 @@ class DatabaseUnavailable(CityDataError):
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
+
+
+class UnusableSchema(CityDataError):
+    """The database lacks the platform's tables, or does not let this login read them: a migration brings both."""
 
 
 class Database:
@@ -86,9 +91,17 @@ def _parsed(url: str) -> URL:
 
 @contextmanager
 def availability() -> Iterator[None]:
-    """What cannot connect, or loses its connection, raises DatabaseUnavailable."""
+    """What cannot connect, or loses its connection, raises DatabaseUnavailable; a missing table, UnusableSchema."""
     try:
         yield
+    except ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            text = "this login may not read the schema; a migration lets members of city_data_reader"
+        elif isinstance(error.orig, UndefinedTable | UndefinedColumn):
+            text = "the database has not the schema of this code; run `city-data migrate`"
+        else:
+            raise
+        raise UnusableSchema(text) from error
     # COPY goes through the driver's own cursor, whose errors SQLAlchemy does not wrap.
     except (OperationalError, InterfaceError, sa.exc.TimeoutError, psycopg.OperationalError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
