@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from city_data.errors import CityDataError
+from city_data.errors import CityDataError, one_line
 
 FAILED, BROKEN_PIPE = 2, 1
 DEGRADED = "city_data_degraded"
@@ -33,7 +33,7 @@ def run(app: typer.Typer, arguments: list[str], program: str) -> int:
         code = app(arguments, prog_name=program, standalone_mode=False)
         sys.stdout.flush()
     except CityDataError as error:
-        return _report(str(error))
+        return _report(one_line(error))
     except typer.TyperException as error:
         return _report(usage) if (usage := _usage(error, program)) else FAILED
     except BrokenPipeError:
@@ -44,8 +44,7 @@ def run(app: typer.Typer, arguments: list[str], program: str) -> int:
 
 
 def _report(text: str) -> int:
-    line = " ".join(text.split())
-    Console(stderr=True, soft_wrap=True).print(Text.assemble(("error: ", "bold red"), line))
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("error: ", "bold red"), text))
     return FAILED
 
 
@@ -54,7 +53,7 @@ def _usage(error: typer.TyperException, program: str) -> str:
     format_message: Callable[[], str] = getattr(error, "format_message", error.__str__)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else program
-    text = format_message().rstrip()
+    text = " ".join(format_message().split())
     return f"{text} See `{path} --help`." if text else ""
 
 

@@ -24,6 +24,11 @@ class ConfigurationError(CityDataError, ValueError):
     """A missing or wrong setting; the text names the environment variable."""
 
 
+def one_line(error: Exception) -> str:
+    """The error's text for a terminal: a parser's or a server's own may have many lines."""
+    return " ".join(str(error).split())
+
+
 def unknown(kind: str, value: str, known: Iterable[str]) -> str:
     """`unknown city 'madird'; did you mean madrid? known: barcelona, madrid`."""
     names = list(known)
