@@ -58,16 +58,12 @@ def test_database_without_the_schema_is_one_line(
 
 
 def test_alive_file_that_cannot_be_touched_is_one_line(
-    variables: dict[str, str],
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
+    variables: dict[str, str], database_url: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("CITY_DATA_DATABASE_URL", database_url)
-    monkeypatch.setenv("CITY_DATA_RAW_URL", str(tmp_path))
-    assert cli_errors.run(app, ["collect", "--alive", str(tmp_path / "no" / "alive")], "city-data") == 2
-    assert_one_line(capfd.readouterr().err, "cannot be touched: No such file")
+    own = {**variables, "CITY_DATA_DATABASE_URL": database_url, "CITY_DATA_RAW_URL": str(tmp_path)}
+    done = command(own, "collect", "--alive", str(tmp_path / "no" / "alive"))
+    assert done.returncode == 2, done.stderr
+    assert_one_line(done.stderr, "cannot be touched: No such file")
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"data": []}', b'{"errors": [{"message": "no"}]}', b"{}"])

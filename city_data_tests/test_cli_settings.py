@@ -99,23 +99,12 @@ def test_missing_setting_of_a_deployment_is_one_line(variables: dict[str, str], 
     ],
 )
 def test_wrong_setting_of_a_deployment_is_one_line(
-    variables: dict[str, str],
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    name: str,
-    change: dict[str, str],
-    said: str,
+    variables: dict[str, str], database_url: str, tmp_path: Path, name: str, change: dict[str, str], said: str
 ) -> None:
-    for variable, value in {
-        "CITY_DATA_DATABASE_URL": database_url,
-        "CITY_DATA_RAW_URL": str(tmp_path),
-        **change,
-    }.items():
-        monkeypatch.setenv(variable, value)
+    own = {**variables, "CITY_DATA_DATABASE_URL": database_url, "CITY_DATA_RAW_URL": str(tmp_path), **change}
     arguments = ["--alive", str(tmp_path / "alive")] if name == "collect" else []
-    assert cli_errors.run(app, [name, *arguments], "city-data") == 2
-    text = capfd.readouterr().err
+    done = command(own, name, *arguments)
+    text = done.stderr
+    assert done.returncode == 2, text
     assert_one_line(text, said)
     assert "secret" not in text
