@@ -17,7 +17,7 @@ from uuid import UUID
 import typer
 from rich.console import Console
 
-from city_data import cli_errors
+from city_data.cli import errors
 from city_data.cli.options import (
     CityOption,
     DatasetOption,
@@ -239,7 +239,7 @@ def token(
 
 def main() -> NoReturn:
     """The entry point: an expected error is one line on stderr and exit code 2, any other keeps its stack."""
-    sys.exit(cli_errors.run(app, sys.argv[1:], "city-data"))
+    sys.exit(errors.run(app, sys.argv[1:], "city-data"))
 
 
 def _stay_up(mode: platform.Mode, home: Path, once: bool) -> None:

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, required
 from city_data.local import platform
+from city_data.local.ports import Ports
 from city_data.pipeline.feeds import Feed
-from city_data.ports import Ports
 from city_data.store.connections import shared_cache, shared_database
 from city_data.window import Month, Window, as_of
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from rich.console import Console
 
 from city_data.local import platform
+from city_data.local.ports import Ports
 from city_data.pipeline.feeds import Feed
-from city_data.ports import Ports
 from city_data.window import Window
 
 

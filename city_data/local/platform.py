@@ -25,7 +25,7 @@ from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARI
 from city_data.errors import CityDataError
 from city_data.local import tokens
 from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port, log_end
-from city_data.ports import Ports, is_free
+from city_data.local.ports import Ports, is_free
 from city_data.providers.shared.downloads import FOLDER_VARIABLE
 
 HOME_VARIABLE = "CITY_DATA_HOME"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from city_data import cli_errors
+from city_data.cli import errors
 from city_data.cli.commands import app
 from city_data_tests.terminal import assert_one_line, command
 
@@ -37,7 +37,7 @@ def test_wrong_setting_is_one_line(
 ) -> None:
     for name, value in change.items():
         monkeypatch.setenv(name, value)
-    assert cli_errors.run(app, ["status"], "city-data") == 2
+    assert errors.run(app, ["status"], "city-data") == 2
     text = capfd.readouterr().err
     assert_one_line(text, said)
     assert "secret" not in text
@@ -48,7 +48,7 @@ def test_wrong_registry_file_is_one_line(
     variables: dict[str, str], capfd: pytest.CaptureFixture[str], content: bytes
 ) -> None:
     Path(variables["CITY_DATA_CITIES"]).write_bytes(content)
-    assert cli_errors.run(app, ["status"], "city-data") == 2
+    assert errors.run(app, ["status"], "city-data") == 2
     assert_one_line(capfd.readouterr().err, variables["CITY_DATA_CITIES"])
 
 
@@ -71,7 +71,7 @@ def test_wrong_variable_of_one_command_is_one_line(
 ) -> None:
     for variable, value in change.items():
         monkeypatch.setenv(variable, value)
-    assert cli_errors.run(app, [name], "city-data") == 2
+    assert errors.run(app, [name], "city-data") == 2
     assert_one_line(capfd.readouterr().err, said)
     assert not Path(variables["CITY_DATA_HOME"]).exists()
 

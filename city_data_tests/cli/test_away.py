@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import yaml
 
-from city_data import cli_errors
+from city_data.cli import errors
 from city_data.cli.commands import app
 from city_data.local.embedded import EmbeddedPostgres
 from city_data_tests.terminal import assert_one_line, command
@@ -53,7 +53,7 @@ def test_database_without_the_schema_is_one_line(
     postgres.create_database("never_migrated")
     monkeypatch.setenv("CITY_DATA_DATABASE_URL", postgres.url("never_migrated"))
     monkeypatch.setenv("CITY_DATA_RAW_URL", str(tmp_path))
-    assert cli_errors.run(app, [name], "city-data") == 2
+    assert errors.run(app, [name], "city-data") == 2
     assert_one_line(capfd.readouterr().err, "run `city-data migrate`")
 
 
@@ -88,7 +88,7 @@ def test_webserver_that_is_not_dagster_is_one_line(
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        assert cli_errors.run(app, ["backfill", "--cluster", url], "city-data") == 2
+        assert errors.run(app, ["backfill", "--cluster", url], "city-data") == 2
         server.shutdown()
     assert_one_line(capfd.readouterr().err, url)
 
@@ -102,7 +102,7 @@ def test_address_of_no_webserver_is_one_line(
     url: str,
 ) -> None:
     monkeypatch.setenv("CITY_DATA_DATABASE_URL", database_url)
-    assert cli_errors.run(app, ["backfill", "--cluster", url], "city-data") == 2
+    assert errors.run(app, ["backfill", "--cluster", url], "city-data") == 2
     assert_one_line(capfd.readouterr().err, url)
 
 
@@ -111,7 +111,7 @@ def test_key_file_of_something_else_is_one_line(
 ) -> None:
     (tmp_path / "auth").mkdir()
     (tmp_path / "auth" / "key.pem").write_text("not a key")
-    assert cli_errors.run(app, ["token", "--home", str(tmp_path)], "city-data") == 2
+    assert errors.run(app, ["token", "--home", str(tmp_path)], "city-data") == 2
     assert_one_line(capfd.readouterr().err, "delete it, and another is made")
 
 
@@ -120,7 +120,7 @@ def test_damaged_state_of_a_home_is_one_line(
 ) -> None:
     for content in ("", "{", "[]", "{}"):
         (tmp_path / "platform.json").write_text(content)
-        assert cli_errors.run(app, ["status", "--home", str(tmp_path)], "city-data") == 2
+        assert errors.run(app, ["status", "--home", str(tmp_path)], "city-data") == 2
         assert_one_line(capfd.readouterr().err, "platform.json is damaged")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from city_data import cli_errors
+from city_data.cli import errors
 from city_data.cli.commands import app
 from city_data.local.embedded import free_port
 from city_data.window import Month, rolling_window
@@ -76,7 +76,7 @@ def wrong_arguments() -> Iterator[tuple[str, list[str], str]]:
 def test_wrong_argument_is_one_line_and_starts_nothing(
     variables: dict[str, str], capfd: pytest.CaptureFixture[str], name: str, arguments: list[str], said: str
 ) -> None:
-    assert cli_errors.run(app, [name, *arguments], "city-data") == 2
+    assert errors.run(app, [name, *arguments], "city-data") == 2
     captured = capfd.readouterr()
     assert captured.out == ""
     assert_one_line(captured.err, said)
@@ -91,7 +91,7 @@ def test_command_with_a_home_takes_it_as_an_option(
     file = tmp_path / "file"
     file.touch()
     for home in (file, file / "below", Path("/proc/nowhere/home")):
-        code = cli_errors.run(app, [name, "--home", str(home), *free_ports(name)], "city-data")
+        code = errors.run(app, [name, "--home", str(home), *free_ports(name)], "city-data")
         captured = capfd.readouterr()
         assert code == 2, captured
         assert_one_line(captured.err, f"{home}")
@@ -104,7 +104,7 @@ def free_ports(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["--from", "--to"])
 def test_partition_key_is_a_month_too(variables: dict[str, str], capfd: pytest.CaptureFixture[str], name: str) -> None:
-    assert cli_errors.run(app, ["status", name, f"{Month(2026, 8)}-01"], "city-data") == 2
+    assert errors.run(app, ["status", name, f"{Month(2026, 8)}-01"], "city-data") == 2
     assert_one_line(capfd.readouterr().err, "holds no platform yet")
 
 
@@ -113,13 +113,13 @@ def test_city_is_accepted_by_id_or_name_in_any_case(
     variables: dict[str, str], capfd: pytest.CaptureFixture[str], city: str
 ) -> None:
     arguments = ["status", "--city", city, "--dataset", "Weather"]
-    assert cli_errors.run(app, arguments, "city-data") == 2
+    assert errors.run(app, arguments, "city-data") == 2
     assert_one_line(capfd.readouterr().err, "holds no platform yet")
 
 
 def test_version_is_that_of_the_package(variables: dict[str, str], capfd: pytest.CaptureFixture[str]) -> None:
 
-    assert cli_errors.run(app, ["--version"], "city-data") == 0
+    assert errors.run(app, ["--version"], "city-data") == 0
     assert capfd.readouterr().out == f"city-data {version('city-data')}\n"
 
 

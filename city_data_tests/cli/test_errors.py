@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from city_data import cli_errors
+from city_data.cli import errors
 from city_data.cli.commands import app
 from city_data_tests.terminal import assert_one_line, command
 
@@ -23,13 +23,13 @@ def test_terminal_without_utf_8_gets_plain_signs(variables: dict[str, str], data
 
 
 def test_character_that_an_encoding_lacks_becomes_a_plain_one() -> None:
-    cli_errors.run(app, ["--version"], "city-data")  # which registers the handler
+    errors.run(app, ["--version"], "city-data")  # which registers the handler
     for encoding, text, expected in (
         ("ascii", "█▓▒░·○… Málaga 5 °C ©", "#+=-.o... Malaga 5 ?C (c)"),
         ("latin-1", "█· Málaga 5 °C ☃", "#· Málaga 5 °C ?"),
         ("utf-8", "█ Málaga \udcff", "█ Málaga ?"),
     ):
-        assert text.encode(encoding, cli_errors.DEGRADED).decode(encoding) == expected
+        assert text.encode(encoding, errors.DEGRADED).decode(encoding) == expected
 
 
 def test_reader_that_goes_away_ends_the_command_quietly(variables: dict[str, str], database_url: str) -> None:
@@ -57,7 +57,7 @@ def test_fault_of_the_code_keeps_its_stack(variables: dict[str, str]) -> None:
 
 
 def test_no_arguments_print_the_help_alone(capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli_errors.run(app, [], "city-data") == 2
+    assert errors.run(app, [], "city-data") == 2
     captured = capfd.readouterr()
     assert "Usage: city-data" in captured.out
     assert captured.err == ""
