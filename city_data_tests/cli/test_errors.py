@@ -45,10 +45,10 @@ def test_reader_that_goes_away_ends_the_command_quietly(variables: dict[str, str
 
 def test_fault_of_the_code_keeps_its_stack(variables: dict[str, str]) -> None:
     code = (
-        "import typer; from city_data import cli_errors; app = typer.Typer(pretty_exceptions_enable=False)\n"
+        "import typer; from city_data.cli import errors; app = typer.Typer(pretty_exceptions_enable=False)\n"
         "@app.command()\n"
         "def broken() -> None: raise ValueError('a fault')\n"
-        "cli_errors.run(app, [], 'city-data')"
+        "errors.run(app, [], 'city-data')"
     )
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 1
