@@ -17,6 +17,7 @@ from uuid import UUID
 import typer
 from rich.console import Console
 
+from city_data import environment
 from city_data.cli import errors
 from city_data.cli.options import (
     CityOption,
@@ -32,14 +33,13 @@ from city_data.cli.options import (
     select_feeds,
     select_months,
 )
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, required
 from city_data.errors import ConfigurationError
 from city_data.local import platform, tokens
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 # A log file has no width of its own; 80 would cut the tables.
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
-HOME, DEMO_TENANT = Path(platform.DEFAULT_HOME), UUID(platform.DEMO_TENANT)
+HOME, DEMO_TENANT = Path(environment.HOME.default or ""), UUID(platform.DEMO_TENANT)
 
 
 @app.callback()
@@ -69,7 +69,8 @@ def backfill(
     from_: FromOption = None,
     to: ToOption = None,
     cluster: Annotated[
-        str | None, typer.Option(envvar="CITY_DATA_WEBSERVER_URL", help="A Dagster webserver that runs it instead.")
+        str | None,
+        typer.Option(envvar=environment.WEBSERVER_URL.name, help="A Dagster webserver that runs it instead."),
     ] = None,
     last: Annotated[int | None, typer.Option(min=1, help="The last N complete months, and the open one.")] = None,
     due: Annotated[
@@ -154,7 +155,9 @@ def doctor(home: HomeOption = HOME) -> None:
 @app.command()
 def exporter(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="EXPORTER_PORT", min=1, max=65535, help="Port of /metrics.")] = 9101,
+    port: Annotated[
+        int, typer.Option(envvar=environment.EXPORTER_PORT.name, min=1, max=65535, help="Port of /metrics.")
+    ] = 9101,
     home: HomeOption = HOME,
 ) -> None:
     """Serve what the ledger knows as Prometheus metrics, until it is stopped."""
@@ -184,7 +187,7 @@ def collect(
             console.print("nothing to collect: no enabled city has a live feed")
         if feeds or (alive and not once):
             log_as_json()
-            collector = Collector(feeds, SnapshotArchive(required(RAW_VARIABLE)), interval=every)
+            collector = Collector(feeds, SnapshotArchive(environment.RAW_URL.required()), interval=every)
             collector.step() if once else collector.run(alive)
 
 
@@ -213,9 +216,9 @@ def migrate(
     from city_data.operations import migrate
 
     slots = pool_slots(pool)
-    if not os.environ.get(DATABASE_VARIABLE):
+    if not environment.DATABASE_URL.get():
         raise ConfigurationError(
-            f"{DATABASE_VARIABLE} is not set; `city-data up` and `demo` migrate their own databases"
+            f"{environment.DATABASE_URL} is not set; `city-data up` and `demo` migrate their own databases"
         )
     if wait is not None:
         migrate.await_migrated(console.print, wait)
@@ -252,6 +255,6 @@ def _stay_up(mode: platform.Mode, home: Path, once: bool) -> None:
 
 @contextmanager
 def _platform(home: Path) -> Iterator[None]:
-    with platform.environment(home.absolute()) as variables:
+    with platform.joined(home.absolute()) as variables:
         os.environ.update(variables)
         yield
