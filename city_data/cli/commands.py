@@ -34,6 +34,7 @@ from city_data.cli.options import (
     select_months,
 )
 from city_data.errors import ConfigurationError
+from city_data.extras import needs
 from city_data.local import platform, tokens
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -48,6 +49,7 @@ def options(version: VersionOption = False) -> None:
 
 
 @app.command()
+@needs("local")
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Stop after the report instead of staying up.")] = False,
     home: HomeOption = HOME,
@@ -57,12 +59,14 @@ def demo(
 
 
 @app.command()
+@needs("local")
 def up(home: HomeOption = HOME) -> None:
     """The platform on this machine with the live providers. Backfill with `city-data backfill`."""
     _stay_up("live", home, once=False)
 
 
 @app.command()
+@needs("platform")
 def backfill(
     city: CityOption = None,
     dataset: DatasetOption = None,
@@ -93,6 +97,7 @@ def backfill(
 
 
 @app.command()
+@needs("platform")
 def status(
     city: CityOption = None,
     dataset: DatasetOption = None,
@@ -120,6 +125,7 @@ def status(
 
 
 @app.command()
+@needs("platform")
 def replay(
     city: CityOption = None,
     dataset: DatasetOption = None,
@@ -142,6 +148,7 @@ def replay(
 
 
 @app.command()
+@needs("platform")
 def doctor(home: HomeOption = HOME) -> None:
     """Check what the platform needs: settings, database, cache, archive, and each provider's answer and key."""
     from city_data.operations.doctor import examine
@@ -153,6 +160,7 @@ def doctor(home: HomeOption = HOME) -> None:
 
 
 @app.command()
+@needs("platform")
 def exporter(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
@@ -169,6 +177,7 @@ def exporter(
 
 
 @app.command()
+@needs("platform")
 def collect(
     once: Annotated[bool, typer.Option("--once", help="Poll once and stop.")] = False,
     every: IntervalOption = 600,
@@ -192,6 +201,7 @@ def collect(
 
 
 @app.command()
+@needs("platform")
 def expire(
     force: Annotated[bool, typer.Option(help="Also where the months that replace them are not there yet.")] = False,
     home: HomeOption = HOME,
@@ -206,6 +216,7 @@ def expire(
 
 
 @app.command()
+@needs("platform")
 def migrate(
     pool: Annotated[
         list[str] | None, typer.Option("--pool", help="NAME=N: runs that may call a provider at once.")
@@ -227,6 +238,7 @@ def migrate(
 
 
 @app.command()
+@needs("reader")
 def token(
     tenant: Annotated[UUID, typer.Option(help="The tenant's UUID, the token's claim tenant_id.")] = DEMO_TENANT,
     subject: Annotated[str, typer.Option(help="Who asks: the claim sub.")] = "local",
