@@ -58,7 +58,7 @@ $(HELM_READY) $(NODE_READY): %/node_modules/.ready: %/package-lock.json
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
-# The gates alone: style, types, walls between the packages, definitions that load.
+# The gates alone: style, types, walls between the packages, definitions that load. .pre-commit-config.yaml has the same.
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,11 +67,12 @@ lint: setup
 	$(BIN)/dg check defs
 
 # Rewrites the committed OpenAPI document and, where npm is, the TypeScript types made of it; then says what of the
-# released document a caller would miss, and what is not in it yet (`python -m api.contract.diff --add`).
+# released document a caller would miss, and what is not in it yet. ARGS=--add accepts additions, ARGS=--accept everything
+# (RELEASING.md).
 contract: setup clients
 	$(BIN)/python -m api.contract.document
 	$(if $(NPM),npm --prefix api/clients/typescript run --silent generate)
-	$(BIN)/python -m api.contract.diff
+	$(BIN)/python -m api.contract.diff $(ARGS)
 
 # Names no package index, so that the lock is good behind any mirror. Every version that is locked already stays, unless
 # ARGS=--upgrade or ARGS="--upgrade-package NAME". The image's lock has the same versions, without tests' tools and without

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -15,9 +16,10 @@ import grimp
 import httpx
 import pyarrow as pa
 import pytest
-from city_data.local.embedded import free_port
+import yaml
 
 from city_data.extras import distributions_of
+from city_data.local.embedded import free_port
 from city_data_tests.helm.processes import await_answer
 from city_data_tests.packaged import ROOT, Installed, build_wheel, unpack
 from city_data_tests.world import World
@@ -201,3 +203,19 @@ def test_platform_alone_loads_the_definitions(run: Run) -> None:
 def test_extras_are_read_from_the_metadata_with_those_that_they_include(installed: Installed) -> None:
     for extra in EXTRAS:
         assert set(distributions_of(extra)) == installed.direct(extra) - installed.direct()
+
+
+def _gates() -> list[str]:
+    recipe = re.search(r"^lint: setup\n((?:\t.+\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe is not None
+    return [line.strip().replace("$(BIN)/", ".venv/bin/") for line in recipe[1].splitlines()]
+
+
+def test_hooks_before_a_commit_are_the_gates_of_make_lint() -> None:
+    configuration = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    (local,) = configuration["repos"]
+    assert local["repo"] == "local"
+    assert [hook["entry"] for hook in local["hooks"]] == _gates()
+    assert len(_gates()) >= 5
+    for hook in local["hooks"]:
+        assert (hook["language"], hook["pass_filenames"], hook["always_run"]) == ("system", False, True)
