@@ -219,3 +219,15 @@ def test_hooks_before_a_commit_are_the_gates_of_make_lint() -> None:
     assert len(_gates()) >= 5
     for hook in local["hooks"]:
         assert (hook["language"], hook["pass_filenames"], hook["always_run"]) == ("system", False, True)
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "RELEASING.md", "SECURITY.md"])
+def test_documents_name_only_targets_tools_and_files_that_exist(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", text, re.MULTILINE))
+    assert named <= targets
+    tools = set(re.findall(r"(?:^|[`&] ?)\.venv/bin/([a-z-]+)", text, re.MULTILINE)) - {"pre-commit"}
+    assert {tool for tool in tools if not (Path(sys.prefix) / "bin" / tool).exists()} == set()
+    files = set(re.findall(r"`((?:[\w.-]+/)*[\w-]+\.(?:md|toml|yaml|json|lock))`", text))
+    assert {file for file in files if not (ROOT / file).exists()} == set()
