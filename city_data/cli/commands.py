@@ -114,13 +114,13 @@ def status(
     window, feeds = select_feeds(city, dataset)
     months = select_months(window, from_, to)
     with _platform(home):
-        held = entries_of(feeds)
+        entries = entries_of(feeds)
         if days:
-            print_days(console, feeds, months, held)
+            print_days(console, feeds, months, entries)
         elif city or dataset or from_ or to:
-            print_months(console, feeds, months, window.open, held)
+            print_months(console, feeds, months, window.open, entries)
         else:
-            print_summary(console, feeds, window, held)
+            print_summary(console, feeds, window, entries)
             console.print(f"every month: city-data status --city {feeds[0].city.city_id}", highlight=False)
 
 

@@ -66,7 +66,7 @@ def run_cluster_backfill(
     """
     from city_data.operations import backfill
 
-    launched = backfill.under_way(webserver) if only_due else []
+    launched = backfill.active_backfills(webserver) if only_due else []
     for backfill_id in launched:
         console.print(f"backfill {backfill_id} is under way at {webserver}: nothing is launched beside it")
     if not launched:
@@ -89,19 +89,19 @@ def _follow(
     with progress(console) as shown:
         bar = shown.add_task("partitions", total=None, rows=0, rate=0.0)
 
-        def told(done: int, of: int) -> None:
+        def show_counts(done: int, of: int) -> None:
             shown.update(bar, completed=done, total=of or None)
 
-        status, count = backfill.follow(webserver, backfill_id, lambda: time.sleep(POLL_S), told)
+        status, count = backfill.follow(webserver, backfill_id, lambda: time.sleep(POLL_S), show_counts)
     console.print(f"backfill {backfill_id}: {status}")
     if status.startswith("COMPLETED_SUCCESS") and not count:
         return []
-    asked = set(months)
+    requested = set(months)
     failed = [
         f"{feed.name} {entry.month}: {entry.last_error}"
         for feed in feeds
         for entry in entries_of([feed]).values()
-        if entry.month in asked and entry.last_error
+        if entry.month in requested and entry.last_error
     ]
     print_failures(console, failed or [f"{count} partitions; see the backfill in Dagster"])
     return failed or [status]
@@ -116,8 +116,8 @@ def print_ready(console: Console, ports: Ports, mode: str, feed: Feed, month: Mo
     locked = os.environ.get("AUTH_MODE") == "jwt"
     if not locked:
         console.print(f"  API      {api}/docs")
-    place = f"latitude={feed.city.latitude:.2f}&longitude={feed.city.longitude:.2f}"
-    query = f"{place}&start_date={month.first_day}&end_date={month.last_day}"
+    coordinates = f"latitude={feed.city.latitude:.2f}&longitude={feed.city.longitude:.2f}"
+    query = f"{coordinates}&start_date={month.first_day}&end_date={month.last_day}"
     route = f"/api/v1/tenants/{platform.DEMO_TENANT}/external/historical-{feed.dataset.name}"
     token = '-H "Authorization: Bearer $(city-data token)" ' if locked else ""
     console.print(f"  try      curl {token}'{api}{route}?{query}'", soft_wrap=True)
@@ -132,15 +132,15 @@ def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: b
     from city_data.pipeline.retention import due_for_expiry, expire_all
     from city_data.store.raw import RawArchive
 
-    places = (
+    stores = (
         shared_database(environment.DATABASE_URL.required()),
         RawArchive(environment.RAW_URL.required()),
         shared_cache(environment.REDIS_URL.get()),
     )
-    months, why = due_for_expiry(*places, feeds, window, force)
+    months, why = due_for_expiry(*stores, feeds, window, force)
     console.print(f"expiring {', '.join(map(str, months)) or 'nothing'}: {why}")
     failed = []
-    for done in expire_all(months, *places, why):
+    for done in expire_all(months, *stores, why):
         if done.error:
             failed.append(f"{done.month}: {done.error}; run it again, and it goes on from there")
         else:
@@ -154,11 +154,11 @@ def _todo(feeds: Sequence[Feed], months: Sequence[Month], only_due: bool) -> lis
     from city_data.operations.backfill import tasks
     from city_data.pipeline.settling import is_due
 
-    held = entries_of(feeds) if only_due else {}
+    entries = entries_of(feeds) if only_due else {}
     return [
         (feed, month)
         for feed, month in tasks(feeds, months)
-        if not only_due or is_due(feed, month, held.get(_key(feed, month)), as_of())
+        if not only_due or is_due(feed, month, entries.get(_key(feed, month)), as_of())
     ]
 
 

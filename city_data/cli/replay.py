@@ -35,15 +35,17 @@ def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month],
     from city_data.operations.backfill import tasks
 
     database, archive = shared_database(environment.DATABASE_URL.required()), RawArchive(environment.RAW_URL.required())
-    todo, found = tasks(feeds, months), []
+    todo, rebuilt = tasks(feeds, months), []
     with progress(console) as shown:
         bar = shown.add_task("rebuilding", total=len(todo), rows=0, rate=0.0)
         for feed, month in todo:
-            found.append(rebuild(feed, month, archive, database))
+            rebuilt.append(rebuild(feed, month, archive, database))
             shown.update(bar, advance=1, description=f"{feed.name} {month}")
-    _print_changes(console, found)
-    failed = [f"{r.feed.name} {r.month}: {r.outcome}: {r.detail}" for r in found if r.outcome in ("refused", "broken")]
-    changed = [r for r in found if r.outcome == "changed"]
+    _print_changes(console, rebuilt)
+    failed = [
+        f"{r.feed.name} {r.month}: {r.outcome}: {r.detail}" for r in rebuilt if r.outcome in ("refused", "broken")
+    ]
+    changed = [r for r in rebuilt if r.outcome == "changed"]
     if not changed:
         console.print("nothing to publish: what is served is what the archive gives")
     elif apply:
@@ -69,16 +71,16 @@ def _publish(console: Console, changed: Sequence[Rebuilt]) -> list[str]:
     return failed
 
 
-def _print_changes(console: Console, found: Sequence[Rebuilt]) -> None:
+def _print_changes(console: Console, rebuilt: Sequence[Rebuilt]) -> None:
     columns = ("month", "outcome", "rows", "column", "cells changed", "mean before", "mean after", "largest difference")
-    for name in dict.fromkeys(r.feed.name for r in found):
+    for name in dict.fromkeys(r.feed.name for r in rebuilt):
         table = Table(*columns, title=f"{name}: served and rebuilt", title_justify="left")
-        for one in found:
+        for one in rebuilt:
             if one.feed.name == name:
                 for line in _lines(one):
                     table.add_row(*line)
         console.print(table)
-    counts = {word: sum(r.outcome == word for r in found) for word in COLOURS}
+    counts = {word: sum(r.outcome == word for r in rebuilt) for word in COLOURS}
     console.print(", ".join(f"{count} {word.replace('_', ' ')}" for word, count in counts.items() if count))
 
 

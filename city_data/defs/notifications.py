@@ -51,18 +51,22 @@ def rotation(
 ) -> Rotation:
     """The turn that `tick` began: `entries` hold the month that closed, `expired` the months that went for it."""
     closed = rolling_window(tick).open - 1
-    held = {(entry.city_id, entry.dataset): entry for entry in entries if entry.month == closed}
-    found = [(feed, held.get((feed.city.city_id, feed.dataset.name))) for feed in feeds]
-    added = [entry for _, entry in found if entry is not None and entry.has_data]
-    none = [entry for _, entry in found if entry is not None and not entry.has_data and entry.state == "not_available"]
-    missing = [feed.name for feed, entry in found if entry not in added and entry not in none]
+    entry_of = {(entry.city_id, entry.dataset): entry for entry in entries if entry.month == closed}
+    entry_by_feed = [(feed, entry_of.get((feed.city.city_id, feed.dataset.name))) for feed in feeds]
+    added = [entry for _, entry in entry_by_feed if entry is not None and entry.has_data]
+    unavailable = [
+        entry
+        for _, entry in entry_by_feed
+        if entry is not None and not entry.has_data and entry.state == "not_available"
+    ]
+    missing = [feed.name for feed, entry in entry_by_feed if entry not in added and entry not in unavailable]
     ends = [entry.loaded_at for entry in added if entry.loaded_at is not None]
     return Rotation(
         month=closed,
         cities=len({feed.city.city_id for feed in feeds}),
         added=len(added),
         expected=len(feeds),
-        unavailable=len(none),
+        unavailable=len(unavailable),
         missing=tuple(missing),
         expired=tuple(sorted(set(expired))),
         coverage=sum(entry.coverage or 0.0 for entry in added) / len(added) if added else None,
@@ -70,19 +74,19 @@ def rotation(
     )
 
 
-def rotation_text(told: Rotation) -> str:
+def rotation_text(summary: Rotation) -> str:
     """One message, for people."""
-    hours, minutes = divmod(int(told.took.total_seconds()) // 60, 60)
+    hours, minutes = divmod(int(summary.took.total_seconds()) // 60, 60)
     parts = [
-        f"city_data: {told.month} of {told.cities} cities: {told.added} of {told.expected} months added "
+        f"city_data: {summary.month} of {summary.cities} cities: {summary.added} of {summary.expected} months added "
         f"in {hours} h {minutes} min",
-        "no coverage" if told.coverage is None else f"coverage {told.coverage:.1%}",
+        "no coverage" if summary.coverage is None else f"coverage {summary.coverage:.1%}",
     ]
-    if told.unavailable:
-        parts.append(f"{told.unavailable} not available at their source")
-    if told.missing:
-        parts.append(f"still missing: {', '.join(told.missing)}")
-    parts.append(f"expired: {', '.join(map(str, told.expired)) or 'none'}")
+    if summary.unavailable:
+        parts.append(f"{summary.unavailable} not available at their source")
+    if summary.missing:
+        parts.append(f"still missing: {', '.join(summary.missing)}")
+    parts.append(f"expired: {', '.join(map(str, summary.expired)) or 'none'}")
     return "; ".join(parts)
 
 
@@ -106,10 +110,10 @@ def rotation_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
         if context.cursor == str(closed):
             return dg.SkipReason(f"{closed} was told")
         expired = [row["month"] for row in read_audit(database.open()) if row["month"] == leaving]
-        told = rotation(feeds, read_months(database.open(), first=closed, last=closed), expired, tick)
-        if not told.complete and moment < tick + WAIT_FOR_MONTH:
-            return dg.SkipReason(f"{closed} is awaited: {', '.join(told.missing)}")
-        tell_slack(rotation_text(told))
+        summary = rotation(feeds, read_months(database.open(), first=closed, last=closed), expired, tick)
+        if not summary.complete and moment < tick + WAIT_FOR_MONTH:
+            return dg.SkipReason(f"{closed} is awaited: {', '.join(summary.missing)}")
+        post_to_slack(rotation_text(summary))
         context.update_cursor(str(closed))
         return dg.SkipReason(f"{closed} told")
 
@@ -118,9 +122,9 @@ def rotation_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
 
 def failure_text(job_name: str, run_id: str, partition: str | None, failed_steps: list[str]) -> str:
     """What Slack is told of a failed run."""
-    what = f"{job_name} {partition}" if partition else job_name
+    subject = f"{job_name} {partition}" if partition else job_name
     where = f"in {', '.join(failed_steps)}" if failed_steps else "before its first step"
-    return f"city_data: {what} failed {where} (run {run_id[:8]}); see the run in Dagster"
+    return f"city_data: {subject} failed {where} (run {run_id[:8]}); see the run in Dagster"
 
 
 def failure_notice() -> dg.SensorDefinition:
@@ -137,7 +141,7 @@ def notify_slack(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         return dg.SkipReason(f"{environment.SLACK_WEBHOOK_URL} is not set")
     run = context.dagster_run
     steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
-    tell_slack(failure_text(run.job_name, run.run_id, run.tags.get("dagster/partition"), steps))
+    post_to_slack(failure_text(run.job_name, run.run_id, run.tags.get("dagster/partition"), steps))
     return None
 
 
@@ -145,7 +149,7 @@ class NoticeFailed(CityDataError):
     """Slack did not take the message. The address, which is a secret, is not in the text."""
 
 
-def tell_slack(text: str) -> None:
+def post_to_slack(text: str) -> None:
     """Post one message to the webhook. Raises NoticeFailed; a sensor's tick shows it and tries again."""
     import httpx
 

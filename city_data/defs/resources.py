@@ -38,8 +38,10 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
         """The ledger's row of a month, or None where there is none yet."""
         from city_data.store.ledger import read_months
 
-        found = read_months(self.open(), city_id=feed.city.city_id, dataset=feed.dataset.name, first=month, last=month)
-        return found[0] if found else None
+        entries = read_months(
+            self.open(), city_id=feed.city.city_id, dataset=feed.dataset.name, first=month, last=month
+        )
+        return entries[0] if entries else None
 
     def record_state(self, feed: Feed, month: Month, state: State, message: str, moment: datetime, run_id: str) -> None:
         """Write that a month has no new data, and why; what was served before stays."""

@@ -34,11 +34,11 @@ def expire_job(feeds: list[Feed]) -> dg.JobDefinition:
         archive: ArchiveResource,
         cache: CacheResource,
     ) -> None:
-        window, places = rolling_window(as_of()), (database.open(), archive.open(), cache.open())
-        months, why = due_for_expiry(*places, feeds, window, config.force)
+        window, stores = rolling_window(as_of()), (database.open(), archive.open(), cache.open())
+        months, why = due_for_expiry(*stores, feeds, window, config.force)
         context.log.info("expiring %s: %s", ", ".join(map(str, months)) or "nothing", why)
         broken = []
-        for done in expire_all(months, *places, why):
+        for done in expire_all(months, *stores, why):
             context.log.info("%s expired: %s", done.month, done)
             if done.error:
                 broken.append(f"{done.month}: {done.error}")

@@ -135,19 +135,27 @@ class EmbeddedPostgres:
 
     def _initialise(self, user: str | None) -> None:
         """In a folder beside, renamed at the end: a killed start leaves no half-made cluster."""
-        making = self._folder / "making"
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir()
+        unfinished = self._folder / "making"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
         secret = self._folder / "password"
         secret.touch(mode=0o600)
         secret.write_text(secrets.token_urlsafe(24))
         if user:
-            shutil.chown(making, user)
+            shutil.chown(unfinished, user)
             shutil.chown(secret, user)
-        command = [str(_binaries() / "initdb"), "-D", str(making), "-U", "postgres", "--encoding=UTF8", "--locale=C"]
+        command = [
+            str(_binaries() / "initdb"),
+            "-D",
+            str(unfinished),
+            "-U",
+            "postgres",
+            "--encoding=UTF8",
+            "--locale=C",
+        ]
         # The password is random, so stretching it protects nothing, and would cost each connection 4 ms.
         command += ["--auth=scram-sha-256", "-c", "scram_iterations=1", f"--pwfile={secret}", "--no-sync"]
-        made = subprocess.run(  # noqa: S603
+        result = subprocess.run(  # noqa: S603
             command,
             capture_output=True,
             text=True,
@@ -156,9 +164,9 @@ class EmbeddedPostgres:
             extra_groups=[] if user else None,
             check=False,
         )
-        if made.returncode:
-            raise EmbeddedError(f"initdb failed in {self._folder}: {made.stderr.strip()}")
-        making.rename(self._data)
+        if result.returncode:
+            raise EmbeddedError(f"initdb failed in {self._folder}: {result.stderr.strip()}")
+        unfinished.rename(self._data)
 
     def _stop_leftover(self) -> None:
         """A starter killed a moment ago may have left its server shutting down; two must never share a cluster."""
@@ -222,10 +230,10 @@ class EmbeddedRedis:
 
         try:
             with redis.Redis(port=self._port, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
-                found: Any = client.info("server")
+                server: Any = client.info("server")
         except redis.RedisError:
             return False
-        return self._process is not None and found["process_id"] == self._process.pid
+        return self._process is not None and server["process_id"] == self._process.pid
 
 
 def _binaries() -> Path:

@@ -240,13 +240,15 @@ def _start_sandbox(folder: Path, stack: ExitStack) -> dict[str, str]:
 def _claim(folder: Path, mode: Mode | None) -> Mode:
     """Sandbox rows and real ones never share a home."""
     mark = folder / "mode"
-    held = mark.read_text().strip() if mark.exists() else None
-    if held is None and mode is None:
+    recorded = mark.read_text().strip() if mark.exists() else None
+    if recorded is None and mode is None:
         raise LocalError(f"{folder} holds no platform yet; run `city-data demo` or `city-data up` first")
-    if held is not None and mode is not None and held != mode:
-        raise LocalError(f"{folder} holds a {held} platform; set {environment.HOME} to another folder for a {mode} one")
+    if recorded is not None and mode is not None and recorded != mode:
+        raise LocalError(
+            f"{folder} holds a {recorded} platform; set {environment.HOME} to another folder for a {mode} one"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    mark.write_text(mode or held or "live")
+    mark.write_text(mode or recorded or "live")
     return "demo" if mark.read_text() == "demo" else "live"
 
 

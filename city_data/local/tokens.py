@@ -57,12 +57,12 @@ def _key(folder: Path) -> RSAPrivateKey:
     file = folder / "auth" / "key.pem"
     if file.exists():
         try:
-            held = serialization.load_pem_private_key(file.read_bytes(), password=None)
+            stored = serialization.load_pem_private_key(file.read_bytes(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is locked with a password
             raise UnusableKey(f"{file} cannot be read as a key: {error}; delete it, and another is made") from error
-        if not isinstance(held, rsa.RSAPrivateKey):
+        if not isinstance(stored, rsa.RSAPrivateKey):
             raise UnusableKey(f"{file} is not an RSA key; delete it, and another is made")
-        return held
+        return stored
     key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     public = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)

@@ -46,8 +46,8 @@ query Status($id: String!) {
     ... on PythonError { message }
   }
 }"""
-_UNDER_WAY = """
-query ConcurrencyLimiter {
+_ACTIVE = """
+query ActiveBackfills {
   partitionBackfillsOrError(status: REQUESTED, limit: 100) {
     __typename
     ... on PartitionBackfills { results { id title } }
@@ -175,12 +175,12 @@ def groups(todo: Sequence[Task]) -> list[tuple[list[Month], list[Feed]]]:
     return [(list(months), feeds) for months, feeds in shared.items()]
 
 
-def under_way(webserver: str) -> list[str]:
+def active_backfills(webserver: str) -> list[str]:
     """The ids of this command's backfills that have not ended. Raises BackfillError."""
-    answer = _ask(webserver, _UNDER_WAY, {})["partitionBackfillsOrError"]
+    answer = _query(webserver, _ACTIVE, {})["partitionBackfillsOrError"]
     if answer["__typename"] != "PartitionBackfills":
         raise BackfillError(f"{webserver}: {answer.get('message', answer['__typename'])}")
-    return [str(found["id"]) for found in answer["results"] if str(found["title"]).startswith(_TITLE)]
+    return [str(result["id"]) for result in answer["results"] if str(result["title"]).startswith(_TITLE)]
 
 
 def launch(webserver: str, feeds: Sequence[Feed], months: Sequence[Month]) -> str:
@@ -193,30 +193,30 @@ def launch(webserver: str, feeds: Sequence[Feed], months: Sequence[Month]) -> st
         "partitionNames": [str(month) for month in months],
         "title": f"{_TITLE} {months[0]} to {months[-1]}",
     }
-    answer = _ask(webserver, _LAUNCH, {"params": params})["launchPartitionBackfill"]
+    answer = _query(webserver, _LAUNCH, {"params": params})["launchPartitionBackfill"]
     if answer["__typename"] != "LaunchBackfillSuccess":
         raise BackfillError(f"{webserver} refused the backfill: {answer.get('message', answer['__typename'])}")
     return str(answer["backfillId"])
 
 
 def follow(
-    webserver: str, backfill_id: str, wait: Callable[[], None], told: Callable[[int, int], None]
+    webserver: str, backfill_id: str, wait: Callable[[], None], report_progress: Callable[[int, int], None]
 ) -> tuple[str, int]:
     """Wait until a backfill ends, telling (done, of); returns its status and how many partitions failed."""
     while True:
-        answer = _ask(webserver, _STATUS, {"id": backfill_id})["partitionBackfillOrError"]
+        answer = _query(webserver, _STATUS, {"id": backfill_id})["partitionBackfillOrError"]
         if answer["__typename"] != "PartitionBackfill":
             raise BackfillError(f"backfill {backfill_id}: {answer.get('message', answer['__typename'])}")
         counts = [c for c in (answer["assetBackfillData"] or {}).get("assetBackfillStatuses", []) if c]
         failed = sum(c.get("numPartitionsFailed", 0) for c in counts)
         done = sum(c.get("numPartitionsMaterialized", 0) for c in counts)
-        told(done + failed, sum(c.get("numPartitionsTargeted", 0) for c in counts))
+        report_progress(done + failed, sum(c.get("numPartitionsTargeted", 0) for c in counts))
         if answer["status"] not in ("REQUESTED", "CANCELING", "COMPLETING", "FAILING"):
             return str(answer["status"]), failed
         wait()
 
 
-def _ask(webserver: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+def _query(webserver: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:
     import httpx
 
     url = f"{webserver.rstrip('/')}/graphql"

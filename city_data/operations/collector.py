@@ -123,7 +123,7 @@ class Collector:
             except OSError as error:
                 poll = self._poll(choice, moment, _ERRORS[2], message=f"{type(error).__name__}: {error}")
         wait = self._wait(feed, poll.outcome, retry_after)
-        self._tell(feed, poll, wait)
+        self._log_poll(feed, poll, wait)
         return poll, wait
 
     def _polled(self, feed: Feed, choice: ProviderBinding, moment: datetime, folder: Path) -> Poll:
@@ -156,8 +156,10 @@ class Collector:
         snapshot: Snapshot | None = None,
         message: str | None = None,
     ) -> Poll:
-        told = {} if snapshot is None else {name: getattr(snapshot, name) for name in ("mark", "newest", "repeated")}
-        return Poll(at=at, provider=choice.provider.name, outcome=outcome, message=message, **told)
+        snapshot_fields = (
+            {} if snapshot is None else {name: getattr(snapshot, name) for name in ("mark", "newest", "repeated")}
+        )
+        return Poll(at=at, provider=choice.provider.name, outcome=outcome, message=message, **snapshot_fields)
 
     def _mark(self, feed: Feed, choice: ProviderBinding) -> str | None:
         """The mark of the last snapshot that was kept, by this process or one before it."""
@@ -169,8 +171,8 @@ class Collector:
     def _client(self, provider: Provider) -> HttpClient:
         if self.client is None:
             spaced = Spaced(self.clock)
-            self.client = lambda asked: HttpClient(
-                asked.name, asked.capabilities, budget=spaced, settings=_PATIENCE, clock=self.clock
+            self.client = lambda provider: HttpClient(
+                provider.name, provider.capabilities, budget=spaced, settings=_PATIENCE, clock=self.clock
             )
         return self.client(provider)
 
@@ -181,11 +183,11 @@ class Collector:
         doubled: float = self.interval * 2 ** min(20, max(0, self._errors[feed.name] - 1))
         return max(self.interval, min(doubled, LONGEST_WAIT_S), min(retry_after or 0.0, LONGEST_WAIT_S))
 
-    def _tell(self, feed: Feed, poll: Poll, wait: float) -> None:
+    def _log_poll(self, feed: Feed, poll: Poll, wait: float) -> None:
         counts = self.counts.setdefault(feed.name, Counter())
         counts[poll.outcome] += 1
-        tell = _log.info if poll.outcome in (STORED, FROZEN) else _log.warning
-        tell(
+        log_event = _log.info if poll.outcome in (STORED, FROZEN) else _log.warning
+        log_event(
             "poll",
             feed=feed.name,
             provider=poll.provider,

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     import dagster as dg
 
 POLL_S = 2.0
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class DeployError(CityDataError):
     """The deployment's databases cannot be used; the text says which, and what to do."""
 
 
-def migrate(tell: Tell, slots: Mapping[str, int]) -> None:
+def migrate(report: Report, slots: Mapping[str, int]) -> None:
     """Bring Dagster's storage and the platform's schema to this code, and set the pools. Again is no error.
 
     `slots` is how many runs may call a provider at once, 1 where it is not named.
@@ -46,15 +46,15 @@ def migrate(tell: Tell, slots: Mapping[str, int]) -> None:
         from city_data.operations.backfill import deployed_instance
 
         with deployed_instance() as instance:
-            instance.upgrade(tell)
+            instance.upgrade(report)
             set_pools(instance, slots)
     else:
-        tell("DAGSTER_HOME is not set: Dagster's storage is left as it is")
+        report("DAGSTER_HOME is not set: Dagster's storage is left as it is")
     with _database() as database:
-        found = upgrade(database)
-        if found != "newer":
+        standing_before = upgrade(database)
+        if standing_before != "newer":
             record_providers(database, discover().values())
-    tell({"old": "schema upgraded", "current": "schema is up to date", "newer": _NEWER}[found])
+    report({"old": "schema upgraded", "current": "schema is up to date", "newer": _NEWER}[standing_before])
 
 
 _NEWER = "schema is newer than this code, which can work on it: left as it is"
@@ -69,22 +69,22 @@ def set_pools(instance: dg.DagsterInstance, slots: Mapping[str, int]) -> None:
 
 
 def await_migrated(
-    tell: Tell,
+    report: Report,
     timeout_s: float,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Return once the schema is this code's or newer. Raises DeployError when that takes longer than `timeout_s`."""
-    deadline, said = clock() + timeout_s, ""
+    deadline, reported = clock() + timeout_s, ""
     with _database() as database:
         while (why := _not_ready(database)) is not None:
             if clock() >= deadline:
                 raise DeployError(f"not migrated after {timeout_s:.0f} s: {why}; look at the migration Job's log")
-            if why != said:
-                tell(f"waiting: {why}")
-                said = why
+            if why != reported:
+                report(f"waiting: {why}")
+                reported = why
             sleep(POLL_S)
-    tell("the schema is ready")
+    report("the schema is ready")
 
 
 @contextmanager

@@ -35,8 +35,12 @@ def test_database_without_connections_left_is_one_line(
     dagster = tmp_path / "dagster"
     dagster.mkdir()
     (dagster / "dagster.yaml").write_text(yaml.safe_dump({"storage": {"postgres": {"postgres_url": crowded}}}))
-    away = {"CITY_DATA_DATABASE_URL": crowded, "CITY_DATA_RAW_URL": str(tmp_path), "DAGSTER_HOME": str(dagster)}
-    done = command({**variables, **away}, name)
+    crowded_database = {
+        "CITY_DATA_DATABASE_URL": crowded,
+        "CITY_DATA_RAW_URL": str(tmp_path),
+        "DAGSTER_HOME": str(dagster),
+    }
+    done = command({**variables, **crowded_database}, name)
     assert done.returncode == 2, done.stderr
     assert_one_line(done.stderr, "too many connections")
 

@@ -67,19 +67,19 @@ def wrong_arguments() -> Iterator[tuple[str, list[str], str]]:
             if option in TYPED:
                 yield from ((name, [option, value], option) for value in WRONG_NUMBERS)
             elif option not in FREE_TEXTS:
-                yield from ((name, [option, value], said) for value, said in WRONG_TEXTS[option])
+                yield from ((name, [option, value], expected) for value, expected in WRONG_TEXTS[option])
         if {"--from", "--to"} <= {parameter.opts[0] for parameter in definition.params}:
             yield name, ["--from", "2026-10", "--to", "2026-08"], "the range is reversed"
 
 
-@pytest.mark.parametrize(("name", "arguments", "said"), list(wrong_arguments()))
+@pytest.mark.parametrize(("name", "arguments", "expected"), list(wrong_arguments()))
 def test_wrong_argument_is_one_line_and_starts_nothing(
-    variables: dict[str, str], capfd: pytest.CaptureFixture[str], name: str, arguments: list[str], said: str
+    variables: dict[str, str], capfd: pytest.CaptureFixture[str], name: str, arguments: list[str], expected: str
 ) -> None:
     assert errors.run(app, [name, *arguments], "city-data") == 2
     captured = capfd.readouterr()
     assert captured.out == ""
-    assert_one_line(captured.err, said)
+    assert_one_line(captured.err, expected)
     assert not Path(variables["CITY_DATA_HOME"]).exists()
 
 
@@ -133,5 +133,9 @@ def test_version_is_that_of_the_package(variables: dict[str, str], capfd: pytest
     ],
 )
 def test_shell_completes_commands_options_and_values(variables: dict[str, str], words: str, offered: str) -> None:
-    asked = {"_CITY_DATA_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
-    assert command({**variables, **asked}).stdout.split() == [offered]
+    completion = {
+        "_CITY_DATA_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    assert command({**variables, **completion}).stdout.split() == [offered]
