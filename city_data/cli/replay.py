@@ -1,6 +1,6 @@
-"""`city-data replay` as people see it: progress, what would change in each month, and what was published.
+"""Terminal output of `city-data replay`: progress, the changes to each month, and the published versions.
 
-Belongs here: words, tables and bars. Does not: rebuilding (pipeline/replay.py).
+Belongs here: text, tables and bars. Does not: rebuilding (pipeline/replay.py).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ COLOURS = {
 
 
 def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month], apply: bool) -> list[str]:
-    """Rebuild the months, print how each differs from what is served, and with `apply` publish those that changed.
+    """Rebuild the months, print their differences from the served ones, and with `apply` publish those that changed.
 
-    Returns what could not be rebuilt or published, one line each.
+    Returns one line per month that could not be rebuilt or published.
     """
     from city_data.operations.backfill import tasks
 
@@ -47,11 +47,11 @@ def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month],
     ]
     changed = [r for r in rebuilt if r.outcome == "changed"]
     if not changed:
-        console.print("nothing to publish: what is served is what the archive gives")
+        console.print("nothing to publish: the served months equal the rebuilt ones")
     elif apply:
         failed += _publish(console, changed)
     else:
-        console.print(f"nothing was published; `city-data replay --apply` makes {len(changed)} new versions")
+        console.print(f"nothing was published; `city-data replay --apply` publishes {len(changed)} new versions")
     print_failures(console, failed)
     return failed
 

@@ -1,4 +1,4 @@
-"""The commands as people run them, in processes of their own, over a home of their own."""
+"""The commands in separate processes, on a temporary home."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def command(variables: dict[str, str], *arguments: str) -> subprocess.CompletedP
 
 
 def left_behind(home: str) -> list[str]:
-    """Processes that still work in the home."""
+    """Processes that still use the home."""
     return [
         " ".join(process.info["cmdline"])
         for process in psutil.process_iter(["cmdline", "status"])
@@ -102,7 +102,7 @@ def test_demo_then_every_other_command_on_its_home(variables: dict[str, str]) ->
 
 
 def works(process: psutil.Process) -> bool:
-    """Whether it still runs: an orphan that has ended stays listed until the machine's first process looks after it."""
+    """Whether it still runs: an orphan that has ended stays listed until the init process reaps it."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -110,7 +110,7 @@ def works(process: psutil.Process) -> bool:
 
 
 def check_that_a_signal_leaves_no_process(variables: dict[str, str], number: int) -> None:
-    """Start again over the data that is there, stop it by a signal, and look for its children."""
+    """Start again on the existing data, stop it by a signal, and check its children."""
     line = [sys.executable, "-m", "city_data.cli", "demo"]
     demo = subprocess.Popen(line, env=variables, stdout=subprocess.PIPE, text=True)
     assert demo.stdout is not None

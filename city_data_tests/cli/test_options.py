@@ -22,7 +22,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[
 WINDOW = rolling_window(NOW)
 
 
-# Wrong values of the options whose type alone refuses nothing, and a part of the line that names what is wrong.
+# Wrong values of the text options, with a part of the expected error line.
 WRONG_TEXTS = {
     "--city": [("Tonw", "--city: unknown city 'Tonw'; did you mean town?"), ("", "--city"), ("closed", "not enabled")],
     "--dataset": [("wether", "--dataset: unknown dataset 'wether'; did you mean weather?"), ("traffic", "no traffic")],
@@ -44,7 +44,7 @@ WRONG_TEXTS = {
 }
 
 
-# Options for which any text is a value that only its use can refuse.
+# Options that accept any text; only using the value can fail.
 FREE_TEXTS = {"--cluster", "--host", "--alive", "--subject", "--home"}
 
 
@@ -87,7 +87,7 @@ def test_wrong_argument_is_one_line_and_starts_nothing(
 def test_command_with_a_home_takes_it_as_an_option(
     variables: dict[str, str], capfd: pytest.CaptureFixture[str], tmp_path: Path, name: str
 ) -> None:
-    """A home that is a file, below a file, or where the system lets nobody make one."""
+    """A home that is a file, below a file, or in a place where none can be created."""
     file = tmp_path / "file"
     file.touch()
     for home in (file, file / "below", Path("/proc/nowhere/home")):

@@ -1,4 +1,4 @@
-"""One line a feed, a sign a month; and nothing is cut off where the output is no terminal."""
+"""The summary: one line per feed, one sign per month, and no truncation without a terminal."""
 
 from __future__ import annotations
 

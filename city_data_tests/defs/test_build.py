@@ -1,4 +1,4 @@
-"""The registry becomes assets, each with its lineage and its papers; what cannot be resolved is refused by name."""
+"""The registry becomes assets with lineage and documentation; unresolvable names are refused."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_every_schedule_and_sensor_is_running_by_default() -> None:
 
 
 def test_loading_definitions_imports_only_city_data_beyond_dagster() -> None:
-    """The code server, every run and every command pay for it: libraries of the work load where the work is done."""
+    """The code server, every run and every command load them, so heavy imports happen on use."""
     script = "import sys, dagster; had = set(sys.modules); import city_data.definitions; print(*set(sys.modules) - had)"
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
     assert "city_data.definitions" in loaded

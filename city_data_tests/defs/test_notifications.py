@@ -1,4 +1,4 @@
-"""What people are told without asking: a failed run, and each month's rotation; never a secret."""
+"""Slack notices: failed runs and monthly rotations, without secrets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DECEMBER = datetime(2026, 12, 12, 9, tzinfo=UTC)
 
 @pytest.fixture
 def webhook(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """A local stand-in for Slack; the texts that it was told."""
+    """A local HTTP server in place of Slack, and the messages it received."""
     messages: list[dict[str, str]] = []
 
     class Slack(BaseHTTPRequestHandler):
@@ -86,7 +86,7 @@ def test_failed_run_without_a_webhook_is_skipped(world: World, no_waiting: None)
 
 
 def summary(world: World, cursor: str | None = None) -> tuple[str, str | None]:
-    """What the rotation's sensor says of a tick, and its cursor."""
+    """The skip message of the rotation sensor's tick, and its cursor."""
     repository = defs().get_repository_def()
     context = dg.build_sensor_context(
         instance=world.instance,
@@ -117,7 +117,7 @@ def test_complete_rotation_is_reported_to_slack_once(world: World, webhook: list
         assert part in message["text"]
     assert "still missing" not in message["text"]
     reason, _ = summary(world, cursor)
-    assert "was told" in reason
+    assert "already reported" in reason
     assert len(webhook) == 1
 
 

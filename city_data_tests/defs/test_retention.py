@@ -1,4 +1,4 @@
-"""A month that has left the window goes everywhere at once, and only when what replaces it is there."""
+"""A month that has left the window is deleted from every store, once its replacement is loaded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OLDEST, NEWEST = "2024-11", "2026-11"
 
 
 def tick(world: World) -> dg.RunRequest | dg.SkipReason:
-    """What the sensor asks for now."""
+    """The result of the sensor's tick."""
     repository = defs().get_repository_def()
     sensor = repository.get_sensor_def("retention")
     context = dg.build_sensor_context(
@@ -41,7 +41,7 @@ def tick(world: World) -> dg.RunRequest | dg.SkipReason:
 
 
 def offered(world: World) -> list[str]:
-    """The months of Madrid's weather that the reader tells of."""
+    """The months of Madrid's weather that the reader lists."""
     with TestClient(create_app(Settings.model_validate({"database_url": world.database_url}))) as client:
         availability = client.get("/api/v1/cities/madrid/data-availability").json()
     return [month["month"] for month in availability["months"]["weather"]]
@@ -70,7 +70,7 @@ def test_exactly_one_month_expires_when_the_window_moves_on(world: World) -> Non
     assert isinstance(waiting, dg.SkipReason)
     assert f"weather/madrid {NEWEST}" in str(waiting.skip_message)
     run_expiry(world)
-    assert world.entry("weather", OLDEST) is not None  # nothing is dropped before its successor is there
+    assert world.entry("weather", OLDEST) is not None  # nothing is deleted before its replacement is loaded
 
     world.load("weather", NEWEST)
     assert offered(world) == [OLDEST, "2026-10", NEWEST]
@@ -110,7 +110,7 @@ def test_interrupted_expiry_is_resumed(world: World) -> None:
     world.load("weather", OLDEST, "2026-10", NEWEST)
     world.at(DECEMBER)
     world.load("weather", NEWEST)
-    drop_raw(world, Month.parse(OLDEST))  # as far as an expiry came before it was killed
+    drop_raw(world, Month.parse(OLDEST))  # the progress of an expiry that was killed
     months, _ = due_for_expiry(world.database, world.archive, world.cache, world.feeds, world.window)
     assert months == [Month.parse(OLDEST)]
     run_expiry(world)
@@ -123,7 +123,7 @@ def test_sensor_requests_no_second_expiry_while_one_runs(world: World) -> None:
     world.load("weather", NEWEST)
     job = defs().resolve_job_def(EXPIRE_JOB)
     world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-    assert "under way" in str(tick(world))
+    assert "unfinished" in str(tick(world))
 
 
 @pytest.mark.parametrize("where", ["raw", "cache"])
@@ -140,7 +140,7 @@ def test_month_left_in_one_store_alone_expires(world: World, where: str) -> None
 
 
 def expired_by_halves(world: World) -> None:
-    """An oldest month of two datasets that has left the window, and what replaces it."""
+    """An oldest month of two datasets that has left the window, and its replacement."""
     world.load("weather", OLDEST, "2026-10")
     world.load("traffic", OLDEST)
     world.at(DECEMBER)

@@ -1,4 +1,4 @@
-"""What is asked for and when: the month that closed, and every month that is not settled."""
+"""The run requests of the schedules: the month that closed, and every unsettled month."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def requests(world: World, name: str, at: datetime) -> list[dg.RunRequest]:
         repository_def=repository,
         resources={"database": DatabaseResource(url=world.database_url)},
     ) as context:
-        opened = context.instance  # held: the context keeps only a weak hand on what it opens
+        opened = context.instance  # a reference: the context keeps only a weak one
         run_requests = list(schedule.evaluate_tick(context).run_requests or [])
         assert opened is not None
     return run_requests
@@ -56,7 +56,7 @@ def due_weather(world: World) -> set[str | None]:
 def test_refresh_requests_only_months_that_are_due(world: World) -> None:
     everything = requests(world, "refresh_unsettled", AS_OF)
     assert len(everything) == 25 * len(world.feeds)
-    world.load("weather", "2026-09", "2026-10")  # settled, and provisional until its source has had its time
+    world.load("weather", "2026-09", "2026-10")  # settled, and provisional until its source's lag has passed
     weather = {
         r.partition_key for r in requests(world, "refresh_unsettled", AS_OF) if r.tags["city_data/dataset"] == "weather"
     }
@@ -92,7 +92,7 @@ def test_month_of_a_stopped_run_is_requested_again_and_a_running_one_is_not(worl
     job = defs().resolve_job_def(MONTHS_JOB)
     run = world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
     assert due_weather(world) == {"2026-08"}
-    world.instance.report_run_canceled(run)  # stopped before it came to the month
+    world.instance.report_run_canceled(run)  # stopped before it wrote the month
     assert due_weather(world) == set(months)
     world.load("weather", "2026-08")
     assert due_weather(world) == {"2026-09"}

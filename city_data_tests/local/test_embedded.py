@@ -1,4 +1,4 @@
-"""The servers of one machine: they keep their data, and leave with whoever started them."""
+"""Embedded servers: their data survives, and the servers end with their parent process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens of one machine: the key is made once and kept to its owner, and the reader believes what is signed with it."""
+"""Tokens of one machine: the key is created once, is private, and the reader accepts tokens signed with it."""
 
 from __future__ import annotations
 

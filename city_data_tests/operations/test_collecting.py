@@ -1,4 +1,4 @@
-"""A city of the present alone, end to end: polls over HTTP, archive, Dagster runs, ledger, reader, status, expiry."""
+"""A city with a live feed only, end to end: polls over HTTP, archive, Dagster runs, ledger, reader, status, expiry."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BEAT = timedelta(minutes=10)
 
 @dataclass
 class Collecting:
-    """A world whose collector polls Valencia at moments to choose."""
+    """A world whose collector polls Valencia at given moments."""
 
     world: World
 
@@ -44,7 +44,7 @@ class Collecting:
         return SnapshotArchive(str(self.world.folder / "raw"))
 
     def poll(self, *moments: datetime) -> list[str]:
-        """The outcomes of one poll a moment, by one collector."""
+        """Poll once at each moment with one collector; returns the outcomes."""
         outcomes = []
         collector = Collector([self.world.feed("traffic", "valencia")], self.archive, clock=StillClock())
         for moment in moments:
@@ -54,7 +54,7 @@ class Collecting:
         return outcomes
 
     def over(self, start: datetime, hours: float) -> list[str]:
-        """Poll on the beat for some hours."""
+        """Poll at the interval for some hours."""
         return self.poll(*(start + n * BEAT for n in range(int(hours * timedelta(hours=1) / BEAT))))
 
     def month(self, month: str) -> MonthEntry:
@@ -81,7 +81,7 @@ def test_first_partial_month_is_provisional_with_partial_coverage(collecting: Co
     assert entry.source == "sandbox:valencia_opendata"
     assert entry.provenance["polls"] == {"stored": 21}
     assert entry.rejected["unmoved_stamp"] > 0
-    assert len(entry.raw_files) == 1  # an index: thousands of snapshots are not listed one by one in the ledger
+    assert len(entry.raw_files) == 1  # an index: the ledger does not list thousands of snapshots
     frame = read_series(collecting.world.database, "traffic", "valencia", start, start + timedelta(hours=3))
     assert frame["traffic_volume"].between(50, 2_000).all()
     assert frame["congestion_level"].isna().all()
@@ -197,7 +197,7 @@ def test_month_that_is_not_available_does_not_block_expiry(collecting: Collectin
 
 
 def test_collect_once_polls_and_logs_one_line_of_json(collecting: Collecting) -> None:
-    """In a process of its own, as the platform starts it."""
+    """In a separate process, as the platform starts it."""
     line = [sys.executable, "-m", "city_data.cli", "collect", "--once"]
     done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The collector keeps polling whatever it is answered, keeps its beat, and leaves no half snapshot. No test waits."""
+"""The collector: it polls on after any answer, keeps its interval, and leaves no partial snapshot."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def feed() -> Feed:
 
 @dataclass
 class Bench:
-    """A collector over a site of scripted answers, and the one clock of both."""
+    """A collector against a site of scripted answers, sharing one clock."""
 
     web: Site
     feed: Feed
@@ -117,7 +117,7 @@ def test_snapshot_belongs_to_the_month_of_the_citys_timezone(bench: Bench) -> No
 def test_frozen_feed_is_stored_once_even_where_its_bytes_differ(bench: Bench) -> None:
     bench.web.on(PATH, loops(NOON), loops(NOON), loops(NOON, note="other bytes, same stamps"))
     bench.steps(bench.collector(), 3)
-    bench.collector().step()  # a new process knows what the last one kept
+    bench.collector().step()  # a new process reads the last stored mark
     assert bench.archive.polls(*SEPTEMBER) == {"frozen": 3, "stored": 1}
     assert len(list(bench.folder.rglob("*.bin"))) == 1
 
@@ -145,7 +145,7 @@ def test_answers_without_data_keep_the_interval_and_errors_double_it_up_to_an_ho
     bench.web.on(PATH, loops(NOON))
     assert bench.steps(collector, 1) == [600]
     bench.web.on(PATH, Answer(b"", status=429, headers={"Retry-After": "1500"}))
-    assert bench.steps(collector, 1) == [1800]  # on the beat, not before it was asked to
+    assert bench.steps(collector, 1) == [1800]  # a multiple of the interval, and not before Retry-After
     bench.web.on(PATH, Answer(b'{"features":[{"attributes":{"id":1}}]}'))
     bench.steps(collector, 1)
     assert bench.archive.polls(*SEPTEMBER) == {"empty": 4, "permanent_error": 1, "stored": 1, "transient_error": 7}
@@ -186,7 +186,7 @@ def test_full_disk_loses_one_poll_and_leaves_no_partial_snapshot(bench: Bench, m
 
 
 def test_second_poll_at_the_same_moment_replaces_nothing(bench: Bench) -> None:
-    """Where `CITY_DATA_AS_OF` holds the platform's clock, every poll has the same moment."""
+    """Where `CITY_DATA_AS_OF` fixes the clock, every poll has the same moment."""
     bench.web.on(PATH, loops(NOON))
     collector = Collector([bench.feed], bench.archive, bench.client, now=lambda: NOON, clock=bench.clock)
     bench.steps(collector, 2)
@@ -223,7 +223,7 @@ def test_calls_keep_the_sources_spacing() -> None:
     spaced, limit = Spaced(clock), RateLimit(30, 60, spacing=2)
     assert [spaced.reserve(name, limit, 60) for name in "aab"] == [0, 2, 0]
     clock.sleep(3)
-    assert spaced.reserve("a", limit, 0.5) == 1  # nobody waits so long: nothing is reserved
+    assert spaced.reserve("a", limit, 0.5) == 1  # longer than the patience: nothing is reserved
     assert spaced.reserve("a", limit, 60) == 1
     clock.sleep(60)
     assert spaced.reserve("a", limit, 60) == 0

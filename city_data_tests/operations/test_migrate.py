@@ -1,4 +1,4 @@
-"""A deployment's databases: migrated once, waited for, left alone when newer; and backfills that resume."""
+"""Migration of a deployment's databases, waiting for it, and the grouping of backfills."""
 
 from __future__ import annotations
 
