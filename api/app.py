@@ -1,23 +1,23 @@
-"""The reader as an ASGI application. Belongs here: assembling it, health. Does not: history, locks (auth/gate.py)."""
+"""The reader as an ASGI application. Belongs here: assembling it. Does not: any route of data or health (routes/)."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 import prometheus_client
 from anyio import CapacityLimiter
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from api import errors
 from api.attribution import Providers
 from api.auth import tokens
-from api.auth.gate import Authorizer, RateLimiter
+from api.auth.gate import Authorizer
+from api.auth.rate_limit import RateLimiter
 from api.bodies.month_bodies import Months
 from api.bodies.reader import Reader
 from api.bodies.redis import SharedCache
@@ -26,10 +26,10 @@ from api.history_service import Answering
 from api.observability import Metrics, Observer
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
-from api.routes import page
+from api.routes import health, page
+from api.routes.cities import Cities
 from api.routes.history import History
 from api.routes.provenance import Provenance
-from api.routes.schemas import ErrorResponse, HealthResponse
 from api.routes.shortcut import Shortcut
 from api.routes.training import Training
 from api.settings import Settings
@@ -85,13 +85,16 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     _add_middleware(app, settings, metrics, under_way)
     answering = Answering(registry, settings.api_max_range_days, versions, reader, providers, tenants)
     gate = _gate(settings, metrics)
-    router = History(registry, versions, providers, answering).router()
+    router = Cities(registry, versions, providers).router()
+    router.include_router(History(answering).router())
     joiner = Joiner(database, limiter, capacity=settings.api_frame_bytes)
     router.include_router(Training(registry, settings, versions, joiner, tenants).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
     # On the router, so that a route added later is locked without a word.
     app.include_router(router, dependencies=[Depends(gate)], responses=errors.EVERYWHERE)
-    app.include_router(_public(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST)
+    app.include_router(
+        health.router(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST
+    )
     app.state.hits = RequestCache(answering, gate, metrics, under_way)
     app.router.routes.insert(0, Shortcut(answering, gate, app.state.hits))
     if settings.is_local:
@@ -136,29 +139,6 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_wa
         )
     app.add_middleware(Guard, under_way=under_way, max_body_bytes=settings.api_max_body_bytes)
     app.add_middleware(Observer, metrics=metrics)
-
-
-def _public(versions: Versions, enabled: set[str]) -> APIRouter:
-    """The routes that ask for no token: health."""
-    router, ready = APIRouter(), False
-
-    async def live() -> HealthResponse:
-        """The process answers."""
-        return HealthResponse(status="alive", detail="the process answers")
-
-    async def is_ready() -> Response:
-        """200 once any enabled city has data, and ever after: a database's blink must not send all replicas away."""
-        nonlocal ready
-        ready = ready or await versions.any_data(enabled)
-        status, detail = ("ready", "data is served") if ready else ("waiting", "no enabled city has data yet")
-        body = HealthResponse(status=status, detail=detail)
-        return JSONResponse(body.model_dump(), 200 if ready else 503, None if ready else {"Retry-After": "5"})
-
-    away = "No enabled city has data yet, or the store is away"
-    waiting: dict[int | str, dict[str, Any]] = {503: {"model": HealthResponse | ErrorResponse, "description": away}}
-    router.add_api_route("/health/live", live, tags=["health"])
-    router.add_api_route("/health/ready", is_ready, tags=["health"], response_model=HealthResponse, responses=waiting)
-    return router
 
 
 def _exposition(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:

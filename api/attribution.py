@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 
 from api.query.planning import Plan
-from api.routes.schemas import SourceInfo
-from city_data.cities import City
-from city_data.datasets import DATASETS
 from city_data.store.database import Database
 from city_data.store.provider_facts import ProviderFacts, read_providers
 
@@ -39,25 +35,6 @@ class Providers:
             found = await anyio.to_thread.run_sync(lambda: read_providers(self._database), limiter=self._limiter)
             self._known = (read_at, found)
         return self._known[1]
-
-
-def sources(city: City, known: Mapping[str, ProviderFacts]) -> list[SourceInfo]:
-    """The city's sources, each dataset's first choice before its fallback."""
-    return [
-        _source(name, choice.provider, choice is not first, known.get(choice.provider))
-        for name in DATASETS
-        if (first := city.source(name)) is not None
-        for choice in (first, first.fallback)
-        if choice is not None
-    ]
-
-
-def _source(dataset: str, provider: str, fallback: bool, facts: ProviderFacts | None) -> SourceInfo:
-    told: dict[str, Any] = {}
-    if facts is not None:
-        told = {name: getattr(facts, name) for name in SourceInfo.model_fields if hasattr(facts, name)}
-        told["earliest_month"] = f"{facts.earliest:%Y-%m}" if facts.earliest else None
-    return SourceInfo(**{**told, "dataset": dataset, "provider": provider, "fallback": fallback})
 
 
 def attribution_headers(*plans: Plan) -> dict[str, str]:

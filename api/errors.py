@@ -12,11 +12,11 @@ from typing import Any, Literal
 import sqlalchemy.exc
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.observability import REQUESTS_LOG
-from api.routes.schemas import ErrorResponse
 from city_data.errors import CityDataError
 from city_data.store.database import DatabaseUnavailable
 
@@ -25,6 +25,25 @@ _MAX_ECHO = 200
 _STORE_AWAY = "The store cannot be read at the moment; ask again soon."
 
 Place = Literal["query", "body", "path"]
+
+
+class ErrorResponse(BaseModel):
+    """Why there is no answer, in words."""
+
+    detail: str
+
+
+class Problem(BaseModel):
+    type: str
+    loc: list[str | int]
+    msg: str
+    input: Any = None
+
+
+class ValidationErrorResponse(BaseModel):
+    """FastAPI's own shape: one entry for each thing that is wrong with the request."""
+
+    detail: list[Problem]
 
 
 def _documented(description: str, example: str, *headers: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from api.bodies.responses import answer_headers, respond
 from api.errors import Place
 from api.observability import note
 from api.query.city import city_of_tenant
+from api.query.historical_request import HistoricalRequest
 from api.query.interval import Interval, parse_interval
 from api.query.planning import Plan, Plans
 from api.query.representation import form_for
@@ -28,7 +29,6 @@ from api.query.snapshot_ids import Held
 from api.query.snapshots import Snapshots
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
-from api.routes.schemas import HistoricalRequest
 from city_data.cities import City, Registry
 from city_data.datasets import DatasetName
 from city_data.window import Month

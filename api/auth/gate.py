@@ -1,14 +1,11 @@
-"""Who may ask what. Belongs here: the dependency of every route but health, its 401, 404 and 429, a caller's rate.
+"""Who may ask what. Belongs here: the dependency of every route but health, its 401, 404 and 429.
 
-Does not: checking a token (tokens.py). A tenant is known by its token alone: the path of another tenant does not exist.
+Does not: checking a token (tokens.py), or counting a caller's requests (rate_limit.py). A tenant is known by its token
+alone: the path of another tenant does not exist.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -16,13 +13,12 @@ from fastapi import HTTPException, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import Scope
 
+from api.auth.rate_limit import RateLimiter
 from api.auth.tokens import BETWEEN_READS_S, Caller, InvalidToken, KeysUnavailable, Tokens
-from api.caching import LruCache
 from api.errors import ServiceUnavailable
 from api.observability import Metrics, note
 
 _REALM = 'Bearer realm="city_data"'
-_CALLERS = 10_000
 # Optional to FastAPI: it would answer a missing token itself, in words of its own and uncounted.
 _BEARER = HTTPBearer(
     auto_error=False,
@@ -30,44 +26,6 @@ _BEARER = HTTPBearer(
     bearerFormat="JWT",
     description="A JWT signed with RS256 by the configured issuer, with exp, aud, iss, sub and the caller's tenant_id",
 )
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """What a caller may still ask: `remaining` at once; `reset_s` until all of `limit` is there again."""
-
-    allowed: bool
-    limit: int
-    remaining: int
-    reset_s: int
-    retry_s: int
-
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        told = {"limit": self.limit, "remaining": self.remaining, "reset": self.reset_s}
-        return [(f"ratelimit-{name}".encode(), str(value).encode()) for name, value in told.items()]
-
-
-class RateLimiter:
-    """A token bucket a caller: `burst` at once, refilled by `per_s`. In this process alone; the least recent leave."""
-
-    def __init__(self, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_s, self._burst, self._clock = per_s, burst, clock
-        self._levels: LruCache[str, tuple[float, float]] = LruCache(_CALLERS)
-
-    def take(self, caller: str) -> Allowance:
-        now = self._clock()
-        level, since = self._levels.get(caller) or (float(self._burst), now)
-        level = min(self._burst, level + (now - since) * self._per_s)
-        allowed = level >= 1
-        level -= allowed
-        self._levels.put(caller, (level, now), 1)
-        return Allowance(
-            allowed,
-            self._burst,
-            int(level),
-            math.ceil((self._burst - level) / self._per_s),
-            max(1, math.ceil((1 - level) / self._per_s)),
-        )
 
 
 class Authorizer:

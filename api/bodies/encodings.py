@@ -1,7 +1,8 @@
-"""How a body is compressed. Belongs here: the choice by Accept-Encoding, and months of text spliced in each encoding.
+"""How a body is compressed. Belongs here: months of text packed and spliced in each encoding.
 
-Does not: the texts (writers.py). gzip is one member of deflate blocks (store/segments.py); zstd is a row of frames,
-which decoders read as one text (RFC 8878, 3.1: "multiple frames may be concatenated").
+Does not: the choice by Accept-Encoding (query/negotiation.py), or the texts (writers.py). gzip is one member of deflate
+blocks (store/segments.py); zstd is a row of frames, which decoders read as one text (RFC 8878, 3.1: "multiple frames
+may be concatenated").
 """
 
 from __future__ import annotations
@@ -9,30 +10,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
 
-from starlette.datastructures import Headers
-
-from api.query.negotiation import best, qualities
+from api.query.negotiation import Encoding
 from city_data.store import segments
 from city_data.store.segments import Segment
 
-Encoding = Literal["zstd", "gzip", "identity"]
 _LEVEL = 9
-# Less than any quality that a client can write: sent as it is where nothing else is taken.
-_UNLISTED = 0.0001
-
-
-def encoding_for(headers: Headers, offered: Sequence[Encoding] = ("zstd", "gzip")) -> Encoding:
-    """Of those offered the one the client likes best (RFC 9110, 12.5.3), the first of equals; else as it is."""
-    asked = qualities(headers.getlist("accept-encoding"))
-    others = asked.get("*", 0.0)
-    known: dict[Encoding, float] = {
-        "zstd": asked.get("zstd", 0.0),  # not by `*`, which older clients send that know gzip alone
-        "gzip": asked.get("gzip", asked.get("x-gzip", others)),
-    }
-    plain: dict[Encoding, float] = {"identity": asked.get("identity", others or _UNLISTED)}
-    return best({one: known[one] for one in offered} | plain) or "identity"
 
 
 def pack(text: bytes, rows: int, encoding: Encoding) -> Segment:

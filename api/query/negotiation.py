@@ -1,14 +1,20 @@
-"""What a client takes, by its Accept headers. Belongs here: quality values (RFC 9110, 12.4.2) and the choice by them.
+"""What a client takes, by its Accept headers. Belongs here: quality values (RFC 9110, 12.4.2), and the choice by
+them, as of an encoding.
 
-Does not: which formats and encodings there are (formats.py, bodies/encodings.py).
+Does not: the choice of a format (formats.py), or compressing (bodies/encodings.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, TypeVar
 
+from starlette.datastructures import Headers
+
+Encoding = Literal["zstd", "gzip", "identity"]
 T = TypeVar("T", bound=str)
+# Less than any quality that a client can write: sent as it is where nothing else is taken.
+_UNLISTED = 0.0001
 
 
 def qualities(headers: Iterable[str]) -> dict[str, float]:
@@ -25,6 +31,18 @@ def best(offered: Mapping[T, float]) -> T | None:
     """The name of the highest quality, the first of equals; None where all are refused."""
     name = max(offered, key=lambda one: offered[one], default=None)
     return name if name is not None and offered[name] > 0 else None
+
+
+def encoding_for(headers: Headers, offered: Sequence[Encoding] = ("zstd", "gzip")) -> Encoding:
+    """Of those offered the one the client likes best (RFC 9110, 12.5.3), the first of equals; else as it is."""
+    asked = qualities(headers.getlist("accept-encoding"))
+    others = asked.get("*", 0.0)
+    known: dict[Encoding, float] = {
+        "zstd": asked.get("zstd", 0.0),  # not by `*`, which older clients send that know gzip alone
+        "gzip": asked.get("gzip", asked.get("x-gzip", others)),
+    }
+    plain: dict[Encoding, float] = {"identity": asked.get("identity", others or _UNLISTED)}
+    return best({one: known[one] for one in offered} | plain) or "identity"
 
 
 def _number(text: str) -> float:

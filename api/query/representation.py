@@ -1,6 +1,6 @@
 """What a caller asks of the form of an answer. Belongs here: `resolution` and `columns`, their refusal, and the choice.
 
-Does not: the parts of a form (shapes.py), or the choice by headers (formats.py, bodies/encodings.py).
+Does not: the parts of a form (shapes.py), or the choice by headers (formats.py, negotiation.py).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Protocol
 
 from starlette.datastructures import Headers
 
-from api.bodies.encodings import encoding_for
 from api.errors import Place, ServiceUnavailable, invalid
 from api.query.formats import Format, FormatName, format_for
+from api.query.negotiation import encoding_for
 from api.query.shapes import AskedResolution, Include, Representation, Shape, known_names
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from api.bodies.encodings import Encoding
 from api.query.formats import Format
+from api.query.negotiation import Encoding
 from city_data.datasets import Dataset
 from city_data.store.segments import record_names
 

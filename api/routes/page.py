@@ -15,8 +15,8 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
-from api.bodies.encodings import encoding_for
 from api.bodies.responses import is_known
+from api.query.negotiation import encoding_for
 from city_data import environment
 from city_data.datasets import DATASETS
 from city_data.window import as_of, retention_months

@@ -16,12 +16,11 @@ from anyio import CapacityLimiter
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.errors import invalid
+from api.errors import ErrorResponse, ValidationErrorResponse, invalid
 from api.observability import note
 from api.query.city import enabled_city
 from api.query.snapshot_ids import SnapshotId
 from api.query.versions import Versions
-from api.routes.schemas import ErrorResponse, ValidationErrorResponse
 from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.database import Database

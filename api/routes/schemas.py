@@ -9,11 +9,9 @@ import datetime as dt
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field, create_model
 
-from api.query.formats import FormatName
-from api.query.shapes import HOURS, MAX_COLUMNS_TEXT, RAW, AskedResolution, Include
-from api.query.snapshot_ids import MAX_LENGTH
+from api.query.shapes import HOURS, RAW
 from city_data.datasets import TRAFFIC, WEATHER, Dataset, DatasetName, Resolution
 from city_data.store.ledger import Recheck, State
 
@@ -116,45 +114,9 @@ class DataAvailabilityResponse(BaseModel):
     months: MonthsInfo
 
 
-class HistoricalRequest(BaseModel):
-    """The deprecated routes' body: the same questions as the query of the routes that replace them."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    latitude: float | None = Field(default=None, ge=-90, le=90, allow_inf_nan=False)
-    longitude: float | None = Field(default=None, ge=-180, le=180, allow_inf_nan=False)
-    start_date: str = Field(max_length=64, examples=["2026-10-01"])
-    end_date: str = Field(max_length=64, examples=["2026-10-31"])
-    version: str | None = Field(default=None, max_length=MAX_LENGTH)
-    as_of: str | None = Field(default=None, max_length=64)
-    format: FormatName | None = None
-    resolution: AskedResolution | None = None
-    columns: str | None = Field(default=None, max_length=MAX_COLUMNS_TEXT)
-    include: Include | None = None
-
-
 class HealthResponse(BaseModel):
     status: Literal["alive", "ready", "waiting"]
     detail: str
-
-
-class ErrorResponse(BaseModel):
-    """Why there is no answer, in words."""
-
-    detail: str
-
-
-class Problem(BaseModel):
-    type: str
-    loc: list[str | int]
-    msg: str
-    input: Any = None
-
-
-class ValidationErrorResponse(BaseModel):
-    """FastAPI's own shape: one entry for each thing that is wrong with the request."""
-
-    detail: list[Problem]
 
 
 def record_model(name: str, dataset: Dataset, before: dict[str, Any], after: dict[str, Any]) -> type[BaseModel]:

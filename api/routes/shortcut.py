@@ -19,8 +19,7 @@ from starlette.types import Receive, Scope, Send
 from api.auth.gate import Authorizer
 from api.auth.tokens import token_digest
 from api.history_service import Answering, Question
-from api.routes.history import TENANT_PATH
-from api.routes.schemas import HistoricalRequest
+from api.query.historical_request import TENANT_PATH, HistoricalRequest
 from api.transport.request_cache import RequestCache, relevant
 from city_data.datasets import DATASETS, DatasetName
 

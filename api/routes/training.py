@@ -24,6 +24,7 @@ from api.bodies.training_reader import Joiner, TrainingPlan, join_plans
 from api.observability import note
 from api.query.city import city_of_tenant
 from api.query.formats import format_for
+from api.query.historical_request import TENANT_PATH
 from api.query.interval import Interval, parse_interval
 from api.query.planning import plan
 from api.query.representation import encoded
@@ -31,9 +32,8 @@ from api.query.shapes import Representation, Shape
 from api.query.snapshots import Snapshots
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
-from api.routes.history import (
+from api.routes.parameters import (
     SAID,
-    TENANT_PATH,
     AsOf,
     EndDate,
     FormatAsked,

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from api.auth.gate import RateLimiter
+from api.auth.rate_limit import RateLimiter
 from api.settings import Settings
 from city_data_tests.api.conftest import HERE, TRAFFIC, Load, MakeClient
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, TENANT_B, Issuer, bearer, key_set
