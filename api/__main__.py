@@ -47,7 +47,7 @@ def _serve() -> int:
         exposed = prometheus_client.make_asgi_app(app.state.metrics.registry)
         metrics = protocol.config(exposed, settings.api_host, settings.api_metrics_port, _SCRAPERS, lifespan=False)
     main_port = protocol.config(
-        app, settings.api_host, settings.api_port, settings.api_connections, hits=app.state.hits
+        app, settings.api_host, settings.api_port, settings.api_connections, hits=app.state.request_cache
     )
     protocol.run(main_port, metrics)
     return 0

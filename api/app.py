@@ -22,7 +22,7 @@ from api.bodies.month_bodies import Months
 from api.bodies.reader import Reader
 from api.bodies.redis import SharedCache
 from api.bodies.training_reader import Joiner
-from api.history_service import Answering
+from api.history_service import HistoryService
 from api.observability import Metrics, Observer
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
@@ -83,20 +83,20 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     errors.install(app)
     under_way = ConcurrencyLimiter(settings.api_concurrency, metrics)
     _add_middleware(app, settings, metrics, under_way)
-    answering = Answering(registry, settings.api_max_range_days, versions, reader, providers, tenants)
-    gate = _gate(settings, metrics)
+    history_service = HistoryService(registry, settings.api_max_range_days, versions, reader, providers, tenants)
+    authorizer = _authorizer(settings, metrics)
     router = Cities(registry, versions, providers).router()
-    router.include_router(History(answering).router())
+    router.include_router(History(history_service).router())
     joiner = Joiner(database, limiter, capacity=settings.api_frame_bytes)
     router.include_router(Training(registry, settings, versions, joiner, tenants).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
     # On the router, so that a route added later is locked without a word.
-    app.include_router(router, dependencies=[Depends(gate)], responses=errors.EVERYWHERE)
+    app.include_router(router, dependencies=[Depends(authorizer)], responses=errors.EVERYWHERE)
     app.include_router(
         health.router(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST
     )
-    app.state.hits = RequestCache(answering, gate, metrics, under_way)
-    app.router.routes.insert(0, Shortcut(answering, gate, app.state.hits))
+    app.state.request_cache = RequestCache(history_service, authorizer, metrics, under_way)
+    app.router.routes.insert(0, Shortcut(history_service, authorizer, app.state.request_cache))
     if settings.is_local:
         app.add_route("/metrics", _exposition(metrics), include_in_schema=False)
     if settings.api_page:
@@ -104,7 +104,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     return app
 
 
-def _gate(settings: Settings, metrics: Metrics) -> Authorizer:
+def _authorizer(settings: Settings, metrics: Metrics) -> Authorizer:
     if settings.auth_mode == "none":
         return Authorizer(None, None, metrics)
     keys = (

@@ -32,14 +32,14 @@ class Providers:
         """By name. Raises DatabaseUnavailable."""
         if self._known is None or time.monotonic() - self._known[0] >= self._ttl_s:
             read_at = time.monotonic()
-            found = await anyio.to_thread.run_sync(lambda: read_providers(self._database), limiter=self._limiter)
-            self._known = (read_at, found)
+            facts = await anyio.to_thread.run_sync(lambda: read_providers(self._database), limiter=self._limiter)
+            self._known = (read_at, facts)
         return self._known[1]
 
 
 def attribution_headers(*plans: Plan) -> dict[str, str]:
     """`Link` to the licence of every source in the answer (RFC 8288), fallbacks included; `X-Source`: their names."""
-    entries = [piece.entry for plan in plans for piece in plan.pieces]
+    entries = [month_slice.entry for plan in plans for month_slice in plan.slices]
     licences = {
         str(entry.provenance["licence_url"]): str(entry.provenance.get("licence", ""))
         for entry in entries

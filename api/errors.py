@@ -22,9 +22,9 @@ from city_data.store.database import DatabaseUnavailable
 
 RETRY_AFTER_S = 2
 _MAX_ECHO = 200
-_STORE_AWAY = "The store cannot be read at the moment; ask again soon."
+_STORE_UNAVAILABLE = "The store cannot be read at the moment; ask again soon."
 
-Place = Literal["query", "body", "path"]
+Loc = Literal["query", "body", "path"]
 
 
 class ErrorResponse(BaseModel):
@@ -76,7 +76,7 @@ EVERYWHERE: dict[int | str, dict[str, Any]] = {
     ),
     503: _documented(
         "The store or another service is away, or this one is busy",
-        _STORE_AWAY,
+        _STORE_UNAVAILABLE,
         "Retry-After",
     ),
 }
@@ -90,13 +90,13 @@ class ServiceUnavailable(CityDataError):
         self.retry_after_s = retry_after_s
 
 
-def problem(place: Place, field: str, kind: str, message: str, value: object) -> dict[str, Any]:
+def problem(loc: Loc, field: str, kind: str, message: str, value: object) -> dict[str, Any]:
     """One entry of FastAPI's own error shape."""
-    return {"type": kind, "loc": (place, field), "msg": message, "input": value}
+    return {"type": kind, "loc": (loc, field), "msg": message, "input": value}
 
 
-def invalid(place: Place, field: str, kind: str, message: str, value: object) -> RequestValidationError:
-    return RequestValidationError([problem(place, field, kind, message, value)])
+def invalid(loc: Loc, field: str, kind: str, message: str, value: object) -> RequestValidationError:
+    return RequestValidationError([problem(loc, field, kind, message, value)])
 
 
 def error_response(status: int, detail: object, headers: dict[str, str] | None = None) -> Response:
@@ -145,11 +145,11 @@ async def _on_http(_: Request, error: Exception) -> Response:
     return error_response(error.status_code, error.detail, dict(error.headers or {}))
 
 
-async def _on_away(_: Request, error: Exception) -> Response:
+async def _on_unavailable(_: Request, error: Exception) -> Response:
     REQUESTS_LOG.warning("unavailable", error=type(error).__name__)
-    away = error if isinstance(error, ServiceUnavailable) else ServiceUnavailable(_STORE_AWAY)
-    headers = {"Retry-After": str(away.retry_after_s), "Cache-Control": "no-store"}
-    return error_response(503, str(away), headers)
+    unavailable = error if isinstance(error, ServiceUnavailable) else ServiceUnavailable(_STORE_UNAVAILABLE)
+    headers = {"Retry-After": str(unavailable.retry_after_s), "Cache-Control": "no-store"}
+    return error_response(503, str(unavailable), headers)
 
 
 def install(app: FastAPI) -> None:
@@ -157,4 +157,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
     # SQLAlchemyError besides: a full pool, a statement's time limit, or a schema that is not there yet.
     for kind in (DatabaseUnavailable, ServiceUnavailable, sqlalchemy.exc.SQLAlchemyError):
-        app.add_exception_handler(kind, _on_away)
+        app.add_exception_handler(kind, _on_unavailable)

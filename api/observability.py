@@ -27,7 +27,7 @@ TOKEN_REASONS = ("missing", "malformed", "algorithm", "key", "signature", "expir
 TENANT_OUTCOMES = ("memory", "found", "unknown", "away", "bad")
 UNMATCHED = "unmatched"
 _QUIET = ("/health/live", "/health/ready", "/metrics")
-_NOTE = "note"
+_REQUEST_LOG = "note"
 
 
 @dataclass
@@ -52,10 +52,10 @@ class Metrics:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = CollectorRegistry()
-        self._hits = Counter(
+        self._cache_hits = Counter(
             "external_cache_hit", "Months found in a cache layer", ["layer", "dataset"], registry=self.registry
         )
-        self._misses = Counter(
+        self._cache_misses = Counter(
             "external_cache_miss", "Months not found in a cache layer", ["layer", "dataset"], registry=self.registry
         )
         self._durations = Histogram(
@@ -74,7 +74,7 @@ class Metrics:
         self.rate_limited = Counter("external_rate_limited", "Requests answered 429", registry=self.registry)
         self.in_progress = Gauge("external_api_requests_in_progress", "Requests under way", registry=self.registry)
         # A counter that is born at 1 shows no increase: every one starts at 0.
-        for counter in (self._hits, self._misses):
+        for counter in (self._cache_hits, self._cache_misses):
             for layer in LAYERS:
                 for dataset in DATASETS:
                     counter.labels(layer, dataset)
@@ -84,17 +84,17 @@ class Metrics:
             self._tenants.labels(outcome)
         self._cities = {city.city_id for city in registry.all()}
 
-    def looked_up(self, layer: str, dataset: str, hits: int, misses: int) -> None:
+    def count_lookups(self, layer: str, dataset: str, hits: int, misses: int) -> None:
         if hits:
-            self._hits.labels(layer, dataset).inc(hits)
+            self._cache_hits.labels(layer, dataset).inc(hits)
         if misses:
-            self._misses.labels(layer, dataset).inc(misses)
+            self._cache_misses.labels(layer, dataset).inc(misses)
 
-    def refused_token(self, reason: str) -> None:
+    def count_refused_token(self, reason: str) -> None:
         """`reason` is one of TOKEN_REASONS: a label that a caller could choose would fill the memory."""
         self._refused_tokens.labels(reason).inc()
 
-    def looked_up_tenant(self, outcome: str) -> None:
+    def count_tenant_lookup(self, outcome: str) -> None:
         """`outcome` is one of TENANT_OUTCOMES."""
         self._tenants.labels(outcome).inc()
 
@@ -103,11 +103,11 @@ class Metrics:
         self._durations.labels(method, route, label, str(status)).observe(seconds)
 
 
-def note(scope: Scope) -> RequestLog:
+def request_log(scope: Scope) -> RequestLog:
     """The request's note, to be filled in by its route."""
-    found = scope.setdefault("state", {}).setdefault(_NOTE, RequestLog())
-    assert isinstance(found, RequestLog)  # noqa: S101 - ours alone
-    return found
+    log = scope.setdefault("state", {}).setdefault(_REQUEST_LOG, RequestLog())
+    assert isinstance(log, RequestLog)  # noqa: S101 - ours alone
+    return log
 
 
 class Observer:
@@ -135,12 +135,12 @@ class Observer:
         finally:
             route = getattr(scope.get("route"), "path", UNMATCHED)
             method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
-            tell(self._metrics, method, route, status, note(scope), time.perf_counter() - began)
+            record_request(self._metrics, method, route, status, request_log(scope), time.perf_counter() - began)
 
 
-def tell(metrics: Metrics, method: str, route: str, status: int, about: RequestLog, seconds: float) -> None:
+def record_request(metrics: Metrics, method: str, route: str, status: int, log: RequestLog, seconds: float) -> None:
     """Count an answered request and write its line; `route` is the template of its path."""
-    metrics.answered(method, route, about.city, status, seconds)
+    metrics.answered(method, route, log.city, status, seconds)
     if route in _QUIET and status < 400:
         return
     REQUESTS_LOG.info(
@@ -148,12 +148,12 @@ def tell(metrics: Metrics, method: str, route: str, status: int, about: RequestL
         method=method,
         route=route,
         status=status,
-        tenant=about.tenant,
-        city=about.city,
-        distance_km=None if about.distance_km is None else round(about.distance_km, 2),
-        days=None if about.days is None else round(about.days, 2),
-        records=about.records,
-        served_from=about.served_from,
+        tenant=log.tenant,
+        city=log.city,
+        distance_km=None if log.distance_km is None else round(log.distance_km, 2),
+        days=None if log.days is None else round(log.days, 2),
+        records=log.records,
+        served_from=log.served_from,
         ms=round(seconds * 1000, 2),
     )
 

@@ -16,7 +16,7 @@ from starlette.types import Scope
 from api.auth.rate_limit import RateLimiter
 from api.auth.tokens import BETWEEN_READS_S, Caller, InvalidToken, KeysUnavailable, Tokens
 from api.errors import ServiceUnavailable
-from api.observability import Metrics, note
+from api.observability import Metrics, request_log
 
 _REALM = 'Bearer realm="city_data"'
 # Optional to FastAPI: it would answer a missing token itself, in words of its own and uncounted.
@@ -31,28 +31,30 @@ _BEARER = HTTPBearer(
 class Authorizer:
     """The dependency. `tokens` is None on a machine of its own, where everyone is everyone; so may `buckets` be."""
 
-    def __init__(self, tokens: Tokens | None, buckets: RateLimiter | None, metrics: Metrics) -> None:
-        self._tokens, self._buckets, self._metrics = tokens, buckets, metrics
+    def __init__(self, tokens: Tokens | None, rate_limiter: RateLimiter | None, metrics: Metrics) -> None:
+        self._tokens, self._rate_limiter, self._metrics = tokens, rate_limiter, metrics
 
     async def __call__(
-        self, request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
     ) -> None:
         """As `admit`."""
-        await self.admit(request.scope, given.credentials if given else None, request.path_params.get("tenant_id"))
+        await self.admit(
+            request.scope, credentials.credentials if credentials else None, request.path_params.get("tenant_id")
+        )
 
     async def admit(self, scope: Scope, token: str | None, tenant_text: str | None) -> None:
         """Raises HTTPException 401, 404 or 429, ServiceUnavailable while the issuer's keys cannot be read."""
         if self._tokens is None:
             return
         caller = await self._caller(self._tokens, token)
-        about = note(scope)
-        about.tenant = str(caller.tenant) if caller.tenant else None
-        if self._buckets is not None:
-            self._take(self._buckets, scope, caller)
-        asked = _uuid(tenant_text)
+        log = request_log(scope)
+        log.tenant = str(caller.tenant) if caller.tenant else None
+        if self._rate_limiter is not None:
+            self._take(self._rate_limiter, scope, caller)
+        tenant = _uuid(tenant_text)
         # A path without a tenant is everyone's; one that is no UUID is refused by its route, with 422.
-        if asked is not None and asked != caller.tenant:
-            raise HTTPException(404, f"No tenant {asked} is known to this token.")
+        if tenant is not None and tenant != caller.tenant:
+            raise HTTPException(404, f"No tenant {tenant} is known to this token.")
 
     def readmit(self, digest: bytes | None, tenant: UUID) -> list[tuple[bytes, bytes]] | None:
         """As `admit` of a token by its digest, and the headers it adds; None where `admit` has to be asked."""
@@ -61,27 +63,27 @@ class Authorizer:
         caller = self._tokens.remembered(digest) if digest is not None else None
         if caller is None or caller.tenant != tenant:
             return None
-        if self._buckets is None:
+        if self._rate_limiter is None:
             return []
-        allowance = self._buckets.take(caller.subject)
+        allowance = self._rate_limiter.take(caller.subject)
         return allowance.headers() if allowance.allowed else None
 
     async def _caller(self, tokens: Tokens, token: str | None) -> Caller:
         if token is None:
-            self._metrics.refused_token("missing")
+            self._metrics.count_refused_token("missing")
             raise HTTPException(401, "A bearer token is needed.", {"WWW-Authenticate": _REALM})
         try:
             return await tokens.caller(token)
         except InvalidToken as error:
-            self._metrics.refused_token(error.reason)
+            self._metrics.count_refused_token(error.reason)
             challenge = f'{_REALM}, error="invalid_token", error_description="{error}"'
             raise HTTPException(401, str(error), {"WWW-Authenticate": challenge}) from error
         except KeysUnavailable as error:
             raise ServiceUnavailable(str(error), retry_after_s=int(BETWEEN_READS_S)) from error
 
-    def _take(self, buckets: RateLimiter, scope: Scope, caller: Caller) -> None:
-        allowance = buckets.take(caller.subject)
-        note(scope).headers.extend(allowance.headers())
+    def _take(self, rate_limiter: RateLimiter, scope: Scope, caller: Caller) -> None:
+        allowance = rate_limiter.take(caller.subject)
+        request_log(scope).headers.extend(allowance.headers())
         if not allowance.allowed:
             self._metrics.rate_limited.inc()
             detail = f"More requests than this caller may make; ask again in {allowance.retry_s} s."

@@ -26,8 +26,8 @@ class Allowance:
     retry_s: int
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        told = {"limit": self.limit, "remaining": self.remaining, "reset": self.reset_s}
-        return [(f"ratelimit-{name}".encode(), str(value).encode()) for name, value in told.items()]
+        fields = {"limit": self.limit, "remaining": self.remaining, "reset": self.reset_s}
+        return [(f"ratelimit-{name}".encode(), str(value).encode()) for name, value in fields.items()]
 
 
 class RateLimiter:

@@ -31,7 +31,7 @@ def splice(
     """A body in chunks. What is not compressed is large: it goes out a month at a time, and is never joined."""
     if encoding == "gzip":
         return (b"".join(segments.splice_parts(packed, opening, between, closing)),)
-    filled = [piece.body for piece in packed if piece.rows]
+    filled = [segment.body for segment in packed if segment.rows]
     if encoding == "zstd":
         parts = [_small(opening)]
         for position, body in enumerate(filled):

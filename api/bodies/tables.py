@@ -77,9 +77,9 @@ def cut(table: pa.Table, start: datetime | None, end: datetime | None) -> pa.Tab
 
 def _days(frame: pa.Table, dataset: Dataset, timezone: str) -> dict[str, Any]:
     rows = frame.to_pydict()
-    made = day_columns(dataset, rows["date"], rows, timezone)
+    days = day_columns(dataset, rows["date"], rows, timezone)
     for moment in ("created_at", "updated_at"):
-        made[moment] = rows[moment][:1] * len(made["date"])
+        days[moment] = rows[moment][:1] * len(days["date"])
     rule = {"aggregated_from": "hourly", "day": f"00-24 {timezone}", "minimum_hours": MINIMUM_HOURS}
-    made[RAW] = [orjson.dumps({**rule, "hours": count}, option=orjson.OPT_SORT_KEYS).decode() for count in made[HOURS]]
-    return made
+    days[RAW] = [orjson.dumps({**rule, "hours": count}, option=orjson.OPT_SORT_KEYS).decode() for count in days[HOURS]]
+    return days

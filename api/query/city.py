@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 
-from api.errors import Place, problem
+from api.errors import Loc, problem
 from api.query.tenants import TenantLocations
 from city_data.cities import City, Registry
 
@@ -18,7 +18,7 @@ from city_data.cities import City, Registry
 async def city_of_tenant(
     registry: Registry,
     tenants: TenantLocations | None,
-    place: Place,
+    loc: Loc,
     tenant: UUID,
     latitude: float | None,
     longitude: float | None,
@@ -30,16 +30,16 @@ async def city_of_tenant(
     if latitude is None and longitude is None and tenants is not None:
         location = await tenants.locate(tenant)
         latitude, longitude = location.latitude, location.longitude
-    return city_for(registry, place, latitude, longitude)
+    return city_for(registry, loc, latitude, longitude)
 
 
-def city_for(registry: Registry, place: Place, latitude: float | None, longitude: float | None) -> tuple[City, float]:
+def city_for(registry: Registry, loc: Loc, latitude: float | None, longitude: float | None) -> tuple[City, float]:
     """The city that covers the coordinate, and its distance in km. Raises 422 without coordinates, 404 without city."""
     if latitude is None or longitude is None:
         message = "needed: this service does not know the tenant's location"
         raise RequestValidationError(
             [
-                problem(place, field, "missing", f"{field} is {message}", None)
+                problem(loc, field, "missing", f"{field} is {message}", None)
                 for field, value in (("latitude", latitude), ("longitude", longitude))
                 if value is None
             ]

@@ -53,10 +53,10 @@ CONTENT: dict[str, Any] = {
 }
 
 
-def format_for(asked: FormatName | None, headers: Headers) -> Format:
+def format_for(requested: FormatName | None, headers: Headers) -> Format:
     """`?format=` before Accept (RFC 9110, 12.5.1). Raises 406 for an Accept that names nothing there is."""
-    if asked is not None:
-        return FORMATS[asked]
+    if requested is not None:
+        return FORMATS[requested]
     listed = headers.getlist("accept")
     if not listed:
         return DEFAULT

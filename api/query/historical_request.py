@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.query.formats import FormatName
-from api.query.shapes import MAX_COLUMNS_TEXT, AskedResolution, Include
+from api.query.shapes import MAX_COLUMNS_TEXT, Include, ResolutionChoice
 from api.query.snapshot_ids import MAX_LENGTH
 
 TENANT_PATH = "/api/v1/tenants/{tenant_id}/external"
@@ -26,6 +26,6 @@ class HistoricalRequest(BaseModel):
     version: str | None = Field(default=None, max_length=MAX_LENGTH)
     as_of: str | None = Field(default=None, max_length=64)
     format: FormatName | None = None
-    resolution: AskedResolution | None = None
+    resolution: ResolutionChoice | None = None
     columns: str | None = Field(default=None, max_length=MAX_COLUMNS_TEXT)
     include: Include | None = None

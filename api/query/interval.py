@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 
-from api.errors import Place, invalid, problem
+from api.errors import Loc, invalid, problem
 from city_data.window import day_bounds
 
 FIRST_YEAR, LAST_YEAR = 1900, 2199
@@ -32,7 +32,7 @@ class Interval:
         return (self.end - self.start) / timedelta(days=1)
 
 
-def parse_interval(place: Place, start_text: str, end_text: str, timezone: str, max_days: int) -> Interval:
+def parse_interval(loc: Loc, start_text: str, end_text: str, timezone: str, max_days: int) -> Interval:
     """Raises RequestValidationError, which FastAPI answers with 422."""
     problems: list[dict[str, Any]] = []
     ends: list[Interval] = []
@@ -40,24 +40,24 @@ def parse_interval(place: Place, start_text: str, end_text: str, timezone: str, 
         try:
             ends.append(_stretch(text, timezone))
         except ValueError as error:
-            problems.append(problem(place, field, "iso8601", str(error), text))
+            problems.append(problem(loc, field, "iso8601", str(error), text))
     if problems:
         raise RequestValidationError(problems)
     interval = Interval(ends[0].start, ends[1].end)
     if interval.start >= interval.end:
-        raise invalid(place, "end_date", "range_order", "end_date lies before start_date", end_text)
+        raise invalid(loc, "end_date", "range_order", "end_date lies before start_date", end_text)
     if interval.days > max_days + 1:  # one day's grace: a bare last day is inclusive
         message = f"the range is longer than {max_days} days; ask for it in parts"
-        raise invalid(place, "end_date", "range_too_long", message, end_text)
+        raise invalid(loc, "end_date", "range_too_long", message, end_text)
     return interval
 
 
-def parse_moment(place: Place, field: str, text: str, timezone: str) -> datetime:
+def parse_moment(loc: Loc, field: str, text: str, timezone: str) -> datetime:
     """One moment, UTC; a bare date is the start of that local day. Raises RequestValidationError."""
     try:
         return _stretch(text, timezone).start
     except ValueError as error:
-        raise invalid(place, field, "iso8601", str(error), text) from None
+        raise invalid(loc, field, "iso8601", str(error), text) from None
 
 
 def _stretch(text: str, timezone: str) -> Interval:

@@ -19,12 +19,12 @@ _UNLISTED = 0.0001
 
 def qualities(headers: Iterable[str]) -> dict[str, float]:
     """Every name in a list header with its quality, 0..1; what cannot be read counts as refused."""
-    found: dict[str, float] = {}
+    by_name: dict[str, float] = {}
     for item in ",".join(headers).split(","):
         name, *parameters = (part.strip().lower() for part in item.split(";"))
         if name:
-            found[name] = next((_number(text[2:]) for text in parameters if text.startswith("q=")), 1.0)
-    return found
+            by_name[name] = next((_number(text[2:]) for text in parameters if text.startswith("q=")), 1.0)
+    return by_name
 
 
 def best(offered: Mapping[T, float]) -> T | None:
@@ -35,13 +35,13 @@ def best(offered: Mapping[T, float]) -> T | None:
 
 def encoding_for(headers: Headers, offered: Sequence[Encoding] = ("zstd", "gzip")) -> Encoding:
     """Of those offered the one the client likes best (RFC 9110, 12.5.3), the first of equals; else as it is."""
-    asked = qualities(headers.getlist("accept-encoding"))
-    others = asked.get("*", 0.0)
+    accepted = qualities(headers.getlist("accept-encoding"))
+    others = accepted.get("*", 0.0)
     known: dict[Encoding, float] = {
-        "zstd": asked.get("zstd", 0.0),  # not by `*`, which older clients send that know gzip alone
-        "gzip": asked.get("gzip", asked.get("x-gzip", others)),
+        "zstd": accepted.get("zstd", 0.0),  # not by `*`, which older clients send that know gzip alone
+        "gzip": accepted.get("gzip", accepted.get("x-gzip", others)),
     }
-    plain: dict[Encoding, float] = {"identity": asked.get("identity", others or _UNLISTED)}
+    plain: dict[Encoding, float] = {"identity": accepted.get("identity", others or _UNLISTED)}
     return best({one: known[one] for one in offered} | plain) or "identity"
 
 

@@ -15,14 +15,14 @@ from math import floor
 
 from api.caching import LruCache
 from api.query.interval import Interval
-from api.query.snapshot_ids import Held, SnapshotId, digest
+from api.query.snapshot_ids import SnapshotId, StoredVersion, digest
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.cache import name_of
 from city_data.window import Month
 
 _REMEMBERED = 2_000
-_PIECES = 50_000
+_CACHED_SLICES = 50_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class MonthSlice:
     Equal pieces are equal bytes: `identity` names the version, whatever else is known of it.
     """
 
-    entry: Held = field(compare=False)
+    entry: StoredVersion = field(compare=False)
     start: datetime | None
     end: datetime | None
     identity: str
@@ -72,12 +72,12 @@ class Plan:
     city: City
     dataset: DatasetName
     interval: Interval
-    pieces: tuple[MonthSlice, ...]
+    slices: tuple[MonthSlice, ...]
     missing: tuple[Month, ...]
     coverage: float
     snapshot: SnapshotId
     tag: str
-    said: dict[str, dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
+    headers_by_distance: dict[str, dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def coverage_text(self) -> str:
@@ -91,28 +91,30 @@ class Plans:
     Whole months are shared between them: a plan of two years is then a few KB, not twenty."""
 
     def __init__(self) -> None:
-        self._made: LruCache[tuple[str, DatasetName, Interval], tuple[Mapping[Month, Held], Plan]]
-        self._made = LruCache(_REMEMBERED)
-        self._whole: LruCache[str, MonthSlice] = LruCache(_PIECES)
+        self._plans: LruCache[tuple[str, DatasetName, Interval], tuple[Mapping[Month, StoredVersion], Plan]]
+        self._plans = LruCache(_REMEMBERED)
+        self._whole: LruCache[str, MonthSlice] = LruCache(_CACHED_SLICES)
 
-    def plan(self, city: City, dataset: DatasetName, interval: Interval, entries: Mapping[Month, Held]) -> Plan:
+    def plan(
+        self, city: City, dataset: DatasetName, interval: Interval, entries: Mapping[Month, StoredVersion]
+    ) -> Plan:
         key = (city.city_id, dataset, interval)
-        known = self._made.get(key)
-        if known is not None and known[0] is entries:
-            return known[1]
-        made = plan(city, dataset, interval, entries, self._piece)
-        self._made.put(key, (entries, made), 1)
-        return made
+        cached = self._plans.get(key)
+        if cached is not None and cached[0] is entries:
+            return cached[1]
+        latest = plan(city, dataset, interval, entries, self._whole_slice)
+        self._plans.put(key, (entries, latest), 1)
+        return latest
 
-    def _piece(self, entry: Held) -> MonthSlice:
-        known = self._whole.get(entry.identity)
-        if known is None or known.entry is not entry:
-            known = _whole(entry)
-            self._whole.put(entry.identity, known, 1)
-        return known
+    def _whole_slice(self, entry: StoredVersion) -> MonthSlice:
+        cached = self._whole.get(entry.identity)
+        if cached is None or cached.entry is not entry:
+            cached = _whole(entry)
+            self._whole.put(entry.identity, cached, 1)
+        return cached
 
 
-def _whole(entry: Held) -> MonthSlice:
+def _whole(entry: StoredVersion) -> MonthSlice:
     return MonthSlice(entry, None, None, entry.identity)
 
 
@@ -125,31 +127,31 @@ def plan(
     city: City,
     dataset: DatasetName,
     interval: Interval,
-    entries: Mapping[Month, Held],
-    whole: Callable[[Held], MonthSlice] = _whole,
+    entries: Mapping[Month, StoredVersion],
+    whole: Callable[[StoredVersion], MonthSlice] = _whole,
 ) -> Plan:
     """`entries` are this city's and dataset's months, each as its ledger row or as a kept version."""
-    pieces: list[MonthSlice] = []
+    slices: list[MonthSlice] = []
     missing: list[Month] = []
-    asked = covered = 0.0
+    requested_s = covered_s = 0.0
     last = Month.at(interval.end, city.timezone)
     for month in Month.at(interval.start, city.timezone).until(last + 1):
         start, end = _bounds(month, city.timezone)
         overlap = (min(end, interval.end) - max(start, interval.start)).total_seconds()
         if overlap <= 0:  # the range ends where this month begins
             continue
-        asked += overlap
+        requested_s += overlap
         entry = entries.get(month)
         if entry is None or not entry.has_data:
             missing.append(month)
             continue
-        covered += overlap * (entry.coverage or 0.0)
+        covered_s += overlap * (entry.coverage or 0.0)
         cut_start = interval.start if interval.start > start else None
         cut_end = interval.end if interval.end < end else None
         is_cut = cut_start is not None or cut_end is not None
-        pieces.append(MonthSlice(entry, cut_start, cut_end, entry.identity) if is_cut else whole(entry))
-    identities = [piece.identity for piece in pieces]
-    months = {piece.entry.month: piece.version for piece in pieces}
+        slices.append(MonthSlice(entry, cut_start, cut_end, entry.identity) if is_cut else whole(entry))
+    identities = [month_slice.identity for month_slice in slices]
+    months = {month_slice.entry.month: month_slice.version for month_slice in slices}
     tag = hashlib.sha256("\n".join(identities).encode())
     # A version's bytes are those of the columns of this release: a column more is another answer.
     named = (
@@ -164,9 +166,9 @@ def plan(
         city=city,
         dataset=dataset,
         interval=interval,
-        pieces=tuple(pieces),
+        slices=tuple(slices),
         missing=tuple(missing),
-        coverage=covered / asked if asked else 0.0,
+        coverage=covered_s / requested_s if requested_s else 0.0,
         snapshot=SnapshotId(city.city_id, {dataset: months}, digest(identities)),
         tag=tag.hexdigest()[:32],
     )

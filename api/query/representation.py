@@ -10,46 +10,46 @@ from typing import Protocol
 
 from starlette.datastructures import Headers
 
-from api.errors import Place, ServiceUnavailable, invalid
+from api.errors import Loc, ServiceUnavailable, invalid
 from api.query.formats import Format, FormatName, format_for
 from api.query.negotiation import encoding_for
-from api.query.shapes import AskedResolution, Include, Representation, Shape, known_names
+from api.query.shapes import Include, Representation, ResolutionChoice, Shape, known_names
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution
 from city_data.store.provider_facts import ProviderFacts
 
 
-class Asked(Protocol):
+class RepresentationParameters(Protocol):
     """What a caller says of the form; None is not said."""
 
     @property
     def format(self) -> FormatName | None: ...
     @property
-    def resolution(self) -> AskedResolution | None: ...
+    def resolution(self) -> ResolutionChoice | None: ...
     @property
     def columns(self) -> str | None: ...
     @property
     def include(self) -> Include | None: ...
 
 
-async def form_for(
-    place: Place,
+async def representation_for(
+    loc: Loc,
     city: City,
     dataset: DatasetName,
-    asked: Asked,
+    parameters: RepresentationParameters,
     headers: Headers,
     known: Callable[[], Awaitable[Mapping[str, ProviderFacts]]],
 ) -> Representation:
     """`known`: the providers that the platform recorded. Raises 406, 422, ServiceUnavailable, DatabaseUnavailable."""
-    chosen, days = format_for(asked.format, headers), False
-    if asked.resolution in ("hourly", "daily"):
+    format_, daily = format_for(parameters.format, headers), False
+    if parameters.resolution in ("hourly", "daily"):
         native = native_resolution(city, dataset, {} if dataset == "traffic" else await known())
-        days = is_daily(place, city, dataset, asked.resolution, native)
-    columns = parse_columns(place, dataset, asked.columns, days)
-    return encoded(chosen, Shape(days, columns, asked.include == "raw"), headers)
+        daily = is_daily(loc, city, dataset, parameters.resolution, native)
+    columns = parse_columns(loc, dataset, parameters.columns, daily)
+    return with_encoding(format_, Shape(daily, columns, parameters.include == "raw"), headers)
 
 
-def encoded(chosen: Format, shape: Shape, headers: Headers) -> Representation:
+def with_encoding(chosen: Format, shape: Shape, headers: Headers) -> Representation:
     """In the encoding that the client takes. Parquet's pages are compressed already."""
     return Representation(chosen, shape, "identity" if chosen.name == "parquet" else encoding_for(headers))
 
@@ -66,24 +66,26 @@ def native_resolution(city: City, dataset: DatasetName, known: Mapping[str, Prov
     return "daily" if facts.resolution == "daily" else "hourly"
 
 
-def is_daily(place: Place, city: City, dataset: DatasetName, asked: AskedResolution | None, native: Resolution) -> bool:
+def is_daily(
+    loc: Loc, city: City, dataset: DatasetName, requested: ResolutionChoice | None, native: Resolution
+) -> bool:
     """Whether days are to be made of hours. Raises 422 where hours are asked of days."""
-    if asked == "hourly" and native == "daily":
+    if requested == "hourly" and native == "daily":
         message = f"{city.name}'s {dataset} is daily: its source tells no hours; ask for daily or native"
-        raise invalid(place, "resolution", "resolution", message, asked)
-    return asked == "daily" and native == "hourly"
+        raise invalid(loc, "resolution", "resolution", message, requested)
+    return requested == "daily" and native == "hourly"
 
 
-def parse_columns(place: Place, dataset: DatasetName, asked: str | None, daily: bool) -> tuple[str, ...] | None:
+def parse_columns(loc: Loc, dataset: DatasetName, text: str | None, daily: bool) -> tuple[str, ...] | None:
     """Names with commas between, in the record's order whatever theirs. Raises 422 naming what is not known."""
-    if asked is None:
+    if text is None:
         return None
     known = known_names(DATASETS[dataset], daily)
-    wanted = [name.strip() for name in asked.split(",")]
+    wanted = [name.strip() for name in text.split(",")]
     unknown = [name for name in dict.fromkeys(wanted) if name not in known]
     if unknown:
         message = (
             f"no such column: {', '.join(name[:40] or '(empty)' for name in unknown)}; there are {', '.join(known)}"
         )
-        raise invalid(place, "columns", "unknown_column", message, asked)
+        raise invalid(loc, "columns", "unknown_column", message, text)
     return tuple(name for name in known if name in wanted)

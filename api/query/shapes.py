@@ -17,7 +17,7 @@ from city_data.store.segments import record_names
 
 RAW = "raw_data"
 HOURS = "hours"
-AskedResolution = Literal["native", "hourly", "daily"]
+ResolutionChoice = Literal["native", "hourly", "daily"]
 Include = Literal["raw"]
 MAX_COLUMNS_TEXT = 1_000
 

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from city_data.datasets import DATASETS, DatasetName
 from city_data.window import Month
 
-FORM = "1"
+ID_FORMAT = "1"
 NO_DATA = "none"
 MAX_LENGTH = 4_096
 _MAX_MONTHS = 3_600
@@ -33,7 +33,7 @@ _DIGEST = re.compile(r"[0-9a-f]{16}|none")
 _RUN = re.compile(rf"(0|[1-9]\d{{0,{_MOST_DIGITS - 1}}})(?:x([1-9]\d{{0,3}}))?")
 
 
-class Held(Protocol):
+class StoredVersion(Protocol):
     """A version of a month, as the ledger's current row or as it was kept."""
 
     @property
@@ -82,9 +82,9 @@ class SnapshotId:
     digest: str
 
     @classmethod
-    def of(cls, city_id: str, held: Mapping[DatasetName, Iterable[Held]]) -> SnapshotId:
+    def of(cls, city_id: str, versions: Mapping[DatasetName, Iterable[StoredVersion]]) -> SnapshotId:
         """`held` has data, and comes in the order of months."""
-        listed = {name: list(held[name]) for name in DATASETS if name in held}
+        listed = {name: list(versions[name]) for name in DATASETS if name in versions}
         return cls(
             city_id,
             {name: {one.month: one.version or 0 for one in ones} for name, ones in listed.items()},
@@ -95,20 +95,20 @@ class SnapshotId:
     def parse(cls, text: str) -> SnapshotId:
         """Raises ValueError, saying what is wrong, for whatever `str` of a SnapshotId would not give."""
         parts = text.split("~")
-        if len(text) > MAX_LENGTH or len(parts) < 4 or parts[0] != FORM:
+        if len(text) > MAX_LENGTH or len(parts) < 4 or parts[0] != ID_FORMAT:
             raise ValueError("not a snapshot id; take it as it is from the X-Snapshot-Id of an answer")
         if not _CITY.fullmatch(parts[1]) or not _DIGEST.fullmatch(parts[-1]):
             raise ValueError(
                 "a snapshot id names a city first, and ends with 16 hexadecimal digits: it was cut or changed"
             )
-        made = cls(parts[1], dict(map(_parse_dataset, parts[2:-1])), parts[-1])
-        if str(made) != text:
+        snapshot = cls(parts[1], dict(map(_parse_dataset, parts[2:-1])), parts[-1])
+        if str(snapshot) != text:
             raise ValueError("a snapshot id that no answer has given: it was changed")
-        return made
+        return snapshot
 
     def __str__(self) -> str:
         datasets = [f"{name}{_runs(self.months[name])}" for name in DATASETS if name in self.months]
-        return "~".join([FORM, self.city_id, *datasets, self.digest])
+        return "~".join([ID_FORMAT, self.city_id, *datasets, self.digest])
 
 
 def _runs(months: Mapping[Month, int]) -> str:
@@ -141,13 +141,13 @@ def _parse_dataset(text: str) -> tuple[DatasetName, Mapping[Month, int]]:
         raise ValueError(f"{rest[0][:40]!r} in a snapshot id is no month") from None
     months: dict[Month, int] = {}
     for run in rest[1:]:
-        found = _RUN.fullmatch(run)
-        if found is None:
+        match = _RUN.fullmatch(run)
+        if match is None:
             raise ValueError(f"{run[:40]!r} in a snapshot id is no version, nor a number of months of one")
-        count = int(found[2] or 1)
+        count = int(match[2] or 1)
         if len(months) + count > _MAX_MONTHS or month.year >= 9_000:
             raise ValueError(f"a snapshot id of more than {_MAX_MONTHS} months")
         for _ in range(count):
-            months |= {month: int(found[1])} if found[1] != "0" else {}
+            months |= {month: int(match[1])} if match[1] != "0" else {}
             month = month + 1
     return known, months

@@ -13,9 +13,9 @@ from typing import Any
 
 from fastapi import HTTPException
 
-from api.errors import Place, invalid
+from api.errors import Loc, invalid
 from api.query.interval import parse_moment
-from api.query.snapshot_ids import Held, SnapshotId, digest
+from api.query.snapshot_ids import SnapshotId, StoredVersion, digest
 from api.query.versions import Versions
 from city_data.cities import City
 from city_data.datasets import DatasetName
@@ -33,44 +33,47 @@ class Snapshots:
 
     async def months(
         self,
-        place: Place,
+        loc: Loc,
         city: City,
         dataset: DatasetName,
         *,
         version: str | None = None,
         moment: str | None = None,
         fresh: bool = False,
-    ) -> Mapping[Month, Held]:
+    ) -> Mapping[Month, StoredVersion]:
         """The months' versions to answer from: of the snapshot id `version`, at `moment` (as_of), or the current ones.
 
         Raises 422 for what is no id of this city and dataset and for a moment that is none, has not come, or stands
         beside an id; 410 where versions are not kept any more; DatabaseUnavailable.
         """
         if version is not None and moment is not None:
-            raise invalid(place, "as_of", "exclusive", "give `version` or `as_of`, not both", moment)
+            raise invalid(loc, "as_of", "exclusive", "give `version` or `as_of`, not both", moment)
         if version is not None:
-            return await self._named(_parse(place, city, dataset, version), dataset, fresh)
+            return await self._named(_parse(loc, city, dataset, version), dataset, fresh)
         if moment is not None:
-            at = parse_moment(place, "as_of", moment, city.timezone)
+            at = parse_moment(loc, "as_of", moment, city.timezone)
             if at > as_of():
                 message = "lies in the future: what will be current then is not known yet"
-                raise invalid(place, "as_of", "future", message, moment)
-            return at_moment(await self.versions.kept(city.city_id, dataset, fresh=True), at)
+                raise invalid(loc, "as_of", "future", message, moment)
+            return at_moment(await self.versions.stored_versions(city.city_id, dataset, fresh=True), at)
         return await self.versions.months(city.city_id, dataset, fresh=fresh)
 
-    async def _named(self, snapshot: SnapshotId, dataset: DatasetName, fresh: bool) -> Mapping[Month, Held]:
-        for look in dict.fromkeys((fresh, True)):  # another process may have given the id a moment ago: look again
-            kept = {name: await self.versions.kept(snapshot.city_id, name, fresh=look) for name in snapshot.months}
-            found = {name: _found(snapshot.months[name], versions) for name, versions in kept.items()}
+    async def _named(self, snapshot: SnapshotId, dataset: DatasetName, fresh: bool) -> Mapping[Month, StoredVersion]:
+        for refresh in dict.fromkeys((fresh, True)):  # another process may have issued the id a moment ago: read again
+            stored = {
+                name: await self.versions.stored_versions(snapshot.city_id, name, fresh=refresh)
+                for name in snapshot.months
+            }
+            selected = {name: _select(snapshot.months[name], versions) for name, versions in stored.items()}
             missing = [
                 f"{name} {month} version {wanted}"
                 for name, months in snapshot.months.items()
                 for month, wanted in months.items()
-                if month not in found[name]
+                if month not in selected[name]
             ]
-            everything = digest([one.identity for name in found for one in found[name].values()])
+            everything = digest([one.identity for name in selected for one in selected[name].values()])
             if not missing and everything == snapshot.digest:
-                return found[dataset]
+                return selected[dataset]
         raise _gone(missing)
 
 
@@ -92,14 +95,14 @@ def at_moment(versions: Iterable[Version], at: datetime) -> Mapping[Month, Versi
     return current
 
 
-def _found(wanted: Mapping[Month, int], versions: Sequence[Version]) -> dict[Month, Version]:
-    kept = {(one.month, one.version): one for one in versions}
-    return {month: kept[month, number] for month, number in wanted.items() if (month, number) in kept}
+def _select(wanted: Mapping[Month, int], versions: Sequence[Version]) -> dict[Month, Version]:
+    stored = {(one.month, one.version): one for one in versions}
+    return {month: stored[month, number] for month, number in wanted.items() if (month, number) in stored}
 
 
-def _parse(place: Place, city: City, dataset: DatasetName, text: str) -> SnapshotId:
+def _parse(loc: Loc, city: City, dataset: DatasetName, text: str) -> SnapshotId:
     def refusal(kind: str, message: str) -> Exception:
-        return invalid(place, "version", kind, message, text)
+        return invalid(loc, "version", kind, message, text)
 
     try:
         snapshot = SnapshotId.parse(text)

@@ -24,7 +24,7 @@ from api.errors import ServiceUnavailable
 from api.observability import REQUESTS_LOG, Metrics
 
 TIMEOUT_S = 3.0
-KNOWN_S, UNKNOWN_S, AWAY_S = 600.0, 60.0, 5.0
+KNOWN_S, UNKNOWN_S, UNAVAILABLE_S = 600.0, 60.0, 5.0
 _REMEMBERED = 10_000
 _MAX_ANSWER_BYTES = 256 * 1024
 
@@ -55,41 +55,41 @@ class TenantLocations:
         self._client = httpx.AsyncClient(timeout=TIMEOUT_S, headers=headers, trust_env=False)
         self._known: LruCache[UUID, _Known] = LruCache(_REMEMBERED)
         self._flights: SingleFlight[UUID, Location | None] = SingleFlight()
-        self._away_until = float("-inf")
+        self._unavailable_until = float("-inf")
 
     async def locate(self, tenant: UUID) -> Location:
         """Raises HTTPException 404 for a tenant that is not known, ServiceUnavailable where the service cannot tell."""
         known = self._known.get(tenant)
         if known is not None and known.until > self._clock():
-            self._metrics.looked_up_tenant("memory")
-            found = known.location
-        elif self._clock() < self._away_until:
-            self._metrics.looked_up_tenant("away")
-            raise _away()
+            self._metrics.count_tenant_lookup("memory")
+            location = known.location
+        elif self._clock() < self._unavailable_until:
+            self._metrics.count_tenant_lookup("away")
+            raise _unavailable()
         else:
-            found = await self._flights.do(tenant, lambda: self._ask(tenant))
-        if found is None:
+            location = await self._flights.do(tenant, lambda: self._fetch(tenant))
+        if location is None:
             raise HTTPException(404, f"The tenant service knows no tenant {tenant}.")
-        return found
+        return location
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _ask(self, tenant: UUID) -> Location | None:
+    async def _fetch(self, tenant: UUID) -> Location | None:
         try:
             location = await self._read(tenant)
         except httpx.HTTPError as error:
-            self._away_until = self._clock() + AWAY_S
-            self._metrics.looked_up_tenant("away")
+            self._unavailable_until = self._clock() + UNAVAILABLE_S
+            self._metrics.count_tenant_lookup("away")
             REQUESTS_LOG.warning("tenant_service_away", error=type(error).__name__)
-            raise _away() from error
+            raise _unavailable() from error
         except ValueError as error:
             # The answer itself is not logged: it may say where the tenant is.
-            self._metrics.looked_up_tenant("bad")
+            self._metrics.count_tenant_lookup("bad")
             REQUESTS_LOG.warning("tenant_service_wrong", tenant=str(tenant), error=type(error).__name__)
             detail = "The tenant service answered what is not understood; give latitude and longitude, or ask again."
-            raise ServiceUnavailable(detail, retry_after_s=int(AWAY_S)) from error
-        self._metrics.looked_up_tenant("unknown" if location is None else "found")
+            raise ServiceUnavailable(detail, retry_after_s=int(UNAVAILABLE_S)) from error
+        self._metrics.count_tenant_lookup("unknown" if location is None else "found")
         self._known.put(tenant, _Known(location, self._clock() + (UNKNOWN_S if location is None else KNOWN_S)), 1)
         return location
 
@@ -107,6 +107,6 @@ class TenantLocations:
         return location
 
 
-def _away() -> ServiceUnavailable:
+def _unavailable() -> ServiceUnavailable:
     detail = "The tenant service, which knows the tenant's place, is away; give latitude and longitude, or ask again."
-    return ServiceUnavailable(detail, retry_after_s=int(AWAY_S))
+    return ServiceUnavailable(detail, retry_after_s=int(UNAVAILABLE_S))

@@ -38,36 +38,36 @@ class Versions:
         self._clock = clock
         self._known: LruCache[tuple[str, DatasetName], tuple[float, Months]] = LruCache(_REMEMBERED)
         self._flights: SingleFlight[tuple[str, DatasetName], Months] = SingleFlight()
-        self._kept: LruCache[tuple[str, DatasetName], tuple[float, Sequence[Version]]] = LruCache(_REMEMBERED)
-        self._kept_flights: SingleFlight[tuple[str, DatasetName], Sequence[Version]] = SingleFlight()
+        self._stored: LruCache[tuple[str, DatasetName], tuple[float, Sequence[Version]]] = LruCache(_REMEMBERED)
+        self._stored_flights: SingleFlight[tuple[str, DatasetName], Sequence[Version]] = SingleFlight()
 
     async def months(self, city_id: str, dataset: DatasetName, *, fresh: bool = False) -> Months:
         """The ledger's rows by month, oldest first. Raises DatabaseUnavailable: an old answer is never passed off."""
-        known = None if fresh else self.remembered(city_id, dataset)
+        known = None if fresh else self.cached_months(city_id, dataset)
         if known is not None:
             return known
         key = (city_id, dataset)
         return await self._flights.do(key, lambda: self._read(key))
 
-    def remembered(self, city_id: str, dataset: DatasetName) -> Months | None:
+    def cached_months(self, city_id: str, dataset: DatasetName) -> Months | None:
         """As `months`, where no question of the ledger is due."""
         known = self._known.get((city_id, dataset))
         return known[1] if known is not None and self._clock() - known[0] < self._ttl_s else None
 
-    async def kept(self, city_id: str, dataset: DatasetName, *, fresh: bool = False) -> Sequence[Version]:
+    async def stored_versions(self, city_id: str, dataset: DatasetName, *, fresh: bool = False) -> Sequence[Version]:
         """Every version that is kept, by month and version. Raises DatabaseUnavailable."""
         key = (city_id, dataset)
-        known = None if fresh else self._kept.get(key)
+        known = None if fresh else self._stored.get(key)
         if known is not None and self._clock() - known[0] < self._ttl_s:
             return known[1]
-        return await self._kept_flights.do(key, lambda: self._read_kept(key))
+        return await self._stored_flights.do(key, lambda: self._read_stored(key))
 
-    async def _read_kept(self, key: tuple[str, DatasetName]) -> Sequence[Version]:
+    async def _read_stored(self, key: tuple[str, DatasetName]) -> Sequence[Version]:
         read_at = self._clock()
         versions = await anyio.to_thread.run_sync(
             lambda: read_versions(self._database, dataset=key[1], city_id=key[0]), limiter=self._limiter
         )
-        self._kept.put(key, (read_at, versions), 1)
+        self._stored.put(key, (read_at, versions), 1)
         return versions
 
     async def _read(self, key: tuple[str, DatasetName]) -> Months:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from api.attribution import Providers
-from api.observability import note
+from api.observability import request_log
 from api.query.city import enabled_city
 from api.query.versions import Versions
 from api.routes.parameters import ERRORS
@@ -64,17 +64,19 @@ class Cities:
     async def availability(self, request: Request, city_id: str, days: Days = False) -> DataAvailabilityResponse:
         """First and last date, record counts, and for every month its state, version and coverage by column."""
         city = enabled_city(self.registry, city_id)
-        note(request.scope).city = city.city_id
+        request_log(request.scope).city = city.city_id
         months = {name: list((await self.versions.months(city_id, name)).values()) for name in DATASETS}
-        held = {name: [entry for entry in entries if entry.has_data] for name, entries in months.items()}
+        with_data = {name: [entry for entry in entries if entry.has_data] for name, entries in months.items()}
         counts: dict[str, Any] = {}
-        for name, entries in held.items():
+        for name, entries in with_data.items():
             counts[f"{name}_available"] = bool(entries)
             counts[f"{name}_start_date"] = min((e.first_date for e in entries if e.first_date), default=None)
             counts[f"{name}_end_date"] = max((e.last_date for e in entries if e.last_date), default=None)
             counts[f"{name}_record_count"] = sum(entry.rows for entry in entries)
-        told = MonthsInfo(**{name: [_month_info(entry, days) for entry in entries] for name, entries in months.items()})
-        return DataAvailabilityResponse(city_id=city.city_id, city_name=city.name, months=told, **counts)
+        months_info = MonthsInfo(
+            **{name: [_month_info(entry, days) for entry in entries] for name, entries in months.items()}
+        )
+        return DataAvailabilityResponse(city_id=city.city_id, city_name=city.name, months=months_info, **counts)
 
 
 def sources(city: City, known: Mapping[str, ProviderFacts]) -> list[SourceInfo]:
@@ -89,34 +91,34 @@ def sources(city: City, known: Mapping[str, ProviderFacts]) -> list[SourceInfo]:
 
 
 def _source(dataset: str, provider: str, fallback: bool, facts: ProviderFacts | None) -> SourceInfo:
-    told: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if facts is not None:
-        told = {name: getattr(facts, name) for name in SourceInfo.model_fields if hasattr(facts, name)}
-        told["earliest_month"] = f"{facts.earliest:%Y-%m}" if facts.earliest else None
-    return SourceInfo(**{**told, "dataset": dataset, "provider": provider, "fallback": fallback})
+        values = {name: getattr(facts, name) for name in SourceInfo.model_fields if hasattr(facts, name)}
+        values["earliest_month"] = f"{facts.earliest:%Y-%m}" if facts.earliest else None
+    return SourceInfo(**{**values, "dataset": dataset, "provider": provider, "fallback": fallback})
 
 
-def _city_info(city: City, told: list[SourceInfo]) -> CityInfoResponse:
+def _city_info(city: City, listed: list[SourceInfo]) -> CityInfoResponse:
     return CityInfoResponse(
         **{name: getattr(city, name) for name in CityInfoResponse.model_fields if hasattr(city, name)},
         weather_provider=city.weather.provider if city.weather else None,
         traffic_provider=city.traffic.provider if city.traffic else None,
-        sources=told,
+        sources=listed,
     )
 
 
 def _month_info(entry: MonthEntry, with_days: bool) -> MonthInfo:
     dataset = DATASETS[entry.dataset]
-    made: dict[str, Any] = {
+    values: dict[str, Any] = {
         "month": str(entry.month),
         "columns": _coverage_infos(coverage.of_month(entry.days, dataset)),
         "days": None,
     }
     if with_days:
         by_day = coverage.of_days(entry.days, dataset, entry.month)
-        made["days"] = [DayInfo(date=day, columns=_coverage_infos(columns)) for day, columns in by_day]
-    told = {name: getattr(entry, name) for name in MonthInfo.model_fields if name not in made}
-    return MonthInfo(**made, **told)
+        values["days"] = [DayInfo(date=day, columns=_coverage_infos(columns)) for day, columns in by_day]
+    copied = {name: getattr(entry, name) for name in MonthInfo.model_fields if name not in values}
+    return MonthInfo(**values, **copied)
 
 
 def _coverage_infos(columns: Mapping[str, coverage.Coverage]) -> dict[str, CoverageInfo]:

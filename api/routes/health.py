@@ -31,8 +31,10 @@ def router(versions: Versions, enabled: set[str]) -> APIRouter:
         body = HealthResponse(status=status, detail=detail)
         return JSONResponse(body.model_dump(), 200 if ready else 503, None if ready else {"Retry-After": "5"})
 
-    away = "No enabled city has data yet, or the store is away"
-    waiting: dict[int | str, dict[str, Any]] = {503: {"model": HealthResponse | ErrorResponse, "description": away}}
+    description = "No enabled city has data yet, or the store is away"
+    waiting: dict[int | str, dict[str, Any]] = {
+        503: {"model": HealthResponse | ErrorResponse, "description": description}
+    }
     routes.add_api_route("/health/live", live, tags=["health"])
     routes.add_api_route("/health/ready", is_ready, tags=["health"], response_model=HealthResponse, responses=waiting)
     return routes

@@ -12,18 +12,18 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.history_service import Answering, Question
+from api.history_service import HistoryService, IncomingRequest
 from api.query.historical_request import TENANT_PATH, HistoricalRequest
 from api.routes.parameters import (
-    SAID,
+    RESPONSE_HEADERS,
     AsOf,
-    Columns,
+    ColumnsParameter,
     EndDate,
-    FormatAsked,
-    Included,
+    FormatParameter,
+    IncludeParameter,
     Latitude,
     Longitude,
-    ResolutionAsked,
+    ResolutionParameter,
     SnapshotVersion,
     StartDate,
     add_read,
@@ -37,7 +37,7 @@ from city_data.datasets import DATASETS, DatasetName
 class History:
     """What the routes need; one an app."""
 
-    answering: Answering
+    service: HistoryService
 
     def router(self) -> APIRouter:
         router = APIRouter()
@@ -48,7 +48,7 @@ class History:
     def _add_history(self, router: APIRouter, name: DatasetName) -> None:
         current = f"{TENANT_PATH}/operations/historical-{name}-optimized"
         records = list[RECORDS[name]] | list[SELECTIONS[name]]  # type: ignore[valid-type]
-        described = {"tags": [name], **documented(records, "Every record of the range, oldest first", SAID)}
+        described = {"tags": [name], **documented(records, "Every record of the range, oldest first", RESPONSE_HEADERS)}
         by_query = self._by_query(name)
         for path in (current, f"{TENANT_PATH}/historical-{name}"):
             add_read(router, path, by_query, summary=f"Historical {name} of a location", **described)
@@ -71,12 +71,12 @@ class History:
             longitude: Longitude = None,
             version: SnapshotVersion = None,
             as_of: AsOf = None,
-            format: FormatAsked = None,  # noqa: A002  the parameter's name
-            resolution: ResolutionAsked = None,
-            columns: Columns = None,
-            include: Included = None,
+            format: FormatParameter = None,  # noqa: A002  the parameter's name
+            resolution: ResolutionParameter = None,
+            columns: ColumnsParameter = None,
+            include: IncludeParameter = None,
         ) -> Response:
-            asked = HistoricalRequest.model_construct(
+            parameters = HistoricalRequest.model_construct(
                 latitude=latitude,
                 longitude=longitude,
                 start_date=start_date,
@@ -88,16 +88,16 @@ class History:
                 columns=columns,
                 include=include,
             )
-            return await self.answering.answer(
-                Question(request.scope, request.headers, "query", name, tenant_id, asked)
+            return await self.service.answer(
+                IncomingRequest(request.scope, request.headers, "query", name, tenant_id, parameters)
             )
 
         return historical
 
     def _by_body(self, name: DatasetName, current: str) -> Callable[..., Awaitable[Response]]:
-        async def historical(request: Request, tenant_id: UUID, asked: HistoricalRequest) -> Response:
-            response = await self.answering.answer(
-                Question(request.scope, request.headers, "body", name, tenant_id, asked)
+        async def historical(request: Request, tenant_id: UUID, parameters: HistoricalRequest) -> Response:
+            response = await self.service.answer(
+                IncomingRequest(request.scope, request.headers, "body", name, tenant_id, parameters)
             )
             response.headers["Deprecation"] = "true"
             successor = current.replace("{tenant_id}", str(tenant_id))

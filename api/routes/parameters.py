@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api.errors import ErrorResponse, ValidationErrorResponse
 from api.query.formats import CONTENT, FormatName
-from api.query.shapes import MAX_COLUMNS_TEXT, AskedResolution, Include
+from api.query.shapes import MAX_COLUMNS_TEXT, Include, ResolutionChoice
 from api.query.snapshot_ids import MAX_LENGTH
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -22,7 +22,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     410: {"model": ErrorResponse, "description": "Versions that `version` or `as_of` needs are not kept any more"},
     422: {"model": ValidationErrorResponse, "description": "The request cannot be understood"},
 }
-SAID = {
+RESPONSE_HEADERS = {
     "X-City-Id": "The city that answers",
     "X-City-Distance-Km": "From its centre to the location asked",
     "X-Data-Version": "A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id",
@@ -51,27 +51,27 @@ _AS_OF = (
     "The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version`"
 )
 SnapshotVersion = Annotated[str | None, Query(max_length=MAX_LENGTH, description=_VERSION)]
-FormatAsked = Annotated[FormatName | None, Query(description="Instead of an Accept header")]
+FormatParameter = Annotated[FormatName | None, Query(description="Instead of an Accept header")]
 _RESOLUTION = (
     "native, what the source gives, is the default. daily are whole local days: means of at least 20 hours (of "
     "precipitation the sum, of speed weighted by volume, of congestion the worst), and `hours`, how many had a value. "
     "Hours of a daily source are refused"
 )
-ResolutionAsked = Annotated[AskedResolution | None, Query(description=_RESOLUTION)]
+ResolutionParameter = Annotated[ResolutionChoice | None, Query(description=_RESOLUTION)]
 _COLUMNS = "Names of fields with commas between; `date` always comes"
-Columns = Annotated[str | None, Query(max_length=MAX_COLUMNS_TEXT, description=_COLUMNS, examples=["source"])]
+ColumnsParameter = Annotated[str | None, Query(max_length=MAX_COLUMNS_TEXT, description=_COLUMNS, examples=["source"])]
 _RAW = "`raw`: also `raw_data`, what the source said beside the values: an object in JSON, its text elsewhere"
-Included = Annotated[Include | None, Query(description=_RAW)]
+IncludeParameter = Annotated[Include | None, Query(description=_RAW)]
 AsOf = Annotated[str | None, Query(max_length=64, description=_AS_OF, examples=["2026-11-01T00:00:00Z"])]
 
 
-def documented(records: Any, description: str, said: Mapping[str, str]) -> dict[str, Any]:
+def documented(records: Any, description: str, headers: Mapping[str, str]) -> dict[str, Any]:
     """How a route of history is described: its records, its headers `said`, and its refusals."""
     ok = {
         "model": records,
         "content": CONTENT,
         "description": description,
-        "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in said.items()},
+        "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in headers.items()},
     }
     known = {"description": "Nothing has changed since If-None-Match"}
     return {"response_class": Response, "responses": {200: ok, 304: known, **ERRORS}}

@@ -17,7 +17,7 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import ErrorResponse, ValidationErrorResponse, invalid
-from api.observability import note
+from api.observability import request_log
 from api.query.city import enabled_city
 from api.query.snapshot_ids import SnapshotId
 from api.query.versions import Versions
@@ -29,7 +29,7 @@ from city_data.store.versions import read_entries
 from city_data.window import Month
 
 # Told in fields of their own, or only for the checks.
-_TOLD_ELSEWHERE = {"means", "modelled", "licence", "licence_url", "stations", "grid_cell", "method_version", "reason"}
+_SEPARATE_FIELDS = {"means", "modelled", "licence", "licence_url", "stations", "grid_cell", "method_version", "reason"}
 
 
 class FileInfo(BaseModel):
@@ -164,14 +164,16 @@ class Provenance:
     async def month(self, request: Request, city_id: str, month: str) -> MonthProvenanceResponse:
         """Versions, files with their hashes, stations, method, licence, rejected rows and the history of states."""
         city = enabled_city(self.registry, city_id)
-        note(request.scope).city = city.city_id
+        request_log(request.scope).city = city.city_id
         at = _month(month)
         ledger = {name: await self.versions.months(city_id, name) for name in DATASETS}
         if not any(at in months for months in ledger.values()):
             known = sorted({each for months in ledger.values() for each in months})
-            held = f"the ledger goes from {known[0]} to {known[-1]}" if known else "the ledger holds no month of it yet"
-            raise HTTPException(404, f"Nothing is known of {city.name}'s {at}: {held}.")
-        told = {name: await self._told(city, name, months.get(at)) for name, months in ledger.items()}
+            extent = (
+                f"the ledger goes from {known[0]} to {known[-1]}" if known else "the ledger holds no month of it yet"
+            )
+            raise HTTPException(404, f"Nothing is known of {city.name}'s {at}: {extent}.")
+        datasets = {name: await self._dataset(city, name, months.get(at)) for name, months in ledger.items()}
         start, end = at.bounds(city.timezone)
         return MonthProvenanceResponse(
             city_id=city.city_id,
@@ -180,16 +182,16 @@ class Provenance:
             timezone=city.timezone,
             start=start,
             end=end,
-            **told,
+            **datasets,
         )
 
-    async def _told(self, city: City, name: DatasetName, entry: MonthEntry | None) -> DatasetProvenance | None:
+    async def _dataset(self, city: City, name: DatasetName, entry: MonthEntry | None) -> DatasetProvenance | None:
         if entry is None:
             return None
-        kept, states = await anyio.to_thread.run_sync(
+        stored, states = await anyio.to_thread.run_sync(
             partial(self._read, name, city.city_id, entry.month), limiter=self.limiter
         )
-        return _provenance(city, name, entry, kept, states)
+        return _provenance(city, name, entry, stored, states)
 
     def _read(self, name: DatasetName, city_id: str, month: Month) -> tuple[list[MonthEntry], list[StateChange]]:
         return (
@@ -206,21 +208,21 @@ def _month(text: str) -> Month:
 
 
 def _provenance(
-    city: City, name: DatasetName, entry: MonthEntry, kept: Sequence[MonthEntry], states: Sequence[StateChange]
+    city: City, name: DatasetName, entry: MonthEntry, stored: Sequence[MonthEntry], states: Sequence[StateChange]
 ) -> DatasetProvenance:
-    told = entry.provenance
-    modelled = told.get("modelled")
+    provenance = entry.provenance
+    modelled = provenance.get("modelled")
     same = {field: getattr(entry, field) for field in DatasetProvenance.model_fields if hasattr(entry, field)}
     return DatasetProvenance(
         **same,
         kind=None if modelled is None else "modelled" if modelled else "observed",
-        method_version=told.get("method_version"),
-        licence=told.get("licence"),
-        licence_url=told.get("licence_url"),
-        places=_places(city, told),
-        details={key: value for key, value in told.items() if key not in _TOLD_ELSEWHERE},
+        method_version=provenance.get("method_version"),
+        licence=provenance.get("licence"),
+        licence_url=provenance.get("licence_url"),
+        places=_places(city, provenance),
+        details={key: value for key, value in provenance.items() if key not in _SEPARATE_FIELDS},
         files=_files(entry),
-        versions=[_version(name, one, entry.version) for one in kept],
+        versions=[_version(name, one, entry.version) for one in stored],
         states=[StateInfo.model_validate(change, from_attributes=True) for change in states],
     )
 
@@ -235,10 +237,10 @@ def _files(entry: MonthEntry) -> list[FileInfo]:
     return [FileInfo.model_validate({**file, "fetched_at": entry.fetched_at}) for file in entry.raw_files]
 
 
-def _places(city: City, told: Mapping[str, Any]) -> list[PlaceInfo]:
+def _places(city: City, provenance: Mapping[str, Any]) -> list[PlaceInfo]:
     """Providers name stations by id alone or with what they know of them; a model's grid cell has only its place."""
-    stations = [{"id": one} if isinstance(one, str) else one for one in told.get("stations", [])]
-    cells = [{"id": "grid_cell", **told["grid_cell"]}] if told.get("grid_cell") else []
+    stations = [{"id": one} if isinstance(one, str) else one for one in provenance.get("stations", [])]
+    cells = [{"id": "grid_cell", **provenance["grid_cell"]}] if provenance.get("grid_cell") else []
     return [_placed(city, one) for one in (*stations, *cells)]
 
 

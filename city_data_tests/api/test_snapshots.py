@@ -51,11 +51,11 @@ def test_an_id_gives_the_same_bytes_after_a_revision_and_without_it_come_the_new
     load(dataset, "2025-11", at=LOADED + 2 * DAY, add=7.0)
 
     for reader in (client, make_client(), make_client(redis_url=redis_url), make_client(redis_url=redis_url)):
-        again, said = raw(reader, encoding, path, version=headers["X-Snapshot-Id"])
+        again, again_headers = raw(reader, encoding, path, version=headers["X-Snapshot-Id"])
         assert again == before
-        assert {name: value for name, value in said.items() if name.startswith("x-") or name in ("etag", "link")} == {
-            name: value for name, value in headers.items() if name.startswith("x-") or name in ("etag", "link")
-        }
+        assert {
+            name: value for name, value in again_headers.items() if name.startswith("x-") or name in ("etag", "link")
+        } == {name: value for name, value in headers.items() if name.startswith("x-") or name in ("etag", "link")}
     now, current = raw(client, encoding, path)
     assert now != before
     assert current["X-Snapshot-Id"] != headers["X-Snapshot-Id"]
@@ -129,7 +129,7 @@ def test_the_deprecated_body_takes_them_too(client: TestClient, load: Load) -> N
 
 
 @pytest.mark.parametrize(
-    ("query", "field", "said"),
+    ("query", "field", "message"),
     [
         ({"version": "latest"}, "version", "X-Snapshot-Id"),
         ({"version": "1~madrid~traffic.2025-13.1~0123456789abcdef"}, "version", "no month"),
@@ -141,12 +141,14 @@ def test_the_deprecated_body_takes_them_too(client: TestClient, load: Load) -> N
         ({"as_of": "2026-11-02", "version": "1~madrid~traffic~none"}, "as_of", "not both"),
     ],
 )
-def test_what_is_no_snapshot_of_this_is_422(client: TestClient, query: dict[str, str], field: str, said: str) -> None:
+def test_what_is_no_snapshot_of_this_is_422(
+    client: TestClient, query: dict[str, str], field: str, message: str
+) -> None:
     response = client.get(TRAFFIC, params=TWO | query)
     assert response.status_code == 422
     (problem,) = response.json()["detail"]
     assert problem["loc"] == ["query", field]
-    assert said in problem["msg"]
+    assert message in problem["msg"]
 
 
 def test_what_has_expired_is_gone_and_named(client: TestClient, load: Load, database: Database) -> None:
@@ -200,8 +202,8 @@ def test_versions_beyond_the_number_kept_are_gone(
 def test_a_snapshot_of_both_datasets_serves_each(client: TestClient, load: Load, database: Database) -> None:
     load("traffic", "2025-10")
     load("weather", "2025-10")
-    kept = {name: read_versions(database, name, "madrid") for name in DATASETS}
-    both = str(SnapshotId.of("madrid", kept))
+    versions = {name: read_versions(database, name, "madrid") for name in DATASETS}
+    both = str(SnapshotId.of("madrid", versions))
     alone = {path: client.get(path, params=TWO).content for path in (TRAFFIC, WEATHER)}
     load("traffic", "2025-10", at=LOADED + DAY, add=1.0)
     assert {path: client.get(path, params=TWO | {"version": both}).content for path in alone} == alone
