@@ -1,4 +1,4 @@
-"""The reader as an ASGI application. Belongs here: assembling it. Does not: any route of data or health (routes/)."""
+"""The reader's ASGI application. Belongs here: assembling its parts. Does not: routes (routes/) or middleware."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ STATEMENT_TIMEOUT_S = 10
 
 
 def create_app(settings: Settings | None = None, registry: Registry | None = None) -> FastAPI:
-    """Raises pydantic.ValidationError for settings, RegistryError for the registry. Connects when first asked."""
+    """Raises pydantic.ValidationError for settings, RegistryError for the registry. Connects at the first request."""
     settings, registry = settings or Settings(), registry or load_registry()
     connections = settings.api_database_connections
     database = Database(
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         read_only=True,
     )
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    # No more threads than connections: whoever runs has one, and nobody waits for the pool.
+    # As many threads as connections, so that no thread waits for the connection pool.
     limiter, metrics = CapacityLimiter(connections), Metrics(registry)
     providers = Providers(database, limiter, settings.api_ledger_ttl_s)
     versions = Versions(database, limiter, settings.api_ledger_ttl_s)
@@ -90,7 +90,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     joiner = Joiner(database, limiter, capacity=settings.api_frame_bytes)
     router.include_router(Training(registry, settings, versions, joiner, tenants).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
-    # On the router, so that a route added later is locked without a word.
+    # On the router, so that a route added later requires authentication by default.
     app.include_router(router, dependencies=[Depends(authorizer)], responses=errors.EVERYWHERE)
     app.include_router(
         health.router(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST
@@ -127,7 +127,7 @@ def _tenants(settings: Settings, metrics: Metrics) -> TenantLocations | None:
 
 
 def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_way: ConcurrencyLimiter) -> None:
-    """The last added is the outermost: what any of them refuses is observed."""
+    """The last middleware added is the outermost: the observer also sees requests that the others refuse."""
     if settings.api_cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -143,7 +143,7 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_wa
 
 def _exposition(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
     async def exposed(_: Request) -> Response:
-        """Prometheus metrics, beside the data on a machine of its own; elsewhere on a port of their own."""
+        """Prometheus metrics, on the main port in local mode; a deployment serves them on a separate port."""
         text = prometheus_client.generate_latest(metrics.registry)
         return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 

@@ -1,6 +1,6 @@
-"""Who gives the data, under which licence. Belongs here: what is known of providers, and the headers that credit them.
+"""Attribution of data to its providers. Belongs here: cached provider facts, and the headers that credit providers.
 
-Does not: the facts, which the store keeps as the platform told them (city_data/store/provider_facts.py).
+Does not: recording the facts, which the platform writes to the store (city_data/store/provider_facts.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _URL_MARKS = ":/?#[]@!$&'()*+,;=%"
 
 
 class Providers:
-    """What the platform has told of its providers, at most `ttl_s` old."""
+    """The recorded facts of all providers, at most `ttl_s` old."""
 
     def __init__(self, database: Database, limiter: CapacityLimiter, ttl_s: float) -> None:
         self._database = database
@@ -38,7 +38,7 @@ class Providers:
 
 
 def attribution_headers(*plans: Plan) -> dict[str, str]:
-    """`Link` to the licence of every source in the answer (RFC 8288), fallbacks included; `X-Source`: their names."""
+    """`Link` to the licence of every source in the answer (RFC 8288), fallbacks included, and `X-Source` with names."""
     entries = [month_slice.entry for plan in plans for month_slice in plan.slices]
     licences = {
         str(entry.provenance["licence_url"]): str(entry.provenance.get("licence", ""))
@@ -51,7 +51,7 @@ def attribution_headers(*plans: Plan) -> dict[str, str]:
 
 
 def _link(url: str, title: str) -> str:
-    """Titles that a header cannot hold as they are travel as RFC 8187 has it."""
+    """A title with characters that a header does not allow is encoded by RFC 8187."""
     plain = title.isascii() and title.isprintable() and not set(title) & set('"\\')
     text = f'title="{title}"' if plain else f"title*=UTF-8''{quote(title, safe='')}"
     return f'<{quote(url, safe=_URL_MARKS)}>; rel="license"; {text}'

@@ -1,7 +1,7 @@
-"""From a question of history to its response. Belongs here: what its words mean, and the order of the steps.
+"""The service behind the routes of history. Belongs here: resolving a request's parameters, and the order of the steps.
 
-Does not: paths and documentation (routes/history.py), which months answer (query/planning.py), their bytes
-(bodies/reader.py), or how they travel (bodies/responses.py).
+Does not: paths and documentation (routes/history.py), choosing months (query/planning.py), their bytes
+(bodies/reader.py), or responses (bodies/responses.py).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from city_data.window import Month
 
 @dataclass(frozen=True)
 class IncomingRequest:
-    """A request of history: its words, and where they stand in it."""
+    """A request for history: its parameters, and their `loc` (query or body) for error messages."""
 
     scope: Scope
     headers: Headers
@@ -48,7 +48,7 @@ class IncomingRequest:
 
 @dataclass(frozen=True)
 class ResolvedRequest:
-    """What a question's words and headers mean: which city, how far away, and what of it in which form."""
+    """A request after resolving its parameters: city and distance, dataset, interval, representation."""
 
     tenant: UUID
     city: City
@@ -60,7 +60,7 @@ class ResolvedRequest:
 
 @dataclass(frozen=True)
 class HistoryService:
-    """One an app."""
+    """One per application."""
 
     registry: Registry
     max_days: int
@@ -71,11 +71,11 @@ class HistoryService:
     plans: Plans = field(default_factory=Plans)
 
     async def answer(self, incoming: IncomingRequest) -> Response:
-        """Raises what errors.py answers with 4xx and 503."""
+        """Raises exceptions that errors.py turns into 4xx and 503."""
         return await self.respond(incoming, await self.resolve(incoming))
 
     async def resolve(self, incoming: IncomingRequest) -> ResolvedRequest:
-        """Raises what errors.py answers with 4xx and 503."""
+        """Raises exceptions that errors.py turns into 4xx and 503."""
         loc, dataset, parameters = incoming.loc, incoming.dataset, incoming.parameters
         city, distance = await city_of_tenant(
             self.registry, self.tenants, loc, incoming.tenant, parameters.latitude, parameters.longitude
@@ -86,7 +86,7 @@ class HistoryService:
         return ResolvedRequest(incoming.tenant, city, distance, dataset, interval, representation)
 
     async def respond(self, incoming: IncomingRequest, resolved: ResolvedRequest) -> Response:
-        """Raises what errors.py answers with 4xx and 503."""
+        """Raises exceptions that errors.py turns into 4xx and 503."""
         parameters = incoming.parameters
 
         async def make_plan(fresh: bool) -> Plan:
@@ -110,7 +110,7 @@ class HistoryService:
         )
 
     def cached_plan(self, resolved: ResolvedRequest) -> Plan | None:
-        """The plan of the current versions, where no question of the ledger is due."""
+        """The plan of the current versions, if the cached ledger is recent enough."""
         months = self.versions.cached_months(resolved.city.city_id, resolved.dataset)
         return self._plan(resolved, months) if months is not None else None
 

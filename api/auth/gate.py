@@ -1,7 +1,7 @@
-"""Who may ask what. Belongs here: the dependency of every route but health, its 401, 404 and 429.
+"""Authorisation of a request. Belongs here: the dependency of every route but health, with its 401, 404 and 429.
 
-Does not: checking a token (tokens.py), or counting a caller's requests (rate_limit.py). A tenant is known by its token
-alone: the path of another tenant does not exist.
+Does not: verifying a token (tokens.py), or counting a caller's requests (rate_limit.py). A token gives access to its
+own tenant only: the path of another tenant is 404.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from api.errors import ServiceUnavailable
 from api.observability import Metrics, request_log
 
 _REALM = 'Bearer realm="city_data"'
-# Optional to FastAPI: it would answer a missing token itself, in words of its own and uncounted.
+# auto_error is off: FastAPI would answer a missing token itself, with another body and without counting it.
 _BEARER = HTTPBearer(
     auto_error=False,
     scheme_name="bearer",
@@ -29,7 +29,7 @@ _BEARER = HTTPBearer(
 
 
 class Authorizer:
-    """The dependency. `tokens` is None on a machine of its own, where everyone is everyone; so may `buckets` be."""
+    """The dependency. `tokens` is None without authentication; `rate_limiter` is None without a rate limit."""
 
     def __init__(self, tokens: Tokens | None, rate_limiter: RateLimiter | None, metrics: Metrics) -> None:
         self._tokens, self._rate_limiter, self._metrics = tokens, rate_limiter, metrics
@@ -52,12 +52,12 @@ class Authorizer:
         if self._rate_limiter is not None:
             self._take(self._rate_limiter, scope, caller)
         tenant = _uuid(tenant_text)
-        # A path without a tenant is everyone's; one that is no UUID is refused by its route, with 422.
+        # A path without a tenant is open to every caller; the route answers an invalid UUID with 422.
         if tenant is not None and tenant != caller.tenant:
-            raise HTTPException(404, f"No tenant {tenant} is known to this token.")
+            raise HTTPException(404, f"Tenant {tenant} does not exist for this token.")
 
     def readmit(self, digest: bytes | None, tenant: UUID) -> list[tuple[bytes, bytes]] | None:
-        """As `admit` of a token by its digest, and the headers it adds; None where `admit` has to be asked."""
+        """As `admit`, by a digest of a verified token: the headers to add, or None where only `admit` can decide."""
         if self._tokens is None:
             return []
         caller = self._tokens.remembered(digest) if digest is not None else None
@@ -71,7 +71,7 @@ class Authorizer:
     async def _caller(self, tokens: Tokens, token: str | None) -> Caller:
         if token is None:
             self._metrics.count_refused_token("missing")
-            raise HTTPException(401, "A bearer token is needed.", {"WWW-Authenticate": _REALM})
+            raise HTTPException(401, "A bearer token is required.", {"WWW-Authenticate": _REALM})
         try:
             return await tokens.caller(token)
         except InvalidToken as error:
@@ -86,7 +86,7 @@ class Authorizer:
         request_log(scope).headers.extend(allowance.headers())
         if not allowance.allowed:
             self._metrics.rate_limited.inc()
-            detail = f"More requests than this caller may make; ask again in {allowance.retry_s} s."
+            detail = f"Rate limit exceeded; try again in {allowance.retry_s} s."
             raise HTTPException(429, detail, {"Retry-After": str(allowance.retry_s)})
 
 

@@ -1,4 +1,4 @@
-"""The rate limit of a caller. Belongs here: a token bucket for each caller, and the headers that describe it.
+"""The rate limit of callers. Belongs here: a token bucket for each caller, and the headers that report it.
 
 Does not: the answer to a caller over its limit (gate.py).
 """
@@ -17,7 +17,7 @@ _CALLERS = 10_000
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a caller may still ask: `remaining` at once; `reset_s` until all of `limit` is there again."""
+    """The requests a caller has left: `remaining` now, and `limit` again after `reset_s`."""
 
     allowed: bool
     limit: int
@@ -31,7 +31,9 @@ class Allowance:
 
 
 class RateLimiter:
-    """A token bucket a caller: `burst` at once, refilled by `per_s`. In this process alone; the least recent leave."""
+    """A token bucket for each caller: `burst` requests, refilled by `per_s`. Counts in this process; least recent
+    callers are evicted.
+    """
 
     def __init__(self, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_s, self._burst, self._clock = per_s, burst, clock

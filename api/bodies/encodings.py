@@ -1,8 +1,8 @@
-"""How a body is compressed. Belongs here: months of text packed and spliced in each encoding.
+"""Compression of bodies. Belongs here: packing a month of text, and joining packed months, in each encoding.
 
 Does not: the choice by Accept-Encoding (query/negotiation.py), or the texts (writers.py). gzip is one member of deflate
-blocks (store/segments.py); zstd is a row of frames, which decoders read as one text (RFC 8878, 3.1: "multiple frames
-may be concatenated").
+blocks (store/segments.py); zstd is a sequence of frames, which decoders read as one text (RFC 8878, 3.1: "multiple
+frames may be concatenated").
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LEVEL = 9
 
 
 def pack(text: bytes, rows: int, encoding: Encoding) -> Segment:
-    """A text of `rows` records as a piece that `splice` puts among others."""
+    """A text of `rows` records, compressed so that `splice` can join it with others."""
     if encoding == "gzip":
         return segments.encode_text(text, rows)
     return Segment(_zstd(text) if encoding == "zstd" else text, zlib.crc32(text), len(text), rows)
@@ -28,7 +28,7 @@ def pack(text: bytes, rows: int, encoding: Encoding) -> Segment:
 def splice(
     packed: Sequence[Segment], encoding: Encoding, opening: bytes, between: bytes, closing: bytes
 ) -> tuple[bytes, ...]:
-    """A body in chunks. What is not compressed is large: it goes out a month at a time, and is never joined."""
+    """A body in chunks. Uncompressed months stay separate chunks, since joining them would copy megabytes."""
     if encoding == "gzip":
         return (b"".join(segments.splice_parts(packed, opening, between, closing)),)
     filled = [segment.body for segment in packed if segment.rows]

@@ -1,8 +1,8 @@
-"""Months as ready pieces of an answer. Belongs here: finding them in memory, Redis and PostgreSQL, and deriving a form.
+"""Bodies of single months. Belongs here: finding them in memory, Redis and PostgreSQL, and building a representation.
 
-Does not: joining pieces (reader.py). JSON objects come from the stored segments, all else from the versions' frames:
-both are of the same version, so every form has the same values. Whatever was made for a client that takes compressed
-bytes is remembered, edges of cut months too.
+Does not: joining months (reader.py). JSON objects are built from stored segments, all other formats from the versions'
+frames; both belong to the same version, so every representation has the same values. Compressed bodies are cached,
+those of cut months too.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MonthSlices = Sequence[MonthSlice]
-_STORED = "-gzip"  # the tag of the form that PostgreSQL and Redis hold: JSON objects in deflate blocks
+_STORED = "-gzip"  # the representation that PostgreSQL and Redis store: JSON objects in deflate blocks
 _ZSTD = "-zstd"
 _FRAMES_SHARE = 4
-_OVERHEAD = 800  # what an entry takes beside its bytes
+_OVERHEAD = 800  # bytes of a cache entry beside its body
 _DATE_MARK = b'"date":"'
 _DATE_LENGTH = len("2026-10-01T00:00:00Z")
 
 
 class SegmentGone(CityDataError):
-    """The ledger named a version that is no longer there: its month left the window between two looks."""
+    """A version named by the ledger no longer exists: its month was replaced or expired between two queries."""
 
 
 class Body(NamedTuple):
-    """A piece in a form, and the dates of its first and last record."""
+    """A month in a representation, with the dates of its first and last record."""
 
     segment: Segment
     first: datetime | None
@@ -56,9 +56,9 @@ class Body(NamedTuple):
 
 @dataclass
 class MonthLookup:
-    """One look at a plan's months: how far it went, and how many pieces memory did not have.
+    """The lookup of a plan's months: the farthest layer that was read, and the number of slices missing in memory.
 
-    `made` are pieces in the form, by name; `stored` are months that others can be made of."""
+    `built` are bodies by slice name; `stored` are segments from which bodies can be built."""
 
     plan: Plan
     representation: Representation
@@ -69,7 +69,7 @@ class MonthLookup:
 
     @property
     def wanted(self) -> list[MonthSlice]:
-        """The pieces that are still to be made in the form."""
+        """The slices that have no body yet."""
         return [month_slice for month_slice in self.plan.slices if month_slice.name not in self.built]
 
     @property
@@ -78,17 +78,17 @@ class MonthLookup:
 
 
 class Months:
-    """Bounded by `capacity` bytes, of which frames take their share. Safe between threads, but for `look`."""
+    """Cached months, bounded by `capacity` bytes, a share of which is for frames. Thread-safe except `lookup`."""
 
     def __init__(self, database: Database, shared: SharedCache, cache: Cache, metrics: Metrics, capacity: int) -> None:
-        """Redis is read by `shared`, and written by `cache`."""
+        """`shared` reads Redis in the event loop; `cache` writes it from threads."""
         self._database, self._shared, self._cache, self._metrics = database, shared, cache, metrics
         frames = capacity // _FRAMES_SHARE
         self._frames: LruCache[str, bytes] = LruCache(frames)
         self._bodies: LruCache[tuple[str, str], Body] = LruCache(capacity - frames)
 
     def cached_bodies(self, plan: Plan, representation: Representation) -> list[Body] | None:
-        """The plan's pieces where memory has them all."""
+        """The plan's bodies if all of them are in memory."""
         tag, bodies = representation.tag, list[Body]()
         for body in self._bodies.get_all([(month_slice.name, tag) for month_slice in plan.slices]):
             if body is None:
@@ -97,7 +97,7 @@ class Months:
         return bodies
 
     async def lookup(self, plan: Plan, representation: Representation) -> MonthLookup:
-        """What memory and Redis have of the plan in a form other than Parquet; the rest is for `fill`."""
+        """The plan's bodies found in memory and Redis, in any format but Parquet; `fill` adds the missing ones."""
         lookup = MonthLookup(
             plan,
             representation,
@@ -110,7 +110,7 @@ class Months:
         return lookup
 
     def fill(self, lookup: MonthLookup) -> None:
-        """Make what is still wanted, from the database too. Raises SegmentGone, DatabaseUnavailable."""
+        """Build the missing bodies, reading the database where needed. Raises SegmentGone, DatabaseUnavailable."""
         built = (self._make_from_segments if _from_segments(lookup.representation) else self._make_from_frames)(
             lookup, lookup.wanted
         )
@@ -125,7 +125,7 @@ class Months:
         )
 
     def tables(self, plan: Plan, representation: Representation) -> tuple[list[pa.Table], MonthLookup]:
-        """The plan's pieces as tables. Raises SegmentGone, DatabaseUnavailable."""
+        """The plan's slices as tables. Raises SegmentGone, DatabaseUnavailable."""
         lookup = MonthLookup(plan, representation)
         frames = self._read_frames(lookup, plan.slices)
         tables = [
@@ -143,7 +143,7 @@ class Months:
             self._remember(month_slice.name, _ZSTD, lookup.built[month_slice.name])
 
     async def _find_stored(self, lookup: MonthLookup) -> None:
-        """The stored form of whole months: what is wanted, or what that is made of."""
+        """Find the stored segments of whole months, from which every JSON body can be built."""
         wanted = lookup.wanted
         remembered = self._remembered([month_slice.identity for month_slice in wanted], _STORED)
         for month_slice in wanted:
@@ -205,7 +205,7 @@ class Months:
         return cut(whole, month_slice.start, month_slice.end)
 
     def _read_segments(self, lookup: MonthLookup, wanted: MonthSlices) -> None:
-        """From the database, what neither memory nor Redis has, and into Redis."""
+        """Read the segments missing in memory and Redis from the database, and write them to Redis."""
         rest = [month_slice for month_slice in wanted if month_slice.entry.month not in lookup.stored]
         if not rest:
             return
@@ -251,13 +251,13 @@ def _from_segments(representation: Representation) -> bool:
 
 
 def record_date(record: bytes) -> datetime:
-    """The date of a record: the mark cannot occur inside a JSON string, whose quotes are escaped."""
+    """The date of a record: the marker cannot occur inside a JSON string, whose quotes are escaped."""
     at = record.index(_DATE_MARK) + len(_DATE_MARK)
     return datetime.fromisoformat(record[at : at + _DATE_LENGTH].decode("ascii"))
 
 
 def _of_segment(month_slice: MonthSlice, segment: Segment, representation: Representation) -> Body:
-    """A stored month, or the records of it that the piece asks for: they are in order, so two searches find them."""
+    """A stored month, or its records within the slice: they are sorted by date, so two bisections find them."""
     if month_slice.whole and representation.tag == _STORED:
         return _whole(month_slice, segment)
     if month_slice.whole and representation.format.name == "json":
@@ -280,7 +280,9 @@ def _version(month_slice: MonthSlice) -> tuple[Month, int]:
 
 
 def _is_of(month_slice: MonthSlice, segment: Segment) -> bool:
-    """A count that is not the ledger's is another month's or another life's bytes."""
+    """A row count that differs from the ledger means the month was dropped and reloaded, or the bytes are another
+    month's.
+    """
     return segment.rows == month_slice.entry.rows
 
 

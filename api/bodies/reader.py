@@ -1,7 +1,7 @@
-"""From a plan to bytes. Belongs here: joining a plan's pieces into one body, answers asked before, single flight.
+"""The body of a plan. Belongs here: joining months into one body, the cache of whole answers, single flight.
 
-Does not: which months (query/planning.py), where their pieces come from (month_bodies.py), or HTTP (responses.py). A
-whole month is never decompressed, re-serialised or re-compressed once it has been asked for in a form.
+Does not: choosing months (query/planning.py), reading them (month_bodies.py), or HTTP (responses.py). A whole month is
+serialised and compressed once for each representation; answers reuse its bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer:
-    """A body in chunks, and what it holds. `served_from` is the farthest layer that had to be asked."""
+    """A body in chunks, with its record count and dates. `served_from` is the farthest layer that was read."""
 
     chunks: tuple[bytes, ...]
     records: int
@@ -43,7 +43,7 @@ class Answer:
 
 
 class Reader:
-    """Reads plans. One an app; its memory is bounded, and equal requests under way share one reading."""
+    """Reads plans. One per application; its cache is bounded, and equal concurrent requests share one read."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Reader:
         return await self._flights.do(_key(plan, representation), lambda: self._make(plan, representation))
 
     def cached_answer(self, plan: Plan, representation: Representation) -> Answer | None:
-        """The answer where memory has it, or its pieces: joining them takes less than the way to a thread and back."""
+        """The answer if it, or every month of it, is in memory: joining them costs less than a thread switch."""
         known = self._answers.get(_key(plan, representation))
         if known is not None or representation.format.name == "parquet":
             return known
@@ -74,14 +74,14 @@ class Reader:
         return self._join(plan, representation, bodies, "memory") if bodies is not None else None
 
     def count_memory_hit(self, plan: Plan) -> None:
-        """What was at hand is counted once it is sent."""
+        """Count an answer from memory. Called when it is sent."""
         self._metrics.count_lookups("memory", plan.dataset, len(plan.slices), 0)
 
     async def _make(self, plan: Plan, representation: Representation) -> Answer:
         if representation.format.name == "parquet":
             return await self._in_thread(lambda: self._read_parquet(plan, representation))
         lookup = await self._months.lookup(plan, representation)
-        if lookup.wanted:  # in a thread: it may ask PostgreSQL, and compressing lets others run
+        if lookup.wanted:  # in a thread: it may query PostgreSQL, and compression releases the GIL
             await self._in_thread(lambda: self._months.fill(lookup))
         self._months.count(lookup)
         return self._join(plan, representation, lookup.bodies, lookup.farthest)

@@ -1,6 +1,6 @@
-"""How an answer travels. Belongs here: ETag and If-None-Match, the headers that say what was served.
+"""HTTP responses of history. Belongs here: ETag and If-None-Match, and the headers that describe the answer.
 
-Does not: making the body (reader.py).
+Does not: building the body (reader.py).
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ P = TypeVar("P")
 
 
 def etag(tag: str, representation: Representation) -> str:
-    """Of a plan's tag. Strong: equal tags mean equal bytes, so each form has its own."""
+    """The strong ETag of a plan in a representation: equal tags mean equal bytes."""
     return f'"{tag}{representation.tag}"'
 
 
 def is_known(headers: Headers, tag: str) -> bool:
-    """If-None-Match compares weakly: W/ is no difference (RFC 9110, 13.1.2)."""
+    """Whether If-None-Match has the tag. The comparison is weak: W/ is ignored (RFC 9110, 13.1.2)."""
     listed = [item.strip() for item in ",".join(headers.getlist("if-none-match")).split(",")]
     return "*" in listed or tag in (item.removeprefix("W/") for item in listed)
 
 
 def answer_headers(plan: Plan, distance_km: float, representation: Representation) -> dict[str, str]:
-    """What can be said before the body is made; a 304 says the same."""
-    # Only what all forms share is remembered: headers by form took 20 MB of a busy worker.
+    """The headers that depend on the plan alone, and so are equal for 200 and 304."""
+    # Only headers shared by all representations are cached: a set for each representation would take too much memory.
     distance = distance_text(distance_km)
     shared = plan.headers_by_distance.get(distance)
     if shared is None:
@@ -57,7 +57,7 @@ def answer_headers(plan: Plan, distance_km: float, representation: Representatio
 
 
 def common_headers(snapshot: SnapshotId, distance: str, coverage: str, missing: Sequence[object]) -> dict[str, str]:
-    """What every answer of history says, whatever its datasets and form. `distance` is in km."""
+    """The headers of every answer of history, whatever its dataset and representation. `distance` is in km."""
     headers = {
         "Cache-Control": "private, max-age=0, must-revalidate",
         "Vary": "Accept, Accept-Encoding",
@@ -77,7 +77,7 @@ def distance_text(distance_km: float) -> str:
 
 
 def saved_as(representation: Representation, stem: Callable[[], str]) -> dict[str, str]:
-    """The file name that a form meant for saving is offered under."""
+    """The file name offered for formats that are meant for saving."""
     if representation.format.suffix is None:
         return {}
     return {"Content-Disposition": f'attachment; filename="{stem()}.{representation.format.suffix}"'}
@@ -91,8 +91,8 @@ async def respond(
     headers_of: Callable[[P], dict[str, str]],
     read: Callable[[P], Awaitable[Answer]],
 ) -> Response:
-    """What `read` has of the plan, or 304. `plan` is asked again, for fresh versions, where a segment is gone: a month
-    was replaced or expired between two looks. Raises ServiceUnavailable where that does not help.
+    """The answer to the plan, or 304. Where a segment is gone, because its month was replaced or expired meanwhile, the
+    plan is made again from fresh versions, once. Raises ServiceUnavailable where that does not help.
     """
     for fresh in (False, True):
         current = await make_plan(fresh)
@@ -105,14 +105,14 @@ async def respond(
             continue
         log.records, log.served_from = answer.records, answer.served_from
         return AnswerResponse(answer, representation, response_headers)
-    raise ServiceUnavailable("A month is being replaced at this moment; ask again soon.")
+    raise ServiceUnavailable("A month is being replaced at the moment; try again soon.")
 
 
 class AnswerResponse(Response):
-    """Sends the chunks one after the other: a body of megabytes is never joined."""
+    """Sends the chunks one after the other, without joining a body of megabytes."""
 
     def __init__(self, answer: Answer, representation: Representation, headers: dict[str, str]) -> None:
-        # Not by Response's own way, which would make an empty body and its headers first.
+        # Without Response.__init__, which would build an empty body and its headers first.
         lines = headers | {"Content-Length": str(answer.length), "Content-Type": representation.format.content_type}
         if representation.encoding != "identity":
             lines["Content-Encoding"] = representation.encoding

@@ -1,6 +1,6 @@
-"""A month's frame as the records of an answer. Belongs here: their Arrow schema, days of hours, fields, cutting.
+"""Records of a month as an Arrow table. Belongs here: their schema, daily aggregation, selected fields, cutting.
 
-Does not: writing them (writers.py), or where frames are kept (city_data/store/versions.py).
+Does not: writing a format (writers.py), or storing frames (city_data/store/versions.py).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def month_table(frame: pa.Table, dataset: Dataset, city_id: str, timezone: str, 
 
 
 def cut(table: pa.Table, start: datetime | None, end: datetime | None) -> pa.Table:
-    """The records from `start` on and before `end`; None is no bound."""
+    """The records from `start` on and before `end`; None means unbounded."""
     dates = table["date"].to_pylist()
     first = 0 if start is None else bisect_left(dates, start)
     last = len(dates) if end is None else bisect_left(dates, end, lo=first)

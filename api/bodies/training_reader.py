@@ -1,8 +1,7 @@
-"""From two plans to one training frame. Belongs here: the snapshot both make, months as tables, what is remembered.
+"""The body of a training frame. Belongs here: the joint plan of both datasets, joined months and their cache.
 
-Does not: how a month is joined (city_data/training.py), or HTTP (routes/training.py). A joined month is remembered by
-the versions that it is made of, so that nothing stale can be served; months at the range's edges are cut when asked
-for.
+Does not: joining a month (city_data/frames/training.py), or HTTP (routes/training.py). A joined month is cached under
+the versions it is built from, so a stale one is never served; months at the range's edges are cut on each request.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from city_data.window import Month
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Of the columns and how they are made: a change of either is another answer.
+# Part of the tag: raise it when the columns or their computation change, since that changes the answer.
 METHOD = 1
 
 
@@ -66,19 +65,19 @@ class TrainingPlan:
         return {month_slice.entry.month: month_slice for month_slice in self.plans[dataset].slices}
 
     def resolutions(self, dataset: DatasetName) -> list[Resolution]:
-        """How the dataset is held in the range: usually one, none where nothing is."""
+        """The stored resolutions of the dataset in the range: usually one, none without data."""
         resolutions = [training.resolution_of(p.entry.expected_rows, p.entry.month) for p in self.plans[dataset].slices]
         return list(dict.fromkeys(resolutions))
 
 
 def join_plans(plans: Mapping[DatasetName, Plan], resolution: Resolution) -> TrainingPlan:
-    """`plans` has every dataset, of one city and interval."""
+    """The joint plan; `plans` has every dataset, for one city and interval."""
     ordered = {name: plans[name] for name in DATASETS}
     first = next(iter(ordered.values()))
     city, interval = first.city, first.interval
     months = {name: plan.snapshot.months[name] for name, plan in ordered.items()}
     identities = [month_slice.identity for plan in ordered.values() for month_slice in plan.slices]
-    # Calendar columns change with the library's knowledge, and with the registry's word of where the city lies.
+    # Calendar columns depend on the version of the holidays library, and on the city's country, region and zone.
     calendar = f"{calendar_days.method()}/{city.country}/{city.region}/{city.timezone}"
     named = [*(plan.tag for plan in ordered.values()), resolution, calendar, str(METHOD)]
     last = Month.at(interval.end, city.timezone)
@@ -95,10 +94,10 @@ def join_plans(plans: Mapping[DatasetName, Plan], resolution: Resolution) -> Tra
 
 
 class Joiner:
-    """Makes training frames. One an app; its memory is bounded, and equal requests under way share one making."""
+    """Builds training frames. One per application; its cache is bounded, equal concurrent requests share one build."""
 
     def __init__(self, database: Database, limiter: CapacityLimiter, *, capacity: int) -> None:
-        """Half of `capacity` (bytes) is for joined months, half for what was made of them."""
+        """Half of `capacity` (bytes) is for joined months, half for their bodies."""
         self._database = database
         self._limiter = limiter
         self._tables: LruCache[str, pa.Table] = LruCache(capacity // 2)
@@ -133,7 +132,7 @@ class Joiner:
         return (parquet(cuts, training.schema(plan.resolution)),)
 
     def _spliced(self, plan: TrainingPlan, representation: Representation, read: list[Month]) -> tuple[bytes, ...]:
-        """Months' bodies put together. Those that the range cuts are made anew, and so are large, plain ones."""
+        """The months' bodies, joined. Cut months and uncompressed ones are built on each request."""
         whole = (
             [month for month in plan.months if _is_whole(plan, month)] if representation.encoding != "identity" else []
         )
@@ -154,7 +153,7 @@ class Joiner:
         )
 
     def _months(self, plan: TrainingPlan, wanted: Iterable[Month], read: list[Month]) -> dict[Month, pa.Table]:
-        """Joined months; those that memory does not have are added to `read`."""
+        """Joined months; those missing in the cache are added to `read`."""
         keys = {month: _key(plan, month) for month in wanted}
         joined = {month: table for month, key in keys.items() if (table := self._tables.get(key)) is not None}
         absent = [month for month in keys if month not in joined]
@@ -183,7 +182,7 @@ class Joiner:
         parts: dict[Month, training.Part] = {}
         for month_slice in wanted:
             month, table = month_slice.entry.month, tables[month_slice.entry.month, month_slice.version]
-            if table.num_rows != month_slice.entry.rows:  # another life's: the month was dropped and loaded anew
+            if table.num_rows != month_slice.entry.rows:  # the month was dropped and reloaded
                 raise SegmentGone(month_slice.identity)
             parts[month] = training.Part(table, training.resolution_of(month_slice.entry.expected_rows, month))
         return parts

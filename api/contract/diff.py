@@ -1,9 +1,9 @@
-"""What may not change under callers' feet. Belongs here: what a change of the document breaks. Does not: the document.
+"""Breaking changes of the API. Belongs here: comparing two OpenAPI documents. Does not: rendering one (document.py).
 
-`openapi.released.json` is what callers rely on, and covers all that this code documents: a route that is not in it
-could change unnoticed. What was added goes into it by `python -m api.contract.diff --add`, which writes nothing while
-anything breaks; to break it on purpose, run `python -m api.contract.diff --accept`.
-An answer may say more, never less; a question may be asked in more ways, never in fewer.
+Callers rely on `openapi.released.json`. It covers everything this code documents, since a route missing in it could
+change unnoticed. `python -m api.contract.diff --add` adds new parts to it, and writes nothing while anything breaks; to
+break it on purpose, run `python -m api.contract.diff --accept`. A response may gain fields but not lose any; a request
+may gain options but not lose any.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from api.contract import document
 
 RELEASED = Path(__file__).with_name("openapi.released.json")
 Json = Mapping[str, Any]
-Direction = Literal["asked", "answered"]
+Direction = Literal["request", "response"]
 _LOWEST = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 _HIGHEST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
 
 
 def breaks(old: Json, new: Json) -> list[str]:
-    """What a caller of `old` would meet as broken in `new`, one line each, with its place."""
+    """The changes from `old` to `new` that break a caller, one line each, with the location in the document."""
     lines: list[str] = []
     for path, methods in old["paths"].items():
         for method, operation in methods.items():
@@ -38,7 +38,7 @@ def breaks(old: Json, new: Json) -> list[str]:
 
 
 def uncovered(old: Json, new: Json) -> list[str]:
-    """What `new` has and `old` does not, so that nothing would notice its end, one line each, with its place."""
+    """The parts of `new` missing in `old`, whose removal nothing would notice: one line each, with the location."""
     return [f"not in the released document: {line.removesuffix(' is gone')}" for line in breaks(new, old)]
 
 
@@ -61,7 +61,7 @@ class _Comparison:
                 continue
             gone = set(answer.get("headers", {})) - set(current.get("headers", {}))
             yield from (f"header {name} of {status} is gone" for name in sorted(gone))
-            yield from self._contents(answer, current, f"answer {status}", "answered")
+            yield from self._contents(answer, current, f"answer {status}", "response")
 
     def _parameters(self, old: list[Json], new: list[Json]) -> Iterator[str]:
         before, after = ({(p["in"], p["name"]): p for p in listed} for listed in (old, new))
@@ -72,12 +72,12 @@ class _Comparison:
             elif after[key].get("required") and not before.get(key, {}).get("required"):
                 yield f"{name} is needed now"
             elif key in before:
-                yield from self._schema(before[key]["schema"], after[key]["schema"], name, "asked")
+                yield from self._schema(before[key]["schema"], after[key]["schema"], name, "request")
 
     def _body(self, old: Json, new: Json) -> Iterator[str]:
         if new.get("required") and not old.get("required"):
             yield "a body is needed now"
-        yield from self._contents(old, new, "body", "asked")
+        yield from self._contents(old, new, "body", "request")
 
     def _contents(self, old: Json, new: Json, label: str, direction: Direction) -> Iterator[str]:
         for kind, content in old.get("content", {}).items():
@@ -95,7 +95,7 @@ class _Comparison:
                 return
             self._followed.add(pair)
         before, after = _kinds(old, self._old), _kinds(new, self._new)
-        if direction == "answered":
+        if direction == "response":
             yield from (f"{label} may be {kind} now" for kind in sorted(after.keys() - before.keys()))
         else:
             yield from (f"{label} may not be {kind} any more" for kind in sorted(before.keys() - after.keys()))
@@ -108,9 +108,9 @@ class _Comparison:
             yield f"{label} is {new.get('format') or 'free text'}, not {old.get('format') or 'free text'}"
         listed, current = _listed(old), _listed(new)
         lost, added = (listed or set()) - (current or set()), (current or set()) - (listed or set())
-        if direction == "answered" and listed is not None and (current is None or added):
+        if direction == "response" and listed is not None and (current is None or added):
             yield f"{label} may be {', '.join(sorted(added)) or 'anything'} now"
-        if direction == "asked":
+        if direction == "request":
             if current is not None and (listed is None or lost):
                 yield f"{label} may not be {', '.join(sorted(lost)) or 'anything'} any more"
             for names, tighter in ((_LOWEST, float.__gt__), (_HIGHEST, float.__lt__)):
@@ -126,15 +126,15 @@ class _Comparison:
             if name not in after:
                 yield f"{field} is gone"
                 continue
-            if direction == "answered" and name in was - needed:
+            if direction == "response" and name in was - needed:
                 yield f"{field} may be left out now"
             yield from self._schema(before[name], after[name], field, direction)
-        if direction == "asked":
+        if direction == "request":
             yield from (f"{label}.{name} is needed now" for name in sorted(needed - was))
 
 
 def _kinds(schema: Json, document: Json) -> dict[str, Json]:
-    """The schema by JSON type: `anyOf` and references opened. A schema that says nothing is of kind `anything`."""
+    """The schema by JSON type, with `anyOf` and references resolved. A schema without a type is of kind `anything`."""
     if "$ref" in schema:
         node: Any = document
         for part in schema["$ref"].removeprefix("#/").split("/"):
@@ -142,7 +142,7 @@ def _kinds(schema: Json, document: Json) -> dict[str, Json]:
         return _kinds(node, document)
     if "anyOf" in schema:
         kinds: dict[str, Json] = {}
-        for option in schema["anyOf"]:  # two of one type are two shapes, of which neither hides the other
+        for option in schema["anyOf"]:  # two options of one type are kept apart, so that both are compared
             for kind, inner in _kinds(option, document).items():
                 kinds[f"another {kind}" if kind in kinds else kind] = inner
         return kinds
@@ -159,7 +159,7 @@ def _tighter(old: Json, new: Json, name: str, tighter: Callable[[float, float], 
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 1, with a line each, where callers of the released document would break or it does not cover all."""
+    """Exit code 1 and a line for each breaking change, or for each part missing in the released document."""
     text = document.render()
     released, new = json.loads(RELEASED.read_text(encoding="utf-8")), json.loads(text)
     lines = breaks(released, new)

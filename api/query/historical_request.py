@@ -15,7 +15,7 @@ TENANT_PATH = "/api/v1/tenants/{tenant_id}/external"
 
 
 class HistoricalRequest(BaseModel):
-    """The deprecated routes' body: the same questions as the query of the routes that replace them."""
+    """The body of the deprecated routes: the same parameters as the query of the routes that replace them."""
 
     model_config = ConfigDict(extra="ignore")
 

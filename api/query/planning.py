@@ -1,6 +1,6 @@
-"""What of a range is held, and by which versions. Belongs here: the pure step from ledger rows to what will be served.
+"""The plan of an answer: the months of a range and their versions. Belongs here: making a plan from ledger rows.
 
-Does not: reading segments (bodies/reader.py). Whole months are served as they are; only months at the range's edges are
+Does not: reading segments (bodies/reader.py). Whole months are served as stored; only months at the range's edges are
 cut.
 """
 
@@ -29,7 +29,7 @@ _CACHED_SLICES = 50_000
 class MonthSlice:
     """A month to serve: whole, or from `start` on and before `end` where the range's edge cuts it.
 
-    Equal pieces are equal bytes: `identity` names the version, whatever else is known of it.
+    Equal slices have equal bytes: `identity` names the version, and the entry's other fields do not count.
     """
 
     entry: StoredVersion = field(compare=False)
@@ -39,7 +39,9 @@ class MonthSlice:
 
     @cached_property
     def name(self) -> str:
-        """What equal pieces share, to find their bytes by: a text is hashed once, a piece at every look."""
+        """The cache key of the slice's bytes. A text, because its hash is computed once, that of a dataclass on each
+        lookup.
+        """
         return self.identity if self.whole else f"{self.identity} {self.start} {self.end}"
 
     @cached_property
@@ -49,7 +51,7 @@ class MonthSlice:
 
     @property
     def zstd_name(self) -> str:
-        """The same in zstd."""
+        """The key in Redis of the whole month in zstd."""
         return name_of(self.entry.dataset, self.entry.city_id, self.entry.month, self.version, "/zstd")
 
     @property
@@ -65,9 +67,9 @@ class MonthSlice:
 
 @dataclass(frozen=True)
 class Plan:
-    """`coverage` is 0..1 over the range asked; `missing` are months of it that hold nothing; `tag` names the answer.
+    """The months of an answer. `coverage` is 0..1 over the requested range; `missing` are its months without data.
 
-    `snapshot` are the versions that it is made of."""
+    `snapshot` has the versions of the months; `tag` identifies the answer."""
 
     city: City
     dataset: DatasetName
@@ -81,14 +83,14 @@ class Plan:
 
     @property
     def coverage_text(self) -> str:
-        """Rounded down, so that 1.0000 is said of nothing that has a hole."""
+        """Rounded down, so that 1.0000 means no gap at all."""
         return f"{floor(self.coverage * 10_000) / 10_000:.4f}"
 
 
 class Plans:
-    """Plans that were made, each good for as long as its city's months are the very same object (versions.py).
+    """A cache of plans, each valid while its city's months are the same object (versions.py).
 
-    Whole months are shared between them: a plan of two years is then a few KB, not twenty."""
+    Plans share the slices of whole months, so that many plans over the same years stay small."""
 
     def __init__(self) -> None:
         self._plans: LruCache[tuple[str, DatasetName, Interval], tuple[Mapping[Month, StoredVersion], Plan]]
@@ -130,7 +132,7 @@ def plan(
     entries: Mapping[Month, StoredVersion],
     whole: Callable[[StoredVersion], MonthSlice] = _whole,
 ) -> Plan:
-    """`entries` are this city's and dataset's months, each as its ledger row or as a kept version."""
+    """The plan of an interval; `entries` are the city's and dataset's months, as ledger rows or stored versions."""
     slices: list[MonthSlice] = []
     missing: list[Month] = []
     requested_s = covered_s = 0.0
@@ -153,7 +155,7 @@ def plan(
     identities = [month_slice.identity for month_slice in slices]
     months = {month_slice.entry.month: month_slice.version for month_slice in slices}
     tag = hashlib.sha256("\n".join(identities).encode())
-    # A version's bytes are those of the columns of this release: a column more is another answer.
+    # A version's bytes depend on the columns of this release: an added column changes the answer.
     named = (
         city.city_id,
         dataset,

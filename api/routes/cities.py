@@ -1,6 +1,6 @@
-"""The routes of cities. Belongs here: the enabled cities with their sources, and the months that a city has.
+"""The routes of cities. Belongs here: the enabled cities with their sources, and the availability of a city's months.
 
-Does not: one month's origin (provenance.py), or its records (history.py).
+Does not: the origin of a month (provenance.py), or its records (history.py).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from city_data.frames import coverage
 from city_data.store.ledger import MonthEntry
 from city_data.store.provider_facts import ProviderFacts
 
-Days = Annotated[bool, Query(description="Also the coverage of every local day")]
+Days = Annotated[bool, Query(description="Also include the coverage of every local day")]
 
 
 @dataclass(frozen=True)
 class Cities:
-    """What the routes need; one an app."""
+    """The routes and their dependencies; one per application."""
 
     registry: Registry
     versions: Versions
@@ -52,12 +52,12 @@ class Cities:
         ):
             errors: dict[int | str, dict[str, Any]] = {404: ERRORS[404]}
             router.add_api_route(
-                path, self.availability, tags=["cities"], summary="What is held of a city", responses=errors
+                path, self.availability, tags=["cities"], summary="The data available for a city", responses=errors
             )
         return router
 
     async def cities(self) -> list[CityInfoResponse]:
-        """Every city that is served, with its centre, its reach, its sources and their licences."""
+        """Every enabled city, with its centre, its radius, its sources and their licences."""
         known = await self.providers.all()
         return [_city_info(city, sources(city, known)) for city in self.registry.enabled()]
 
@@ -80,7 +80,7 @@ class Cities:
 
 
 def sources(city: City, known: Mapping[str, ProviderFacts]) -> list[SourceInfo]:
-    """The city's sources, each dataset's first choice before its fallback."""
+    """The city's sources, each dataset's primary source before its fallback."""
     return [
         _source(name, choice.provider, choice is not first, known.get(choice.provider))
         for name in DATASETS

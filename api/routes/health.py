@@ -1,4 +1,4 @@
-"""The routes of health. Belongs here: whether the process answers, and whether it has data to serve.
+"""The health routes. Belongs here: liveness and readiness.
 
 Does not: metrics (observability.py).
 """
@@ -16,22 +16,22 @@ from api.routes.schemas import HealthResponse
 
 
 def router(versions: Versions, enabled: set[str]) -> APIRouter:
-    """The routes that ask for no token: health."""
+    """The routes without authentication."""
     routes, ready = APIRouter(), False
 
     async def live() -> HealthResponse:
-        """The process answers."""
-        return HealthResponse(status="alive", detail="the process answers")
+        """The process is running."""
+        return HealthResponse(status="alive", detail="the process is running")
 
     async def is_ready() -> Response:
-        """200 once any enabled city has data, and ever after: a database's blink must not send all replicas away."""
+        """200 once any enabled city has data, and from then on: a short outage must not remove all replicas."""
         nonlocal ready
         ready = ready or await versions.any_data(enabled)
-        status, detail = ("ready", "data is served") if ready else ("waiting", "no enabled city has data yet")
+        status, detail = ("ready", "data is available") if ready else ("waiting", "no enabled city has data yet")
         body = HealthResponse(status=status, detail=detail)
         return JSONResponse(body.model_dump(), 200 if ready else 503, None if ready else {"Retry-After": "5"})
 
-    description = "No enabled city has data yet, or the store is away"
+    description = "No enabled city has data yet, or the data store is unavailable"
     waiting: dict[int | str, dict[str, Any]] = {
         503: {"model": HealthResponse | ErrorResponse, "description": description}
     }

@@ -1,6 +1,6 @@
 """The routes that serve history. Belongs here: their paths, and the step from parameters to a request.
 
-Does not: the parameters' documentation (parameters.py), or how a request is answered (history_service.py).
+Does not: the parameters' documentation (parameters.py), or answering a request (history_service.py).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from city_data.datasets import DATASETS, DatasetName
 
 @dataclass(frozen=True)
 class History:
-    """What the routes need; one an app."""
+    """The routes and their dependencies; one per application."""
 
     service: HistoryService
 

@@ -74,9 +74,9 @@ def test_an_impossible_accept_is_406_unless_a_format_is_named(reader: TestClient
         ({"format": "xml"}, "format", "'parquet'"),
         ({"resolution": "weekly"}, "resolution", "'daily'"),
         ({"include": "everything"}, "include", "'raw'"),
-        ({"columns": "traffic_volume,speed,noise"}, "columns", "no such column: speed, noise; there are date,"),
+        ({"columns": "traffic_volume,speed,noise"}, "columns", "unknown column: speed, noise; available: date,"),
         ({"columns": ""}, "columns", "(empty)"),
-        ({"columns": "hours"}, "columns", "no such column: hours"),
+        ({"columns": "hours"}, "columns", "unknown column: hours"),
         ({"columns": "a" * 1001}, "columns", "at most 1000"),
     ],
 )
@@ -91,7 +91,7 @@ def test_what_is_not_known_is_refused_by_name(
 
 def test_hours_of_a_source_that_is_not_told_of_yet_are_away(reader: TestClient) -> None:
     response = get(reader, path=WEATHER, resolution="hourly")
-    assert (response.status_code, "not told yet" in response.json()["detail"]) == (503, True)
+    assert (response.status_code, "not known yet" in response.json()["detail"]) == (503, True)
 
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)

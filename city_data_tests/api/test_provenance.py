@@ -120,7 +120,7 @@ def test_a_month_without_data_tells_why(client: TestClient, database: Database) 
 
 
 def test_what_is_not_there_is_404_and_says_what_is(client: TestClient, database: Database) -> None:
-    assert "holds no month of it yet" in client.get(PATH).json()["detail"]
+    assert "has no month of this city yet" in client.get(PATH).json()["detail"]
     publish(database, 0)
     other = client.get(PATH.replace("2025-10", "2019-01"))
     assert (other.status_code, "from 2025-10 to 2025-10" in other.json()["detail"]) == (404, True)

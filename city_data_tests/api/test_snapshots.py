@@ -132,9 +132,9 @@ def test_the_deprecated_body_takes_them_too(client: TestClient, load: Load) -> N
     ("query", "field", "message"),
     [
         ({"version": "latest"}, "version", "X-Snapshot-Id"),
-        ({"version": "1~madrid~traffic.2025-13.1~0123456789abcdef"}, "version", "no month"),
-        ({"version": "1~rome~traffic.2025-10.1~0123456789abcdef"}, "version", "a snapshot of rome"),
-        ({"version": "1~madrid~weather.2025-10.1~0123456789abcdef"}, "version", "a snapshot of weather"),
+        ({"version": "1~madrid~traffic.2025-13.1~0123456789abcdef"}, "version", "invalid month"),
+        ({"version": "1~rome~traffic.2025-10.1~0123456789abcdef"}, "version", "the snapshot is of rome"),
+        ({"version": "1~madrid~weather.2025-10.1~0123456789abcdef"}, "version", "the snapshot is of weather"),
         ({"version": "9" * 4097}, "version", "at most 4096"),
         ({"as_of": "lately"}, "as_of", "ISO 8601"),
         ({"as_of": "2026-11-21T03:00:01Z"}, "as_of", "in the future"),
@@ -158,7 +158,9 @@ def test_what_has_expired_is_gone_and_named(client: TestClient, load: Load, data
     drop_month(database, Month(2025, 10))
     response = client.get(TRAFFIC, params=TWO | {"version": snapshot})
     assert response.status_code == 410
-    assert response.json()["detail"].startswith("Not kept any more: traffic 2025-10 version 1. Read without `version`")
+    assert response.json()["detail"].startswith(
+        "No longer stored: traffic 2025-10 version 1. Request without `version`"
+    )
     never = snapshot.replace(".1x2~", ".1.7~")
     assert "2025-11 version 7" in client.get(TRAFFIC, params=TWO | {"version": never}).json()["detail"]
 
@@ -181,7 +183,7 @@ def test_a_month_that_was_dropped_and_loaded_anew_is_never_passed_off(
     assert load("traffic", "2025-10", add=2.0).version == 1
     response = client.get(TRAFFIC, params=TWO | {"version": snapshot})
     assert response.status_code == 410
-    assert "loaded anew" in response.json()["detail"]
+    assert "dropped and reloaded" in response.json()["detail"]
 
 
 def test_versions_beyond_the_number_kept_are_gone(

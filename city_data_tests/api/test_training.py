@@ -168,7 +168,7 @@ def test_an_id_of_the_frame_is_good_for_history_and_one_of_history_is_not_enough
     of_traffic = client.get(path, params=query).headers["x-snapshot-id"]
     refused = ask(client, "2026-10-01", "2026-10-31", version=of_traffic)
     assert refused.status_code == 422
-    assert "snapshot of traffic" in refused.json()["detail"][0]["msg"]
+    assert "the snapshot is of traffic" in refused.json()["detail"][0]["msg"]
 
 
 def test_an_unchanged_frame_is_not_sent_again(client: TestClient, load: Load) -> None:
@@ -209,7 +209,7 @@ def test_a_month_that_was_dropped_is_gone_by_id_and_missing_without(
         ({"resolution": "weekly"}, 422, "resolution"),
         ({"start_date": "2020-01-01", "resolution": "hourly"}, 422, "1100 days"),
         ({"start_date": "2020-01-01"}, 200, ""),
-        ({"end_date": "2026-09-01"}, 422, "end_date lies before"),
+        ({"end_date": "2026-09-01"}, 422, "end_date is before"),
         ({"latitude": "0"}, 404, "nearest"),
         ({"version": "nonsense"}, 422, "snapshot id"),
         ({"version": "nonsense", "as_of": "2026-10-01"}, 422, "not both"),
