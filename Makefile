@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo bench test lint helm-test helm-docs helm-tools clients contract lock
+.PHONY: setup demo bench test lint docs helm-test helm-docs helm-tools clients contract lock
 
 setup: .venv/.ready
 
@@ -23,6 +23,10 @@ bench: setup
 # Lint, types, walls, and the whole suite on real PostgreSQL and Redis.
 test: lint clients helm-tools
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The generated parts of docs/, from the code that they describe.
+docs: setup
+	$(BIN)/python -m city_data_tests.docs.generate
 
 # The chart's part of `make test`.
 helm-test: setup helm-tools

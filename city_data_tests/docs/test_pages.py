@@ -1,0 +1,129 @@
+"""Pages lead where they say, show only blocks that a test runs, and name files that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from city_data_tests.docs.pages import README, ROOT, Page, fences, pages
+
+# Every kind of block, its marks, and the test that runs or checks it.
+KNOWN = {
+    ("sh", ""): "test_commands",
+    ("sh", "needs-a-cluster"): "test_commands",
+    ("sh", "needs-docker"): "test_commands",
+    ("python", ""): "test_examples",
+    ("python", "file"): "test_adding_a_provider, test_adding_a_column",
+    ("sql", ""): "test_examples",
+    ("json", "answer"): "test_examples",
+    ("json", "file"): "test_adding_a_provider",
+    ("diff", "file"): "test_adding_a_column",
+    ("yaml", "city"): "test_adding_a_city",
+    ("yaml", "source"): "test_adding_a_provider",
+    ("yaml", "values"): "test_commands",
+    ("text", ""): "a picture, in which no line is a command",
+    ("text", "map"): "here",
+}
+_COMMAND = re.compile(
+    r"^\s*(?:\$ |(?:\S*/)?(?:city-data|make|curl|helm|kubectl|docker|python3?|pip) [\w./-])", re.MULTILINE
+)
+_ROOTS = {path.name for path in ROOT.iterdir()} - {"docs"}
+_PATH = re.compile(r"(?:city_data|city_data_tests|api|helm|docs)/[\w./-]*")
+# Named on the pages that have readers make them.
+_INVENTED = ("city_data/providers/toytown", "city_data_tests/fixtures/toytown", "docs/sources/toytown", "0006_sunshine")
+PAGES = pytest.mark.parametrize("page", pages(), ids=str)
+
+
+def test_the_readme_is_short_and_has_both_commands() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    commands = [
+        line.split("#")[0].strip()
+        for fence in fences("sh")
+        if fence.page.path == README
+        for line in fence.text.splitlines()
+    ]
+    assert {"make demo", "make test"} <= set(commands)
+
+
+@PAGES
+def test_every_block_is_of_a_kind_that_a_test_runs(page: Page) -> None:
+    for fence in page.fences:
+        assert (fence.kind, "file" if fence.file else fence.mark) in KNOWN, f"{fence}: {fence.kind} {fence.mark}"
+    assert page.text.count("```") == 2 * len(page.fences), "a block that is indented or not closed"
+
+
+def test_no_picture_hides_a_command() -> None:
+    for fence in fences("text"):
+        assert _COMMAND.search(fence.text) is None, fence
+
+
+@PAGES
+def test_links_lead_to_files_and_headings(page: Page) -> None:
+    for link in page.links:
+        parts = urlsplit(link)
+        if parts.scheme:
+            assert parts.scheme == "https", link
+            continue
+        target = (page.path.parent / parts.path).resolve() if parts.path else page.path
+        assert target.is_file(), f"{page}: {link}"
+        if parts.fragment:
+            assert parts.fragment in Page(target).anchors, f"{page}: {link}"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set[Path](), [README]
+    while waiting:
+        path = waiting.pop()
+        if path in reached:
+            continue
+        reached.add(path)
+        found = [(path.parent / urlsplit(link).path).resolve() for link in Page(path).links if "://" not in link]
+        waiting += [target for target in found if target.suffix == ".md" and target.is_relative_to(ROOT / "docs")]
+    assert {page.path for page in pages()} <= reached
+
+
+@PAGES
+def test_paths_that_a_page_names_exist(page: Page) -> None:
+    for text in page.inline:
+        if _PATH.fullmatch(text) and not any(name in text for name in _INVENTED):
+            assert (ROOT / text).exists(), f"{page}: {text}"
+
+
+def test_the_tables_of_where_to_look_name_what_is_there() -> None:
+    rows = re.findall(
+        r"^\|[^|]+\| `(\S+\.py)` \| ([^|]+)\|$", Page(ROOT / "docs" / "architecture.md").text, re.MULTILINE
+    )
+    assert len(rows) >= 8
+    for file, cell in rows:
+        source = (ROOT / file).read_text(encoding="utf-8")
+        for name in re.findall(r"`(\w+)`", cell):
+            assert re.search(rf"^(?:async )?(?:def|class) {name}\b", source, re.MULTILINE), (file, name)
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if page.path.parent.name != "adr"], ids=str)
+def test_functions_named_beside_a_file_are_in_it(page: Page) -> None:
+    """As in `name` in `path`, and (`path`, `name`)."""
+    found = re.findall(r"`(\w+)` in\s+`(\S+\.py)`", page.text)
+    found += [(name, file) for file, name in re.findall(r"\(`(\S+\.py)`, `(\w+)`\)", page.text)]
+    for name, file in found:
+        assert re.search(
+            rf"\b(?:def|class) {name}\b|^{name}\b", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE
+        ), (name, file)
+
+
+def test_the_map_has_every_package_and_module() -> None:
+    (shown,) = [fence.text for fence in fences("text") if fence.mark == "map"]
+    inside = {line.split()[0].rstrip("/") for line in shown.splitlines() if line.startswith("  ")}
+    top = {line.split()[0].rstrip("/") for line in shown.splitlines() if not line.startswith(" ")}
+    package = ROOT / "city_data"
+    modules = {path.name for path in package.iterdir() if path.suffix == ".py" and path.name != "__init__.py"}
+    packages = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert inside == modules | packages
+    assert top <= _ROOTS | {"docs"}
+    (rooms,) = re.findall(r"^api/ +the HTTP reader: (.+)$", shown, re.MULTILINE)
+    folders = {path.name for path in (ROOT / "api").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert {name.rstrip("/") for name in rooms.split(", ")} == folders
