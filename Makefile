@@ -56,7 +56,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 # Rewrites the committed OpenAPI document and, where npm is, the TypeScript types made of it; then says what of the
-# released document a caller would miss.
+# released document a caller would miss, and what is not in it yet (`python -m api.contract.diff --add`).
 contract: setup clients
 	$(BIN)/python -m api.contract.document
 	$(if $(NPM),npm --prefix api/clients/typescript run --silent generate)

@@ -12,7 +12,7 @@ from api.observability import configure_logging
 from api.settings import Settings, problems
 from api.transport import protocol
 from api.transport.process_memory import keep_small, settle
-from city_data.cities import RegistryError
+from city_data.errors import CityDataError, one_line
 
 _SCRAPERS = 64
 
@@ -27,8 +27,8 @@ def main() -> int:
     except pydantic.ValidationError as error:
         print(problems(error), file=sys.stderr)  # noqa: T201  there is no log yet
         return 2
-    except RegistryError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+    except CityDataError as error:
+        print(one_line(error), file=sys.stderr)  # noqa: T201
         return 2
     settle()
     metrics = None

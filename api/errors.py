@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from api.observability import REQUESTS_LOG
 from api.routes.schemas import ErrorResponse
+from city_data.errors import CityDataError
 from city_data.store.database import DatabaseUnavailable
 
 RETRY_AFTER_S = 2
@@ -62,7 +63,7 @@ EVERYWHERE: dict[int | str, dict[str, Any]] = {
 }
 
 
-class SomethingAway(Exception):
+class SomethingAway(CityDataError):
     """The answer exists, but cannot be had now: 503, and the caller should ask again."""
 
     def __init__(self, detail: str, retry_after_s: int = RETRY_AFTER_S) -> None:

@@ -35,6 +35,18 @@ from city_data.window import Month
 
 
 @dataclass(frozen=True)
+class Question:
+    """A request of history: its words, and where they stand in it."""
+
+    scope: Scope
+    headers: Headers
+    place: Place
+    dataset: DatasetName
+    tenant: UUID
+    asked: HistoricalRequest
+
+
+@dataclass(frozen=True)
 class Meant:
     """What a question's words and headers mean: which city, how far away, and what of it in which form."""
 
@@ -58,53 +70,35 @@ class Answering:
     tenants: TenantLocations | None
     plans: Plans = field(default_factory=Plans)
 
-    async def answer(
-        self,
-        scope: Scope,
-        headers: Headers,
-        place: Place,
-        name: DatasetName,
-        tenant: UUID,
-        asked: HistoricalRequest,
-    ) -> Response:
+    async def answer(self, question: Question) -> Response:
         """Raises what errors.py answers with 4xx and 503."""
-        meant = await self.understand(scope, headers, place, name, tenant, asked)
-        return await self.respond(scope, headers, place, meant, asked.version, asked.as_of)
+        return await self.respond(question, await self.understand(question))
 
-    async def understand(
-        self,
-        scope: Scope,
-        headers: Headers,
-        place: Place,
-        name: DatasetName,
-        tenant: UUID,
-        asked: HistoricalRequest,
-    ) -> Meant:
+    async def understand(self, question: Question) -> Meant:
         """Raises what errors.py answers with 4xx and 503."""
+        place, dataset, asked = question.place, question.dataset, question.asked
         city, distance = await city_of_tenant(
-            self.registry, self.tenants, place, tenant, asked.latitude, asked.longitude
+            self.registry, self.tenants, place, question.tenant, asked.latitude, asked.longitude
         )
         interval = parse_interval(place, asked.start_date, asked.end_date, city.timezone, self.max_days)
-        about = note(scope)
-        about.tenant, about.city, about.distance_km, about.days = str(tenant), city.city_id, distance, interval.days
-        form = await form_for(place, city, name, asked, headers, self.providers.all)
-        return Meant(tenant, city, distance, name, interval, form)
+        note(question.scope).add_range(question.tenant, city.city_id, distance, interval.days)
+        form = await form_for(place, city, dataset, asked, question.headers, self.providers.all)
+        return Meant(question.tenant, city, distance, dataset, interval, form)
 
-    async def respond(
-        self, scope: Scope, headers: Headers, place: Place, meant: Meant, version: str | None, as_of: str | None
-    ) -> Response:
+    async def respond(self, question: Question, meant: Meant) -> Response:
         """Raises what errors.py answers with 4xx and 503."""
+        asked = question.asked
 
         async def planned(fresh: bool) -> Plan:
             held = await Snapshots(self.versions).months(
-                place, meant.city, meant.dataset, version=version, moment=as_of, fresh=fresh
+                question.place, meant.city, meant.dataset, version=asked.version, moment=asked.as_of, fresh=fresh
             )
             return self._planned(meant, held)
 
         return await respond(
-            headers,
+            question.headers,
             meant.form,
-            note(scope),
+            note(question.scope),
             plan=planned,
             say=lambda made: answer_headers(made, meant.distance_km, meant.form),
             read=lambda made: self.reader.answer(made, meant.form),

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import orjson
 import structlog
@@ -40,6 +41,10 @@ class Note:
     records: int | None = None
     served_from: str | None = None
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    def add_range(self, tenant: UUID, city_id: str, distance_km: float, days: float) -> None:
+        """For whom, where and over how many days history is read."""
+        self.tenant, self.city, self.distance_km, self.days = str(tenant), city_id, distance_km, days
 
 
 class Metrics:

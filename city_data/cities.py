@@ -21,13 +21,14 @@ import yaml
 
 from city_data.calendar_days import regions
 from city_data.datasets import DatasetName
+from city_data.errors import CityDataError, unknown
 
 DEFAULT_FILE = Path(__file__).with_name("cities.yaml")
 EARTH_RADIUS_KM = 6371.0088
 _NO_PROVIDERS = {"base", "capabilities", "errors", "http", "shared", "transport"}
 
 
-class RegistryError(ValueError):
+class RegistryError(CityDataError, ValueError):
     """The registry cannot be used; the text names the file, the city, the field and what is known."""
 
 
@@ -120,12 +121,12 @@ class Registry:
     def enabled(self) -> list[City]:
         return [city for city in self.all() if city.enabled]
 
-    def get(self, city_id: str) -> City:
-        """Raises KeyError, naming the known cities."""
-        try:
-            return self._cities[city_id]
-        except KeyError:
-            raise KeyError(f"unknown city {city_id!r}; known: {', '.join(self._cities)}") from None
+    def get(self, name: str) -> City:
+        """The city of an id or a display name, without regard to case. Raises RegistryError, naming the known ones."""
+        city = _find(self.all(), name)
+        if city is None:
+            raise RegistryError(unknown("city", name, self._cities))
+        return city
 
     def nearest(self, latitude: float, longitude: float) -> tuple[City, float] | None:
         """The nearest enabled city and its distance in km, within reach or not; None where no city is enabled."""
@@ -157,12 +158,13 @@ def known_providers() -> list[str]:
 def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Registry:
     """Read and validate the registry: `path`, else the file in `CITY_DATA_CITIES`, else the one shipped.
 
-    `ENABLED_CITIES` (ids separated by commas) overrides which are enabled. Raises RegistryError.
+    `ENABLED_CITIES` (ids or names separated by commas, in any case) overrides which are enabled. Raises RegistryError.
     """
     file = path or Path(environ.get("CITY_DATA_CITIES") or DEFAULT_FILE)
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    # ValueError: bytes that are not UTF-8, or a date that the calendar lacks.
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise RegistryError(f"{file}: cannot be read: {error}") from error
     if not isinstance(document, dict) or set(document) != {"cities"} or not isinstance(document["cities"], list):
         raise RegistryError(f"{file}: expected one key, 'cities', with a list of entries")
@@ -193,9 +195,17 @@ def _problems(error: pydantic.ValidationError) -> str:
 def _enable(file: Path, cities: list[City], override: str | None) -> list[City]:
     if override is None:
         return cities
-    wanted = {part.strip() for part in override.split(",") if part.strip()}
-    unknown = wanted - {city.city_id for city in cities}
-    if unknown:
-        known = ", ".join(city.city_id for city in cities)
-        raise RegistryError(f"ENABLED_CITIES names {', '.join(sorted(unknown))}, not in {file}; known: {known}")
+    wanted = set()
+    for name in filter(None, map(str.strip, override.split(","))):
+        city = _find(cities, name)
+        if city is None:
+            raise RegistryError(f"ENABLED_CITIES: {unknown('city', name, [c.city_id for c in cities])} (in {file})")
+        wanted.add(city.city_id)
     return [city.model_copy(update={"enabled": city.city_id in wanted}) for city in cities]
+
+
+def _find(cities: list[City], name: str) -> City | None:
+    """By id, then by display name, both without regard to case."""
+    folded = name.strip().casefold()
+    by_id = next((city for city in cities if city.city_id == folded), None)
+    return by_id or next((city for city in cities if city.name.casefold() == folded), None)

@@ -6,8 +6,10 @@ Does not: where the numbers come from (providers/), or how they are stored (stor
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 from city_data.window import Month
@@ -24,6 +26,8 @@ class Column:
     """One value column. `low` and `high` are inclusive plausible bounds, in `unit`; missing is NULL, never 0.
 
     Numbers are kept to `decimals` digits, so that a value has one spelling and a reload is byte-identical.
+    Stored versions of months keep the columns of their load: a column added since is NULL in them. A column's kind and
+    unit never change, since stored values keep theirs; a column with another name takes its place.
     """
 
     name: str
@@ -35,6 +39,16 @@ class Column:
     allowed: tuple[str, ...] | None = None
     decimals: int = 2
     example: float | str | None = None
+
+    @property
+    def example_value(self) -> float | str:
+        """`example`, or a value of the column's kind and range."""
+        if self.example is not None:
+            return self.example
+        if self.kind == "text":
+            return self.allowed[0] if self.allowed else self.name.replace("_", " ")
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        return round(sum(bounds) / max(len(bounds), 1), self.decimals) + 0.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,12 @@ class Dataset:
     @property
     def frame_columns(self) -> list[str]:
         return ["date", *self.column_names, "source", "raw_data"]
+
+    @cached_property
+    def columns_digest(self) -> str:
+        """Names the columns as far as the bytes of a served month depend on them, beside its version."""
+        columns = [(column.name, column.kind, column.unit, column.decimals) for column in self.columns]
+        return hashlib.sha256(repr(columns).encode()).hexdigest()[:8]
 
 
 WEATHER = Dataset(

@@ -13,10 +13,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from city_data.errors import CityDataError, ConfigurationError
+
 AS_OF_VARIABLE = "CITY_DATA_AS_OF"
 COMPLETE_MONTHS = 24
 RETENTION_VARIABLE = "CITY_DATA_RETENTION_MONTHS"
-_MONTH_TEXT = re.compile(r"(\d{4})-(\d{2})")
+_MONTH_TEXT = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999  # of CITY_DATA_AS_OF: every window around it lies within the calendar
+
+
+class InvalidMonth(CityDataError, ValueError):
+    """A text that names no calendar month."""
 
 
 @dataclass(frozen=True, order=True)
@@ -31,10 +38,10 @@ class Month:
 
     @classmethod
     def parse(cls, text: str) -> Month:
-        """`2026-10`, or the partition key `2026-10-01`. Raises ValueError for anything else."""
+        """`2026-10`, or the partition key `2026-10-01`. Raises InvalidMonth for anything else."""
         match = _MONTH_TEXT.fullmatch(text.removesuffix("-01") if len(text) == 10 else text)
-        if match is None:
-            raise ValueError(f"not a month: {text!r}; write YYYY-MM, such as 2026-10")
+        if match is None or match[1] == "0000":
+            raise InvalidMonth(f"not a month: {text!r}; write YYYY-MM, such as 2026-10")
         return cls(int(match[1]), int(match[2]))
 
     @classmethod
@@ -130,17 +137,17 @@ def rolling_window(as_of: datetime, complete_months: int | None = None) -> Windo
 
 
 def retention_months() -> int:
-    """How many complete months are kept: `CITY_DATA_RETENTION_MONTHS`, else 24. Raises ValueError naming it."""
+    """How many complete months are kept: `CITY_DATA_RETENTION_MONTHS`, else 24. Raises ConfigurationError."""
     text = os.environ.get(RETENTION_VARIABLE) or str(COMPLETE_MONTHS)
     if not text.isdecimal() or not 1 <= int(text) <= 240:
-        raise ValueError(f"{RETENTION_VARIABLE}={text!r} is not a number of months from 1 to 240")
+        raise ConfigurationError(f"{RETENTION_VARIABLE}={text!r} is not a number of months from 1 to 240")
     return int(text)
 
 
 def as_of(otherwise: datetime | None = None) -> datetime:
     """The moment in `CITY_DATA_AS_OF` (ISO 8601; naive means UTC), else `otherwise`, else now.
 
-    Raises ValueError naming the variable.
+    Raises ConfigurationError.
     """
     text = os.environ.get(AS_OF_VARIABLE)
     if not text:
@@ -148,5 +155,9 @@ def as_of(otherwise: datetime | None = None) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"{AS_OF_VARIABLE}={text!r} is not an ISO 8601 time, such as 2026-11-24T09:00:00Z") from error
+        raise ConfigurationError(
+            f"{AS_OF_VARIABLE}={text!r} is not an ISO 8601 time, such as 2026-11-24T09:00:00Z"
+        ) from error
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ConfigurationError(f"{AS_OF_VARIABLE}={text!r} is not in the years {_FIRST_YEAR} to {_LAST_YEAR}")
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

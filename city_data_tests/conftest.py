@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from city_data.sandbox import Sandbox, running
 from city_data.store.connections import shared_database
 from city_data.store.database import Database
 from city_data.store.migrate import upgrade
+from city_data_tests.terminal import set_variables
 from city_data_tests.world import AS_OF, World, environment
 
 # A busy machine is no finding: a slow example failed now and then where other work ran beside the suite. In CI
@@ -38,6 +40,18 @@ def _nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CITY_DATA_CACHE_DIR", str(tmp_path / "downloads"))
     for name in ("METEO_FRANCE_API_KEY", "METEO_FRANCE_APPLICATION_ID"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The environment of a command over a home that is not there yet; set in this process too.
+
+    A command that runs until it is stopped sets signal handlers, which the next test must not have.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield set_variables(tmp_path, monkeypatch)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

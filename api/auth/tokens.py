@@ -25,6 +25,7 @@ from jwt.exceptions import InvalidSubjectError
 from api.auth.upstream import read_capped
 from api.caching import BoundedMemory
 from api.observability import REQUESTS_LOG
+from city_data.errors import CityDataError
 
 ALGORITHM = "RS256"
 LEEWAY_S = 30
@@ -37,7 +38,7 @@ _REMEMBERED = 10_000
 _REQUIRED = ["exp", "aud", "iss", "sub"]
 
 
-class InvalidToken(Exception):
+class InvalidToken(CityDataError):
     """The token is not believed. `reason` is one of a few words, fit for a metric's label."""
 
     def __init__(self, reason: str, text: str) -> None:
@@ -45,7 +46,7 @@ class InvalidToken(Exception):
         self.reason = reason
 
 
-class KeysAway(Exception):
+class KeysAway(CityDataError):
     """The issuer's keys have not been read yet and cannot be read now."""
 
 

@@ -21,6 +21,8 @@ from api.caching import BoundedMemory
 from api.observability import Metrics
 from api.query.planning import Piece, Plan
 from api.query.shapes import Form, Shape
+from city_data.datasets import DATASETS
+from city_data.errors import CityDataError
 from city_data.store import segments as store_segments
 from city_data.store.cache import Cache, name_of
 from city_data.store.database import Database
@@ -40,7 +42,7 @@ _DATE_MARK = b'"date":"'
 _DATE_LENGTH = len("2026-10-01T00:00:00Z")
 
 
-class SegmentGone(Exception):
+class SegmentGone(CityDataError):
     """The ledger named a version that is no longer there: its month left the window between two looks."""
 
 
@@ -123,7 +125,7 @@ class Months:
 
     async def _look_for_zstd(self, look: Look) -> None:
         whole = [piece for piece in look.wanted if piece.whole]
-        hits = await self._in_redis(look, whole, [_zstd_name(piece) for piece in whole])
+        hits = await self._in_redis(look, whole, [piece.zstd_name for piece in whole])
         look.missed += len(hits)
         for piece, segment in hits:
             look.made[piece.name] = _whole(piece, segment)
@@ -161,7 +163,7 @@ class Months:
         for piece in wanted:
             body = made[piece.name] = _of_segment(piece, look.stored[piece.entry.month], look.form)
             if look.form.tag == _ZSTD and piece.whole:
-                self._cache.put_segment(*_zstd_key(piece), *_version(piece), body.segment)
+                self._cache.put_segment(piece.zstd_name, body.segment)
         return made
 
     def _make_from_frames(self, look: Look, wanted: Pieces) -> dict[str, Body]:
@@ -174,10 +176,11 @@ class Months:
         return made
 
     def _table(self, plan: Plan, piece: Piece, frame: bytes, shape: Shape) -> pa.Table:
-        table = decode_frame(frame)
+        dataset = DATASETS[plan.dataset]
+        table = decode_frame(frame, dataset)
         if table.num_rows != piece.entry.rows:
             raise SegmentGone(piece.identity)
-        whole = month_table(table, plan.dataset, plan.city.city_id, plan.city.timezone, shape)
+        whole = month_table(table, dataset, plan.city.city_id, plan.city.timezone, shape)
         return cut(whole, piece.start, piece.end)
 
     def _read_segments(self, look: Look, wanted: Pieces) -> None:
@@ -188,8 +191,8 @@ class Months:
         look.farthest, (dataset, city_id) = "database", (look.plan.dataset, look.plan.city.city_id)
         versions = [_version(piece) for piece in rest]
         read = store_segments.read_segments(self._database, dataset, city_id, versions)
-        for (month, version), segment in read.items():
-            self._cache.put_segment(dataset, city_id, month, version, segment)
+        for key, segment in read.items():
+            self._cache.put_segment(name_of(dataset, city_id, *key), segment)
         for piece in rest:
             found = read.get(_version(piece))
             if found is not None and _is_of(piece, found):
@@ -258,15 +261,6 @@ def _version(piece: Piece) -> tuple[Month, int]:
 def _is_of(piece: Piece, segment: Segment) -> bool:
     """A count that is not the ledger's is another month's or another life's bytes."""
     return segment.rows == piece.entry.rows
-
-
-def _zstd_key(piece: Piece) -> tuple[str, str]:
-    """Beside the stored form, under a name of its own."""
-    return f"{piece.entry.dataset}/zstd", piece.entry.city_id
-
-
-def _zstd_name(piece: Piece) -> str:
-    return name_of(*_zstd_key(piece), *_version(piece))
 
 
 def _require(wanted: Pieces, found: Mapping[Month, object]) -> None:

@@ -22,6 +22,7 @@ from api.caching import BoundedMemory, SingleFlight
 from api.observability import Metrics
 from api.query.planning import Plan
 from api.query.shapes import Form
+from city_data.datasets import DATASETS
 
 T = TypeVar("T")
 
@@ -90,7 +91,7 @@ class Reader:
 
     def _joined(self, plan: Plan, form: Form, bodies: list[Body], served_from: str) -> Answer:
         filled = [body for body in bodies if body.segment.rows]
-        frame = frame_of(form.format.name, lambda: schema(plan.dataset, form.shape))
+        frame = frame_of(form.format.name, lambda: schema(DATASETS[plan.dataset], form.shape))
         answer = Answer(
             chunks=splice([body.segment for body in filled], form.encoding, *frame),
             records=sum(body.segment.rows for body in filled),
@@ -106,7 +107,7 @@ class Reader:
         self._months.count(look)
         filled = [table for table in tables if table.num_rows]
         answer = Answer(
-            chunks=(parquet(filled, schema(plan.dataset, form.shape)),),
+            chunks=(parquet(filled, schema(DATASETS[plan.dataset], form.shape)),),
             records=sum(table.num_rows for table in filled),
             first=filled[0]["date"][0].as_py() if filled else None,
             last=filled[-1]["date"][-1].as_py() if filled else None,

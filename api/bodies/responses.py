@@ -5,7 +5,7 @@ Does not: making the body (reader.py).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -21,14 +21,15 @@ from api.errors import SomethingAway
 from api.observability import Note
 from api.query.planning import Plan
 from api.query.shapes import Form
+from api.query.snapshot_ids import SnapshotId
 
 _MOST_SAID = 8
 P = TypeVar("P")
 
 
-def etag(plan: Plan, form: Form) -> str:
-    """Strong: equal tags mean equal bytes, so each form has its own."""
-    return f'"{plan.tag}{form.tag}"'
+def etag(tag: str, form: Form) -> str:
+    """Of a plan's tag. Strong: equal tags mean equal bytes, so each form has its own."""
+    return f'"{tag}{form.tag}"'
 
 
 def is_known(headers: Headers, tag: str) -> bool:
@@ -40,31 +41,42 @@ def is_known(headers: Headers, tag: str) -> bool:
 def answer_headers(plan: Plan, distance_km: float, form: Form) -> dict[str, str]:
     """What can be said before the body is made; a 304 says the same."""
     # Only what all forms share is remembered: headers by form took 20 MB of a busy worker.
-    distance = f"{distance_km:.2f}"
+    distance = distance_text(distance_km)
     said = plan.said.get(distance)
     if said is None:
         if len(plan.said) >= _MOST_SAID:
             plan.said.clear()
-        said = plan.said[distance] = _plan_headers(plan, distance) | attribution_headers(plan)
-    headers = {"ETag": etag(plan, form), **said}
-    if form.format.suffix is not None:
-        headers["Content-Disposition"] = f'attachment; filename="{_file_name(plan, form)}"'
-    return headers
+        said = plan.said[distance] = common_headers(
+            plan.snapshot, distance, plan.coverage_text, plan.missing
+        ) | attribution_headers(plan)
+    return {"ETag": etag(plan.tag, form), **said, **saved_as(form, lambda: _file_stem(plan, form))}
 
 
-def _plan_headers(plan: Plan, distance: str) -> dict[str, str]:
+def common_headers(snapshot: SnapshotId, distance: str, coverage: str, missing: Sequence[object]) -> dict[str, str]:
+    """What every answer of history says, whatever its datasets and form. `distance` is in km."""
     headers = {
         "Cache-Control": "private, max-age=0, must-revalidate",
         "Vary": "Accept, Accept-Encoding",
-        "X-City-Id": plan.city.city_id,
+        "X-City-Id": snapshot.city_id,
         "X-City-Distance-Km": distance,
-        "X-Data-Version": plan.snapshot.digest,
-        "X-Snapshot-Id": str(plan.snapshot),
-        "X-Coverage": plan.coverage_text,
+        "X-Data-Version": snapshot.digest,
+        "X-Snapshot-Id": str(snapshot),
+        "X-Coverage": coverage,
     }
-    if plan.missing:
-        headers["X-Missing-Months"] = ",".join(map(str, plan.missing))
+    if missing:
+        headers["X-Missing-Months"] = ",".join(map(str, missing))
     return headers
+
+
+def distance_text(distance_km: float) -> str:
+    return f"{distance_km:.2f}"
+
+
+def saved_as(form: Form, stem: Callable[[], str]) -> dict[str, str]:
+    """The file name that a form meant for saving is offered under."""
+    if form.format.suffix is None:
+        return {}
+    return {"Content-Disposition": f'attachment; filename="{stem()}.{form.format.suffix}"'}
 
 
 async def respond(
@@ -114,12 +126,12 @@ class AnswerResponse(Response):
             await send({"type": "http.response.body", "body": chunk, "more_body": n < last})
 
 
-def _file_name(plan: Plan, form: Form) -> str:
+def _file_stem(plan: Plan, form: Form) -> str:
     """City, dataset, first and last local day."""
     zone = ZoneInfo(plan.city.timezone)
     first, last = plan.interval.start.astimezone(zone), (plan.interval.end - timedelta(microseconds=1)).astimezone(zone)
     name = f"{plan.city.city_id}_{plan.dataset}_{first:%Y-%m-%d}_{last:%Y-%m-%d}"
-    return f"{name}{'_daily' if form.shape.daily else ''}.{form.format.suffix}"
+    return f"{name}{'_daily' if form.shape.daily else ''}"
 
 
 def _utc_text(moment: datetime) -> str:

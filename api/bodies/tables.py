@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from api.query.shapes import HOURS, RAW, Shape
-from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.datasets import Dataset
 from city_data.frames.daily import MINIMUM_HOURS, day_columns
 from city_data.store.segments import location_id, record_id
 
@@ -25,11 +25,10 @@ _MOMENTS = ("date", "created_at", "updated_at")
 
 
 @lru_cache(maxsize=256)
-def schema(name: DatasetName, shape: Shape) -> pa.Schema:
+def schema(dataset: Dataset, shape: Shape) -> pa.Schema:
     """The fields of a record, numbers with their unit as metadata; `raw_data` is JSON text."""
     import pyarrow as pa
 
-    dataset = DATASETS[name]
     columns = {column.name: column for column in dataset.columns}
     fields = []
     for field in shape.fields(dataset):
@@ -44,11 +43,11 @@ def schema(name: DatasetName, shape: Shape) -> pa.Schema:
     return pa.schema(fields)
 
 
-def month_table(frame: pa.Table, name: DatasetName, city_id: str, timezone: str, shape: Shape) -> pa.Table:
+def month_table(frame: pa.Table, dataset: Dataset, city_id: str, timezone: str, shape: Shape) -> pa.Table:
     """`frame` (see store/versions.py) as the records of `shape`, oldest first."""
     import pyarrow as pa
 
-    dataset, wanted = DATASETS[name], schema(name, shape)
+    wanted = schema(dataset, shape)
     if shape.daily:
         columns: dict[str, Any] = _days(frame, dataset, timezone)
     else:

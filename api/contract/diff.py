@@ -1,6 +1,8 @@
 """What may not change under callers' feet. Belongs here: what a change of the document breaks. Does not: the document.
 
-`openapi.released.json` is what callers rely on. To break it on purpose, run `python -m api.contract.diff --accept`.
+`openapi.released.json` is what callers rely on, and covers all that this code documents: a route that is not in it
+could change unnoticed. What was added goes into it by `python -m api.contract.diff --add`, which writes nothing while
+anything breaks; to break it on purpose, run `python -m api.contract.diff --accept`.
 An answer may say more, never less; a question may be asked in more ways, never in fewer.
 """
 
@@ -33,6 +35,11 @@ def breaks(old: Json, new: Json) -> list[str]:
             else:
                 found += (f"{place}: {line}" for line in _Comparison(old, new).operation(operation, current))
     return found
+
+
+def uncovered(old: Json, new: Json) -> list[str]:
+    """What `new` has and `old` does not, so that nothing would notice its end, one line each, with its place."""
+    return [f"not in the released document: {line.removesuffix(' is gone')}" for line in breaks(new, old)]
 
 
 class _Comparison:
@@ -150,12 +157,14 @@ def _tighter(old: Json, new: Json, name: str, tighter: Callable[[float, float], 
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 1, with every break on a line, where callers of the released document would break."""
-    new = document.render()
-    if arguments == ["--accept"]:
-        RELEASED.write_text(new, encoding="utf-8")
+    """Exit code 1, with a line each, where callers of the released document would break or it does not cover all."""
+    text = document.render()
+    released, new = json.loads(RELEASED.read_text(encoding="utf-8")), json.loads(text)
+    found = breaks(released, new)
+    if arguments == ["--accept"] or (arguments == ["--add"] and not found):
+        RELEASED.write_text(text, encoding="utf-8")
         return 0
-    found = breaks(json.loads(RELEASED.read_text(encoding="utf-8")), json.loads(new))
+    found = found or uncovered(released, new)
     for line in found:
         print(line)  # noqa: T201  a command's answer
     return 1 if found else 0

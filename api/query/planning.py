@@ -17,7 +17,7 @@ from api.caching import BoundedMemory
 from api.query.interval import Interval
 from api.query.snapshot_ids import Held, SnapshotId, digest
 from city_data.cities import City
-from city_data.datasets import DatasetName
+from city_data.datasets import DATASETS, DatasetName
 from city_data.store.cache import name_of
 from city_data.window import Month
 
@@ -48,6 +48,11 @@ class Piece:
         return name_of(self.entry.dataset, self.entry.city_id, self.entry.month, self.version)
 
     @property
+    def zstd_name(self) -> str:
+        """The same in zstd."""
+        return name_of(self.entry.dataset, self.entry.city_id, self.entry.month, self.version, "/zstd")
+
+    @property
     def whole(self) -> bool:
         return self.start is None and self.end is None
 
@@ -56,10 +61,6 @@ class Piece:
         if self.entry.version is None:
             raise ValueError(f"{self.entry.city_id} {self.entry.month} has no data")
         return self.entry.version
-
-    @property
-    def uncut(self) -> Piece:
-        return self if self.whole else Piece(self.entry, None, None, self.identity)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,15 @@ def plan(
     identities = [piece.identity for piece in pieces]
     months = {piece.entry.month: piece.version for piece in pieces}
     tag = hashlib.sha256("\n".join(identities).encode())
-    tag.update(f"\n{city.city_id}/{dataset}/{interval.start.isoformat()}/{interval.end.isoformat()}".encode())
+    # A version's bytes are those of the columns of this release: a column more is another answer.
+    named = (
+        city.city_id,
+        dataset,
+        DATASETS[dataset].columns_digest,
+        interval.start.isoformat(),
+        interval.end.isoformat(),
+    )
+    tag.update(f"\n{'/'.join(named)}".encode())
     return Plan(
         city=city,
         dataset=dataset,

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.attribution import Providers, sources
-from api.history_service import Answering
+from api.history_service import Answering, Question
 from api.observability import note
 from api.query.city import enabled_city
 from api.query.formats import CONTENT, FormatName
@@ -51,7 +51,8 @@ SAID = {
     "X-City-Id": "The city that answers",
     "X-City-Distance-Km": "From its centre to the location asked",
     "X-Data-Version": "A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id",
-    "X-Snapshot-Id": "Names the version of every month served; given as `version`, the same range has the same bytes",
+    "X-Snapshot-Id": "Names the version of every month served; given as `version`, the same range has the same bytes; "
+    "a column that a later release added is null",
     "X-Served-Start": "The first record's date; absent where there is none",
     "X-Served-End": "The last record's date",
     "X-Coverage": "Share (0..1) of the range asked that has values",
@@ -138,28 +139,18 @@ class History:
 
     def _add_history(self, router: APIRouter, name: DatasetName) -> None:
         current = f"{TENANT_PATH}/operations/historical-{name}-optimized"
-        ok = {
-            "model": list[RECORDS[name]] | list[SELECTIONS[name]],  # type: ignore[valid-type]
-            "content": CONTENT,
-            "description": "Every record of the range, oldest first",
-            "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in SAID.items()},
-        }
-        documented: dict[str, Any] = {
-            "response_class": Response,
-            "tags": [name],
-            "responses": {200: ok, 304: {"description": "Nothing has changed since If-None-Match"}, **ERRORS},
-        }
+        records = list[RECORDS[name]] | list[SELECTIONS[name]]  # type: ignore[valid-type]
+        described = {"tags": [name], **documented(records, "Every record of the range, oldest first", SAID)}
         by_query = self._by_query(name)
         for path in (current, f"{TENANT_PATH}/historical-{name}"):
-            router.add_api_route(path, by_query, summary=f"Historical {name} of a location", **documented)
-            router.add_api_route(path, by_query, methods=["HEAD"], include_in_schema=False)
+            add_read(router, path, by_query, summary=f"Historical {name} of a location", **described)
         router.add_api_route(
             f"{TENANT_PATH}/operations/{name}/historical",
             self._by_body(name, current),
             methods=["POST"],
             deprecated=True,
             summary=f"Historical {name} of a location, by JSON body",
-            **documented,
+            **described,
         )
 
     def _by_query(self, name: DatasetName) -> Callable[..., Awaitable[Response]]:
@@ -189,19 +180,41 @@ class History:
                 columns=columns,
                 include=include,
             )
-            return await self.answering.answer(request.scope, request.headers, "query", name, tenant_id, asked)
+            return await self.answering.answer(
+                Question(request.scope, request.headers, "query", name, tenant_id, asked)
+            )
 
         return historical
 
     def _by_body(self, name: DatasetName, current: str) -> Callable[..., Awaitable[Response]]:
         async def historical(request: Request, tenant_id: UUID, asked: HistoricalRequest) -> Response:
-            response = await self.answering.answer(request.scope, request.headers, "body", name, tenant_id, asked)
+            response = await self.answering.answer(
+                Question(request.scope, request.headers, "body", name, tenant_id, asked)
+            )
             response.headers["Deprecation"] = "true"
             successor = current.replace("{tenant_id}", str(tenant_id))
             response.headers.append("Link", f'<{successor}>; rel="successor-version"')
             return response
 
         return historical
+
+
+def documented(records: Any, description: str, said: Mapping[str, str]) -> dict[str, Any]:
+    """How a route of history is described: its records, its headers `said`, and its refusals."""
+    ok = {
+        "model": records,
+        "content": CONTENT,
+        "description": description,
+        "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in said.items()},
+    }
+    known = {"description": "Nothing has changed since If-None-Match"}
+    return {"response_class": Response, "responses": {200: ok, 304: known, **ERRORS}}
+
+
+def add_read(router: APIRouter, path: str, endpoint: Callable[..., Awaitable[Response]], **described: Any) -> None:
+    """A route for GET, and for HEAD without a line of its own in the document."""
+    router.add_api_route(path, endpoint, **described)
+    router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
 
 
 def _city_info(city: City, told: list[SourceInfo]) -> CityInfoResponse:
@@ -214,13 +227,14 @@ def _city_info(city: City, told: list[SourceInfo]) -> CityInfoResponse:
 
 
 def _month_info(entry: MonthEntry, with_days: bool) -> MonthInfo:
+    dataset = DATASETS[entry.dataset]
     made: dict[str, Any] = {
         "month": str(entry.month),
-        "columns": _coverage_infos(coverage.of_month(entry.days, DATASETS[entry.dataset])),
+        "columns": _coverage_infos(coverage.of_month(entry.days, dataset)),
         "days": None,
     }
     if with_days:
-        by_day = coverage.of_days(entry.days, entry.month)
+        by_day = coverage.of_days(entry.days, dataset, entry.month)
         made["days"] = [DayInfo(date=day, columns=_coverage_infos(columns)) for day, columns in by_day]
     told = {name: getattr(entry, name) for name in MonthInfo.model_fields if name not in made}
     return MonthInfo(**made, **told)

@@ -63,7 +63,7 @@ class PageFile:
 
 
 def router(tenant_claim: str) -> APIRouter:
-    """`/` and `/page/...`, with no lock: the files say nothing of the data. Raises ValueError for a wrong variable."""
+    """`/` and `/page/...`, with no lock: the files say nothing of the data. Raises ConfigurationError."""
     files = _files() | {"facts.json": PageFile.of(".json", _facts(tenant_claim))}
     routes = APIRouter(include_in_schema=False)
 

@@ -157,22 +157,17 @@ class ValidationErrorResponse(BaseModel):
     detail: list[Problem]
 
 
-def _record(name: str, dataset: Dataset, before: dict[str, Any], after: dict[str, Any]) -> type[BaseModel]:
-    columns: dict[str, Any] = {
-        column.name: (
-            (float if column.kind == "number" else str) | None,
-            _field(
-                f"{column.description}{f', {column.unit}' if column.unit else ''}; null where missing", column.example
-            ),
-        )
-        for column in dataset.columns
-    }
+def record_model(name: str, dataset: Dataset, before: dict[str, Any], after: dict[str, Any]) -> type[BaseModel]:
+    columns: dict[str, Any] = {}
+    for column in dataset.columns:
+        text = f"{column.description}{f', {column.unit}' if column.unit else ''}; null where missing"
+        columns[column.name] = (float if column.kind == "number" else str) | None, _field(text, column.example_value)
     source = (str, Field(description="Which provider the record comes from", examples=["aemet"]))
     return create_model(name, **before, **columns, source=source, **after)
 
 
 _DATE = (datetime, Field(description="Start of the interval, UTC", examples=["2026-10-01T00:00:00Z"]))
-WeatherRecord = _record(
+WeatherRecord = record_model(
     "WeatherRecord",
     WEATHER,
     {
@@ -188,7 +183,7 @@ WeatherRecord = _record(
         "updated_at": (datetime, _field("When the record last changed, UTC", _MOMENT)),
     },
 )
-TrafficRecord = _record("TrafficRecord", TRAFFIC, {"date": _DATE}, {})
+TrafficRecord = record_model("TrafficRecord", TRAFFIC, {"date": _DATE}, {})
 RECORDS: dict[str, type[BaseModel]] = {"weather": WeatherRecord, "traffic": TrafficRecord}
 
 

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.auth.gate import Gate
 from api.auth.tokens import token_digest
-from api.history_service import Answering
+from api.history_service import Answering, Question
 from api.routes.history import TENANT_PATH
 from api.routes.schemas import HistoricalRequest
 from api.transport.request_cache import Hits, relevant
@@ -33,7 +33,7 @@ _QUESTION = "question"
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Words:
     tenant: str
     dataset: DatasetName
     asked: HistoricalRequest
@@ -60,19 +60,18 @@ class Shortcut(BaseRoute):
         asked = _asked(scope["query_string"]) if found else None
         if found is None or asked is None:
             return Match.NONE, {}
-        question = _Question(found[1], _TAILS[found[2]], asked)
+        question = _Words(found[1], _TAILS[found[2]], asked)
         return Match.FULL, {_QUESTION: question, "route": self._templates[found[2]]}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        question: _Question = scope[_QUESTION]
+        question: _Words = scope[_QUESTION]
         headers = relevant(scope["headers"])
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given, asked = (token if scheme.lower() == "bearer" and token else None), question.asked
         await self._gate.admit(scope, given, question.tenant)
-        meant = await self._answering.understand(
-            scope, headers, "query", question.dataset, UUID(question.tenant), asked
-        )
-        response = await self._answering.respond(scope, headers, "query", meant, asked.version, asked.as_of)
+        whole = Question(scope, headers, "query", question.dataset, UUID(question.tenant), asked)
+        meant = await self._answering.understand(whole)
+        response = await self._answering.respond(whole, meant)
         if _is_lasting(asked):
             self._hits.remember(scope, headers, token_digest(given) if given else None, meant)
         await response(scope, receive, send)

@@ -15,14 +15,15 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field, create_model
+from pydantic_core import to_jsonable_python
 from starlette.responses import Response
 
 from api.attribution import attribution_headers
-from api.bodies.responses import respond
+from api.bodies.responses import common_headers, distance_text, etag, respond, saved_as
 from api.bodies.training_reader import Joiner, TrainingPlan, join_plans
 from api.observability import note
 from api.query.city import city_of_tenant
-from api.query.formats import CONTENT, format_for
+from api.query.formats import format_for
 from api.query.interval import Interval, parse_interval
 from api.query.planning import plan
 from api.query.representation import encoded
@@ -31,7 +32,6 @@ from api.query.snapshots import Snapshots
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
 from api.routes.history import (
-    ERRORS,
     SAID,
     TENANT_PATH,
     AsOf,
@@ -41,11 +41,13 @@ from api.routes.history import (
     Longitude,
     SnapshotVersion,
     StartDate,
+    add_read,
+    documented,
 )
 from api.settings import Settings
 from city_data import calendar_days
 from city_data.cities import City, Registry
-from city_data.datasets import CONGESTION_LEVELS, DATASETS, Resolution
+from city_data.datasets import DATASETS, Resolution
 from city_data.frames.training import TrainingColumn, training_columns
 
 # An hourly frame of ten years would be hundreds of megabytes of JSON; no window is that long.
@@ -65,43 +67,21 @@ _SAID = {
     "X-Calendar": "What the holidays come from: library, version, country and region",
 }
 
-_EXAMPLES: dict[str, Any] = {
-    "date": "2026-09-30T22:00:00Z",
-    "local_date": "2026-10-01",
-    "hour": 0,
-    "temperature": 18.4,
-    "precipitation": 0.0,
-    "humidity": 62.0,
-    "wind_speed": 2.1,
-    "pressure": 1017.3,
-    "description": None,
-    "traffic_volume": 312.5,
-    "pedestrian_count": None,
-    "congestion_level": CONGESTION_LEVELS[1],
-    "average_speed": 41.7,
-    "weather_source": "aemet",
-    "weather_resolution": "daily",
-    "traffic_source": "madrid_opendata",
-    "traffic_resolution": "hourly",
-    "weekday": 3,
-    "is_weekend": False,
-    "public_holiday": "Fiesta Nacional de España",
-    "school_free": None,
-}
 _TYPES: dict[str, Any] = {"moment": datetime, "day": date, "number": float, "text": str, "integer": int, "flag": bool}
 
 
 def _field(column: TrainingColumn) -> tuple[Any, Any]:
     text = f"{column.description}{f', {column.unit}' if column.unit else ''}"
-    example = _EXAMPLES.get(column.name, _EXAMPLES.get(column.name.removesuffix("_missing")) is None)
-    kind = _TYPES[column.kind]
+    example, kind = to_jsonable_python(column.example), _TYPES[column.kind]
     if column.name == "hour":
         return int, Field(default=None, description=f"{text}; only in an hourly frame", examples=[example])
     return (kind | None if column.nullable else kind), Field(description=text, examples=[example])
 
 
-_fields: Mapping[str, Any] = {column.name: _field(column) for column in training_columns("hourly")}
-TrainingRecord: type[BaseModel] = create_model("TrainingRecord", **_fields)
+def training_record() -> type[BaseModel]:
+    """A row of the frame, for the OpenAPI document."""
+    columns: Mapping[str, Any] = {column.name: _field(column) for column in training_columns("hourly")}
+    return create_model("TrainingRecord", **columns)
 
 
 @dataclass(frozen=True)
@@ -116,22 +96,15 @@ class Training:
 
     def router(self) -> APIRouter:
         router = APIRouter()
-        ok = {
-            "model": list[TrainingRecord],
-            "content": CONTENT,
-            "description": "A record for every local day or hour of the range, oldest first, whatever is held",
-            "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in _SAID.items()},
-        }
-        path = f"{TENANT_PATH}/operations/training-frame"
-        router.add_api_route(
-            path,
+        what = "A record for every local day or hour of the range, oldest first, whatever is held"
+        add_read(
+            router,
+            f"{TENANT_PATH}/operations/training-frame",
             self.frame,
             summary="Weather, traffic and calendar of a location on one grid",
             tags=["training"],
-            response_class=Response,
-            responses={200: ok, 304: {"description": "Nothing has changed since If-None-Match"}, **ERRORS},
+            **documented(list[training_record()], what, _SAID),  # type: ignore[misc]
         )
-        router.add_api_route(path, self.frame, methods=["HEAD"], include_in_schema=False)
         return router
 
     async def frame(
@@ -156,7 +129,7 @@ class Training:
         city, distance = await city_of_tenant(self.registry, self.tenants, "query", tenant_id, latitude, longitude)
         interval = parse_interval("query", start_date, end_date, city.timezone, self._most(resolution))
         about = note(request.scope)
-        about.tenant, about.city, about.distance_km, about.days = str(tenant_id), city.city_id, distance, interval.days
+        about.add_range(tenant_id, city.city_id, distance, interval.days)
         form = encoded(format_for(format, request.headers), Shape(), request.headers)
         return await respond(
             request.headers,
@@ -197,26 +170,22 @@ def _headers(made: TrainingPlan, distance_km: float, form: Form) -> dict[str, st
     """What can be said before the body is made; a 304 says the same."""
     coverages = {name: made.plans[name].coverage_text for name in DATASETS}
     where = quote("-".join(part for part in (made.city.country, made.city.region) if part), safe=" ")
+    missing = [f"{name}/{month}" for name in DATASETS for month in made.plans[name].missing]
     headers = {
-        "ETag": f'"{made.tag}{form.tag}"',
-        "Cache-Control": "private, max-age=0, must-revalidate",
-        "Vary": "Accept, Accept-Encoding",
-        "X-City-Id": made.city.city_id,
-        "X-City-Distance-Km": f"{distance_km:.2f}",
-        "X-Data-Version": made.snapshot.digest,
-        "X-Snapshot-Id": str(made.snapshot),
-        "X-Coverage": min(coverages.values()),
+        "ETag": etag(made.tag, form),
+        **common_headers(made.snapshot, distance_text(distance_km), min(coverages.values()), missing),
+        **saved_as(form, lambda: _file_stem(made)),
         "X-Calendar": f"{calendar_days.method()}; {where}",
     }
     for name, text in coverages.items():
         headers[f"X-{name.capitalize()}-Coverage"] = text
         if held := made.resolutions(name):
             headers[f"X-{name.capitalize()}-Resolution"] = ", ".join(held)
-    if form.format.suffix is not None:
-        zone = ZoneInfo(made.city.timezone)
-        days = [moment.astimezone(zone).date() for moment in made.stamps[:1] + made.stamps[-1:]]
-        file = "_".join([made.city.city_id, "training", made.resolution, *map(str, days)])
-        headers["Content-Disposition"] = f'attachment; filename="{file}.{form.format.suffix}"'
-    if missing := [f"{name}/{month}" for name in DATASETS for month in made.plans[name].missing]:
-        headers["X-Missing-Months"] = ",".join(missing)
     return headers
+
+
+def _file_stem(made: TrainingPlan) -> str:
+    """City, resolution, first and last local day."""
+    zone = ZoneInfo(made.city.timezone)
+    days = [moment.astimezone(zone).date() for moment in made.stamps[:1] + made.stamps[-1:]]
+    return "_".join([made.city.city_id, "training", made.resolution, *map(str, days)])

@@ -144,13 +144,8 @@ class Hits:
                 Response(status_code=304, headers=said) if answer is None else AnswerResponse(answer, meant.form, said)
             )
             seen.length, seen.head = length, _lines([*response.raw_headers, *SAFE_HEADERS])
-            seen.note = Note(
-                tenant=str(meant.tenant),
-                city=meant.city.city_id,
-                distance_km=meant.distance_km,
-                days=meant.interval.days,
-                records=None if answer is None else answer.records,
-            )
+            seen.note = Note(records=None if answer is None else answer.records)
+            seen.note.add_range(meant.tenant, meant.city.city_id, meant.distance_km, meant.interval.days)
         return seen.head
 
 

@@ -11,41 +11,53 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 from uuid import UUID
 
 import typer
 from rich.console import Console
 
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE
+from city_data.cli import errors
+from city_data.cli.options import (
+    CityOption,
+    DatasetOption,
+    FromOption,
+    HomeOption,
+    HoursOption,
+    IntervalOption,
+    SecondsOption,
+    ToOption,
+    VersionOption,
+    pool_slots,
+    select_feeds,
+    select_months,
+)
+from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, required
+from city_data.errors import ConfigurationError
 from city_data.local import platform, tokens
-from city_data.window import Month, Window, as_of, rolling_window
 
-if TYPE_CHECKING:
-    from city_data.pipeline.feeds import Feed
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Shared weather and traffic history of cities.")
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 # A log file has no width of its own; 80 would cut the tables.
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
-INTERVAL_VARIABLE = "CITY_DATA_COLLECT_EVERY"
+HOME, DEMO_TENANT = Path(platform.DEFAULT_HOME), UUID(platform.DEMO_TENANT)
 
-CityOption = Annotated[list[str] | None, typer.Option("--city", help="Only this city; may be repeated.")]
-FromOption = Annotated[str | None, typer.Option("--from", help="First month, such as 2024-11.")]
-ToOption = Annotated[str | None, typer.Option("--to", help="Last month, included.")]
-DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Only weather or traffic.")]
+
+@app.callback()
+def options(version: VersionOption = False) -> None:
+    """Shared weather and traffic history of cities."""
 
 
 @app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Stop after the report instead of staying up.")] = False,
-    home: Annotated[Path | None, typer.Option(help="State folder (CITY_DATA_HOME).")] = None,
+    home: HomeOption = HOME,
 ) -> None:
     """Everything on this machine with a stand-in for the providers: backfill 24 months, then serve them."""
     _stay_up("demo", home, once)
 
 
 @app.command()
-def up(home: Annotated[Path | None, typer.Option(help="State folder (CITY_DATA_HOME).")] = None) -> None:
+def up(home: HomeOption = HOME) -> None:
     """The platform on this machine with the live providers. Backfill with `city-data backfill`."""
     _stay_up("live", home, once=False)
 
@@ -64,13 +76,14 @@ def backfill(
         bool, typer.Option("--due", help="Leave out what is settled or was asked for within the day; so it resumes.")
     ] = False,
     wait: Annotated[bool, typer.Option(help="On a cluster: wait until it ends.")] = True,
+    home: HomeOption = HOME,
 ) -> None:
     """Fetch and publish months. Exit code 1, naming the partitions, when any failed."""
     from city_data.cli.progress import run_backfill, run_cluster_backfill
 
-    with _platform():
-        window, feeds = _selection(city, dataset)
-        months = _months(window, from_ or (str(max(window.first, window.open - last)) if last else None), to)
+    window, feeds = select_feeds(city, dataset)
+    months = select_months(window, from_, to, last)
+    with _platform(home):
         if cluster:
             failed = run_cluster_backfill(console, cluster, feeds, months, wait, due)
         else:
@@ -85,15 +98,17 @@ def status(
     days: Annotated[bool, typer.Option("--days", help="Each column's values, month by month and day by day.")] = False,
     from_: FromOption = None,
     to: ToOption = None,
+    home: HomeOption = HOME,
 ) -> None:
     """What is held: every feed in one line; with --city, --dataset or months, every month in a table."""
     from city_data.cli.days import print_days
     from city_data.cli.progress import entries_of
     from city_data.cli.status import print_months, print_summary
 
-    with _platform():
-        window, feeds = _selection(city, dataset)
-        months, held = _months(window, from_, to), entries_of(feeds)
+    window, feeds = select_feeds(city, dataset)
+    months = select_months(window, from_, to)
+    with _platform(home):
+        held = entries_of(feeds)
         if days:
             print_days(console, feeds, months, held)
         elif city or dataset or from_ or to:
@@ -110,6 +125,7 @@ def replay(
     from_: FromOption = None,
     to: ToOption = None,
     apply: Annotated[bool, typer.Option("--apply", help="Publish the months that changed.")] = False,
+    home: HomeOption = HOME,
 ) -> None:
     """Rebuild months from the raw archive, without network, and say which would change and by how much.
 
@@ -117,19 +133,20 @@ def replay(
     """
     from city_data.cli.replay import run_replay
 
-    with _platform():
-        window, feeds = _selection(city, dataset)
-        failed = run_replay(console, feeds, _months(window, from_, to), apply)
+    window, feeds = select_feeds(city, dataset)
+    months = select_months(window, from_, to)
+    with _platform(home):
+        failed = run_replay(console, feeds, months, apply)
     raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
-def doctor() -> None:
+def doctor(home: HomeOption = HOME) -> None:
     """Check what the platform needs: settings, database, cache, archive, and each provider's answer and key."""
     from city_data.operations.doctor import examine
 
-    with _platform():
-        _, feeds = _selection(None, None)
+    _, feeds = select_feeds()
+    with _platform(home):
         healthy = examine(console, feeds)
     raise typer.Exit(0 if healthy else 1)
 
@@ -137,20 +154,23 @@ def doctor() -> None:
 @app.command()
 def exporter(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="EXPORTER_PORT", help="Port of /metrics.")] = 9101,
+    port: Annotated[int, typer.Option(envvar="EXPORTER_PORT", min=1, max=65535, help="Port of /metrics.")] = 9101,
+    home: HomeOption = HOME,
 ) -> None:
     """Serve what the ledger knows as Prometheus metrics, until it is stopped."""
     from city_data.operations.exporter import serve
 
-    with _platform():
+    select_feeds()
+    with _platform(home):
         serve(host, port)
 
 
 @app.command()
 def collect(
     once: Annotated[bool, typer.Option("--once", help="Poll once and stop.")] = False,
-    every: Annotated[float, typer.Option(envvar=INTERVAL_VARIABLE, min=60, help="Seconds from poll to poll.")] = 600,
+    every: IntervalOption = 600,
     alive: Annotated[Path | None, typer.Option(help="As a service: touch this file each round, stay if idle.")] = None,
+    home: HomeOption = HOME,
 ) -> None:
     """Poll the live feeds that have no history, and keep their snapshots. `up` and `demo` do this by themselves."""
     from city_data.cli.stay_up import stop_in_order_on_signals
@@ -158,25 +178,26 @@ def collect(
     from city_data.store.polls import SnapshotArchive
 
     stop_in_order_on_signals()
-    with _platform():
-        feeds = [feed for feed in _selection(None, None)[1] if feed.live]
+    feeds = [feed for feed in select_feeds()[1] if feed.live]
+    with _platform(home):
         if not feeds:
             console.print("nothing to collect: no enabled city has a live feed")
         if feeds or (alive and not once):
             log_as_json()
-            collector = Collector(feeds, SnapshotArchive(os.environ[RAW_VARIABLE]), interval=every)
+            collector = Collector(feeds, SnapshotArchive(required(RAW_VARIABLE)), interval=every)
             collector.step() if once else collector.run(alive)
 
 
 @app.command()
 def expire(
     force: Annotated[bool, typer.Option(help="Also where the months that replace them are not there yet.")] = False,
+    home: HomeOption = HOME,
 ) -> None:
     """Drop the months that have left the window, as the retention sensor does."""
     from city_data.cli.progress import run_expire
 
-    with _platform():
-        window, feeds = _selection(None, None)
+    window, feeds = select_feeds()
+    with _platform(home):
         failed = run_expire(console, feeds, window, force)
     raise typer.Exit(1 if failed else 0)
 
@@ -186,99 +207,51 @@ def migrate(
     pool: Annotated[
         list[str] | None, typer.Option("--pool", help="NAME=N: runs that may call a provider at once.")
     ] = None,
-    wait: Annotated[float | None, typer.Option(help="Change nothing; wait at most so many seconds for it.")] = None,
+    wait: SecondsOption = None,
 ) -> None:
     """Bring the databases of CITY_DATA_DATABASE_URL and DAGSTER_HOME to this code, and set the providers' pools."""
     from city_data.operations import migrate
 
+    slots = pool_slots(pool)
     if not os.environ.get(DATABASE_VARIABLE):
-        raise ValueError(f"{DATABASE_VARIABLE} is not set; `city-data up` and `demo` migrate their own databases")
+        raise ConfigurationError(
+            f"{DATABASE_VARIABLE} is not set; `city-data up` and `demo` migrate their own databases"
+        )
     if wait is not None:
         migrate.await_migrated(console.print, wait)
     else:
-        migrate.migrate(console.print, dict(_slots(text) for text in pool or []))
+        migrate.migrate(console.print, slots)
 
 
 @app.command()
 def token(
-    tenant: Annotated[str, typer.Option(help="The tenant's UUID, the token's claim tenant_id.")] = platform.DEMO_TENANT,
+    tenant: Annotated[UUID, typer.Option(help="The tenant's UUID, the token's claim tenant_id.")] = DEMO_TENANT,
     subject: Annotated[str, typer.Option(help="Who asks: the claim sub.")] = "local",
-    hours: Annotated[float, typer.Option(min=0.01, max=24 * 366, help="How long it is good.")] = 24,
-    home: Annotated[Path | None, typer.Option(help="State folder (CITY_DATA_HOME).")] = None,
+    hours: HoursOption = 24,
+    home: HomeOption = HOME,
 ) -> None:
     """A token for the reader of this machine, when it was started with AUTH_MODE=jwt. Its key lies in the home."""
-    typer.echo(tokens.issue((home or platform.home()).absolute(), UUID(tenant), subject, timedelta(hours=hours)))
+    folder = home.absolute()
+    with platform.usable(folder):
+        issued = tokens.issue(folder, tenant, subject, timedelta(hours=hours))
+    typer.echo(issued)
 
 
 def main() -> NoReturn:
-    """The entry point: expected errors are one line and exit code 2, never a stack."""
-    from city_data.cities import RegistryError
-    from city_data.local.embedded import EmbeddedError
-    from city_data.operations.backfill import BackfillError
-    from city_data.operations.migrate import DeployError
-    from city_data.providers.base import ProviderError
-    from city_data.store.database import DatabaseUnavailable
-
-    try:
-        app()
-    except (
-        platform.LocalError,
-        RegistryError,
-        BackfillError,
-        EmbeddedError,
-        ProviderError,
-        DeployError,
-        DatabaseUnavailable,
-        ValueError,
-    ) as error:
-        console.print(f"[bold red]error:[/] {error}", highlight=False)
-        sys.exit(2)
-    sys.exit(0)
+    """The entry point: an expected error is one line on stderr and exit code 2, any other keeps its stack."""
+    sys.exit(errors.run(app, sys.argv[1:], "city-data"))
 
 
-def _stay_up(mode: platform.Mode, home: Path | None, once: bool) -> None:
+def _stay_up(mode: platform.Mode, home: Path, once: bool) -> None:
     from city_data.cli.stay_up import stay_up
 
-    failed = stay_up(console, mode, home, once, lambda: _selection(None, None))
+    window, feeds = select_feeds()
+    failed = stay_up(console, mode, home.absolute(), once, window, feeds)
     raise typer.Exit(1 if failed else 0)
 
 
 @contextmanager
-def _platform() -> Iterator[None]:
-    with platform.environment(platform.home()) as variables:
+def _platform(home: Path) -> Iterator[None]:
+    with platform.environment(home.absolute()) as variables:
         os.environ.update(variables)
         yield
-
-
-def _selection(cities: list[str] | None, dataset: str | None) -> tuple[Window, list[Feed]]:
-    from city_data.cities import load_registry
-    from city_data.pipeline.feeds import enabled_feeds
-
-    registry = load_registry()
-    for city in cities or []:
-        registry.get(city)
-    feeds = [
-        feed
-        for feed in enabled_feeds(registry)
-        if (not cities or feed.city.city_id in cities) and dataset in (None, feed.dataset.name)
-    ]
-    if not feeds:
-        raise ValueError("nothing is enabled that has such a city and dataset; see city_data/cities.yaml")
-    return rolling_window(as_of()), feeds
-
-
-def _months(window: Window, first: str | None, last: str | None) -> list[Month]:
-    start = Month.parse(first) if first else window.first
-    end = Month.parse(last) if last else window.open
-    wanted = list(start.until(end + 1))
-    outside = [str(month) for month in wanted if month not in window]
-    if outside or not wanted:
-        raise ValueError(f"{', '.join(outside) or 'no month'} asked; the window is {window.first} to {window.open}")
-    return wanted
-
-
-def _slots(text: str) -> tuple[str, int]:
-    name, _, count = text.partition("=")
-    if not name or not count.isdigit() or int(count) < 1:
-        raise ValueError(f"--pool {text}: write NAME=N with N of at least 1, such as aemet=2")
-    return name, int(count)

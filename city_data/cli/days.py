@@ -50,7 +50,7 @@ def _lines(month: Month, entry: MonthEntry) -> list[list[str]]:
 
 
 def _strip(entry: MonthEntry, column: str) -> str:
-    days = (columns.get(column) for _, columns in coverage.of_days(entry.days, entry.month))
+    days = (columns.get(column) for _, columns in coverage.of_days(entry.days, DATASETS[entry.dataset], entry.month))
     return "".join(_sign(of) for of in days if of is not None)
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
+from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, required
 from city_data.local import platform
-from city_data.local.platform import Ports
+from city_data.local.ports import Ports
 from city_data.pipeline.feeds import Feed
 from city_data.store.connections import shared_cache, shared_database
 from city_data.window import Month, Window, as_of
@@ -133,8 +133,8 @@ def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: b
     from city_data.store.raw import RawArchive
 
     places = (
-        shared_database(os.environ[DATABASE_VARIABLE]),
-        RawArchive(os.environ[RAW_VARIABLE]),
+        shared_database(required(DATABASE_VARIABLE)),
+        RawArchive(required(RAW_VARIABLE)),
         shared_cache(os.environ.get(REDIS_VARIABLE)),
     )
     months, why = due_for_expiry(*places, feeds, window, force)
@@ -166,7 +166,7 @@ def entries_of(feeds: Sequence[Feed]) -> dict[tuple[str, str, Month], MonthEntry
     """The ledger's rows of the feeds, by city, dataset and month."""
     from city_data.store.ledger import read_months
 
-    database = shared_database(os.environ[DATABASE_VARIABLE])
+    database = shared_database(required(DATABASE_VARIABLE))
     return {
         (entry.city_id, entry.dataset, entry.month): entry
         for feed in feeds

@@ -10,12 +10,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from city_data.local import platform
+from city_data.local.ports import Ports
 from city_data.pipeline.feeds import Feed
 from city_data.window import Window
 
@@ -23,26 +24,25 @@ from city_data.window import Window
 def stay_up(
     console: Console,
     mode: platform.Mode,
-    home: Path | None,
+    folder: Path,
     once: bool,
-    selection: Callable[[], tuple[Window, list[Feed]]],
+    window: Window,
+    feeds: Sequence[Feed],
 ) -> list[str]:
     """Start everything and stay until Ctrl-C, or with `once` only until it is ready; returns what failed to load.
 
-    `selection` is asked once the environment is set. Raises LocalError.
+    Raises PortInUse, ConfigurationError, LocalError.
     """
     from city_data.cli.progress import entries_of, print_ready, run_backfill
     from city_data.cli.status import print_summary
 
-    folder = (home or platform.home()).absolute()
-    ports = platform.Ports(api=int(os.environ.get("API_PORT", "8000")), ui=int(os.environ.get("UI_PORT", "3000")))
+    ports = Ports.of_environment()
     ports.refuse_busy()
     started = time.monotonic()
     stop_in_order_on_signals()
     with platform.environment(folder, mode) as variables:
         os.environ.update(variables)
         platform.set_pools(variables)
-        window, feeds = selection()
         with platform.services(folder, ports, variables, collecting=any(feed.live for feed in feeds)) as children:
             failed = run_backfill(console, feeds, window.months(), only_due=True) if mode == "demo" else []
             stop_in_order_on_signals()

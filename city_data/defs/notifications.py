@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from city_data.defs.resources import DatabaseResource
+from city_data.errors import CityDataError
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.timetable import monthly_tick
 from city_data.window import Month, as_of, rolling_window
@@ -141,7 +142,7 @@ def notify_slack(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
     return None
 
 
-class NoticeFailed(Exception):
+class NoticeFailed(CityDataError):
     """Slack did not take the message. The address, which is a secret, is not in the text."""
 
 

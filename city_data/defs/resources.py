@@ -6,11 +6,13 @@ that definitions load without secrets and a missing variable fails only the runs
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from city_data.errors import ConfigurationError
 from city_data.pipeline.feeds import Feed, record_providers
 from city_data.providers.base import Provider
 from city_data.providers.http import HttpClient
@@ -27,6 +29,13 @@ if TYPE_CHECKING:
 DATABASE_VARIABLE = "CITY_DATA_DATABASE_URL"
 REDIS_VARIABLE = "CITY_DATA_REDIS_URL"
 RAW_VARIABLE = "CITY_DATA_RAW_URL"
+
+
+def required(variable: str) -> str:
+    """The value of an environment variable. Raises ConfigurationError where it is not set."""
+    if not (value := os.environ.get(variable)):
+        raise ConfigurationError(f"{variable} is not set")
+    return value
 
 
 class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):

@@ -88,7 +88,9 @@ def _ranges(frame: pd.DataFrame, dataset: Dataset) -> Outcome:
             return pa.Column(object, pa.Check.isin(column.allowed), nullable=True)
         if column.kind == "text":
             return pa.Column(object, nullable=True)
-        return pa.Column(float, pa.Check.in_range(column.low, column.high), nullable=True)
+        bounds = [pa.Check.ge(column.low)] if column.low is not None else []
+        bounds += [pa.Check.le(column.high)] if column.high is not None else []
+        return pa.Column(float, bounds, nullable=True)
 
     try:
         pa.DataFrameSchema({name: rule(name) for name in dataset.column_names}).validate(frame, lazy=True)

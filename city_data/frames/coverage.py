@@ -66,8 +66,9 @@ def of_month(days: Days, dataset: Dataset) -> dict[str, Coverage]:
     }
 
 
-def of_days(days: Days, month: Month) -> Iterator[tuple[date, dict[str, Coverage]]]:
-    """Every local day of the month, with the columns that its source gives."""
+def of_days(days: Days, dataset: Dataset, month: Month) -> Iterator[tuple[date, dict[str, Coverage]]]:
+    """Every local day of the month, with the dataset's columns that its source gives."""
+    given = {name: days["observed"][name] for name in dataset.column_names if name in days.get("observed", ())}
     for n, expected in enumerate(days.get("expected", ())):
-        counts = {name: Coverage(expected, observed[n]) for name, observed in days["observed"].items()}
+        counts = {name: Coverage(expected, observed[n]) for name, observed in given.items()}
         yield month.days()[n], counts

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["moment", "day", "number", "text", "integer", "flag"]
 MASK = "_missing"
+_HOLIDAY = "Fiesta Nacional de España"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class TrainingColumn:
     name: str
     kind: Kind
     description: str
+    example: datetime | date | float | str
     unit: str | None = None
     nullable: bool = False
 
@@ -55,37 +57,49 @@ def resolution_of(expected_rows: int, month: Month) -> Resolution:
     return "daily" if expected_rows == len(month.days()) else "hourly"
 
 
-@lru_cache
 def training_columns(resolution: Resolution) -> tuple[TrainingColumn, ...]:
     """The frame's columns in order; `date` is the index. A mask follows for every value that may be missing."""
+    return _columns(resolution, tuple(DATASETS.values()))
+
+
+@lru_cache
+def _columns(resolution: Resolution, datasets: tuple[Dataset, ...]) -> tuple[TrainingColumn, ...]:
     period = "local day" if resolution == "daily" else "hour"
     grid = [
-        TrainingColumn("date", "moment", f"Start of the {period}, UTC"),
-        TrainingColumn("local_date", "day", "The day on the city's clocks"),
-        *([TrainingColumn("hour", "integer", "0 to 23 on the city's clocks")] if resolution == "hourly" else []),
+        TrainingColumn("date", "moment", f"Start of the {period}, UTC", datetime(2026, 9, 30, 22, tzinfo=UTC)),
+        TrainingColumn("local_date", "day", "The day on the city's clocks", date(2026, 10, 1)),
+        *([TrainingColumn("hour", "integer", "0 to 23 on the city's clocks", 0)] if resolution == "hourly" else []),
     ]
-    values = [_value(column, resolution) for dataset in DATASETS.values() for column in dataset.columns]
+    values = [_value(column, resolution) for dataset in datasets for column in dataset.columns]
     calendar = [
-        TrainingColumn("weekday", "integer", "0 is Monday, 6 is Sunday"),
-        TrainingColumn("is_weekend", "flag", "Whether the country's weekend has this day"),
+        TrainingColumn("weekday", "integer", "0 is Monday, 6 is Sunday", 3),
+        TrainingColumn("is_weekend", "flag", "Whether the country's weekend has this day", False),
         TrainingColumn(
-            "public_holiday", "text", "Name of the public holiday of country and region, in their language", None, True
+            "public_holiday",
+            "text",
+            "Name of the public holiday of country and region, in their language",
+            _HOLIDAY,
+            None,
+            True,
         ),
         TrainingColumn(
-            "school_free", "flag", "Whether schools have vacations; null where that is not known", None, True
+            "school_free", "flag", "Whether schools have vacations; null where that is not known", False, None, True
         ),
     ]
-    told = [
-        TrainingColumn(f"{name}_{what}", "text", text.format(name=name), None, True)
-        for name in DATASETS
-        for what, text in (
-            ("source", "Which provider the {name} comes from; null where none is held"),
-            ("resolution", "How the {name} is held: `daily` on an hourly grid is the whole day's; null where none is"),
-        )
-    ]
+    origins = [column for dataset in datasets for column in _origin(dataset)]
     masked = [column for column in (*values, *calendar) if column.nullable]
-    masks = [TrainingColumn(f"{column.name}{MASK}", "flag", _mask_text(column.name)) for column in masked]
-    return (*grid, *values, *told, *calendar, *masks)
+    masks = [TrainingColumn(f"{column.name}{MASK}", "flag", _mask_text(column.name), False) for column in masked]
+    return (*grid, *values, *origins, *calendar, *masks)
+
+
+def _origin(dataset: Dataset) -> list[TrainingColumn]:
+    name, provider = dataset.name, "madrid_opendata" if dataset.name == "traffic" else "aemet"
+    source = f"Which provider the {name} comes from; null where none is held"
+    resolution = f"How the {name} is held: `daily` on an hourly grid is the whole day's; null where none is"
+    return [
+        TrainingColumn(f"{name}_source", "text", source, provider, nullable=True),
+        TrainingColumn(f"{name}_resolution", "text", resolution, "hourly", nullable=True),
+    ]
 
 
 def schema(resolution: Resolution) -> pa.Schema:
@@ -130,7 +144,9 @@ def month_frame(city: City, month: Month, resolution: Resolution, parts: Mapping
 
 def _value(column: Column, resolution: Resolution) -> TrainingColumn:
     day = ", by the rule for days made of hours" if resolution == "daily" else ""
-    return TrainingColumn(column.name, _KINDS[column.kind], f"{column.description}{day}", column.unit, True)
+    return TrainingColumn(
+        column.name, _KINDS[column.kind], f"{column.description}{day}", column.example_value, column.unit, True
+    )
 
 
 _KINDS: dict[str, Kind] = {"number": "number", "text": "text"}

@@ -26,6 +26,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from city_data.errors import CityDataError
+
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 _SYSTEM_USER = "embedded_postgres"
@@ -33,7 +35,7 @@ _PR_SET_PDEATHSIG = 1
 _FAST_AND_UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(CityDataError):
     """A server did not start; the text holds the end of its log."""
 
 
@@ -41,6 +43,11 @@ def die_with_parent(number: int = signal.SIGTERM) -> None:
     """For `preexec_fn`: ask Linux to signal this child when the parent ends, however it ends. Elsewhere, nothing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+
+
+def log_end(log: Path) -> str:
+    """A server's last words, and where its others are: the cause stands some lines above the last one."""
+    return "\n".join([*log.read_text(errors="replace").splitlines()[-8:], f"(see {log})"])
 
 
 def free_port() -> int:
@@ -150,7 +157,7 @@ class EmbeddedPostgres:
             check=False,
         )
         if made.returncode:
-            raise EmbeddedError(f"initdb failed in {self._folder}:\n{made.stderr.strip()}")
+            raise EmbeddedError(f"initdb failed in {self._folder}: {made.stderr.strip()}")
         making.rename(self._data)
 
     def _stop_leftover(self) -> None:
@@ -236,7 +243,10 @@ def _server_user(folder: Path) -> str | None:
     try:
         pwd.getpwnam(_SYSTEM_USER)
     except KeyError:
-        subprocess.run(["useradd", "--system", _SYSTEM_USER], check=True)  # noqa: S603, S607
+        try:
+            subprocess.run(["useradd", "--system", _SYSTEM_USER], check=True, capture_output=True)  # noqa: S603, S607
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise EmbeddedError(f"PostgreSQL does not run as root, and no user was added for it: {error}") from error
     for path in (folder / "data", _binaries()):
         path.parent.mkdir(exist_ok=True)
         _let_through(path)
@@ -264,8 +274,7 @@ def _await(ready: Callable[[], bool], process: subprocess.Popen[bytes], name: st
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
             _stop(process, signal.SIGKILL)
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            raise EmbeddedError(f"{name} did not start:\n{tail}")
+            raise EmbeddedError(f"{name} did not start: {log_end(log)}")
         time.sleep(0.05)
 
 

@@ -10,13 +10,11 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,8 +22,10 @@ import psutil
 import yaml
 
 from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
+from city_data.errors import CityDataError
 from city_data.local import tokens
-from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port
+from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port, log_end
+from city_data.local.ports import Ports, is_free
 from city_data.providers.shared.downloads import FOLDER_VARIABLE
 
 HOME_VARIABLE = "CITY_DATA_HOME"
@@ -39,28 +39,19 @@ DEMO_TENANT = "00000000-0000-4000-8000-000000000001"
 Mode = Literal["demo", "live"]
 
 
-class LocalError(Exception):
+class LocalError(CityDataError):
     """The platform cannot start or be reached; the text says what to do."""
 
 
-@dataclass(frozen=True)
-class Ports:
-    api: int
-    ui: int
-
-    def refuse_busy(self) -> None:
-        """Raises LocalError naming every busy port and its variable, before anything is started."""
-        busy = [
-            f"port {port} is in use; set {variable} to another"
-            for variable, port in (("API_PORT", self.api), ("UI_PORT", self.ui))
-            if not _is_free(port)
-        ]
-        if busy:
-            raise LocalError("; ".join(busy))
-
-
-def home() -> Path:
-    return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).absolute()
+@contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Around work in the home: raises LocalError where the file system refuses it."""
+    try:
+        yield
+    except OSError as error:
+        raise LocalError(
+            f"the home {folder} cannot be used: {error}; name another with --home or {HOME_VARIABLE}"
+        ) from error
 
 
 @contextmanager
@@ -68,24 +59,15 @@ def environment(folder: Path, mode: Mode | None = None) -> Iterator[dict[str, st
     """The variables by which the platform's parts find each other.
 
     A deployment's own `CITY_DATA_DATABASE_URL` wins. Else a platform running in `folder` is joined, and where none
-    runs, its databases are started for as long as the context lasts. Raises LocalError for a folder of another mode.
+    runs, its databases are started for as long as the context lasts.
+    Raises LocalError for a folder that cannot be used or is of another mode, EmbeddedError, DatabaseUnavailable.
     """
     if os.environ.get(DATABASE_VARIABLE):
         yield dict(os.environ)
         return
-    running = _running(folder)
-    if running is not None:
-        yield {**os.environ, **running}
-        return
-    mode = _claim(folder, mode)
     with ExitStack() as stack:
-        own = _start_databases(folder, stack)
-        if mode == "demo":
-            own |= _start_sandbox(folder, stack)
-        (folder / "dagster").mkdir(exist_ok=True)
-        (folder / "dagster" / "dagster.yaml").write_text(yaml.safe_dump(DAGSTER_CONFIG))
-        (folder / "platform.json").write_text(json.dumps({"pid": os.getpid(), "environment": own}))
-        stack.callback((folder / "platform.json").unlink, missing_ok=True)
+        with usable(folder):
+            own = _running(folder) or _started(folder, mode, stack)
         yield {**os.environ, **own}
 
 
@@ -151,24 +133,24 @@ class Children:
 
     def await_port(self, name: str, port: int) -> None:
         """Wait until a child listens. Raises LocalError with the end of its log where it ended or took too long."""
-        self.await_true(name, lambda: not _is_free(port))
+        self.await_true(name, lambda: not is_free(port))
 
     def await_true(self, name: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not ready():
             self.refuse_dead(name)
             if time.monotonic() > deadline:
-                raise LocalError(f"{name} did not start within {START_TIMEOUT_S:.0f} s:\n{self._tail(name)}")
+                raise LocalError(f"{name} did not start within {START_TIMEOUT_S:.0f} s: {self._tail(name)}")
             time.sleep(0.1)
 
     def refuse_dead(self, *names: str) -> None:
         """Raises LocalError with the end of its log where a child (of all, by default) has ended."""
         for name in names or tuple(self._running):
             if self._running[name].poll() is not None:
-                raise LocalError(f"{name} ended with code {self._running[name].returncode}:\n{self._tail(name)}")
+                raise LocalError(f"{name} ended with code {self._running[name].returncode}: {self._tail(name)}")
 
     def _tail(self, name: str) -> str:
-        return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-15:])
+        return log_end(self.log(name))
 
 
 # Environment names, not values: a literal password here would be copied into every run's arguments.
@@ -196,10 +178,22 @@ def set_pools(variables: Mapping[str, str]) -> None:
         migrate.set_pools(instance, {})
 
 
+def _started(folder: Path, mode: Mode | None, stack: ExitStack) -> dict[str, str]:
+    mode = _claim(folder, mode)
+    own = _start_databases(folder, stack)
+    if mode == "demo":
+        own |= _start_sandbox(folder, stack)
+    (folder / "dagster").mkdir(exist_ok=True)
+    (folder / "dagster" / "dagster.yaml").write_text(yaml.safe_dump(DAGSTER_CONFIG))
+    (folder / "platform.json").write_text(json.dumps({"pid": os.getpid(), "environment": own}))
+    stack.callback((folder / "platform.json").unlink, missing_ok=True)
+    return own
+
+
 def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
     from city_data.pipeline.feeds import record_providers
     from city_data.providers import discover
-    from city_data.store.database import Database
+    from city_data.store.database import Database, availability
     from city_data.store.migrate import upgrade
     from city_data.store.roles import READER
 
@@ -209,15 +203,17 @@ def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
     redis = EmbeddedRedis(folder / "redis")
     redis.start()
     stack.callback(redis.stop)
-    postgres.create_database("city_data")
-    postgres.create_database("dagster", durable=False)
-    database = Database(postgres.url("city_data"))
-    upgrade(database)
-    record_providers(database, discover().values())
-    database.dispose()
+    with availability():
+        postgres.create_database("city_data")
+        postgres.create_database("dagster", durable=False)
+        database = Database(postgres.url("city_data"))
+        upgrade(database)
+        record_providers(database, discover().values())
+        database.dispose()
+        reader_url = postgres.create_login("city_data_api", READER, "city_data")
     return {
         DATABASE_VARIABLE: postgres.url("city_data"),
-        "API_DATABASE_URL": postgres.create_login("city_data_api", READER, "city_data"),
+        "API_DATABASE_URL": reader_url,
         REDIS_VARIABLE: redis.url,
         RAW_VARIABLE: str(folder / "raw"),
         FOLDER_VARIABLE: os.environ.get(FOLDER_VARIABLE) or str(folder / "cache"),
@@ -246,29 +242,27 @@ def _start_sandbox(folder: Path, stack: ExitStack) -> dict[str, str]:
 
 def _claim(folder: Path, mode: Mode | None) -> Mode:
     """Sandbox rows and real ones never share a home."""
-    folder.mkdir(parents=True, exist_ok=True)
     mark = folder / "mode"
     held = mark.read_text().strip() if mark.exists() else None
     if held is None and mode is None:
         raise LocalError(f"{folder} holds no platform yet; run `city-data demo` or `city-data up` first")
     if held is not None and mode is not None and held != mode:
         raise LocalError(f"{folder} holds a {held} platform; set {HOME_VARIABLE} to another folder for a {mode} one")
+    folder.mkdir(parents=True, exist_ok=True)
     mark.write_text(mode or held or "live")
     return "demo" if mark.read_text() == "demo" else "live"
 
 
 def _running(folder: Path) -> dict[str, str] | None:
     """The environment of the platform that runs in `folder`, or None."""
+    file = folder / "platform.json"
     try:
-        document = json.loads((folder / "platform.json").read_text())
+        document = json.loads(file.read_text())
+        return dict(document["environment"]) if psutil.pid_exists(document["pid"]) else None
     except FileNotFoundError:
         return None
-    return dict(document["environment"]) if psutil.pid_exists(document["pid"]) else None
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+    except (ValueError, KeyError, TypeError) as error:
+        raise LocalError(f"{file} is damaged; delete it where no platform runs in {folder}") from error
 
 
 def _killed_with_parent() -> None:

@@ -13,11 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from city_data.errors import CityDataError
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 ISSUER, AUDIENCE, KEY_ID = "city-data-local", "city-data", "local"
 _BITS = 2048
+
+
+class UnusableKey(CityDataError):
+    """The home's key file holds something else."""
 
 
 def settings(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
@@ -43,15 +49,19 @@ def issue(folder: Path, tenant: UUID, subject: str, good_for: timedelta) -> str:
 
 
 def _key(folder: Path) -> RSAPrivateKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
     from jwt.algorithms import RSAAlgorithm
 
     file = folder / "auth" / "key.pem"
     if file.exists():
-        held = serialization.load_pem_private_key(file.read_bytes(), password=None)
+        try:
+            held = serialization.load_pem_private_key(file.read_bytes(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is locked with a password
+            raise UnusableKey(f"{file} cannot be read as a key: {error}; delete it, and another is made") from error
         if not isinstance(held, rsa.RSAPrivateKey):
-            raise ValueError(f"{file} is no RSA key; delete it, and another is made")
+            raise UnusableKey(f"{file} is not an RSA key; delete it, and another is made")
         return held
     key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -7,15 +7,19 @@ are ordinary Dagster runs all the same, recorded in the instance and seen in the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from dagster_postgres.utils import DagsterPostgresException
 
 from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key
+from city_data.errors import CityDataError, ConfigurationError
 from city_data.pipeline.feeds import Feed
+from city_data.store.database import DatabaseUnavailable, availability
 from city_data.window import Month
 
 Task = tuple[Feed, Month]
@@ -56,7 +60,7 @@ _TITLE = "city-data backfill"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-class BackfillError(Exception):
+class BackfillError(CityDataError):
     """The backfill could not be launched or followed; the text says why."""
 
 
@@ -81,13 +85,40 @@ _HELD = {"statement_timeout": 60_000, "pool_recycle": 86_400, "max_overflow": 10
 
 
 @contextmanager
+def deployed_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance of DAGSTER_HOME. Raises ConfigurationError where it names none, DatabaseUnavailable."""
+    try:
+        with availability(), _opened() as instance:
+            yield instance
+    except DagsterPostgresException as error:
+        cause = getattr(error.__cause__, "orig", error)
+        raise DatabaseUnavailable(f"Dagster's database cannot be used: {cause}") from error
+
+
+def _opened() -> dg.DagsterInstance:
+    # Dagster logs each of its six tries to connect on the root logger; the last one's cause is in the exception.
+    root = logging.getLogger()
+    root.addFilter(_is_not_a_retry)
+    try:
+        return dg.DagsterInstance.get()
+    except dg.DagsterError as error:
+        raise ConfigurationError(f"DAGSTER_HOME names no usable Dagster: {error}") from error
+    finally:
+        root.removeFilter(_is_not_a_retry)
+
+
+def _is_not_a_retry(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Retrying failed database connection")
+
+
+@contextmanager
 def warm_instance() -> Iterator[dg.DagsterInstance]:
     """The deployment's instance, on connections that are held from run to run.
 
     Its PostgreSQL storage opens one for every event, 145 a run, which took half of a run's time. The webserver's own
     setting holds them; a process that makes many runs is as long-lived.
     """
-    with dg.DagsterInstance.get() as instance:
+    with deployed_instance() as instance:
         hold_connections(instance)
         yield instance
 
@@ -192,9 +223,11 @@ def _ask(webserver: str, query: str, variables: dict[str, Any]) -> dict[str, Any
     try:
         response = httpx.post(url, json={"query": query, "variables": variables}, timeout=30)
         response.raise_for_status()
-    except httpx.HTTPError as error:
+        document = response.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: an answer that is not JSON
         raise BackfillError(f"{url} does not answer as Dagster does: {error}") from error
-    document = response.json()
-    if "errors" in document:
-        raise BackfillError(f"{url}: {document['errors'][0]['message']}")
+    if not isinstance(document, dict) or not isinstance(document.get("data"), dict | None):
+        raise BackfillError(f"{url} does not answer as Dagster does: {str(document)[:80]}")
+    if "errors" in document or not document.get("data"):
+        raise BackfillError(f"{url}: {str(document.get('errors', 'no data'))[:300]}")
     return dict(document["data"])

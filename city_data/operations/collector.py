@@ -19,6 +19,7 @@ from pathlib import Path
 
 import structlog
 
+from city_data.errors import CityDataError
 from city_data.pipeline.feeds import Choice, Feed
 from city_data.providers.base import (
     CollectingProvider,
@@ -41,6 +42,10 @@ LONGEST_WAIT_S = 3600.0
 _PATIENCE = HttpSettings(deadline=60, attempts=2, longest_wait=10)
 _ERRORS = ("transient_error", "permanent_error", "not_archived")
 _log = structlog.get_logger(__name__)
+
+
+class CollectorError(CityDataError):
+    """The collector cannot show that it is alive, so that its probe would end it."""
 
 
 @dataclass
@@ -78,11 +83,11 @@ class Collector:
         """Poll until the process is stopped. A snapshot is kept whole or not at all, whenever that is.
 
         `alive` is touched at least each hour and two intervals: a probe reads its time. Without feeds this only waits,
-        since who starts a service again when it ends would start it for ever.
+        since who starts a service again when it ends would start it for ever. Raises CollectorError.
         """
         while True:
             if alive:
-                alive.touch()
+                _touch(alive)
             self.clock.sleep(self.step())
 
     def step(self) -> float:
@@ -186,6 +191,13 @@ class Collector:
             next_in_s=wait,
             **({"why": poll.message} if poll.message else {}),
         )
+
+
+def _touch(alive: Path) -> None:
+    try:
+        alive.touch()
+    except OSError as error:
+        raise CollectorError(f"--alive {alive} cannot be touched: {error.strerror or error}") from error
 
 
 def log_as_json() -> None:

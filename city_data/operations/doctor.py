@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
+from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, required
+from city_data.errors import CityDataError
 from city_data.pipeline.feeds import Feed
 from city_data.providers.base import NotConfigured, Provider, ProviderError
 from city_data.providers.http import HttpClient, HttpSettings
@@ -33,7 +34,7 @@ def examine(console: Console, feeds: Sequence[Feed]) -> bool:
 
 def _findings(feeds: Sequence[Feed]) -> Iterator[Finding]:
     yield _tried("database", _database)
-    yield "cache", True, shared_cache(os.environ.get(REDIS_VARIABLE)).status()
+    yield _tried("cache", lambda: shared_cache(os.environ.get(REDIS_VARIABLE)).status())
     yield _tried("raw archive", _archive)
     first_choices = {feed.primary.provider.name for feed in feeds}
     providers = {choice.provider.name: choice.provider for feed in feeds for choice in feed.choices}
@@ -44,23 +45,19 @@ def _findings(feeds: Sequence[Feed]) -> Iterator[Finding]:
 def _database() -> str:
     from city_data.store.migrate import is_current
 
-    current = is_current(shared_database(os.environ[DATABASE_VARIABLE]))
+    current = is_current(shared_database(required(DATABASE_VARIABLE)))
     return "answers, schema up to date" if current else "answers, but its schema is old: run `city-data migrate`"
 
 
 def _archive() -> str:
-    months = RawArchive(os.environ[RAW_VARIABLE]).months()
-    return f"{len(months)} months at {os.environ[RAW_VARIABLE]}"
+    months = RawArchive(required(RAW_VARIABLE)).months()
+    return f"{len(months)} months at {required(RAW_VARIABLE)}"
 
 
 def _tried(name: str, examine_it: Callable[[], str]) -> Finding:
-    from city_data.store.database import DatabaseUnavailable
-
     try:
         return name, True, examine_it()
-    except KeyError as error:
-        return name, False, f"{error.args[0]} is not set"
-    except (DatabaseUnavailable, OSError) as error:
+    except (CityDataError, OSError) as error:
         return name, False, str(error)
 
 

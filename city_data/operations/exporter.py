@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, get_args
 
@@ -23,6 +24,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from city_data.errors import CityDataError
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.timetable import monthly_tick
 from city_data.store.audit import read_audit
@@ -41,6 +43,10 @@ LATENESS = timedelta(days=3)
 _FEED = ("city", "dataset")
 Entries = Mapping[Month, MonthEntry]
 _log = structlog.get_logger(__name__)
+
+
+class ExporterError(CityDataError):
+    """The metrics cannot be served at this address."""
 
 
 class LedgerCollector(Collector):
@@ -207,22 +213,30 @@ def daemon_heartbeats(instance: dg.DagsterInstance) -> Callable[[], dict[str, fl
 
 
 def serve(host: str, port: int) -> None:
-    """Serve `/metrics` until the process ends. Raises KeyError for a missing database setting, OSError for a port."""
-    import dagster as dg
+    """Serve `/metrics` until the process ends.
+
+    Raises ConfigurationError for a missing setting, ExporterError for an address that cannot be listened on.
+    """
     from prometheus_client import CollectorRegistry, start_http_server
 
     from city_data.cities import load_registry
-    from city_data.defs.resources import DATABASE_VARIABLE
+    from city_data.defs.resources import DATABASE_VARIABLE, required
+    from city_data.operations.backfill import deployed_instance
     from city_data.pipeline.feeds import enabled_feeds
     from city_data.window import as_of
 
-    database = Database(os.environ[DATABASE_VARIABLE], pool_size=1, application_name="city_data_exporter")
-    heartbeats = daemon_heartbeats(dg.DagsterInstance.get()) if os.environ.get("DAGSTER_HOME") else None
-    registry = CollectorRegistry()
-    registry.register(LedgerCollector(database, enabled_feeds(load_registry()), as_of, heartbeats))
-    server, thread = start_http_server(port, host, registry)
-    _log.info("exporter listens", host=host, port=port, at=datetime.now(UTC).isoformat())
-    try:
-        thread.join()
-    finally:
-        server.shutdown()
+    database = Database(required(DATABASE_VARIABLE), pool_size=1, application_name="city_data_exporter")
+    with deployed_instance() if os.environ.get("DAGSTER_HOME") else nullcontext() as instance:
+        heartbeats = daemon_heartbeats(instance) if instance else None
+        registry = CollectorRegistry()
+        registry.register(LedgerCollector(database, enabled_feeds(load_registry()), as_of, heartbeats))
+        try:
+            server, thread = start_http_server(port, host, registry)
+        except OSError as error:
+            hint = "choose another with --port (EXPORTER_PORT) or --host"
+            raise ExporterError(f"cannot listen on {host} port {port}: {error.strerror or error}; {hint}") from error
+        _log.info("exporter listens", host=host, port=port, at=datetime.now(UTC).isoformat())
+        try:
+            thread.join()
+        finally:
+            server.shutdown()

@@ -15,11 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from psycopg.errors import InsufficientPrivilege
-from sqlalchemy.exc import ProgrammingError
-
 from city_data.defs.resources import DATABASE_VARIABLE
-from city_data.store.database import Database, DatabaseUnavailable
+from city_data.errors import CityDataError, unknown
+from city_data.store.database import Database, DatabaseUnavailable, UnusableSchema
 from city_data.store.migrate import standing, upgrade
 
 if TYPE_CHECKING:
@@ -29,7 +27,7 @@ POLL_S = 2.0
 Tell = Callable[[str], None]
 
 
-class DeployError(Exception):
+class DeployError(CityDataError):
     """The deployment's databases cannot be used; the text says which, and what to do."""
 
 
@@ -37,17 +35,18 @@ def migrate(tell: Tell, slots: Mapping[str, int]) -> None:
     """Bring Dagster's storage and the platform's schema to this code, and set the pools. Again is no error.
 
     `slots` is how many runs may call a provider at once, 1 where it is not named.
-    Raises DeployError for a pool of no provider, DatabaseUnavailable.
+    Raises DeployError for a pool of no provider, ConfigurationError, DatabaseUnavailable.
     """
     from city_data.pipeline.feeds import record_providers
     from city_data.providers import discover
 
-    if unknown := sorted(set(slots) - set(discover())):
-        raise DeployError(f"no provider is named {', '.join(unknown)}; known: {', '.join(sorted(discover()))}")
+    for name in slots:
+        if name not in discover():
+            raise DeployError(f"--pool: {unknown('provider', name, sorted(discover()))}")
     if os.environ.get("DAGSTER_HOME"):
-        import dagster as dg
+        from city_data.operations.backfill import deployed_instance
 
-        with dg.DagsterInstance.get() as instance:
+        with deployed_instance() as instance:
             instance.upgrade(tell)
             set_pools(instance, slots)
     else:
@@ -101,9 +100,5 @@ def _database() -> Iterator[Database]:
 def _not_ready(database: Database) -> str | None:
     try:
         return "the schema is older than this code" if standing(database) == "old" else None
-    except DatabaseUnavailable as error:
+    except (DatabaseUnavailable, UnusableSchema) as error:
         return str(error)
-    except ProgrammingError as error:
-        if not isinstance(error.orig, InsufficientPrivilege):
-            raise
-        return "this login may not read the schema; a migration lets members of city_data_reader"

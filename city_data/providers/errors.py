@@ -6,8 +6,10 @@ decides, or what an outcome does to a run (the raw asset).
 
 from __future__ import annotations
 
+from city_data.errors import CityDataError
 
-class ProviderError(Exception):
+
+class ProviderError(CityDataError):
     """An outcome other than data. The text says which provider, city and month, what was found, and what to do."""
 
 

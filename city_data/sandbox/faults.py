@@ -18,6 +18,7 @@ import pydantic
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from city_data.errors import CityDataError
 from city_data.providers.http import ORIGIN_HEADER
 from city_data.sandbox.spoil import Spoil
 from city_data.window import Month
@@ -122,7 +123,7 @@ class Faults:
         return None
 
 
-class CutOff(Exception):
+class CutOff(CityDataError):
     """Raised after a part of a body, so that the server closes the connection."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from city_data.errors import CityDataError
 from city_data.sandbox.base import Source
 from city_data.sandbox.climate import Hours, Spot, altitude, station_pressure, weather
 from city_data.sandbox.noise import one
@@ -33,7 +34,7 @@ _UNITS = {
 }
 
 
-class _Refused(ValueError):
+class _Refused(CityDataError, ValueError):
     """A question that the service answers with 400."""
 
 

@@ -18,6 +18,8 @@ import redis
 import structlog
 from isal.isal_zlib import crc32
 
+from city_data.datasets import DATASETS, DatasetName
+from city_data.errors import ConfigurationError
 from city_data.store.segments import Segment
 from city_data.window import Month
 
@@ -25,14 +27,13 @@ _PREFIX = "city_data:segment:v1"
 _HEAD = struct.Struct("<4sIQI")  # magic, crc32 and length of the text, rows
 _SEAL = struct.Struct("<I")  # crc32 of key, head and body: a value is good under its own key only
 _MAGIC = b"CDS2"
-_KEY = re.compile(rb".*:((?!0000)\d{4}-(?:0[1-9]|1[0-2])):\d+")
+_KEY = re.compile(rb".*:((?!0000)\d{4}-(?:0[1-9]|1[0-2])):\d+(?::[0-9a-f]+)?")
 TTL_VARIABLE = "CITY_DATA_CACHE_TTL_DAYS"
 TTL_DAYS = 60
 FAILURES_TO_OPEN = 3
 OPEN_FOR_S = 5.0
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
-Key = tuple[Month, int]
 
 
 class Breaker:
@@ -41,14 +42,12 @@ class Breaker:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures, self._open_until = 0, 0.0
-        self.errors = 0
 
     @property
     def is_open(self) -> bool:
         return self._clock() < self._open_until
 
     def failed(self, error: Exception) -> None:
-        self.errors += 1
         self._failures += 1
         if self._failures >= FAILURES_TO_OPEN:
             self._open_until = self._clock() + OPEN_FOR_S  # then one failure more opens it again
@@ -59,7 +58,7 @@ class Breaker:
 
 
 class Cache:
-    """Segments by (dataset, city, month, version): a new version has a new key, so nothing stale can be read."""
+    """Segments by `name_of`: a new version or another set of columns has a new key, so nothing stale can be read."""
 
     def __init__(
         self,
@@ -68,17 +67,8 @@ class Cache:
         ttl_s: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = (
-            redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None)
-            if url
-            else None
-        )
+        self._client = _client(url, timeout_s) if url else None
         self._ttl_s, self._breaker = ttl_s or _ttl_s(), Breaker(clock)
-        self.hits = self.misses = 0
-
-    @property
-    def errors(self) -> int:
-        return self._breaker.errors
 
     def status(self) -> Literal["ok", "off", "away"]:
         """`off` where there is none, `away` where it does not answer now."""
@@ -86,27 +76,11 @@ class Cache:
             return "off"
         return "ok" if self._tried(self._client.ping, False) else "away"
 
-    def get_segments(self, dataset: str, city_id: str, wanted: Sequence[Key]) -> dict[Key, Segment]:
-        """Those of the wanted segments that are held and whole; what is damaged is deleted."""
-        client = self._client
-        if client is None or not wanted:
-            return {}
-        names = [name_of(dataset, city_id, *key) for key in wanted]
-        nothing: list[bytes | str | None] = [None] * len(names)
-        segments, damaged = opened(names, self._tried(lambda: client.mget(names), nothing))
-        if damaged:
-            self._tried(lambda: client.delete(*damaged), 0)
-        found = {key: segment for key, segment in zip(wanted, segments, strict=True) if segment is not None}
-        self.hits += len(found)
-        self.misses += len(wanted) - len(found)
-        return found
-
-    def put_segment(self, dataset: str, city_id: str, month: Month, version: int, segment: Segment) -> bool:
-        """Keep a segment; False where that was not possible."""
+    def put_segment(self, name: str, segment: Segment) -> bool:
+        """Keep a segment under its `name_of`; False where that was not possible."""
         client = self._client
         if client is None:
             return False
-        name = name_of(dataset, city_id, month, version)
         return self._tried(lambda: bool(client.set(name, _packed(name, segment), ex=self._ttl_s)), False)
 
     def inventory(self) -> set[Month]:
@@ -142,9 +116,12 @@ class Cache:
         return result
 
 
-def name_of(dataset: str, city_id: str, month: Month, version: int) -> str:
-    """A segment's key in Redis."""
-    return f"{_PREFIX}:{dataset}:{city_id}:{month}:{version}"
+def name_of(dataset: DatasetName, city_id: str, month: Month, version: int, encoding: Literal["", "/zstd"] = "") -> str:
+    """A segment's key in Redis, as the platform stores it or in another encoding.
+
+    It knows the columns: releases that have others share Redis while one replaces the other.
+    """
+    return f"{_PREFIX}:{dataset}{encoding}:{city_id}:{month}:{version}:{DATASETS[dataset].columns_digest}"
 
 
 def opened(names: Sequence[str], values: Sequence[bytes | str | None]) -> tuple[list[Segment | None], list[str]]:
@@ -159,11 +136,18 @@ def opened(names: Sequence[str], values: Sequence[bytes | str | None]) -> tuple[
     return segments, damaged
 
 
+def _client(url: str, timeout_s: float) -> redis.Redis:
+    try:
+        return redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None)
+    except ValueError:  # its text may quote a part of the URL, and so a part of a password
+        raise ConfigurationError("the URL of Redis is not of the form redis://[:password@]host[:port]/0") from None
+
+
 def _ttl_s() -> int:
-    """`CITY_DATA_CACHE_TTL_DAYS`, else 60 days, in seconds. Raises ValueError naming the variable."""
+    """`CITY_DATA_CACHE_TTL_DAYS`, else 60 days, in seconds. Raises ConfigurationError."""
     text = os.environ.get(TTL_VARIABLE) or str(TTL_DAYS)
     if not text.isdecimal() or not 1 <= int(text) <= 3650:
-        raise ValueError(f"{TTL_VARIABLE}={text!r} is not a number of days from 1 to 3650")
+        raise ConfigurationError(f"{TTL_VARIABLE}={text!r} is not a number of days from 1 to 3650")
     return int(text) * 24 * 3600
 
 

@@ -1,4 +1,4 @@
-"""The pool of connections to PostgreSQL, and the one error that says it is away.
+"""The pool of connections to PostgreSQL, and the one error of a database that is away.
 
 Belongs here: connecting. Does not: any table (schema.py).
 """
@@ -10,13 +10,16 @@ from contextlib import contextmanager
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
+
+from city_data.errors import CityDataError, ConfigurationError
 
 CONNECT_TIMEOUT_S = 5
 
 
-class DatabaseUnavailable(Exception):
+class DatabaseUnavailable(CityDataError):
     """PostgreSQL cannot be reached, or went away in the middle: trying again later can help.
 
     `sqlstate` is PostgreSQL's own code for the cause, None where the connection itself failed.
@@ -27,8 +30,15 @@ class DatabaseUnavailable(Exception):
         self.sqlstate = sqlstate
 
 
+class UnusableSchema(CityDataError):
+    """The database lacks the platform's tables, or does not let this login read them: a migration brings both."""
+
+
 class Database:
-    """One pool. `url` is `postgresql://user:password@host/name`; a broken connection is replaced when next taken."""
+    """One pool. `url` is `postgresql://user:password@host/name`; a broken connection is replaced when next taken.
+
+    Raises ConfigurationError for another URL.
+    """
 
     def __init__(
         self,
@@ -43,7 +53,7 @@ class Database:
         if read_only:
             options += " -c default_transaction_read_only=on"
         self.engine = sa.create_engine(
-            make_url(url).set(drivername="postgresql+psycopg"),
+            _parsed(url),
             pool_size=pool_size,
             pool_pre_ping=True,
             connect_args={
@@ -56,23 +66,42 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A connection for reading. Raises DatabaseUnavailable where there is none or it breaks."""
-        with _availability(), self.engine.connect() as connection:
+        with availability(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction, committed when the context ends well. Raises DatabaseUnavailable as `read` does."""
-        with _availability(), self.engine.begin() as connection:
+        with availability(), self.engine.begin() as connection:
             yield connection
 
     def dispose(self) -> None:
         self.engine.dispose()
 
 
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # their texts may quote a part of the URL, and so a part of a password
+        parsed = None
+    if parsed is None or not parsed.drivername.startswith("postgres"):
+        raise ConfigurationError("the database's URL is not of the form postgresql://user:password@host:5432/name")
+    return parsed.set(drivername="postgresql+psycopg")
+
+
 @contextmanager
-def _availability() -> Iterator[None]:
+def availability() -> Iterator[None]:
+    """What cannot connect, or loses its connection, raises DatabaseUnavailable; a missing table, UnusableSchema."""
     try:
         yield
+    except ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            text = "this login may not read the schema; a migration lets members of city_data_reader"
+        elif isinstance(error.orig, UndefinedTable | UndefinedColumn):
+            text = "the database has not the schema of this code; run `city-data migrate`"
+        else:
+            raise
+        raise UnusableSchema(text) from error
     # COPY goes through the driver's own cursor, whose errors SQLAlchemy does not wrap.
     except (OperationalError, InterfaceError, sa.exc.TimeoutError, psycopg.OperationalError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error

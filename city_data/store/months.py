@@ -17,6 +17,7 @@ from psycopg import sql
 from sqlalchemy.dialects.postgresql import insert
 
 from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.errors import CityDataError
 from city_data.frames import canonical
 from city_data.store import partitions, segments, totals, versions
 from city_data.store.database import Database
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class StaleLoad(Exception):
+class StaleLoad(CityDataError):
     """The ledger already holds a load of bytes fetched later: a zombie run must not undo its successor's work."""
 
 

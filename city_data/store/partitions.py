@@ -10,6 +10,7 @@ import re
 import sqlalchemy as sa
 
 from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.errors import CityDataError
 from city_data.store.audit import Line, write_finished
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.schema import CITY_MONTH, MONTH_STATE, MONTH_VERSION
@@ -25,7 +26,7 @@ _INVENTORY = sa.text(
 )
 
 
-class LockTimeout(Exception):
+class LockTimeout(CityDataError):
     """Readers held the month through every try; nothing was dropped, and a later try can succeed."""
 
 

@@ -17,13 +17,14 @@ from typing import Any
 
 import pydantic
 
+from city_data.errors import CityDataError, ConfigurationError
 from city_data.payloads import Payload, file_sha256
 from city_data.window import Month
 
 _MANIFEST_SUFFIX, _SEEN_SUFFIX = ".manifest.json", ".seen.json"
 
 
-class ArchiveError(Exception):
+class ArchiveError(CityDataError):
     """The archive does not hold what was asked, or holds other bytes than its manifest says."""
 
 
@@ -88,13 +89,16 @@ def stamp(moment: datetime) -> str:
 
 
 class RawArchive:
-    """Raw months below an fsspec URL (a folder, `s3://bucket/prefix`, ...)."""
+    """Raw months below an fsspec URL (a folder, `s3://bucket/prefix`, ...). Raises ConfigurationError for another."""
 
     def __init__(self, url: str) -> None:
         import fsspec
 
         # Object storage remembers listings for ever: a code server would go on seeing months that a run has expired.
-        self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(f"the URL of the raw archive cannot be used: {error}") from error
         self._root = self._root.rstrip("/")
 
     def store(
@@ -167,13 +171,6 @@ class RawArchive:
     def drop(self, dataset: str, city_id: str, month: Month) -> None:
         """Delete a month of one city's dataset. Raises OSError where the file system refuses."""
         self._fs.rm(self._folder(dataset, city_id, month), recursive=True)
-
-    def drop_month(self, month: Month) -> int:
-        """Delete a month of every city and dataset; returns how many of them had it. Again is no error."""
-        held = self.held(month)
-        for one in held:
-            self.drop(one.dataset, one.city_id, month)
-        return len(held)
 
     def _folder(self, dataset: str, city_id: str, month: Month) -> str:
         return f"{self._root}/{dataset}/{city_id}/{month}"

@@ -23,7 +23,7 @@ def _value(column: Column) -> sa.Column[object]:
     return sa.Column(column.name, kind, comment=f"{column.description}{unit}")
 
 
-def _data_table(dataset: Dataset) -> sa.Table:
+def data_table(dataset: Dataset, metadata: sa.MetaData) -> sa.Table:
     """Partitioned by month without a default partition, so that a row of no month is refused and expiry is a DROP."""
     return sa.Table(
         dataset.table,
@@ -41,7 +41,7 @@ def _data_table(dataset: Dataset) -> sa.Table:
     )
 
 
-DATA = {name: _data_table(dataset) for name, dataset in DATASETS.items()}
+DATA = {name: data_table(dataset, metadata) for name, dataset in DATASETS.items()}
 
 CITY_MONTH = sa.Table(
     "city_month",

@@ -22,7 +22,7 @@ import orjson
 import sqlalchemy as sa
 from isal.isal_zlib import crc32_combine
 
-from city_data.datasets import Dataset
+from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.store.database import Database
 from city_data.store.schema import MONTH_VERSION
 from city_data.window import Month
@@ -30,6 +30,7 @@ from city_data.window import Month
 # No JSON string holds a bare newline, so this never stands inside a record.
 SEPARATOR = b",\n"
 _LEVEL = 6
+_HEAD_BYTES = 4_096  # some records
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _NAMESPACE = uuid.UUID("6f1d5f0e-54d7-5b52-9f5b-1f0c6f3b8f2a")
 
@@ -107,15 +108,8 @@ def records(segment: Segment) -> list[bytes]:
     return text.split(SEPARATOR) if text else []
 
 
-def splice(segments: Iterable[Segment]) -> bytes:
-    """The JSON array of all records as one gzip member, without decompressing any segment."""
-    return b"".join(splice_parts(segments))
-
-
-def splice_parts(
-    segments: Iterable[Segment], opening: bytes = b"[", between: bytes = SEPARATOR, closing: bytes = b"]"
-) -> list[bytes]:
-    """What `splice` joins, around any texts: a gzip member (RFC 1952) of deflate blocks that were there before."""
+def splice_parts(segments: Iterable[Segment], opening: bytes, between: bytes, closing: bytes) -> list[bytes]:
+    """Segments' texts between others as one gzip member (RFC 1952), in parts, without decompressing any segment."""
     first, separator = _small(opening), _small(between)
     parts, crc, length = [_GZIP_HEADER, first.body], first.crc32, first.length
     filled = [segment for segment in segments if segment.rows]
@@ -127,15 +121,21 @@ def splice_parts(
     return [*parts, _final(closing), struct.pack("<II", crc, length & 0xFFFFFFFF)]
 
 
-def plain(segments: Iterable[Segment]) -> bytes:
-    """The same JSON array, not compressed. Raises ValueError for a damaged segment."""
-    return b"[" + SEPARATOR.join(text for segment in segments for text in records(segment)) + b"]"
+def conformed(segment: Segment, dataset: Dataset) -> Segment:
+    """A stored segment with the dataset's fields of today: those added since its load are null, removed ones are left
+    out. Raises ValueError where its bytes are not those that were encoded.
+    """
+    names = record_names(dataset)
+    if not segment.rows or list(orjson.loads(_first_record(segment))) == names:
+        return segment
+    rows = (orjson.loads(record) for record in records(segment))
+    return encode([orjson.dumps({name: row.get(name) for name in names}) for row in rows])
 
 
 def read_segments(
-    database: Database, dataset: str, city_id: str, wanted: Sequence[tuple[Month, int]]
+    database: Database, dataset: DatasetName, city_id: str, wanted: Sequence[tuple[Month, int]]
 ) -> dict[tuple[Month, int], Segment]:
-    """The wanted (month, version) pairs that exist. Raises DatabaseUnavailable."""
+    """The wanted (month, version) pairs that exist, `conformed`. Raises DatabaseUnavailable."""
     if not wanted:
         return {}
     table = MONTH_VERSION
@@ -145,8 +145,21 @@ def read_segments(
     with database.read() as connection:
         found = connection.execute(query).all()
     return {
-        (Month.of(row.month), row.version): Segment(bytes(row.body), row.crc32, row.length, row.rows) for row in found
+        (Month.of(row.month), row.version): conformed(
+            Segment(bytes(row.body), row.crc32, row.length, row.rows), DATASETS[dataset]
+        )
+        for row in found
     }
+
+
+def _first_record(segment: Segment) -> bytes:
+    """Most of a segment need not be decompressed for it."""
+    try:
+        head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(segment.body, _HEAD_BYTES)
+    except zlib.error as error:
+        raise ValueError(f"a damaged segment: {error}") from error
+    first, separator, _ = head.partition(SEPARATOR)
+    return first if separator else records(segment)[0]
 
 
 def _flushed(text: bytes) -> bytes:

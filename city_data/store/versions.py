@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import sqlalchemy as sa
 
-from city_data.datasets import Dataset, DatasetName
+from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.errors import CityDataError, ConfigurationError
 from city_data.store.database import Database
 from city_data.store.ledger import Identified, MonthEntry
 from city_data.store.schema import MONTH_VERSION
@@ -55,59 +56,61 @@ class Version(Identified):
     expected_rows: int = 0
 
 
-class NoSuchVersion(Exception):
+class NoSuchVersion(CityDataError):
     """Versions that were asked for are not kept: never made, expired with their month, or one of too many."""
 
 
 def keep_versions() -> int:
-    """How many versions of a month are kept, by CITY_DATA_KEEP_VERSIONS. Raises ValueError naming the variable."""
+    """How many versions of a month are kept, by CITY_DATA_KEEP_VERSIONS. Raises ConfigurationError."""
     text = os.environ.get(KEEP_VARIABLE) or str(KEEP_DEFAULT)
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{KEEP_VARIABLE}={text!r} is not a number of versions, 1 or more")
+        raise ConfigurationError(f"{KEEP_VARIABLE}={text!r} is not a number of versions, 1 or more")
     return int(text)
+
+
+def frame_schema(dataset: Dataset) -> pa.Schema:
+    """The Arrow schema of the dataset's frames."""
+    import pyarrow as pa
+
+    moment = pa.timestamp("us", tz="UTC")
+    kinds = {"number": pa.float64(), "text": pa.string()}
+    values = [pa.field(column.name, kinds[column.kind]) for column in dataset.columns]
+    texts = [pa.field(name, pa.string()) for name in ("source", "raw_data")]
+    moments = [pa.field(name, moment) for name in ("created_at", "updated_at")]
+    return pa.schema([pa.field("date", moment), *values, *texts, *moments])
 
 
 def encode_frame(frame: pd.DataFrame, dataset: Dataset, created: datetime, updated: datetime) -> bytes:
     """A canonical frame as an Arrow IPC stream; equal frames and moments give equal bytes."""
     import pyarrow as pa
 
-    moment = pa.timestamp("us", tz="UTC")
-    columns = {"date": pa.array(frame["date"], moment)}
-    for column in dataset.columns:
-        kind = pa.float64() if column.kind == "number" else pa.string()
-        columns[column.name] = pa.array(frame[column.name].to_numpy(), kind, from_pandas=True)
-    columns["source"] = pa.array(frame["source"].to_numpy(), pa.string())
+    wanted = frame_schema(dataset)
+    columns = {"date": pa.array(frame["date"], wanted.field("date").type)}
+    for name in (*dataset.column_names, "source"):
+        columns[name] = pa.array(frame[name].to_numpy(), wanted.field(name).type, from_pandas=True)
     columns["raw_data"] = pa.array([_json(value) for value in frame["raw_data"]], pa.string())
     for name, value in (("created_at", created), ("updated_at", updated)):
-        columns[name] = pa.repeat(pa.scalar(value, moment), len(frame))
-    batch = pa.record_batch(columns)
+        columns[name] = pa.repeat(pa.scalar(value, wanted.field(name).type), len(frame))
+    batch = pa.record_batch(columns, schema=wanted)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue())
 
 
-def decode_frame(body: bytes) -> pa.Table:
-    """What `encode_frame` made, as a pyarrow table. Raises pyarrow.ArrowInvalid for damaged bytes."""
+def decode_frame(body: bytes, dataset: Dataset) -> pa.Table:
+    """A stored frame as a table of `frame_schema`: columns added since its load are NULL, removed ones are left out.
+
+    Raises pyarrow.ArrowInvalid for damaged bytes.
+    """
     import pyarrow as pa
 
-    return pa.ipc.open_stream(body).read_all()
-
-
-def to_pandas(table: pa.Table, dataset: Dataset) -> pd.DataFrame:
-    """A version's table as `read_series` would give it: canonical columns, created_at and updated_at."""
-    import pandas as pd
-
-    from city_data.frames.canonical import canonical_frame
-
-    rows = table.to_pydict()
-    frame = pd.DataFrame(rows, dtype=object)
-    for name in ("date", "created_at", "updated_at"):
-        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
-    frame["raw_data"] = pd.Series(
-        [None if text is None else orjson.loads(text) for text in rows["raw_data"]], dtype=object
-    )
-    return canonical_frame(frame, dataset).assign(created_at=frame["created_at"], updated_at=frame["updated_at"])
+    table, wanted = pa.ipc.open_stream(body).read_all(), frame_schema(dataset)
+    if table.schema.equals(wanted):
+        return table
+    stored = set(table.column_names)
+    columns = [table[one.name] if one.name in stored else pa.nulls(len(table), one.type) for one in wanted]
+    return pa.table(columns, schema=wanted)
 
 
 def write_version(
@@ -115,7 +118,7 @@ def write_version(
 ) -> None:
     """Add the version that the ledger row `entry` names, and let go of those that are too many.
 
-    Raises ValueError for a wrong CITY_DATA_KEEP_VERSIONS.
+    Raises ConfigurationError for a wrong CITY_DATA_KEEP_VERSIONS.
     """
     version, oldest = entry.version or 0, (entry.version or 0) - keep_versions()
     table = MONTH_VERSION
@@ -172,14 +175,14 @@ def read_entries(database: Database, dataset: DatasetName, city_id: str, month: 
 
 
 def read_frames(database: Database, dataset: DatasetName, city_id: str, wanted: Sequence[Key]) -> dict[Key, pa.Table]:
-    """The frames of (month, version) pairs, as tables (see `decode_frame`; `to_pandas` for pandas), as they were asked.
+    """The frames of (month, version) pairs, as tables (see `decode_frame`), in the order requested.
 
     Raises NoSuchVersion naming those that are not kept, DatabaseUnavailable.
     """
     found = read_frame_bytes(database, dataset, city_id, wanted)
     if missing := [f"{month} version {version}" for month, version in wanted if (month, version) not in found]:
         raise NoSuchVersion(f"{dataset}/{city_id}: not kept: {', '.join(missing)}")
-    return {key: decode_frame(found[key]) for key in wanted}
+    return {key: decode_frame(found[key], DATASETS[dataset]) for key in wanted}
 
 
 def read_frame_bytes(database: Database, dataset: DatasetName, city_id: str, wanted: Sequence[Key]) -> dict[Key, bytes]:

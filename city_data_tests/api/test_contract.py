@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,10 @@ from schemathesis.specs.openapi import checks
 
 from api.app import create_app
 from api.contract import diff, document
+from api.routes.schemas import record_model
+from api.routes.training import training_record
 from api.settings import Settings
-from city_data.datasets import DATASETS
+from city_data.datasets import DATASETS, Column
 from city_data.local.embedded import EmbeddedPostgres
 from city_data.pipeline.feeds import record_providers
 from city_data.providers import discover
@@ -46,6 +50,51 @@ def test_the_committed_document_is_this_codes() -> None:
 def test_nothing_that_callers_rely_on_is_broken() -> None:
     released = json.loads(diff.RELEASED.read_text(encoding="utf-8"))
     assert diff.breaks(released, DOCUMENT) == [], "if it is meant, run `python -m api.contract.diff --accept`"
+
+
+def test_the_released_document_covers_all_that_this_code_documents() -> None:
+    """A route or field that is not in it could change without a test that fails."""
+    released = json.loads(diff.RELEASED.read_text(encoding="utf-8"))
+    assert diff.uncovered(released, DOCUMENT) == [], "run `python -m api.contract.diff --add`"
+    assert released["paths"].keys() == DOCUMENT["paths"].keys()
+
+
+def conforms(example: Any, column: Column) -> bool:
+    if column.kind == "text":
+        return isinstance(example, str) and (column.allowed is None or example in column.allowed)
+    low, high = (-inf if column.low is None else column.low), (inf if column.high is None else column.high)
+    return isinstance(example, float | int) and not isinstance(example, bool) and low <= example <= high
+
+
+def test_examples_of_values_have_their_columns_kind_and_range() -> None:
+    for name, dataset in DATASETS.items():
+        for record in (f"{name.capitalize()}Record", "TrainingRecord"):
+            for column in dataset.columns:
+                (example,) = fields(DOCUMENT, record)[column.name]["examples"]
+                assert conforms(example, column), (record, column.name)
+    for name, field in fields(DOCUMENT, "TrainingRecord").items():
+        kinds = {one["type"] for one in field.get("anyOf", [field])} - {"null"}
+        python = {"string": str, "number": float, "integer": int, "boolean": bool}[kinds.pop()]
+        assert type(field["examples"][0]) is python, name
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        Column("noise", "number", "dB", "Noise", 20, 150),
+        Column("noise", "number", "dB", "Noise", low=5),
+        Column("noise", "number", "dB", "Noise", high=-5),
+        Column("noise", "number", "dB", "Noise"),
+        Column("road_state", "text", None, "State", allowed=("open", "closed")),
+        Column("road_state", "text", None, "State"),
+    ],
+)
+def test_a_new_column_has_an_example_without_anyones_doing(column: Column, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = replace(DATASETS["traffic"], columns=(*DATASETS["traffic"].columns, column))
+    monkeypatch.setitem(DATASETS, "traffic", dataset)
+    for model in (record_model("TrafficRecord", dataset, {}, {}), training_record()):
+        (example,) = model.model_json_schema()["properties"][column.name]["examples"]
+        assert conforms(example, column)
 
 
 def test_every_route_documents_its_errors_and_every_field_says_what_it_is() -> None:
@@ -82,6 +131,28 @@ def rename_field(document: dict[str, Any]) -> None:
 
 def parameter(document: dict[str, Any], name: str) -> dict[str, Any]:
     return next(p for p in document["paths"][WEATHER]["get"]["parameters"] if p["name"] == name)
+
+
+LEFT_OUT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a route": (lambda d: d["paths"].pop(AVAILABILITY), f"GET {AVAILABILITY}"),
+    "a method": (lambda d: d["paths"][WEATHER].pop("get"), f"GET {WEATHER}"),
+    "a field": (lambda d: fields(d, "TrainingRecord").pop("temperature"), "answer 200[].temperature"),
+    "a parameter": (
+        lambda d: d["paths"][WEATHER]["get"]["parameters"].remove(parameter(d, "include")),
+        "parameter include",
+    ),
+    "a header": (lambda d: d["paths"][WEATHER]["get"]["responses"]["200"]["headers"].pop("ETag"), "header ETag of 200"),
+    "a status": (lambda d: d["paths"][WEATHER]["get"]["responses"].pop("410"), "answer 410"),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_anything_left_out_of_the_released_document_is_named(name: str) -> None:
+    leave_out, said = LEFT_OUT[name]
+    released = copy.deepcopy(DOCUMENT)
+    leave_out(released)
+    assert any(line.endswith(said) for line in diff.uncovered(released, DOCUMENT))
+    assert diff.breaks(released, DOCUMENT) == []
 
 
 BREAKING: dict[str, tuple[Change, str]] = {
@@ -163,13 +234,20 @@ def test_the_command_says_what_breaks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(diff, "RELEASED", tmp_path / "released.json")
+    diff.RELEASED.write_text(json.dumps(DOCUMENT))
     assert diff.main(["--accept"]) == 0
     assert diff.main([]) == 0
     old = copy.deepcopy(DOCUMENT)
     old["paths"]["/old"] = {"get": {"responses": {}}}
     diff.RELEASED.write_text(json.dumps(old))
+    for arguments in ([], ["--add"]):
+        assert diff.main(arguments) == 1
+        assert capsys.readouterr().out == "GET /old is gone\n"
+    del old["paths"]["/old"], old["paths"][WEATHER]
+    diff.RELEASED.write_text(json.dumps(old))
     assert diff.main([]) == 1
-    assert capsys.readouterr().out == "GET /old is gone\n"
+    assert capsys.readouterr().out == f"not in the released document: GET {WEATHER}\n"
+    assert (diff.main(["--add"]), diff.main([])) == (0, 0)
 
 
 @pytest.fixture(scope="module")

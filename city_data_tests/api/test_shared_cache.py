@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from api.bodies.redis import TIMEOUT_S, SharedCache
 from city_data.local.embedded import EmbeddedRedis
@@ -39,8 +40,8 @@ def with_cache(url: str | None, work: Callable[[SharedCache], Awaitable[T]], **c
 @pytest.fixture
 def filled(redis_url: str) -> str:
     cache = Cache(redis_url, timeout_s=1)
-    for month, segment in zip(MONTHS, SEGMENTS, strict=True):
-        assert cache.put_segment("traffic", "madrid", month, 1, segment)
+    for name, segment in zip(NAMES, SEGMENTS, strict=True):
+        assert cache.put_segment(name, segment)
     return redis_url
 
 
@@ -50,14 +51,31 @@ def test_segments_come_in_the_order_of_their_names(filled: str) -> None:
     assert list(found) == [SEGMENTS[1], None, SEGMENTS[0]]
 
 
-@pytest.mark.parametrize("poison", [b"", b"garbage" * 99, "another's"], ids=["empty", "garbage", "of another key"])
-def test_poison_is_a_miss_and_deleted(filled: str, poison: bytes | str) -> None:
+@pytest.mark.parametrize(
+    "poison", ["empty", "garbage", "flipped body", "flipped head", "of another key", "without its seal"]
+)
+def test_poison_is_a_miss_and_deleted(filled: str, poison: str) -> None:
     with redis.Redis.from_url(filled) as client:
-        value = client.get(NAMES[1]) if poison == "another's" else poison
-        client.set(NAMES[0], value)  # type: ignore[arg-type]
+        good, other = client.mget(NAMES)  # type: ignore[misc]
+        values = {
+            "empty": b"",
+            "garbage": b"garbage" * 99,
+            "flipped body": good[:-3] + bytes([good[-3] ^ 1]) + good[-2:],
+            "flipped head": good[:10] + bytes([good[10] ^ 1]) + good[11:],
+            "of another key": other,
+            "without its seal": good[4:],
+        }
+        client.set(NAMES[0], values[poison])
         found = with_cache(filled, lambda cache: cache.get_segments(NAMES))
         assert list(found) == [None, SEGMENTS[1]]
         assert [client.exists(name) for name in NAMES] == [0, 1]
+
+
+def test_a_value_of_another_type_is_a_miss(filled: str) -> None:
+    with redis.Redis.from_url(filled) as client:
+        client.delete(NAMES[0])
+        client.hset(NAMES[0], "a", "b")
+    assert list(with_cache(filled, lambda cache: cache.get_segments(NAMES))) == [None, SEGMENTS[1]]
 
 
 def test_more_readers_than_connections_wait_for_their_turn(filled: str) -> None:
@@ -79,18 +97,18 @@ def test_a_stopped_redis_is_left_alone_for_a_while_and_found_again(tmp_path: Pat
     server.start()
 
     async def lives(cache: SharedCache) -> None:
-        Cache(server.url, timeout_s=1).put_segment("traffic", "madrid", MONTHS[0], 1, SEGMENTS[0])
+        Cache(server.url, timeout_s=1).put_segment(NAMES[0], SEGMENTS[0])
         assert list(await cache.get_segments(NAMES)) == [SEGMENTS[0], None]
         server.stop()
-        for _ in range(FAILURES_TO_OPEN + 5):
-            assert list(await cache.get_segments(NAMES)) == [None, None]
-        assert cache._breaker.errors == FAILURES_TO_OPEN
+        with capture_logs() as logged:
+            for _ in range(FAILURES_TO_OPEN + 5):
+                assert list(await cache.get_segments(NAMES)) == [None, None]
+        assert len(logged) == FAILURES_TO_OPEN
         server.start()
         assert list(await cache.get_segments(NAMES)) == [None, None]
         now[0] += OPEN_FOR_S
-        Cache(server.url, timeout_s=1).put_segment("traffic", "madrid", MONTHS[0], 1, SEGMENTS[0])
+        Cache(server.url, timeout_s=1).put_segment(NAMES[0], SEGMENTS[0])
         assert list(await cache.get_segments(NAMES)) == [SEGMENTS[0], None]
-        assert cache._breaker.errors == FAILURES_TO_OPEN
 
     try:
         with_cache(server.url, lives, clock=lambda: now[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ KNOWN = {
     ("yaml", "values"): "test_commands",
     ("text", ""): "a picture, in which no line is a command",
     ("text", "map"): "here",
+    ("text", "floors"): "here",
 }
 _COMMAND = re.compile(
     r"^\s*(?:\$ |(?:\S*/)?(?:city-data|make|curl|helm|kubectl|docker|python3?|pip) [\w./-])", re.MULTILINE
@@ -127,3 +129,13 @@ def test_the_map_has_every_package_and_module() -> None:
     (rooms,) = re.findall(r"^api/ +the HTTP reader: (.+)$", shown, re.MULTILINE)
     folders = {path.name for path in (ROOT / "api").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert {name.rstrip("/") for name in rooms.split(", ")} == folders
+
+
+def test_the_floors_are_those_that_lint_checks() -> None:
+    (shown,) = [fence.text for fence in fences("text") if fence.mark == "floors"]
+    floors = [re.split(r" {2,}", line.strip())[0] for line in shown.splitlines()]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    assert [set(floor.split(" | ")) for floor in floors] == [set(layer.split(" | ")) for layer in layers]

@@ -66,3 +66,12 @@ def test_local_time_and_missing_source_are_refused() -> None:
         canonical.canonical_frame(raw_frame().assign(date=lambda f: f["date"].dt.tz_convert("Europe/Madrid")), TRAFFIC)
     with pytest.raises(ValueError, match="source"):
         canonical.canonical_frame(raw_frame().drop(columns="source"), TRAFFIC)
+
+
+def test_a_column_added_later_counts_in_the_hash_where_it_has_a_value() -> None:
+    rows = [{"date": "a", "temperature": None, "source": "s"}, {"date": "b", "temperature": 1.0, "source": "s"}]
+    named = [row | {"visibility": None} for row in rows]
+    assert canonical.content_sha256(named) == canonical.content_sha256(rows)
+    named[1]["visibility"] = 7.0
+    assert canonical.content_sha256(named) != canonical.content_sha256(rows)
+    assert canonical.content_sha256([{"date": "a", "source": "s"}, rows[1]]) != canonical.content_sha256(rows)

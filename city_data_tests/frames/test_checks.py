@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
-from city_data.datasets import TRAFFIC, expected_stamps
+from city_data.datasets import TRAFFIC, Column, expected_stamps
 from city_data.frames import canonical, checks
 from city_data.window import Month
 
@@ -53,3 +55,13 @@ def test_repeated_dates_and_rows_outside_the_month_are_refused() -> None:
     assert "2 repeated dates" in failed(twice)["unique_dates"]
     moved = frame.assign(date=frame["date"] - pd.Timedelta(hours=1))
     assert "1 rows outside 2026-10" in failed(moved)["inside_month"]
+
+
+def test_a_column_may_be_bounded_on_one_side_or_not_at_all() -> None:
+    columns = (Column("noise", "number", "dB", "Noise", low=0), Column("balance", "number", None, "In minus out"))
+    dataset = replace(TRAFFIC, columns=columns)
+    frame = pd.DataFrame({"date": pd.DatetimeIndex(STAMPS), "noise": -1.0, "balance": -1e9, "source": "test"})
+    outcomes = checks.evaluate(
+        canonical.canonical_frame(frame, dataset), dataset, MONTH, "Europe/Madrid", len(STAMPS), True
+    )
+    assert [o.description for o in outcomes if not o.passed] == ["noise: 745 rows, such as -1.0"]

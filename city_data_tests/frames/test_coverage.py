@@ -46,7 +46,7 @@ def test_days_are_local_and_the_long_one_has_25_hours() -> None:
     assert told["average_speed"] == Coverage(745, 0)
     assert told["pedestrian_count"] == Coverage(0, 0)  # nobody promised it
     assert told["pedestrian_count"].percent is None
-    by_day = dict(coverage.of_days(days, OCTOBER))
+    by_day = dict(coverage.of_days(days, TRAFFIC, OCTOBER))
     assert by_day[date(2025, 10, 2)]["traffic_volume"] == Coverage(24, 22)
     assert set(by_day[date(2025, 10, 2)]) == GIVEN
 
@@ -54,7 +54,7 @@ def test_days_are_local_and_the_long_one_has_25_hours() -> None:
 @given(st.sets(st.integers(0, 744)))
 def test_days_add_up_to_the_month(missing: set[int]) -> None:
     days = october(missing)
-    total = sum(of["traffic_volume"].observed for _, of in coverage.of_days(days, OCTOBER))
+    total = sum(of["traffic_volume"].observed for _, of in coverage.of_days(days, TRAFFIC, OCTOBER))
     assert total == coverage.of_month(days, TRAFFIC)["traffic_volume"].observed
     assert total == 745 - len(missing | set(range(24)))
 
@@ -67,7 +67,7 @@ def test_a_hole_is_never_rounded_away(observed: int, percent: float) -> None:
 
 def test_a_month_from_before_the_counts_has_none() -> None:
     assert coverage.of_month({}, WEATHER) == {}
-    assert list(coverage.of_days({}, OCTOBER)) == []
+    assert list(coverage.of_days({}, WEATHER, OCTOBER)) == []
 
 
 def test_ledger_reader_terminal_and_dagster_tell_the_same_counts(world: World) -> None:

@@ -36,7 +36,7 @@ def part(name: DatasetName, month: Month, zone: str, resolution: Resolution, val
     column = DATASETS[name].column_names[0]
     frame = pd.DataFrame({"date": dates, column: list(kept.values()), "source": "test"})
     canonical = canonical_frame(frame, DATASETS[name])
-    return Part(decode_frame(encode_frame(canonical, DATASETS[name], MADE, MADE)), resolution)
+    return Part(decode_frame(encode_frame(canonical, DATASETS[name], MADE, MADE), DATASETS[name]), resolution)
 
 
 @settings(max_examples=40)

@@ -18,7 +18,7 @@ from city_data.cities import load_registry
 from city_data.cli.commands import app
 from city_data.cli.progress import print_ready
 from city_data.local import tokens
-from city_data.local.platform import Ports
+from city_data.local.ports import Ports
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.window import Month
 from city_data_tests.api.conftest import TENANT, MakeClient, make_client  # noqa: F401  a fixture of the reader's tests

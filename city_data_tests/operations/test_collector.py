@@ -214,7 +214,7 @@ def test_an_archive_elsewhere_works_alike(bench: Bench, tmp_path: Path) -> None:
     assert manifest.polls == {"empty": 1, "stored": 2}
     first, _ = archive.payloads(manifest, tmp_path)
     assert first.path.read_bytes() == loops(NOON).body
-    assert archive.drop_month(Month(2026, 9)) == 1
+    archive.drop(*SEPTEMBER)
     assert archive.last_stored("traffic", "valencia", "valencia_opendata") is None
 
 

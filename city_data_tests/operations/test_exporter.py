@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from city_data_tests.test_settling import entry
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -23,6 +22,7 @@ from city_data.store.ledger import read_months
 from city_data.store.partitions import drop_month
 from city_data.store.totals import read_totals
 from city_data.window import Month, as_of
+from city_data_tests.pipeline.test_settling import entry
 from city_data_tests.world import AS_OF, World
 
 Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]

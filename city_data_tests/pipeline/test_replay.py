@@ -14,12 +14,13 @@ import pytest
 from rich.console import Console
 
 from city_data.cli.replay import run_replay
-from city_data.datasets import TRAFFIC, WEATHER
+from city_data.datasets import TRAFFIC, WEATHER, Column
 from city_data.frames import canonical
 from city_data.pipeline.replay import ColumnChange, compare, rebuild
 from city_data.providers.aemet import Aemet
 from city_data.providers.base import ParsedMonth, Payload, PermanentError, Request
 from city_data.window import Month
+from city_data_tests.columns import add_column
 from city_data_tests.world import World
 
 MONTHS = ["2026-08", "2026-09"]
@@ -128,6 +129,18 @@ def test_a_parser_that_breaks_or_is_refused_publishes_nothing(served: World, mon
     assert "refused: plausible_ranges" in failed[1]
     assert "1 refused, 1 broken" in said
     assert versions(served) == [1, 1]
+
+
+def test_a_column_added_since_changes_no_month_until_its_source_gives_it(
+    served: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_column(monkeypatch, served.database_url, "weather", Column("visibility", "number", "m", "Visibility", low=0))
+    feed, month = served.feed("weather"), Month.parse("2026-09")
+    assert "visibility" in feed.dataset.column_names
+    assert rebuild(feed, month, served.archive, served.database).outcome == "unchanged"
+    mend(monkeypatch, lambda made: replace(made, frame=made.frame.assign(visibility=9.0)))
+    rebuilt = rebuild(feed, month, served.archive, served.database)
+    assert (rebuilt.outcome, rebuilt.columns) == ("changed", {"visibility": ColumnChange(30, None, 9.0, None)})
 
 
 def test_bytes_that_rotted_in_the_archive_are_said(served: World) -> None:

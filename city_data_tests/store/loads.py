@@ -6,7 +6,7 @@ Run as a module with a database's URL and a number, it loads that month: a proce
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from city_data.frames.canonical import canonical_frame
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, read_months
 from city_data.store.months import MonthLoad
-from city_data.store.segments import plain, read_segments
+from city_data.store.segments import SEPARATOR, Segment, read_segments, records
 from city_data.store.series import read_series
 from city_data.window import Month
 
@@ -82,7 +82,12 @@ def seen(database: Database) -> tuple[MonthEntry, str, bytes]:
     assert entry.version is not None
     series = read_series(database, "traffic", "madrid", START, END)
     segments = read_segments(database, "traffic", "madrid", [(MONTH, entry.version)])
-    return entry, series.to_json(date_format="iso"), plain(segments.values())
+    return entry, series.to_json(date_format="iso"), array_of(segments.values())
+
+
+def array_of(segments: Iterable[Segment]) -> bytes:
+    """The JSON array of all records, not compressed."""
+    return b"[" + SEPARATOR.join(text for segment in segments for text in records(segment)) + b"]"
 
 
 def scalar(url: str, query: str) -> Any:

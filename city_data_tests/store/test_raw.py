@@ -52,8 +52,7 @@ def test_the_newest_fetch_counts_and_equal_bytes_are_held_once(archive: RawArchi
     (kept,) = archive.payloads(archive.latest("traffic", "madrid", MONTH), tmp_path)
     assert kept.path.read_bytes() == b"b"
     assert archive.months() == [MONTH]
-    assert archive.drop_month(MONTH) == 1
-    assert archive.drop_month(MONTH) == 0
+    archive.drop("traffic", "madrid", MONTH)
     assert archive.months() == []
 
 

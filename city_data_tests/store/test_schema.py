@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 
 from city_data.datasets import DATASETS
 from city_data.local.embedded import EmbeddedPostgres, free_port
+from city_data.store import migrate
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.ledger import read_months
 from city_data.store.migrate import is_current, upgrade
@@ -26,6 +29,17 @@ def test_migrations_lead_to_the_schema(database: Database, database_url: str) ->
         primary = f"SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = '{dataset.table}'::regclass"
         assert scalar(database_url, key) == "RANGE (month)"
         assert scalar(database_url, f"{primary} AND contype = 'p'") == "PRIMARY KEY (month, city_id, date)"
+
+
+def test_no_migration_imports_code_that_moves_on() -> None:
+    files = sorted(Path(migrate.__file__).with_name("migrations").rglob("*.py"))
+    assert len(files) > 5
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = ["city_data" if node.level else node.module or ""]
+            assert not [name for name in names if name.split(".")[0] in ("city_data", "api")], file.name
 
 
 def test_two_may_upgrade_an_empty_database_at_once(postgres: EmbeddedPostgres) -> None:

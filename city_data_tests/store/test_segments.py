@@ -16,8 +16,8 @@ from city_data.datasets import TRAFFIC, WEATHER
 from city_data.frames import canonical
 from city_data.store.database import Database
 from city_data.store.months import replace_month
-from city_data.store.segments import encode, plain, read_segments, record_texts, records, splice, splice_parts
-from city_data_tests.store.loads import MONTH, STAMPS, ZONE, month_load
+from city_data.store.segments import SEPARATOR, encode, read_segments, record_texts, records, splice_parts
+from city_data_tests.store.loads import MONTH, STAMPS, ZONE, array_of, month_load
 
 values = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 months = st.lists(st.dictionaries(st.text(), values, max_size=4), max_size=8)
@@ -27,15 +27,14 @@ months = st.lists(st.dictionaries(st.text(), values, max_size=4), max_size=8)
 def test_a_splice_is_one_member_of_all_records(parts: list[list[dict[str, object]]]) -> None:
     segments = [encode([orjson.dumps(record) for record in part]) for part in parts]
     everything = [record for part in parts for record in part]
-    body = splice(segments)
+    body = b"".join(splice_parts(segments, b"[", SEPARATOR, b"]"))
 
     member = zlib.decompressobj(wbits=31)
     text = member.decompress(body)
     assert member.eof
     assert member.unused_data == b""
-    assert gzip.decompress(body) == zlib.decompress(body, wbits=31) == text == plain(segments)
+    assert gzip.decompress(body) == zlib.decompress(body, wbits=31) == text == array_of(segments)
     assert json.loads(text) == everything
-    assert b"".join(splice_parts(segments)) == body
     assert [orjson.loads(text) for segment in segments for text in records(segment)] == everything
 
 
@@ -49,7 +48,7 @@ def test_a_published_month_is_its_records(database: Database) -> None:
     replace_month(database, month_load())
     found = read_segments(database, "traffic", "madrid", [(MONTH, 1), (MONTH, 2), (MONTH + 1, 1)])
     assert list(found) == [(MONTH, 1)]
-    array = json.loads(gzip.decompress(splice(found.values())))
+    array = json.loads(array_of(found.values()))
     assert [record["date"] for record in array] == [f"{stamp:%Y-%m-%dT%H:%M:%SZ}" for stamp in STAMPS]
     assert array[0] == {
         "date": "2026-07-31T22:00:00Z",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,8 @@ import pyarrow as pa
 import pytest
 from alembic import command
 
-from city_data.datasets import TRAFFIC
+from city_data.datasets import TRAFFIC, DatasetName
+from city_data.frames import canonical
 from city_data.providers.base import Payload
 from city_data.store import migrate
 from city_data.store.database import Database
@@ -22,13 +24,20 @@ from city_data.store.partitions import drop_month
 from city_data.store.raw import RawArchive
 from city_data.store.segments import read_segments
 from city_data.store.series import read_series
-from city_data.store.versions import NoSuchVersion, read_entries, read_frames, read_versions, to_pandas
+from city_data.store.versions import Key, NoSuchVersion, read_entries, read_frames, read_versions
 from city_data_tests.store.loads import END, MONTH, NOON, START, month_load, scalar, traffic
 
 
 def held(database: Database, version: int) -> pd.DataFrame:
+    """As `read_series` gives the month."""
     found = read_frames(database, "traffic", "madrid", [(MONTH, version)])
-    return to_pandas(found[MONTH, version], TRAFFIC)
+    rows = found[MONTH, version].to_pydict()
+    frame = pd.DataFrame(rows, dtype=object)
+    for name in ("date", "created_at", "updated_at"):
+        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
+    frame["raw_data"] = [None if text is None else json.loads(text) for text in rows["raw_data"]]
+    moments = {name: frame[name] for name in ("created_at", "updated_at")}
+    return canonical.canonical_frame(frame, TRAFFIC).assign(**moments)
 
 
 def test_every_version_gives_its_month_back_and_the_newest_is_what_the_table_holds(database: Database) -> None:
@@ -126,18 +135,26 @@ def test_states_are_remembered_until_the_month_expires(database: Database) -> No
 def test_a_schema_of_before_is_brought_up_with_its_current_version(database: Database, database_url: str) -> None:
     replace_month(database, month_load(0))
     newest = replace_month(database, month_load(1))
+    empty = replace_month(database, month_load(1, month=MONTH + 1, frame=traffic(1, MONTH + 1).iloc[:0]))
+    days = pd.DataFrame({"date": pd.DatetimeIndex([START]), "temperature": 31.5, "description": "dry", "source": "x"})
+    replace_month(database, month_load(2, dataset="weather", frame=days))
     expected, body = held(database, 2), read_segments(database, "traffic", "madrid", [(MONTH, 2)])
+    kept: dict[DatasetName, list[Key]] = {"traffic": [(MONTH, 2), (MONTH + 1, 1)], "weather": [(MONTH, 1)]}
+    stored = [read_frames(database, name, "madrid", keys) for name, keys in kept.items()]
     with database.write() as connection:
         config = migrate._config()
         config.attributes["connection"] = connection
         command.downgrade(config, "0002")
     migrate.upgrade(database)
+    assert stored == [read_frames(database, name, "madrid", keys) for name, keys in kept.items()]
+    assert [len(tables) for tables in stored] == [2, 1]
+    assert read_entries(database, "traffic", "madrid", MONTH + 1) == [empty.entry]
     # What earlier versions were loaded at is not known to a schema that kept but one moment a month.
     pd.testing.assert_frame_equal(held(database, 2), expected)
     assert read_segments(database, "traffic", "madrid", [(MONTH, 2)]) == body
     assert read_entries(database, "traffic", "madrid", MONTH) == [newest.entry]
     assert [change.version for change in read_states(database, "madrid", "traffic", MONTH)] == [2]
-    assert scalar(database_url, "SELECT count(*) FROM month_version") == 1
+    assert scalar(database_url, "SELECT count(*) FROM month_version") == 3
 
 
 @pytest.fixture

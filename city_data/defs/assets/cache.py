@@ -29,6 +29,7 @@ def cache_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
     def warm(
         context: dg.AssetExecutionContext, database: DatabaseResource, cache: CacheResource
     ) -> dg.MaterializeResult[None]:
+        from city_data.store.cache import name_of
         from city_data.store.segments import read_segments
 
         month = Month.parse(context.partition_key)
@@ -38,8 +39,8 @@ def cache_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         wanted = [(month, entry.version)]
         segments = read_segments(database.open(), feed.dataset.name, feed.city.city_id, wanted)
         cached = all(
-            store.put_segment(feed.dataset.name, feed.city.city_id, at, version, segment)
-            for (at, version), segment in segments.items()
+            store.put_segment(name_of(feed.dataset.name, feed.city.city_id, *key), segment)
+            for key, segment in segments.items()
         )
         size = sum(len(segment.body) for segment in segments.values())
         return dg.MaterializeResult(

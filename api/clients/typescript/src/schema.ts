@@ -1010,7 +1010,7 @@ export interface components {
             /**
              * Average Speed
              * @description Flow-weighted mean speed, km/h
-             * @example 41.7
+             * @example 38.4
              */
             average_speed: number | null;
             /**
@@ -1022,7 +1022,7 @@ export interface components {
             /**
              * Congestion Level
              * @description Congestion of the city's roads
-             * @example medium
+             * @example low
              */
             congestion_level: string | null;
             /**
@@ -1041,13 +1041,13 @@ export interface components {
             /**
              * Description
              * @description The weather in words, where the source has them
-             * @example null
+             * @example light rain
              */
             description: string | null;
             /**
              * Description Missing
              * @description Whether description is missing
-             * @example true
+             * @example false
              */
             description_missing: boolean;
             /**
@@ -1059,7 +1059,7 @@ export interface components {
             /**
              * Humidity
              * @description Mean relative humidity of the period, %
-             * @example 62
+             * @example 61
              */
             humidity: number | null;
             /**
@@ -1084,19 +1084,19 @@ export interface components {
             /**
              * Pedestrian Count
              * @description Mean pedestrians per hour per counting point, persons/h
-             * @example null
+             * @example 230
              */
             pedestrian_count: number | null;
             /**
              * Pedestrian Count Missing
              * @description Whether pedestrian_count is missing
-             * @example true
+             * @example false
              */
             pedestrian_count_missing: boolean;
             /**
              * Precipitation
              * @description Precipitation that fell in the period, mm
-             * @example 0
+             * @example 0.4
              */
             precipitation: number | null;
             /**
@@ -1108,7 +1108,7 @@ export interface components {
             /**
              * Pressure
              * @description Mean pressure at mean sea level, hPa
-             * @example 1017.3
+             * @example 1015.8
              */
             pressure: number | null;
             /**
@@ -1132,19 +1132,19 @@ export interface components {
             /**
              * School Free
              * @description Whether schools have vacations; null where that is not known
-             * @example null
+             * @example false
              */
             school_free: boolean | null;
             /**
              * School Free Missing
              * @description Whether school_free is missing
-             * @example true
+             * @example false
              */
             school_free_missing: boolean;
             /**
              * Temperature
              * @description Mean air temperature of the period, °C
-             * @example 18.4
+             * @example 14.2
              */
             temperature: number | null;
             /**
@@ -1168,7 +1168,7 @@ export interface components {
             /**
              * Traffic Volume
              * @description Mean vehicles per hour per measurement point, vehicles/h
-             * @example 312.5
+             * @example 412.5
              */
             traffic_volume: number | null;
             /**
@@ -1180,7 +1180,7 @@ export interface components {
             /**
              * Weather Resolution
              * @description How the weather is held: `daily` on an hourly grid is the whole day's; null where none is
-             * @example daily
+             * @example hourly
              */
             weather_resolution: string | null;
             /**
@@ -1198,7 +1198,7 @@ export interface components {
             /**
              * Wind Speed
              * @description Mean wind speed of the period, m/s
-             * @example 2.1
+             * @example 3.1
              */
             wind_speed: number | null;
             /**
@@ -2289,7 +2289,7 @@ export interface operations {
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes */
+                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -2505,7 +2505,7 @@ export interface operations {
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes */
+                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -2721,7 +2721,7 @@ export interface operations {
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes */
+                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -2937,7 +2937,7 @@ export interface operations {
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes */
+                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -3136,7 +3136,7 @@ export interface operations {
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes */
+                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -3350,7 +3350,7 @@ export interface operations {
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes */
+                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -3557,7 +3557,7 @@ export interface operations {
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes */
+                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;

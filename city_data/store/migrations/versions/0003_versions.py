@@ -6,10 +6,11 @@ name them: they go.
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
-
-from city_data.datasets import DATASETS
 
 revision = "0003"
 down_revision = "0002"
@@ -40,9 +41,24 @@ UPDATE month_version AS v SET coverage = l.coverage, entry = to_jsonb(l), create
   WHERE (l.dataset, l.city_id, l.month, l.version) = (v.dataset, v.city_id, v.month, v.version);
 DELETE FROM month_version WHERE entry IS NULL;
 """
-_COLUMNS = {
-    "weather": "temperature, precipitation, humidity, wind_speed, pressure, description",
-    "traffic": "traffic_volume, pedestrian_count, congestion_level, average_speed",
+# The data tables as they were, with the type of each value.
+_TABLES: dict[str, tuple[str, dict[str, str]]] = {
+    "weather": (
+        "city_weather_data",
+        {
+            **dict.fromkeys(("temperature", "precipitation", "humidity", "wind_speed", "pressure"), "float64"),
+            "description": "string",
+        },
+    ),
+    "traffic": (
+        "city_traffic_data",
+        {
+            "traffic_volume": "float64",
+            "pedestrian_count": "float64",
+            "congestion_level": "string",
+            "average_speed": "float64",
+        },
+    ),
 }
 _AFTER = """
 ALTER TABLE month_version
@@ -80,19 +96,35 @@ def _fill_frames() -> None:
     held = connection.execute(sa.text("SELECT dataset, city_id, month, created_at, loaded_at FROM month_version")).all()
     if not held:
         return
-    import pandas as pd
-
-    from city_data.frames.canonical import canonical_frame
-    from city_data.store.versions import encode_frame
-
     for name, city_id, month, created, loaded in held:
-        dataset, key = DATASETS[name], {"city_id": city_id, "month": month}
-        query = f"SELECT date, {_COLUMNS[name]}, source, raw_data FROM {dataset.table}"  # noqa: S608  spelled out above
-        rows = connection.execute(sa.text(f"{query} WHERE city_id = :city_id AND month = :month"), key).mappings().all()
-        frame = pd.DataFrame(rows, columns=pd.Index(rows[0]) if rows else pd.Index(["date", "source"]), dtype=object)
-        frame["date"] = pd.to_datetime(frame["date"], utc=True).astype("datetime64[us, UTC]")
-        made = encode_frame(canonical_frame(frame, dataset), dataset, created, loaded)
+        table, kinds = _TABLES[name]
+        key = {"city_id": city_id, "month": month}
+        query = f"SELECT date, {', '.join(kinds)}, source, raw_data FROM {table}"  # noqa: S608  spelled out above
+        where = "WHERE city_id = :city_id AND month = :month ORDER BY date"
+        rows = connection.execute(sa.text(f"{query} {where}"), key).all()
         update = (
             "UPDATE month_version SET frame = :frame WHERE (dataset, city_id, month) = (:dataset, :city_id, :month)"
         )
-        connection.execute(sa.text(update), {**key, "dataset": name, "frame": made})
+        frame = _frame([*zip(*rows, strict=True)] or [()] * (len(kinds) + 3), kinds, created, loaded)
+        connection.execute(sa.text(update), {**key, "dataset": name, "frame": frame})
+
+
+def _frame(columns: list[tuple[Any, ...]], kinds: dict[str, str], created: datetime, loaded: datetime) -> bytes:
+    """`date`, the values, `source` and `raw_data` as the Arrow IPC stream that versions had when they were new."""
+    import orjson
+    import pyarrow as pa
+
+    moment, text = pa.timestamp("us", tz="UTC"), pa.string()
+    dates, *values, sources, raw = columns
+    arrays = {"date": pa.array(dates, moment)}
+    for (name, kind), cells in zip(kinds.items(), values, strict=True):
+        arrays[name] = pa.array(cells, pa.type_for_alias(kind))
+    arrays["source"] = pa.array(sources, text)
+    told = [None if one is None else orjson.dumps(one, option=orjson.OPT_SORT_KEYS).decode() for one in raw]
+    arrays["raw_data"] = pa.array(told, text)
+    for name, at in (("created_at", created), ("updated_at", loaded)):
+        arrays[name] = pa.repeat(pa.scalar(at, moment), len(dates))
+    batch, sink = pa.record_batch(arrays), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())

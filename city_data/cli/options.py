@@ -1,0 +1,150 @@
+"""The options that commands share, and what their values select: feeds, months, pools.
+
+Belongs here: the options' declarations and checks, which need no database. Does not: any command (commands.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from city_data.cities import City, Registry, RegistryError, load_registry
+from city_data.datasets import DATASETS
+from city_data.errors import CityDataError, UsageError, unknown
+from city_data.local import platform
+from city_data.window import InvalidMonth, Month, Window, as_of, rolling_window
+
+if TYPE_CHECKING:
+    from city_data.pipeline.feeds import Feed
+
+
+def _city_ids(incomplete: str) -> list[str]:
+    try:
+        cities = load_registry().enabled()
+    except CityDataError:
+        return []  # a shell that completes a word has no place for an error: the command itself reports it
+    return [city.city_id for city in cities if city.city_id.startswith(incomplete.casefold())]
+
+
+def _dataset_names(incomplete: str) -> list[str]:
+    return [name for name in DATASETS if name.startswith(incomplete.casefold())]
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"city-data {version('city-data')}")
+        raise typer.Exit
+
+
+CityOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--city", help="Only this city, by id or name; may be repeated.", autocompletion=_city_ids, metavar="NAME"
+    ),
+]
+FromOption = Annotated[str | None, typer.Option("--from", help="First month, such as 2024-11.", metavar="YYYY-MM")]
+ToOption = Annotated[str | None, typer.Option("--to", help="Last month, included.", metavar="YYYY-MM")]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Only weather or traffic.", autocompletion=_dataset_names, metavar="NAME"),
+]
+HomeOption = Annotated[
+    Path, typer.Option("--home", envvar=platform.HOME_VARIABLE, help="State folder of the platform on this machine.")
+]
+SecondsOption = Annotated[
+    float | None, typer.Option(min=0, callback=_finite, help="Change nothing; wait at most so many seconds for it.")
+]
+IntervalOption = Annotated[
+    float,
+    typer.Option(envvar="CITY_DATA_COLLECT_EVERY", min=60, callback=_finite, help="Seconds from poll to poll."),
+]
+HoursOption = Annotated[float, typer.Option(min=0.01, max=24 * 366, callback=_finite, help="How long it is valid.")]
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+]
+
+
+def select_feeds(cities: Sequence[str] | None = None, dataset: str | None = None) -> tuple[Window, list[Feed]]:
+    """The window and the enabled feeds of these cities and this dataset; of all, where none is named.
+
+    Raises UsageError naming the option and what is known, ConfigurationError, RegistryError.
+    """
+    from city_data.pipeline.feeds import enabled_feeds
+
+    window, registry = rolling_window(as_of()), load_registry()
+    named = [_enabled(registry, name).city_id for name in cities or []]
+    if dataset is not None and dataset.casefold() not in DATASETS:
+        raise UsageError(f"--dataset: {unknown('dataset', dataset, DATASETS)}")
+    of_cities = [feed for feed in enabled_feeds(registry) if not named or feed.city.city_id in named]
+    feeds = [feed for feed in of_cities if dataset is None or feed.dataset.name == dataset.casefold()]
+    if not of_cities:
+        lacking = f"no source of {', '.join(named)}" if named else "no city that has a source"
+        raise RegistryError(f"{lacking} is enabled; see ENABLED_CITIES and CITY_DATA_CITIES")
+    if not feeds:
+        has = ", ".join(feed.name for feed in of_cities)
+        raise UsageError(f"--dataset: {', '.join(named) or 'no enabled city'} has no {dataset}; enabled: {has}")
+    return window, feeds
+
+
+def _enabled(registry: Registry, name: str) -> City:
+    try:
+        city = registry.get(name)
+    except RegistryError as error:
+        raise UsageError(f"--city: {error}") from None
+    if not city.enabled:
+        enabled = ", ".join(city.city_id for city in registry.enabled()) or "none"
+        raise UsageError(f"--city: {city.city_id} is not enabled (ENABLED_CITIES); enabled: {enabled}")
+    return city
+
+
+def select_months(
+    window: Window, first: str | None = None, last: str | None = None, count: int | None = None
+) -> list[Month]:
+    """The months from `first` to `last`, else the window's own ends; `count` counts back from the open month.
+
+    Raises UsageError naming the option.
+    """
+    if first is not None and count is not None:
+        raise UsageError("--from and --last exclude each other: both name the first month")
+    start = _month("--from", first, window) if first is not None else window.first
+    if count is not None and count < len(window.complete_months()):
+        start = window.open - count
+    end = _month("--to", last, window) if last is not None else window.open
+    if start > end:
+        named = "--from" if count is None else f"--last {count}, from"
+        raise UsageError(f"{named} {start} is later than --to {end}: the range is reversed")
+    return list(start.until(end + 1))
+
+
+def _month(option: str, text: str, window: Window) -> Month:
+    try:
+        month = Month.parse(text)
+    except InvalidMonth as error:
+        raise UsageError(f"{option}: {error}") from None
+    if month > window.open:
+        raise UsageError(f"{option} {month} lies ahead; the open month, the last of the window, is {window.open}")
+    if month < window.first:
+        raise UsageError(f"{option} {month} lies before the window, which is {window.first} to {window.open}")
+    return month
+
+
+def pool_slots(texts: Sequence[str] | None) -> dict[str, int]:
+    """`aemet=2` by name. Raises UsageError."""
+    slots = {}
+    for text in texts or []:
+        name, _, count = text.partition("=")
+        if not name or not count.isdecimal() or int(count) < 1:
+            raise UsageError(f"--pool {text!r}: write NAME=N with N of at least 1, such as aemet=2")
+        slots[name] = int(count)
+    return slots

@@ -1,0 +1,38 @@
+"""The root of the exceptions, and the two errors that belong to no module: a wrong argument and a wrong setting.
+
+Belongs here: what every module may raise without importing another one. Does not: an exception of one module's own
+work, which stands beside that work and derives from `CityDataError`.
+
+The terminal prints a `CityDataError` as one line; anything else is a fault of the code and keeps its stack.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CityDataError(Exception):
+    """An expected failure. Its text says what is wrong and what to do, without a secret."""
+
+
+class UsageError(CityDataError, ValueError):
+    """A wrong argument of a command; the text names the option."""
+
+
+class ConfigurationError(CityDataError, ValueError):
+    """A missing or wrong setting; the text names the environment variable."""
+
+
+def one_line(error: Exception) -> str:
+    """The error's text for a terminal: a parser's or a server's own may have many lines."""
+    return " ".join(str(error).split())
+
+
+def unknown(kind: str, value: str, known: Iterable[str]) -> str:
+    """`unknown city 'madird'; did you mean madrid? known: barcelona, madrid`."""
+    names = list(known)
+    by_lower_case = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(value.casefold(), by_lower_case, n=1)
+    hint = f"did you mean {by_lower_case[close[0]]}? " if close else ""
+    return f"unknown {kind} {value!r}; {hint}known: {', '.join(names) or 'none'}"

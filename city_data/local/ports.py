@@ -1,0 +1,50 @@
+"""The ports that the platform on one machine listens on, by environment variable.
+
+Belongs here: their defaults, their check, and whether one is free. Does not: the processes behind them
+(local/platform.py).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+
+from city_data.errors import CityDataError, ConfigurationError
+
+
+class PortInUse(CityDataError):
+    """Another process listens on a port that the platform needs."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    api: int
+    ui: int
+
+    @classmethod
+    def of_environment(cls) -> Ports:
+        """Raises ConfigurationError."""
+        return cls(api=_port("API_PORT", "8000"), ui=_port("UI_PORT", "3000"))
+
+    def refuse_busy(self) -> None:
+        """Raises PortInUse naming every busy port and its variable, before anything is started."""
+        busy = [
+            f"port {port} is in use; set {variable} to another"
+            for variable, port in (("API_PORT", self.api), ("UI_PORT", self.ui))
+            if not is_free(port)
+        ]
+        if busy:
+            raise PortInUse("; ".join(busy))
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _port(variable: str, default: str) -> int:
+    text = os.environ.get(variable) or default
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise ConfigurationError(f"{variable}={text!r} is not a port from 1 to 65535")
+    return int(text)

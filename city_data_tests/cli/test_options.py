@@ -1,0 +1,137 @@
+"""Every command with wrong arguments: one line on stderr, exit code 2, and nothing started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from city_data.cli import errors
+from city_data.cli.commands import app
+from city_data.local.embedded import free_port
+from city_data.window import Month, rolling_window
+from city_data_tests.terminal import NOW, assert_one_line, command
+
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+WINDOW = rolling_window(NOW)
+
+
+# Wrong values of the options whose type alone refuses nothing, and a part of the line that names what is wrong.
+WRONG_TEXTS = {
+    "--city": [("Tonw", "--city: unknown city 'Tonw'; did you mean town?"), ("", "--city"), ("closed", "not enabled")],
+    "--dataset": [("wether", "--dataset: unknown dataset 'wether'; did you mean weather?"), ("traffic", "no traffic")],
+    "--from": [
+        ("2026-13", "--from: not a month"),
+        ("0000-01", "--from: not a month"),
+        ("", "--from: not a month"),
+        (str(WINDOW.open + 1), "--from 2026-12 lies ahead"),
+        ("9999-12", "--from 9999-12 lies ahead"),
+        (str(WINDOW.first - 1), "--from 2024-10 lies before the window, which is 2024-11 to 2026-11"),
+        ("0001-01", "lies before the window"),
+    ],
+    "--to": [
+        ("november", "--to: not a month"),
+        (str(WINDOW.open + 1), "--to 2026-12 lies ahead"),
+        (str(WINDOW.first - 1), "--to 2024-10 lies before"),
+    ],
+    "--pool": [("aemet", "--pool"), ("aemet=0", "--pool"), ("aemet=²", "--pool"), ("=2", "--pool")],
+}
+
+
+# Options for which any text is a value that only its use can refuse.
+FREE_TEXTS = {"--cluster", "--host", "--alive", "--subject", "--home"}
+
+
+TYPED = {"--last", "--port", "--every", "--hours", "--wait", "--tenant"}
+
+
+WRONG_NUMBERS = ["x", "-1", "nan", "inf", "1e400"]
+
+
+def wrong_arguments() -> Iterator[tuple[str, list[str], str]]:
+    for name, definition in COMMANDS.items():
+        yield name, ["--no-such-option"], "--no-such-option"
+        yield name, ["surplus"], "surplus"
+        for parameter in definition.params:
+            option = parameter.opts[0]
+            if parameter.is_flag:
+                yield name, [f"{option}=x"], option
+                continue
+            yield name, [option], option
+            if option in TYPED:
+                yield from ((name, [option, value], option) for value in WRONG_NUMBERS)
+            elif option not in FREE_TEXTS:
+                yield from ((name, [option, value], said) for value, said in WRONG_TEXTS[option])
+        if {"--from", "--to"} <= {parameter.opts[0] for parameter in definition.params}:
+            yield name, ["--from", "2026-10", "--to", "2026-08"], "the range is reversed"
+
+
+@pytest.mark.parametrize(("name", "arguments", "said"), list(wrong_arguments()))
+def test_wrong_argument_is_one_line_and_starts_nothing(
+    variables: dict[str, str], capfd: pytest.CaptureFixture[str], name: str, arguments: list[str], said: str
+) -> None:
+    assert errors.run(app, [name, *arguments], "city-data") == 2
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert_one_line(captured.err, said)
+    assert not Path(variables["CITY_DATA_HOME"]).exists()
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "migrate"])
+def test_command_with_a_home_takes_it_as_an_option(
+    variables: dict[str, str], capfd: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    """A home that is a file, below a file, or where the system lets nobody make one."""
+    file = tmp_path / "file"
+    file.touch()
+    for home in (file, file / "below", Path("/proc/nowhere/home")):
+        code = errors.run(app, [name, "--home", str(home), *free_ports(name)], "city-data")
+        captured = capfd.readouterr()
+        assert code == 2, captured
+        assert_one_line(captured.err, f"{home}")
+    assert not Path(variables["CITY_DATA_HOME"]).exists()
+
+
+def free_ports(name: str) -> list[str]:
+    return ["--port", str(free_port())] if name == "exporter" else []
+
+
+@pytest.mark.parametrize("name", ["--from", "--to"])
+def test_partition_key_is_a_month_too(variables: dict[str, str], capfd: pytest.CaptureFixture[str], name: str) -> None:
+    assert errors.run(app, ["status", name, f"{Month(2026, 8)}-01"], "city-data") == 2
+    assert_one_line(capfd.readouterr().err, "holds no platform yet")
+
+
+@pytest.mark.parametrize("city", ["town", "TOWN", "Old Town", "old town", "OLD TOWN"])
+def test_city_is_accepted_by_id_or_name_in_any_case(
+    variables: dict[str, str], capfd: pytest.CaptureFixture[str], city: str
+) -> None:
+    arguments = ["status", "--city", city, "--dataset", "Weather"]
+    assert errors.run(app, arguments, "city-data") == 2
+    assert_one_line(capfd.readouterr().err, "holds no platform yet")
+
+
+def test_version_is_that_of_the_package(variables: dict[str, str], capfd: pytest.CaptureFixture[str]) -> None:
+
+    assert errors.run(app, ["--version"], "city-data") == 0
+    assert capfd.readouterr().out == f"city-data {version('city-data')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("city-data sta", "status"),
+        ("city-data status --city to", "town"),
+        ("city-data status --dataset we", "weather"),
+        ("city-data backfill --ho", "--home"),
+    ],
+)
+def test_shell_completes_commands_options_and_values(variables: dict[str, str], words: str, offered: str) -> None:
+    asked = {"_CITY_DATA_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    assert command({**variables, **asked}).stdout.split() == [offered]
