@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from api import errors
 from api.attribution import Providers
 from api.auth import tokens
-from api.auth.gate import Buckets, Gate
+from api.auth.gate import Authorizer, RateLimiter
 from api.bodies.month_bodies import Months
 from api.bodies.reader import Reader
 from api.bodies.redis import SharedCache
@@ -33,8 +33,8 @@ from api.routes.schemas import ErrorResponse, HealthResponse
 from api.routes.shortcut import Shortcut
 from api.routes.training import Training
 from api.settings import Settings
-from api.transport.limits import Guard, UnderWay
-from api.transport.request_cache import Hits
+from api.transport.limits import ConcurrencyLimiter, Guard
+from api.transport.request_cache import RequestCache
 from city_data.cities import Registry, load_registry
 from city_data.store.cache import Cache
 from city_data.store.database import Database
@@ -81,7 +81,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     )
     app.state.metrics = metrics
     errors.install(app)
-    under_way = UnderWay(settings.api_concurrency, metrics)
+    under_way = ConcurrencyLimiter(settings.api_concurrency, metrics)
     _add_middleware(app, settings, metrics, under_way)
     answering = Answering(registry, settings.api_max_range_days, versions, reader, providers, tenants)
     gate = _gate(settings, metrics)
@@ -92,7 +92,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     # On the router, so that a route added later is locked without a word.
     app.include_router(router, dependencies=[Depends(gate)], responses=errors.EVERYWHERE)
     app.include_router(_public(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST)
-    app.state.hits = Hits(answering, gate, metrics, under_way)
+    app.state.hits = RequestCache(answering, gate, metrics, under_way)
     app.router.routes.insert(0, Shortcut(answering, gate, app.state.hits))
     if settings.is_local:
         app.add_route("/metrics", _exposition(metrics), include_in_schema=False)
@@ -101,9 +101,9 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     return app
 
 
-def _gate(settings: Settings, metrics: Metrics) -> Gate:
+def _gate(settings: Settings, metrics: Metrics) -> Authorizer:
     if settings.auth_mode == "none":
-        return Gate(None, None, metrics)
+        return Authorizer(None, None, metrics)
     keys = (
         tokens.keys_from_file(settings.auth_jwks_file)
         if settings.auth_jwks_file
@@ -113,7 +113,7 @@ def _gate(settings: Settings, metrics: Metrics) -> Gate:
         keys, settings.auth_jwt_issuer or "", settings.auth_jwt_audience or "", settings.auth_tenant_claim
     )
     rate = settings.api_rate_per_s
-    return Gate(checked, Buckets(rate, settings.api_rate_burst) if rate else None, metrics)
+    return Authorizer(checked, RateLimiter(rate, settings.api_rate_burst) if rate else None, metrics)
 
 
 def _tenants(settings: Settings, metrics: Metrics) -> TenantLocations | None:
@@ -123,7 +123,7 @@ def _tenants(settings: Settings, metrics: Metrics) -> TenantLocations | None:
     return TenantLocations(settings.tenant_service_url, token.get_secret_value() if token else None, metrics)
 
 
-def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_way: UnderWay) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_way: ConcurrencyLimiter) -> None:
     """The last added is the outermost: what any of them refuses is observed."""
     if settings.api_cors_origins:
         app.add_middleware(

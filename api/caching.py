@@ -15,7 +15,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class BoundedMemory(Generic[K, V]):
+class LruCache(Generic[K, V]):
     """The least recently used leave first, when the sum of sizes passes `capacity`. Safe between threads."""
 
     def __init__(self, capacity: int) -> None:

@@ -63,7 +63,7 @@ EVERYWHERE: dict[int | str, dict[str, Any]] = {
 }
 
 
-class SomethingAway(CityDataError):
+class ServiceUnavailable(CityDataError):
     """The answer exists, but cannot be had now: 503, and the caller should ask again."""
 
     def __init__(self, detail: str, retry_after_s: int = RETRY_AFTER_S) -> None:
@@ -128,7 +128,7 @@ async def _on_http(_: Request, error: Exception) -> Response:
 
 async def _on_away(_: Request, error: Exception) -> Response:
     REQUESTS_LOG.warning("unavailable", error=type(error).__name__)
-    away = error if isinstance(error, SomethingAway) else SomethingAway(_STORE_AWAY)
+    away = error if isinstance(error, ServiceUnavailable) else ServiceUnavailable(_STORE_AWAY)
     headers = {"Retry-After": str(away.retry_after_s), "Cache-Control": "no-store"}
     return error_response(503, str(away), headers)
 
@@ -137,5 +137,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     # SQLAlchemyError besides: a full pool, a statement's time limit, or a schema that is not there yet.
-    for kind in (DatabaseUnavailable, SomethingAway, sqlalchemy.exc.SQLAlchemyError):
+    for kind in (DatabaseUnavailable, ServiceUnavailable, sqlalchemy.exc.SQLAlchemyError):
         app.add_exception_handler(kind, _on_away)

@@ -23,7 +23,7 @@ from api.query.city import city_of_tenant
 from api.query.interval import Interval, parse_interval
 from api.query.planning import Plan, Plans
 from api.query.representation import form_for
-from api.query.shapes import Form
+from api.query.shapes import Representation
 from api.query.snapshot_ids import Held
 from api.query.snapshots import Snapshots
 from api.query.tenants import TenantLocations
@@ -47,7 +47,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Meant:
+class ResolvedRequest:
     """What a question's words and headers mean: which city, how far away, and what of it in which form."""
 
     tenant: UUID
@@ -55,7 +55,7 @@ class Meant:
     distance_km: float
     dataset: DatasetName
     interval: Interval
-    form: Form
+    form: Representation
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Answering:
         """Raises what errors.py answers with 4xx and 503."""
         return await self.respond(question, await self.understand(question))
 
-    async def understand(self, question: Question) -> Meant:
+    async def understand(self, question: Question) -> ResolvedRequest:
         """Raises what errors.py answers with 4xx and 503."""
         place, dataset, asked = question.place, question.dataset, question.asked
         city, distance = await city_of_tenant(
@@ -83,9 +83,9 @@ class Answering:
         interval = parse_interval(place, asked.start_date, asked.end_date, city.timezone, self.max_days)
         note(question.scope).add_range(question.tenant, city.city_id, distance, interval.days)
         form = await form_for(place, city, dataset, asked, question.headers, self.providers.all)
-        return Meant(question.tenant, city, distance, dataset, interval, form)
+        return ResolvedRequest(question.tenant, city, distance, dataset, interval, form)
 
-    async def respond(self, question: Question, meant: Meant) -> Response:
+    async def respond(self, question: Question, meant: ResolvedRequest) -> Response:
         """Raises what errors.py answers with 4xx and 503."""
         asked = question.asked
 
@@ -104,14 +104,14 @@ class Answering:
             read=lambda made: self.reader.answer(made, meant.form),
         )
 
-    def plan_at_hand(self, meant: Meant) -> Plan | None:
+    def plan_at_hand(self, meant: ResolvedRequest) -> Plan | None:
         """The plan of the current versions, where no question of the ledger is due."""
         held = self.versions.remembered(meant.city.city_id, meant.dataset)
         return self._planned(meant, held) if held is not None else None
 
-    async def plan(self, meant: Meant) -> Plan:
+    async def plan(self, meant: ResolvedRequest) -> Plan:
         """The plan of the current versions. Raises DatabaseUnavailable."""
         return self._planned(meant, await self.versions.months(meant.city.city_id, meant.dataset))
 
-    def _planned(self, meant: Meant, held: Mapping[Month, Held]) -> Plan:
+    def _planned(self, meant: ResolvedRequest, held: Mapping[Month, Held]) -> Plan:
         return self.plans.plan(meant.city, meant.dataset, meant.interval, held)

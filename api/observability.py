@@ -31,7 +31,7 @@ _NOTE = "note"
 
 
 @dataclass
-class Note:
+class RequestLog:
     """What is told about a request by those who answer it; `headers` are added to the answer, whatever it is."""
 
     tenant: str | None = None
@@ -103,10 +103,10 @@ class Metrics:
         self._durations.labels(method, route, label, str(status)).observe(seconds)
 
 
-def note(scope: Scope) -> Note:
+def note(scope: Scope) -> RequestLog:
     """The request's note, to be filled in by its route."""
-    found = scope.setdefault("state", {}).setdefault(_NOTE, Note())
-    assert isinstance(found, Note)  # noqa: S101 - ours alone
+    found = scope.setdefault("state", {}).setdefault(_NOTE, RequestLog())
+    assert isinstance(found, RequestLog)  # noqa: S101 - ours alone
     return found
 
 
@@ -138,7 +138,7 @@ class Observer:
             tell(self._metrics, method, route, status, note(scope), time.perf_counter() - began)
 
 
-def tell(metrics: Metrics, method: str, route: str, status: int, about: Note, seconds: float) -> None:
+def tell(metrics: Metrics, method: str, route: str, status: int, about: RequestLog, seconds: float) -> None:
     """Count an answered request and write its line; `route` is the template of its path."""
     metrics.answered(method, route, about.city, status, seconds)
     if route in _QUIET and status < 400:

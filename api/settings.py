@@ -67,7 +67,7 @@ class Settings(BaseSettings):
 
     @pydantic.field_validator("auth_jwks_url")
     @classmethod
-    def _untampered(cls, value: str | None) -> str | None:
+    def _require_https_jwks(cls, value: str | None) -> str | None:
         """Whoever can change the keys on their way can make any token."""
         url = urlsplit(value or "")
         if value and url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.hostname or "")):
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         return value
 
     @pydantic.model_validator(mode="after")
-    def _open_only_at_home(self) -> Self:
+    def _require_loopback_without_auth(self) -> Self:
         if self.auth_mode == "none" and not _is_loopback(self.api_host):
             raise ValueError(
                 f"AUTH_MODE=none is for this machine only, and API_HOST={self.api_host} can be reached from others; "
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         return self
 
     @pydantic.model_validator(mode="after")
-    def _closed_with_a_key(self) -> Self:
+    def _require_jwt_settings(self) -> Self:
         if self.auth_mode == "none":
             return self
         missing = [

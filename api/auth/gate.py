@@ -16,9 +16,9 @@ from fastapi import HTTPException, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import Scope
 
-from api.auth.tokens import BETWEEN_READS_S, Caller, InvalidToken, KeysAway, Tokens
-from api.caching import BoundedMemory
-from api.errors import SomethingAway
+from api.auth.tokens import BETWEEN_READS_S, Caller, InvalidToken, KeysUnavailable, Tokens
+from api.caching import LruCache
+from api.errors import ServiceUnavailable
 from api.observability import Metrics, note
 
 _REALM = 'Bearer realm="city_data"'
@@ -47,12 +47,12 @@ class Allowance:
         return [(f"ratelimit-{name}".encode(), str(value).encode()) for name, value in told.items()]
 
 
-class Buckets:
+class RateLimiter:
     """A token bucket a caller: `burst` at once, refilled by `per_s`. In this process alone; the least recent leave."""
 
     def __init__(self, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_s, self._burst, self._clock = per_s, burst, clock
-        self._levels: BoundedMemory[str, tuple[float, float]] = BoundedMemory(_CALLERS)
+        self._levels: LruCache[str, tuple[float, float]] = LruCache(_CALLERS)
 
     def take(self, caller: str) -> Allowance:
         now = self._clock()
@@ -70,10 +70,10 @@ class Buckets:
         )
 
 
-class Gate:
+class Authorizer:
     """The dependency. `tokens` is None on a machine of its own, where everyone is everyone; so may `buckets` be."""
 
-    def __init__(self, tokens: Tokens | None, buckets: Buckets | None, metrics: Metrics) -> None:
+    def __init__(self, tokens: Tokens | None, buckets: RateLimiter | None, metrics: Metrics) -> None:
         self._tokens, self._buckets, self._metrics = tokens, buckets, metrics
 
     async def __call__(
@@ -83,7 +83,7 @@ class Gate:
         await self.admit(request.scope, given.credentials if given else None, request.path_params.get("tenant_id"))
 
     async def admit(self, scope: Scope, token: str | None, tenant_text: str | None) -> None:
-        """Raises HTTPException 401, 404 or 429, SomethingAway while the issuer's keys cannot be read."""
+        """Raises HTTPException 401, 404 or 429, ServiceUnavailable while the issuer's keys cannot be read."""
         if self._tokens is None:
             return
         caller = await self._caller(self._tokens, token)
@@ -118,10 +118,10 @@ class Gate:
             self._metrics.refused_token(error.reason)
             challenge = f'{_REALM}, error="invalid_token", error_description="{error}"'
             raise HTTPException(401, str(error), {"WWW-Authenticate": challenge}) from error
-        except KeysAway as error:
-            raise SomethingAway(str(error), retry_after_s=int(BETWEEN_READS_S)) from error
+        except KeysUnavailable as error:
+            raise ServiceUnavailable(str(error), retry_after_s=int(BETWEEN_READS_S)) from error
 
-    def _take(self, buckets: Buckets, scope: Scope, caller: Caller) -> None:
+    def _take(self, buckets: RateLimiter, scope: Scope, caller: Caller) -> None:
         allowance = buckets.take(caller.subject)
         note(scope).headers.extend(allowance.headers())
         if not allowance.allowed:

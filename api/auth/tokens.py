@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.exceptions import InvalidSubjectError
 
 from api.auth.upstream import read_capped
-from api.caching import BoundedMemory
+from api.caching import LruCache
 from api.observability import REQUESTS_LOG
 from city_data.errors import CityDataError
 
@@ -46,7 +46,7 @@ class InvalidToken(CityDataError):
         self.reason = reason
 
 
-class KeysAway(CityDataError):
+class KeysUnavailable(CityDataError):
     """The issuer's keys have not been read yet and cannot be read now."""
 
 
@@ -74,12 +74,12 @@ class Keys:
         self.generation = 0
 
     async def find(self, key_id: str | None) -> RSAPublicKey:
-        """The key of this id; a token without one means the only key. Raises InvalidToken, KeysAway."""
+        """The key of this id; a token without one means the only key. Raises InvalidToken, KeysUnavailable."""
         may_read = self._tried_at is None or self._is_reading() or self._older_than(BETWEEN_READS_S)
         if may_read and not self._has(key_id):
             await asyncio.shield(self._start_reading())
         if not self._keys:
-            raise KeysAway("The keys that tokens are checked with cannot be read at the moment; ask again soon.")
+            raise KeysUnavailable("The keys that tokens are checked with cannot be read at the moment; ask again soon.")
         if not self._has(key_id):
             raise InvalidToken("key", "The token is signed by a key that its issuer does not publish.")
         return self._keys[key_id] if key_id is not None else next(iter(self._keys.values()))
@@ -125,10 +125,10 @@ class Tokens:
         self._keys, self._issuer, self._audience, self._tenant_claim = keys, issuer, audience, tenant_claim
         self._clock = clock
         # By digest: whoever can read this memory must not find tokens in it.
-        self._known: BoundedMemory[bytes, tuple[Caller, float, int]] = BoundedMemory(_REMEMBERED)
+        self._known: LruCache[bytes, tuple[Caller, float, int]] = LruCache(_REMEMBERED)
 
     async def caller(self, token: str) -> Caller:
-        """Raises InvalidToken, KeysAway."""
+        """Raises InvalidToken, KeysUnavailable."""
         digest = token_digest(token)
         known = self.remembered(digest)
         if known is not None:

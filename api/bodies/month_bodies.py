@@ -17,10 +17,10 @@ from api.bodies.encodings import pack
 from api.bodies.redis import SharedCache
 from api.bodies.tables import cut, month_table
 from api.bodies.writers import from_records, month_text
-from api.caching import BoundedMemory
+from api.caching import LruCache
 from api.observability import Metrics
-from api.query.planning import Piece, Plan
-from api.query.shapes import Form, Shape
+from api.query.planning import MonthSlice, Plan
+from api.query.shapes import Representation, Shape
 from city_data.datasets import DATASETS
 from city_data.errors import CityDataError
 from city_data.store import segments as store_segments
@@ -33,7 +33,7 @@ from city_data.window import Month
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Pieces = Sequence[Piece]
+MonthSlices = Sequence[MonthSlice]
 _STORED = "-gzip"  # the tag of the form that PostgreSQL and Redis hold: JSON objects in deflate blocks
 _ZSTD = "-zstd"
 _FRAMES_SHARE = 4
@@ -55,20 +55,20 @@ class Body(NamedTuple):
 
 
 @dataclass
-class Look:
+class MonthLookup:
     """One look at a plan's months: how far it went, and how many pieces memory did not have.
 
     `made` are pieces in the form, by name; `stored` are months that others can be made of."""
 
     plan: Plan
-    form: Form
+    form: Representation
     made: dict[str, Body] = field(default_factory=dict)
     stored: dict[Month, Segment] = field(default_factory=dict)
     farthest: str = "memory"
     missed: int = 0
 
     @property
-    def wanted(self) -> list[Piece]:
+    def wanted(self) -> list[MonthSlice]:
         """The pieces that are still to be made in the form."""
         return [piece for piece in self.plan.pieces if piece.name not in self.made]
 
@@ -84,10 +84,10 @@ class Months:
         """Redis is read by `shared`, and written by `cache`."""
         self._database, self._shared, self._cache, self._metrics = database, shared, cache, metrics
         frames = capacity // _FRAMES_SHARE
-        self._frames: BoundedMemory[str, bytes] = BoundedMemory(frames)
-        self._bodies: BoundedMemory[tuple[str, str], Body] = BoundedMemory(capacity - frames)
+        self._frames: LruCache[str, bytes] = LruCache(frames)
+        self._bodies: LruCache[tuple[str, str], Body] = LruCache(capacity - frames)
 
-    def ready(self, plan: Plan, form: Form) -> list[Body] | None:
+    def ready(self, plan: Plan, form: Representation) -> list[Body] | None:
         """The plan's pieces where memory has them all."""
         tag, found = form.tag, list[Body]()
         for body in self._bodies.get_all([(piece.name, tag) for piece in plan.pieces]):
@@ -96,16 +96,16 @@ class Months:
             found.append(body)
         return found
 
-    async def look(self, plan: Plan, form: Form) -> Look:
+    async def look(self, plan: Plan, form: Representation) -> MonthLookup:
         """What memory and Redis have of the plan in a form other than Parquet; the rest is for `fill`."""
-        look = Look(plan, form, self._remembered([piece.name for piece in plan.pieces], form.tag))
+        look = MonthLookup(plan, form, self._remembered([piece.name for piece in plan.pieces], form.tag))
         if _from_segments(form):
             if form.tag == _ZSTD:
                 await self._look_for_zstd(look)
             await self._look_for_stored(look)
         return look
 
-    def fill(self, look: Look) -> None:
+    def fill(self, look: MonthLookup) -> None:
         """Make what is still wanted, from the database too. Raises SegmentGone, DatabaseUnavailable."""
         made = (self._make_from_segments if _from_segments(look.form) else self._make_from_frames)(look, look.wanted)
         if look.form.encoding != "identity":
@@ -113,17 +113,17 @@ class Months:
                 self._remember(name, look.form.tag, body)
         look.made |= made
 
-    def count(self, look: Look) -> None:
+    def count(self, look: MonthLookup) -> None:
         self._metrics.looked_up("memory", look.plan.dataset, len(look.plan.pieces) - look.missed, look.missed)
 
-    def tables(self, plan: Plan, form: Form) -> tuple[list[pa.Table], Look]:
+    def tables(self, plan: Plan, form: Representation) -> tuple[list[pa.Table], MonthLookup]:
         """The plan's pieces as tables. Raises SegmentGone, DatabaseUnavailable."""
-        look = Look(plan, form)
+        look = MonthLookup(plan, form)
         frames = self._read_frames(look, plan.pieces)
         made = [self._table(plan, piece, frames[piece.entry.month], form.shape) for piece in plan.pieces]
         return made, look
 
-    async def _look_for_zstd(self, look: Look) -> None:
+    async def _look_for_zstd(self, look: MonthLookup) -> None:
         whole = [piece for piece in look.wanted if piece.whole]
         hits = await self._in_redis(look, whole, [piece.zstd_name for piece in whole])
         look.missed += len(hits)
@@ -131,7 +131,7 @@ class Months:
             look.made[piece.name] = _whole(piece, segment)
             self._remember(piece.name, _ZSTD, look.made[piece.name])
 
-    async def _look_for_stored(self, look: Look) -> None:
+    async def _look_for_stored(self, look: MonthLookup) -> None:
         """The stored form of whole months: what is wanted, or what that is made of."""
         wanted = look.wanted
         remembered = self._remembered([piece.identity for piece in wanted], _STORED)
@@ -145,19 +145,21 @@ class Months:
             if piece.whole and look.form.tag == _STORED:
                 look.made[piece.name] = body
 
-    async def _in_redis(self, look: Look, wanted: Pieces, names: Sequence[str]) -> list[tuple[Piece, Segment]]:
+    async def _in_redis(
+        self, look: MonthLookup, wanted: MonthSlices, names: Sequence[str]
+    ) -> list[tuple[MonthSlice, Segment]]:
         found = zip(wanted, await self._shared.get_segments(names), strict=True)
         hits = [(piece, segment) for piece, segment in found if segment is not None and _is_of(piece, segment)]
         look.farthest = "redis" if hits else look.farthest
         self._metrics.looked_up("redis", look.plan.dataset, len(hits), len(wanted) - len(hits))
         return hits
 
-    def _keep_stored(self, look: Look, piece: Piece, segment: Segment) -> Body:
+    def _keep_stored(self, look: MonthLookup, piece: MonthSlice, segment: Segment) -> Body:
         look.stored[piece.entry.month], body = segment, _whole(piece, segment)
         self._remember(piece.identity, _STORED, body)
         return body
 
-    def _make_from_segments(self, look: Look, wanted: Pieces) -> dict[str, Body]:
+    def _make_from_segments(self, look: MonthLookup, wanted: MonthSlices) -> dict[str, Body]:
         self._read_segments(look, wanted)
         made: dict[str, Body] = {}
         for piece in wanted:
@@ -166,7 +168,7 @@ class Months:
                 self._cache.put_segment(piece.zstd_name, body.segment)
         return made
 
-    def _make_from_frames(self, look: Look, wanted: Pieces) -> dict[str, Body]:
+    def _make_from_frames(self, look: MonthLookup, wanted: MonthSlices) -> dict[str, Body]:
         frames, made = self._read_frames(look, wanted), {}
         for piece in wanted:
             table = self._table(look.plan, piece, frames[piece.entry.month], look.form.shape)
@@ -175,7 +177,7 @@ class Months:
             made[piece.name] = Body(pack(text, table.num_rows, look.form.encoding), first, last)
         return made
 
-    def _table(self, plan: Plan, piece: Piece, frame: bytes, shape: Shape) -> pa.Table:
+    def _table(self, plan: Plan, piece: MonthSlice, frame: bytes, shape: Shape) -> pa.Table:
         dataset = DATASETS[plan.dataset]
         table = decode_frame(frame, dataset)
         if table.num_rows != piece.entry.rows:
@@ -183,7 +185,7 @@ class Months:
         whole = month_table(table, dataset, plan.city.city_id, plan.city.timezone, shape)
         return cut(whole, piece.start, piece.end)
 
-    def _read_segments(self, look: Look, wanted: Pieces) -> None:
+    def _read_segments(self, look: MonthLookup, wanted: MonthSlices) -> None:
         """From the database, what neither memory nor Redis has, and into Redis."""
         rest = [piece for piece in wanted if piece.entry.month not in look.stored]
         if not rest:
@@ -199,7 +201,7 @@ class Months:
                 self._keep_stored(look, piece, found)
         _require(rest, look.stored)
 
-    def _read_frames(self, look: Look, wanted: Pieces) -> dict[Month, bytes]:
+    def _read_frames(self, look: MonthLookup, wanted: MonthSlices) -> dict[Month, bytes]:
         found: dict[Month, bytes] = {}
         for piece in wanted:
             frame = self._frames.get(piece.identity)
@@ -225,7 +227,7 @@ class Months:
         self._bodies.put((name, tag), body, len(body.segment.body) + _OVERHEAD)
 
 
-def _from_segments(form: Form) -> bool:
+def _from_segments(form: Representation) -> bool:
     return form.shape.is_default and form.format.name in ("json", "ndjson")
 
 
@@ -235,7 +237,7 @@ def record_date(record: bytes) -> datetime:
     return datetime.fromisoformat(record[at : at + _DATE_LENGTH].decode("ascii"))
 
 
-def _of_segment(piece: Piece, segment: Segment, form: Form) -> Body:
+def _of_segment(piece: MonthSlice, segment: Segment, form: Representation) -> Body:
     """A stored month, or the records of it that the piece asks for: they are in order, so two searches find them."""
     if piece.whole and form.tag == _STORED:
         return _whole(piece, segment)
@@ -250,19 +252,19 @@ def _of_segment(piece: Piece, segment: Segment, form: Form) -> Body:
     return Body(pack(text, len(kept), form.encoding), first, last)
 
 
-def _whole(piece: Piece, segment: Segment) -> Body:
+def _whole(piece: MonthSlice, segment: Segment) -> Body:
     return Body(segment, piece.entry.first_date, piece.entry.last_date)
 
 
-def _version(piece: Piece) -> tuple[Month, int]:
+def _version(piece: MonthSlice) -> tuple[Month, int]:
     return piece.entry.month, piece.version
 
 
-def _is_of(piece: Piece, segment: Segment) -> bool:
+def _is_of(piece: MonthSlice, segment: Segment) -> bool:
     """A count that is not the ledger's is another month's or another life's bytes."""
     return segment.rows == piece.entry.rows
 
 
-def _require(wanted: Pieces, found: Mapping[Month, object]) -> None:
+def _require(wanted: MonthSlices, found: Mapping[Month, object]) -> None:
     if missing := [piece.identity for piece in wanted if piece.entry.month not in found]:
         raise SegmentGone(", ".join(missing))

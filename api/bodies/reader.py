@@ -17,11 +17,11 @@ from anyio import CapacityLimiter
 from api.bodies.encodings import splice
 from api.bodies.month_bodies import Body, Months
 from api.bodies.tables import schema
-from api.bodies.writers import frame_of, parquet
-from api.caching import BoundedMemory, SingleFlight
+from api.bodies.writers import delimiters_of, parquet
+from api.caching import LruCache, SingleFlight
 from api.observability import Metrics
 from api.query.planning import Plan
-from api.query.shapes import Form
+from api.query.shapes import Representation
 from city_data.datasets import DATASETS
 
 T = TypeVar("T")
@@ -54,10 +54,10 @@ class Reader:
         answer_bytes: int,
     ) -> None:
         self._months, self._limiter, self._metrics = months, limiter, metrics
-        self._answers: BoundedMemory[str, Answer] = BoundedMemory(answer_bytes)
+        self._answers: LruCache[str, Answer] = LruCache(answer_bytes)
         self._flights: SingleFlight[str, Answer] = SingleFlight()
 
-    async def answer(self, plan: Plan, form: Form) -> Answer:
+    async def answer(self, plan: Plan, form: Representation) -> Answer:
         """Raises SegmentGone, DatabaseUnavailable."""
         known = self.at_hand(plan, form)
         if known is not None:
@@ -65,7 +65,7 @@ class Reader:
             return known
         return await self._flights.do(_key(plan, form), lambda: self._make(plan, form))
 
-    def at_hand(self, plan: Plan, form: Form) -> Answer | None:
+    def at_hand(self, plan: Plan, form: Representation) -> Answer | None:
         """The answer where memory has it, or its pieces: joining them takes less than the way to a thread and back."""
         known = self._answers.get(_key(plan, form))
         if known is not None or form.format.name == "parquet":
@@ -77,7 +77,7 @@ class Reader:
         """What was at hand is counted once it is sent."""
         self._metrics.looked_up("memory", plan.dataset, len(plan.pieces), 0)
 
-    async def _make(self, plan: Plan, form: Form) -> Answer:
+    async def _make(self, plan: Plan, form: Representation) -> Answer:
         if form.format.name == "parquet":
             return await self._in_thread(lambda: self._read_parquet(plan, form))
         look = await self._months.look(plan, form)
@@ -89,9 +89,9 @@ class Reader:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
-    def _joined(self, plan: Plan, form: Form, bodies: list[Body], served_from: str) -> Answer:
+    def _joined(self, plan: Plan, form: Representation, bodies: list[Body], served_from: str) -> Answer:
         filled = [body for body in bodies if body.segment.rows]
-        frame = frame_of(form.format.name, lambda: schema(DATASETS[plan.dataset], form.shape))
+        frame = delimiters_of(form.format.name, lambda: schema(DATASETS[plan.dataset], form.shape))
         answer = Answer(
             chunks=splice([body.segment for body in filled], form.encoding, *frame),
             records=sum(body.segment.rows for body in filled),
@@ -102,7 +102,7 @@ class Reader:
         self._keep(plan, form, answer)
         return answer
 
-    def _read_parquet(self, plan: Plan, form: Form) -> Answer:
+    def _read_parquet(self, plan: Plan, form: Representation) -> Answer:
         tables, look = self._months.tables(plan, form)
         self._months.count(look)
         filled = [table for table in tables if table.num_rows]
@@ -116,9 +116,9 @@ class Reader:
         self._keep(plan, form, answer)
         return answer
 
-    def _keep(self, plan: Plan, form: Form, answer: Answer) -> None:
+    def _keep(self, plan: Plan, form: Representation, answer: Answer) -> None:
         self._answers.put(_key(plan, form), replace(answer, served_from="memory"), answer.length)
 
 
-def _key(plan: Plan, form: Form) -> str:
+def _key(plan: Plan, form: Representation) -> str:
     return plan.tag + form.tag

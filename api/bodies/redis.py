@@ -13,7 +13,7 @@ from typing import TypeVar
 import redis
 import redis.asyncio
 
-from city_data.store.cache import Breaker, opened
+from city_data.store.cache import CircuitBreaker, opened
 from city_data.store.segments import Segment
 
 # In an event loop a wait counts what other requests did meanwhile, so it is longer than a thread's.
@@ -28,7 +28,7 @@ class SharedCache:
     def __init__(
         self, url: str | None, timeout_s: float = TIMEOUT_S, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._breaker = Breaker(clock)
+        self._breaker = CircuitBreaker(clock)
         self._client: redis.asyncio.Redis | None = None
         if url:
             # Who finds all connections taken waits for one, however long: that says nothing of Redis.

@@ -17,17 +17,17 @@ from starlette.types import Receive, Scope, Send
 from api.attribution import attribution_headers
 from api.bodies.month_bodies import SegmentGone
 from api.bodies.reader import Answer
-from api.errors import SomethingAway
-from api.observability import Note
+from api.errors import ServiceUnavailable
+from api.observability import RequestLog
 from api.query.planning import Plan
-from api.query.shapes import Form
+from api.query.shapes import Representation
 from api.query.snapshot_ids import SnapshotId
 
 _MOST_SAID = 8
 P = TypeVar("P")
 
 
-def etag(tag: str, form: Form) -> str:
+def etag(tag: str, form: Representation) -> str:
     """Of a plan's tag. Strong: equal tags mean equal bytes, so each form has its own."""
     return f'"{tag}{form.tag}"'
 
@@ -38,7 +38,7 @@ def is_known(headers: Headers, tag: str) -> bool:
     return "*" in listed or tag in (item.removeprefix("W/") for item in listed)
 
 
-def answer_headers(plan: Plan, distance_km: float, form: Form) -> dict[str, str]:
+def answer_headers(plan: Plan, distance_km: float, form: Representation) -> dict[str, str]:
     """What can be said before the body is made; a 304 says the same."""
     # Only what all forms share is remembered: headers by form took 20 MB of a busy worker.
     distance = distance_text(distance_km)
@@ -72,7 +72,7 @@ def distance_text(distance_km: float) -> str:
     return f"{distance_km:.2f}"
 
 
-def saved_as(form: Form, stem: Callable[[], str]) -> dict[str, str]:
+def saved_as(form: Representation, stem: Callable[[], str]) -> dict[str, str]:
     """The file name that a form meant for saving is offered under."""
     if form.format.suffix is None:
         return {}
@@ -81,14 +81,14 @@ def saved_as(form: Form, stem: Callable[[], str]) -> dict[str, str]:
 
 async def respond(
     headers: Headers,
-    form: Form,
-    about: Note,
+    form: Representation,
+    about: RequestLog,
     plan: Callable[[bool], Awaitable[P]],
     say: Callable[[P], dict[str, str]],
     read: Callable[[P], Awaitable[Answer]],
 ) -> Response:
     """What `read` has of the plan, or 304. `plan` is asked again, for fresh versions, where a segment is gone: a month
-    was replaced or expired between two looks. Raises SomethingAway where that does not help.
+    was replaced or expired between two looks. Raises ServiceUnavailable where that does not help.
     """
     for fresh in (False, True):
         made = await plan(fresh)
@@ -101,13 +101,13 @@ async def respond(
             continue
         about.records, about.served_from = answer.records, answer.served_from
         return AnswerResponse(answer, form, said)
-    raise SomethingAway("A month is being replaced at this moment; ask again soon.")
+    raise ServiceUnavailable("A month is being replaced at this moment; ask again soon.")
 
 
 class AnswerResponse(Response):
     """Sends the chunks one after the other: a body of megabytes is never joined."""
 
-    def __init__(self, answer: Answer, form: Form, headers: dict[str, str]) -> None:
+    def __init__(self, answer: Answer, form: Representation, headers: dict[str, str]) -> None:
         # Not by Response's own way, which would make an empty body and its headers first.
         said = headers | {"Content-Length": str(answer.length), "Content-Type": form.format.content_type}
         if form.encoding != "identity":
@@ -126,7 +126,7 @@ class AnswerResponse(Response):
             await send({"type": "http.response.body", "body": chunk, "more_body": n < last})
 
 
-def _file_stem(plan: Plan, form: Form) -> str:
+def _file_stem(plan: Plan, form: Representation) -> str:
     """City, dataset, first and last local day."""
     zone = ZoneInfo(plan.city.timezone)
     first, last = plan.interval.start.astimezone(zone), (plan.interval.end - timedelta(microseconds=1)).astimezone(zone)

@@ -20,11 +20,11 @@ from api.bodies.encodings import pack, splice
 from api.bodies.month_bodies import SegmentGone
 from api.bodies.reader import Answer
 from api.bodies.tables import cut
-from api.bodies.writers import frame_of, month_text, parquet
-from api.caching import BoundedMemory, SingleFlight
+from api.bodies.writers import delimiters_of, month_text, parquet
+from api.caching import LruCache, SingleFlight
 from api.query.interval import Interval
-from api.query.planning import Piece, Plan
-from api.query.shapes import Form
+from api.query.planning import MonthSlice, Plan
+from api.query.shapes import Representation
 from api.query.snapshot_ids import SnapshotId, digest
 from city_data import calendar_days
 from city_data.cities import City
@@ -62,7 +62,7 @@ class TrainingPlan:
         )
         return [stamp for stamp in whole if self.interval.start <= stamp < self.interval.end]
 
-    def pieces(self, dataset: DatasetName) -> dict[Month, Piece]:
+    def pieces(self, dataset: DatasetName) -> dict[Month, MonthSlice]:
         return {piece.entry.month: piece for piece in self.plans[dataset].pieces}
 
     def resolutions(self, dataset: DatasetName) -> list[Resolution]:
@@ -101,18 +101,18 @@ class Joiner:
         """Half of `capacity` (bytes) is for joined months, half for what was made of them."""
         self._database = database
         self._limiter = limiter
-        self._tables: BoundedMemory[str, pa.Table] = BoundedMemory(capacity // 2)
-        self._bodies: BoundedMemory[tuple[str, str], Segment] = BoundedMemory(capacity // 2)
+        self._tables: LruCache[str, pa.Table] = LruCache(capacity // 2)
+        self._bodies: LruCache[tuple[str, str], Segment] = LruCache(capacity // 2)
         self._flights: SingleFlight[str, Answer] = SingleFlight()
 
-    async def answer(self, plan: TrainingPlan, form: Form) -> Answer:
+    async def answer(self, plan: TrainingPlan, form: Representation) -> Answer:
         """Raises SegmentGone, DatabaseUnavailable."""
         return await self._flights.do(
             plan.tag + form.tag,
             lambda: anyio.to_thread.run_sync(lambda: self._answer(plan, form), limiter=self._limiter),
         )
 
-    def _answer(self, plan: TrainingPlan, form: Form) -> Answer:
+    def _answer(self, plan: TrainingPlan, form: Representation) -> Answer:
         stamps, read = plan.stamps, list[Month]()
         chunks = self._parquet(plan, read) if form.format.name == "parquet" else self._spliced(plan, form, read)
         return Answer(
@@ -128,7 +128,7 @@ class Joiner:
         cuts = [cut(tables[month], plan.interval.start, plan.interval.end) for month in plan.months]
         return (parquet(cuts, training.schema(plan.resolution)),)
 
-    def _spliced(self, plan: TrainingPlan, form: Form, read: list[Month]) -> tuple[bytes, ...]:
+    def _spliced(self, plan: TrainingPlan, form: Representation, read: list[Month]) -> tuple[bytes, ...]:
         """Months' bodies put together. Those that the range cuts are made anew, and so are large, plain ones."""
         whole = [month for month in plan.months if _is_whole(plan, month)] if form.encoding != "identity" else []
         keys = {month: (_key(plan, month), form.tag) for month in whole}
@@ -141,7 +141,7 @@ class Joiner:
             if month in keys:
                 self._bodies.put(keys[month], bodies[month], len(bodies[month].body))
         filled = [bodies[month] for month in plan.months if bodies[month].rows]
-        return splice(filled, form.encoding, *frame_of(form.format.name, lambda: training.schema(plan.resolution)))
+        return splice(filled, form.encoding, *delimiters_of(form.format.name, lambda: training.schema(plan.resolution)))
 
     def _months(self, plan: TrainingPlan, wanted: Iterable[Month], read: list[Month]) -> dict[Month, pa.Table]:
         """Joined months; those that memory does not have are added to `read`."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
-class Frame(NamedTuple):
+class Delimiters(NamedTuple):
     """What stands around and between the months of an answer."""
 
     opening: bytes
@@ -31,21 +31,21 @@ class Frame(NamedTuple):
     closing: bytes
 
 
-def frame_of(kind: FormatName, schema: Callable[[], pa.Schema]) -> Frame:
+def delimiters_of(kind: FormatName, schema: Callable[[], pa.Schema]) -> Delimiters:
     """`schema` is that of the records; JSON objects need none."""
     match kind:
         case "json":
-            return Frame(b"[", SEPARATOR, b"]")
+            return Delimiters(b"[", SEPARATOR, b"]")
         case "csv":
-            return Frame((",".join(schema().names) + "\n").encode(), b"", b"")
+            return Delimiters((",".join(schema().names) + "\n").encode(), b"", b"")
         case "arrow":
-            return Frame(schema().serialize().to_pybytes(), b"", _END_OF_STREAM)
+            return Delimiters(schema().serialize().to_pybytes(), b"", _END_OF_STREAM)
         case _:
-            return Frame(b"", b"", b"")
+            return Delimiters(b"", b"", b"")
 
 
 def month_text(kind: FormatName, table: pa.Table) -> bytes:
-    """A month's records, to be joined with other months' inside a `Frame`."""
+    """A month's records, to be joined with other months' inside a `Delimiters`."""
     match kind:
         case "csv":
             return _csv(table)

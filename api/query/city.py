@@ -25,7 +25,7 @@ async def city_of_tenant(
 ) -> tuple[City, float]:
     """As `city_for`; where both coordinates are left out, for where the tenant service says that the tenant is.
 
-    Raises besides 404 for a tenant that is not known, SomethingAway.
+    Raises besides 404 for a tenant that is not known, ServiceUnavailable.
     """
     if latitude is None and longitude is None and tenants is not None:
         location = await tenants.locate(tenant)

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from math import floor
 
-from api.caching import BoundedMemory
+from api.caching import LruCache
 from api.query.interval import Interval
 from api.query.snapshot_ids import Held, SnapshotId, digest
 from city_data.cities import City
@@ -26,7 +26,7 @@ _PIECES = 50_000
 
 
 @dataclass(frozen=True)
-class Piece:
+class MonthSlice:
     """A month to serve: whole, or from `start` on and before `end` where the range's edge cuts it.
 
     Equal pieces are equal bytes: `identity` names the version, whatever else is known of it.
@@ -72,7 +72,7 @@ class Plan:
     city: City
     dataset: DatasetName
     interval: Interval
-    pieces: tuple[Piece, ...]
+    pieces: tuple[MonthSlice, ...]
     missing: tuple[Month, ...]
     coverage: float
     snapshot: SnapshotId
@@ -91,9 +91,9 @@ class Plans:
     Whole months are shared between them: a plan of two years is then a few KB, not twenty."""
 
     def __init__(self) -> None:
-        self._made: BoundedMemory[tuple[str, DatasetName, Interval], tuple[Mapping[Month, Held], Plan]]
-        self._made = BoundedMemory(_REMEMBERED)
-        self._whole: BoundedMemory[str, Piece] = BoundedMemory(_PIECES)
+        self._made: LruCache[tuple[str, DatasetName, Interval], tuple[Mapping[Month, Held], Plan]]
+        self._made = LruCache(_REMEMBERED)
+        self._whole: LruCache[str, MonthSlice] = LruCache(_PIECES)
 
     def plan(self, city: City, dataset: DatasetName, interval: Interval, entries: Mapping[Month, Held]) -> Plan:
         key = (city.city_id, dataset, interval)
@@ -104,7 +104,7 @@ class Plans:
         self._made.put(key, (entries, made), 1)
         return made
 
-    def _piece(self, entry: Held) -> Piece:
+    def _piece(self, entry: Held) -> MonthSlice:
         known = self._whole.get(entry.identity)
         if known is None or known.entry is not entry:
             known = _whole(entry)
@@ -112,8 +112,8 @@ class Plans:
         return known
 
 
-def _whole(entry: Held) -> Piece:
-    return Piece(entry, None, None, entry.identity)
+def _whole(entry: Held) -> MonthSlice:
+    return MonthSlice(entry, None, None, entry.identity)
 
 
 @lru_cache(maxsize=20_000)
@@ -126,10 +126,10 @@ def plan(
     dataset: DatasetName,
     interval: Interval,
     entries: Mapping[Month, Held],
-    whole: Callable[[Held], Piece] = _whole,
+    whole: Callable[[Held], MonthSlice] = _whole,
 ) -> Plan:
     """`entries` are this city's and dataset's months, each as its ledger row or as a kept version."""
-    pieces: list[Piece] = []
+    pieces: list[MonthSlice] = []
     missing: list[Month] = []
     asked = covered = 0.0
     last = Month.at(interval.end, city.timezone)
@@ -147,7 +147,7 @@ def plan(
         cut_start = interval.start if interval.start > start else None
         cut_end = interval.end if interval.end < end else None
         is_cut = cut_start is not None or cut_end is not None
-        pieces.append(Piece(entry, cut_start, cut_end, entry.identity) if is_cut else whole(entry))
+        pieces.append(MonthSlice(entry, cut_start, cut_end, entry.identity) if is_cut else whole(entry))
     identities = [piece.identity for piece in pieces]
     months = {piece.entry.month: piece.version for piece in pieces}
     tag = hashlib.sha256("\n".join(identities).encode())

@@ -11,9 +11,9 @@ from typing import Protocol
 from starlette.datastructures import Headers
 
 from api.bodies.encodings import encoding_for
-from api.errors import Place, SomethingAway, invalid
+from api.errors import Place, ServiceUnavailable, invalid
 from api.query.formats import Format, FormatName, format_for
-from api.query.shapes import AskedResolution, Form, Include, Shape, known_names
+from api.query.shapes import AskedResolution, Include, Representation, Shape, known_names
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution
 from city_data.store.provider_facts import ProviderFacts
@@ -39,8 +39,8 @@ async def form_for(
     asked: Asked,
     headers: Headers,
     known: Callable[[], Awaitable[Mapping[str, ProviderFacts]]],
-) -> Form:
-    """`known` are what the platform has told of its providers. Raises 406, 422, SomethingAway, DatabaseUnavailable."""
+) -> Representation:
+    """`known`: the providers that the platform recorded. Raises 406, 422, ServiceUnavailable, DatabaseUnavailable."""
     chosen, days = format_for(asked.format, headers), False
     if asked.resolution in ("hourly", "daily"):
         native = native_resolution(city, dataset, {} if dataset == "traffic" else await known())
@@ -49,18 +49,18 @@ async def form_for(
     return encoded(chosen, Shape(days, columns, asked.include == "raw"), headers)
 
 
-def encoded(chosen: Format, shape: Shape, headers: Headers) -> Form:
+def encoded(chosen: Format, shape: Shape, headers: Headers) -> Representation:
     """In the encoding that the client takes. Parquet's pages are compressed already."""
-    return Form(chosen, shape, "identity" if chosen.name == "parquet" else encoding_for(headers))
+    return Representation(chosen, shape, "identity" if chosen.name == "parquet" else encoding_for(headers))
 
 
 def native_resolution(city: City, dataset: DatasetName, known: Mapping[str, ProviderFacts]) -> Resolution:
-    """What the city's months hold. Raises SomethingAway until the platform has told of the city's source."""
+    """What the city's months hold. Raises ServiceUnavailable until the platform has told of the city's source."""
     if dataset == "traffic":
         return "hourly"
     facts = known.get(city.weather.provider) if city.weather else None
     if facts is None:
-        raise SomethingAway(
+        raise ServiceUnavailable(
             f"The resolution of {city.name}'s {dataset} is not told yet; ask for native, or again soon."
         )
     return "daily" if facts.resolution == "daily" else "hourly"

@@ -46,7 +46,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Form:
+class Representation:
     """All that a client may choose of how the same records come. `tag` is empty for plain JSON records."""
 
     format: Format

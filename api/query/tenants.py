@@ -19,8 +19,8 @@ from fastapi import HTTPException
 from pydantic import BaseModel, Field
 
 from api.auth.upstream import read_capped
-from api.caching import BoundedMemory, SingleFlight
-from api.errors import SomethingAway
+from api.caching import LruCache, SingleFlight
+from api.errors import ServiceUnavailable
 from api.observability import REQUESTS_LOG, Metrics
 
 TIMEOUT_S = 3.0
@@ -53,12 +53,12 @@ class TenantLocations:
         self._url, self._metrics, self._clock = url.rstrip("/"), metrics, clock
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._client = httpx.AsyncClient(timeout=TIMEOUT_S, headers=headers, trust_env=False)
-        self._known: BoundedMemory[UUID, _Known] = BoundedMemory(_REMEMBERED)
+        self._known: LruCache[UUID, _Known] = LruCache(_REMEMBERED)
         self._flights: SingleFlight[UUID, Location | None] = SingleFlight()
         self._away_until = float("-inf")
 
     async def locate(self, tenant: UUID) -> Location:
-        """Raises HTTPException 404 for a tenant that is not known, SomethingAway where the service cannot tell."""
+        """Raises HTTPException 404 for a tenant that is not known, ServiceUnavailable where the service cannot tell."""
         known = self._known.get(tenant)
         if known is not None and known.until > self._clock():
             self._metrics.looked_up_tenant("memory")
@@ -88,7 +88,7 @@ class TenantLocations:
             self._metrics.looked_up_tenant("bad")
             REQUESTS_LOG.warning("tenant_service_wrong", tenant=str(tenant), error=type(error).__name__)
             detail = "The tenant service answered what is not understood; give latitude and longitude, or ask again."
-            raise SomethingAway(detail, retry_after_s=int(AWAY_S)) from error
+            raise ServiceUnavailable(detail, retry_after_s=int(AWAY_S)) from error
         self._metrics.looked_up_tenant("unknown" if location is None else "found")
         self._known.put(tenant, _Known(location, self._clock() + (UNKNOWN_S if location is None else KNOWN_S)), 1)
         return location
@@ -107,6 +107,6 @@ class TenantLocations:
         return location
 
 
-def _away() -> SomethingAway:
+def _away() -> ServiceUnavailable:
     detail = "The tenant service, which knows the tenant's place, is away; give latitude and longitude, or ask again."
-    return SomethingAway(detail, retry_after_s=int(AWAY_S))
+    return ServiceUnavailable(detail, retry_after_s=int(AWAY_S))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from api.caching import BoundedMemory, SingleFlight
+from api.caching import LruCache, SingleFlight
 from city_data.datasets import DatasetName
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, read_months
@@ -36,9 +36,9 @@ class Versions:
         self._limiter = limiter
         self._ttl_s = ttl_s
         self._clock = clock
-        self._known: BoundedMemory[tuple[str, DatasetName], tuple[float, Months]] = BoundedMemory(_REMEMBERED)
+        self._known: LruCache[tuple[str, DatasetName], tuple[float, Months]] = LruCache(_REMEMBERED)
         self._flights: SingleFlight[tuple[str, DatasetName], Months] = SingleFlight()
-        self._kept: BoundedMemory[tuple[str, DatasetName], tuple[float, Sequence[Version]]] = BoundedMemory(_REMEMBERED)
+        self._kept: LruCache[tuple[str, DatasetName], tuple[float, Sequence[Version]]] = LruCache(_REMEMBERED)
         self._kept_flights: SingleFlight[tuple[str, DatasetName], Sequence[Version]] = SingleFlight()
 
     async def months(self, city_id: str, dataset: DatasetName, *, fresh: bool = False) -> Months:

@@ -16,12 +16,12 @@ import pydantic
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from api.auth.gate import Gate
+from api.auth.gate import Authorizer
 from api.auth.tokens import token_digest
 from api.history_service import Answering, Question
 from api.routes.history import TENANT_PATH
 from api.routes.schemas import HistoricalRequest
-from api.transport.request_cache import Hits, relevant
+from api.transport.request_cache import RequestCache, relevant
 from city_data.datasets import DATASETS, DatasetName
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -49,7 +49,7 @@ class _Template:
 class Shortcut(BaseRoute):
     """Stands before the routes that it shortens."""
 
-    def __init__(self, answering: Answering, gate: Gate, hits: Hits) -> None:
+    def __init__(self, answering: Answering, gate: Authorizer, hits: RequestCache) -> None:
         self._answering, self._gate, self._hits = answering, gate, hits
         self._templates = {tail: _Template(TENANT_PATH + tail) for tail in _TAILS}
 

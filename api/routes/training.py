@@ -27,7 +27,7 @@ from api.query.formats import format_for
 from api.query.interval import Interval, parse_interval
 from api.query.planning import plan
 from api.query.representation import encoded
-from api.query.shapes import Form, Shape
+from api.query.shapes import Representation, Shape
 from api.query.snapshots import Snapshots
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
@@ -166,7 +166,7 @@ class Training:
         return join_plans(plans, resolution)
 
 
-def _headers(made: TrainingPlan, distance_km: float, form: Form) -> dict[str, str]:
+def _headers(made: TrainingPlan, distance_km: float, form: Representation) -> dict[str, str]:
     """What can be said before the body is made; a 304 says the same."""
     coverages = {name: made.plans[name].coverage_text for name in DATASETS}
     where = quote("-".join(part for part in (made.city.country, made.city.region) if part), safe=" ")

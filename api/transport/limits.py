@@ -31,7 +31,7 @@ _DOCS_PATHS = ("/docs", "/redoc")
 _HEALTH = "/health/"
 
 
-class UnderWay:
+class ConcurrencyLimiter:
     """The requests that are being answered, each inside a `with`: at most `most` are to be let in. One an app."""
 
     def __init__(self, most: int, metrics: Metrics) -> None:
@@ -53,7 +53,7 @@ class UnderWay:
 class Guard:
     """ASGI middleware. Health is answered however many requests are under way: a busy reader is not a dead one."""
 
-    def __init__(self, app: ASGIApp, under_way: UnderWay, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, under_way: ConcurrencyLimiter, *, max_body_bytes: int) -> None:
         self._app, self._under_way, self._max_body_bytes = app, under_way, max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

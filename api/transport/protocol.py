@@ -19,7 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.transport.request_cache import REQUEST, Hits
+from api.transport.request_cache import REQUEST, RequestCache
 
 REQUEST_S, ANSWER_S, KEEP_ALIVE_S, STOPPING_S = 8.0, 5.0, 5, 10
 MIN_PROGRESS = 16 * 1024
@@ -74,7 +74,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     most: ClassVar[int]
     waiting: ClassVar[dict[GuardedProtocol, None]]
-    hits: ClassVar[Hits | None]
+    hits: ClassVar[RequestCache | None]
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -142,7 +142,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._set_stall(None)
         super().resume_writing()
 
-    def _hit(self, hits: Hits, data: bytes) -> bool:
+    def _hit(self, hits: RequestCache, data: bytes) -> bool:
         """Answer a question asked before, unless the last answer still waits to be taken."""
         seen = None if self.flow.write_paused or self.transport.is_closing() else hits.find(data)
         if seen is None:
@@ -244,7 +244,7 @@ class Beside(uvicorn.Server):
 
 
 def config(
-    app: ASGIApp, host: str, port: int, most: int, *, lifespan: bool = True, hits: Hits | None = None
+    app: ASGIApp, host: str, port: int, most: int, *, lifespan: bool = True, hits: RequestCache | None = None
 ) -> uvicorn.Config:
     """A server's settings. At most `most` sockets are open at once, or what the process may open.
 

@@ -19,15 +19,15 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
 
-from api.auth.gate import Gate
+from api.auth.gate import Authorizer
 from api.bodies.month_bodies import SegmentGone
 from api.bodies.reader import Answer
 from api.bodies.responses import AnswerResponse, answer_headers, is_known
-from api.caching import BoundedMemory
-from api.history_service import Answering, Meant
-from api.observability import Metrics, Note, tell
+from api.caching import LruCache
+from api.history_service import Answering, ResolvedRequest
+from api.observability import Metrics, RequestLog, tell
 from api.query.planning import Plan
-from api.transport.limits import SAFE_HEADERS, UnderWay
+from api.transport.limits import SAFE_HEADERS, ConcurrencyLimiter
 from city_data.store.database import DatabaseUnavailable
 
 # The key in a scope of a request's own bytes, where it came whole and alone (protocol.py).
@@ -44,13 +44,13 @@ _PLAIN = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#-'*+.^-z|~0-9A-Z-]+:[\t -~]
 
 
 @dataclass
-class Seen:
+class CachedRequest:
     """What a question means, and of its last plan: whether the client knows it, and what is said before its body.
 
     `headers` are what the client knows (If-None-Match); `token` is a digest.
     """
 
-    meant: Meant
+    meant: ResolvedRequest
     headers: Headers
     token: bytes | None
     route: str
@@ -58,30 +58,30 @@ class Seen:
     known: bool = False
     length: int = 0
     head: bytes | None = field(default=None, repr=False)
-    note: Note = field(default_factory=Note)
+    note: RequestLog = field(default_factory=RequestLog)
 
 
-class Hits:
+class RequestCache:
     """One an app. For one event loop."""
 
-    def __init__(self, answering: Answering, gate: Gate, metrics: Metrics, under_way: UnderWay) -> None:
+    def __init__(self, answering: Answering, gate: Authorizer, metrics: Metrics, under_way: ConcurrencyLimiter) -> None:
         self._answering, self._gate, self._metrics, self._under_way = answering, gate, metrics, under_way
-        self._seen: BoundedMemory[bytes, Seen] = BoundedMemory(_REMEMBERED)
+        self._seen: LruCache[bytes, CachedRequest] = LruCache(_REMEMBERED)
 
-    def remember(self, scope: Scope, headers: Headers, token: bytes | None, meant: Meant) -> None:
+    def remember(self, scope: Scope, headers: Headers, token: bytes | None, meant: ResolvedRequest) -> None:
         """A question that was answered from the current versions; `headers` are the `relevant` ones."""
         request = scope.get(REQUEST)
         key = question_key(request) if request is not None else None
         if key is not None:
             known = Headers(raw=[header for header in headers.raw if header[0] == b"if-none-match"])
-            self._seen.put(key, Seen(meant, known, token, scope["route"].path), 1)
+            self._seen.put(key, CachedRequest(meant, known, token, scope["route"].path), 1)
 
-    def find(self, request: bytes) -> Seen | None:
+    def find(self, request: bytes) -> CachedRequest | None:
         """The question that these bytes ask, where it was asked before."""
         key = question_key(request)
         return self._seen.get(key) if key is not None else None
 
-    def answer(self, seen: Seen, opening: Lines) -> list[bytes] | None:
+    def answer(self, seen: CachedRequest, opening: Lines) -> list[bytes] | None:
         """Head and body, where all is at hand and the caller may have it. `opening` are the server's own headers."""
         began = time.perf_counter()
         plan = self._answering.plan_at_hand(seen.meant)
@@ -98,7 +98,7 @@ class Hits:
             self._answering.reader.count_hit(plan)
         return self._sent(seen, plan, answer, opening, added, began)
 
-    async def fetch(self, seen: Seen, opening: Lines) -> list[bytes] | None:
+    async def fetch(self, seen: CachedRequest, opening: Lines) -> list[bytes] | None:
         """As `answer`, with what has to be waited for; None where the routes have to say what is wrong.
 
         The caller is let in before anything is asked of the store, and so pays twice where the routes end it.
@@ -119,7 +119,7 @@ class Hits:
         return self._sent(seen, plan, answer, opening, added, began)
 
     def _sent(
-        self, seen: Seen, plan: Plan, answer: Answer | None, opening: Lines, added: Lines, began: float
+        self, seen: CachedRequest, plan: Plan, answer: Answer | None, opening: Lines, added: Lines, began: float
     ) -> list[bytes]:
         """Counted and told as sent."""
         status = 200 if answer is not None else 304
@@ -129,13 +129,13 @@ class Hits:
         tell(self._metrics, "GET", seen.route, status, seen.note, time.perf_counter() - began)
         return [head, *(answer.chunks if answer is not None else ())]
 
-    def _follow(self, seen: Seen, plan: Plan) -> None:
+    def _follow(self, seen: CachedRequest, plan: Plan) -> None:
         """What hangs on the plan, where it is another than the last time."""
         if seen.plan is None or seen.plan() is not plan:
             said = answer_headers(plan, seen.meant.distance_km, seen.meant.form)
             seen.plan, seen.known, seen.head = weakref.ref(plan), is_known(seen.headers, said["ETag"]), None
 
-    def _head(self, seen: Seen, plan: Plan, answer: Answer | None) -> bytes:
+    def _head(self, seen: CachedRequest, plan: Plan, answer: Answer | None) -> bytes:
         """The headers that are the same until the plan is another, or its bytes were compressed anew."""
         length = answer.length if answer is not None else 0
         if seen.head is None or seen.length != length:
@@ -144,7 +144,7 @@ class Hits:
                 Response(status_code=304, headers=said) if answer is None else AnswerResponse(answer, meant.form, said)
             )
             seen.length, seen.head = length, _lines([*response.raw_headers, *SAFE_HEADERS])
-            seen.note = Note(records=None if answer is None else answer.records)
+            seen.note = RequestLog(records=None if answer is None else answer.records)
             seen.note.add_range(meant.tenant, meant.city.city_id, meant.distance_km, meant.interval.days)
         return seen.head
 

@@ -47,7 +47,7 @@ query Status($id: String!) {
   }
 }"""
 _UNDER_WAY = """
-query UnderWay {
+query ConcurrencyLimiter {
   partitionBackfillsOrError(status: REQUESTED, limit: 100) {
     __typename
     ... on PartitionBackfills { results { id title } }

@@ -20,7 +20,7 @@ from pathlib import Path
 import structlog
 
 from city_data.errors import CityDataError
-from city_data.pipeline.feeds import Choice, Feed
+from city_data.pipeline.feeds import Feed, ProviderBinding
 from city_data.providers.base import (
     CollectingProvider,
     NoSnapshot,
@@ -126,7 +126,7 @@ class Collector:
         self._tell(feed, poll, wait)
         return poll, wait
 
-    def _polled(self, feed: Feed, choice: Choice, moment: datetime, folder: Path) -> Poll:
+    def _polled(self, feed: Feed, choice: ProviderBinding, moment: datetime, folder: Path) -> Poll:
         provider, month = choice.provider, Month.at(moment, feed.city.timezone)
         if not isinstance(provider, CollectingProvider):
             raise PermanentError(f"{provider.name} has no live feed")
@@ -138,7 +138,9 @@ class Collector:
         self._marks[feed.name] = snapshot.mark
         return poll
 
-    def _failed(self, feed: Feed, choice: Choice, moment: datetime, outcome: str, error: ProviderError) -> Poll:
+    def _failed(
+        self, feed: Feed, choice: ProviderBinding, moment: datetime, outcome: str, error: ProviderError
+    ) -> Poll:
         poll = self._poll(choice, moment, outcome, message=str(error))
         month = Month.at(moment, feed.city.timezone)
         try:
@@ -147,12 +149,17 @@ class Collector:
             return poll.model_copy(update={"message": f"{error}; not recorded: {unkept}"})
 
     def _poll(
-        self, choice: Choice, at: datetime, outcome: str, snapshot: Snapshot | None = None, message: str | None = None
+        self,
+        choice: ProviderBinding,
+        at: datetime,
+        outcome: str,
+        snapshot: Snapshot | None = None,
+        message: str | None = None,
     ) -> Poll:
         told = {} if snapshot is None else {name: getattr(snapshot, name) for name in ("mark", "newest", "repeated")}
         return Poll(at=at, provider=choice.provider.name, outcome=outcome, message=message, **told)
 
-    def _mark(self, feed: Feed, choice: Choice) -> str | None:
+    def _mark(self, feed: Feed, choice: ProviderBinding) -> str | None:
         """The mark of the last snapshot that was kept, by this process or one before it."""
         if feed.name not in self._marks:
             last = self.archive.last_stored(feed.dataset.name, feed.city.city_id, choice.provider.name)

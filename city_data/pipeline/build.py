@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from city_data.datasets import expected_stamps
 from city_data.frames import checks, coverage
 from city_data.pipeline import drift
-from city_data.pipeline.feeds import Choice, Feed
+from city_data.pipeline.feeds import Feed, ProviderBinding
 from city_data.pipeline.settling import settled_state
 from city_data.providers.base import ParsedMonth
 from city_data.store.raw import Manifest, RawArchive
@@ -45,13 +45,13 @@ class Built:
     coverage: float
     column_coverage: dict[str, float]
     days: dict[str, Any]
-    facts: drift.Facts
+    profile: drift.MonthProfile
     outcomes: list[checks.Outcome]
     seconds: float
 
     @property
     def means(self) -> Mapping[str, float]:
-        return self.facts.means
+        return self.profile.means
 
     @property
     def refused(self) -> list[checks.Outcome]:
@@ -77,7 +77,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
     ended = manifest.fetched_at >= month.bounds(feed.city.timezone)[1]
     origin = next((f"{payload.origin}:" for payload in payloads if payload.origin), "")
     source = str(frame["source"].iloc[0]) if len(frame) else f"{origin}{choice.provider.name}"
-    facts = drift.Facts(
+    profile = drift.MonthProfile(
         provider=choice.provider.name,
         fields=tuple(parsed.fields),
         bytes=manifest.total_bytes,
@@ -87,7 +87,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
         means=drift.means(frame, feed.dataset),
         spreads=drift.spreads(frame, feed.dataset),
     )
-    facts_before = drift.facts_of(before, feed.city.timezone) if before and before.has_data else None
+    profile_before = drift.profile_of(before, feed.city.timezone) if before and before.has_data else None
     observed = canonical.observed(frame, feed.dataset)
     known = stamps if ended else [stamp for stamp in stamps if len(frame) and stamp <= frame["date"].iloc[-1]]
     return Built(
@@ -99,7 +99,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
         coverage=checks.coverage(frame, feed.dataset, len(stamps)),
         column_coverage={name: min(1.0, count / len(stamps)) for name, count in observed.items()},
         days=coverage.by_day(frame, feed.dataset, given, month, stamps, feed.city.timezone),
-        facts=facts,
+        profile=profile,
         outcomes=[
             *checks.evaluate(
                 frame,
@@ -110,7 +110,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
                 ended,
                 choice.provider.capabilities.forward_only,
             ),
-            *drift.evaluate(facts, facts_before),
+            *drift.evaluate(profile, profile_before),
         ],
         seconds=manifest.seconds + time.monotonic() - started,
     )
@@ -145,9 +145,9 @@ def month_load(
         days=built.days,
         provenance={
             **built.parsed.provenance,
-            "fields": list(built.facts.fields),
-            "means": dict(built.facts.means),
-            "spreads": dict(built.facts.spreads),
+            "fields": list(built.profile.fields),
+            "means": dict(built.profile.means),
+            "spreads": dict(built.profile.spreads),
             "modelled": capabilities.modelled,
             "licence": capabilities.licence,
             "licence_url": capabilities.licence_url,
@@ -162,7 +162,7 @@ def month_load(
     )
 
 
-def _at_resolution(feed: Feed, choice: Choice, frame: "pd.DataFrame") -> tuple["pd.DataFrame", set[str]]:
+def _at_resolution(feed: Feed, choice: ProviderBinding, frame: "pd.DataFrame") -> tuple["pd.DataFrame", set[str]]:
     """An hourly fallback of a daily city becomes days, which have no words; everything else is as it came.
 
     And the columns that the source gives at that resolution.

@@ -38,7 +38,7 @@ TOLD = {
 
 
 @dataclass(frozen=True)
-class Facts:
+class MonthProfile:
     """A month as far as it is compared. `bytes` and `received` rows are the source's; `whole` once the month had ended
     when it was fetched."""
 
@@ -52,10 +52,10 @@ class Facts:
     spreads: Mapping[str, float]
 
 
-def facts_of(entry: MonthEntry, timezone: str) -> Facts:
+def profile_of(entry: MonthEntry, timezone: str) -> MonthProfile:
     """What the ledger knows of a month that has data."""
     told = entry.provenance
-    return Facts(
+    return MonthProfile(
         provider=(entry.source or "").rpartition(":")[2],
         fields=tuple(told.get("fields", ())),
         bytes=sum(int(file.get("bytes", 0)) for file in entry.raw_files),
@@ -77,7 +77,7 @@ def spreads(frame: pd.DataFrame, dataset: Dataset) -> dict[str, float]:
     return {name: float(frame[name].std()) for name in _numbers(dataset) if frame[name].notna().sum() > 1}
 
 
-def evaluate(now: Facts, before: Facts | None) -> list[Outcome]:
+def evaluate(now: MonthProfile, before: MonthProfile | None) -> list[Outcome]:
     """One outcome a comparison; passed, and saying why, where there is nothing to compare with."""
     if before is None:
         why = "no month before to compare with"
@@ -96,7 +96,7 @@ def revision(held: MonthEntry | None, revised: bool) -> Outcome:
     return Outcome("revision", True, f"as in {since}", told)
 
 
-def _schema(now: Facts, before: Facts) -> Outcome:
+def _schema(now: MonthProfile, before: MonthProfile) -> Outcome:
     if not before.fields or now.provider != before.provider:
         return Outcome("schema_drift", True, f"the month before is from {before.provider or 'nowhere'}: not compared")
     new = sorted(set(now.fields) - set(before.fields))
@@ -107,7 +107,7 @@ def _schema(now: Facts, before: Facts) -> Outcome:
     return Outcome("schema_drift", not changes, "; ".join(changes) or f"the same {len(now.fields)} columns", told)
 
 
-def _size(now: Facts, before: Facts) -> Outcome:
+def _size(now: MonthProfile, before: MonthProfile) -> Outcome:
     if not (now.whole and before.whole) or now.provider != before.provider:
         return Outcome("size_drift", True, "not compared: not two whole months of one source")
     told: dict[str, Any] = {}
@@ -122,7 +122,7 @@ def _size(now: Facts, before: Facts) -> Outcome:
     return Outcome("size_drift", not odd, "; ".join(odd) or usual, told)
 
 
-def _distribution(now: Facts, before: Facts) -> Outcome:
+def _distribution(now: MonthProfile, before: MonthProfile) -> Outcome:
     told: dict[str, Any] = {}
     odd = []
     for name in sorted(now.means.keys() & before.means.keys() - _NOT_COMPARED):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ProviderBinding:
     """A provider with one city's settings for it."""
 
     provider: Provider
@@ -37,15 +37,15 @@ class Feed:
 
     city: City
     dataset: Dataset
-    primary: Choice
-    fallback: Choice | None
+    primary: ProviderBinding
+    fallback: ProviderBinding | None
 
     @property
     def resolution(self) -> Resolution:
         return self.primary.provider.capabilities.resolution
 
     @property
-    def choices(self) -> list[Choice]:
+    def choices(self) -> list[ProviderBinding]:
         return [self.primary, *([self.fallback] if self.fallback else [])]
 
     @property
@@ -58,18 +58,18 @@ class Feed:
         return " ".join(choice.provider.capabilities.licence for choice in self.choices)
 
     @property
-    def live(self) -> Choice | None:
+    def live(self) -> ProviderBinding | None:
         """Who is polled for it, where a source has the present alone."""
         return next((choice for choice in self.choices if choice.provider.capabilities.forward_only), None)
 
-    def choice(self, provider: str) -> Choice:
+    def choice(self, provider: str) -> ProviderBinding:
         """The choice that an archived month was made with. Raises RegistryError where it is the city's no more."""
         for choice in self.choices:
             if choice.provider.name == provider:
                 return choice
         raise RegistryError(f"{self.name}: the archive was fetched by {provider!r}, which the registry no longer names")
 
-    def request(self, choice: Choice, month: Month, as_of: datetime) -> Request:
+    def request(self, choice: ProviderBinding, month: Month, as_of: datetime) -> Request:
         place = Place(self.city.city_id, self.city.latitude, self.city.longitude, self.city.timezone)
         return Request(place=place, month=month, settings=choice.settings, as_of=as_of)
 
@@ -119,12 +119,12 @@ def record_providers(database: Database, providers: Iterable[Provider]) -> None:
     provider_facts.record_providers(database, facts)
 
 
-def _choice(city: City, dataset: Dataset, source: FallbackSource, where: str) -> Choice:
+def _choice(city: City, dataset: Dataset, source: FallbackSource, where: str) -> ProviderBinding:
     provider = discover()[source.provider]
     if provider.capabilities.dataset != dataset.name:
         raise RegistryError(f"city {city.city_id}: {dataset.name}.provider: {provider.name} gives no {dataset.name}")
     try:
-        return Choice(provider, provider.settings_model.model_validate(dict(source.settings)))
+        return ProviderBinding(provider, provider.settings_model.model_validate(dict(source.settings)))
     except pydantic.ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
         known = ", ".join(provider.settings_model.model_fields) or "none"

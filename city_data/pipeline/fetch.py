@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from city_data.pipeline.feeds import Choice, Feed
+from city_data.pipeline.feeds import Feed, ProviderBinding
 from city_data.providers.base import (
     CollectingProvider,
     NotAvailable,
@@ -31,7 +31,7 @@ def fetch_month(
     moment: datetime,
     archive: SnapshotArchive,
     client: Callable[[Provider], HttpClient],
-    choices: Sequence[Choice] | None = None,
+    choices: Sequence[ProviderBinding] | None = None,
 ) -> Manifest:
     """Fetch from the feed's provider, or from its fallback where the first has no such month or no key. Of a live feed
     the month is gathered from the snapshots that the collector has put into the archive.
@@ -58,7 +58,9 @@ def fetch_month(
     raise first_reason
 
 
-def gather_month(feed: Feed, choice: Choice, month: Month, moment: datetime, archive: SnapshotArchive) -> Manifest:
+def gather_month(
+    feed: Feed, choice: ProviderBinding, month: Month, moment: datetime, archive: SnapshotArchive
+) -> Manifest:
     """The month's snapshots as a manifest. Raises NotYetPublished where a month has none yet, NotAvailable where it has
     ended without any: nothing can bring them back."""
     keys = (feed.dataset.name, feed.city.city_id, month)

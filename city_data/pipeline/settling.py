@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from city_data.pipeline.feeds import Choice, Feed
+from city_data.pipeline.feeds import Feed, ProviderBinding
 from city_data.window import Month, Window
 
 if TYPE_CHECKING:
@@ -39,7 +39,12 @@ BUDGET_SHARE = 0.5
 
 
 def settled_state(
-    choice: Choice, month: Month, timezone: str, manifest: Manifest, content_sha256: str, held: MonthEntry | None
+    choice: ProviderBinding,
+    month: Month,
+    timezone: str,
+    manifest: Manifest,
+    content_sha256: str,
+    held: MonthEntry | None,
 ) -> Literal["provisional", "settled"]:
     """The state of a month that is published from `manifest`; `held` is what the ledger has of it so far."""
     capabilities = choice.provider.capabilities

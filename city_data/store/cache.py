@@ -36,7 +36,7 @@ _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 
-class Breaker:
+class CircuitBreaker:
     """After some failures in a row Redis is left alone for a while, so that readers do not each wait for a timeout."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -68,7 +68,7 @@ class Cache:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = _client(url, timeout_s) if url else None
-        self._ttl_s, self._breaker = ttl_s or _ttl_s(), Breaker(clock)
+        self._ttl_s, self._breaker = ttl_s or _ttl_s(), CircuitBreaker(clock)
 
     def status(self) -> Literal["ok", "off", "away"]:
         """`off` where there is none, `away` where it does not answer now."""

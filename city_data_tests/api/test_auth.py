@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from api.auth.gate import Buckets
+from api.auth.gate import RateLimiter
 from api.settings import Settings
 from city_data_tests.api.conftest import HERE, TRAFFIC, Load, MakeClient
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, TENANT_B, Issuer, bearer, key_set
@@ -143,7 +143,7 @@ def test_a_caller_has_a_rate_and_is_told_it(locked: Locked) -> None:
 
 def test_a_bucket_fills_again_and_never_over() -> None:
     now = 0.0
-    buckets = Buckets(2.0, 4, clock=lambda: now)
+    buckets = RateLimiter(2.0, 4, clock=lambda: now)
     assert [buckets.take("a").allowed for _ in range(5)] == [True, True, True, True, False]
     now = 0.5
     assert (buckets.take("a").allowed, buckets.take("a").allowed) == (True, False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.caching import BoundedMemory
+from api.caching import LruCache
 
 CAPACITY = 10
 SIZES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, CAPACITY + 3)), max_size=40)
@@ -13,7 +13,7 @@ SIZES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, CAPACITY + 3)), max
 
 def test_looking_many_up_keeps_them_as_looking_one_up_does() -> None:
     for together in (True, False):
-        memory: BoundedMemory[str, int] = BoundedMemory(3)
+        memory: LruCache[str, int] = LruCache(3)
         for number, key in enumerate("abc"):
             memory.put(key, number, 1)
         found = (
@@ -26,7 +26,7 @@ def test_looking_many_up_keeps_them_as_looking_one_up_does() -> None:
 
 @given(SIZES)
 def test_the_sum_of_sizes_stays_within_the_capacity(puts: list[tuple[int, int]]) -> None:
-    memory: BoundedMemory[int, int] = BoundedMemory(CAPACITY)
+    memory: LruCache[int, int] = LruCache(CAPACITY)
     for key, size in puts:
         memory.put(key, size, size)
         assert memory.used <= CAPACITY

@@ -14,7 +14,7 @@ import pytest
 from fastapi import HTTPException
 from starlette.testclient import TestClient
 
-from api.errors import SomethingAway
+from api.errors import ServiceUnavailable
 from api.observability import Metrics
 from api.query import tenants
 from city_data.cities import load_registry
@@ -127,7 +127,7 @@ def test_what_is_remembered_ends_and_a_service_that_was_away_comes_back(known: S
         made = tenants.TenantLocations(known.url, None, Metrics(load_registry()), lambda: now)
         known.status = 503
         for _ in range(3):
-            with pytest.raises(SomethingAway):
+            with pytest.raises(ServiceUnavailable):
                 await made.locate(UUID(TENANT))
         assert len(known.asked) == 1
         known.status, now = 200, now + tenants.AWAY_S

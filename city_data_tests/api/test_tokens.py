@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from api.auth import tokens
-from api.auth.tokens import InvalidToken, Keys, KeysAway, Tokens
+from api.auth.tokens import InvalidToken, Keys, KeysUnavailable, Tokens
 from api.observability import TOKEN_REASONS
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, key_set, service
 
@@ -212,7 +212,7 @@ def test_keys_that_were_never_read_are_said_to_be_away_and_come_back() -> None:
 
     async def asks() -> None:
         for _ in range(5):
-            with pytest.raises(KeysAway):
+            with pytest.raises(KeysUnavailable):
                 await made.caller(GOOD.token())
         assert source.reads == 1
         source.content = good
@@ -239,5 +239,5 @@ def test_a_url_that_gives_no_key_set_is_away(status: int, body: bytes) -> None:
     with service() as issuer:
         issuer.status, issuer.body = status, body
         made = Tokens(tokens.keys_from_url(issuer.url), ISSUER, AUDIENCE, "tenant_id")
-        with pytest.raises(KeysAway):
+        with pytest.raises(KeysUnavailable):
             run(made.caller(GOOD.token()))

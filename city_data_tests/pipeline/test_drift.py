@@ -13,7 +13,7 @@ from city_data.frames.checks import Outcome
 from city_data.pipeline import drift
 from city_data_tests.world import World
 
-BEFORE = drift.Facts(
+BEFORE = drift.MonthProfile(
     provider="aemet",
     fields=("fecha", "prec", "tmed"),
     bytes=30_000,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from city_data.cities import load_registry
-from city_data.pipeline.feeds import Choice, Feed, enabled_feeds
+from city_data.pipeline.feeds import Feed, ProviderBinding, enabled_feeds
 from city_data.pipeline.settling import due_months, is_due, is_revision, recheck_due, settled_state, within_budget
 from city_data.store.ledger import MonthEntry
 from city_data.store.raw import Manifest, RawFile
@@ -131,7 +131,7 @@ class Slow(type(FEED.primary.provider)):  # type: ignore[misc]
 
 
 def slow_feed() -> Feed:
-    return replace(FEED, primary=Choice(Slow(), FEED.primary.settings))
+    return replace(FEED, primary=ProviderBinding(Slow(), FEED.primary.settings))
 
 
 def test_what_the_budget_leaves_over_is_first_the_next_day() -> None:
@@ -169,7 +169,9 @@ def test_a_source_that_only_tells_the_present_is_not_looked_at_again() -> None:
     provider = type("Present", (Slow,), {"capabilities": replace(CAPABILITIES, forward_only=True)})()
     old = entry(state="settled", fetched_at=NOW - 60 * DAY)
     assert recheck_due([FEED], [old], WINDOW, NOW) == [(FEED, MONTH)]
-    assert recheck_due([replace(FEED, primary=Choice(provider, FEED.primary.settings))], [old], WINDOW, NOW) == []
+    assert (
+        recheck_due([replace(FEED, primary=ProviderBinding(provider, FEED.primary.settings))], [old], WINDOW, NOW) == []
+    )
 
 
 def test_a_look_that_failed_is_repeated_and_unsettled_months_are_not_looked_at() -> None:

@@ -68,7 +68,7 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
     ) -> Iterator[dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
         database.record_providers(feed)
-        look: recheck.Look | None = None
+        look: recheck.RecheckResult | None = None
         try:
             if config.only_if_revised:
                 look = recheck.look(feed, month, moment, archive.open(), lambda p: http.client(p, database))
@@ -79,7 +79,9 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
             manifest = fetch_month(feed, month, moment, archive.open(), lambda p: http.client(p, database), choices)
         except (NotYetPublished, NotAvailable) as outcome:
             if look is not None:
-                _tell(context, database, feed, month, recheck.Look("withdrawn", {"source": str(outcome)}), moment)
+                _tell(
+                    context, database, feed, month, recheck.RecheckResult("withdrawn", {"source": str(outcome)}), moment
+                )
                 return
             state: State = "not_yet_published" if isinstance(outcome, NotYetPublished) else "not_available"
             context.log.info("%s %s: %s: %s", feed.name, month, state, outcome)
@@ -104,7 +106,7 @@ def _tell(
     database: DatabaseResource,
     feed: Feed,
     month: Month,
-    look: recheck.Look,
+    look: recheck.RecheckResult,
     moment: datetime,
 ) -> None:
     """What a look at a settled month found, to the ledger and as an observation of its raw files."""
