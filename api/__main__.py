@@ -7,25 +7,36 @@ import sys
 import prometheus_client
 import pydantic
 
-from api.app import create_app
-from api.observability import configure_logging
-from api.settings import Settings, problems
-from api.transport import protocol
-from api.transport.process_memory import keep_small, settle
 from city_data.errors import CityDataError, one_line
+from city_data.extras import MissingExtra, require
 
 _SCRAPERS = 64
 
 
 def main() -> int:
     """Serve until SIGINT or SIGTERM. Exit code 2, with what is wrong, for settings that cannot be used."""
+    try:
+        require("reader")
+    except MissingExtra as error:
+        print(error, file=sys.stderr)  # noqa: T201  there is no log yet
+        return 2
+    return _serve()
+
+
+def _serve() -> int:
+    from api.app import create_app
+    from api.observability import configure_logging
+    from api.settings import Settings, problems
+    from api.transport import protocol
+    from api.transport.process_memory import keep_small, settle
+
     keep_small()
     configure_logging()
     try:
         settings = Settings()
         app = create_app(settings)
     except pydantic.ValidationError as error:
-        print(problems(error), file=sys.stderr)  # noqa: T201  there is no log yet
+        print(problems(error), file=sys.stderr)  # noqa: T201
         return 2
     except CityDataError as error:
         print(one_line(error), file=sys.stderr)  # noqa: T201

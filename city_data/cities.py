@@ -19,6 +19,7 @@ from typing import Any
 import pydantic
 import yaml
 
+from city_data import environment
 from city_data.calendar_days import regions
 from city_data.datasets import DatasetName
 from city_data.errors import CityDataError, unknown
@@ -160,7 +161,7 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
 
     `ENABLED_CITIES` (ids or names separated by commas, in any case) overrides which are enabled. Raises RegistryError.
     """
-    file = path or Path(environ.get("CITY_DATA_CITIES") or DEFAULT_FILE)
+    file = path or Path(environment.CITIES.get(environ) or DEFAULT_FILE)
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     # ValueError: bytes that are not UTF-8, or a date that the calendar lacks.
@@ -172,7 +173,7 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
     repeated = [city_id for city_id, count in Counter(city.city_id for city in cities).items() if count > 1]
     if repeated:
         raise RegistryError(f"{file}: city_id used more than once: {', '.join(repeated)}")
-    return Registry(_enable(file, cities, environ.get("ENABLED_CITIES")))
+    return Registry(_enable(file, cities, environment.ENABLED_CITIES.get(environ)))
 
 
 def _city(file: Path, position: int, entry: object) -> City:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 
 import dagster as dg
 
+from city_data import environment
 from city_data.cities import load_registry
 from city_data.defs.build import build_definitions
-from city_data.defs.resources import REDIS_VARIABLE
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.window import as_of, rolling_window
 
@@ -23,6 +22,4 @@ logging.getLogger("dagster._core.execution.plan.active").addFilter(lambda record
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return build_definitions(
-        enabled_feeds(load_registry()), rolling_window(as_of()), os.environ.get(REDIS_VARIABLE, "")
-    )
+    return build_definitions(enabled_feeds(load_registry()), rolling_window(as_of()), environment.REDIS_URL.get() or "")

@@ -10,6 +10,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from city_data.errors import ConfigurationError
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -28,6 +30,19 @@ class Variable:
     def get(self, environ: Mapping[str, str] | None = None) -> str | None:
         """The value without surrounding blanks, else the default."""
         return ((os.environ if environ is None else environ).get(self.name) or "").strip() or self.default
+
+    def required(self) -> str:
+        """Raises ConfigurationError where the variable is unset or empty."""
+        if (value := self.get()) is None:
+            raise ConfigurationError(f"{self.name} is not set")
+        return value
+
+    def whole_number(self, meaning: str, low: int, high: int | None = None) -> int:
+        """`meaning` ends the error's text, such as `a number of months from 1 to 240`. Raises ConfigurationError."""
+        text = self.required()
+        if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
+            raise ConfigurationError(f"{self.name}={text!r} is not {meaning}")
+        return int(text)
 
     def __str__(self) -> str:
         return self.name
@@ -57,6 +72,7 @@ AS_OF = Variable(
     otherwise="now",
 )
 RETENTION_MONTHS = Variable("CITY_DATA_RETENTION_MONTHS", "Complete months kept, 1 to 240", "24")
+# An open month of a source that publishes yesterday gets a version a day until it settles: about 60.
 KEEP_VERSIONS = Variable("CITY_DATA_KEEP_VERSIONS", "Versions of a month kept", "100")
 CACHE_TTL_DAYS = Variable("CITY_DATA_CACHE_TTL_DAYS", "Days a segment stays in Redis, 1 to 3650", "60")
 COLLECT_EVERY = Variable("CITY_DATA_COLLECT_EVERY", "Seconds between polls of a live feed, at least 60", "600")
@@ -68,6 +84,7 @@ DAGSTER_HOME = Variable("DAGSTER_HOME", "Folder of Dagster's dagster.yaml", othe
 ROUTES = Variable(
     "CITY_DATA_ROUTES", "JSON object from a source's host to the base URL that answers in its place, for the sandbox"
 )
+API_PORT = Variable("API_PORT", "Port of the reader", "8000")
 UI_PORT = Variable("UI_PORT", "Port of Dagster's webserver on one machine", "3000")
 EXPORTER_PORT = Variable("EXPORTER_PORT", "Port of the exporter's /metrics", "9101")
 SLACK_WEBHOOK_URL = Variable(

@@ -6,18 +6,15 @@ Does not: what a month holds (datasets.py), or what becomes of months that leave
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from city_data import environment
 from city_data.errors import CityDataError, ConfigurationError
 
-AS_OF_VARIABLE = "CITY_DATA_AS_OF"
-COMPLETE_MONTHS = 24
-RETENTION_VARIABLE = "CITY_DATA_RETENTION_MONTHS"
 _MONTH_TEXT = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 _FIRST_YEAR, _LAST_YEAR = 1970, 2999  # of CITY_DATA_AS_OF: every window around it lies within the calendar
 
@@ -138,10 +135,7 @@ def rolling_window(as_of: datetime, complete_months: int | None = None) -> Windo
 
 def retention_months() -> int:
     """How many complete months are kept: `CITY_DATA_RETENTION_MONTHS`, else 24. Raises ConfigurationError."""
-    text = os.environ.get(RETENTION_VARIABLE) or str(COMPLETE_MONTHS)
-    if not text.isdecimal() or not 1 <= int(text) <= 240:
-        raise ConfigurationError(f"{RETENTION_VARIABLE}={text!r} is not a number of months from 1 to 240")
-    return int(text)
+    return environment.RETENTION_MONTHS.whole_number("a number of months from 1 to 240", 1, 240)
 
 
 def as_of(otherwise: datetime | None = None) -> datetime:
@@ -149,15 +143,15 @@ def as_of(otherwise: datetime | None = None) -> datetime:
 
     Raises ConfigurationError.
     """
-    text = os.environ.get(AS_OF_VARIABLE)
+    text = environment.AS_OF.get()
     if not text:
         return otherwise or datetime.now(UTC)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ConfigurationError(
-            f"{AS_OF_VARIABLE}={text!r} is not an ISO 8601 time, such as 2026-11-24T09:00:00Z"
+            f"{environment.AS_OF}={text!r} is not an ISO 8601 time, such as 2026-11-24T09:00:00Z"
         ) from error
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise ConfigurationError(f"{AS_OF_VARIABLE}={text!r} is not in the years {_FIRST_YEAR} to {_LAST_YEAR}")
+        raise ConfigurationError(f"{environment.AS_OF}={text!r} is not in the years {_FIRST_YEAR} to {_LAST_YEAR}")
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -41,7 +41,7 @@ def assert_one_line(text: str, said: str) -> None:
 
 
 def command(variables: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "city_data.cli.commands", *arguments]
+    line = [sys.executable, "-m", "city_data.cli", *arguments]
     return subprocess.run(
         line, env=variables, capture_output=True, encoding="utf-8", errors="strict", check=False, timeout=100
     )

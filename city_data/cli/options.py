@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from city_data import environment
 from city_data.cities import City, Registry, RegistryError, load_registry
 from city_data.datasets import DATASETS
 from city_data.errors import CityDataError, UsageError, unknown
-from city_data.local import platform
 from city_data.window import InvalidMonth, Month, Window, as_of, rolling_window
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ DatasetOption = Annotated[
     typer.Option("--dataset", help="Only weather or traffic.", autocompletion=_dataset_names, metavar="NAME"),
 ]
 HomeOption = Annotated[
-    Path, typer.Option("--home", envvar=platform.HOME_VARIABLE, help="State folder of the platform on this machine.")
+    Path, typer.Option("--home", envvar=environment.HOME.name, help="State folder of the platform on this machine.")
 ]
 SecondsOption = Annotated[
     float | None, typer.Option(min=0, callback=_finite, help="Change nothing; wait at most so many seconds for it.")
 ]
 IntervalOption = Annotated[
     float,
-    typer.Option(envvar="CITY_DATA_COLLECT_EVERY", min=60, callback=_finite, help="Seconds from poll to poll."),
+    typer.Option(envvar=environment.COLLECT_EVERY.name, min=60, callback=_finite, help="Seconds from poll to poll."),
 ]
 HoursOption = Annotated[float, typer.Option(min=0.01, max=24 * 366, callback=_finite, help="How long it is valid.")]
 VersionOption = Annotated[

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, required
+from city_data import environment
 from city_data.local import platform
 from city_data.local.ports import Ports
 from city_data.pipeline.feeds import Feed
@@ -123,7 +123,7 @@ def print_ready(console: Console, ports: Ports, mode: str, feed: Feed, month: Mo
     console.print(f"  try      curl {token}'{api}{route}?{query}'", soft_wrap=True)
     if mode == "demo":
         console.print("All data here is made up by the sandbox, and says so in `source`. Ctrl-C stops everything.")
-    elif not os.environ.get("AEMET_API_KEY"):
+    elif not environment.AEMET_API_KEY.get():
         console.print("AEMET_API_KEY is not set: weather comes from the fallback, Open-Meteo, and says so in `source`.")
 
 
@@ -133,9 +133,9 @@ def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: b
     from city_data.store.raw import RawArchive
 
     places = (
-        shared_database(required(DATABASE_VARIABLE)),
-        RawArchive(required(RAW_VARIABLE)),
-        shared_cache(os.environ.get(REDIS_VARIABLE)),
+        shared_database(environment.DATABASE_URL.required()),
+        RawArchive(environment.RAW_URL.required()),
+        shared_cache(environment.REDIS_URL.get()),
     )
     months, why = due_for_expiry(*places, feeds, window, force)
     console.print(f"expiring {', '.join(map(str, months)) or 'nothing'}: {why}")
@@ -166,7 +166,7 @@ def entries_of(feeds: Sequence[Feed]) -> dict[tuple[str, str, Month], MonthEntry
     """The ledger's rows of the feeds, by city, dataset and month."""
     from city_data.store.ledger import read_months
 
-    database = shared_database(required(DATABASE_VARIABLE))
+    database = shared_database(environment.DATABASE_URL.required())
     return {
         (entry.city_id, entry.dataset, entry.month): entry
         for feed in feeds

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from city_data import environment
 from city_data.cli.progress import print_failures, progress
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, required
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.replay import REBUILT_STEPS, Rebuilt, rebuild
 from city_data.store.connections import shared_database
@@ -34,7 +34,7 @@ def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month],
     """
     from city_data.operations.backfill import tasks
 
-    database, archive = shared_database(required(DATABASE_VARIABLE)), RawArchive(required(RAW_VARIABLE))
+    database, archive = shared_database(environment.DATABASE_URL.required()), RawArchive(environment.RAW_URL.required())
     todo, found = tasks(feeds, months), []
     with progress(console) as shown:
         bar = shown.add_task("rebuilding", total=len(todo), rows=0, rate=0.0)

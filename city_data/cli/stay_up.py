@@ -40,7 +40,7 @@ def stay_up(
     ports.refuse_busy()
     started = time.monotonic()
     stop_in_order_on_signals()
-    with platform.environment(folder, mode) as variables:
+    with platform.joined(folder, mode) as variables:
         os.environ.update(variables)
         platform.set_pools(variables)
         with platform.services(folder, ports, variables, collecting=any(feed.live for feed in feeds)) as children:

@@ -4,7 +4,6 @@ Belongs here: when Slack is told, and the words. Does not: what is due or expire
 A notice holds names and figures only: messages and stacks may carry what a channel must not see.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from city_data import environment
 from city_data.defs.resources import DatabaseResource
 from city_data.errors import CityDataError
 from city_data.pipeline.feeds import Feed
@@ -21,7 +21,6 @@ from city_data.window import Month, as_of, rolling_window
 if TYPE_CHECKING:
     from city_data.store.ledger import MonthEntry
 
-SLACK_VARIABLE = "SLACK_WEBHOOK_URL"
 SLACK_TIMEOUT_S = 10.0
 CHECK_EVERY_S = 3600
 # The slowest source's lag, and some days: then the month's rotation is told even where a month is still missing.
@@ -92,14 +91,14 @@ def rotation_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
         name="rotation_summary",
         minimum_interval_seconds=CHECK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Tells Slack once a month what the rotation came to, where {SLACK_VARIABLE} is set",
+        description=f"Tells Slack once a month what the rotation came to, where {environment.SLACK_WEBHOOK_URL} is set",
     )
     def sensor(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
         from city_data.store.audit import read_audit
         from city_data.store.ledger import read_months
 
-        if not os.environ.get(SLACK_VARIABLE):
-            return dg.SkipReason(f"{SLACK_VARIABLE} is not set")
+        if not environment.SLACK_WEBHOOK_URL.get():
+            return dg.SkipReason(f"{environment.SLACK_WEBHOOK_URL} is not set")
         moment = as_of()
         tick = monthly_tick(moment)
         window = rolling_window(tick)
@@ -128,14 +127,14 @@ def failure_notice() -> dg.SensorDefinition:
     return dg.run_failure_sensor(
         name="failure_notice",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Tells Slack of failed runs, where {SLACK_VARIABLE} is set",
+        description=f"Tells Slack of failed runs, where {environment.SLACK_WEBHOOK_URL} is set",
     )(notify_slack)
 
 
 def notify_slack(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
     """Post the failed run's names to Slack. Raises httpx.HTTPError, which the sensor's tick shows."""
-    if not os.environ.get(SLACK_VARIABLE):
-        return dg.SkipReason(f"{SLACK_VARIABLE} is not set")
+    if not environment.SLACK_WEBHOOK_URL.get():
+        return dg.SkipReason(f"{environment.SLACK_WEBHOOK_URL} is not set")
     run = context.dagster_run
     steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
     tell_slack(failure_text(run.job_name, run.run_id, run.tags.get("dagster/partition"), steps))
@@ -151,7 +150,9 @@ def tell_slack(text: str) -> None:
     import httpx
 
     try:
-        httpx.post(os.environ[SLACK_VARIABLE], json={"text": text}, timeout=SLACK_TIMEOUT_S).raise_for_status()
+        httpx.post(
+            environment.SLACK_WEBHOOK_URL.required(), json={"text": text}, timeout=SLACK_TIMEOUT_S
+        ).raise_for_status()
     except httpx.HTTPStatusError as error:
         raise NoticeFailed(f"Slack answered {error.response.status_code}") from None
     except httpx.HTTPError as error:

@@ -6,13 +6,12 @@ that definitions load without secrets and a missing variable fails only the runs
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from city_data.errors import ConfigurationError
+from city_data import environment
 from city_data.pipeline.feeds import Feed, record_providers
 from city_data.providers.base import Provider
 from city_data.providers.http import HttpClient
@@ -25,17 +24,6 @@ if TYPE_CHECKING:
     from city_data.store.database import Database
     from city_data.store.ledger import MonthEntry, Recheck, State
     from city_data.store.months import MonthLoad, Published
-
-DATABASE_VARIABLE = "CITY_DATA_DATABASE_URL"
-REDIS_VARIABLE = "CITY_DATA_REDIS_URL"
-RAW_VARIABLE = "CITY_DATA_RAW_URL"
-
-
-def required(variable: str) -> str:
-    """The value of an environment variable. Raises ConfigurationError where it is not set."""
-    if not (value := os.environ.get(variable)):
-        raise ConfigurationError(f"{variable} is not set")
-    return value
 
 
 class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
@@ -115,8 +103,8 @@ class HttpResource(dg.ConfigurableResource["HttpResource"]):
 def resources(environ_cache_url: str = "") -> dict[str, object]:
     """The resources of a deployment. Redis is optional, so its variable is read here and may be missing."""
     return {
-        "database": DatabaseResource(url=dg.EnvVar(DATABASE_VARIABLE)),
+        "database": DatabaseResource(url=dg.EnvVar(environment.DATABASE_URL.name)),
         "cache": CacheResource(url=environ_cache_url),
-        "archive": ArchiveResource(url=dg.EnvVar(RAW_VARIABLE)),
+        "archive": ArchiveResource(url=dg.EnvVar(environment.RAW_URL.name)),
         "http": HttpResource(),
     }

@@ -21,15 +21,12 @@ from typing import Literal
 import psutil
 import yaml
 
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE
+from city_data import environment
 from city_data.errors import CityDataError
 from city_data.local import tokens
 from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port, log_end
 from city_data.local.ports import Ports, is_free
-from city_data.providers.shared.downloads import FOLDER_VARIABLE
 
-HOME_VARIABLE = "CITY_DATA_HOME"
-DEFAULT_HOME = ".city-data"
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
 CONCURRENT_RUNS = 2
@@ -50,19 +47,19 @@ def usable(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise LocalError(
-            f"the home {folder} cannot be used: {error}; name another with --home or {HOME_VARIABLE}"
+            f"the home {folder} cannot be used: {error}; name another with --home or {environment.HOME}"
         ) from error
 
 
 @contextmanager
-def environment(folder: Path, mode: Mode | None = None) -> Iterator[dict[str, str]]:
+def joined(folder: Path, mode: Mode | None = None) -> Iterator[dict[str, str]]:
     """The variables by which the platform's parts find each other.
 
     A deployment's own `CITY_DATA_DATABASE_URL` wins. Else a platform running in `folder` is joined, and where none
     runs, its databases are started for as long as the context lasts.
     Raises LocalError for a folder that cannot be used or is of another mode, EmbeddedError, DatabaseUnavailable.
     """
-    if os.environ.get(DATABASE_VARIABLE):
+    if environment.DATABASE_URL.get():
         yield dict(os.environ)
         return
     with ExitStack() as stack:
@@ -212,13 +209,13 @@ def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
         database.dispose()
         reader_url = postgres.create_login("city_data_api", READER, "city_data")
     return {
-        DATABASE_VARIABLE: postgres.url("city_data"),
+        environment.DATABASE_URL.name: postgres.url("city_data"),
         "API_DATABASE_URL": reader_url,
-        REDIS_VARIABLE: redis.url,
-        RAW_VARIABLE: str(folder / "raw"),
-        FOLDER_VARIABLE: os.environ.get(FOLDER_VARIABLE) or str(folder / "cache"),
-        "CITY_DATA_DAGSTER_URL": postgres.url("dagster"),
-        "DAGSTER_HOME": str(folder / "dagster"),
+        environment.REDIS_URL.name: redis.url,
+        environment.RAW_URL.name: str(folder / "raw"),
+        environment.DOWNLOADS.name: environment.DOWNLOADS.get() or str(folder / "cache"),
+        environment.DAGSTER_URL.name: postgres.url("dagster"),
+        environment.DAGSTER_HOME.name: str(folder / "dagster"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
 
@@ -235,7 +232,7 @@ def _start_sandbox(folder: Path, stack: ExitStack) -> dict[str, str]:
     hosts = sorted({host for provider in discover().values() for host in provider.capabilities.hosts})
     keys = {p.capabilities.key_variable for p in discover().values() if p.capabilities.key_variable}
     return {
-        "CITY_DATA_ROUTES": json.dumps({host: f"http://127.0.0.1:{port}/{host}" for host in hosts}),
+        environment.ROUTES.name: json.dumps({host: f"http://127.0.0.1:{port}/{host}" for host in hosts}),
         **{key: secrets.token_hex(8) for key in keys},
     }
 
@@ -247,7 +244,7 @@ def _claim(folder: Path, mode: Mode | None) -> Mode:
     if held is None and mode is None:
         raise LocalError(f"{folder} holds no platform yet; run `city-data demo` or `city-data up` first")
     if held is not None and mode is not None and held != mode:
-        raise LocalError(f"{folder} holds a {held} platform; set {HOME_VARIABLE} to another folder for a {mode} one")
+        raise LocalError(f"{folder} holds a {held} platform; set {environment.HOME} to another folder for a {mode} one")
     folder.mkdir(parents=True, exist_ok=True)
     mark.write_text(mode or held or "live")
     return "demo" if mark.read_text() == "demo" else "live"

@@ -6,11 +6,11 @@ Belongs here: their defaults, their check, and whether one is free. Does not: th
 
 from __future__ import annotations
 
-import os
 import socket
 from dataclasses import dataclass
 
-from city_data.errors import CityDataError, ConfigurationError
+from city_data import environment
+from city_data.errors import CityDataError
 
 
 class PortInUse(CityDataError):
@@ -25,13 +25,13 @@ class Ports:
     @classmethod
     def of_environment(cls) -> Ports:
         """Raises ConfigurationError."""
-        return cls(api=_port("API_PORT", "8000"), ui=_port("UI_PORT", "3000"))
+        return cls(api=_port(environment.API_PORT), ui=_port(environment.UI_PORT))
 
     def refuse_busy(self) -> None:
         """Raises PortInUse naming every busy port and its variable, before anything is started."""
         busy = [
             f"port {port} is in use; set {variable} to another"
-            for variable, port in (("API_PORT", self.api), ("UI_PORT", self.ui))
+            for variable, port in ((environment.API_PORT, self.api), (environment.UI_PORT, self.ui))
             if not is_free(port)
         ]
         if busy:
@@ -43,8 +43,5 @@ def is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def _port(variable: str, default: str) -> int:
-    text = os.environ.get(variable) or default
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise ConfigurationError(f"{variable}={text!r} is not a port from 1 to 65535")
-    return int(text)
+def _port(variable: environment.Variable) -> int:
+    return variable.whole_number("a port from 1 to 65535", 1, 65535)

@@ -5,12 +5,11 @@ Belongs here: read-only examinations. Does not: any repair.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 
-from city_data.defs.resources import DATABASE_VARIABLE, RAW_VARIABLE, REDIS_VARIABLE, required
+from city_data import environment
 from city_data.errors import CityDataError
 from city_data.pipeline.feeds import Feed
 from city_data.providers.base import NotConfigured, Provider, ProviderError
@@ -34,7 +33,7 @@ def examine(console: Console, feeds: Sequence[Feed]) -> bool:
 
 def _findings(feeds: Sequence[Feed]) -> Iterator[Finding]:
     yield _tried("database", _database)
-    yield _tried("cache", lambda: shared_cache(os.environ.get(REDIS_VARIABLE)).status())
+    yield _tried("cache", lambda: shared_cache(environment.REDIS_URL.get()).status())
     yield _tried("raw archive", _archive)
     first_choices = {feed.primary.provider.name for feed in feeds}
     providers = {choice.provider.name: choice.provider for feed in feeds for choice in feed.choices}
@@ -45,13 +44,13 @@ def _findings(feeds: Sequence[Feed]) -> Iterator[Finding]:
 def _database() -> str:
     from city_data.store.migrate import is_current
 
-    current = is_current(shared_database(required(DATABASE_VARIABLE)))
+    current = is_current(shared_database(environment.DATABASE_URL.required()))
     return "answers, schema up to date" if current else "answers, but its schema is old: run `city-data migrate`"
 
 
 def _archive() -> str:
-    months = RawArchive(required(RAW_VARIABLE)).months()
-    return f"{len(months)} months at {required(RAW_VARIABLE)}"
+    months = RawArchive(environment.RAW_URL.required()).months()
+    return f"{len(months)} months at {environment.RAW_URL.required()}"
 
 
 def _tried(name: str, examine_it: Callable[[], str]) -> Finding:

@@ -8,7 +8,6 @@ and dataset has its series from the first scrape on, since an alert on an increa
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from city_data import environment
 from city_data.errors import CityDataError
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.timetable import monthly_tick
@@ -220,13 +220,12 @@ def serve(host: str, port: int) -> None:
     from prometheus_client import CollectorRegistry, start_http_server
 
     from city_data.cities import load_registry
-    from city_data.defs.resources import DATABASE_VARIABLE, required
     from city_data.operations.backfill import deployed_instance
     from city_data.pipeline.feeds import enabled_feeds
     from city_data.window import as_of
 
-    database = Database(required(DATABASE_VARIABLE), pool_size=1, application_name="city_data_exporter")
-    with deployed_instance() if os.environ.get("DAGSTER_HOME") else nullcontext() as instance:
+    database = Database(environment.DATABASE_URL.required(), pool_size=1, application_name="city_data_exporter")
+    with deployed_instance() if environment.DAGSTER_HOME.get() else nullcontext() as instance:
         heartbeats = daemon_heartbeats(instance) if instance else None
         registry = CollectorRegistry()
         registry.register(LedgerCollector(database, enabled_feeds(load_registry()), as_of, heartbeats))

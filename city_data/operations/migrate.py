@@ -9,13 +9,12 @@ storage too: several processes that create it at once break it (dagster 27390).
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from city_data.defs.resources import DATABASE_VARIABLE
+from city_data import environment
 from city_data.errors import CityDataError, unknown
 from city_data.store.database import Database, DatabaseUnavailable, UnusableSchema
 from city_data.store.migrate import standing, upgrade
@@ -43,7 +42,7 @@ def migrate(tell: Tell, slots: Mapping[str, int]) -> None:
     for name in slots:
         if name not in discover():
             raise DeployError(f"--pool: {unknown('provider', name, sorted(discover()))}")
-    if os.environ.get("DAGSTER_HOME"):
+    if environment.DAGSTER_HOME.get():
         from city_data.operations.backfill import deployed_instance
 
         with deployed_instance() as instance:
@@ -90,7 +89,7 @@ def await_migrated(
 
 @contextmanager
 def _database() -> Iterator[Database]:
-    database = Database(os.environ[DATABASE_VARIABLE], pool_size=1)
+    database = Database(environment.DATABASE_URL.required(), pool_size=1)
     try:
         yield database
     finally:

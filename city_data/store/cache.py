@@ -6,7 +6,6 @@ Belongs here: segments in Redis, how they are sealed there, and when Redis is le
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 import time
@@ -18,6 +17,7 @@ import redis
 import structlog
 from isal.isal_zlib import crc32
 
+from city_data import environment
 from city_data.datasets import DATASETS, DatasetName
 from city_data.errors import ConfigurationError
 from city_data.store.segments import Segment
@@ -28,8 +28,6 @@ _HEAD = struct.Struct("<4sIQI")  # magic, crc32 and length of the text, rows
 _SEAL = struct.Struct("<I")  # crc32 of key, head and body: a value is good under its own key only
 _MAGIC = b"CDS2"
 _KEY = re.compile(rb".*:((?!0000)\d{4}-(?:0[1-9]|1[0-2])):\d+(?::[0-9a-f]+)?")
-TTL_VARIABLE = "CITY_DATA_CACHE_TTL_DAYS"
-TTL_DAYS = 60
 FAILURES_TO_OPEN = 3
 OPEN_FOR_S = 5.0
 _log = structlog.get_logger(__name__)
@@ -145,10 +143,7 @@ def _client(url: str, timeout_s: float) -> redis.Redis:
 
 def _ttl_s() -> int:
     """`CITY_DATA_CACHE_TTL_DAYS`, else 60 days, in seconds. Raises ConfigurationError."""
-    text = os.environ.get(TTL_VARIABLE) or str(TTL_DAYS)
-    if not text.isdecimal() or not 1 <= int(text) <= 3650:
-        raise ConfigurationError(f"{TTL_VARIABLE}={text!r} is not a number of days from 1 to 3650")
-    return int(text) * 24 * 3600
+    return environment.CACHE_TTL_DAYS.whole_number("a number of days from 1 to 3650", 1, 3650) * 24 * 3600
 
 
 def _packed(name: str, segment: Segment) -> bytes:

@@ -9,7 +9,6 @@ with zstd buffers: the dataset's frame columns, `raw_data` as JSON text with sor
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import sqlalchemy as sa
 
+from city_data import environment
 from city_data.datasets import DATASETS, Dataset, DatasetName
-from city_data.errors import CityDataError, ConfigurationError
+from city_data.errors import CityDataError
 from city_data.store.database import Database
 from city_data.store.ledger import Identified, MonthEntry
 from city_data.store.schema import MONTH_VERSION
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-KEEP_VARIABLE = "CITY_DATA_KEEP_VERSIONS"
-# An open month of a source that tells yesterday makes one a day until it settles: about 60.
-KEEP_DEFAULT = 100
 Key = tuple[Month, int]
 
 
@@ -62,10 +59,7 @@ class NoSuchVersion(CityDataError):
 
 def keep_versions() -> int:
     """How many versions of a month are kept, by CITY_DATA_KEEP_VERSIONS. Raises ConfigurationError."""
-    text = os.environ.get(KEEP_VARIABLE) or str(KEEP_DEFAULT)
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigurationError(f"{KEEP_VARIABLE}={text!r} is not a number of versions, 1 or more")
-    return int(text)
+    return environment.KEEP_VERSIONS.whole_number("a number of versions, 1 or more", 1)
 
 
 def frame_schema(dataset: Dataset) -> pa.Schema:

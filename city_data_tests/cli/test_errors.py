@@ -37,7 +37,7 @@ def test_reader_that_goes_away_ends_the_command_quietly(variables: dict[str, str
     for arguments in (["status", "--city", "town"], ["token"], ["--version"], ["--help"]):
         read, write = os.pipe()
         os.close(read)
-        line = [sys.executable, "-m", "city_data.cli.commands", *arguments]
+        line = [sys.executable, "-m", "city_data.cli", *arguments]
         done = subprocess.run(line, env=own, stdout=write, stderr=subprocess.PIPE, check=False, timeout=100)
         os.close(write)
         assert (done.returncode, done.stderr) == (1, b""), arguments
