@@ -36,6 +36,7 @@ _ROOTS = {path.name for path in ROOT.iterdir()} - {"docs"}
 _PATH = re.compile(r"(?:city_data|city_data_tests|api|helm|docs)/[\w./-]*")
 # Named on the pages that have readers make them.
 _INVENTED = ("city_data/providers/toytown", "city_data_tests/fixtures/toytown", "docs/sources/toytown", "0006_sunshine")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PAGES = pytest.mark.parametrize("page", pages(), ids=str)
 
 
@@ -134,8 +135,11 @@ def test_the_map_has_every_package_and_module() -> None:
 def test_the_floors_are_those_that_lint_checks() -> None:
     (shown,) = [fence.text for fence in fences("text") if fence.mark == "floors"]
     floors = [re.split(r" {2,}", line.strip())[0] for line in shown.splitlines()]
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
-    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    (layers,) = [one["layers"] for one in PYPROJECT["tool"]["importlinter"]["contracts"] if one["type"] == "layers"]
     assert [set(floor.split(" | ")) for floor in floors] == [set(layer.split(" | ")) for layer in layers]
+
+
+def test_extras_that_pages_name_can_be_installed() -> None:
+    named = {name for page in pages() for name in re.findall(r"city-data\[(\w+)\]", page.text)}
+    assert named
+    assert named <= set(PYPROJECT["project"]["optional-dependencies"])
