@@ -1,4 +1,4 @@
-"""Figures that pages repeat: columns with their ranges, and the waits of every retry layer.
+"""Figures that pages repeat: columns with their ranges, the waits of every retry layer, limits, schedules.
 
 Belongs here: figures of more than one module, as tables. Does not: the figures, which are imported.
 """
@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from api.settings import Settings
 from city_data.datasets import DATASETS, Column
 from city_data.defs.assets import raw
-from city_data.defs.schedules import refresh_schedule
+from city_data.defs.keys import MONTHS_JOB
+from city_data.defs.retention import expire_job, retention_sensor
+from city_data.defs.schedules import monthly_schedule, recheck_schedule, refresh_schedule
+from city_data.environment import COLLECT_EVERY
 from city_data.local.platform import DAGSTER_CONFIG
 from city_data.pipeline import settling
 from city_data.providers.http import HttpSettings
@@ -91,9 +94,22 @@ def _limits() -> str:
     return table(("Limit of one reader process", "Default", "Beyond it"), rows)
 
 
+def _automation() -> str:
+    schedules = [monthly_schedule([]), refresh_schedule([]), recheck_schedule([])]
+    rows = [(f"`{one.cron_schedule}`", f"schedule `{one.name}`", one.description or "") for one in schedules]
+    assert all(one.job_name == MONTHS_JOB for one in schedules)
+    sensor = retention_sensor([], expire_job([]))
+    every = f"every {sensor.minimum_interval_seconds or 0:,} s"
+    rows.append((every, f"sensor `{sensor.name}`", sensor.description or ""))
+    poll = f"every {COLLECT_EVERY.default} s"
+    rows.append((poll, "`city-data collect`", "Polls live feeds; `up` and `demo` start it"))
+    return table(("When (cron in UTC)", "What", "Does"), rows)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "columns": _columns,
     "retries": _retries,
     "aemet waits": _aemet_waits,
     "limits of callers": _limits,
+    "automation": _automation,
 }

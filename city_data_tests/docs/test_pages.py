@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 import pytest
 
+from city_data.store.ledger import State
 from city_data_tests.docs.pages import README, ROOT, Page, fences, pages
 
 # Every kind of block, its marks, and the test that runs or checks it.
@@ -143,3 +145,21 @@ def test_extras_that_pages_name_can_be_installed() -> None:
     named = {name for page in pages() for name in re.findall(r"city-data\[(\w+)\]", page.text)}
     assert named
     assert named <= set(PYPROJECT["project"]["optional-dependencies"])
+
+
+def test_every_state_of_a_month_is_explained() -> None:
+    text = Page(ROOT / "docs" / "architecture.md").text
+    shown = re.findall(r"^\| `(\w+)` \| [^|`]+\|$", text, re.MULTILINE)
+    assert set(shown) == set(get_args(State))
+
+
+def test_every_decision_has_its_sections_and_is_listed() -> None:
+    listed = Page(ROOT / "docs" / "adr" / "README.md").links
+    found = sorted(path for path in (ROOT / "docs" / "adr").glob("0*.md"))
+    assert [path.name for path in found] == listed
+    for number, path in enumerate(found, start=1):
+        decision = Page(path)
+        assert path.name.startswith(f"{number:04}-")
+        assert decision.anchors >= {"context", "decision", "figures"}
+        assert re.search(r"^Status: (?:accepted|replaced by \[\d{4}\])", decision.text, re.MULTILINE)
+        assert decision.fences, "a figure has the command that makes it"
