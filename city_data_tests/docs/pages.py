@@ -44,7 +44,7 @@ class Page:
     path: Path
 
     def __str__(self) -> str:
-        return str(self.path.relative_to(ROOT))
+        return str(self.path.relative_to(ROOT) if self.path.is_relative_to(ROOT) else self.path.name)
 
     @cached_property
     def text(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
@@ -54,29 +55,62 @@ def test_the_readme_is_short_and_has_both_commands() -> None:
     assert {"make demo", "make test"} <= set(commands)
 
 
-@PAGES
-def test_every_block_is_of_a_kind_that_a_test_runs(page: Page) -> None:
+def unknown_blocks(page: Page) -> Iterator[str]:
     for fence in page.fences:
-        assert (fence.kind, "file" if fence.file else fence.mark) in KNOWN, f"{fence}: {fence.kind} {fence.mark}"
-    assert page.text.count("```") == 2 * len(page.fences), "a block that is indented or not closed"
+        if (fence.kind, "file" if fence.file else fence.mark) not in KNOWN:
+            yield f"{fence}: no test runs {fence.kind} {fence.mark}"
+    if page.text.count("```") != 2 * len(page.fences):
+        yield f"{page}: a block that is indented or not closed"
+
+
+def broken_links(page: Page) -> Iterator[str]:
+    for link in page.links:
+        parts = urlsplit(link)
+        target = (page.path.parent / parts.path).resolve() if parts.path else page.path
+        if parts.scheme:
+            if parts.scheme != "https":
+                yield f"{page}: {link} is not https"
+        elif not target.is_file():
+            yield f"{page}: {link} leads nowhere"
+        elif parts.fragment and parts.fragment not in Page(target).anchors:
+            yield f"{page}: {link} names no heading"
+
+
+def missing_paths(page: Page) -> Iterator[str]:
+    for text in page.inline:
+        if _PATH.fullmatch(text) and not any(name in text for name in _INVENTED) and not (ROOT / text).exists():
+            yield f"{page}: {text} does not exist"
+
+
+@PAGES
+def test_blocks_are_run_links_lead_somewhere_and_paths_exist(page: Page) -> None:
+    assert [*unknown_blocks(page), *broken_links(page), *missing_paths(page)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("```ruby\nputs 1\n```\n", "no test runs ruby"),
+        ("```\nmake demo\n```\n", "no test runs"),
+        ("```sh sometimes\nmake demo\n```\n", "no test runs sh sometimes"),
+        ("```yaml\na: 1\n```\n", "no test runs yaml"),
+        ("- see\n\n  ```sh\n  make demo\n  ```\n", "indented"),
+        ("```sh\nmake demo\n", "not closed"),
+        ("[there](no-such-page.md)", "leads nowhere"),
+        ("# Here\n\n[there](#no-such-heading)", "names no heading"),
+        ("[there](http://example.com/)", "is not https"),
+        ("`city_data/no_such_module.py`", "does not exist"),
+    ],
+)
+def test_a_wrong_page_is_found(tmp_path: Path, text: str, problem: str) -> None:
+    page = Page(tmp_path / "page.md")
+    page.path.write_text(text, encoding="utf-8")
+    assert problem in " ".join([*unknown_blocks(page), *broken_links(page), *missing_paths(page)])
 
 
 def test_no_picture_hides_a_command() -> None:
     for fence in fences("text"):
         assert _COMMAND.search(fence.text) is None, fence
-
-
-@PAGES
-def test_links_lead_to_files_and_headings(page: Page) -> None:
-    for link in page.links:
-        parts = urlsplit(link)
-        if parts.scheme:
-            assert parts.scheme == "https", link
-            continue
-        target = (page.path.parent / parts.path).resolve() if parts.path else page.path
-        assert target.is_file(), f"{page}: {link}"
-        if parts.fragment:
-            assert parts.fragment in Page(target).anchors, f"{page}: {link}"
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:
@@ -89,13 +123,6 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         found = [(path.parent / urlsplit(link).path).resolve() for link in Page(path).links if "://" not in link]
         waiting += [target for target in found if target.suffix == ".md" and target.is_relative_to(ROOT / "docs")]
     assert {page.path for page in pages()} <= reached
-
-
-@PAGES
-def test_paths_that_a_page_names_exist(page: Page) -> None:
-    for text in page.inline:
-        if _PATH.fullmatch(text) and not any(name in text for name in _INVENTED):
-            assert (ROOT / text).exists(), f"{page}: {text}"
 
 
 def test_the_tables_of_where_to_look_name_what_is_there() -> None:
