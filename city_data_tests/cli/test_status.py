@@ -1,4 +1,4 @@
-"""One line a feed, a sign a month; and nothing is cut off where the output is no terminal."""
+"""The summary: one line per feed, one sign per month, and no truncation without a terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from city_data.window import Month
 from city_data_tests.world import AS_OF, World
 
 
-def test_every_feed_is_one_line_with_a_sign_for_every_month(world: World) -> None:
+def test_summary_has_one_line_a_feed_and_one_sign_a_month(world: World) -> None:
     world.enable("madrid")
     world.load("weather", "2026-09", "2026-10")
     for month, state in (("2024-11", "not_available"), ("2026-08", "failed"), ("2026-11", "not_yet_published")):
         record_state(world.database, "madrid", "weather", Month.parse(month), state, at=AS_OF)  # type: ignore[arg-type]
-    held = {(entry.city_id, entry.dataset, entry.month): entry for entry in read_months(world.database)}
+    entries = {(entry.city_id, entry.dataset, entry.month): entry for entry in read_months(world.database)}
     console = Console(record=True, width=160)
-    print_summary(console, world.feeds, world.window, held)
+    print_summary(console, world.feeds, world.window, entries)
     lines = console.export_text().splitlines()
     weather, traffic = (next(line for line in lines if f" {name} " in line) for name in ("weather", "traffic"))
     assert "-" + "·" * 20 + "x█▒○" in weather
