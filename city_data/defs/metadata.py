@@ -63,7 +63,7 @@ def month_metadata(feed: Feed, built: "Built", published: "Published") -> dict[s
         "rejected": dg.MetadataValue.json(dict(parsed.rejected)),
         "nulled": float(sum(parsed.nulled.values())),
         "nulled_values": dg.MetadataValue.json(dict(parsed.nulled)),
-        "empty_columns": ", ".join(coverage.empty_columns(entry.days)) or "none",
+        "empty_columns": ", ".join(entry.empty_columns) or "none",
         "version": published.version,
         "changed": published.changed,
         "state": entry.state,
