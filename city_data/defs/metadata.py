@@ -47,7 +47,7 @@ def check_result(key: dg.AssetKey, outcome: checks.Outcome) -> dg.AssetCheckResu
 
 def month_metadata(feed: Feed, built: "Built", published: "Published") -> dict[str, Any]:
     """Floats, so that the UI plots them over the months; tables for what has a shape."""
-    entry, parsed, used_share = published.entry, built.parsed, built.facts.used_share
+    entry, parsed, used_share = published.entry, built.parsed, built.profile.used_share
     columns = coverage.of_month(entry.days, feed.dataset)
     return {
         "dagster/partition_row_count": published.rows,
