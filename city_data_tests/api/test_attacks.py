@@ -1,6 +1,7 @@
 """Attacks by the content of requests, and by the content of the cache.
 
-Tokens are attacked in test_tokens.py, other tenants' paths and known ETags in test_auth.py, sockets in test_server.py.
+Attacks by tokens: auth/test_tokens.py; by other tenants' paths and known ETags: auth/test_gate.py; by sockets:
+transport/test_protocol.py.
 """
 
 from __future__ import annotations

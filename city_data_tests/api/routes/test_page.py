@@ -1,4 +1,4 @@
-"""The files of the page: headers, caching and packaging. Their behaviour in a browser: ../browser/."""
+"""The files of the page: headers, caching and packaging. Their behaviour in a browser: ../../browser/."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_page_can_be_disabled(make_client: MakeClient) -> None:
 
 
 def test_the_package_holds_every_file() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]["api"]
     depth = {pattern.count("/"): pattern for pattern in patterns}
     missing = [name for name in NAMES if not fnmatch.fnmatch(f"page/{name}", depth.get(name.count("/") + 1, ""))]

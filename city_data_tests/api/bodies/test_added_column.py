@@ -16,8 +16,8 @@ from city_data.store.database import Database
 from city_data.store.months import MonthLoad, replace_month
 from city_data.store.series import read_series
 from city_data.window import Month
-from city_data_tests.api.asking import MEDIA, rows_of
 from city_data_tests.api.conftest import HERE, LOADED, TENANT, TRAFFIC, WEATHER, ZONE, Load, MakeClient, month_load
+from city_data_tests.api.rows import MEDIA, rows_of
 from city_data_tests.columns import add_column, remove_column
 
 PATHS: dict[DatasetName, str] = {"traffic": TRAFFIC, "weather": WEATHER}

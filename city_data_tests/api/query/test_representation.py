@@ -16,8 +16,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from city_data.store.cache import Cache
-from city_data_tests.api.asking import MEDIA, rows_of
 from city_data_tests.api.conftest import HERE, LOADED, TENANT, TRAFFIC, WEATHER, Load, MakeClient
+from city_data_tests.api.rows import MEDIA, rows_of
 from city_data_tests.api.sockets import serving
 
 RANGE = HERE | {"start_date": "2025-10-05", "end_date": "2025-11-12"}

@@ -25,8 +25,8 @@ from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data.store.provider_facts import ProviderFacts, record_providers
 from city_data.window import Month, day_bounds
-from city_data_tests.api.asking import MEDIA, ask, rows_of, selected, selected_days
 from city_data_tests.api.conftest import Load, month_load
+from city_data_tests.api.rows import MEDIA, ask, rows_of, selected, selected_days
 
 # Two clock changes of an hour, one of half an hour, and a zone of half an hour.
 FIRST = {"Europe/Madrid": Month(2025, 10), "Australia/Lord_Howe": Month(2026, 3), "Asia/Kolkata": Month(2026, 1)}
