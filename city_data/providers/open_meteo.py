@@ -5,7 +5,6 @@ Belongs here: its question, its answer and its errors. Does not: HTTP, or making
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,6 +27,7 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient
 from city_data.providers.shared.numbers import number
+from city_data.providers.transport.documents import begins_json, read_json
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 from city_data.window import Month
 
@@ -160,13 +160,13 @@ def _judge(response: Response) -> None:
     accept_ok(response)
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
-    if text[0] not in "[{":
+    if not begins_json(text):
         raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
 
 
 def _document(payload: Payload) -> Mapping[str, Any]:
     try:
-        document = json.loads(payload.path.read_bytes())
+        document = read_json(payload.path.read_bytes())
     except ValueError as error:
         raise PermanentError(f"{payload.name} is not JSON: {error}") from error
     if isinstance(document, list):

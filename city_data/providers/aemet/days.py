@@ -5,7 +5,6 @@ Belongs here: what is in AEMET's files. Does not: how they are asked for, which 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from city_data.providers.base import Payload, PermanentError
 from city_data.providers.shared.stations import mean_of, sea_level_pressure
+from city_data.providers.transport.documents import read_json
 from city_data.window import Month, day_bounds
 
 ENCODING = "iso-8859-15"
@@ -85,18 +85,14 @@ def city_day(day: date, stations: Mapping[str, Mapping[str, Any]], timezone: str
 
 
 def records(payload: Payload) -> Sequence[Mapping[str, Any]]:
-    """The wire is ISO-8859-15; copies saved by others are UTF-8, which is told by being valid UTF-8."""
+    """The wire is ISO-8859-15; copies saved by others are UTF-8, which valid UTF-8 gives away."""
     body = payload.path.read_bytes()
     try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        text = body.decode(ENCODING)
-    try:
-        document = json.loads(text)
+        document = read_json(body, ENCODING)
     except ValueError as error:
-        raise PermanentError(f"{payload.name} is not JSON: {error}; it begins {text[:60]!r}") from error
+        raise PermanentError(f"{payload.name} is not JSON: {error}; it begins {body[:60]!r}") from error
     if not isinstance(document, list) or not all(isinstance(record, dict) for record in document):
-        raise PermanentError(f"{payload.name} is not a list of days: {text[:200]!r}")
+        raise PermanentError(f"{payload.name} is not a list of days: {body[:200]!r}")
     return document
 
 

@@ -12,7 +12,6 @@ month, so that the provider offers no fingerprint of one.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from city_data.providers.http import HttpClient
 from city_data.providers.meteo_france.hours import HOUR, NAMES, stamp_text
 from city_data.providers.shared.downloads import Kept, opened
 from city_data.providers.shared.stations import NoData
+from city_data.providers.transport.documents import read_json
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 
 CATALOGUE = "https://www.data.gouv.fr/api/1/datasets/6569b4473bedf2e7abad3b72/"
@@ -55,7 +55,7 @@ class Extract:
 
 def catalogue(http: HttpClient) -> list[DepartmentFile]:
     """Every department file that the data set lists. Raises PermanentError where there is none: the titles changed."""
-    document = json.loads(http.get(CATALOGUE, accept=_judge).body)
+    document = read_json(http.get(CATALOGUE, accept=_judge).body)
     resources = document.get("resources") if isinstance(document, dict) else None
     found = [made for entry in resources or () if (made := _file(entry)) is not None]
     if not found:
@@ -220,6 +220,6 @@ def _judge(response: Response) -> None:
     accept_ok(response)
     text = " ".join(response.body[:200].decode("latin-1").split())
     try:
-        json.loads(response.body)
+        read_json(response.body)
     except ValueError as error:
         raise TransientError(f"{response.url} answered what is not JSON: {text or 'an empty body'}") from error

@@ -7,6 +7,7 @@ themselves (hours.py).
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -193,9 +194,9 @@ def _span(begin: datetime, until: datetime) -> dict[str, str]:
 def _judge(response: Response) -> None:
     """Errors are `{"cod": ..., "message": ...}`; `cod` is a string in this API and a number in others."""
     text = response.text("latin-1").strip()
-    told = json_object(text)
+    told = json_object(response.body)
     code = response.status
-    if code < 400 and str(told.get("cod", "")).isdecimal():
+    if code < 400 and re.fullmatch("[0-9]{3}", str(told.get("cod", ""))):
         code = int(str(told["cod"]))
     said = str(told.get("message") or " ".join(text[:200].split()) or "an empty body")
     if code == 401:

@@ -6,7 +6,6 @@ Belongs here: what an answer's keys mean, and which item tells of which hour. Do
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from typing import Any
 
 from city_data.providers.base import PermanentError
 from city_data.providers.shared.numbers import number
+from city_data.providers.transport.documents import read_json
 
 HOUR = timedelta(hours=1)
 COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description")
@@ -25,7 +25,7 @@ Item = Mapping[str, Any]
 
 def items_of(name: str, body: bytes) -> list[Item]:
     """The hours of one answer. Raises PermanentError where it is no whole answer in our units."""
-    document = json_object(body.decode("utf-8", "replace"))
+    document = json_object(body)
     items = document.get("list")
     if str(document.get("cod")) != "200" or not isinstance(items, list):
         raise PermanentError(f"{name} is no list of hours: {' '.join(body[:200].decode('latin-1').split())}")
@@ -127,10 +127,10 @@ def missing(hours: Mapping[datetime, object]) -> int:
     return int((max(hours) - min(hours)) / HOUR) + 1 - len(hours) if hours else 0
 
 
-def json_object(text: str) -> Mapping[str, Any]:
-    """Empty where the text is no JSON object."""
+def json_object(body: bytes) -> Mapping[str, Any]:
+    """Empty where the bytes are not a JSON object."""
     try:
-        document = json.loads(text)
+        document = read_json(body, "latin-1")
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
