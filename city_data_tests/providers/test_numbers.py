@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 
 import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from city_data.providers.shared.numbers import JSON_NUMBERS, NotANumber, NumberFormat, number
+from city_data.providers.shared.numbers import JSON_NUMBERS, NotANumber, NumberFormat
 
 COMMA = NumberFormat(decimal=",")
 FORMATS = [
@@ -122,18 +121,3 @@ def test_a_decimal_comma_moves_no_digit(tenths: int) -> None:
     sign = "-" if tenths < 0 else ""
     text = f"{sign}{abs(tenths) // 10},{abs(tenths) % 10}"
     assert COMMA.parse(text) == float(text.replace(",", "."))
-
-
-@given(JSON | st.text(max_size=5))
-def test_any_value_is_a_number_or_counted(value: object) -> None:
-    nulled: Counter[str] = Counter()
-    made = number(value, "humidity", nulled)
-    assert made is None or 0 <= made < float("inf")
-    assert nulled.total() == (made is None and value is not None)
-
-
-def test_only_what_cannot_be_negative_is_refused_below_zero() -> None:
-    nulled: Counter[str] = Counter()
-    assert number(-3, "temperature", nulled) == -3
-    assert [number(-3, name, nulled) for name in ("wind_speed", "precipitation", "average_speed")] == [None] * 3
-    assert nulled == {"negative:wind_speed": 1, "negative:precipitation": 1, "negative:average_speed": 1}

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 import pydantic
 
-from city_data.providers.aemet.days import COLUMNS, ENCODING, city_day, read, records
+from city_data.providers.aemet.days import COLUMNS, city_day, read
+from city_data.providers.aemet.records import ENCODING, records
 from city_data.providers.base import (
     Capabilities,
     NotConfigured,
@@ -93,10 +94,9 @@ class Aemet(Provider):
         import pandas as pd
 
         with about(self.name, request):
-            reading = read(payloads, request.month)
-            source = self.source(payloads)
-            days, timezone = sorted(reading.days.items()), request.place.timezone
-            rows = [city_day(day, stations, timezone, source) for day, stations in days]
+            reading = read(payloads, request.month, _settings(request).stations)
+            source, timezone = self.source(payloads), request.place.timezone
+            rows = [city_day(day, stations, timezone, source) for day, stations in reading.days.items()]
             frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS, "source", "raw_data"]))
             frame["date"] = pd.to_datetime(frame["date"], utc=True)
             return ParsedMonth(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from city_data.providers.base import Payload, PermanentError, ProviderError, TransientError
 from city_data.providers.http import HttpClient
-from city_data.providers.meteo_france.hours import HOUR
+from city_data.providers.meteo_france.lines import HOUR
 from city_data.providers.shared.stations import NoData
 from city_data.providers.transport.documents import read_json
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after

@@ -14,8 +14,9 @@ from city_data.datasets import WEATHER
 from city_data.providers.errors import PermanentError
 from city_data.providers.shared.numbers import NotANumber, NumberFormat
 
-# Fewer spoilt cells than this are no habit of a file: a station may report pressure twice a month.
-_HABIT = 3
+# A file's habit, and no accident: this many spoilt cells, and more than so many times the good ones. A format that
+# changed spoils nearly all of a column; what spoils half of one is for the checks of the month to judge.
+_HABIT, _MOSTLY = 3, 2
 _SHOWN = 40
 
 
@@ -57,7 +58,7 @@ class Field:
 
     def read(self, value: object, file: str, row: int) -> Cell:
         """The cell; its `reason` is `unreadable`, `ambiguous`, `negative` (where nothing is) or `implausible`."""
-        text = value if isinstance(value, str) else str(value)
+        text = value if isinstance(value, str) else "" if value is None else str(value)
         try:
             number = self.format.parse(value)
         except NotANumber as error:
@@ -68,18 +69,21 @@ class Field:
 
 
 def count_nulled(rows: Iterable[Row]) -> Counter[str]:
-    """The cells of used rows that could not be used, by `reason:field`.
+    """The cells of used rows that could not be used, by `reason:field`."""
+    return Counter(f"{cell.reason}:{field}" for row in rows for field, cell in row.items() if cell.reason)
 
-    Raises PermanentError where a file's cells of a field mostly could not: the format has changed, and what is left
-    would pass for a whole month; and for any `ambiguous` cell, of which nobody can tell what it says.
+
+def refuse_spoilt_files(rows: Iterable[Row]) -> None:
+    """Raises PermanentError where a file's cells of a field mostly cannot be used: the format has changed, and what is
+    left would pass for a whole month; and for any `ambiguous` cell, of which nobody can tell what it says.
+
+    Of all rows that are about the month, those without any value included.
     """
-    nulled: Counter[str] = Counter()
     good: Counter[tuple[str, str]] = Counter()
     bad: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for row in rows:
         for field, cell in row.items():
             if cell.reason:
-                nulled[f"{cell.reason}:{field}"] += 1
                 bad[cell.file, field].append(cell)
             elif cell.value is not None:
                 good[cell.file, field] += 1
@@ -88,13 +92,11 @@ def count_nulled(rows: Iterable[Row]) -> Counter[str]:
             raise PermanentError(f"{file}: {_quoted(field, ambiguous)} is ambiguous: thousands, or a fraction?")
         # A value in doubt is the source's own statement, and no change of its format.
         spoilt = [cell for cell in cells if cell.reason != "doubtful"]
-        if len(spoilt) >= _HABIT and len(spoilt) > good[file, field]:
-            cells_in_all = len(spoilt) + good[file, field]
+        if len(spoilt) >= _HABIT and len(spoilt) > _MOSTLY * good[file, field]:
+            found = f"{len(spoilt)} of {len(spoilt) + good[file, field]} cells of {field!r} cannot be used"
             worst = Counter(cell.reason for cell in spoilt).most_common(1)[0][0]
             first = min((cell for cell in spoilt if cell.reason == worst), key=lambda cell: cell.row)
-            found = f"{len(spoilt)} of {cells_in_all} cells of {field!r} cannot be used"
             raise PermanentError(f"{file}: {found}, most of them {worst}, such as {_quoted(field, first)}")
-    return nulled
 
 
 def _quoted(field: str, cell: Cell) -> str:

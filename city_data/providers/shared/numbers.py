@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
-
-from city_data.datasets import DATASETS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,12 +18,6 @@ if TYPE_CHECKING:
 # Named one by one: Python and Polars differ in what else they call a blank.
 _BLANKS = " \t\r\n\u00a0\u202f"
 _LARGEST_INTEGER = 2**53  # beyond it a float skips integers, and no measurement reaches it
-_NEVER_NEGATIVE = {
-    column.name
-    for dataset in DATASETS.values()
-    for column in dataset.columns
-    if column.low is not None and column.low >= 0
-}
 
 
 class NotANumber(ValueError):
@@ -118,21 +109,3 @@ class NumberFormat:
 
 # What `json.loads` makes of a number, or a string that holds one by JSON's own decimal mark.
 JSON_NUMBERS = NumberFormat(missing=frozenset())
-
-
-def number(value: object, name: str, nulled: Counter[str]) -> float | None:
-    """`value` of the column `name`; None where it is missing, no number, or negative where that cannot be.
-
-    The last two are counted in `nulled`, as `reason:column`.
-    """
-    if value is None:
-        return None
-    large = type(value) is int and abs(value) > _LARGEST_INTEGER
-    made = float(value) if type(value) in (int, float) and not large else math.nan  # type: ignore[arg-type]
-    if not math.isfinite(made):
-        nulled[f"not_a_number:{name}"] += 1
-        return None
-    if made < 0 and name in _NEVER_NEGATIVE:
-        nulled[f"negative:{name}"] += 1
-        return None
-    return made
