@@ -19,11 +19,13 @@ def month(payloads: Sequence[bytes], request: Any) -> Values:
         if not isinstance(listed, list):
             raise CannotTell("no list of hours")
         for told in listed:
-            item = _spelled(told)
+            item = _spelled(told) if isinstance(told, dict) else {}
             try:
                 moment = datetime.fromtimestamp(item["dt"], UTC)
-            except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-                raise CannotTell("no time") from error
+            except (KeyError, TypeError, ValueError, OverflowError, OSError):
+                continue
+            if not isinstance(item.get("main"), dict):
+                continue
             if (moment.minute, moment.second, moment.microsecond) == (0, 0, 0):
                 items.setdefault(moment, []).append(item)
     first, end = bounds(request)
@@ -63,15 +65,11 @@ def _amount(item: dict[str, Any]) -> object:
     return UNKNOWN if None in amounts else round(sum(amount or 0.0 for amount in amounts), 2)
 
 
-def _spelled(told: Any) -> dict[str, Any]:
-    if not isinstance(told, dict):
-        raise CannotTell("an hour that is none")
+def _spelled(told: dict[str, Any]) -> dict[str, Any]:
     item: dict[str, Any] = {}
     for key, value in told.items():
         name = key.strip().casefold()
         if name in item and item[name] != value:
             raise CannotTell(f"two fields {name}")
         item[name] = _spelled(value) if isinstance(value, dict) else value
-    if "dt" in item and not isinstance(item.get("main"), dict):
-        raise CannotTell("an hour without its block")
     return item

@@ -198,20 +198,36 @@ def test_a_key_that_is_there_twice_is_refused_unless_it_says_the_same() -> None:
     assert "two fields 'tmed'" in made.refusal
 
 
+@pytest.mark.parametrize("name", ["aemet", "open_meteo", "openweather"])
+def test_a_key_of_json_with_two_values_is_refused(name: str) -> None:
+    wire = WIRES[name]
+    request = wire.request("2026-09")
+    body = wire.encode(wire.rows(request, random.Random(7)))
+    key = f'"{HEAT[name]}": '.encode()
+    doubled = body.replace(key, key + b'"99", ' + key)
+    assert "has two values" in outcome(wire.provider, request, [doubled]).refusal or name == "openweather"
+    assert outcome(wire.provider, request, [doubled]).month is None
+
+
 def test_rain_under_another_spelling_is_no_dry_month() -> None:
     plain = month_of("openweather")
     assert_same(plain, month_of("openweather", lambda row, _: {key.upper(): value for key, value in row.items()}))
 
 
-@pytest.mark.parametrize("broken", [None, {}, [], 7, {"fecha": "2026-09-31", "indicativo": "3195"}])
-def test_one_broken_record_loses_itself_and_no_month(broken: object) -> None:
-    wire = WIRES["aemet"]
+BROKEN = {"fecha": "2026-09-31", "indicativo": "3195", "dt": "soon", "main": {}}
+
+
+@pytest.mark.parametrize("broken", [None, {}, [], 7, BROKEN])
+@pytest.mark.parametrize(("name", "reason"), [("aemet", "no_day_or_station"), ("openweather", "no_hour")])
+def test_one_broken_record_loses_itself_and_no_month(name: str, reason: str, broken: Any) -> None:
+    wire = WIRES[name]
     request = wire.request("2026-09")
     rows: list[Any] = wire.rows(request, random.Random(7))
-    made = outcome(wire.provider, request, [wire.encode([*rows, broken])])  # type: ignore[list-item]
-    assert_same(month_of("aemet"), made)
+    made = outcome(wire.provider, request, [wire.encode([*rows, broken])])
+    assert_same(month_of(name), made)
     assert made.month is not None
-    assert made.month.rejected == {"no_day_or_station": 1}
+    assert made.month.rejected[reason] == 1
+    assert outcome(wire.provider, request, [wire.encode([broken] * 5 + rows[:4])]).month is None
 
 
 def test_words_that_cannot_be_stored_are_none() -> None:

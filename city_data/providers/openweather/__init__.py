@@ -167,7 +167,7 @@ class OpenWeather(Provider):
         response = self._ask(http, key, params)
         name = f"{begin:%Y-%m-%dT%H}Z.json"
         with hiding([key]):
-            stamps = [stamp_of(item) for item in items_of(name, response.body)]
+            stamps = [stamp for item in items_of(name, response.body) if (stamp := stamp_of(item)) is not None]
         if not stamps:
             raise _NoData(f"no hour from {begin:%Y-%m-%dT%H}Z to {until:%Y-%m-%dT%H}Z")
         if min(stamps) < begin or max(stamps) > until:

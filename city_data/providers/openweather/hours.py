@@ -32,7 +32,8 @@ Item = Mapping[str, Any]
 
 
 def items_of(name: str, body: bytes) -> list[Item]:
-    """The hours of one answer. Raises PermanentError where it is no whole answer in our units."""
+    """The hours of one answer, empty where one is no hour. Raises PermanentError where it is no whole answer in our
+    units, or mostly holds something else."""
     document = json_object(body)
     items = document.get("list")
     if str(document.get("cod")) != "200" or not isinstance(items, list):
@@ -40,18 +41,22 @@ def items_of(name: str, body: bytes) -> list[Item]:
     if document.get("cnt") != len(items):
         raise PermanentError(f"{name} says that it has {document.get('cnt')} hours and holds {len(items)}")
     read = [_with_plain_keys(item, name, row) for row, item in enumerate(items, start=1)]
-    degrees = [heat for item in read if isinstance(heat := item["main"].get("temp"), int | float)]
+    broken = [item for item, plain in zip(items, read, strict=True) if not plain]
+    if len(broken) > len(items) / 2:
+        raise PermanentError(f"{name} mostly holds what is no hour, such as {str(broken[0])[:200]}")
+    degrees = [heat for item in read if item and isinstance(heat := item["main"].get("temp"), int | float)]
     hot = [heat for heat in degrees if heat > _HOTTEST]
     if len(hot) > len(degrees) / 2:
         raise PermanentError(f"{name} tells a temperature of {hot[0]}: in kelvin, not in °C as was asked")
     return read
 
 
-def stamp_of(item: Item) -> datetime:
+def stamp_of(item: Item) -> datetime | None:
+    """None where an item tells no time."""
     try:
         return datetime.fromtimestamp(item["dt"], UTC)
-    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-        raise PermanentError(f"an hour has no time: {str(item)[:200]}") from error
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def by_hour(answers: Sequence[tuple[str, Sequence[Item]]], rejected: Counter[str]) -> dict[datetime, Row]:
@@ -60,7 +65,9 @@ def by_hour(answers: Sequence[tuple[str, Sequence[Item]]], rejected: Counter[str
     for name, items in answers:
         for row, item in enumerate(items, start=1):
             stamp = stamp_of(item)
-            if stamp != whole_hour(stamp):
+            if stamp is None:
+                rejected["no_hour"] += 1
+            elif stamp != whole_hour(stamp):
                 rejected["off_the_hour"] += 1
             else:
                 rows.append((stamp, _cells(item, name, row)))
@@ -123,10 +130,10 @@ def _words(sky: object, name: str, row: int) -> Cell:
 
 
 def _with_plain_keys(item: object, name: str, row: int) -> Item:
-    """The item with its keys, and those of its blocks, as the documentation spells them."""
+    """The item with its keys, and those of its blocks, as the documentation spells them; empty where it is no hour."""
     plain = _plain(item, name, row) if isinstance(item, dict) else {}
-    if not isinstance(plain.get("main"), dict):
-        raise PermanentError(f"{name} holds what is no hour: {str(item)[:200]}")
+    if not isinstance(plain.get("main"), dict) or stamp_of(plain) is None:
+        return {}
     return {key: _plain(value, name, row) if isinstance(value, dict) else value for key, value in plain.items()}
 
 
