@@ -32,7 +32,7 @@ from city_data.providers.base import (
     TransientError,
 )
 from city_data.providers.http import Clock, HttpClient, HttpSettings, SystemClock
-from city_data.store.polls import FROZEN, STORED, Poll, SnapshotArchive
+from city_data.store.polls import FROZEN, STORED, Poll, PollArchive
 from city_data.window import Month, as_of
 
 # Each quarter hour, which the method counts in, is seen at least once.
@@ -69,7 +69,7 @@ class Collector:
     wait. `counts` are the outcomes since the start, by feed."""
 
     feeds: Sequence[Feed]
-    archive: SnapshotArchive
+    archive: PollArchive
     client: Callable[[Provider], HttpClient] | None = None
     interval: float = INTERVAL_S
     now: Callable[[], datetime] = as_of

@@ -1,6 +1,6 @@
 """Rewriting a good answer into a bad one: columns, values, rows, charset, a foreign second step.
 
-Belongs here: what is done to bytes, by what they turn out to be (a ZIP or gzip of one CSV, a CSV, JSON records,
+Belongs here: rewriting bytes, by their detected format (a ZIP or gzip of one CSV, a CSV, JSON records,
 JSON columns, nested JSON items and features).
 Does not: when (faults.py).
 """
@@ -28,7 +28,7 @@ class Spoil:
     datos_host: str | None = None
 
     def apply(self, body: bytes) -> bytes:
-        """The same bytes where there is nothing to do."""
+        """The same bytes where no rewriting applies."""
         if self == Spoil():
             return body
         if body[:2] == b"PK":
@@ -68,16 +68,16 @@ class Spoil:
         names = [name.strip('"') for name in header]
         if self.bad_values:
             value = next(names.index(name) for name in _VALUES if name in names)
-            for place, row in enumerate(rows):
-                row[value] = ('"NaN"', '"-5"', row[value], row[value], row[value])[place // 4 % 5]
+            for index, row in enumerate(rows):
+                row[value] = ('"NaN"', '"-5"', row[value], row[value], row[value])[index // 4 % 5]
         if self.duplicates:
             rows = [copy for row in rows for copy in (row, row)]
         lines = [header, *rows]
         if self.without_column is not None:
-            gone = names.index(self.without_column)
-            lines = [line[:gone] + line[gone + 1 :] for line in lines]
+            removed = names.index(self.without_column)
+            lines = [line[:removed] + line[removed + 1 :] for line in lines]
         if self.extra_column is not None:
-            lines = [[*line, f'"{self.extra_column}"' if place == 0 else "1"] for place, line in enumerate(lines)]
+            lines = [[*line, f'"{self.extra_column}"' if index == 0 else "1"] for index, line in enumerate(lines)]
         return lines
 
     def _document(self, document: Any) -> Any:
@@ -93,31 +93,31 @@ class Spoil:
         return document
 
     def _records(self, records: list[dict[str, str]]) -> list[dict[str, str]]:
-        for place, record in enumerate(records):
+        for index, record in enumerate(records):
             if self.without_column is not None:
                 record.pop(self.without_column, None)
             if self.extra_column is not None:
                 record[self.extra_column] = "1,0"
             if self.bad_values:
-                record |= {"tmed": "NaN"} if place % 2 else {"velmedia": "-3,0", "prec": "-1,0"}
+                record |= {"tmed": "NaN"} if index % 2 else {"velmedia": "-3,0", "prec": "-1,0"}
         return [copy for record in records for copy in [record] * (2 if self.duplicates else 1)]
 
     def _items(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        for place, item in enumerate(items):
+        for index, item in enumerate(items):
             if self.without_column is not None:
                 item["main"].pop(self.without_column, None)
             if self.extra_column is not None:
                 item["main"][self.extra_column] = 1.0
             if self.bad_values:
-                item |= {"rain": {"1h": -1.0}} if place % 2 else {"wind": {"speed": -3.0}}
+                item |= {"rain": {"1h": -1.0}} if index % 2 else {"wind": {"speed": -3.0}}
         return [copy for item in items for copy in [item] * (2 if self.duplicates else 1)]
 
     def _features(self, features: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """ArcGIS's, each of which holds a record."""
-        for place, feature in enumerate(features):
+        """ArcGIS features, one record each."""
+        for index, feature in enumerate(features):
             record = feature["attributes"]
             if self.bad_values:
-                record["ih"] = (None, -1, 911_392, record["ih"], record["ih"])[place % 5]
+                record["ih"] = (None, -1, 911_392, record["ih"], record["ih"])[index % 5]
             if self.without_column is not None:
                 record.pop(self.without_column, None)
             if self.extra_column is not None:
@@ -130,7 +130,7 @@ class Spoil:
             columns[self.extra_column] = [1.0] * len(columns["time"])
         if self.bad_values:
             for name in ("precipitation", "wind_speed_10m"):
-                columns[name] = [-1.0 if place % 3 == 0 else v for place, v in enumerate(columns.get(name, []))]
+                columns[name] = [-1.0 if index % 3 == 0 else v for index, v in enumerate(columns.get(name, []))]
         if self.duplicates:
             columns = {name: [v for value in values for v in (value, value)] for name, values in columns.items()}
         return columns

@@ -68,17 +68,19 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
     ) -> Iterator[dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
         database.record_providers(feed)
-        look: recheck.RecheckResult | None = None
+        result: recheck.RecheckResult | None = None
         try:
             if config.only_if_revised:
-                look = recheck.look(feed, month, moment, archive.open(), lambda p: http.client(p, database))
-                if not look.fetch:
-                    _tell(context, database, feed, month, look, moment)
+                result = recheck.check_for_revision(
+                    feed, month, moment, archive.open(), lambda p: http.client(p, database)
+                )
+                if not result.fetch:
+                    _tell(context, database, feed, month, result, moment)
                     return
-            choices = look.choices if look else None
+            choices = result.choices if result else None
             manifest = fetch_month(feed, month, moment, archive.open(), lambda p: http.client(p, database), choices)
         except (NotYetPublished, NotAvailable) as outcome:
-            if look is not None:
+            if result is not None:
                 _tell(
                     context, database, feed, month, recheck.RecheckResult("withdrawn", {"source": str(outcome)}), moment
                 )
@@ -94,8 +96,8 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         except ProviderError as error:
             database.record_state(feed, month, "failed", str(error), moment, context.run.run_id)
             _raise(error)
-        if look is not None:
-            _tell(context, database, feed, month, look, moment)
+        if result is not None:
+            _tell(context, database, feed, month, result, moment)
         yield dg.MaterializeResult(metadata=_metadata(manifest))
 
     return raw
@@ -106,14 +108,14 @@ def _tell(
     database: DatabaseResource,
     feed: Feed,
     month: Month,
-    look: recheck.RecheckResult,
+    result: recheck.RecheckResult,
     moment: datetime,
 ) -> None:
     """What a look at a settled month found, to the ledger and as an observation of its raw files."""
-    database.record_recheck(feed, month, look.result, moment)
+    database.record_recheck(feed, month, result.result, moment)
     told: dict[str, dg.MetadataValue] = {
-        "recheck": dg.MetadataValue.text(look.result),
-        "differences": dg.MetadataValue.json(dict(look.differences)),
+        "recheck": dg.MetadataValue.text(result.result),
+        "differences": dg.MetadataValue.json(dict(result.differences)),
     }
     context.log_event(dg.AssetObservation(asset_key=asset_key(feed, "raw"), partition=str(month), metadata=told))
 
