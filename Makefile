@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo bench test test-lowest lint helm-test helm-docs helm-tools clients contract lock
+.PHONY: setup demo bench test test-lowest lint docs helm-test helm-docs helm-tools clients contract lock
 
 setup: .venv/.ready
 
@@ -37,6 +37,10 @@ test-lowest: setup
 	  --requirement $(LOWEST)/requirements.txt --group test
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/venv/bin/python --no-deps --editable .
 	$(LOWEST)/venv/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider $(or $(ARGS),$(LOWEST_TESTS))
+
+# The generated parts of docs/, from the code that they describe.
+docs: setup
+	$(BIN)/python -m city_data_tests.docs.generate
 
 # The chart's part of `make test`.
 helm-test: setup helm-tools

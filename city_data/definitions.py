@@ -1,4 +1,4 @@
-"""What Dagster loads: the registry's enabled cities over the current window. Nothing else assembles definitions."""
+"""The entry point of Dagster: definitions of the enabled cities over the current window."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from city_data.window import as_of, rolling_window
 
 # Dagster 1.13 passes a beta parameter of its own to every sensor with a job, and would warn of it at each command.
 warnings.filterwarnings("ignore", message="Parameter `owners` of initializer `SensorDefinition.__init__`")
-# It also says of each check of a month that is skipped, for its source has none, that the next step will go on without
-# it, and then skips that step: 96 lines of a city whose months are not available.
+# It also logs, for each check of a skipped month, that the next step continues without it, and then skips that step:
+# 96 lines for a city whose months are not available.
 logging.getLogger("dagster._core.execution.plan.active").addFilter(lambda record: "no result" not in record.msg)
 
 

@@ -1,6 +1,6 @@
-"""`city-data`: the platform from a terminal.
+"""The commands of `city-data`.
 
-Belongs here: commands, their options, what they print and their exit codes. Does not: the work itself.
+Belongs here: each command with its options and exit code. Does not: the work itself.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from city_data.extras import needs
 from city_data.local import platform, tokens
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-# A log file has no width of its own; 80 would cut the tables.
+# A log file has no width; the default of 80 would truncate the tables.
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 HOME, DEMO_TENANT = Path(environment.HOME.default or ""), UUID(platform.DEMO_TENANT)
 
@@ -54,14 +54,14 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Stop after the report instead of staying up.")] = False,
     home: HomeOption = HOME,
 ) -> None:
-    """Everything on this machine with a stand-in for the providers: backfill 24 months, then serve them."""
+    """Run the whole platform on this machine against a sandbox: backfill 24 months, then serve them."""
     _stay_up("demo", home, once)
 
 
 @app.command()
 @needs("local")
 def up(home: HomeOption = HOME) -> None:
-    """The platform on this machine with the live providers. Backfill with `city-data backfill`."""
+    """Run the platform on this machine against the live providers. Load months with `city-data backfill`."""
     _stay_up("live", home, once=False)
 
 
@@ -74,16 +74,17 @@ def backfill(
     to: ToOption = None,
     cluster: Annotated[
         str | None,
-        typer.Option(envvar=environment.WEBSERVER_URL.name, help="A Dagster webserver that runs it instead."),
+        typer.Option(envvar=environment.WEBSERVER_URL.name, help="Launch on this Dagster webserver instead."),
     ] = None,
     last: Annotated[int | None, typer.Option(min=1, help="The last N complete months, and the open one.")] = None,
     due: Annotated[
-        bool, typer.Option("--due", help="Leave out what is settled or was asked for within the day; so it resumes.")
+        bool,
+        typer.Option("--due", help="Skip months that are settled or were requested within a day, so that it resumes."),
     ] = False,
-    wait: Annotated[bool, typer.Option(help="On a cluster: wait until it ends.")] = True,
+    wait: Annotated[bool, typer.Option(help="With --cluster: wait until it ends.")] = True,
     home: HomeOption = HOME,
 ) -> None:
-    """Fetch and publish months. Exit code 1, naming the partitions, when any failed."""
+    """Fetch and publish months. Exit code 1 if any failed; each failed partition is listed."""
     from city_data.cli.progress import run_backfill, run_cluster_backfill
 
     window, feeds = select_feeds(city, dataset)
@@ -101,12 +102,12 @@ def backfill(
 def status(
     city: CityOption = None,
     dataset: DatasetOption = None,
-    days: Annotated[bool, typer.Option("--days", help="Each column's values, month by month and day by day.")] = False,
+    days: Annotated[bool, typer.Option("--days", help="Values of each column by month and by day.")] = False,
     from_: FromOption = None,
     to: ToOption = None,
     home: HomeOption = HOME,
 ) -> None:
-    """What is held: every feed in one line; with --city, --dataset or months, every month in a table."""
+    """Show stored months: one line per feed; with --city, --dataset or months, one row per month."""
     from city_data.cli.days import print_days
     from city_data.cli.progress import entries_of
     from city_data.cli.status import print_months, print_summary
@@ -114,13 +115,13 @@ def status(
     window, feeds = select_feeds(city, dataset)
     months = select_months(window, from_, to)
     with _platform(home):
-        held = entries_of(feeds)
+        entries = entries_of(feeds)
         if days:
-            print_days(console, feeds, months, held)
+            print_days(console, feeds, months, entries)
         elif city or dataset or from_ or to:
-            print_months(console, feeds, months, window.open, held)
+            print_months(console, feeds, months, window.open, entries)
         else:
-            print_summary(console, feeds, window, held)
+            print_summary(console, feeds, window, entries)
             console.print(f"every month: city-data status --city {feeds[0].city.city_id}", highlight=False)
 
 
@@ -134,9 +135,9 @@ def replay(
     apply: Annotated[bool, typer.Option("--apply", help="Publish the months that changed.")] = False,
     home: HomeOption = HOME,
 ) -> None:
-    """Rebuild months from the raw archive, without network, and say which would change and by how much.
+    """Rebuild months from the raw archive, without network, and list the changes to each.
 
-    Exit code 1 where a month cannot be rebuilt, or not be published.
+    Exit code 1 if a month cannot be rebuilt or published.
     """
     from city_data.cli.replay import run_replay
 
@@ -150,7 +151,7 @@ def replay(
 @app.command()
 @needs("platform")
 def doctor(home: HomeOption = HOME) -> None:
-    """Check what the platform needs: settings, database, cache, archive, and each provider's answer and key."""
+    """Check settings, database, cache, raw archive, and each provider's connection and key."""
     from city_data.operations.doctor import examine
 
     _, feeds = select_feeds()
@@ -168,7 +169,7 @@ def exporter(
     ] = 9101,
     home: HomeOption = HOME,
 ) -> None:
-    """Serve what the ledger knows as Prometheus metrics, until it is stopped."""
+    """Serve Prometheus metrics of the ledger until stopped."""
     from city_data.operations.exporter import serve
 
     select_feeds()
@@ -181,10 +182,12 @@ def exporter(
 def collect(
     once: Annotated[bool, typer.Option("--once", help="Poll once and stop.")] = False,
     every: IntervalOption = 600,
-    alive: Annotated[Path | None, typer.Option(help="As a service: touch this file each round, stay if idle.")] = None,
+    alive: Annotated[
+        Path | None, typer.Option(help="As a service: touch this file each round; keep running without feeds.")
+    ] = None,
     home: HomeOption = HOME,
 ) -> None:
-    """Poll the live feeds that have no history, and keep their snapshots. `up` and `demo` do this by themselves."""
+    """Poll the live feeds that have no history and store their snapshots. `up` and `demo` already do this."""
     from city_data.cli.stay_up import stop_in_order_on_signals
     from city_data.operations.collector import Collector, log_as_json
     from city_data.store.polls import PollArchive
@@ -203,10 +206,10 @@ def collect(
 @app.command()
 @needs("platform")
 def expire(
-    force: Annotated[bool, typer.Option(help="Also where the months that replace them are not there yet.")] = False,
+    force: Annotated[bool, typer.Option(help="Even if the months that replace them are not loaded yet.")] = False,
     home: HomeOption = HOME,
 ) -> None:
-    """Drop the months that have left the window, as the retention sensor does."""
+    """Delete the months that have left the window, as the retention sensor does."""
     from city_data.cli.progress import run_expire
 
     window, feeds = select_feeds()
@@ -219,11 +222,11 @@ def expire(
 @needs("platform")
 def migrate(
     pool: Annotated[
-        list[str] | None, typer.Option("--pool", help="NAME=N: runs that may call a provider at once.")
+        list[str] | None, typer.Option("--pool", help="NAME=N: concurrent runs allowed to call a provider.")
     ] = None,
     wait: SecondsOption = None,
 ) -> None:
-    """Bring the databases of CITY_DATA_DATABASE_URL and DAGSTER_HOME to this code, and set the providers' pools."""
+    """Migrate the databases of CITY_DATA_DATABASE_URL and DAGSTER_HOME, and set the providers' pools."""
     from city_data.operations import migrate
 
     slots = pool_slots(pool)
@@ -241,11 +244,11 @@ def migrate(
 @needs("reader")
 def token(
     tenant: Annotated[UUID, typer.Option(help="The tenant's UUID, the token's claim tenant_id.")] = DEMO_TENANT,
-    subject: Annotated[str, typer.Option(help="Who asks: the claim sub.")] = "local",
+    subject: Annotated[str, typer.Option(help="The caller: the claim sub.")] = "local",
     hours: HoursOption = 24,
     home: HomeOption = HOME,
 ) -> None:
-    """A token for the reader of this machine, when it was started with AUTH_MODE=jwt. Its key lies in the home."""
+    """Print a token for this machine's reader, when it runs with AUTH_MODE=jwt. Its key is in the home."""
     folder = home.absolute()
     with platform.usable(folder):
         issued = tokens.issue(folder, tenant, subject, timedelta(hours=hours))
@@ -253,7 +256,7 @@ def token(
 
 
 def main() -> NoReturn:
-    """The entry point: an expected error is one line on stderr and exit code 2, any other keeps its stack."""
+    """The entry point: an expected error is one line on stderr and exit code 2; any other keeps its traceback."""
     sys.exit(errors.run(app, sys.argv[1:], "city-data"))
 
 

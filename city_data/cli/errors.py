@@ -1,7 +1,7 @@
-"""How a command ends at the terminal: one line on stderr for an expected failure, and output that any terminal takes.
+"""Exit codes, error lines and output encoding of the terminal.
 
-Belongs here: from an exception to an exit code, and text to the terminal's encoding. Does not: any command
-(cli/commands.py).
+Belongs here: mapping an exception to one line and an exit code, and text to the terminal's encoding. Does not: any
+command (cli/commands.py).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from city_data.errors import CityDataError, one_line
 
 FAILED, BROKEN_PIPE = 2, 1
 DEGRADED = "city_data_degraded"
-# The tables' signs stay apart from each other: their legend is printed in the same encoding.
+# Distinct replacements, so that the tables' signs stay distinguishable.
 _PLAIN_SIGNS = str.maketrans(
     {"█": "#", "▓": "+", "▒": "=", "░": "-", "·": ".", "○": "o", "–": "-", "—": "-", "−": "-", "©": "(c)"}
 )
 
 
 def run(app: typer.Typer, arguments: list[str], program: str) -> int:
-    """Run one command; returns its exit code. What is not a CityDataError or a wrong usage leaves with its stack."""
+    """Run one command; returns its exit code. Exceptions other than CityDataError and usage errors propagate."""
     _degrade_output()
     try:
         code = app(arguments, prog_name=program, standalone_mode=False)
@@ -37,7 +37,7 @@ def run(app: typer.Typer, arguments: list[str], program: str) -> int:
     except typer.TyperException as error:
         return _report(usage) if (usage := _usage(error, program)) else FAILED
     except BrokenPipeError:
-        # Its reader has gone, as `head` does: nobody is there for a message, nor for the flush at exit.
+        # The reader of a pipe has closed it, as `head` does: a message or the flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     return int(code or 0)
@@ -49,7 +49,7 @@ def _report(text: str) -> int:
 
 
 def _usage(error: typer.TyperException, program: str) -> str:
-    """What is wrong; empty where the help was printed instead, as for no arguments at all."""
+    """The message; empty if the help was printed instead, as it is without arguments."""
     format_message: Callable[[], str] = getattr(error, "format_message", error.__str__)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else program
@@ -58,7 +58,7 @@ def _usage(error: typer.TyperException, program: str) -> str:
 
 
 def _degrade_output() -> None:
-    """A character that the terminal's encoding lacks becomes a plain one instead of an exception."""
+    """Replace characters missing from the terminal's encoding with plain ones instead of raising."""
     codecs.register_error(DEGRADED, _plain)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -1,6 +1,6 @@
-"""The options that commands share, and what their values select: feeds, months, pools.
+"""Options shared by the commands, and the feeds, months and pools that their values select.
 
-Belongs here: the options' declarations and checks, which need no database. Does not: any command (commands.py).
+Belongs here: declarations and validation, without a database. Does not: any command (commands.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _city_ids(incomplete: str) -> list[str]:
     try:
         cities = load_registry().enabled()
     except CityDataError:
-        return []  # a shell that completes a word has no place for an error: the command itself reports it
+        return []  # completion cannot show an error; the command itself reports it
     return [city.city_id for city in cities if city.city_id.startswith(incomplete.casefold())]
 
 
@@ -49,9 +49,7 @@ def _print_version(wanted: bool) -> None:
 
 CityOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--city", help="Only this city, by id or name; may be repeated.", autocompletion=_city_ids, metavar="NAME"
-    ),
+    typer.Option("--city", help="Only this city, by id or name; repeatable.", autocompletion=_city_ids, metavar="NAME"),
 ]
 FromOption = Annotated[str | None, typer.Option("--from", help="First month, such as 2024-11.", metavar="YYYY-MM")]
 ToOption = Annotated[str | None, typer.Option("--to", help="Last month, included.", metavar="YYYY-MM")]
@@ -63,22 +61,23 @@ HomeOption = Annotated[
     Path, typer.Option("--home", envvar=environment.HOME.name, help="State folder of the platform on this machine.")
 ]
 SecondsOption = Annotated[
-    float | None, typer.Option(min=0, callback=_finite, help="Change nothing; wait at most so many seconds for it.")
+    float | None,
+    typer.Option(min=0, callback=_finite, help="Change nothing; wait up to this many seconds for the migration."),
 ]
 IntervalOption = Annotated[
     float,
-    typer.Option(envvar=environment.COLLECT_EVERY.name, min=60, callback=_finite, help="Seconds from poll to poll."),
+    typer.Option(envvar=environment.COLLECT_EVERY.name, min=60, callback=_finite, help="Seconds between polls."),
 ]
-HoursOption = Annotated[float, typer.Option(min=0.01, max=24 * 366, callback=_finite, help="How long it is valid.")]
+HoursOption = Annotated[float, typer.Option(min=0.01, max=24 * 366, callback=_finite, help="Hours of validity.")]
 VersionOption = Annotated[
     bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
 ]
 
 
 def select_feeds(cities: Sequence[str] | None = None, dataset: str | None = None) -> tuple[Window, list[Feed]]:
-    """The window and the enabled feeds of these cities and this dataset; of all, where none is named.
+    """The window, and the enabled feeds of these cities and this dataset (default: all).
 
-    Raises UsageError naming the option and what is known, ConfigurationError, RegistryError.
+    Raises UsageError naming the option and the known values, ConfigurationError, RegistryError.
     """
     from city_data.pipeline.feeds import enabled_feeds
 
@@ -111,7 +110,7 @@ def _enabled(registry: Registry, name: str) -> City:
 def select_months(
     window: Window, first: str | None = None, last: str | None = None, count: int | None = None
 ) -> list[Month]:
-    """The months from `first` to `last`, else the window's own ends; `count` counts back from the open month.
+    """The months from `first` to `last`, by default the window; `count` counts back from the open month.
 
     Raises UsageError naming the option.
     """

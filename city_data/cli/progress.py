@@ -1,6 +1,6 @@
-"""What the command line shows of work: the progress of a backfill, what was expired, where the platform is.
+"""What the command line shows of work: the progress of a backfill, expired months, the platform's addresses.
 
-Belongs here: words, tables and bars for people. Does not: deciding anything.
+Belongs here: text and progress bars for people. Does not: any decision.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ POLL_S = 2.0
 
 
 def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month], only_due: bool = False) -> list[str]:
-    """Materialize months in this process with a progress bar; returns what failed, one line each.
+    """Materialize months in this process with a progress bar; returns one line per failure.
 
-    `only_due` leaves out what is settled or was asked for within the day, so that a second start is quick.
+    `only_due` skips months that are settled or were requested within a day, so that a second start is quick.
     """
     from city_data.definitions import defs
     from city_data.operations import backfill
@@ -59,23 +59,23 @@ def run_cluster_backfill(
     wait: bool,
     only_due: bool = False,
 ) -> list[str]:
-    """Launch asset backfills at a running Dagster, and follow them; returns what failed.
+    """Launch asset backfills on a running Dagster, and follow them; returns one line per failure.
 
-    `only_due` leaves out what is settled or was asked for within the day, and launches nothing beside a backfill that
-    is still under way: so it can be asked again at each upgrade.
+    `only_due` skips months that are settled or were requested within a day, and launches nothing while a backfill of
+    this command is active, so that each upgrade can run it again.
     """
     from city_data.operations import backfill
 
-    launched = backfill.under_way(webserver) if only_due else []
+    launched = backfill.active_backfills(webserver) if only_due else []
     for backfill_id in launched:
-        console.print(f"backfill {backfill_id} is under way at {webserver}: nothing is launched beside it")
+        console.print(f"backfill {backfill_id} is already running at {webserver}: nothing else is launched")
     if not launched:
         for wanted, group in backfill.groups(_todo(feeds, months, only_due)):
             launched.append(backfill.launch(webserver, group, wanted))
             names = ", ".join(feed.name for feed in group)
             console.print(f"backfill {launched[-1]} launched at {webserver}: {len(wanted)} months of {names}")
     if not launched:
-        console.print("every month is settled, or was asked for within the day: nothing to backfill")
+        console.print("nothing to backfill: every month is settled or was requested within a day")
     return [
         line for backfill_id in launched if wait for line in _follow(console, webserver, backfill_id, feeds, months)
     ]
@@ -89,26 +89,26 @@ def _follow(
     with progress(console) as shown:
         bar = shown.add_task("partitions", total=None, rows=0, rate=0.0)
 
-        def told(done: int, of: int) -> None:
+        def show_counts(done: int, of: int) -> None:
             shown.update(bar, completed=done, total=of or None)
 
-        status, count = backfill.follow(webserver, backfill_id, lambda: time.sleep(POLL_S), told)
+        status, count = backfill.follow(webserver, backfill_id, lambda: time.sleep(POLL_S), show_counts)
     console.print(f"backfill {backfill_id}: {status}")
     if status.startswith("COMPLETED_SUCCESS") and not count:
         return []
-    asked = set(months)
+    requested = set(months)
     failed = [
         f"{feed.name} {entry.month}: {entry.last_error}"
         for feed in feeds
         for entry in entries_of([feed]).values()
-        if entry.month in asked and entry.last_error
+        if entry.month in requested and entry.last_error
     ]
     print_failures(console, failed or [f"{count} partitions; see the backfill in Dagster"])
     return failed or [status]
 
 
 def print_ready(console: Console, ports: Ports, mode: str, feed: Feed, month: Month, seconds: float) -> None:
-    """Where everything is, with a read of `feed`'s `month` to try."""
+    """Print the addresses, and an example request for `feed`'s `month`."""
     api = f"http://127.0.0.1:{ports.api}"
     console.print(f"[bold green]ready[/] after {seconds:.0f} s")
     console.print(f"  Dagster  http://127.0.0.1:{ports.ui}")
@@ -116,33 +116,33 @@ def print_ready(console: Console, ports: Ports, mode: str, feed: Feed, month: Mo
     locked = os.environ.get("AUTH_MODE") == "jwt"
     if not locked:
         console.print(f"  API      {api}/docs")
-    place = f"latitude={feed.city.latitude:.2f}&longitude={feed.city.longitude:.2f}"
-    query = f"{place}&start_date={month.first_day}&end_date={month.last_day}"
+    coordinates = f"latitude={feed.city.latitude:.2f}&longitude={feed.city.longitude:.2f}"
+    query = f"{coordinates}&start_date={month.first_day}&end_date={month.last_day}"
     route = f"/api/v1/tenants/{platform.DEMO_TENANT}/external/historical-{feed.dataset.name}"
     token = '-H "Authorization: Bearer $(city-data token)" ' if locked else ""
     console.print(f"  try      curl {token}'{api}{route}?{query}'", soft_wrap=True)
     if mode == "demo":
-        console.print("All data here is made up by the sandbox, and says so in `source`. Ctrl-C stops everything.")
+        console.print("All data here is invented by the sandbox and marked so in `source`. Ctrl-C stops everything.")
     elif not environment.AEMET_API_KEY.get():
-        console.print("AEMET_API_KEY is not set: weather comes from the fallback, Open-Meteo, and says so in `source`.")
+        console.print("AEMET_API_KEY is not set: weather comes from the fallback, Open-Meteo, as `source` shows.")
 
 
 def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: bool) -> list[str]:
-    """Expire what has left the window; returns what broke off, one line each."""
+    """Expire the months that have left the window; returns one line per failure."""
     from city_data.pipeline.retention import due_for_expiry, expire_all
     from city_data.store.raw import RawArchive
 
-    places = (
+    stores = (
         shared_database(environment.DATABASE_URL.required()),
         RawArchive(environment.RAW_URL.required()),
         shared_cache(environment.REDIS_URL.get()),
     )
-    months, why = due_for_expiry(*places, feeds, window, force)
+    months, why = due_for_expiry(*stores, feeds, window, force)
     console.print(f"expiring {', '.join(map(str, months)) or 'nothing'}: {why}")
     failed = []
-    for done in expire_all(months, *places, why):
+    for done in expire_all(months, *stores, why):
         if done.error:
-            failed.append(f"{done.month}: {done.error}; run it again, and it goes on from there")
+            failed.append(f"{done.month}: {done.error}; run it again to resume there")
         else:
             counts = f"{done.rows:,} rows, {done.raw_files} raw files, {done.cache_keys} cache keys"
             console.print(f"{done.month}: {counts}")
@@ -154,16 +154,16 @@ def _todo(feeds: Sequence[Feed], months: Sequence[Month], only_due: bool) -> lis
     from city_data.operations.backfill import tasks
     from city_data.pipeline.settling import is_due
 
-    held = entries_of(feeds) if only_due else {}
+    entries = entries_of(feeds) if only_due else {}
     return [
         (feed, month)
         for feed, month in tasks(feeds, months)
-        if not only_due or is_due(feed, month, held.get(_key(feed, month)), as_of())
+        if not only_due or is_due(feed, month, entries.get(_key(feed, month)), as_of())
     ]
 
 
 def entries_of(feeds: Sequence[Feed]) -> dict[tuple[str, str, Month], MonthEntry]:
-    """The ledger's rows of the feeds, by city, dataset and month."""
+    """The feeds' ledger rows by city, dataset and month."""
     from city_data.store.ledger import read_months
 
     database = shared_database(environment.DATABASE_URL.required())

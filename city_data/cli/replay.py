@@ -1,6 +1,6 @@
-"""`city-data replay` as people see it: progress, what would change in each month, and what was published.
+"""Terminal output of `city-data replay`: progress, the changes to each month, and the published versions.
 
-Belongs here: words, tables and bars. Does not: rebuilding (pipeline/replay.py).
+Belongs here: text, tables and bars. Does not: rebuilding (pipeline/replay.py).
 """
 
 from __future__ import annotations
@@ -28,28 +28,30 @@ COLOURS = {
 
 
 def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month], apply: bool) -> list[str]:
-    """Rebuild the months, print how each differs from what is served, and with `apply` publish those that changed.
+    """Rebuild the months, print their differences from the served ones, and with `apply` publish those that changed.
 
-    Returns what could not be rebuilt or published, one line each.
+    Returns one line per month that could not be rebuilt or published.
     """
     from city_data.operations.backfill import tasks
 
     database, archive = shared_database(environment.DATABASE_URL.required()), RawArchive(environment.RAW_URL.required())
-    todo, found = tasks(feeds, months), []
+    todo, rebuilt = tasks(feeds, months), []
     with progress(console) as shown:
         bar = shown.add_task("rebuilding", total=len(todo), rows=0, rate=0.0)
         for feed, month in todo:
-            found.append(rebuild(feed, month, archive, database))
+            rebuilt.append(rebuild(feed, month, archive, database))
             shown.update(bar, advance=1, description=f"{feed.name} {month}")
-    _print_changes(console, found)
-    failed = [f"{r.feed.name} {r.month}: {r.outcome}: {r.detail}" for r in found if r.outcome in ("refused", "broken")]
-    changed = [r for r in found if r.outcome == "changed"]
+    _print_changes(console, rebuilt)
+    failed = [
+        f"{r.feed.name} {r.month}: {r.outcome}: {r.detail}" for r in rebuilt if r.outcome in ("refused", "broken")
+    ]
+    changed = [r for r in rebuilt if r.outcome == "changed"]
     if not changed:
-        console.print("nothing to publish: what is served is what the archive gives")
+        console.print("nothing to publish: the served months equal the rebuilt ones")
     elif apply:
         failed += _publish(console, changed)
     else:
-        console.print(f"nothing was published; `city-data replay --apply` makes {len(changed)} new versions")
+        console.print(f"nothing was published; `city-data replay --apply` publishes {len(changed)} new versions")
     print_failures(console, failed)
     return failed
 
@@ -69,16 +71,16 @@ def _publish(console: Console, changed: Sequence[Rebuilt]) -> list[str]:
     return failed
 
 
-def _print_changes(console: Console, found: Sequence[Rebuilt]) -> None:
+def _print_changes(console: Console, rebuilt: Sequence[Rebuilt]) -> None:
     columns = ("month", "outcome", "rows", "column", "cells changed", "mean before", "mean after", "largest difference")
-    for name in dict.fromkeys(r.feed.name for r in found):
+    for name in dict.fromkeys(r.feed.name for r in rebuilt):
         table = Table(*columns, title=f"{name}: served and rebuilt", title_justify="left")
-        for one in found:
+        for one in rebuilt:
             if one.feed.name == name:
                 for line in _lines(one):
                     table.add_row(*line)
         console.print(table)
-    counts = {word: sum(r.outcome == word for r in found) for word in COLOURS}
+    counts = {word: sum(r.outcome == word for r in rebuilt) for word in COLOURS}
     console.print(", ".join(f"{count} {word.replace('_', ' ')}" for word, count in counts.items() if count))
 
 

@@ -1,7 +1,7 @@
-"""`city-data demo` and `up`: the platform on this machine from its first process to its last.
+"""`city-data demo` and `up`: start the platform on this machine, keep it running, stop it in order.
 
-Belongs here: the order of starting, the demo's backfill, waiting, and stopping by a signal. Does not: which processes
-there are (local/platform.py), or what is printed (progress.py).
+Belongs here: the order of starting, the demo's backfill, waiting, and stopping on a signal. Does not: the processes
+(local/platform.py), or the printed text (progress.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def stay_up(
     window: Window,
     feeds: Sequence[Feed],
 ) -> list[str]:
-    """Start everything and stay until Ctrl-C, or with `once` only until it is ready; returns what failed to load.
+    """Start everything and stay until Ctrl-C, or with `once` only until it is ready; returns the failed months.
 
     Raises PortInUse, ConfigurationError, LocalError.
     """

@@ -1,7 +1,7 @@
-"""(city, dataset) to its assets and checks, and the definitions made of them: the only loop over the registry.
+"""Assembly of the Dagster definitions: assets and checks per city and dataset, job, schedules, sensors, resources.
 
-Belongs here: assembling. Does not: what any asset does (defs/assets/raw.py, defs/assets/monthly.py,
-defs/assets/cache.py).
+Belongs here: the only loop over the registry. Does not: the work of an asset (defs/assets/raw.py,
+defs/assets/monthly.py, defs/assets/cache.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from city_data.window import Month, Window
 
 
 def partitions(window: Window, now: datetime | None = None) -> dg.MonthlyPartitionsDefinition:
-    """The window's months. Dagster counts its end from the real clock, so a shifted `as_of` becomes an offset."""
+    """The window's months. Dagster derives their end from the system clock, so a shifted `as_of` becomes an offset."""
     current = Month.at(now or datetime.now(UTC), "UTC")
     shift = (window.open.year - current.year) * 12 + window.open.month - current.month
     return dg.MonthlyPartitionsDefinition(start_date=str(window.first), fmt="%Y-%m", end_offset=1 + shift)
@@ -37,7 +37,7 @@ def build_definitions(feeds: list[Feed], window: Window, cache_url: str = "") ->
         MONTHS_JOB,
         selection=dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys)) if assets else [],
         executor_def=dg.in_process_executor,
-        description="One month from provider to cache",
+        description="One month of each selected feed from provider to cache",
     )
     expiry = expire_job(feeds)
     return dg.Definitions(
@@ -51,7 +51,7 @@ def build_definitions(feeds: list[Feed], window: Window, cache_url: str = "") ->
 
 
 def _provider_specs(feeds: list[Feed]) -> list[dg.AssetSpec]:
-    """The sources as external assets, so that the lineage page tells where months come from."""
+    """The providers as external assets, for the lineage page."""
     providers: dict[str, Provider] = {
         choice.provider.name: choice.provider for feed in feeds for choice in feed.choices
     }

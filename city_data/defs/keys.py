@@ -1,6 +1,6 @@
-"""Names in Dagster: the asset keys of a city and dataset, the steps of a month, the job of months.
+"""Names in Dagster: the asset keys of a city and dataset, the steps of a month, the job of all months.
 
-Belongs here: how assets and their steps are named. Does not: any definition that bears a name.
+Belongs here: the naming of assets and steps. Does not: any definition.
 """
 
 from __future__ import annotations

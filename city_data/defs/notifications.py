@@ -1,7 +1,7 @@
-"""What people are told without asking: failed runs at once, and each month's rotation in one message.
+"""Slack notices: failed runs at once, and each month's rotation in one message.
 
-Belongs here: when Slack is told, and the words. Does not: what is due or expired (schedules.py, retention.py).
-A notice holds names and figures only: messages and stacks may carry what a channel must not see.
+Belongs here: the sensors and their texts. Does not: which months are due or expired (schedules.py, retention.py).
+A notice has names and figures only: error messages and stacks may contain secrets.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 SLACK_TIMEOUT_S = 10.0
 CHECK_EVERY_S = 3600
-# The slowest source's lag, and some days: then the month's rotation is told even where a month is still missing.
+# The slowest source's lag and some days. Then the rotation is reported even if a month is still missing.
 WAIT_FOR_MONTH = timedelta(days=14)
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """What one month's turn came to. `coverage` is the mean of the months added, 0..1, None where none was."""
+    """The result of one month's rotation. `coverage` is the mean of the months added, 0..1, None without any."""
 
     month: Month
     cities: int
@@ -49,20 +49,24 @@ class Rotation:
 def rotation(
     feeds: Sequence[Feed], entries: Sequence["MonthEntry"], expired: Sequence[Month], tick: datetime
 ) -> Rotation:
-    """The turn that `tick` began: `entries` hold the month that closed, `expired` the months that went for it."""
+    """The rotation that began at `tick`: `entries` include the month that closed, `expired` are those it replaced."""
     closed = rolling_window(tick).open - 1
-    held = {(entry.city_id, entry.dataset): entry for entry in entries if entry.month == closed}
-    found = [(feed, held.get((feed.city.city_id, feed.dataset.name))) for feed in feeds]
-    added = [entry for _, entry in found if entry is not None and entry.has_data]
-    none = [entry for _, entry in found if entry is not None and not entry.has_data and entry.state == "not_available"]
-    missing = [feed.name for feed, entry in found if entry not in added and entry not in none]
+    entry_of = {(entry.city_id, entry.dataset): entry for entry in entries if entry.month == closed}
+    entry_by_feed = [(feed, entry_of.get((feed.city.city_id, feed.dataset.name))) for feed in feeds]
+    added = [entry for _, entry in entry_by_feed if entry is not None and entry.has_data]
+    unavailable = [
+        entry
+        for _, entry in entry_by_feed
+        if entry is not None and not entry.has_data and entry.state == "not_available"
+    ]
+    missing = [feed.name for feed, entry in entry_by_feed if entry not in added and entry not in unavailable]
     ends = [entry.loaded_at for entry in added if entry.loaded_at is not None]
     return Rotation(
         month=closed,
         cities=len({feed.city.city_id for feed in feeds}),
         added=len(added),
         expected=len(feeds),
-        unavailable=len(none),
+        unavailable=len(unavailable),
         missing=tuple(missing),
         expired=tuple(sorted(set(expired))),
         coverage=sum(entry.coverage or 0.0 for entry in added) / len(added) if added else None,
@@ -70,19 +74,19 @@ def rotation(
     )
 
 
-def rotation_text(told: Rotation) -> str:
-    """One message, for people."""
-    hours, minutes = divmod(int(told.took.total_seconds()) // 60, 60)
+def rotation_text(summary: Rotation) -> str:
+    """The Slack message of a rotation."""
+    hours, minutes = divmod(int(summary.took.total_seconds()) // 60, 60)
     parts = [
-        f"city_data: {told.month} of {told.cities} cities: {told.added} of {told.expected} months added "
+        f"city_data: {summary.month} of {summary.cities} cities: {summary.added} of {summary.expected} months added "
         f"in {hours} h {minutes} min",
-        "no coverage" if told.coverage is None else f"coverage {told.coverage:.1%}",
+        "no coverage" if summary.coverage is None else f"coverage {summary.coverage:.1%}",
     ]
-    if told.unavailable:
-        parts.append(f"{told.unavailable} not available at their source")
-    if told.missing:
-        parts.append(f"still missing: {', '.join(told.missing)}")
-    parts.append(f"expired: {', '.join(map(str, told.expired)) or 'none'}")
+    if summary.unavailable:
+        parts.append(f"{summary.unavailable} not available at their source")
+    if summary.missing:
+        parts.append(f"still missing: {', '.join(summary.missing)}")
+    parts.append(f"expired: {', '.join(map(str, summary.expired)) or 'none'}")
     return "; ".join(parts)
 
 
@@ -91,7 +95,7 @@ def rotation_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
         name="rotation_summary",
         minimum_interval_seconds=CHECK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Tells Slack once a month what the rotation came to, where {environment.SLACK_WEBHOOK_URL} is set",
+        description=f"Posts a summary of each monthly rotation to Slack if {environment.SLACK_WEBHOOK_URL} is set",
     )
     def sensor(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
         from city_data.store.audit import read_audit
@@ -104,49 +108,49 @@ def rotation_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
         window = rolling_window(tick)
         closed, leaving = window.open - 1, window.first - 1
         if context.cursor == str(closed):
-            return dg.SkipReason(f"{closed} was told")
+            return dg.SkipReason(f"{closed} is already reported")
         expired = [row["month"] for row in read_audit(database.open()) if row["month"] == leaving]
-        told = rotation(feeds, read_months(database.open(), first=closed, last=closed), expired, tick)
-        if not told.complete and moment < tick + WAIT_FOR_MONTH:
-            return dg.SkipReason(f"{closed} is awaited: {', '.join(told.missing)}")
-        tell_slack(rotation_text(told))
+        summary = rotation(feeds, read_months(database.open(), first=closed, last=closed), expired, tick)
+        if not summary.complete and moment < tick + WAIT_FOR_MONTH:
+            return dg.SkipReason(f"{closed} is incomplete, waiting for {', '.join(summary.missing)}")
+        post_to_slack(rotation_text(summary))
         context.update_cursor(str(closed))
-        return dg.SkipReason(f"{closed} told")
+        return dg.SkipReason(f"{closed} reported")
 
     return sensor
 
 
 def failure_text(job_name: str, run_id: str, partition: str | None, failed_steps: list[str]) -> str:
-    """What Slack is told of a failed run."""
-    what = f"{job_name} {partition}" if partition else job_name
+    """The Slack message of a failed run."""
+    subject = f"{job_name} {partition}" if partition else job_name
     where = f"in {', '.join(failed_steps)}" if failed_steps else "before its first step"
-    return f"city_data: {what} failed {where} (run {run_id[:8]}); see the run in Dagster"
+    return f"city_data: {subject} failed {where} (run {run_id[:8]}); see the run in Dagster"
 
 
 def failure_notice() -> dg.SensorDefinition:
     return dg.run_failure_sensor(
         name="failure_notice",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Tells Slack of failed runs, where {environment.SLACK_WEBHOOK_URL} is set",
+        description=f"Posts failed runs to Slack if {environment.SLACK_WEBHOOK_URL} is set",
     )(notify_slack)
 
 
 def notify_slack(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-    """Post the failed run's names to Slack. Raises httpx.HTTPError, which the sensor's tick shows."""
+    """Post the failed run's names to Slack. Raises NoticeFailed, which the sensor's tick shows."""
     if not environment.SLACK_WEBHOOK_URL.get():
         return dg.SkipReason(f"{environment.SLACK_WEBHOOK_URL} is not set")
     run = context.dagster_run
     steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
-    tell_slack(failure_text(run.job_name, run.run_id, run.tags.get("dagster/partition"), steps))
+    post_to_slack(failure_text(run.job_name, run.run_id, run.tags.get("dagster/partition"), steps))
     return None
 
 
 class NoticeFailed(CityDataError):
-    """Slack did not take the message. The address, which is a secret, is not in the text."""
+    """Slack did not accept the message. The text omits the webhook's address, which is a secret."""
 
 
-def tell_slack(text: str) -> None:
-    """Post one message to the webhook. Raises NoticeFailed; a sensor's tick shows it and tries again."""
+def post_to_slack(text: str) -> None:
+    """Post one message to the webhook. Raises NoticeFailed; the sensor's tick shows it, and the next one retries."""
     import httpx
 
     try:

@@ -1,7 +1,7 @@
-"""Dagster resources: the database, the cache, the raw archive and HTTP, each named by an environment variable.
+"""Dagster resources: database, cache, raw archive and HTTP client, configured by environment variables.
 
-Belongs here: how runs reach what they use. Does not: what they do with it. Connections are opened where first used, so
-that definitions load without secrets and a missing variable fails only the runs that need it.
+Belongs here: access for runs. Does not: its use. Connections open on first use, so that definitions load without
+secrets and a missing variable fails only the runs that need it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
-    """PostgreSQL, where months are published."""
+    """The PostgreSQL database of published months."""
 
     url: str
 
@@ -35,14 +35,16 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
         return shared_database(self.url)
 
     def entry(self, feed: Feed, month: Month) -> MonthEntry | None:
-        """The ledger's row of a month, or None where there is none yet."""
+        """The ledger's row of a month, or None without one."""
         from city_data.store.ledger import read_months
 
-        found = read_months(self.open(), city_id=feed.city.city_id, dataset=feed.dataset.name, first=month, last=month)
-        return found[0] if found else None
+        entries = read_months(
+            self.open(), city_id=feed.city.city_id, dataset=feed.dataset.name, first=month, last=month
+        )
+        return entries[0] if entries else None
 
     def record_state(self, feed: Feed, month: Month, state: State, message: str, moment: datetime, run_id: str) -> None:
-        """Write that a month has no new data, and why; what was served before stays."""
+        """Record in the ledger that a month has no new data, and why; the served version stays."""
         from city_data.datasets import expected_stamps
         from city_data.store.ledger import record_state
 
@@ -59,7 +61,7 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
         )
 
     def record_providers(self, feed: Feed) -> None:
-        """Keep what the feed's providers give and under which licence, which the reader tells."""
+        """Store the feed's provider facts and licences, which the reader serves."""
         record_providers(self.open(), (choice.provider for choice in feed.choices))
 
     def record_recheck(self, feed: Feed, month: Month, result: Recheck, moment: datetime) -> None:
@@ -74,7 +76,7 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
 
 
 class CacheResource(dg.ConfigurableResource["CacheResource"]):
-    """Redis, a convenience: empty `url` means none."""
+    """The optional Redis cache: an empty `url` disables it."""
 
     url: str = ""
 
@@ -83,7 +85,7 @@ class CacheResource(dg.ConfigurableResource["CacheResource"]):
 
 
 class ArchiveResource(dg.ConfigurableResource["ArchiveResource"]):
-    """The raw archive, by fsspec URL."""
+    """The raw archive at an fsspec URL."""
 
     url: str
 
@@ -92,7 +94,7 @@ class ArchiveResource(dg.ConfigurableResource["ArchiveResource"]):
 
 
 class HttpResource(dg.ConfigurableResource["HttpResource"]):
-    """Calls providers, within budgets that all runs share through the database."""
+    """The HTTP client for providers, within budgets that all runs share through the database."""
 
     def client(self, provider: Provider, database: DatabaseResource) -> HttpClient:
         from city_data.store.budget import PostgresBudget
@@ -101,7 +103,7 @@ class HttpResource(dg.ConfigurableResource["HttpResource"]):
 
 
 def resources(environ_cache_url: str = "") -> dict[str, object]:
-    """The resources of a deployment. Redis is optional, so its variable is read here and may be missing."""
+    """The resources of a deployment. Redis is optional, so its URL is passed in and may be empty."""
     return {
         "database": DatabaseResource(url=dg.EnvVar(environment.DATABASE_URL.name)),
         "cache": CacheResource(url=environ_cache_url),

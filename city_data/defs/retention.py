@@ -1,9 +1,9 @@
-"""Retention: what has left the window is expired everywhere, once what replaces it is there.
+"""Retention: expiry of the months that have left the window, once their replacements are loaded.
 
 Belongs here: the sensor and the expire job. Does not: the inventory, the guard and the removal
-(pipeline/retention.py), or which months are kept (window.py).
-The sensor compares what really lies in tables, raw archive and cache with the window, never the event log: a run that
-once failed would otherwise never be tried again.
+(pipeline/retention.py), or the window itself (window.py).
+The sensor compares the actual content of tables, raw archive and cache with the window, never the event log: otherwise
+a run that failed once would never be retried.
 """
 
 import dagster as dg
@@ -20,13 +20,13 @@ CHECK_EVERY_S = 3600
 
 
 class ExpireConfig(dg.Config):
-    """`force` expires also what is not replaced yet."""
+    """`force` also expires months whose replacements are not loaded yet."""
 
     force: bool = False
 
 
 def expire_job(feeds: list[Feed]) -> dg.JobDefinition:
-    @dg.op(description="Drop every month that has left the window, and record an observation of each asset")
+    @dg.op(description="Delete every month that has left the window, and record an observation of each asset")
     def expire_old_months(
         context: dg.OpExecutionContext,
         config: ExpireConfig,
@@ -34,11 +34,11 @@ def expire_job(feeds: list[Feed]) -> dg.JobDefinition:
         archive: ArchiveResource,
         cache: CacheResource,
     ) -> None:
-        window, places = rolling_window(as_of()), (database.open(), archive.open(), cache.open())
-        months, why = due_for_expiry(*places, feeds, window, config.force)
+        window, stores = rolling_window(as_of()), (database.open(), archive.open(), cache.open())
+        months, why = due_for_expiry(*stores, feeds, window, config.force)
         context.log.info("expiring %s: %s", ", ".join(map(str, months)) or "nothing", why)
         broken = []
-        for done in expire_all(months, *places, why):
+        for done in expire_all(months, *stores, why):
             context.log.info("%s expired: %s", done.month, done)
             if done.error:
                 broken.append(f"{done.month}: {done.error}")
@@ -53,7 +53,7 @@ def expire_job(feeds: list[Feed]) -> dg.JobDefinition:
                         )
                     )
         if broken:
-            raise dg.Failure(description="; ".join(broken) + ". The next expiry goes on from there.")
+            raise dg.Failure(description="; ".join(broken) + ". The next expiry resumes there.")
 
     @dg.job(name=EXPIRE_JOB, executor_def=dg.in_process_executor, description="Expire months older than the window")
     def job() -> None:
@@ -68,7 +68,7 @@ def retention_sensor(feeds: list[Feed], job: dg.JobDefinition) -> dg.SensorDefin
         job=job,
         minimum_interval_seconds=CHECK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Launches one expire job when months lie outside the 24-month window and are replaced",
+        description="Launches one expire job when months have left the window and their replacements are loaded",
     )
     def sensor(
         context: dg.SensorEvaluationContext,
@@ -78,7 +78,7 @@ def retention_sensor(feeds: list[Feed], job: dg.JobDefinition) -> dg.SensorDefin
     ) -> dg.RunRequest | dg.SkipReason:
         unfinished = dg.RunsFilter(job_name=EXPIRE_JOB, statuses=UNFINISHED)
         if context.instance.get_runs_count(unfinished):
-            return dg.SkipReason("an expire run is under way")
+            return dg.SkipReason("an expire run is unfinished")
         months, why = due_for_expiry(database.open(), archive.open(), cache.open(), feeds, rolling_window(as_of()))
         if not months:
             return dg.SkipReason(why)

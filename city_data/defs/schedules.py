@@ -1,7 +1,7 @@
-"""When months are asked for: what closed, what is not settled, what may have been revised.
+"""Schedules: runs for the month that closed, for unsettled months, and rechecks of settled ones.
 
-Belongs here: ticks and what each asks for. Does not: which month is due (pipeline/settling.py), how it is fetched
-(defs/assets/raw.py) or expired (retention.py).
+Belongs here: each schedule and its run requests. Does not: whether a month is due (pipeline/settling.py), fetching
+(defs/assets/raw.py) or expiry (retention.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,7 @@ from city_data.pipeline.settling import Task, due_months, recheck_due
 from city_data.pipeline.timetable import MONTHLY_TICK
 from city_data.window import Month, Window, as_of, rolling_window
 
-# Feeds, the ledger's rows, the window and the moment.
+# Of feeds, the ledger's rows, the window and the moment.
 _Due = Callable[[list[Feed], Iterable[Any], Window, datetime], list[Task]]
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -29,7 +29,7 @@ UNFINISHED = [
 
 
 def run_request(feed: Feed, month: Month, run_key: str, only_if_revised: bool = False) -> dg.RunRequest:
-    """One run for one month of one feed, so that no city's failure stops another's month."""
+    """One run per month and feed, so that a failure of one city does not affect another."""
     op = asset_key(feed, "raw").to_python_identifier()
     return dg.RunRequest(
         run_key=run_key,
@@ -47,10 +47,10 @@ def monthly_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:
         cron_schedule=f"{MONTHLY_TICK.minute} {MONTHLY_TICK.hour} 1 * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="02:00 UTC on day 1: asks for the month that just closed, of every enabled city",
+        description="02:00 UTC on day 1: requests the month that just closed for every enabled city",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
-        # Dagster's own partitioned schedule names the open month where end_offset is 1, so the month is named here.
+        # With end_offset=1 Dagster's own partitioned schedule would request the open month.
         closed = rolling_window(as_of(context.scheduled_execution_time)).open - 1
         return [run_request(feed, closed, f"closed:{feed.name}:{closed}") for feed in feeds]
 
@@ -64,13 +64,13 @@ def refresh_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:
         cron_schedule="0 5 * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Daily: asks again for every month that is not settled yet, and for months never asked for, within "
-        "each provider's budget; what a stop or a budget left over comes first the next day",
+        description="Daily: requests every month that is unsettled or was never requested, within each provider's "
+        "budget; months left over by a stop or a budget come first the next day",
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, database: DatabaseResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        nothing = "every month is settled, was asked for within the day, or is being asked for"
+        nothing = "every month is settled, was requested within a day, or has an unfinished run"
         return _requests(context, database, feeds, due_months, "refresh", nothing)
 
     return schedule
@@ -83,13 +83,13 @@ def recheck_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:
         cron_schedule="0 6 * * 1",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Mondays: looks whether sources have revised settled months, a quarter of them each week, and "
-        "fetches again those that differ",
+        description="Mondays: checks whether sources have revised settled months, a quarter of them each week, and "
+        "fetches those that differ again",
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, database: DatabaseResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        nothing = "every settled month was looked at within four weeks"
+        nothing = "every settled month was rechecked within four weeks"
         return _requests(context, database, feeds, recheck_due, "recheck", nothing, only_if_revised=True)
 
     return schedule
@@ -104,7 +104,7 @@ def _requests(
     nothing: str,
     only_if_revised: bool = False,
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """A run for every month that is due and that none is under way for; `nothing` says why there is none."""
+    """A run for every due month without an unfinished run; `nothing` is the reason to skip."""
     from city_data.store.ledger import read_months
 
     moment = as_of()
@@ -112,13 +112,13 @@ def _requests(
     if not wanted:
         yield dg.SkipReason(nothing)
     for feed, month in wanted:
-        # Dagster wants a key, and remembers failed runs by it too: one a day, so that tomorrow's try is a new one.
+        # Dagster deduplicates by run key, failed runs included: one key a day, so that tomorrow's request is new.
         key = f"{name}:{feed.name}:{month}:{context.scheduled_execution_time:%Y-%m-%d}"
         yield run_request(feed, month, key, only_if_revised)
 
 
 def _without_a_run(context: dg.ScheduleEvaluationContext, tasks: list[Task]) -> list[Task]:
-    """Those that no run is queued or under way for: after a stop the queue still holds yesterday's."""
+    """The tasks without an unfinished run: after a stop the queue still holds yesterday's runs."""
     unfinished = dg.RunsFilter(job_name=MONTHS_JOB, statuses=UNFINISHED)
     names = ("city_data/city", "city_data/dataset", "dagster/partition")
     running = {tuple(run.tags.get(name) for name in names) for run in context.instance.get_runs(unfinished)}

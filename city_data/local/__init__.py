@@ -1,1 +1,1 @@
-"""One machine's platform: its processes, its embedded PostgreSQL and Redis, its tokens."""
+"""One machine's platform: processes, embedded PostgreSQL and Redis, tokens."""

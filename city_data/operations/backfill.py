@@ -1,8 +1,8 @@
-"""Backfills: a warm process here that materializes partition after partition, or an asset backfill on a cluster.
+"""Backfills of many months: one run after another in this process, or an asset backfill on a cluster.
 
-Belongs here: asking for many months at once and telling how it goes. Does not: what a month's run does.
-A run through queue and daemon costs 6 s, of which 0.3 s is the run; in a warm process the rest is saved, and the runs
-are ordinary Dagster runs all the same, recorded in the instance and seen in the UI.
+Belongs here: requesting the runs and reporting their progress. Does not: the work of a month's run.
+A run through queue and daemon takes 6 s, of which the run itself takes 0.3 s. One long-lived process saves the rest;
+its runs are ordinary Dagster runs, recorded in the instance and shown in the UI.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ query Status($id: String!) {
     ... on PythonError { message }
   }
 }"""
-_UNDER_WAY = """
-query ConcurrencyLimiter {
+_ACTIVE = """
+query ActiveBackfills {
   partitionBackfillsOrError(status: REQUESTED, limit: 100) {
     __typename
     ... on PartitionBackfills { results { id title } }
@@ -56,17 +56,17 @@ query ConcurrencyLimiter {
 }"""
 _TITLE = "city-data backfill"
 
-# The progress bar tells people what happens; every event is in the instance all the same.
+# The progress bar replaces the console log; the instance still records every event.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 class BackfillError(CityDataError):
-    """The backfill could not be launched or followed; the text says why."""
+    """The backfill could not be launched or followed; the text gives the cause."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """One month's run. `rows` is 0 where the source has no such month; `error` is set where it failed."""
+    """One month's result. `rows` is 0 if the source does not have the month; `error` is set if the run failed."""
 
     feed: Feed
     month: Month
@@ -76,17 +76,17 @@ class Done:
 
 
 def tasks(feeds: Sequence[Feed], months: Sequence[Month]) -> list[Task]:
-    """Month by month, so that an interrupted backfill leaves whole months behind."""
+    """Month by month, so that an interrupted backfill leaves months complete for all feeds."""
     return [(feed, month) for month in months for feed in feeds]
 
 
-# A connection is held a day at most; whoever needs more than the one that is held opens it for the moment.
+# The pool keeps one connection for at most a day; further ones are opened on demand.
 _HELD = {"statement_timeout": 60_000, "pool_recycle": 86_400, "max_overflow": 10}
 
 
 @contextmanager
 def deployed_instance() -> Iterator[dg.DagsterInstance]:
-    """The instance of DAGSTER_HOME. Raises ConfigurationError where it names none, DatabaseUnavailable."""
+    """The instance of DAGSTER_HOME. Raises ConfigurationError if it names none, DatabaseUnavailable."""
     try:
         with availability(), _opened() as instance:
             yield instance
@@ -96,7 +96,7 @@ def deployed_instance() -> Iterator[dg.DagsterInstance]:
 
 
 def _opened() -> dg.DagsterInstance:
-    # Dagster logs each of its six tries to connect on the root logger; the last one's cause is in the exception.
+    # Dagster logs each of its six connection attempts on the root logger; the exception has the last one's cause.
     root = logging.getLogger()
     root.addFilter(_is_not_a_retry)
     try:
@@ -113,10 +113,10 @@ def _is_not_a_retry(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def warm_instance() -> Iterator[dg.DagsterInstance]:
-    """The deployment's instance, on connections that are held from run to run.
+    """The deployment's instance, with pooled connections.
 
-    Its PostgreSQL storage opens one for every event, 145 a run, which took half of a run's time. The webserver's own
-    setting holds them; a process that makes many runs is as long-lived.
+    By default its PostgreSQL storage opens a connection for every event, 145 a run, half of a run's time. The pool is
+    the webserver's setting, which suits any process that makes many runs.
     """
     with deployed_instance() as instance:
         hold_connections(instance)
@@ -130,7 +130,7 @@ def hold_connections(instance: dg.DagsterInstance) -> None:
 def materialize(
     definitions: dg.Definitions, instance: dg.DagsterInstance, todo: Sequence[Task], steps: Sequence[str] = STEPS
 ) -> Iterator[Done]:
-    """Run each task in this process, and yield each as it ends. A failed month does not stop the others."""
+    """Run each task in this process and yield its result. A failed month does not stop the others."""
     job = definitions.resolve_job_def(MONTHS_JOB)
     for feed, month in todo:
         result = job.execute_in_process(
@@ -160,13 +160,13 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
                 return data.user_failure_data.description
             error = data.error
             while error is not None and error.cause is not None:
-                error = error.cause  # Dagster's own wrapper says only which op it was
+                error = error.cause  # Dagster's own wrapper names only the op
             return (error.message if error else event.message or "failed").strip()
     return "the run failed before its first step"
 
 
 def groups(todo: Sequence[Task]) -> list[tuple[list[Month], list[Feed]]]:
-    """The tasks as few backfills: feeds that want the same months share one, since a backfill is all months of all."""
+    """Group the tasks into few backfills: feeds with equal months share one, which runs all months of all feeds."""
     named = {feed.name: feed for feed, _ in todo}
     wanted = {name: tuple(month for feed, month in todo if feed.name == name) for name in named}
     shared: dict[tuple[Month, ...], list[Feed]] = {}
@@ -175,48 +175,48 @@ def groups(todo: Sequence[Task]) -> list[tuple[list[Month], list[Feed]]]:
     return [(list(months), feeds) for months, feeds in shared.items()]
 
 
-def under_way(webserver: str) -> list[str]:
-    """The ids of this command's backfills that have not ended. Raises BackfillError."""
-    answer = _ask(webserver, _UNDER_WAY, {})["partitionBackfillsOrError"]
+def active_backfills(webserver: str) -> list[str]:
+    """The ids of this command's unfinished backfills. Raises BackfillError."""
+    answer = _query(webserver, _ACTIVE, {})["partitionBackfillsOrError"]
     if answer["__typename"] != "PartitionBackfills":
         raise BackfillError(f"{webserver}: {answer.get('message', answer['__typename'])}")
-    return [str(found["id"]) for found in answer["results"] if str(found["title"]).startswith(_TITLE)]
+    return [str(result["id"]) for result in answer["results"] if str(result["title"]).startswith(_TITLE)]
 
 
 def launch(webserver: str, feeds: Sequence[Feed], months: Sequence[Month]) -> str:
-    """Ask a running Dagster for one asset backfill of all the months; returns its id. Raises BackfillError.
+    """Launch one asset backfill of all the months on a running Dagster; returns its id. Raises BackfillError.
 
-    An asset backfill, not one of a job: the daemon retries it, and a code server's restart does not lose its runs.
+    An asset backfill, not a job's: the daemon retries it, and a restart of the code server does not lose its runs.
     """
     params = {
         "assetSelection": [{"path": asset_key(feed, step).path} for feed in feeds for step in STEPS],
         "partitionNames": [str(month) for month in months],
         "title": f"{_TITLE} {months[0]} to {months[-1]}",
     }
-    answer = _ask(webserver, _LAUNCH, {"params": params})["launchPartitionBackfill"]
+    answer = _query(webserver, _LAUNCH, {"params": params})["launchPartitionBackfill"]
     if answer["__typename"] != "LaunchBackfillSuccess":
         raise BackfillError(f"{webserver} refused the backfill: {answer.get('message', answer['__typename'])}")
     return str(answer["backfillId"])
 
 
 def follow(
-    webserver: str, backfill_id: str, wait: Callable[[], None], told: Callable[[int, int], None]
+    webserver: str, backfill_id: str, wait: Callable[[], None], report_progress: Callable[[int, int], None]
 ) -> tuple[str, int]:
-    """Wait until a backfill ends, telling (done, of); returns its status and how many partitions failed."""
+    """Wait until a backfill ends, reporting (done, total); returns its status and the number of failed partitions."""
     while True:
-        answer = _ask(webserver, _STATUS, {"id": backfill_id})["partitionBackfillOrError"]
+        answer = _query(webserver, _STATUS, {"id": backfill_id})["partitionBackfillOrError"]
         if answer["__typename"] != "PartitionBackfill":
             raise BackfillError(f"backfill {backfill_id}: {answer.get('message', answer['__typename'])}")
         counts = [c for c in (answer["assetBackfillData"] or {}).get("assetBackfillStatuses", []) if c]
         failed = sum(c.get("numPartitionsFailed", 0) for c in counts)
         done = sum(c.get("numPartitionsMaterialized", 0) for c in counts)
-        told(done + failed, sum(c.get("numPartitionsTargeted", 0) for c in counts))
+        report_progress(done + failed, sum(c.get("numPartitionsTargeted", 0) for c in counts))
         if answer["status"] not in ("REQUESTED", "CANCELING", "COMPLETING", "FAILING"):
             return str(answer["status"]), failed
         wait()
 
 
-def _ask(webserver: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+def _query(webserver: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:
     import httpx
 
     url = f"{webserver.rstrip('/')}/graphql"
@@ -224,10 +224,10 @@ def _ask(webserver: str, query: str, variables: dict[str, Any]) -> dict[str, Any
         response = httpx.post(url, json={"query": query, "variables": variables}, timeout=30)
         response.raise_for_status()
         document = response.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: an answer that is not JSON
-        raise BackfillError(f"{url} does not answer as Dagster does: {error}") from error
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: the response is not JSON
+        raise BackfillError(f"{url} is not a Dagster webserver: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("data"), dict | None):
-        raise BackfillError(f"{url} does not answer as Dagster does: {str(document)[:80]}")
+        raise BackfillError(f"{url} is not a Dagster webserver: {str(document)[:80]}")
     if "errors" in document or not document.get("data"):
         raise BackfillError(f"{url}: {str(document.get('errors', 'no data'))[:300]}")
     return dict(document["data"])

@@ -1,8 +1,8 @@
-"""The collector: polls every live feed that has no history, at a fixed interval, for as long as it runs.
+"""The collector: polls every live feed without history at a fixed interval until stopped.
 
-Belongs here: when a feed is polled, what becomes of each answer. Does not: what an answer means (providers/), where
-snapshots lie (store/polls.py), how months are made of them (defs/assets/raw.py, defs/assets/monthly.py). Needs no
-database: what is not collected while something is down is lost for good.
+Belongs here: the timing of polls and the outcome of each. Does not: parsing an answer (providers/), storing snapshots
+(store/polls.py), building months from them (defs/assets/raw.py, defs/assets/monthly.py). It needs no database, since a
+poll missed while a database is down is lost for good.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from city_data.providers.http import Clock, HttpClient, HttpSettings, SystemCloc
 from city_data.store.polls import FROZEN, STORED, Poll, PollArchive
 from city_data.window import Month, as_of
 
-# Each quarter hour, which the method counts in, is seen at least once.
+# At least one poll in each quarter hour, the unit of the method.
 INTERVAL_S = 600.0
 LONGEST_WAIT_S = 3600.0
-# The next poll is the next try; a feed that hangs must not delay the others for long.
+# The next poll is the retry; a feed that hangs must not delay the others for long.
 _PATIENCE = HttpSettings(deadline=60, attempts=2, longest_wait=10)
 _ERRORS = ("transient_error", "permanent_error", "not_archived")
 _log = structlog.get_logger(__name__)
 
 
 class CollectorError(CityDataError):
-    """The collector cannot show that it is alive, so that its probe would end it."""
+    """The file of the liveness probe cannot be written."""
 
 
 @dataclass
 class Spaced:
-    """The budget of one process that alone calls a source: calls keep the source's own spacing."""
+    """A call budget for the only process that calls a source: calls keep the source's spacing."""
 
     clock: Clock = field(default_factory=SystemClock)
     _last: dict[str, float] = field(default_factory=dict)
@@ -65,8 +65,8 @@ class Spaced:
 
 @dataclass
 class Collector:
-    """`interval` is in seconds. `now` tells the moment of a snapshot, `clock` paces; both injected, so that tests never
-    wait. `counts` are the outcomes since the start, by feed."""
+    """`interval` is in seconds. `now` gives the moment of a snapshot, `clock` the pace; tests inject both.
+    `counts` are the outcomes by feed since the start."""
 
     feeds: Sequence[Feed]
     archive: PollArchive
@@ -80,10 +80,10 @@ class Collector:
     _marks: dict[str, str | None] = field(default_factory=dict)
 
     def run(self, alive: Path | None = None) -> None:
-        """Poll until the process is stopped. A snapshot is kept whole or not at all, whenever that is.
+        """Poll until the process is stopped. A snapshot is stored completely or not at all.
 
-        `alive` is touched at least each hour and two intervals: a probe reads its time. Without feeds this only waits,
-        since who starts a service again when it ends would start it for ever. Raises CollectorError.
+        `alive` is touched at least once an hour plus two intervals, for a probe that reads its time. Without feeds
+        this only waits, since a service that ended would be restarted for ever. Raises CollectorError.
         """
         while True:
             if alive:
@@ -91,22 +91,22 @@ class Collector:
             self.clock.sleep(self.step())
 
     def step(self) -> float:
-        """Poll every feed that is due; returns the seconds until the next is."""
+        """Poll every feed that is due; returns the seconds until the next poll."""
         for feed in self.feeds:
             due = self._due.setdefault(feed.name, self.clock.monotonic())
             if due <= self.clock.monotonic():
                 _, wait = self.poll(feed)
                 later = self.clock.monotonic() - due
-                # On the feed's own beat: a slow answer moves no later poll, and what was missed is not made up for.
+                # Multiples of the interval: a slow answer does not shift later polls, and missed polls are skipped.
                 self._due[feed.name] = due + self.interval * max(1, ceil(max(wait, later) / self.interval))
         if not self._due:
             return self.interval
         return max(0.0, min(self._due.values()) - self.clock.monotonic())
 
     def poll(self, feed: Feed) -> tuple[Poll, float]:
-        """Poll once, keep and log what came of it; returns that, and the least seconds until the next poll.
+        """Poll once, store and log the outcome; returns it with the minimum seconds until the next poll.
 
-        Whatever the source answers, this returns: one bad answer must not end the collection.
+        Provider errors and OSError become outcomes: one bad answer must not end the collection.
         """
         choice, moment, retry_after = feed.live, self.now(), None
         if choice is None:
@@ -123,7 +123,7 @@ class Collector:
             except OSError as error:
                 poll = self._poll(choice, moment, _ERRORS[2], message=f"{type(error).__name__}: {error}")
         wait = self._wait(feed, poll.outcome, retry_after)
-        self._tell(feed, poll, wait)
+        self._log_poll(feed, poll, wait)
         return poll, wait
 
     def _polled(self, feed: Feed, choice: ProviderBinding, moment: datetime, folder: Path) -> Poll:
@@ -156,11 +156,13 @@ class Collector:
         snapshot: Snapshot | None = None,
         message: str | None = None,
     ) -> Poll:
-        told = {} if snapshot is None else {name: getattr(snapshot, name) for name in ("mark", "newest", "repeated")}
-        return Poll(at=at, provider=choice.provider.name, outcome=outcome, message=message, **told)
+        snapshot_fields = (
+            {} if snapshot is None else {name: getattr(snapshot, name) for name in ("mark", "newest", "repeated")}
+        )
+        return Poll(at=at, provider=choice.provider.name, outcome=outcome, message=message, **snapshot_fields)
 
     def _mark(self, feed: Feed, choice: ProviderBinding) -> str | None:
-        """The mark of the last snapshot that was kept, by this process or one before it."""
+        """The mark of the last stored snapshot, by this process or an earlier one."""
         if feed.name not in self._marks:
             last = self.archive.last_stored(feed.dataset.name, feed.city.city_id, choice.provider.name)
             self._marks[feed.name] = last.mark if last else None
@@ -169,23 +171,23 @@ class Collector:
     def _client(self, provider: Provider) -> HttpClient:
         if self.client is None:
             spaced = Spaced(self.clock)
-            self.client = lambda asked: HttpClient(
-                asked.name, asked.capabilities, budget=spaced, settings=_PATIENCE, clock=self.clock
+            self.client = lambda provider: HttpClient(
+                provider.name, provider.capabilities, budget=spaced, settings=_PATIENCE, clock=self.clock
             )
         return self.client(provider)
 
     def _wait(self, feed: Feed, outcome: str, retry_after: float | None) -> float:
-        """Errors double the wait, to an hour at most. Answers that are no data do not: of a day's 96 header-only ones
-        were 64, and waiting longer would have lost the other 32."""
+        """Errors double the wait, up to an hour. Answers without data do not: on one day 64 of 96 answers were
+        header-only, and a longer wait would have lost some of the other 32."""
         self._errors[feed.name] = self._errors[feed.name] + 1 if outcome in _ERRORS else 0
         doubled: float = self.interval * 2 ** min(20, max(0, self._errors[feed.name] - 1))
         return max(self.interval, min(doubled, LONGEST_WAIT_S), min(retry_after or 0.0, LONGEST_WAIT_S))
 
-    def _tell(self, feed: Feed, poll: Poll, wait: float) -> None:
+    def _log_poll(self, feed: Feed, poll: Poll, wait: float) -> None:
         counts = self.counts.setdefault(feed.name, Counter())
         counts[poll.outcome] += 1
-        tell = _log.info if poll.outcome in (STORED, FROZEN) else _log.warning
-        tell(
+        log_event = _log.info if poll.outcome in (STORED, FROZEN) else _log.warning
+        log_event(
             "poll",
             feed=feed.name,
             provider=poll.provider,
@@ -208,7 +210,7 @@ def _touch(alive: Path) -> None:
 
 
 def log_as_json() -> None:
-    """One line of JSON an event, on standard output."""
+    """Log each event as one line of JSON on standard output."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

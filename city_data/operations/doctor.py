@@ -1,6 +1,6 @@
-"""`city-data doctor`: does this deployment have what it needs, and if not, what is to be done.
+"""`city-data doctor`: checks of a deployment's settings, stores and providers, with a remedy for each failure.
 
-Belongs here: read-only examinations. Does not: any repair.
+Belongs here: read-only checks. Does not: any repair.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from city_data.providers.http import HttpClient, HttpSettings
 from city_data.store.connections import shared_cache, shared_database
 from city_data.store.raw import RawArchive
 
-# A person waits for the answer: one quick try, not the patience of a night run.
+# Someone is waiting at the terminal: one attempt with short timeouts.
 _QUICK = HttpSettings(read_timeout=10, deadline=15, attempts=1)
 
 Finding = tuple[str, bool, str]
 
 
 def examine(console: Console, feeds: Sequence[Feed]) -> bool:
-    """Print one line a finding; True when nothing that is needed is missing."""
+    """Print one line per check; True if every required one passed."""
     findings = list(_findings(feeds))
     for name, good, text in findings:
         console.print(f"{'[green]ok[/]  ' if good else '[bold red]bad[/] '} {name}: {text}", highlight=False)

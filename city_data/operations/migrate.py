@@ -1,10 +1,10 @@
-"""A deployment's databases: brought to this code's schema, or waited for.
+"""Migration of a deployment's databases, and waiting for it.
 
-Belongs here: the order of migrations on a cluster, the providers' pools, and when a process may start. Does not: what
-a migration changes (store/migrations/, Dagster), or one machine's platform (local/platform.py).
+Belongs here: the order of migrations, the providers' pools, and the wait of a starting process. Does not: the
+migrations themselves (store/migrations/, Dagster), or one machine's platform (local/platform.py).
 
-Dagster's storage goes first and the platform's schema last, so that who sees the schema current may open Dagster's
-storage too: several processes that create it at once break it (dagster 27390).
+Dagster's storage is migrated first and the platform's schema last, so that a process that finds the schema current may
+open Dagster's storage too: several processes that create it at once break it (dagster 27390).
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     import dagster as dg
 
 POLL_S = 2.0
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class DeployError(CityDataError):
-    """The deployment's databases cannot be used; the text says which, and what to do."""
+    """The deployment's databases cannot be used; the text says which, and how to fix it."""
 
 
-def migrate(tell: Tell, slots: Mapping[str, int]) -> None:
-    """Bring Dagster's storage and the platform's schema to this code, and set the pools. Again is no error.
+def migrate(report: Report, slots: Mapping[str, int]) -> None:
+    """Migrate Dagster's storage and the platform's schema, and set the pools. Repeating it changes nothing.
 
-    `slots` is how many runs may call a provider at once, 1 where it is not named.
-    Raises DeployError for a pool of no provider, ConfigurationError, DatabaseUnavailable.
+    `slots` limits the concurrent runs that call a provider; the default is 1.
+    Raises DeployError for an unknown provider, ConfigurationError, DatabaseUnavailable.
     """
     from city_data.pipeline.feeds import record_providers
     from city_data.providers import discover
@@ -46,22 +46,22 @@ def migrate(tell: Tell, slots: Mapping[str, int]) -> None:
         from city_data.operations.backfill import deployed_instance
 
         with deployed_instance() as instance:
-            instance.upgrade(tell)
+            instance.upgrade(report)
             set_pools(instance, slots)
     else:
-        tell("DAGSTER_HOME is not set: Dagster's storage is left as it is")
+        report("DAGSTER_HOME is not set: Dagster's storage is not migrated")
     with _database() as database:
-        found = upgrade(database)
-        if found != "newer":
+        standing_before = upgrade(database)
+        if standing_before != "newer":
             record_providers(database, discover().values())
-    tell({"old": "schema upgraded", "current": "schema is up to date", "newer": _NEWER}[found])
+    report({"old": "schema upgraded", "current": "schema is up to date", "newer": _NEWER}[standing_before])
 
 
-_NEWER = "schema is newer than this code, which can work on it: left as it is"
+_NEWER = "schema is newer than this code and compatible with it: left unchanged"
 
 
 def set_pools(instance: dg.DagsterInstance, slots: Mapping[str, int]) -> None:
-    """Each provider's pool by itself: dagster's own default for all pools breaks runs on PostgreSQL (33552)."""
+    """Set each provider's pool separately: Dagster's default for all pools breaks runs on PostgreSQL (33552)."""
     from city_data.providers import discover
 
     for name in discover():
@@ -69,22 +69,22 @@ def set_pools(instance: dg.DagsterInstance, slots: Mapping[str, int]) -> None:
 
 
 def await_migrated(
-    tell: Tell,
+    report: Report,
     timeout_s: float,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Return once the schema is this code's or newer. Raises DeployError when that takes longer than `timeout_s`."""
-    deadline, said = clock() + timeout_s, ""
+    """Wait until the schema is current or newer. Raises DeployError after `timeout_s`."""
+    deadline, reported = clock() + timeout_s, ""
     with _database() as database:
         while (why := _not_ready(database)) is not None:
             if clock() >= deadline:
-                raise DeployError(f"not migrated after {timeout_s:.0f} s: {why}; look at the migration Job's log")
-            if why != said:
-                tell(f"waiting: {why}")
-                said = why
+                raise DeployError(f"not migrated after {timeout_s:.0f} s: {why}; see the migration Job's log")
+            if why != reported:
+                report(f"waiting: {why}")
+                reported = why
             sleep(POLL_S)
-    tell("the schema is ready")
+    report("the schema is ready")
 
 
 @contextmanager

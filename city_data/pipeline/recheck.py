@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from city_data.cities import RegistryError
 from city_data.pipeline.feeds import Feed, ProviderBinding
+from city_data.pipeline.outcomes import TypedOutcomes
 from city_data.providers.base import NotAvailable, NotYetPublished, Provider
 from city_data.providers.http import HttpClient
 from city_data.store.raw import ArchiveError, RawArchive
@@ -54,8 +55,10 @@ def check_for_revision(
     stored = {name: text for file in manifest.files for name, text in file.fingerprint.items()}
     if not stored:
         return RecheckResult("fetched", choices=own)
+    request = feed.request(choice, month, moment)
     try:
-        current = choice.provider.fingerprint(feed.request(choice, month, moment), client(choice.provider))
+        with TypedOutcomes(choice.provider.name, request):
+            current = choice.provider.fingerprint(request, client(choice.provider))
     except (NotYetPublished, NotAvailable) as withdrawn:
         return RecheckResult("withdrawn", {"source": str(withdrawn)})
     return replace(compare(stored, current), choices=own)

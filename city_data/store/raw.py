@@ -220,9 +220,7 @@ class RawArchive:
             if self._fs.exists(stored):
                 self._fs.get_file(stored, str(local))
         if not local.exists():
-            raise ArchiveError(
-                f"{stored} ({file.name}) is gone from the raw archive; materialize the raw asset again"
-            )
+            raise ArchiveError(f"{stored} ({file.name}) is gone from the raw archive; materialize the raw asset again")
         if file_sha256(local) != file.sha256:
             raise ArchiveError(f"{stored} ({file.name}) holds other bytes than were fetched; materialize it again")
         known: dict[str, Any] = file.model_dump(exclude={"sha256", "bytes"})

@@ -1,4 +1,4 @@
-"""Something that a command needs is away or damaged: one line on stderr and exit code 2."""
+"""An unreachable or damaged dependency of a command: one line on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from city_data_tests.terminal import assert_one_line, command
 
 @pytest.fixture
 def crowded(postgres: EmbeddedPostgres, database_url: str) -> Iterator[str]:
-    """A migrated database by a login that gets no connection, as when all are taken."""
+    """A migrated database with a login that gets no connection, as when all are taken."""
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute("CREATE ROLE crowded LOGIN PASSWORD 'secret' CONNECTION LIMIT 0")
         host = database_url.split("@")[1]
@@ -35,8 +35,12 @@ def test_database_without_connections_left_is_one_line(
     dagster = tmp_path / "dagster"
     dagster.mkdir()
     (dagster / "dagster.yaml").write_text(yaml.safe_dump({"storage": {"postgres": {"postgres_url": crowded}}}))
-    away = {"CITY_DATA_DATABASE_URL": crowded, "CITY_DATA_RAW_URL": str(tmp_path), "DAGSTER_HOME": str(dagster)}
-    done = command({**variables, **away}, name)
+    crowded_database = {
+        "CITY_DATA_DATABASE_URL": crowded,
+        "CITY_DATA_RAW_URL": str(tmp_path),
+        "DAGSTER_HOME": str(dagster),
+    }
+    done = command({**variables, **crowded_database}, name)
     assert done.returncode == 2, done.stderr
     assert_one_line(done.stderr, "too many connections")
 
@@ -82,7 +86,7 @@ def test_webserver_that_is_not_dagster_is_one_line(
             self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
-            """Nothing: the command's own line is alone on stderr."""
+            """Suppressed: stderr has the command's own line only."""
 
     monkeypatch.setenv("CITY_DATA_DATABASE_URL", database_url)
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -112,7 +116,7 @@ def test_key_file_of_something_else_is_one_line(
     (tmp_path / "auth").mkdir()
     (tmp_path / "auth" / "key.pem").write_text("not a key")
     assert errors.run(app, ["token", "--home", str(tmp_path)], "city-data") == 2
-    assert_one_line(capfd.readouterr().err, "delete it, and another is made")
+    assert_one_line(capfd.readouterr().err, "delete it, and a new one is created")
 
 
 def test_damaged_state_of_a_home_is_one_line(

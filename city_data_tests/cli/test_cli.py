@@ -1,4 +1,4 @@
-"""The commands as people run them, in processes of their own, over a home of their own."""
+"""The commands in separate processes, on a temporary home."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def variables(tmp_path: Path) -> dict[str, str]:
     """A registry of one city and one dataset, so that a whole window takes seconds."""
     cities = tmp_path / "cities.yaml"
     cities.write_text(yaml.safe_dump({"cities": [TOWN]}))
-    kept = {
+    inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("CITY_DATA_", "AEMET", "ENABLED"))
     }
     return {
-        **kept,
+        **inherited,
         "CITY_DATA_HOME": str(tmp_path / "home"),
         "CITY_DATA_CITIES": str(cities),
         "API_PORT": str(free_port()),
@@ -54,7 +54,7 @@ def command(variables: dict[str, str], *arguments: str) -> subprocess.CompletedP
 
 
 def left_behind(home: str) -> list[str]:
-    """Processes that still work in the home."""
+    """Processes that still use the home."""
     return [
         " ".join(process.info["cmdline"])
         for process in psutil.process_iter(["cmdline", "status"])
@@ -63,7 +63,7 @@ def left_behind(home: str) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-def test_demo_then_the_other_commands(variables: dict[str, str]) -> None:
+def test_demo_then_every_other_command_on_its_home(variables: dict[str, str]) -> None:
     home = variables["CITY_DATA_HOME"]
     demo = command(variables, "demo", "--once")
     assert demo.returncode == 0, demo.stdout + demo.stderr
@@ -98,24 +98,24 @@ def test_demo_then_the_other_commands(variables: dict[str, str]) -> None:
     assert "holds a demo platform" in moved.stderr
     assert left_behind(home) == []
     for number in (signal.SIGINT, signal.SIGTERM):
-        check_that_it_leaves_no_process(variables, number)
+        check_that_a_signal_leaves_no_process(variables, number)
 
 
 def works(process: psutil.Process) -> bool:
-    """Whether it still runs: an orphan that has ended stays listed until the machine's first process looks after it."""
+    """Whether it still runs: an orphan that has ended stays listed until the init process reaps it."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def check_that_it_leaves_no_process(variables: dict[str, str], number: int) -> None:
-    """Start again over the data that is there, stop it by a signal, and look for its children."""
+def check_that_a_signal_leaves_no_process(variables: dict[str, str], number: int) -> None:
+    """Start again on the existing data, stop it by a signal, and check its children."""
     line = [sys.executable, "-m", "city_data.cli", "demo"]
     demo = subprocess.Popen(line, env=variables, stdout=subprocess.PIPE, text=True)
     assert demo.stdout is not None
-    for said in demo.stdout:
-        if "Ctrl-C stops" in said:
+    for line_of_demo in demo.stdout:
+        if "Ctrl-C stops" in line_of_demo:
             break
     assert httpx.get(f"http://127.0.0.1:{variables['API_PORT']}/health/ready").status_code == 200
     children = psutil.Process(demo.pid).children(recursive=True)
@@ -129,7 +129,7 @@ def check_that_it_leaves_no_process(variables: dict[str, str], number: int) -> N
     assert [" ".join(child.cmdline()) for child in children] == []
 
 
-def test_a_busy_port_is_said_before_anything_starts(variables: dict[str, str]) -> None:
+def test_busy_port_is_refused_before_anything_starts(variables: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
         demo = command({**variables, "API_PORT": str(port)}, "demo")
@@ -139,16 +139,16 @@ def test_a_busy_port_is_said_before_anything_starts(variables: dict[str, str]) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["backfill"], "holds no platform yet"),
         (["status"], "city-data demo"),
     ],
 )
-def test_commands_without_a_platform_say_how_to_get_one(
-    variables: dict[str, str], arguments: list[str], said: str
+def test_command_without_a_platform_names_the_command_that_makes_one(
+    variables: dict[str, str], arguments: list[str], expected: str
 ) -> None:
     done = command(variables, *arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert expected in done.stderr
     assert not Path(variables["CITY_DATA_HOME"]).exists()

@@ -1,4 +1,4 @@
-"""How a command ends: plain signs, a closed pipe, the stack of a fault, and the help."""
+"""Output encoding, a closed pipe, the traceback of an unexpected error, and the help."""
 
 from __future__ import annotations
 

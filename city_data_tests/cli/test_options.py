@@ -22,7 +22,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[
 WINDOW = rolling_window(NOW)
 
 
-# Wrong values of the options whose type alone refuses nothing, and a part of the line that names what is wrong.
+# Wrong values of the text options, with a part of the expected error line.
 WRONG_TEXTS = {
     "--city": [("Tonw", "--city: unknown city 'Tonw'; did you mean town?"), ("", "--city"), ("closed", "not enabled")],
     "--dataset": [("wether", "--dataset: unknown dataset 'wether'; did you mean weather?"), ("traffic", "no traffic")],
@@ -44,7 +44,7 @@ WRONG_TEXTS = {
 }
 
 
-# Options for which any text is a value that only its use can refuse.
+# Options that accept any text; only using the value can fail.
 FREE_TEXTS = {"--cluster", "--host", "--alive", "--subject", "--home"}
 
 
@@ -67,19 +67,19 @@ def wrong_arguments() -> Iterator[tuple[str, list[str], str]]:
             if option in TYPED:
                 yield from ((name, [option, value], option) for value in WRONG_NUMBERS)
             elif option not in FREE_TEXTS:
-                yield from ((name, [option, value], said) for value, said in WRONG_TEXTS[option])
+                yield from ((name, [option, value], expected) for value, expected in WRONG_TEXTS[option])
         if {"--from", "--to"} <= {parameter.opts[0] for parameter in definition.params}:
             yield name, ["--from", "2026-10", "--to", "2026-08"], "the range is reversed"
 
 
-@pytest.mark.parametrize(("name", "arguments", "said"), list(wrong_arguments()))
+@pytest.mark.parametrize(("name", "arguments", "expected"), list(wrong_arguments()))
 def test_wrong_argument_is_one_line_and_starts_nothing(
-    variables: dict[str, str], capfd: pytest.CaptureFixture[str], name: str, arguments: list[str], said: str
+    variables: dict[str, str], capfd: pytest.CaptureFixture[str], name: str, arguments: list[str], expected: str
 ) -> None:
     assert errors.run(app, [name, *arguments], "city-data") == 2
     captured = capfd.readouterr()
     assert captured.out == ""
-    assert_one_line(captured.err, said)
+    assert_one_line(captured.err, expected)
     assert not Path(variables["CITY_DATA_HOME"]).exists()
 
 
@@ -87,7 +87,7 @@ def test_wrong_argument_is_one_line_and_starts_nothing(
 def test_command_with_a_home_takes_it_as_an_option(
     variables: dict[str, str], capfd: pytest.CaptureFixture[str], tmp_path: Path, name: str
 ) -> None:
-    """A home that is a file, below a file, or where the system lets nobody make one."""
+    """A home that is a file, below a file, or in a place where none can be created."""
     file = tmp_path / "file"
     file.touch()
     for home in (file, file / "below", Path("/proc/nowhere/home")):
@@ -133,5 +133,9 @@ def test_version_is_that_of_the_package(variables: dict[str, str], capfd: pytest
     ],
 )
 def test_shell_completes_commands_options_and_values(variables: dict[str, str], words: str, offered: str) -> None:
-    asked = {"_CITY_DATA_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
-    assert command({**variables, **asked}).stdout.split() == [offered]
+    completion = {
+        "_CITY_DATA_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    assert command({**variables, **completion}).stdout.split() == [offered]

@@ -12,7 +12,7 @@ from city_data_tests.terminal import assert_one_line, command
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"CITY_DATA_AS_OF": "yesterday"}, "CITY_DATA_AS_OF='yesterday'"),
         ({"CITY_DATA_AS_OF": "0001-01-01"}, "CITY_DATA_AS_OF"),
@@ -33,13 +33,13 @@ def test_wrong_setting_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     change: dict[str, str],
-    said: str,
+    expected: str,
 ) -> None:
     for name, value in change.items():
         monkeypatch.setenv(name, value)
     assert errors.run(app, ["status"], "city-data") == 2
     text = capfd.readouterr().err
-    assert_one_line(text, said)
+    assert_one_line(text, expected)
     assert "secret" not in text
 
 
@@ -53,7 +53,7 @@ def test_wrong_registry_file_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "expected"),
     [
         ("up", {"API_PORT": "eighty"}, "API_PORT='eighty' is not a port"),
         ("demo", {"UI_PORT": "70000"}, "UI_PORT='70000' is not a port"),
@@ -67,12 +67,12 @@ def test_wrong_variable_of_one_command_is_one_line(
     capfd: pytest.CaptureFixture[str],
     name: str,
     change: dict[str, str],
-    said: str,
+    expected: str,
 ) -> None:
     for variable, value in change.items():
         monkeypatch.setenv(variable, value)
     assert errors.run(app, [name], "city-data") == 2
-    assert_one_line(capfd.readouterr().err, said)
+    assert_one_line(capfd.readouterr().err, expected)
     assert not Path(variables["CITY_DATA_HOME"]).exists()
 
 
@@ -84,7 +84,7 @@ def test_missing_setting_of_a_deployment_is_one_line(variables: dict[str, str], 
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "expected"),
     [
         ("backfill", {}, "DAGSTER_HOME names no usable Dagster"),
         ("backfill", {"DAGSTER_HOME": "/nowhere"}, "DAGSTER_HOME names no usable Dagster"),
@@ -99,12 +99,12 @@ def test_missing_setting_of_a_deployment_is_one_line(variables: dict[str, str], 
     ],
 )
 def test_wrong_setting_of_a_deployment_is_one_line(
-    variables: dict[str, str], database_url: str, tmp_path: Path, name: str, change: dict[str, str], said: str
+    variables: dict[str, str], database_url: str, tmp_path: Path, name: str, change: dict[str, str], expected: str
 ) -> None:
     own = {**variables, "CITY_DATA_DATABASE_URL": database_url, "CITY_DATA_RAW_URL": str(tmp_path), **change}
     arguments = ["--alive", str(tmp_path / "alive")] if name == "collect" else []
     done = command(own, name, *arguments)
     text = done.stderr
     assert done.returncode == 2, text
-    assert_one_line(text, said)
+    assert_one_line(text, expected)
     assert "secret" not in text

@@ -1,4 +1,4 @@
-"""The registry becomes assets, each with its lineage and its papers; what cannot be resolved is refused by name."""
+"""The registry becomes assets with lineage and documentation; unresolvable names are refused."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ def refused(folder: Path, **sources: Any) -> str:
     return str(caught.value)
 
 
-def test_an_unknown_provider_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
-    said = refused(tmp_path, weather={"provider": "aemt"})
+def test_unknown_provider_is_refused_and_the_known_ones_are_listed(tmp_path: Path) -> None:
+    message = refused(tmp_path, weather={"provider": "aemt"})
     for word in ("cities.yaml", "weather.provider", "'aemt'", f"known: {', '.join(discover())}"):
-        assert word in said
+        assert word in message
 
 
-def test_settings_and_datasets_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    said = refused(tmp_path, weather={"provider": "aemet", "settings": {"station": ["3195"]}})
-    assert "weather.settings" in said
-    assert "known settings: stations" in said
+def test_unknown_settings_and_unsupported_datasets_are_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, weather={"provider": "aemet", "settings": {"station": ["3195"]}})
+    assert "weather.settings" in message
+    assert "known settings: stations" in message
     fallback = {"provider": "open_meteo", "settings": {"x": 1}}
-    said = refused(tmp_path, weather={"provider": "aemet", "settings": {"stations": ["3195"]}, "fallback": fallback})
-    assert "weather.fallback.settings" in said
+    message = refused(tmp_path, weather={"provider": "aemet", "settings": {"stations": ["3195"]}, "fallback": fallback})
+    assert "weather.fallback.settings" in message
     assert "gives no traffic" in refused(tmp_path, traffic={"provider": "open_meteo"})
 
 
-def test_lineage_goes_from_provider_to_cache_and_every_asset_has_its_papers() -> None:
+def test_lineage_runs_from_provider_to_cache_and_every_asset_is_documented() -> None:
     definitions = build_definitions(enabled_feeds(load_registry(environ=MADRID_ALONE)), WINDOW)
     dg.Definitions.validate_loadable(definitions)
     graph = definitions.resolve_asset_graph()
@@ -88,7 +88,7 @@ def test_lineage_goes_from_provider_to_cache_and_every_asset_has_its_papers() ->
             assert (asset.group_name, bool(asset.code_version)) == ("madrid", True)
 
 
-def test_everything_that_should_run_by_itself_does() -> None:
+def test_every_schedule_and_sensor_is_running_by_default() -> None:
     repository = build_definitions(enabled_feeds(load_registry(environ=MADRID_ALONE)), WINDOW).get_repository_def()
     schedules = {schedule.name: schedule.default_status for schedule in repository.schedule_defs}
     sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
@@ -99,8 +99,8 @@ def test_everything_that_should_run_by_itself_does() -> None:
     assert raw.op.pool == "madrid_opendata"
 
 
-def test_loading_definitions_brings_in_nothing_heavy_that_dagster_does_not() -> None:
-    """The code server, every run and every command pay for it: libraries of the work load where the work is done."""
+def test_loading_definitions_imports_only_city_data_beyond_dagster() -> None:
+    """The code server, every run and every command load them, so heavy imports happen on use."""
     script = "import sys, dagster; had = set(sys.modules); import city_data.definitions; print(*set(sys.modules) - had)"
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
     assert "city_data.definitions" in loaded

@@ -1,4 +1,4 @@
-"""What people are told without asking: a failed run, and each month's rotation; never a secret."""
+"""Slack notices: failed runs and monthly rotations, without secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import pytest
 
 from city_data.definitions import defs
 from city_data.defs.keys import MONTHS_JOB
-from city_data.defs.notifications import NoticeFailed, failure_text, notify_slack, rotation, rotation_text, tell_slack
+from city_data.defs.notifications import (
+    NoticeFailed,
+    failure_text,
+    notify_slack,
+    post_to_slack,
+    rotation,
+    rotation_text,
+)
 from city_data.defs.retention import EXPIRE_JOB
 from city_data.store.ledger import read_months, record_state
 from city_data.window import Month
@@ -23,12 +30,12 @@ DECEMBER = datetime(2026, 12, 12, 9, tzinfo=UTC)
 
 @pytest.fixture
 def webhook(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """A local stand-in for Slack; the texts that it was told."""
-    told: list[dict[str, str]] = []
+    """A local HTTP server in place of Slack, and the messages it received."""
+    messages: list[dict[str, str]] = []
 
     class Slack(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
 
@@ -39,7 +46,7 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     monkeypatch.setenv("SLACK_WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/hook")
-    yield told  # type: ignore[misc]
+    yield messages  # type: ignore[misc]
     server.shutdown()
     thread.join()
     server.server_close()
@@ -55,7 +62,7 @@ def failure_context(world: World, run_id: str) -> dg.RunFailureSensorContext:
     ).for_run_failure()
 
 
-def test_slack_is_told_of_a_failed_run_and_of_no_secret(
+def test_failed_run_is_reported_to_slack_without_secrets(
     world: World, webhook: list[dict[str, str]], no_waiting: None
 ) -> None:
     world.monkeypatch.setenv("AEMET_API_KEY", "canary-key")
@@ -68,7 +75,7 @@ def test_slack_is_told_of_a_failed_run_and_of_no_secret(
     assert "canary" not in message["text"]
 
 
-def test_without_a_webhook_nothing_is_sent(world: World, no_waiting: None) -> None:
+def test_failed_run_without_a_webhook_is_skipped(world: World, no_waiting: None) -> None:
     world.monkeypatch.delenv("SLACK_WEBHOOK_URL", raising=False)
     world.sandbox.faults.order("/diarios/", status=403)
     (done,) = world.load("weather", "2026-09")
@@ -79,7 +86,7 @@ def test_without_a_webhook_nothing_is_sent(world: World, no_waiting: None) -> No
 
 
 def summary(world: World, cursor: str | None = None) -> tuple[str, str | None]:
-    """What the rotation's sensor says of a tick, and its cursor."""
+    """The skip message of the rotation sensor's tick, and its cursor."""
     repository = defs().get_repository_def()
     context = dg.build_sensor_context(
         instance=world.instance,
@@ -91,13 +98,13 @@ def summary(world: World, cursor: str | None = None) -> tuple[str, str | None]:
     return str(data.skip_message), data.cursor
 
 
-def test_a_month_s_rotation_is_told_once_when_it_is_whole(world: World, webhook: list[dict[str, str]]) -> None:
+def test_complete_rotation_is_reported_to_slack_once(world: World, webhook: list[dict[str, str]]) -> None:
     world.monkeypatch.setenv("ENABLED_CITIES", "madrid")
     world.load("weather", "2024-11")
     world.at(DECEMBER)
     world.load("weather", "2026-11")
-    said, cursor = summary(world)
-    assert "traffic/madrid" in said
+    reason, cursor = summary(world)
+    assert "traffic/madrid" in reason
     assert (webhook, cursor) == ([], None)
 
     world.load("traffic", "2026-11")
@@ -109,12 +116,12 @@ def test_a_month_s_rotation_is_told_once_when_it_is_whole(world: World, webhook:
     for part in ("2026-11 of 1 cities: 2 of 2 months added in 271 h 0 min", "coverage 9", "expired: 2024-11"):
         assert part in message["text"]
     assert "still missing" not in message["text"]
-    said, _ = summary(world, cursor)
-    assert "was told" in said
+    reason, _ = summary(world, cursor)
+    assert "already reported" in reason
     assert len(webhook) == 1
 
 
-def test_a_month_that_stays_away_is_told_after_the_wait(world: World, webhook: list[dict[str, str]]) -> None:
+def test_incomplete_rotation_is_reported_after_the_wait(world: World, webhook: list[dict[str, str]]) -> None:
     world.monkeypatch.setenv("ENABLED_CITIES", "madrid")
     world.at(DECEMBER + timedelta(days=7))
     summary(world)
@@ -128,19 +135,19 @@ def test_a_month_that_stays_away_is_told_after_the_wait(world: World, webhook: l
         assert part in message["text"]
 
 
-def test_a_month_that_its_source_never_had_is_no_reason_to_wait(world: World) -> None:
+def test_rotation_is_complete_where_a_month_is_not_available(world: World) -> None:
     world.monkeypatch.setenv("ENABLED_CITIES", "madrid")
     world.load("weather", "2026-10")
     tick = datetime(2026, 11, 1, 2, tzinfo=UTC)
     record_state(world.database, "madrid", "traffic", Month(2026, 10), "not_available", at=tick, message="never")
-    told = rotation(world.feeds, read_months(world.database), [], tick)
-    assert (told.complete, told.added, told.unavailable) == (True, 1, 1)
-    assert "1 not available at their source" in rotation_text(told)
+    october = rotation(world.feeds, read_months(world.database), [], tick)
+    assert (october.complete, october.added, october.unavailable) == (True, 1, 1)
+    assert "1 not available at their source" in rotation_text(october)
 
 
-def test_a_webhook_that_fails_is_loud_and_keeps_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_webhook_raises_without_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_WEBHOOK_URL", "http://127.0.0.1:1/services/canary-secret")
     with pytest.raises(NoticeFailed) as caught:
-        tell_slack("hello")
+        post_to_slack("hello")
     assert "canary" not in str(caught.value)
     assert caught.value.__cause__ is None

@@ -1,4 +1,4 @@
-"""A month that has left the window goes everywhere at once, and only when what replaces it is there."""
+"""A month that has left the window is deleted from every store, once its replacement is loaded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OLDEST, NEWEST = "2024-11", "2026-11"
 
 
 def tick(world: World) -> dg.RunRequest | dg.SkipReason:
-    """What the sensor asks for now."""
+    """The result of the sensor's tick."""
     repository = defs().get_repository_def()
     sensor = repository.get_sensor_def("retention")
     context = dg.build_sensor_context(
@@ -41,10 +41,10 @@ def tick(world: World) -> dg.RunRequest | dg.SkipReason:
 
 
 def offered(world: World) -> list[str]:
-    """The months of Madrid's weather that the reader tells of."""
+    """The months of Madrid's weather that the reader lists."""
     with TestClient(create_app(Settings.model_validate({"database_url": world.database_url}))) as client:
-        told = client.get("/api/v1/cities/madrid/data-availability").json()
-    return [month["month"] for month in told["months"]["weather"]]
+        availability = client.get("/api/v1/cities/madrid/data-availability").json()
+    return [month["month"] for month in availability["months"]["weather"]]
 
 
 def drop_raw(world: World, month: Month) -> None:
@@ -60,7 +60,7 @@ def run_expiry(world: World, **config: bool) -> None:
     assert result.success
 
 
-def test_the_window_moves_on_and_exactly_one_month_expires(world: World) -> None:
+def test_exactly_one_month_expires_when_the_window_moves_on(world: World) -> None:
     world.load("weather", OLDEST, "2026-10")
     assert isinstance(tick(world), dg.SkipReason)
     world.at(DECEMBER)
@@ -70,7 +70,7 @@ def test_the_window_moves_on_and_exactly_one_month_expires(world: World) -> None
     assert isinstance(waiting, dg.SkipReason)
     assert f"weather/madrid {NEWEST}" in str(waiting.skip_message)
     run_expiry(world)
-    assert world.entry("weather", OLDEST) is not None  # nothing is dropped before its successor is there
+    assert world.entry("weather", OLDEST) is not None  # nothing is deleted before its replacement is loaded
 
     world.load("weather", NEWEST)
     assert offered(world) == [OLDEST, "2026-10", NEWEST]
@@ -80,16 +80,18 @@ def test_the_window_moves_on_and_exactly_one_month_expires(world: World) -> None
     assert request.run_key is None
     run_expiry(world)
     assert world.entry("weather", OLDEST) is None
-    gone = Month.parse(OLDEST)
+    expired = Month.parse(OLDEST)
     held = take_inventory(world.database, world.archive, world.cache)
-    assert gone not in held.tables | held.raw | held.cache
+    assert expired not in held.tables | held.raw | held.cache
     assert inventory(world.database)["weather"] == [Month(2026, 10), Month(2026, 11)]
-    assert [(row["month"], row["city_id"], row["rows"]) for row in read_audit(world.database)] == [(gone, "madrid", 30)]
+    assert [(row["month"], row["city_id"], row["rows"]) for row in read_audit(world.database)] == [
+        (expired, "madrid", 30)
+    ]
     assert isinstance(tick(world), dg.SkipReason)
     assert offered(world) == ["2026-10", "2026-11"]
 
 
-def test_dagster_is_told_and_its_partitions_move_with_the_window(world: World) -> None:
+def test_expiry_is_observed_in_dagster_and_partitions_follow_the_window(world: World) -> None:
     world.load("weather", OLDEST)
     world.at(DECEMBER)
     run_expiry(world, force=True)
@@ -104,28 +106,28 @@ def test_dagster_is_told_and_its_partitions_move_with_the_window(world: World) -
     assert (keys[0], keys[-1], len(keys)) == ("2024-12", "2026-12", 25)
 
 
-def test_an_interrupted_expiry_is_found_again(world: World) -> None:
+def test_interrupted_expiry_is_resumed(world: World) -> None:
     world.load("weather", OLDEST, "2026-10", NEWEST)
     world.at(DECEMBER)
     world.load("weather", NEWEST)
-    drop_raw(world, Month.parse(OLDEST))  # as far as an expiry came before it was killed
+    drop_raw(world, Month.parse(OLDEST))  # the progress of an expiry that was killed
     months, _ = due_for_expiry(world.database, world.archive, world.cache, world.feeds, world.window)
     assert months == [Month.parse(OLDEST)]
     run_expiry(world)
     assert due_for_expiry(world.database, world.archive, world.cache, world.feeds, world.window)[0] == []
 
 
-def test_no_second_run_while_one_is_under_way(world: World) -> None:
+def test_sensor_requests_no_second_expiry_while_one_runs(world: World) -> None:
     world.load("weather", OLDEST, NEWEST)
     world.at(DECEMBER)
     world.load("weather", NEWEST)
     job = defs().resolve_job_def(EXPIRE_JOB)
     world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-    assert "under way" in str(tick(world))
+    assert "unfinished" in str(tick(world))
 
 
 @pytest.mark.parametrize("where", ["raw", "cache"])
-def test_what_only_one_place_still_holds_expires_too(world: World, where: str) -> None:
+def test_month_left_in_one_store_alone_expires(world: World, where: str) -> None:
     world.load("weather", OLDEST)
     world.at(DECEMBER)
     if where == "raw":
@@ -138,7 +140,7 @@ def test_what_only_one_place_still_holds_expires_too(world: World, where: str) -
 
 
 def expired_by_halves(world: World) -> None:
-    """An oldest month of two datasets that has left the window, and what replaces it."""
+    """An oldest month of two datasets that has left the window, and its replacement."""
     world.load("weather", OLDEST, "2026-10")
     world.load("traffic", OLDEST)
     world.at(DECEMBER)
@@ -152,7 +154,7 @@ def audit(world: World) -> list[tuple[str, str, str, bool]]:
 
 
 @pytest.mark.parametrize("broken", ["first raw folder", "second raw folder", "tables"])
-def test_an_expiry_broken_at_any_step_goes_on_from_there(
+def test_expiry_that_failed_at_any_step_resumes_there(
     world: World, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expired_by_halves(world)
@@ -175,8 +177,8 @@ def test_an_expiry_broken_at_any_step_goes_on_from_there(
         reader.rollback()
     assert not result.success
     half = audit(world)
-    places = {"first raw folder": 3, "second raw folder": 4, "tables": 4}
-    assert len(half) == places[broken]
+    finished_steps = {"first raw folder": 3, "second raw folder": 4, "tables": 4}
+    assert len(half) == finished_steps[broken]
     assert [finished for *_, finished in half] == [True] * (len(half) - 1) + [broken == "tables"]
     assert world.entry("weather", OLDEST) is not None  # the tables go last
     months, why = due_for_expiry(world.database, world.archive, world.cache, world.feeds, world.window)
@@ -192,7 +194,7 @@ def test_an_expiry_broken_at_any_step_goes_on_from_there(
     assert world.rows("weather", "2026-10") == newer
 
 
-def test_what_lies_in_one_place_alone_is_found_expired_and_has_its_line(world: World) -> None:
+def test_month_in_the_ledger_alone_expires_and_is_audited(world: World) -> None:
     month = Month.parse(OLDEST)
     record_state(world.database, "madrid", "weather", month, "not_available", at=DECEMBER)
     world.at(DECEMBER)
@@ -202,7 +204,7 @@ def test_what_lies_in_one_place_alone_is_found_expired_and_has_its_line(world: W
     assert take_inventory(world.database, world.archive, world.cache).expired(world.window) == []
 
 
-def test_raw_files_whose_database_was_lost_are_not_dropped_before_they_are_replaced(world: World) -> None:
+def test_raw_files_without_a_ledger_row_wait_for_their_replacement(world: World) -> None:
     world.load("weather", OLDEST)
     drop_month(world.database, Month.parse(OLDEST))
     world.cache.drop_month(Month.parse(OLDEST))
@@ -218,7 +220,7 @@ def test_raw_files_whose_database_was_lost_are_not_dropped_before_they_are_repla
     assert line["bytes"] > 1000
 
 
-def test_rows_that_the_ledger_does_not_know_go_with_a_line_of_their_own(world: World) -> None:
+def test_rows_without_a_ledger_row_are_dropped_and_audited(world: World) -> None:
     world.load("weather", OLDEST)
     with psycopg.connect(world.database_url) as connection:
         connection.execute("DELETE FROM city_month")

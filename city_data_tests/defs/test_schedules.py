@@ -1,4 +1,4 @@
-"""What is asked for and when: the month that closed, and every month that is not settled."""
+"""The run requests of the schedules: the month that closed, and every unsettled month."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def requests(world: World, name: str, at: datetime) -> list[dg.RunRequest]:
         repository_def=repository,
         resources={"database": DatabaseResource(url=world.database_url)},
     ) as context:
-        opened = context.instance  # held: the context keeps only a weak hand on what it opens
-        found = list(schedule.evaluate_tick(context).run_requests or [])
+        opened = context.instance  # a reference: the context keeps only a weak one
+        run_requests = list(schedule.evaluate_tick(context).run_requests or [])
         assert opened is not None
-    return found
+    return run_requests
 
 
 @pytest.mark.parametrize("override", [True, False])
-def test_the_tick_of_day_one_asks_for_the_month_that_closed(world: World, override: bool) -> None:
+def test_monthly_tick_requests_the_month_that_closed(world: World, override: bool) -> None:
     tick = datetime(2026, 12, 1, 2, tzinfo=UTC)
     if override:
         world.at(tick)
     else:
         world.monkeypatch.delenv("CITY_DATA_AS_OF")
-    asked = requests(world, "month_closed", tick)
-    assert {request.partition_key for request in asked} == {"2026-11"}
-    assert len(asked) == len(world.feeds)
-    assert [key.to_user_string() for key in asked[0].asset_selection or []] == [
+    requested = requests(world, "month_closed", tick)
+    assert {request.partition_key for request in requested} == {"2026-11"}
+    assert len(requested) == len(world.feeds)
+    assert [key.to_user_string() for key in requested[0].asset_selection or []] == [
         "raw/weather/madrid",
         "monthly/weather/madrid",
         "cache/weather/madrid",
@@ -49,14 +49,14 @@ def test_the_tick_of_day_one_asks_for_the_month_that_closed(world: World, overri
 
 
 def due_weather(world: World) -> set[str | None]:
-    asked = requests(world, "refresh_unsettled", AS_OF)
-    return {request.partition_key for request in asked if request.tags["city_data/dataset"] == "weather"}
+    requested = requests(world, "refresh_unsettled", AS_OF)
+    return {request.partition_key for request in requested if request.tags["city_data/dataset"] == "weather"}
 
 
-def test_the_refresh_asks_only_for_what_is_due(world: World) -> None:
+def test_refresh_requests_only_months_that_are_due(world: World) -> None:
     everything = requests(world, "refresh_unsettled", AS_OF)
     assert len(everything) == 25 * len(world.feeds)
-    world.load("weather", "2026-09", "2026-10")  # settled, and provisional until its source has had its time
+    world.load("weather", "2026-09", "2026-10")  # settled, and provisional until its source's lag has passed
     weather = {
         r.partition_key for r in requests(world, "refresh_unsettled", AS_OF) if r.tags["city_data/dataset"] == "weather"
     }
@@ -79,11 +79,11 @@ def test_the_refresh_asks_only_for_what_is_due(world: World) -> None:
         (datetime(2026, 12, 31, 23, tzinfo=UTC), datetime(2026, 12, 1, 2, tzinfo=UTC)),
     ],
 )
-def test_the_monthly_tick_before_a_moment(moment: datetime, tick: datetime) -> None:
+def test_monthly_tick_is_the_last_one_before_a_moment(moment: datetime, tick: datetime) -> None:
     assert monthly_tick(moment) == tick
 
 
-def test_what_a_stopped_run_left_is_asked_for_again_and_what_is_under_way_is_not(world: World) -> None:
+def test_month_of_a_stopped_run_is_requested_again_and_a_running_one_is_not(world: World) -> None:
     months = ("2026-08", "2026-09")
     for month in world.window.months():
         if str(month) not in months:
@@ -92,7 +92,7 @@ def test_what_a_stopped_run_left_is_asked_for_again_and_what_is_under_way_is_not
     job = defs().resolve_job_def(MONTHS_JOB)
     run = world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
     assert due_weather(world) == {"2026-08"}
-    world.instance.report_run_canceled(run)  # stopped before it came to the month
+    world.instance.report_run_canceled(run)  # stopped before it wrote the month
     assert due_weather(world) == set(months)
     world.load("weather", "2026-08")
     assert due_weather(world) == {"2026-09"}

@@ -18,6 +18,8 @@ from api.observability import Metrics
 from city_data.cities import load_registry
 from city_data.operations.exporter import LedgerCollector, daemon_heartbeats
 from city_data.window import as_of
+from city_data_tests.docs.metrics import SUFFIXES
+from city_data_tests.docs.pages import page
 from city_data_tests.tools import find_tool
 from city_data_tests.world import World
 
@@ -49,21 +51,15 @@ def test_every_alert_is_tested_both_ways_and_has_its_runbook() -> None:
         for case in test["alert_rule_test"]:
             tested.setdefault(case["alertname"], set()).add(bool(case["exp_alerts"]))
     assert tested == {str(rule["alert"]): {True, False} for rule in rules()}
-    headings = {
-        "#" + re.sub(r"[^a-z0-9 -]", "", line.lstrip("#").strip().lower()).replace(" ", "-")
-        for line in (ROOT / "README.md").read_text().splitlines()
-        if line.startswith("#")
-    }
-    for rule in rules():
-        annotations = rule["annotations"]
-        assert isinstance(annotations, dict)
-        assert annotations["runbook"] in headings, rule["alert"]
+    sections = {f"docs/runbooks.md#{anchor}" for anchor in page("runbooks.md").anchors} - {"docs/runbooks.md#runbooks"}
+    named = [rule["annotations"]["runbook"] for rule in rules()]  # type: ignore[index]
+    assert sorted(named) == sorted(sections)
+    assert all(str(name).endswith(f"#{str(rule['alert']).lower()}") for name, rule in zip(named, rules(), strict=True))
 
 
 def samples(families: Iterator[Metric]) -> set[str]:
     """The names that a scrape may show: a counter without samples yet still promises its own."""
-    suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"], "info": ["_info"]}
-    return {family.name + suffix for family in families for suffix in suffixes.get(family.type, [""])}
+    return {family.name + suffix for family in families for suffix in SUFFIXES.get(family.type, [""])}
 
 
 @pytest.fixture

@@ -178,13 +178,13 @@ def test_a_release_comes_up_and_a_month_is_materialized_by_the_job_that_the_laun
 def check_initial_backfill(
     kubelet: Kubelet, rendered: list[Manifest], code_port: int, opened: dg.DagsterInstance
 ) -> None:
-    """The init Job asks for the window and ends; asked again while that is under way, it launches nothing beside it."""
+    """The init Job launches a backfill of the window and ends; while that one is unfinished, a second launches none."""
     job = pod_templates(rendered)["Job/r-city-data-backfill-1"]
     with webserver(kubelet, rendered, code_port) as url:
         said = run_container(kubelet, job, CITY_DATA_WEBSERVER_URL=url)
         assert "25 months of weather/madrid, traffic/madrid" in " ".join(said.split())
         again = run_container(kubelet, job, CITY_DATA_WEBSERVER_URL=url)
-        assert "nothing is launched beside it" in " ".join(again.split())
+        assert "nothing else is launched" in " ".join(again.split())
     (made,) = opened.get_backfills()
     assert made.status == BulkActionStatus.REQUESTED
     assert made.is_asset_backfill

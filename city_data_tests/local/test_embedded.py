@@ -1,4 +1,4 @@
-"""The servers of one machine: they keep their data, and leave with whoever started them."""
+"""Embedded servers: their data survives, and the servers end with their parent process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ sys.stdin.read()
 """
 
 
-def test_a_cluster_outlives_a_killed_starter_and_a_restart(tmp_path: Path) -> None:
+def test_cluster_survives_a_killed_parent_and_a_restart(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _STARTER, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
@@ -51,7 +51,7 @@ def test_a_cluster_outlives_a_killed_starter_and_a_restart(tmp_path: Path) -> No
     assert "redis" not in _command_of(redis_pid)
 
 
-def test_a_server_without_its_port_says_why(tmp_path: Path) -> None:
+def test_server_whose_port_is_taken_reports_the_cause(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -61,7 +61,7 @@ def test_a_server_without_its_port_says_why(tmp_path: Path) -> None:
             EmbeddedRedis(tmp_path / "redis", port=port).start()
 
 
-def test_another_redis_is_not_taken_for_ours(tmp_path: Path, redis_url: str) -> None:
+def test_redis_on_a_port_of_another_redis_does_not_start(tmp_path: Path, redis_url: str) -> None:
     port = int(redis_url.rpartition(":")[2].split("/")[0])
     with pytest.raises(EmbeddedError, match="Redis did not start"):
         EmbeddedRedis(tmp_path / "second", port=port).start()

@@ -1,4 +1,4 @@
-"""Tokens of one machine: the key is made once and kept to its owner, and the reader believes what is signed with it."""
+"""Tokens of one machine: the key is created once, is private, and the reader accepts tokens signed with it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WEATHER = f"/api/v1/tenants/{TENANT}/external/historical-weather"
 DAY = {"latitude": "40.42", "longitude": "-3.7", "start_date": "2025-10-01", "end_date": "2025-10-01"}
 
 
-def test_the_command_prints_a_token_that_the_reader_believes(make_client: MakeClient, tmp_path: Path) -> None:  # noqa: F811
+def test_token_of_the_command_is_accepted_by_the_reader(make_client: MakeClient, tmp_path: Path) -> None:  # noqa: F811
     settings = tokens.settings(tmp_path, {"AUTH_MODE": "jwt"})
     client = make_client(auth_mode="jwt", **{name.lower(): value for name, value in settings.items()})
     assert client.get(CITIES).status_code == 401
@@ -40,27 +40,27 @@ def test_the_command_prints_a_token_that_the_reader_believes(make_client: MakeCl
     assert client.get(other, params=DAY, headers=own).status_code == 404
 
 
-def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
+def test_key_is_created_once_with_mode_0600(tmp_path: Path) -> None:
     first = tokens.issue(tmp_path, UUID(TENANT), "a", timedelta(hours=1))
     key, key_set = tmp_path / "auth" / "key.pem", tmp_path / "auth" / "jwks.json"
-    held = key.read_bytes()
+    key_before = key.read_bytes()
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert "d" not in json.loads(key_set.read_text())["keys"][0]  # the private exponent
     assert tokens.issue(tmp_path, UUID(TENANT), "b", timedelta(hours=1)) != first
-    assert key.read_bytes() == held
+    assert key.read_bytes() == key_before
 
 
 @pytest.mark.parametrize("variables", [{}, {"AUTH_MODE": "none"}])
-def test_one_machine_is_open_to_itself_unless_asked(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_authentication_is_off_unless_jwt_is_set(tmp_path: Path, variables: dict[str, str]) -> None:
     assert tokens.settings(tmp_path, variables) == {"AUTH_MODE": "none"}
     assert not (tmp_path / "auth").exists()
 
 
-def test_an_issuer_of_ones_own_is_left_alone(tmp_path: Path) -> None:
+def test_configured_issuer_is_not_replaced(tmp_path: Path) -> None:
     assert tokens.settings(tmp_path, {"AUTH_MODE": "jwt", "AUTH_JWT_ISSUER": "https://mine.test"}) == {}
 
 
-def test_the_reader_takes_its_own_database_url_before_the_writers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reader_prefers_its_own_database_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTH_MODE", "none")
     monkeypatch.setenv("CITY_DATA_DATABASE_URL", "postgresql://writer@127.0.0.1/x")
     assert "writer" in Settings().database_url.get_secret_value()
@@ -72,13 +72,15 @@ def test_the_reader_takes_its_own_database_url_before_the_writers(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("mode", "said"), [("none", "/docs"), ("jwt", '-H "Authorization: Bearer $(city-data token)"')]
+    ("mode", "expected"), [("none", "/docs"), ("jwt", '-H "Authorization: Bearer $(city-data token)"')]
 )
-def test_the_read_to_try_is_one_that_this_reader_answers(monkeypatch: pytest.MonkeyPatch, mode: str, said: str) -> None:
+def test_printed_example_matches_the_readers_authentication(
+    monkeypatch: pytest.MonkeyPatch, mode: str, expected: str
+) -> None:
     monkeypatch.setenv("AUTH_MODE", mode)
     console = Console(file=io.StringIO(), width=400)
     feed = enabled_feeds(load_registry())[0]
     print_ready(console, Ports(api=1, ui=2), "demo", feed, Month(2026, 10), 1.0)
     printed = console.file.getvalue()  # type: ignore[attr-defined]
-    assert said in printed
+    assert expected in printed
     assert ("/docs" in printed) == (mode == "none")

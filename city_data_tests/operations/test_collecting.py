@@ -1,4 +1,4 @@
-"""A city of the present alone, end to end: polls over HTTP, archive, Dagster runs, ledger, reader, status, expiry."""
+"""A city with a live feed only, end to end: polls over HTTP, archive, Dagster runs, ledger, reader, status, expiry."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BEAT = timedelta(minutes=10)
 
 @dataclass
 class Collecting:
-    """A world whose collector polls Valencia at moments to choose."""
+    """A world whose collector polls Valencia at given moments."""
 
     world: World
 
@@ -44,7 +44,7 @@ class Collecting:
         return PollArchive(str(self.world.folder / "raw"))
 
     def poll(self, *moments: datetime) -> list[str]:
-        """The outcomes of one poll a moment, by one collector."""
+        """Poll once at each moment with one collector; returns the outcomes."""
         outcomes = []
         collector = Collector([self.world.feed("traffic", "valencia")], self.archive, clock=StillClock())
         for moment in moments:
@@ -54,7 +54,7 @@ class Collecting:
         return outcomes
 
     def over(self, start: datetime, hours: float) -> list[str]:
-        """Poll on the beat for some hours."""
+        """Poll at the interval for some hours."""
         return self.poll(*(start + n * BEAT for n in range(int(hours * timedelta(hours=1) / BEAT))))
 
     def month(self, month: str) -> MonthEntry:
@@ -71,7 +71,7 @@ def collecting(world: World) -> Iterator[Collecting]:
     return Collecting(world)
 
 
-def test_the_first_partial_month_is_provisional_with_its_honest_coverage(collecting: Collecting) -> None:
+def test_first_partial_month_is_provisional_with_partial_coverage(collecting: Collecting) -> None:
     start = datetime(2026, 11, 24, 6, tzinfo=UTC)
     outcomes = collecting.over(start, hours=3.5)
     assert set(outcomes) == {"stored"}
@@ -81,7 +81,7 @@ def test_the_first_partial_month_is_provisional_with_its_honest_coverage(collect
     assert entry.source == "sandbox:valencia_opendata"
     assert entry.provenance["polls"] == {"stored": 21}
     assert entry.rejected["unmoved_stamp"] > 0
-    assert len(entry.raw_files) == 1  # an index: thousands of snapshots are not listed one by one in the ledger
+    assert len(entry.raw_files) == 1  # an index: the ledger does not list thousands of snapshots
     frame = read_series(collecting.world.database, "traffic", "valencia", start, start + timedelta(hours=3))
     assert frame["traffic_volume"].between(50, 2_000).all()
     assert frame["congestion_level"].isna().all()
@@ -90,7 +90,7 @@ def test_the_first_partial_month_is_provisional_with_its_honest_coverage(collect
     assert min(detail["coverage"] for detail in frame["raw_data"]) >= 0.9
 
 
-def test_months_before_the_first_snapshot_are_not_available_and_no_failures(collecting: Collecting) -> None:
+def test_months_before_the_first_snapshot_are_not_available(collecting: Collecting) -> None:
     world = collecting.world
     collecting.over(AS_OF, hours=1)
     for month in ("2026-09", "2026-10"):
@@ -101,8 +101,8 @@ def test_months_before_the_first_snapshot_are_not_available_and_no_failures(coll
     assert collecting.month("2026-11").state == "provisional"
 
     with TestClient(create_app(Settings.model_validate({"database_url": world.database_url}))) as client:
-        told = client.get("/api/v1/cities/valencia/data-availability").json()
-    states = {month["month"]: month["state"] for month in told["months"]["traffic"]}
+        document = client.get("/api/v1/cities/valencia/data-availability").json()
+    states = {month["month"]: month["state"] for month in document["months"]["traffic"]}
     assert states == {"2026-09": "not_available", "2026-10": "not_available", "2026-11": "provisional"}
 
     console = Console(record=True, width=200)
@@ -111,8 +111,8 @@ def test_months_before_the_first_snapshot_are_not_available_and_no_failures(coll
     lines = console.export_text().splitlines()
     assert sum("not_available" in line for line in lines) == 2
     assert "0 of 24 complete months held, 0 settled, 2 not available" in lines
-    (said,) = [line for line in lines if line.startswith("valencia_opendata: ")]
-    assert "traffic_volume; hourly, observed, lag 1 h; forward-only" in said
+    (summary_line,) = [line for line in lines if line.startswith("valencia_opendata: ")]
+    assert "traffic_volume; hourly, observed, lag 1 h; forward-only" in summary_line
 
     raw = dg.AssetKey(["raw", "traffic", "valencia"])
     observed = world.instance.fetch_observations(dg.AssetRecordsFilter(raw, asset_partitions=["2026-09"]), limit=5)
@@ -122,7 +122,7 @@ def test_months_before_the_first_snapshot_are_not_available_and_no_failures(coll
     assert world.instance.get_materialized_partitions(dg.AssetKey(["monthly", "traffic", "valencia"])) == {"2026-11"}
 
 
-def test_an_open_month_without_a_snapshot_yet_is_not_yet_published(collecting: Collecting) -> None:
+def test_open_month_without_a_snapshot_is_not_yet_published(collecting: Collecting) -> None:
     entry = collecting.month("2026-11")
     assert (entry.state, entry.version) == ("not_yet_published", None)
     assert "city-data collect" in str(entry.provenance["reason"])
@@ -131,7 +131,7 @@ def test_an_open_month_without_a_snapshot_yet_is_not_yet_published(collecting: C
     assert (first.state, first.coverage, first.version) == ("provisional", 0, 1)  # one snapshot makes no hour
 
 
-def test_a_partial_month_that_has_ended_is_what_it_is_and_settles(collecting: Collecting) -> None:
+def test_partial_month_settles_once_it_has_ended(collecting: Collecting) -> None:
     collecting.over(datetime(2026, 10, 31, 20, tzinfo=UTC), hours=5)
     collecting.world.at(datetime(2026, 11, 1, 2, tzinfo=UTC))
     entry = collecting.month("2026-10")
@@ -142,7 +142,7 @@ def test_a_partial_month_that_has_ended_is_what_it_is_and_settles(collecting: Co
     assert (again.version, again.content_sha256) == (entry.version, entry.content_sha256)
 
 
-def test_a_frozen_feed_is_noticed_costs_nothing_and_ends_as_not_available(collecting: Collecting) -> None:
+def test_frozen_feed_stores_one_snapshot_and_its_later_months_are_not_available(collecting: Collecting) -> None:
     start, world = datetime(2026, 9, 30, 20, tzinfo=UTC), collecting.world
     world.sandbox.faults.order(FEED, frozen_at=start)
     assert collecting.over(start, hours=1) == ["stored"] + ["frozen"] * 5
@@ -162,7 +162,7 @@ def test_a_frozen_feed_is_noticed_costs_nothing_and_ends_as_not_available(collec
 HEADER_ONLY = '{"displayFieldName":"","fieldAliases":{"idpm":"idpm"},"fields":[],"features":[]}'
 
 
-def test_answers_that_are_no_data_are_counted_and_the_others_make_the_hours(collecting: Collecting) -> None:
+def test_answers_without_data_are_counted_and_the_others_fill_the_hours(collecting: Collecting) -> None:
     start = datetime(2026, 11, 24, 6, tzinfo=UTC)
     bad = {"header_only": HEADER_ONLY, "empty": "\n", "html": "<html>Mantenimiento</html>"}
     outcomes = collecting.over(start, hours=1)
@@ -176,17 +176,17 @@ def test_answers_that_are_no_data_are_counted_and_the_others_make_the_hours(coll
     assert entry.coverage == pytest.approx(2 / 720)
 
 
-def test_an_expired_month_takes_its_snapshots_with_it(collecting: Collecting) -> None:
+def test_expiry_of_a_month_deletes_its_snapshots(collecting: Collecting) -> None:
     world = collecting.world
     collecting.poll(datetime(2024, 11, 5, 12, tzinfo=UTC))
-    gone = Month(2024, 11)
+    expired = Month(2024, 11)
     folder = world.folder / "raw/traffic/valencia/2024-11"
     assert {path.suffix for path in folder.iterdir()} == {".bin", ".json"}
-    expire(gone, world.database, world.archive, world.cache, "it is old")
+    expire(expired, world.database, world.archive, world.cache, "it is old")
     assert not folder.exists()
 
 
-def test_a_month_that_will_never_come_holds_up_no_expiry(collecting: Collecting) -> None:
+def test_month_that_is_not_available_does_not_block_expiry(collecting: Collecting) -> None:
     world, feeds = collecting.world, [collecting.world.feed("traffic", "valencia")]
     collecting.over(datetime(2026, 9, 30, 20, tzinfo=UTC), hours=1)
     world.at(AS_OF)
@@ -196,19 +196,19 @@ def test_a_month_that_will_never_come_holds_up_no_expiry(collecting: Collecting)
     assert missing_replacements(world.database, world.archive, feeds, world.window) == []
 
 
-def test_the_command_polls_and_says_so_in_one_line_of_json(collecting: Collecting) -> None:
-    """In a process of its own, as the platform starts it."""
+def test_collect_once_polls_and_logs_one_line_of_json(collecting: Collecting) -> None:
+    """In a separate process, as the platform starts it."""
     line = [sys.executable, "-m", "city_data.cli", "collect", "--once"]
     done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout)
-    assert (told["event"], told["feed"], told["outcome"]) == ("poll", "traffic/valencia", "stored")
+    document = json.loads(done.stdout)
+    assert (document["event"], document["feed"], document["outcome"]) == ("poll", "traffic/valencia", "stored")
     assert collecting.archive.polls("traffic", "valencia", Month(2026, 11)) == {"stored": 1}
     collecting.world.enable("madrid")
     idle = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
     assert (idle.returncode, idle.stdout.strip()) == (0, "nothing to collect: no enabled city has a live feed")
 
 
-def test_the_platform_s_definitions_hold_the_live_feed(collecting: Collecting) -> None:
+def test_definitions_include_the_live_feeds_provider(collecting: Collecting) -> None:
     spec = defs().resolve_asset_graph().get(dg.AssetKey(["provider", "valencia_opendata"]))
     assert "forward-only" in str(spec.description)

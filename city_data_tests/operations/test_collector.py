@@ -1,4 +1,4 @@
-"""The collector keeps polling whatever it is answered, keeps its beat, and leaves no half snapshot. No test waits."""
+"""The collector: it polls on after any answer, keeps its interval, and leaves no partial snapshot."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def loops(stamp: datetime, note: str = "") -> Answer:
 
 @pytest.fixture
 def web() -> Iterator[Site]:
-    with site() as made:
-        yield made
+    with site() as server:
+        yield server
 
 
 @pytest.fixture
 def feed() -> Feed:
-    found = enabled_feeds(load_registry(environ={"ENABLED_CITIES": "valencia"}))
-    return next(feed for feed in found if feed.dataset.name == "traffic")
+    feeds = enabled_feeds(load_registry(environ={"ENABLED_CITIES": "valencia"}))
+    return next(feed for feed in feeds if feed.dataset.name == "traffic")
 
 
 @dataclass
 class Bench:
-    """A collector over a site of scripted answers, and the one clock of both."""
+    """A collector against a site of scripted answers, sharing one clock."""
 
     web: Site
     feed: Feed
@@ -81,7 +81,7 @@ def bench(web: Site, feed: Feed, tmp_path: Path) -> Bench:
     return Bench(web, feed, tmp_path)
 
 
-def test_snapshots_are_kept_with_where_and_when_they_came_from(bench: Bench) -> None:
+def test_snapshots_are_stored_with_their_url_and_moment(bench: Bench) -> None:
     stamps = [NOON + timedelta(minutes=10 * n) for n in range(3)]
     bench.web.on(PATH, *map(loops, stamps))
     assert bench.steps(bench.collector(), 3) == [600, 600, 600]
@@ -89,9 +89,9 @@ def test_snapshots_are_kept_with_where_and_when_they_came_from(bench: Bench) -> 
     assert manifest is not None
     assert manifest.polls == {"stored": 3}
     assert bench.archive.latest(*SEPTEMBER) == manifest
-    kept = bench.archive.payloads(manifest, bench.folder)
-    assert [payload.name for payload in kept] == [f"20260901T10{n}000Z.json" for n in range(3)]
-    assert [payload.path.read_bytes() for payload in kept] == [loops(stamp).body for stamp in stamps]
+    payloads = bench.archive.payloads(manifest, bench.folder)
+    assert [payload.name for payload in payloads] == [f"20260901T10{n}000Z.json" for n in range(3)]
+    assert [payload.path.read_bytes() for payload in payloads] == [loops(stamp).body for stamp in stamps]
     last = bench.archive.last_stored("traffic", "valencia", "valencia_opendata")
     assert last is not None
     assert last.file is not None
@@ -102,27 +102,27 @@ def test_snapshots_are_kept_with_where_and_when_they_came_from(bench: Bench) -> 
         len(loops(NOON).body),
     )
     assert len(last.file.sha256) == 64
-    kept[0].path.write_bytes(b"other")
+    payloads[0].path.write_bytes(b"other")
     with pytest.raises(ArchiveError, match="other bytes"):
         bench.archive.payloads(manifest, bench.folder)
 
 
-def test_months_are_the_city_s_own(bench: Bench) -> None:
+def test_snapshot_belongs_to_the_month_of_the_citys_timezone(bench: Bench) -> None:
     bench.clock.now = 29.5 * 86_400  # 22:00 UTC on the 30th: October has begun in Valencia
     bench.web.on(PATH, loops(NOON + timedelta(days=29.5)))
     bench.collector().step()
     assert bench.archive.months() == [Month(2026, 10)]
 
 
-def test_a_frozen_feed_is_recorded_and_kept_once_whatever_its_bytes(bench: Bench) -> None:
+def test_frozen_feed_is_stored_once_even_where_its_bytes_differ(bench: Bench) -> None:
     bench.web.on(PATH, loops(NOON), loops(NOON), loops(NOON, note="other bytes, same stamps"))
     bench.steps(bench.collector(), 3)
-    bench.collector().step()  # a new process knows what the last one kept
+    bench.collector().step()  # a new process reads the last stored mark
     assert bench.archive.polls(*SEPTEMBER) == {"frozen": 3, "stored": 1}
     assert len(list(bench.folder.rglob("*.bin"))) == 1
 
 
-def test_one_log_line_a_poll_tells_all(bench: Bench) -> None:
+def test_each_poll_is_one_complete_log_line(bench: Bench) -> None:
     bench.web.on(PATH, loops(NOON), Answer(b"<html></html>"), loops(NOON))
     with capture_logs() as lines:
         bench.steps(bench.collector(), 3)
@@ -136,7 +136,7 @@ def test_one_log_line_a_poll_tells_all(bench: Bench) -> None:
     assert "the answer is a page" in polls[1]["why"]
 
 
-def test_bad_answers_keep_the_beat_and_errors_double_it_to_an_hour(bench: Bench) -> None:
+def test_answers_without_data_keep_the_interval_and_errors_double_it_up_to_an_hour(bench: Bench) -> None:
     bench.web.on(PATH, Answer(b""))
     assert bench.steps(bench.collector(), 4) == [600] * 4
     bench.web.on(PATH, Answer(b"", status=500))
@@ -145,13 +145,13 @@ def test_bad_answers_keep_the_beat_and_errors_double_it_to_an_hour(bench: Bench)
     bench.web.on(PATH, loops(NOON))
     assert bench.steps(collector, 1) == [600]
     bench.web.on(PATH, Answer(b"", status=429, headers={"Retry-After": "1500"}))
-    assert bench.steps(collector, 1) == [1800]  # on the beat, not before it was asked to
+    assert bench.steps(collector, 1) == [1800]  # a multiple of the interval, and not before Retry-After
     bench.web.on(PATH, Answer(b'{"features":[{"attributes":{"id":1}}]}'))
     bench.steps(collector, 1)
     assert bench.archive.polls(*SEPTEMBER) == {"empty": 4, "permanent_error": 1, "stored": 1, "transient_error": 7}
 
 
-def test_the_beat_does_not_drift(bench: Bench) -> None:
+def test_slow_answers_do_not_shift_later_polls(bench: Bench) -> None:
     def slow(seconds: float) -> Answer:
         return Answer(loops(NOON).body, before=lambda: bench.clock.sleep(seconds))
 
@@ -164,7 +164,7 @@ def test_the_beat_does_not_drift(bench: Bench) -> None:
     assert starts == [0, 600, 1200, 2400]
 
 
-def test_a_full_disk_loses_one_poll_and_leaves_no_half_snapshot(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_loses_one_poll_and_leaves_no_partial_snapshot(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.web.on(PATH, loops(NOON), loops(NOON + timedelta(minutes=10)))
     collector = bench.collector()
     write = PollArchive._write
@@ -185,8 +185,8 @@ def test_a_full_disk_loses_one_poll_and_leaves_no_half_snapshot(bench: Bench, mo
     assert bench.archive.polls(*SEPTEMBER) == {"stored": 1}
 
 
-def test_another_poll_of_the_same_moment_replaces_nothing(bench: Bench) -> None:
-    """Where `CITY_DATA_AS_OF` holds the platform's clock, every poll has the same moment."""
+def test_second_poll_at_the_same_moment_replaces_nothing(bench: Bench) -> None:
+    """Where `CITY_DATA_AS_OF` fixes the clock, every poll has the same moment."""
     bench.web.on(PATH, loops(NOON))
     collector = Collector([bench.feed], bench.archive, bench.client, now=lambda: NOON, clock=bench.clock)
     bench.steps(collector, 2)
@@ -196,14 +196,14 @@ def test_another_poll_of_the_same_moment_replaces_nothing(bench: Bench) -> None:
     assert len(bench.archive.payloads(manifest, bench.folder)) == 1
 
 
-def test_snapshots_of_another_provider_are_not_mixed_in(bench: Bench) -> None:
+def test_snapshots_of_another_provider_are_ignored(bench: Bench) -> None:
     bench.web.on(PATH, loops(NOON))
     bench.steps(bench.collector(), 1)
     assert bench.archive.gather(*SEPTEMBER, "another", NOON) is None
     assert bench.archive.last_stored("traffic", "valencia", "another") is None
 
 
-def test_an_archive_elsewhere_works_alike(bench: Bench, tmp_path: Path) -> None:
+def test_collector_works_on_a_remote_archive(bench: Bench, tmp_path: Path) -> None:
     archive = PollArchive(f"memory://{tmp_path.name}")
     bench.web.on(PATH, loops(NOON), loops(NOON + timedelta(minutes=10)), Answer(b""))
     collector = bench.collector()
@@ -218,17 +218,17 @@ def test_an_archive_elsewhere_works_alike(bench: Bench, tmp_path: Path) -> None:
     assert archive.last_stored("traffic", "valencia", "valencia_opendata") is None
 
 
-def test_calls_keep_the_source_s_spacing() -> None:
+def test_calls_keep_the_sources_spacing() -> None:
     clock = StillClock()
     spaced, limit = Spaced(clock), RateLimit(30, 60, spacing=2)
     assert [spaced.reserve(name, limit, 60) for name in "aab"] == [0, 2, 0]
     clock.sleep(3)
-    assert spaced.reserve("a", limit, 0.5) == 1  # nobody waits so long: nothing is reserved
+    assert spaced.reserve("a", limit, 0.5) == 1  # longer than the patience: nothing is reserved
     assert spaced.reserve("a", limit, 60) == 1
     clock.sleep(60)
     assert spaced.reserve("a", limit, 60) == 0
 
 
-def test_a_poll_s_outcome_is_one_word() -> None:
+def test_poll_outcome_must_be_one_word() -> None:
     with pytest.raises(ValueError, match="outcome"):
         Poll(at=NOON, provider="p", outcome="not a word/..")

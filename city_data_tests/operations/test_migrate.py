@@ -1,4 +1,4 @@
-"""A deployment's databases: migrated once, waited for, left alone when newer; and backfills that resume."""
+"""Migration of a deployment's databases, waiting for it, and the grouping of backfills."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def deployment(postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.M
     return Database(postgres.url(f"deploy_app_{number}"))
 
 
-def test_empty_databases_are_migrated_and_pools_set_and_again_is_no_error(deployment: Database) -> None:
+def test_migrate_creates_both_schemas_and_pools_and_is_repeatable(deployment: Database) -> None:
     assert standing(deployment) == "old"
-    said: list[str] = []
-    migrate.migrate(said.append, {"aemet": 2})
+    reported: list[str] = []
+    migrate.migrate(reported.append, {"aemet": 2})
     assert standing(deployment) == "current"
-    assert "schema upgraded" in said
-    migrate.migrate(said.append, {"aemet": 2})
-    assert said[-1] == "schema is up to date"
+    assert "schema upgraded" in reported
+    migrate.migrate(reported.append, {"aemet": 2})
+    assert reported[-1] == "schema is up to date"
     assert read_providers(deployment).keys() == discover().keys()
     with dg.DagsterInstance.get() as instance:
         slots = {name: instance.event_log_storage.get_concurrency_info(name).slot_count for name in discover()}
@@ -55,21 +55,21 @@ def test_empty_databases_are_migrated_and_pools_set_and_again_is_no_error(deploy
     deployment.dispose()
 
 
-def test_code_that_was_rolled_back_leaves_a_newer_schema_alone_and_starts(deployment: Database) -> None:
+def test_older_code_leaves_a_newer_schema_unchanged_and_starts(deployment: Database) -> None:
     upgrade(deployment)
     with deployment.write() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     assert standing(deployment) == "newer"
-    said: list[str] = []
-    migrate.migrate(said.append, {})
-    migrate.await_migrated(said.append, 0)
-    assert "newer than this code" in said[-2]
+    reported: list[str] = []
+    migrate.migrate(reported.append, {})
+    migrate.await_migrated(reported.append, 0)
+    assert "newer than this code" in reported[-2]
     assert standing(deployment) == "newer"
     deployment.dispose()
 
 
-def test_a_process_waits_until_the_schema_is_there(deployment: Database) -> None:
-    said: list[str] = []
+def test_wait_ends_once_the_schema_is_current(deployment: Database) -> None:
+    reported: list[str] = []
     naps: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -77,13 +77,13 @@ def test_a_process_waits_until_the_schema_is_there(deployment: Database) -> None
         if len(naps) == 3:
             upgrade(deployment)
 
-    migrate.await_migrated(said.append, 60, sleep=sleep)
+    migrate.await_migrated(reported.append, 60, sleep=sleep)
     assert len(naps) == 3
-    assert said == ["waiting: the schema is older than this code", "the schema is ready"]
+    assert reported == ["waiting: the schema is older than this code", "the schema is ready"]
     deployment.dispose()
 
 
-def test_waiting_ends_and_says_what_is_missing(deployment: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_that_times_out_reports_the_cause(deployment: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(migrate.DeployError, match="not migrated after 0 s: the schema is older"):
         migrate.await_migrated(lambda _: None, 0)
     monkeypatch.setenv("CITY_DATA_DATABASE_URL", "postgresql://nobody:hidden@127.0.0.1:1/nothing")
@@ -93,7 +93,7 @@ def test_waiting_ends_and_says_what_is_missing(deployment: Database, monkeypatch
     deployment.dispose()
 
 
-def test_a_login_without_rights_waits_for_them_and_says_so(
+def test_wait_reports_a_login_without_rights(
     deployment: Database, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upgrade(deployment)
@@ -107,37 +107,37 @@ def test_a_login_without_rights_waits_for_them_and_says_so(
         with deployment.write() as connection:
             connection.execute(sa.text("GRANT SELECT ON alembic_version TO stranger"))
 
-    said: list[str] = []
-    migrate.await_migrated(said.append, 60, sleep=grant)
-    assert "may not read" in said[0]
+    reported: list[str] = []
+    migrate.await_migrated(reported.append, 60, sleep=grant)
+    assert "may not read" in reported[0]
     with deployment.write() as connection:
         connection.execute(sa.text("DROP OWNED BY stranger; DROP ROLE stranger"))
     deployment.dispose()
 
 
-def test_a_pool_of_no_provider_is_refused() -> None:
+def test_pool_of_an_unknown_provider_is_refused() -> None:
     with pytest.raises(migrate.DeployError, match=r"--pool: unknown provider .aemt.; did you mean aemet"):
         migrate.migrate(lambda _: None, {"aemt": 2})
 
 
 @pytest.mark.parametrize(
-    ("arguments", "database", "said"),
+    ("arguments", "database", "expected"),
     [
         (["migrate"], "", "CITY_DATA_DATABASE_URL is not set"),
         (["migrate", "--pool", "aemet"], "postgresql://127.0.0.1:1/x", "write NAME=N"),
         (["migrate"], "postgresql://127.0.0.1:1/x", "the database cannot be used"),
     ],
 )
-def test_the_command_says_what_is_wrong_in_one_line(arguments: list[str], database: str, said: str) -> None:
+def test_failing_migration_is_one_line(arguments: list[str], database: str, expected: str) -> None:
     variables = {**os.environ, "CITY_DATA_DATABASE_URL": database, "COLUMNS": "200"}
     variables.pop("DAGSTER_HOME", None)
     line = [sys.executable, "-m", "city_data.cli", *arguments]
     done = subprocess.run(line, env=variables, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert_one_line(done.stderr, said)
+    assert_one_line(done.stderr, expected)
 
 
-def test_feeds_that_want_the_same_months_share_one_backfill(world: World) -> None:
+def test_feeds_with_the_same_months_share_one_backfill(world: World) -> None:
     first, second = world.feed("weather"), world.feed("traffic")
     september, october = Month(2026, 9), Month(2026, 10)
     same = backfill.tasks([first, second], [september, october])

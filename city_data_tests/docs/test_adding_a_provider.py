@@ -1,4 +1,4 @@
-"""The README's instructions for adding a city and a provider, executed in a folder of their own."""
+"""docs/adding-a-provider.md, executed to the letter in a folder of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,17 @@ import pytest
 import yaml
 
 from city_data import providers
-from city_data.cities import DEFAULT_FILE, known_providers, load_registry
-from city_data.definitions import defs
+from city_data.cities import known_providers
 from city_data.providers import discover
 from city_data.providers.http import HttpClient
 from city_data.window import Month
-from city_data_tests import readme
+from city_data_tests.docs.pages import ROOT, files, page
 from city_data_tests.providers import test_contract as contract
 from city_data_tests.providers.wire import Answer, Site, site
 from city_data_tests.sandbox.asking import StillClock
 from city_data_tests.world import World
 
+PAGE = "adding-a-provider.md"
 HOST = "weather.toytown.example"
 PROVIDER, FIXTURES = "city_data/providers/toytown.py", "city_data_tests/fixtures/toytown"
 # The contract's own fixtures, by the names that its tests ask for.
@@ -36,7 +35,7 @@ served, stand_in = contract.served, contract.stand_in
 
 @dataclass(frozen=True)
 class Added:
-    """The README's files below `root`, and the case that the contract makes of them."""
+    """The page's files below `root`, and the case that the contract makes of them."""
 
     root: Path
     case: contract.Case
@@ -51,7 +50,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Added]:
     """Toytown is there, as if its files lay in the tree."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     root = tmp_path / "tree"
-    for name, text in readme.files().items():
+    for name, text in files(PAGE).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
     folder = str((root / PROVIDER).parent)
@@ -97,7 +96,7 @@ def test_the_provider_keeps_the_contract(
 
 
 def test_the_provider_is_written_as_the_rest_is(added: Added) -> None:
-    settings = readme.README.parent / "pyproject.toml"
+    settings = ROOT / "pyproject.toml"
     for command in (["check"], ["format", "--check"]):
         line = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", str(settings), str(added.root)]
         done = subprocess.run(line, capture_output=True, text=True, check=False)
@@ -106,7 +105,7 @@ def test_the_provider_is_written_as_the_rest_is(added: Added) -> None:
 
 @pytest.fixture
 def toytown() -> Iterator[Site]:
-    """Toytown's service: a file of September, in the format that the README shows."""
+    """Toytown's service: a file of September, in the format that the page shows."""
     stamps = Month(2026, 9).hours("Europe/Madrid")
     hours = [{"utc": stamp.isoformat(), "celsius": 10 + stamp.hour / 2, "rain_mm": None} for stamp in stamps]
     with site() as service:
@@ -119,7 +118,8 @@ def toytown() -> Iterator[Site]:
 def test_months_load_with_the_provider(world: World, added: Added, toytown: Site) -> None:
     routes = {HOST: f"{toytown.url}/{HOST}"}
     world.monkeypatch.setenv("CITY_DATA_ROUTES", json.dumps(routes))
-    place = {"name": "Toytown", "country": "ES", "radius_km": 5, "enabled": True, "weather": {"provider": "toytown"}}
+    (shown,) = [fence.text for fence in page(PAGE).fences if (fence.kind, fence.mark) == ("yaml", "source")]
+    place = {"name": "Toytown", "country": "ES", "radius_km": 5, "enabled": True, **yaml.safe_load(shown)}
     world.write_cities([added.case.told["place"] | place])
     september, october = world.load("weather", "2026-09", "2026-10", city_id="toytown")
     assert (september.error, september.rows) == (None, 720)
@@ -131,23 +131,3 @@ def test_months_load_with_the_provider(world: World, added: Added, toytown: Site
     assert awaited.state == "not_yet_published"
     provider = discover()["toytown"]
     assert provider.check_connection(HttpClient("toytown", provider.capabilities, clock=StillClock(), routes=routes))
-
-
-def test_a_city_is_one_entry_in_one_file(world: World) -> None:
-    world.folder.joinpath("tree").mkdir()
-    file = world.folder / "tree" / "cities.yaml"
-    file.write_text(DEFAULT_FILE.read_text(encoding="utf-8") + "\n" + readme.city_entry(), encoding="utf-8")
-    (entry,) = yaml.safe_load(readme.city_entry())
-    city_id, zone = entry["city_id"], entry["timezone"]
-    assert city_id not in {city.city_id for city in load_registry(environ={}).all()}
-    world.monkeypatch.setenv("CITY_DATA_CITIES", str(file))
-    world.enable(city_id)
-    keys = {key.to_user_string() for key in defs().resolve_asset_graph().get_all_asset_keys()}
-    assert {f"{step}/weather/{city_id}" for step in ("raw", "monthly", "cache")} <= keys
-    (done,) = world.load("weather", "2026-10", city_id=city_id)
-    stored = world.entry("weather", "2026-10", city_id)
-    assert (done.error, done.rows) == (None, 745)
-    assert stored is not None
-    assert stored.first_date == Month(2026, 10).bounds(zone)[0]
-    assert isinstance(stored.loaded_at, datetime)
-    assert list(file.parent.iterdir()) == [file]

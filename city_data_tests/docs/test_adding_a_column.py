@@ -1,0 +1,135 @@
+"""docs/adding-a-column.md, executed: its blocks make a copy of the tree that has the column, over months without it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.script import ScriptDirectory
+
+from city_data.store.migrate import _config
+from city_data_tests.docs.pages import ROOT, Fence, files, page
+from city_data_tests.world import World
+
+PAGE, COLUMN, MONTH = "adding-a-column.md", "sunshine", "2026-09"
+COPIED = ("city_data", "api", "city_data_tests", "docs", "helm", "README.md", "Makefile", "pyproject.toml")
+IGNORED = shutil.ignore_patterns("__pycache__", "node_modules", ".ready")
+
+
+class NotApplied(Exception):
+    """An edit of the page does not fit its file."""
+
+
+def applied(fence: Fence, text: str) -> str:
+    """`text` after the edit: the lines with blank or minus must stand in it once."""
+    lines = fence.text.splitlines(keepends=True)
+    before = "".join(line[1:] for line in lines if line[0] in " -")
+    after = "".join(line[1:] for line in lines if line[0] in " +")
+    if text.count(before) != 1:
+        raise NotApplied(f"{fence}: {fence.file} has these lines {text.count(before)} times:\n{before}")
+    return text.replace(before, after)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of the tree with the page's files and edits; its migration follows the newest."""
+    root = tmp_path / "tree"
+    root.mkdir()
+    for name in COPIED:
+        source = ROOT / name
+        shutil.copytree(source, root / name, ignore=IGNORED) if source.is_dir() else shutil.copy(source, root / name)
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    for name, text in files(PAGE).items():
+        assert not (root / name).exists(), name
+        (root / name).write_text(re.sub(r'(?<=^down_revision = )".*"', f'"{newest}"', text, flags=re.MULTILINE))
+    for fence in page(PAGE).fences:
+        if fence.kind == "diff":
+            assert fence.file
+            file = root / fence.file
+            file.write_text(applied(fence, file.read_text(encoding="utf-8")), encoding="utf-8")
+    return root
+
+
+def run(tree: Path, *arguments: str) -> str:
+    """A module of the tree's code, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": f"{tree}{os.pathsep}{tree / 'api/clients/python'}", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def probe(tree: Path, *arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        run(tree, "city_data_tests.docs.column_probe", COLUMN, MONTH, *arguments).splitlines()[-1]
+    )
+    assert Path(found["tree"]).is_relative_to(tree)
+    return found
+
+
+@pytest.mark.timeout(400)  # five processes of a whole platform, one after the other
+def test_the_column_is_stored_checked_and_read_in_every_form(world: World, tree: Path) -> None:
+    """By the commands of the page's last section: first the migration, then a replay of what the archive holds."""
+    assert [done.error for done in world.load("weather", MONTH)] == [None]
+    world.monkeypatch.setenv("DAGSTER_HOME", str(world.folder / "dagster"))
+    run(tree, "city_data.cli", "migrate")
+    before = probe(tree)
+    assert before["schema"] == []
+    assert before["documented"]
+    assert before["passes"] == [True, True, False, False]
+    assert set(before["stored"]) == {None}
+    assert len(before["forms"]) == 25
+    assert {value for values in before["forms"].values() for value in values} == {None}
+
+    run(tree, "city_data.cli", "replay", "--dataset", "weather", "--from", MONTH, "--to", MONTH, "--apply")
+    after = probe(tree, before["snapshot"])
+    values = after["stored"]
+    assert len(values) == 30
+    assert len({value for value in values if value is not None}) > 10
+    for name, read in after["forms"].items():
+        hourly = '"hourly"' in name
+        assert (read[::24] if hourly else read) == values, name
+    assert after["snapshot"] != before["snapshot"]
+    assert set(after["old"]) == {None}
+
+
+def test_the_trees_own_tests_pass_with_the_column(tree: Path) -> None:
+    """Its contract test reads the fixture with the value; schema, days and lint hold."""
+    contract, schema = "city_data_tests/providers/test_contract.py", "city_data_tests/store/test_schema.py"
+    wanted = "aemet or lead_to_the_schema"
+    run(tree, "pytest", "-q", "-p", "no:cacheprovider", contract, schema, "-k", wanted)
+    run(tree, "ruff", "check", "--no-cache", "city_data")
+    run(tree, "ruff", "format", "--check", "--no-cache", "city_data")
+
+
+def test_callers_miss_nothing_and_the_generated_pages_change(tree: Path) -> None:
+    """`make contract` and `make docs`, as the page says."""
+    run(tree, "api.contract.document")
+    assert f'"{COLUMN}"' in (tree / "api/contract/openapi.json").read_text(encoding="utf-8")
+    run(tree, "api.contract.diff", "--add")
+    run(tree, "api.contract.diff")
+    written = run(tree, "city_data_tests.docs.generate")
+    assert {"written: docs/using-the-api.md", "written: docs/sources/aemet.md"} <= set(written.splitlines())
+    assert f"`{COLUMN}`" in (tree / "docs/using-the-api.md").read_text(encoding="utf-8")
+
+
+def test_an_edit_that_does_not_fit_is_refused() -> None:
+    fence = next(fence for fence in page(PAGE).fences if fence.kind == "diff")
+    with pytest.raises(NotApplied, match="0 times"):
+        applied(fence, "")
+    before = "".join(line[1:] + "\n" for line in fence.text.splitlines() if line[0] in " -")
+    with pytest.raises(NotApplied, match="2 times"):
+        applied(fence, before * 2)
