@@ -37,7 +37,7 @@ _METADATA = {
 
 
 class Aemet(Source):
-    """Without a key of its own in the setting, any that is not blank is let in."""
+    """Without a configured key, any key that is not blank is accepted."""
 
     hosts = (HOST,)
 
