@@ -241,7 +241,7 @@ def test_words_that_cannot_be_stored_are_none() -> None:
 
 _HASH = """
 import hashlib, sys
-from city_data import frames
+from city_data.frames import canonical
 from city_data.datasets import DATASETS
 from city_data_tests.providers.test_contract import Case
 from city_data.providers import discover
@@ -249,8 +249,8 @@ from pathlib import Path
 for name in sys.argv[2:]:
     case = Case(discover()[name], Path(sys.argv[1]) / name)
     month, dataset = case.parse(), DATASETS[case.provider.capabilities.dataset]
-    rows = frames.records(frames.canonical(month.frame, dataset), dataset)
-    told = [frames.content_sha256(rows), month.received, month.used, *sorted(month.rejected.items())]
+    rows = canonical.records(canonical.canonical_frame(month.frame, dataset), dataset)
+    told = [canonical.content_sha256(rows), month.received, month.used, *sorted(month.rejected.items())]
     print(name, *told, *sorted(month.nulled.items()), list(month.fields), repr(month.provenance))
 """
 
