@@ -124,10 +124,10 @@ def test_months_load_with_the_provider(world: World, added: Added, toytown: Site
     september, october = world.load("weather", "2026-09", "2026-10", city_id="toytown")
     assert (september.error, september.rows) == (None, 720)
     assert (october.error, october.rows) == (None, 0)
-    held, awaited = (world.entry("weather", month, "toytown") for month in ("2026-09", "2026-10"))
-    assert held is not None
+    stored, awaited = (world.entry("weather", month, "toytown") for month in ("2026-09", "2026-10"))
+    assert stored is not None
     assert awaited is not None
-    assert (held.state, held.source, held.coverage) == ("settled", "toytown", 1.0)
+    assert (stored.state, stored.source, stored.coverage) == ("settled", "toytown", 1.0)
     assert awaited.state == "not_yet_published"
     provider = discover()["toytown"]
     assert provider.check_connection(HttpClient("toytown", provider.capabilities, clock=StillClock(), routes=routes))
