@@ -1,1 +1,1 @@
-"""The HTTP reader. It reads the store and the registry; it knows neither Dagster nor any provider."""
+"""The HTTP reader. It reads the store and the registry, and imports neither Dagster nor any provider."""

@@ -14,11 +14,11 @@ _SCRAPERS = 64
 
 
 def main() -> int:
-    """Serve until SIGINT or SIGTERM. Exit code 2, with what is wrong, for settings that cannot be used."""
+    """Serve until SIGINT or SIGTERM. Exit code 2 and a message for invalid settings."""
     try:
         require("reader")
     except MissingExtra as error:
-        print(error, file=sys.stderr)  # noqa: T201  there is no log yet
+        print(error, file=sys.stderr)  # noqa: T201  logging is not configured yet
         return 2
     return _serve()
 
@@ -47,7 +47,7 @@ def _serve() -> int:
         exposed = prometheus_client.make_asgi_app(app.state.metrics.registry)
         metrics = protocol.config(exposed, settings.api_host, settings.api_metrics_port, _SCRAPERS, lifespan=False)
     main_port = protocol.config(
-        app, settings.api_host, settings.api_port, settings.api_connections, hits=app.state.hits
+        app, settings.api_host, settings.api_port, settings.api_connections, hits=app.state.request_cache
     )
     protocol.run(main_port, metrics)
     return 0

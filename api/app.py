@@ -1,35 +1,35 @@
-"""The reader as an ASGI application. Belongs here: assembling it, health. Does not: history, locks (auth/gate.py)."""
+"""The reader's ASGI application. Belongs here: assembling its parts. Does not: routes (routes/) or middleware."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 import prometheus_client
 from anyio import CapacityLimiter
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from api import errors
 from api.attribution import Providers
 from api.auth import tokens
-from api.auth.gate import Authorizer, RateLimiter
+from api.auth.gate import Authorizer
+from api.auth.rate_limit import RateLimiter
 from api.bodies.month_bodies import Months
 from api.bodies.reader import Reader
 from api.bodies.redis import SharedCache
 from api.bodies.training_reader import Joiner
-from api.history_service import Answering
+from api.history_service import HistoryService
 from api.observability import Metrics, Observer
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
-from api.routes import page
+from api.routes import health, page
+from api.routes.cities import Cities
 from api.routes.history import History
 from api.routes.provenance import Provenance
-from api.routes.schemas import ErrorResponse, HealthResponse
 from api.routes.shortcut import Shortcut
 from api.routes.training import Training
 from api.settings import Settings
@@ -43,7 +43,7 @@ STATEMENT_TIMEOUT_S = 10
 
 
 def create_app(settings: Settings | None = None, registry: Registry | None = None) -> FastAPI:
-    """Raises pydantic.ValidationError for settings, RegistryError for the registry. Connects when first asked."""
+    """Raises pydantic.ValidationError for settings, RegistryError for the registry. Connects at the first request."""
     settings, registry = settings or Settings(), registry or load_registry()
     connections = settings.api_database_connections
     database = Database(
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         read_only=True,
     )
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    # No more threads than connections: whoever runs has one, and nobody waits for the pool.
+    # As many threads as connections, so that no thread waits for the connection pool.
     limiter, metrics = CapacityLimiter(connections), Metrics(registry)
     providers = Providers(database, limiter, settings.api_ledger_ttl_s)
     versions = Versions(database, limiter, settings.api_ledger_ttl_s)
@@ -83,17 +83,20 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     errors.install(app)
     under_way = ConcurrencyLimiter(settings.api_concurrency, metrics)
     _add_middleware(app, settings, metrics, under_way)
-    answering = Answering(registry, settings.api_max_range_days, versions, reader, providers, tenants)
-    gate = _gate(settings, metrics)
-    router = History(registry, versions, providers, answering).router()
+    history_service = HistoryService(registry, settings.api_max_range_days, versions, reader, providers, tenants)
+    authorizer = _authorizer(settings, metrics)
+    router = Cities(registry, versions, providers).router()
+    router.include_router(History(history_service).router())
     joiner = Joiner(database, limiter, capacity=settings.api_frame_bytes)
     router.include_router(Training(registry, settings, versions, joiner, tenants).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
-    # On the router, so that a route added later is locked without a word.
-    app.include_router(router, dependencies=[Depends(gate)], responses=errors.EVERYWHERE)
-    app.include_router(_public(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST)
-    app.state.hits = RequestCache(answering, gate, metrics, under_way)
-    app.router.routes.insert(0, Shortcut(answering, gate, app.state.hits))
+    # On the router, so that a route added later requires authentication by default.
+    app.include_router(router, dependencies=[Depends(authorizer)], responses=errors.EVERYWHERE)
+    app.include_router(
+        health.router(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST
+    )
+    app.state.request_cache = RequestCache(history_service, authorizer, metrics, under_way)
+    app.router.routes.insert(0, Shortcut(history_service, authorizer, app.state.request_cache))
     if settings.is_local:
         app.add_route("/metrics", _exposition(metrics), include_in_schema=False)
     if settings.api_page:
@@ -101,7 +104,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     return app
 
 
-def _gate(settings: Settings, metrics: Metrics) -> Authorizer:
+def _authorizer(settings: Settings, metrics: Metrics) -> Authorizer:
     if settings.auth_mode == "none":
         return Authorizer(None, None, metrics)
     keys = (
@@ -124,7 +127,7 @@ def _tenants(settings: Settings, metrics: Metrics) -> TenantLocations | None:
 
 
 def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_way: ConcurrencyLimiter) -> None:
-    """The last added is the outermost: what any of them refuses is observed."""
+    """The last middleware added is the outermost: the observer also sees requests that the others refuse."""
     if settings.api_cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -138,32 +141,9 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_wa
     app.add_middleware(Observer, metrics=metrics)
 
 
-def _public(versions: Versions, enabled: set[str]) -> APIRouter:
-    """The routes that ask for no token: health."""
-    router, ready = APIRouter(), False
-
-    async def live() -> HealthResponse:
-        """The process answers."""
-        return HealthResponse(status="alive", detail="the process answers")
-
-    async def is_ready() -> Response:
-        """200 once any enabled city has data, and ever after: a database's blink must not send all replicas away."""
-        nonlocal ready
-        ready = ready or await versions.any_data(enabled)
-        status, detail = ("ready", "data is served") if ready else ("waiting", "no enabled city has data yet")
-        body = HealthResponse(status=status, detail=detail)
-        return JSONResponse(body.model_dump(), 200 if ready else 503, None if ready else {"Retry-After": "5"})
-
-    away = "No enabled city has data yet, or the store is away"
-    waiting: dict[int | str, dict[str, Any]] = {503: {"model": HealthResponse | ErrorResponse, "description": away}}
-    router.add_api_route("/health/live", live, tags=["health"])
-    router.add_api_route("/health/ready", is_ready, tags=["health"], response_model=HealthResponse, responses=waiting)
-    return router
-
-
 def _exposition(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
     async def exposed(_: Request) -> Response:
-        """Prometheus metrics, beside the data on a machine of its own; elsewhere on a port of their own."""
+        """Prometheus metrics, on the main port in local mode; a deployment serves them on a separate port."""
         text = prometheus_client.generate_latest(metrics.registry)
         return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 

@@ -1,22 +1,18 @@
-"""Who gives the data, under which licence. Belongs here: what is known of providers, and the headers that credit them.
+"""Attribution of data to its providers. Belongs here: cached provider facts, and the headers that credit providers.
 
-Does not: the facts, which the store keeps as the platform told them (city_data/store/provider_facts.py).
+Does not: recording the facts, which the platform writes to the store (city_data/store/provider_facts.py).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 
 from api.query.planning import Plan
-from api.routes.schemas import SourceInfo
-from city_data.cities import City
-from city_data.datasets import DATASETS
 from city_data.store.database import Database
 from city_data.store.provider_facts import ProviderFacts, read_providers
 
@@ -24,7 +20,7 @@ _URL_MARKS = ":/?#[]@!$&'()*+,;=%"
 
 
 class Providers:
-    """What the platform has told of its providers, at most `ttl_s` old."""
+    """The recorded facts of all providers, at most `ttl_s` old."""
 
     def __init__(self, database: Database, limiter: CapacityLimiter, ttl_s: float) -> None:
         self._database = database
@@ -36,33 +32,14 @@ class Providers:
         """By name. Raises DatabaseUnavailable."""
         if self._known is None or time.monotonic() - self._known[0] >= self._ttl_s:
             read_at = time.monotonic()
-            found = await anyio.to_thread.run_sync(lambda: read_providers(self._database), limiter=self._limiter)
-            self._known = (read_at, found)
+            facts = await anyio.to_thread.run_sync(lambda: read_providers(self._database), limiter=self._limiter)
+            self._known = (read_at, facts)
         return self._known[1]
 
 
-def sources(city: City, known: Mapping[str, ProviderFacts]) -> list[SourceInfo]:
-    """The city's sources, each dataset's first choice before its fallback."""
-    return [
-        _source(name, choice.provider, choice is not first, known.get(choice.provider))
-        for name in DATASETS
-        if (first := city.source(name)) is not None
-        for choice in (first, first.fallback)
-        if choice is not None
-    ]
-
-
-def _source(dataset: str, provider: str, fallback: bool, facts: ProviderFacts | None) -> SourceInfo:
-    told: dict[str, Any] = {}
-    if facts is not None:
-        told = {name: getattr(facts, name) for name in SourceInfo.model_fields if hasattr(facts, name)}
-        told["earliest_month"] = f"{facts.earliest:%Y-%m}" if facts.earliest else None
-    return SourceInfo(**{**told, "dataset": dataset, "provider": provider, "fallback": fallback})
-
-
 def attribution_headers(*plans: Plan) -> dict[str, str]:
-    """`Link` to the licence of every source in the answer (RFC 8288), fallbacks included; `X-Source`: their names."""
-    entries = [piece.entry for plan in plans for piece in plan.pieces]
+    """`Link` to the licence of every source in the answer (RFC 8288), fallbacks included, and `X-Source` with names."""
+    entries = [month_slice.entry for plan in plans for month_slice in plan.slices]
     licences = {
         str(entry.provenance["licence_url"]): str(entry.provenance.get("licence", ""))
         for entry in entries
@@ -74,7 +51,7 @@ def attribution_headers(*plans: Plan) -> dict[str, str]:
 
 
 def _link(url: str, title: str) -> str:
-    """Titles that a header cannot hold as they are travel as RFC 8187 has it."""
+    """A title with characters that a header does not allow is encoded by RFC 8187."""
     plain = title.isascii() and title.isprintable() and not set(title) & set('"\\')
     text = f'title="{title}"' if plain else f"title*=UTF-8''{quote(title, safe='')}"
     return f'<{quote(url, safe=_URL_MARKS)}>; rel="license"; {text}'

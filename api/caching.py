@@ -1,6 +1,6 @@
-"""What a process remembers between requests. Belongs here: a cache bounded by bytes, and single flight.
+"""In-process caching. Belongs here: an LRU cache bounded by size, and single flight.
 
-Does not: what is remembered, or how it is made (bodies/reader.py, query/versions.py).
+Does not: the cached values or how they are built (bodies/reader.py, query/versions.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """The least recently used leave first, when the sum of sizes passes `capacity`. Safe between threads."""
+    """Evicts the least recently used entries when the sum of sizes exceeds `capacity`. Thread-safe."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -33,7 +33,7 @@ class LruCache(Generic[K, V]):
             return entry[0]
 
     def get_all(self, keys: Sequence[K]) -> list[V | None]:
-        """As `get` of each, by one lock."""
+        """`get` for each key under one lock."""
         with self._lock:
             entries = [self._entries.get(key) for key in keys]
             for key, entry in zip(keys, entries, strict=True):
@@ -56,7 +56,7 @@ class LruCache(Generic[K, V]):
 
 
 class SingleFlight(Generic[K, V]):
-    """Equal work that is under way is shared, not repeated. For one event loop."""
+    """Concurrent calls with an equal key share one execution. For one event loop."""
 
     def __init__(self) -> None:
         self._flights: dict[K, asyncio.Future[V]] = {}
@@ -67,10 +67,10 @@ class SingleFlight(Generic[K, V]):
             flight = asyncio.ensure_future(work())
             self._flights[key] = flight
             flight.add_done_callback(lambda done: self._landed(key, done))
-        # Shielded: a caller who leaves must not take the others' work along.
+        # Shielded: a cancelled caller must not cancel the work for the others.
         return await asyncio.shield(flight)
 
     def _landed(self, key: K, done: asyncio.Future[V]) -> None:
         self._flights.pop(key, None)
         if not done.cancelled():
-            done.exception()  # seen, even where every caller has left
+            done.exception()  # retrieved, so that asyncio logs nothing when every caller was cancelled

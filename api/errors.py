@@ -1,6 +1,6 @@
-"""What a caller is told when there is no answer. Belongs here: every error's status, shape and headers.
+"""Error responses. Belongs here: the status, shape and headers of every error.
 
-Does not: finding out that something is wrong. An error is always JSON, `{"detail": ...}`, and never repeats a secret.
+Does not: detecting errors. The body of an error is always JSON, `{"detail": ...}`, and never contains a secret.
 """
 
 from __future__ import annotations
@@ -12,19 +12,38 @@ from typing import Any, Literal
 import sqlalchemy.exc
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.observability import REQUESTS_LOG
-from api.routes.schemas import ErrorResponse
 from city_data.errors import CityDataError
 from city_data.store.database import DatabaseUnavailable
 
 RETRY_AFTER_S = 2
 _MAX_ECHO = 200
-_STORE_AWAY = "The store cannot be read at the moment; ask again soon."
+_STORE_UNAVAILABLE = "The data store cannot be read at the moment; try again soon."
 
-Place = Literal["query", "body", "path"]
+Loc = Literal["query", "body", "path"]
+
+
+class ErrorResponse(BaseModel):
+    """The error message."""
+
+    detail: str
+
+
+class Problem(BaseModel):
+    type: str
+    loc: list[str | int]
+    msg: str
+    input: Any = None
+
+
+class ValidationErrorResponse(BaseModel):
+    """FastAPI's error shape: one entry for each invalid part of the request."""
+
+    detail: list[Problem]
 
 
 def _documented(description: str, example: str, *headers: str) -> dict[str, Any]:
@@ -38,57 +57,57 @@ def _documented(description: str, example: str, *headers: str) -> dict[str, Any]
 
 _HEADERS = {
     "Retry-After": "Seconds to wait",
-    "WWW-Authenticate": "What is wrong with the token (RFC 6750)",
+    "WWW-Authenticate": "The reason why the token was rejected (RFC 6750)",
 }
-# Answered before any route: by the server itself, or by the guard.
+# Sent before any route is reached: by the server, or by the limits on requests.
 ANY_REQUEST: dict[int | str, dict[str, Any]] = {
-    400: _documented("Not HTTP", "This is no HTTP request."),
+    400: _documented("Malformed HTTP request", "Malformed HTTP request."),
     408: _documented("The request did not arrive in time", "The request did not arrive in time."),
     413: _documented("The body is too large", "The body is larger than 65536 bytes."),
     431: _documented("The headers are too large", "The request line and headers are larger than this service takes."),
 }
 EVERYWHERE: dict[int | str, dict[str, Any]] = {
     **ANY_REQUEST,
-    401: _documented("No token, or one that is not believed", "The token has expired.", "WWW-Authenticate"),
+    401: _documented("The bearer token is missing or invalid", "The token has expired.", "WWW-Authenticate"),
     429: _documented(
-        "More requests than this caller may make",
-        "More requests than this caller may make; ask again in 1 s.",
+        "The caller's rate limit is exceeded",
+        "Rate limit exceeded; try again in 1 s.",
         "Retry-After",
     ),
     503: _documented(
-        "The store or another service is away, or this one is busy",
-        _STORE_AWAY,
+        "The data store or another service is unavailable, or this service is busy",
+        _STORE_UNAVAILABLE,
         "Retry-After",
     ),
 }
 
 
 class ServiceUnavailable(CityDataError):
-    """The answer exists, but cannot be had now: 503, and the caller should ask again."""
+    """The request cannot be answered at the moment: 503, and the caller should try again."""
 
     def __init__(self, detail: str, retry_after_s: int = RETRY_AFTER_S) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
 
 
-def problem(place: Place, field: str, kind: str, message: str, value: object) -> dict[str, Any]:
-    """One entry of FastAPI's own error shape."""
-    return {"type": kind, "loc": (place, field), "msg": message, "input": value}
+def problem(loc: Loc, field: str, kind: str, message: str, value: object) -> dict[str, Any]:
+    """One entry of FastAPI's error shape."""
+    return {"type": kind, "loc": (loc, field), "msg": message, "input": value}
 
 
-def invalid(place: Place, field: str, kind: str, message: str, value: object) -> RequestValidationError:
-    return RequestValidationError([problem(place, field, kind, message, value)])
+def invalid(loc: Loc, field: str, kind: str, message: str, value: object) -> RequestValidationError:
+    return RequestValidationError([problem(loc, field, kind, message, value)])
 
 
 def error_response(status: int, detail: object, headers: dict[str, str] | None = None) -> Response:
-    """Every error's shape."""
-    # ASCII only: what callers send may hold lone surrogates, which UTF-8 cannot carry.
+    """A response in the shape of all errors."""
+    # ASCII only: input of callers may contain lone surrogates, which UTF-8 cannot encode.
     body = json.dumps({"detail": detail}, ensure_ascii=True, allow_nan=False).encode("ascii")
     return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 
 def _echo(value: object) -> object:
-    """A caller's own input as JSON can say it, cut short: an error must not become a large or a broken answer."""
+    """A caller's input as a short JSON value, so that an error response is neither large nor invalid."""
     match value:
         case None | bool():
             return value
@@ -120,22 +139,22 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
 
 async def _on_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
-    if error.status_code == 400:  # FastAPI's word for a body that is no JSON text at all
+    if error.status_code == 400:  # FastAPI's status for a body that cannot be parsed as JSON
         entry = {"type": "json_invalid", "loc": ["body"], "msg": str(error.detail), "input": None}
         return error_response(422, [entry])
     return error_response(error.status_code, error.detail, dict(error.headers or {}))
 
 
-async def _on_away(_: Request, error: Exception) -> Response:
+async def _on_unavailable(_: Request, error: Exception) -> Response:
     REQUESTS_LOG.warning("unavailable", error=type(error).__name__)
-    away = error if isinstance(error, ServiceUnavailable) else ServiceUnavailable(_STORE_AWAY)
-    headers = {"Retry-After": str(away.retry_after_s), "Cache-Control": "no-store"}
-    return error_response(503, str(away), headers)
+    unavailable = error if isinstance(error, ServiceUnavailable) else ServiceUnavailable(_STORE_UNAVAILABLE)
+    headers = {"Retry-After": str(unavailable.retry_after_s), "Cache-Control": "no-store"}
+    return error_response(503, str(unavailable), headers)
 
 
 def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    # SQLAlchemyError besides: a full pool, a statement's time limit, or a schema that is not there yet.
+    # SQLAlchemyError also covers an exhausted pool, a statement timeout, and a schema that is not migrated yet.
     for kind in (DatabaseUnavailable, ServiceUnavailable, sqlalchemy.exc.SQLAlchemyError):
-        app.add_exception_handler(kind, _on_away)
+        app.add_exception_handler(kind, _on_unavailable)

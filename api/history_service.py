@@ -1,7 +1,7 @@
-"""From a question of history to its response. Belongs here: what its words mean, and the order of the steps.
+"""The service behind the routes of history. Belongs here: resolving a request's parameters, and the order of the steps.
 
-Does not: paths and documentation (routes/history.py), which months answer (query/planning.py), their bytes
-(bodies/reader.py), or how they travel (bodies/responses.py).
+Does not: paths and documentation (routes/history.py), choosing months (query/planning.py), their bytes
+(bodies/reader.py), or responses (bodies/responses.py).
 """
 
 from __future__ import annotations
@@ -17,50 +17,50 @@ from starlette.types import Scope
 from api.attribution import Providers
 from api.bodies.reader import Reader
 from api.bodies.responses import answer_headers, respond
-from api.errors import Place
-from api.observability import note
+from api.errors import Loc
+from api.observability import request_log
 from api.query.city import city_of_tenant
+from api.query.historical_request import HistoricalRequest
 from api.query.interval import Interval, parse_interval
 from api.query.planning import Plan, Plans
-from api.query.representation import form_for
+from api.query.representation import representation_for
 from api.query.shapes import Representation
-from api.query.snapshot_ids import Held
+from api.query.snapshot_ids import StoredVersion
 from api.query.snapshots import Snapshots
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
-from api.routes.schemas import HistoricalRequest
 from city_data.cities import City, Registry
 from city_data.datasets import DatasetName
 from city_data.window import Month
 
 
 @dataclass(frozen=True)
-class Question:
-    """A request of history: its words, and where they stand in it."""
+class IncomingRequest:
+    """A request for history: its parameters, and their `loc` (query or body) for error messages."""
 
     scope: Scope
     headers: Headers
-    place: Place
+    loc: Loc
     dataset: DatasetName
     tenant: UUID
-    asked: HistoricalRequest
+    parameters: HistoricalRequest
 
 
 @dataclass(frozen=True)
 class ResolvedRequest:
-    """What a question's words and headers mean: which city, how far away, and what of it in which form."""
+    """A request after resolving its parameters: city and distance, dataset, interval, representation."""
 
     tenant: UUID
     city: City
     distance_km: float
     dataset: DatasetName
     interval: Interval
-    form: Representation
+    representation: Representation
 
 
 @dataclass(frozen=True)
-class Answering:
-    """One an app."""
+class HistoryService:
+    """One per application."""
 
     registry: Registry
     max_days: int
@@ -70,48 +70,53 @@ class Answering:
     tenants: TenantLocations | None
     plans: Plans = field(default_factory=Plans)
 
-    async def answer(self, question: Question) -> Response:
-        """Raises what errors.py answers with 4xx and 503."""
-        return await self.respond(question, await self.understand(question))
+    async def answer(self, incoming: IncomingRequest) -> Response:
+        """Raises exceptions that errors.py turns into 4xx and 503."""
+        return await self.respond(incoming, await self.resolve(incoming))
 
-    async def understand(self, question: Question) -> ResolvedRequest:
-        """Raises what errors.py answers with 4xx and 503."""
-        place, dataset, asked = question.place, question.dataset, question.asked
+    async def resolve(self, incoming: IncomingRequest) -> ResolvedRequest:
+        """Raises exceptions that errors.py turns into 4xx and 503."""
+        loc, dataset, parameters = incoming.loc, incoming.dataset, incoming.parameters
         city, distance = await city_of_tenant(
-            self.registry, self.tenants, place, question.tenant, asked.latitude, asked.longitude
+            self.registry, self.tenants, loc, incoming.tenant, parameters.latitude, parameters.longitude
         )
-        interval = parse_interval(place, asked.start_date, asked.end_date, city.timezone, self.max_days)
-        note(question.scope).add_range(question.tenant, city.city_id, distance, interval.days)
-        form = await form_for(place, city, dataset, asked, question.headers, self.providers.all)
-        return ResolvedRequest(question.tenant, city, distance, dataset, interval, form)
+        interval = parse_interval(loc, parameters.start_date, parameters.end_date, city.timezone, self.max_days)
+        request_log(incoming.scope).add_range(incoming.tenant, city.city_id, distance, interval.days)
+        representation = await representation_for(loc, city, dataset, parameters, incoming.headers, self.providers.all)
+        return ResolvedRequest(incoming.tenant, city, distance, dataset, interval, representation)
 
-    async def respond(self, question: Question, meant: ResolvedRequest) -> Response:
-        """Raises what errors.py answers with 4xx and 503."""
-        asked = question.asked
+    async def respond(self, incoming: IncomingRequest, resolved: ResolvedRequest) -> Response:
+        """Raises exceptions that errors.py turns into 4xx and 503."""
+        parameters = incoming.parameters
 
-        async def planned(fresh: bool) -> Plan:
-            held = await Snapshots(self.versions).months(
-                question.place, meant.city, meant.dataset, version=asked.version, moment=asked.as_of, fresh=fresh
+        async def make_plan(fresh: bool) -> Plan:
+            months = await Snapshots(self.versions).months(
+                incoming.loc,
+                resolved.city,
+                resolved.dataset,
+                version=parameters.version,
+                moment=parameters.as_of,
+                fresh=fresh,
             )
-            return self._planned(meant, held)
+            return self._plan(resolved, months)
 
         return await respond(
-            question.headers,
-            meant.form,
-            note(question.scope),
-            plan=planned,
-            say=lambda made: answer_headers(made, meant.distance_km, meant.form),
-            read=lambda made: self.reader.answer(made, meant.form),
+            incoming.headers,
+            resolved.representation,
+            request_log(incoming.scope),
+            make_plan=make_plan,
+            headers_of=lambda plan: answer_headers(plan, resolved.distance_km, resolved.representation),
+            read=lambda plan: self.reader.answer(plan, resolved.representation),
         )
 
-    def plan_at_hand(self, meant: ResolvedRequest) -> Plan | None:
-        """The plan of the current versions, where no question of the ledger is due."""
-        held = self.versions.remembered(meant.city.city_id, meant.dataset)
-        return self._planned(meant, held) if held is not None else None
+    def cached_plan(self, resolved: ResolvedRequest) -> Plan | None:
+        """The plan of the current versions, if the cached ledger is recent enough."""
+        months = self.versions.cached_months(resolved.city.city_id, resolved.dataset)
+        return self._plan(resolved, months) if months is not None else None
 
-    async def plan(self, meant: ResolvedRequest) -> Plan:
+    async def plan(self, resolved: ResolvedRequest) -> Plan:
         """The plan of the current versions. Raises DatabaseUnavailable."""
-        return self._planned(meant, await self.versions.months(meant.city.city_id, meant.dataset))
+        return self._plan(resolved, await self.versions.months(resolved.city.city_id, resolved.dataset))
 
-    def _planned(self, meant: ResolvedRequest, held: Mapping[Month, Held]) -> Plan:
-        return self.plans.plan(meant.city, meant.dataset, meant.interval, held)
+    def _plan(self, resolved: ResolvedRequest, months: Mapping[Month, StoredVersion]) -> Plan:
+        return self.plans.plan(resolved.city, resolved.dataset, resolved.interval, months)

@@ -1,7 +1,7 @@
-"""What an operator sees of the reader: metrics, and one line of log a request.
+"""Metrics and request logs of the reader, one log line per request.
 
-Belongs here: their names and labels, and the middleware that writes them. Does not: what a request is answered with.
-Never a token, and never a coordinate: the city and the distance say enough.
+Belongs here: their names and labels, and the middleware that writes them. Does not: anything of the response. Neither
+contains a token or a coordinate: the city and the distance are enough.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ TOKEN_REASONS = ("missing", "malformed", "algorithm", "key", "signature", "expir
 TENANT_OUTCOMES = ("memory", "found", "unknown", "away", "bad")
 UNMATCHED = "unmatched"
 _QUIET = ("/health/live", "/health/ready", "/metrics")
-_NOTE = "note"
+_REQUEST_LOG = "request_log"
 
 
 @dataclass
 class RequestLog:
-    """What is told about a request by those who answer it; `headers` are added to the answer, whatever it is."""
+    """Facts about a request, filled in while it is answered; `headers` are added to any response to it."""
 
     tenant: str | None = None
     city: str | None = None
@@ -43,38 +43,38 @@ class RequestLog:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def add_range(self, tenant: UUID, city_id: str, distance_km: float, days: float) -> None:
-        """For whom, where and over how many days history is read."""
+        """Record the tenant, the city and the number of days of a read."""
         self.tenant, self.city, self.distance_km, self.days = str(tenant), city_id, distance_km, days
 
 
 class Metrics:
-    """One set an app, so that two apps in one process do not meet."""
+    """The metrics of one application, in a registry that no other application in the process shares."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = CollectorRegistry()
-        self._hits = Counter(
+        self._cache_hits = Counter(
             "external_cache_hit", "Months found in a cache layer", ["layer", "dataset"], registry=self.registry
         )
-        self._misses = Counter(
+        self._cache_misses = Counter(
             "external_cache_miss", "Months not found in a cache layer", ["layer", "dataset"], registry=self.registry
         )
         self._durations = Histogram(
             "external_api_request_duration_seconds",
-            "Time from a request's arrival to the last byte handed over, by route template and city",
+            "Time from a request's arrival to the last byte sent, by route template and city",
             ["method", "route", "city", "status"],
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         )
         self._refused_tokens = Counter(
-            "external_auth_failures", "Requests answered 401, by what was wrong", ["reason"], registry=self.registry
+            "external_auth_failures", "Requests answered 401, by reason", ["reason"], registry=self.registry
         )
         self._tenants = Counter(
-            "external_tenant_lookups", "Questions where a tenant is, by outcome", ["outcome"], registry=self.registry
+            "external_tenant_lookups", "Lookups of a tenant's location, by outcome", ["outcome"], registry=self.registry
         )
         self.rate_limited = Counter("external_rate_limited", "Requests answered 429", registry=self.registry)
-        self.in_progress = Gauge("external_api_requests_in_progress", "Requests under way", registry=self.registry)
-        # A counter that is born at 1 shows no increase: every one starts at 0.
-        for counter in (self._hits, self._misses):
+        self.in_progress = Gauge("external_api_requests_in_progress", "Requests in progress", registry=self.registry)
+        # Every label set starts at 0: a counter that first appears at 1 shows no increase.
+        for counter in (self._cache_hits, self._cache_misses):
             for layer in LAYERS:
                 for dataset in DATASETS:
                     counter.labels(layer, dataset)
@@ -84,17 +84,17 @@ class Metrics:
             self._tenants.labels(outcome)
         self._cities = {city.city_id for city in registry.all()}
 
-    def looked_up(self, layer: str, dataset: str, hits: int, misses: int) -> None:
+    def count_lookups(self, layer: str, dataset: str, hits: int, misses: int) -> None:
         if hits:
-            self._hits.labels(layer, dataset).inc(hits)
+            self._cache_hits.labels(layer, dataset).inc(hits)
         if misses:
-            self._misses.labels(layer, dataset).inc(misses)
+            self._cache_misses.labels(layer, dataset).inc(misses)
 
-    def refused_token(self, reason: str) -> None:
-        """`reason` is one of TOKEN_REASONS: a label that a caller could choose would fill the memory."""
+    def count_refused_token(self, reason: str) -> None:
+        """`reason` is one of TOKEN_REASONS: a label chosen by callers would grow without bound."""
         self._refused_tokens.labels(reason).inc()
 
-    def looked_up_tenant(self, outcome: str) -> None:
+    def count_tenant_lookup(self, outcome: str) -> None:
         """`outcome` is one of TENANT_OUTCOMES."""
         self._tenants.labels(outcome).inc()
 
@@ -103,11 +103,11 @@ class Metrics:
         self._durations.labels(method, route, label, str(status)).observe(seconds)
 
 
-def note(scope: Scope) -> RequestLog:
-    """The request's note, to be filled in by its route."""
-    found = scope.setdefault("state", {}).setdefault(_NOTE, RequestLog())
-    assert isinstance(found, RequestLog)  # noqa: S101 - ours alone
-    return found
+def request_log(scope: Scope) -> RequestLog:
+    """The request's log entry, which its route fills in."""
+    log = scope.setdefault("state", {}).setdefault(_REQUEST_LOG, RequestLog())
+    assert isinstance(log, RequestLog)  # noqa: S101 - only this function sets it
+    return log
 
 
 class Observer:
@@ -135,12 +135,12 @@ class Observer:
         finally:
             route = getattr(scope.get("route"), "path", UNMATCHED)
             method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
-            tell(self._metrics, method, route, status, note(scope), time.perf_counter() - began)
+            record_request(self._metrics, method, route, status, request_log(scope), time.perf_counter() - began)
 
 
-def tell(metrics: Metrics, method: str, route: str, status: int, about: RequestLog, seconds: float) -> None:
-    """Count an answered request and write its line; `route` is the template of its path."""
-    metrics.answered(method, route, about.city, status, seconds)
+def record_request(metrics: Metrics, method: str, route: str, status: int, log: RequestLog, seconds: float) -> None:
+    """Count an answered request and log it; `route` is the template of its path."""
+    metrics.answered(method, route, log.city, status, seconds)
     if route in _QUIET and status < 400:
         return
     REQUESTS_LOG.info(
@@ -148,12 +148,12 @@ def tell(metrics: Metrics, method: str, route: str, status: int, about: RequestL
         method=method,
         route=route,
         status=status,
-        tenant=about.tenant,
-        city=about.city,
-        distance_km=None if about.distance_km is None else round(about.distance_km, 2),
-        days=None if about.days is None else round(about.days, 2),
-        records=about.records,
-        served_from=about.served_from,
+        tenant=log.tenant,
+        city=log.city,
+        distance_km=None if log.distance_km is None else round(log.distance_km, 2),
+        days=None if log.days is None else round(log.days, 2),
+        records=log.records,
+        served_from=log.served_from,
         ms=round(seconds * 1000, 2),
     )
 

@@ -1,6 +1,6 @@
-"""What the reader is told from outside, by environment variables. Belongs here: their names, defaults and refusals.
+"""Settings of the reader, from environment variables. Belongs here: their names, defaults and validation.
 
-Does not: what to do with them. A new setting is one field here.
+Does not: using them. A new setting is one field here.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ MEBIBYTE = 1024 * 1024
 
 
 def _setting(*variables: str) -> AliasChoices:
-    """The first environment variable that is set, or the lower-case name for code that builds Settings itself."""
+    """Aliases of a field: its environment variables, and its name for code that builds Settings without them."""
     return AliasChoices(*variables, variables[-1].lower().removeprefix("city_data_"))
 
 
 class Settings(BaseSettings):
-    """URLs are secret: they hold passwords, and must show in no log and no traceback."""
+    """URLs are secret: they contain passwords, which must not appear in logs or tracebacks."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    # Of a role that may only read; the writer's URL serves a machine that has no such role.
+    # The URL of a read-only role; a local platform without such a role uses the writer's URL.
     database_url: SecretStr = Field(validation_alias=_setting("API_DATABASE_URL", "CITY_DATA_DATABASE_URL"))
     redis_url: SecretStr | None = Field(default=None, validation_alias=_setting("CITY_DATA_REDIS_URL"))
     auth_mode: Literal["jwt", "none"] = Field(default="jwt", validation_alias=_setting("AUTH_MODE"))
@@ -57,7 +57,7 @@ class Settings(BaseSettings):
 
     @property
     def is_local(self) -> bool:
-        """A machine of its own, where documentation and metrics may stand beside the data."""
+        """Local mode, without authentication: documentation and metrics are served on the main port."""
         return self.auth_mode == "none"
 
     @pydantic.field_validator("api_cors_origins", mode="before")
@@ -68,17 +68,17 @@ class Settings(BaseSettings):
     @pydantic.field_validator("auth_jwks_url")
     @classmethod
     def _require_https_jwks(cls, value: str | None) -> str | None:
-        """Whoever can change the keys on their way can make any token."""
+        """An attacker who can change the key set in transit could sign any token."""
         url = urlsplit(value or "")
         if value and url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.hostname or "")):
-            raise ValueError("must be https; where it cannot be, mount the key set as AUTH_JWKS_FILE")
+            raise ValueError("must be https; where https is not available, mount the key set as AUTH_JWKS_FILE")
         return value
 
     @pydantic.model_validator(mode="after")
     def _require_loopback_without_auth(self) -> Self:
         if self.auth_mode == "none" and not _is_loopback(self.api_host):
             raise ValueError(
-                f"AUTH_MODE=none is for this machine only, and API_HOST={self.api_host} can be reached from others; "
+                f"AUTH_MODE=none is for this machine only, but API_HOST={self.api_host} is reachable from others; "
                 "use API_HOST=127.0.0.1, or AUTH_MODE=jwt"
             )
         return self
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
             if not value
         ]
         if missing:
-            raise ValueError(f"AUTH_MODE=jwt needs {', '.join(missing)}; on this machine alone, AUTH_MODE=none will do")
+            raise ValueError(f"AUTH_MODE=jwt requires {', '.join(missing)}; on this machine only, use AUTH_MODE=none")
         if self.auth_jwks_file and self.auth_jwks_url:
             raise ValueError("set AUTH_JWKS_FILE or AUTH_JWKS_URL, not both")
         return self
@@ -113,7 +113,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def problems(error: pydantic.ValidationError) -> str:
-    """What is wrong, one line a setting, without the values: they may be secrets."""
+    """The validation errors, one line for each setting, without values, which may be secrets."""
     return "\n".join(
         ": ".join(part for part in (".".join(map(str, problem["loc"])), problem["msg"]) if part)
         for problem in error.errors(include_input=False, include_url=False, include_context=False)

@@ -50,6 +50,11 @@ class Column:
         bounds = [bound for bound in (self.low, self.high) if bound is not None]
         return round(sum(bounds) / max(len(bounds), 1), self.decimals) + 0.0
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether its values are measurements: numbers, and words of a fixed scale. Free text is not."""
+        return self.kind == "number" or self.allowed is not None
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -63,6 +68,10 @@ class Dataset:
     @property
     def column_names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    @property
+    def measured_names(self) -> list[str]:
+        return [column.name for column in self.columns if column.is_measured]
 
     @property
     def frame_columns(self) -> list[str]:

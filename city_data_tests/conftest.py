@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 import yaml
 
-from city_data.defs.assets import raw
+from city_data.defs.assets import failures
 from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis
 from city_data.operations.backfill import hold_connections
 from city_data.providers.http import SystemClock
@@ -150,7 +150,7 @@ def world(
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries do not wait: neither the client's between attempts, nor Dagster's between tries of a step."""
-    monkeypatch.setattr(raw, "MAX_RETRIES", 0)
+    monkeypatch.setattr(failures, "MAX_RETRIES", 0)
     monkeypatch.setattr(SystemClock, "sleep", lambda _clock, _seconds: None)
 
 

@@ -123,7 +123,8 @@ def test_what_a_part_imports_is_declared_by_its_extras_and_what_is_declared_is_u
     def declared(*extras: str) -> set[str]:
         return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in installed.direct(*extras)}
 
-    # pyjwt[crypto] stands for cryptography, pydantic for pydantic_core. pandas is imported where a frame is written or joined, never for an answer.
+    # pyjwt[crypto] stands for cryptography, pydantic for pydantic_core. pandas is imported where a frame is written or
+    # joined, never for an answer.
     assert imported("api.__main__") - {"cryptography", "pandas", "pydantic_core"} <= declared("reader")
     assert imported("city_data.definitions") <= declared("platform")
     everything = imported("api") | imported("city_data")

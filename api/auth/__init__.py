@@ -1,1 +1,1 @@
-"""Authorisation: tokens, keys, callers' rates."""
+"""Authentication and authorisation: tokens, keys, rate limits."""

@@ -1,14 +1,11 @@
-"""Who may ask what. Belongs here: the dependency of every route but health, its 401, 404 and 429, a caller's rate.
+"""Authorisation of a request. Belongs here: the dependency of every route but health, with its 401, 404 and 429.
 
-Does not: checking a token (tokens.py). A tenant is known by its token alone: the path of another tenant does not exist.
+Does not: verifying a token (tokens.py), or counting a caller's requests (rate_limit.py). A token gives access to its
+own tenant only: the path of another tenant is 404.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -16,14 +13,13 @@ from fastapi import HTTPException, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import Scope
 
+from api.auth.rate_limit import RateLimiter
 from api.auth.tokens import BETWEEN_READS_S, Caller, InvalidToken, KeysUnavailable, Tokens
-from api.caching import LruCache
 from api.errors import ServiceUnavailable
-from api.observability import Metrics, note
+from api.observability import Metrics, request_log
 
 _REALM = 'Bearer realm="city_data"'
-_CALLERS = 10_000
-# Optional to FastAPI: it would answer a missing token itself, in words of its own and uncounted.
+# auto_error is off: FastAPI would answer a missing token itself, with another body and without counting it.
 _BEARER = HTTPBearer(
     auto_error=False,
     scheme_name="bearer",
@@ -32,101 +28,65 @@ _BEARER = HTTPBearer(
 )
 
 
-@dataclass(frozen=True)
-class Allowance:
-    """What a caller may still ask: `remaining` at once; `reset_s` until all of `limit` is there again."""
-
-    allowed: bool
-    limit: int
-    remaining: int
-    reset_s: int
-    retry_s: int
-
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        told = {"limit": self.limit, "remaining": self.remaining, "reset": self.reset_s}
-        return [(f"ratelimit-{name}".encode(), str(value).encode()) for name, value in told.items()]
-
-
-class RateLimiter:
-    """A token bucket a caller: `burst` at once, refilled by `per_s`. In this process alone; the least recent leave."""
-
-    def __init__(self, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_s, self._burst, self._clock = per_s, burst, clock
-        self._levels: LruCache[str, tuple[float, float]] = LruCache(_CALLERS)
-
-    def take(self, caller: str) -> Allowance:
-        now = self._clock()
-        level, since = self._levels.get(caller) or (float(self._burst), now)
-        level = min(self._burst, level + (now - since) * self._per_s)
-        allowed = level >= 1
-        level -= allowed
-        self._levels.put(caller, (level, now), 1)
-        return Allowance(
-            allowed,
-            self._burst,
-            int(level),
-            math.ceil((self._burst - level) / self._per_s),
-            max(1, math.ceil((1 - level) / self._per_s)),
-        )
-
-
 class Authorizer:
-    """The dependency. `tokens` is None on a machine of its own, where everyone is everyone; so may `buckets` be."""
+    """The dependency. `tokens` is None without authentication; `rate_limiter` is None without a rate limit."""
 
-    def __init__(self, tokens: Tokens | None, buckets: RateLimiter | None, metrics: Metrics) -> None:
-        self._tokens, self._buckets, self._metrics = tokens, buckets, metrics
+    def __init__(self, tokens: Tokens | None, rate_limiter: RateLimiter | None, metrics: Metrics) -> None:
+        self._tokens, self._rate_limiter, self._metrics = tokens, rate_limiter, metrics
 
     async def __call__(
-        self, request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
     ) -> None:
         """As `admit`."""
-        await self.admit(request.scope, given.credentials if given else None, request.path_params.get("tenant_id"))
+        await self.admit(
+            request.scope, credentials.credentials if credentials else None, request.path_params.get("tenant_id")
+        )
 
     async def admit(self, scope: Scope, token: str | None, tenant_text: str | None) -> None:
         """Raises HTTPException 401, 404 or 429, ServiceUnavailable while the issuer's keys cannot be read."""
         if self._tokens is None:
             return
         caller = await self._caller(self._tokens, token)
-        about = note(scope)
-        about.tenant = str(caller.tenant) if caller.tenant else None
-        if self._buckets is not None:
-            self._take(self._buckets, scope, caller)
-        asked = _uuid(tenant_text)
-        # A path without a tenant is everyone's; one that is no UUID is refused by its route, with 422.
-        if asked is not None and asked != caller.tenant:
-            raise HTTPException(404, f"No tenant {asked} is known to this token.")
+        log = request_log(scope)
+        log.tenant = str(caller.tenant) if caller.tenant else None
+        if self._rate_limiter is not None:
+            self._take(self._rate_limiter, scope, caller)
+        tenant = _uuid(tenant_text)
+        # A path without a tenant is open to every caller; the route answers an invalid UUID with 422.
+        if tenant is not None and tenant != caller.tenant:
+            raise HTTPException(404, f"Tenant {tenant} does not exist for this token.")
 
     def readmit(self, digest: bytes | None, tenant: UUID) -> list[tuple[bytes, bytes]] | None:
-        """As `admit` of a token by its digest, and the headers it adds; None where `admit` has to be asked."""
+        """As `admit`, by a digest of a verified token: the headers to add, or None where only `admit` can decide."""
         if self._tokens is None:
             return []
         caller = self._tokens.remembered(digest) if digest is not None else None
         if caller is None or caller.tenant != tenant:
             return None
-        if self._buckets is None:
+        if self._rate_limiter is None:
             return []
-        allowance = self._buckets.take(caller.subject)
+        allowance = self._rate_limiter.take(caller.subject)
         return allowance.headers() if allowance.allowed else None
 
     async def _caller(self, tokens: Tokens, token: str | None) -> Caller:
         if token is None:
-            self._metrics.refused_token("missing")
-            raise HTTPException(401, "A bearer token is needed.", {"WWW-Authenticate": _REALM})
+            self._metrics.count_refused_token("missing")
+            raise HTTPException(401, "A bearer token is required.", {"WWW-Authenticate": _REALM})
         try:
             return await tokens.caller(token)
         except InvalidToken as error:
-            self._metrics.refused_token(error.reason)
+            self._metrics.count_refused_token(error.reason)
             challenge = f'{_REALM}, error="invalid_token", error_description="{error}"'
             raise HTTPException(401, str(error), {"WWW-Authenticate": challenge}) from error
         except KeysUnavailable as error:
             raise ServiceUnavailable(str(error), retry_after_s=int(BETWEEN_READS_S)) from error
 
-    def _take(self, buckets: RateLimiter, scope: Scope, caller: Caller) -> None:
-        allowance = buckets.take(caller.subject)
-        note(scope).headers.extend(allowance.headers())
+    def _take(self, rate_limiter: RateLimiter, scope: Scope, caller: Caller) -> None:
+        allowance = rate_limiter.take(caller.subject)
+        request_log(scope).headers.extend(allowance.headers())
         if not allowance.allowed:
             self._metrics.rate_limited.inc()
-            detail = f"More requests than this caller may make; ask again in {allowance.retry_s} s."
+            detail = f"Rate limit exceeded; try again in {allowance.retry_s} s."
             raise HTTPException(429, detail, {"Retry-After": str(allowance.retry_s)})
 
 

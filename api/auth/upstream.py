@@ -1,6 +1,6 @@
-"""Answers of the services that the reader asks. Belongs here: reading one, and no more of it than is sane.
+"""Responses of upstream services. Belongs here: reading one up to a size limit.
 
-Does not: what is asked, or what an answer means (tokens.py, query/tenants.py).
+Does not: sending the request, or parsing the response (tokens.py, query/tenants.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import httpx
 
 
 async def read_capped(response: httpx.Response, most: int) -> bytes:
-    """The body of a streamed answer. Raises ValueError for another status than 200 and for more than `most` bytes."""
+    """The body of a streamed response. Raises ValueError for a status other than 200 and for more than `most` bytes."""
     if response.status_code != 200:
         raise ValueError(f"status {response.status_code}")
     body = b""

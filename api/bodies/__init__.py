@@ -1,1 +1,1 @@
-"""From a plan to bytes, and how they travel."""
+"""Response bodies: from a plan to bytes and headers."""

@@ -1,8 +1,8 @@
-"""Months as ready pieces of an answer. Belongs here: finding them in memory, Redis and PostgreSQL, and deriving a form.
+"""Bodies of single months. Belongs here: finding them in memory, Redis and PostgreSQL, and building a representation.
 
-Does not: joining pieces (reader.py). JSON objects come from the stored segments, all else from the versions' frames:
-both are of the same version, so every form has the same values. Whatever was made for a client that takes compressed
-bytes is remembered, edges of cut months too.
+Does not: joining months (reader.py). JSON objects are built from stored segments, all other formats from the versions'
+frames; both belong to the same version, so every representation has the same values. Compressed bodies are cached,
+those of cut months too.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MonthSlices = Sequence[MonthSlice]
-_STORED = "-gzip"  # the tag of the form that PostgreSQL and Redis hold: JSON objects in deflate blocks
+_STORED = "-gzip"  # the representation that PostgreSQL and Redis store: JSON objects in deflate blocks
 _ZSTD = "-zstd"
 _FRAMES_SHARE = 4
-_OVERHEAD = 800  # what an entry takes beside its bytes
+_OVERHEAD = 800  # bytes of a cache entry beside its body
 _DATE_MARK = b'"date":"'
 _DATE_LENGTH = len("2026-10-01T00:00:00Z")
 
 
 class SegmentGone(CityDataError):
-    """The ledger named a version that is no longer there: its month left the window between two looks."""
+    """A version named by the ledger no longer exists: its month was replaced or expired between two queries."""
 
 
 class Body(NamedTuple):
-    """A piece in a form, and the dates of its first and last record."""
+    """A month in a representation, with the dates of its first and last record."""
 
     segment: Segment
     first: datetime | None
@@ -56,215 +56,236 @@ class Body(NamedTuple):
 
 @dataclass
 class MonthLookup:
-    """One look at a plan's months: how far it went, and how many pieces memory did not have.
+    """The lookup of a plan's months: the farthest layer that was read, and the number of slices missing in memory.
 
-    `made` are pieces in the form, by name; `stored` are months that others can be made of."""
+    `built` are bodies by slice name; `stored` are segments from which bodies can be built."""
 
     plan: Plan
-    form: Representation
-    made: dict[str, Body] = field(default_factory=dict)
+    representation: Representation
+    built: dict[str, Body] = field(default_factory=dict)
     stored: dict[Month, Segment] = field(default_factory=dict)
     farthest: str = "memory"
     missed: int = 0
 
     @property
     def wanted(self) -> list[MonthSlice]:
-        """The pieces that are still to be made in the form."""
-        return [piece for piece in self.plan.pieces if piece.name not in self.made]
+        """The slices that have no body yet."""
+        return [month_slice for month_slice in self.plan.slices if month_slice.name not in self.built]
 
     @property
     def bodies(self) -> list[Body]:
-        return [self.made[piece.name] for piece in self.plan.pieces]
+        return [self.built[month_slice.name] for month_slice in self.plan.slices]
 
 
 class Months:
-    """Bounded by `capacity` bytes, of which frames take their share. Safe between threads, but for `look`."""
+    """Cached months, bounded by `capacity` bytes, a share of which is for frames. Thread-safe except `lookup`."""
 
     def __init__(self, database: Database, shared: SharedCache, cache: Cache, metrics: Metrics, capacity: int) -> None:
-        """Redis is read by `shared`, and written by `cache`."""
+        """`shared` reads Redis in the event loop; `cache` writes it from threads."""
         self._database, self._shared, self._cache, self._metrics = database, shared, cache, metrics
         frames = capacity // _FRAMES_SHARE
         self._frames: LruCache[str, bytes] = LruCache(frames)
         self._bodies: LruCache[tuple[str, str], Body] = LruCache(capacity - frames)
 
-    def ready(self, plan: Plan, form: Representation) -> list[Body] | None:
-        """The plan's pieces where memory has them all."""
-        tag, found = form.tag, list[Body]()
-        for body in self._bodies.get_all([(piece.name, tag) for piece in plan.pieces]):
+    def cached_bodies(self, plan: Plan, representation: Representation) -> list[Body] | None:
+        """The plan's bodies if all of them are in memory."""
+        tag, bodies = representation.tag, list[Body]()
+        for body in self._bodies.get_all([(month_slice.name, tag) for month_slice in plan.slices]):
             if body is None:
                 return None
-            found.append(body)
-        return found
+            bodies.append(body)
+        return bodies
 
-    async def look(self, plan: Plan, form: Representation) -> MonthLookup:
-        """What memory and Redis have of the plan in a form other than Parquet; the rest is for `fill`."""
-        look = MonthLookup(plan, form, self._remembered([piece.name for piece in plan.pieces], form.tag))
-        if _from_segments(form):
-            if form.tag == _ZSTD:
-                await self._look_for_zstd(look)
-            await self._look_for_stored(look)
-        return look
+    async def lookup(self, plan: Plan, representation: Representation) -> MonthLookup:
+        """The plan's bodies found in memory and Redis, in any format but Parquet; `fill` adds the missing ones."""
+        lookup = MonthLookup(
+            plan,
+            representation,
+            self._remembered([month_slice.name for month_slice in plan.slices], representation.tag),
+        )
+        if _from_segments(representation):
+            if representation.tag == _ZSTD:
+                await self._find_zstd(lookup)
+            await self._find_stored(lookup)
+        return lookup
 
-    def fill(self, look: MonthLookup) -> None:
-        """Make what is still wanted, from the database too. Raises SegmentGone, DatabaseUnavailable."""
-        made = (self._make_from_segments if _from_segments(look.form) else self._make_from_frames)(look, look.wanted)
-        if look.form.encoding != "identity":
-            for name, body in made.items():
-                self._remember(name, look.form.tag, body)
-        look.made |= made
+    def fill(self, lookup: MonthLookup) -> None:
+        """Build the missing bodies, reading the database where needed. Raises SegmentGone, DatabaseUnavailable."""
+        built = (self._make_from_segments if _from_segments(lookup.representation) else self._make_from_frames)(
+            lookup, lookup.wanted
+        )
+        if lookup.representation.encoding != "identity":
+            for name, body in built.items():
+                self._remember(name, lookup.representation.tag, body)
+        lookup.built |= built
 
-    def count(self, look: MonthLookup) -> None:
-        self._metrics.looked_up("memory", look.plan.dataset, len(look.plan.pieces) - look.missed, look.missed)
+    def count(self, lookup: MonthLookup) -> None:
+        self._metrics.count_lookups(
+            "memory", lookup.plan.dataset, len(lookup.plan.slices) - lookup.missed, lookup.missed
+        )
 
-    def tables(self, plan: Plan, form: Representation) -> tuple[list[pa.Table], MonthLookup]:
-        """The plan's pieces as tables. Raises SegmentGone, DatabaseUnavailable."""
-        look = MonthLookup(plan, form)
-        frames = self._read_frames(look, plan.pieces)
-        made = [self._table(plan, piece, frames[piece.entry.month], form.shape) for piece in plan.pieces]
-        return made, look
+    def tables(self, plan: Plan, representation: Representation) -> tuple[list[pa.Table], MonthLookup]:
+        """The plan's slices as tables. Raises SegmentGone, DatabaseUnavailable."""
+        lookup = MonthLookup(plan, representation)
+        frames = self._read_frames(lookup, plan.slices)
+        tables = [
+            self._table(plan, month_slice, frames[month_slice.entry.month], representation.shape)
+            for month_slice in plan.slices
+        ]
+        return tables, lookup
 
-    async def _look_for_zstd(self, look: MonthLookup) -> None:
-        whole = [piece for piece in look.wanted if piece.whole]
-        hits = await self._in_redis(look, whole, [piece.zstd_name for piece in whole])
-        look.missed += len(hits)
-        for piece, segment in hits:
-            look.made[piece.name] = _whole(piece, segment)
-            self._remember(piece.name, _ZSTD, look.made[piece.name])
+    async def _find_zstd(self, lookup: MonthLookup) -> None:
+        whole = [month_slice for month_slice in lookup.wanted if month_slice.whole]
+        segments = await self._in_redis(lookup, whole, [month_slice.zstd_name for month_slice in whole])
+        lookup.missed += len(segments)
+        for month_slice, segment in segments:
+            lookup.built[month_slice.name] = _whole(month_slice, segment)
+            self._remember(month_slice.name, _ZSTD, lookup.built[month_slice.name])
 
-    async def _look_for_stored(self, look: MonthLookup) -> None:
-        """The stored form of whole months: what is wanted, or what that is made of."""
-        wanted = look.wanted
-        remembered = self._remembered([piece.identity for piece in wanted], _STORED)
-        for piece in wanted:
-            if (body := remembered.get(piece.identity)) is not None:
-                look.stored[piece.entry.month] = body.segment
-        rest = [piece for piece in wanted if piece.identity not in remembered]
-        look.missed += len(rest)
-        for piece, segment in await self._in_redis(look, rest, [piece.stored_name for piece in rest]):
-            body = self._keep_stored(look, piece, segment)
-            if piece.whole and look.form.tag == _STORED:
-                look.made[piece.name] = body
+    async def _find_stored(self, lookup: MonthLookup) -> None:
+        """Find the stored segments of whole months, from which every JSON body can be built."""
+        wanted = lookup.wanted
+        remembered = self._remembered([month_slice.identity for month_slice in wanted], _STORED)
+        for month_slice in wanted:
+            if (body := remembered.get(month_slice.identity)) is not None:
+                lookup.stored[month_slice.entry.month] = body.segment
+        rest = [month_slice for month_slice in wanted if month_slice.identity not in remembered]
+        lookup.missed += len(rest)
+        for month_slice, segment in await self._in_redis(
+            lookup, rest, [month_slice.stored_name for month_slice in rest]
+        ):
+            body = self._remember_stored(lookup, month_slice, segment)
+            if month_slice.whole and lookup.representation.tag == _STORED:
+                lookup.built[month_slice.name] = body
 
     async def _in_redis(
-        self, look: MonthLookup, wanted: MonthSlices, names: Sequence[str]
+        self, lookup: MonthLookup, wanted: MonthSlices, names: Sequence[str]
     ) -> list[tuple[MonthSlice, Segment]]:
-        found = zip(wanted, await self._shared.get_segments(names), strict=True)
-        hits = [(piece, segment) for piece, segment in found if segment is not None and _is_of(piece, segment)]
-        look.farthest = "redis" if hits else look.farthest
-        self._metrics.looked_up("redis", look.plan.dataset, len(hits), len(wanted) - len(hits))
-        return hits
+        pairs = zip(wanted, await self._shared.get_segments(names), strict=True)
+        valid = [
+            (month_slice, segment)
+            for month_slice, segment in pairs
+            if segment is not None and _is_of(month_slice, segment)
+        ]
+        lookup.farthest = "redis" if valid else lookup.farthest
+        self._metrics.count_lookups("redis", lookup.plan.dataset, len(valid), len(wanted) - len(valid))
+        return valid
 
-    def _keep_stored(self, look: MonthLookup, piece: MonthSlice, segment: Segment) -> Body:
-        look.stored[piece.entry.month], body = segment, _whole(piece, segment)
-        self._remember(piece.identity, _STORED, body)
+    def _remember_stored(self, lookup: MonthLookup, month_slice: MonthSlice, segment: Segment) -> Body:
+        lookup.stored[month_slice.entry.month], body = segment, _whole(month_slice, segment)
+        self._remember(month_slice.identity, _STORED, body)
         return body
 
-    def _make_from_segments(self, look: MonthLookup, wanted: MonthSlices) -> dict[str, Body]:
-        self._read_segments(look, wanted)
-        made: dict[str, Body] = {}
-        for piece in wanted:
-            body = made[piece.name] = _of_segment(piece, look.stored[piece.entry.month], look.form)
-            if look.form.tag == _ZSTD and piece.whole:
-                self._cache.put_segment(piece.zstd_name, body.segment)
-        return made
+    def _make_from_segments(self, lookup: MonthLookup, wanted: MonthSlices) -> dict[str, Body]:
+        self._read_segments(lookup, wanted)
+        built: dict[str, Body] = {}
+        for month_slice in wanted:
+            body = built[month_slice.name] = _of_segment(
+                month_slice, lookup.stored[month_slice.entry.month], lookup.representation
+            )
+            if lookup.representation.tag == _ZSTD and month_slice.whole:
+                self._cache.put_segment(month_slice.zstd_name, body.segment)
+        return built
 
-    def _make_from_frames(self, look: MonthLookup, wanted: MonthSlices) -> dict[str, Body]:
-        frames, made = self._read_frames(look, wanted), {}
-        for piece in wanted:
-            table = self._table(look.plan, piece, frames[piece.entry.month], look.form.shape)
+    def _make_from_frames(self, lookup: MonthLookup, wanted: MonthSlices) -> dict[str, Body]:
+        frames, built = self._read_frames(lookup, wanted), {}
+        for month_slice in wanted:
+            table = self._table(lookup.plan, month_slice, frames[month_slice.entry.month], lookup.representation.shape)
             first, last = (table["date"][0].as_py(), table["date"][-1].as_py()) if table.num_rows else (None, None)
-            text = month_text(look.form.format.name, table) if table.num_rows else b""
-            made[piece.name] = Body(pack(text, table.num_rows, look.form.encoding), first, last)
-        return made
+            text = month_text(lookup.representation.format.name, table) if table.num_rows else b""
+            built[month_slice.name] = Body(pack(text, table.num_rows, lookup.representation.encoding), first, last)
+        return built
 
-    def _table(self, plan: Plan, piece: MonthSlice, frame: bytes, shape: Shape) -> pa.Table:
+    def _table(self, plan: Plan, month_slice: MonthSlice, frame: bytes, shape: Shape) -> pa.Table:
         dataset = DATASETS[plan.dataset]
         table = decode_frame(frame, dataset)
-        if table.num_rows != piece.entry.rows:
-            raise SegmentGone(piece.identity)
+        if table.num_rows != month_slice.entry.rows:
+            raise SegmentGone(month_slice.identity)
         whole = month_table(table, dataset, plan.city.city_id, plan.city.timezone, shape)
-        return cut(whole, piece.start, piece.end)
+        return cut(whole, month_slice.start, month_slice.end)
 
-    def _read_segments(self, look: MonthLookup, wanted: MonthSlices) -> None:
-        """From the database, what neither memory nor Redis has, and into Redis."""
-        rest = [piece for piece in wanted if piece.entry.month not in look.stored]
+    def _read_segments(self, lookup: MonthLookup, wanted: MonthSlices) -> None:
+        """Read the segments missing in memory and Redis from the database, and write them to Redis."""
+        rest = [month_slice for month_slice in wanted if month_slice.entry.month not in lookup.stored]
         if not rest:
             return
-        look.farthest, (dataset, city_id) = "database", (look.plan.dataset, look.plan.city.city_id)
-        versions = [_version(piece) for piece in rest]
+        lookup.farthest, (dataset, city_id) = "database", (lookup.plan.dataset, lookup.plan.city.city_id)
+        versions = [_version(month_slice) for month_slice in rest]
         read = store_segments.read_segments(self._database, dataset, city_id, versions)
-        for key, segment in read.items():
-            self._cache.put_segment(name_of(dataset, city_id, *key), segment)
-        for piece in rest:
-            found = read.get(_version(piece))
-            if found is not None and _is_of(piece, found):
-                self._keep_stored(look, piece, found)
-        _require(rest, look.stored)
+        for key, stored in read.items():
+            self._cache.put_segment(name_of(dataset, city_id, *key), stored)
+        for month_slice in rest:
+            segment = read.get(_version(month_slice))
+            if segment is not None and _is_of(month_slice, segment):
+                self._remember_stored(lookup, month_slice, segment)
+        _require(rest, lookup.stored)
 
-    def _read_frames(self, look: MonthLookup, wanted: MonthSlices) -> dict[Month, bytes]:
-        found: dict[Month, bytes] = {}
-        for piece in wanted:
-            frame = self._frames.get(piece.identity)
+    def _read_frames(self, lookup: MonthLookup, wanted: MonthSlices) -> dict[Month, bytes]:
+        frames: dict[Month, bytes] = {}
+        for month_slice in wanted:
+            frame = self._frames.get(month_slice.identity)
             if frame is not None:
-                found[piece.entry.month] = frame
-        rest = [piece for piece in wanted if piece.entry.month not in found]
-        look.missed += len(rest)
+                frames[month_slice.entry.month] = frame
+        rest = [month_slice for month_slice in wanted if month_slice.entry.month not in frames]
+        lookup.missed += len(rest)
         if rest:
-            plan, look.farthest = look.plan, "database"
+            plan, lookup.farthest = lookup.plan, "database"
             read = read_frame_bytes(self._database, plan.dataset, plan.city.city_id, [_version(one) for one in rest])
-            for piece in rest:
-                if (frame := read.get(_version(piece))) is not None:
-                    found[piece.entry.month] = frame
-                    self._frames.put(piece.identity, frame, len(frame) + _OVERHEAD)
-        _require(wanted, found)
-        return found
+            for month_slice in rest:
+                if (frame := read.get(_version(month_slice))) is not None:
+                    frames[month_slice.entry.month] = frame
+                    self._frames.put(month_slice.identity, frame, len(frame) + _OVERHEAD)
+        _require(wanted, frames)
+        return frames
 
     def _remembered(self, names: Sequence[str], tag: str) -> dict[str, Body]:
-        found = zip(names, self._bodies.get_all([(name, tag) for name in names]), strict=True)
-        return {name: body for name, body in found if body is not None}
+        pairs = zip(names, self._bodies.get_all([(name, tag) for name in names]), strict=True)
+        return {name: body for name, body in pairs if body is not None}
 
     def _remember(self, name: str, tag: str, body: Body) -> None:
         self._bodies.put((name, tag), body, len(body.segment.body) + _OVERHEAD)
 
 
-def _from_segments(form: Representation) -> bool:
-    return form.shape.is_default and form.format.name in ("json", "ndjson")
+def _from_segments(representation: Representation) -> bool:
+    return representation.shape.is_default and representation.format.name in ("json", "ndjson")
 
 
 def record_date(record: bytes) -> datetime:
-    """The date of a record: the mark cannot occur inside a JSON string, whose quotes are escaped."""
+    """The date of a record: the marker cannot occur inside a JSON string, whose quotes are escaped."""
     at = record.index(_DATE_MARK) + len(_DATE_MARK)
     return datetime.fromisoformat(record[at : at + _DATE_LENGTH].decode("ascii"))
 
 
-def _of_segment(piece: MonthSlice, segment: Segment, form: Representation) -> Body:
-    """A stored month, or the records of it that the piece asks for: they are in order, so two searches find them."""
-    if piece.whole and form.tag == _STORED:
-        return _whole(piece, segment)
-    if piece.whole and form.format.name == "json":
-        return _whole(piece, pack(store_segments.text_of(segment), segment.rows, form.encoding))
+def _of_segment(month_slice: MonthSlice, segment: Segment, representation: Representation) -> Body:
+    """A stored month, or its records within the slice: they are sorted by date, so two bisections find them."""
+    if month_slice.whole and representation.tag == _STORED:
+        return _whole(month_slice, segment)
+    if month_slice.whole and representation.format.name == "json":
+        return _whole(month_slice, pack(store_segments.text_of(segment), segment.rows, representation.encoding))
     records = store_segments.records(segment)
-    start = 0 if piece.start is None else bisect_left(records, piece.start, key=record_date)
-    end = len(records) if piece.end is None else bisect_left(records, piece.end, lo=start, key=record_date)
-    kept = records[start:end]
-    text = from_records(form.format.name, kept)
-    first, last = (record_date(kept[0]), record_date(kept[-1])) if kept else (None, None)
-    return Body(pack(text, len(kept), form.encoding), first, last)
+    start = 0 if month_slice.start is None else bisect_left(records, month_slice.start, key=record_date)
+    end = len(records) if month_slice.end is None else bisect_left(records, month_slice.end, lo=start, key=record_date)
+    selected = records[start:end]
+    text = from_records(representation.format.name, selected)
+    first, last = (record_date(selected[0]), record_date(selected[-1])) if selected else (None, None)
+    return Body(pack(text, len(selected), representation.encoding), first, last)
 
 
-def _whole(piece: MonthSlice, segment: Segment) -> Body:
-    return Body(segment, piece.entry.first_date, piece.entry.last_date)
+def _whole(month_slice: MonthSlice, segment: Segment) -> Body:
+    return Body(segment, month_slice.entry.first_date, month_slice.entry.last_date)
 
 
-def _version(piece: MonthSlice) -> tuple[Month, int]:
-    return piece.entry.month, piece.version
+def _version(month_slice: MonthSlice) -> tuple[Month, int]:
+    return month_slice.entry.month, month_slice.version
 
 
-def _is_of(piece: MonthSlice, segment: Segment) -> bool:
-    """A count that is not the ledger's is another month's or another life's bytes."""
-    return segment.rows == piece.entry.rows
+def _is_of(month_slice: MonthSlice, segment: Segment) -> bool:
+    """A row count that differs from the ledger means the month was dropped and reloaded, or the bytes are another
+    month's.
+    """
+    return segment.rows == month_slice.entry.rows
 
 
-def _require(wanted: MonthSlices, found: Mapping[Month, object]) -> None:
-    if missing := [piece.identity for piece in wanted if piece.entry.month not in found]:
+def _require(wanted: MonthSlices, available: Mapping[Month, object]) -> None:
+    if missing := [month_slice.identity for month_slice in wanted if month_slice.entry.month not in available]:
         raise SegmentGone(", ".join(missing))

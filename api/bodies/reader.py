@@ -1,7 +1,7 @@
-"""From a plan to bytes. Belongs here: joining a plan's pieces into one body, answers asked before, single flight.
+"""The body of a plan. Belongs here: joining months into one body, the cache of whole answers, single flight.
 
-Does not: which months (query/planning.py), where their pieces come from (month_bodies.py), or HTTP (responses.py). A
-whole month is never decompressed, re-serialised or re-compressed once it has been asked for in a form.
+Does not: choosing months (query/planning.py), reading them (month_bodies.py), or HTTP (responses.py). A whole month is
+serialised and compressed once for each representation; answers reuse its bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer:
-    """A body in chunks, and what it holds. `served_from` is the farthest layer that had to be asked."""
+    """A body in chunks, with its record count and dates. `served_from` is the farthest layer that was read."""
 
     chunks: tuple[bytes, ...]
     records: int
@@ -43,7 +43,7 @@ class Answer:
 
 
 class Reader:
-    """Reads plans. One an app; its memory is bounded, and equal requests under way share one reading."""
+    """Reads plans. One per application; its cache is bounded, and equal concurrent requests share one read."""
 
     def __init__(
         self,
@@ -57,68 +57,70 @@ class Reader:
         self._answers: LruCache[str, Answer] = LruCache(answer_bytes)
         self._flights: SingleFlight[str, Answer] = SingleFlight()
 
-    async def answer(self, plan: Plan, form: Representation) -> Answer:
+    async def answer(self, plan: Plan, representation: Representation) -> Answer:
         """Raises SegmentGone, DatabaseUnavailable."""
-        known = self.at_hand(plan, form)
+        known = self.cached_answer(plan, representation)
         if known is not None:
-            self.count_hit(plan)
+            self.count_memory_hit(plan)
             return known
-        return await self._flights.do(_key(plan, form), lambda: self._make(plan, form))
+        return await self._flights.do(_key(plan, representation), lambda: self._make(plan, representation))
 
-    def at_hand(self, plan: Plan, form: Representation) -> Answer | None:
-        """The answer where memory has it, or its pieces: joining them takes less than the way to a thread and back."""
-        known = self._answers.get(_key(plan, form))
-        if known is not None or form.format.name == "parquet":
+    def cached_answer(self, plan: Plan, representation: Representation) -> Answer | None:
+        """The answer if it, or every month of it, is in memory: joining them costs less than a thread switch."""
+        known = self._answers.get(_key(plan, representation))
+        if known is not None or representation.format.name == "parquet":
             return known
-        bodies = self._months.ready(plan, form)
-        return self._joined(plan, form, bodies, "memory") if bodies is not None else None
+        bodies = self._months.cached_bodies(plan, representation)
+        return self._join(plan, representation, bodies, "memory") if bodies is not None else None
 
-    def count_hit(self, plan: Plan) -> None:
-        """What was at hand is counted once it is sent."""
-        self._metrics.looked_up("memory", plan.dataset, len(plan.pieces), 0)
+    def count_memory_hit(self, plan: Plan) -> None:
+        """Count an answer from memory. Called when it is sent."""
+        self._metrics.count_lookups("memory", plan.dataset, len(plan.slices), 0)
 
-    async def _make(self, plan: Plan, form: Representation) -> Answer:
-        if form.format.name == "parquet":
-            return await self._in_thread(lambda: self._read_parquet(plan, form))
-        look = await self._months.look(plan, form)
-        if look.wanted:  # in a thread: it may ask PostgreSQL, and compressing lets others run
-            await self._in_thread(lambda: self._months.fill(look))
-        self._months.count(look)
-        return self._joined(plan, form, look.bodies, look.farthest)
+    async def _make(self, plan: Plan, representation: Representation) -> Answer:
+        if representation.format.name == "parquet":
+            return await self._in_thread(lambda: self._read_parquet(plan, representation))
+        lookup = await self._months.lookup(plan, representation)
+        if lookup.wanted:  # in a thread: it may query PostgreSQL, and compression releases the GIL
+            await self._in_thread(lambda: self._months.fill(lookup))
+        self._months.count(lookup)
+        return self._join(plan, representation, lookup.bodies, lookup.farthest)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
-    def _joined(self, plan: Plan, form: Representation, bodies: list[Body], served_from: str) -> Answer:
+    def _join(self, plan: Plan, representation: Representation, bodies: list[Body], served_from: str) -> Answer:
         filled = [body for body in bodies if body.segment.rows]
-        frame = delimiters_of(form.format.name, lambda: schema(DATASETS[plan.dataset], form.shape))
+        delimiters = delimiters_of(
+            representation.format.name, lambda: schema(DATASETS[plan.dataset], representation.shape)
+        )
         answer = Answer(
-            chunks=splice([body.segment for body in filled], form.encoding, *frame),
+            chunks=splice([body.segment for body in filled], representation.encoding, *delimiters),
             records=sum(body.segment.rows for body in filled),
             first=filled[0].first if filled else None,
             last=filled[-1].last if filled else None,
             served_from=served_from,
         )
-        self._keep(plan, form, answer)
+        self._remember(plan, representation, answer)
         return answer
 
-    def _read_parquet(self, plan: Plan, form: Representation) -> Answer:
-        tables, look = self._months.tables(plan, form)
-        self._months.count(look)
+    def _read_parquet(self, plan: Plan, representation: Representation) -> Answer:
+        tables, lookup = self._months.tables(plan, representation)
+        self._months.count(lookup)
         filled = [table for table in tables if table.num_rows]
         answer = Answer(
-            chunks=(parquet(filled, schema(DATASETS[plan.dataset], form.shape)),),
+            chunks=(parquet(filled, schema(DATASETS[plan.dataset], representation.shape)),),
             records=sum(table.num_rows for table in filled),
             first=filled[0]["date"][0].as_py() if filled else None,
             last=filled[-1]["date"][-1].as_py() if filled else None,
-            served_from=look.farthest,
+            served_from=lookup.farthest,
         )
-        self._keep(plan, form, answer)
+        self._remember(plan, representation, answer)
         return answer
 
-    def _keep(self, plan: Plan, form: Representation, answer: Answer) -> None:
-        self._answers.put(_key(plan, form), replace(answer, served_from="memory"), answer.length)
+    def _remember(self, plan: Plan, representation: Representation, answer: Answer) -> None:
+        self._answers.put(_key(plan, representation), replace(answer, served_from="memory"), answer.length)
 
 
-def _key(plan: Plan, form: Representation) -> str:
-    return plan.tag + form.tag
+def _key(plan: Plan, representation: Representation) -> str:
+    return plan.tag + representation.tag

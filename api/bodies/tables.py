@@ -1,6 +1,6 @@
-"""A month's frame as the records of an answer. Belongs here: their Arrow schema, days of hours, fields, cutting.
+"""Records of a month as an Arrow table. Belongs here: their schema, daily aggregation, selected fields, cutting.
 
-Does not: writing them (writers.py), or where frames are kept (city_data/store/versions.py).
+Does not: writing a format (writers.py), or storing frames (city_data/store/versions.py).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def month_table(frame: pa.Table, dataset: Dataset, city_id: str, timezone: str, 
 
 
 def cut(table: pa.Table, start: datetime | None, end: datetime | None) -> pa.Table:
-    """The records from `start` on and before `end`; None is no bound."""
+    """The records from `start` on and before `end`; None means unbounded."""
     dates = table["date"].to_pylist()
     first = 0 if start is None else bisect_left(dates, start)
     last = len(dates) if end is None else bisect_left(dates, end, lo=first)
@@ -77,9 +77,9 @@ def cut(table: pa.Table, start: datetime | None, end: datetime | None) -> pa.Tab
 
 def _days(frame: pa.Table, dataset: Dataset, timezone: str) -> dict[str, Any]:
     rows = frame.to_pydict()
-    made = day_columns(dataset, rows["date"], rows, timezone)
+    days = day_columns(dataset, rows["date"], rows, timezone)
     for moment in ("created_at", "updated_at"):
-        made[moment] = rows[moment][:1] * len(made["date"])
+        days[moment] = rows[moment][:1] * len(days["date"])
     rule = {"aggregated_from": "hourly", "day": f"00-24 {timezone}", "minimum_hours": MINIMUM_HOURS}
-    made[RAW] = [orjson.dumps({**rule, "hours": count}, option=orjson.OPT_SORT_KEYS).decode() for count in made[HOURS]]
-    return made
+    days[RAW] = [orjson.dumps({**rule, "hours": count}, option=orjson.OPT_SORT_KEYS).decode() for count in days[HOURS]]
+    return days

@@ -1,8 +1,7 @@
-"""From two plans to one training frame. Belongs here: the snapshot both make, months as tables, what is remembered.
+"""The body of a training frame. Belongs here: the joint plan of both datasets, joined months and their cache.
 
-Does not: how a month is joined (city_data/training.py), or HTTP (routes/training.py). A joined month is remembered by
-the versions that it is made of, so that nothing stale can be served; months at the range's edges are cut when asked
-for.
+Does not: joining a month (city_data/frames/training.py), or HTTP (routes/training.py). A joined month is cached under
+the versions it is built from, so a stale one is never served; months at the range's edges are cut on each request.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from city_data.window import Month
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Of the columns and how they are made: a change of either is another answer.
+# Part of the tag: raise it when the columns or their computation change, since that changes the answer.
 METHOD = 1
 
 
@@ -62,23 +61,23 @@ class TrainingPlan:
         )
         return [stamp for stamp in whole if self.interval.start <= stamp < self.interval.end]
 
-    def pieces(self, dataset: DatasetName) -> dict[Month, MonthSlice]:
-        return {piece.entry.month: piece for piece in self.plans[dataset].pieces}
+    def slices(self, dataset: DatasetName) -> dict[Month, MonthSlice]:
+        return {month_slice.entry.month: month_slice for month_slice in self.plans[dataset].slices}
 
     def resolutions(self, dataset: DatasetName) -> list[Resolution]:
-        """How the dataset is held in the range: usually one, none where nothing is."""
-        held = [training.resolution_of(p.entry.expected_rows, p.entry.month) for p in self.plans[dataset].pieces]
-        return list(dict.fromkeys(held))
+        """The stored resolutions of the dataset in the range: usually one, none without data."""
+        resolutions = [training.resolution_of(p.entry.expected_rows, p.entry.month) for p in self.plans[dataset].slices]
+        return list(dict.fromkeys(resolutions))
 
 
 def join_plans(plans: Mapping[DatasetName, Plan], resolution: Resolution) -> TrainingPlan:
-    """`plans` has every dataset, of one city and interval."""
+    """The joint plan; `plans` has every dataset, for one city and interval."""
     ordered = {name: plans[name] for name in DATASETS}
     first = next(iter(ordered.values()))
     city, interval = first.city, first.interval
     months = {name: plan.snapshot.months[name] for name, plan in ordered.items()}
-    identities = [piece.identity for plan in ordered.values() for piece in plan.pieces]
-    # Calendar columns change with the library's knowledge, and with the registry's word of where the city lies.
+    identities = [month_slice.identity for plan in ordered.values() for month_slice in plan.slices]
+    # Calendar columns depend on the version of the holidays library, and on the city's country, region and zone.
     calendar = f"{calendar_days.method()}/{city.country}/{city.region}/{city.timezone}"
     named = [*(plan.tag for plan in ordered.values()), resolution, calendar, str(METHOD)]
     last = Month.at(interval.end, city.timezone)
@@ -95,26 +94,30 @@ def join_plans(plans: Mapping[DatasetName, Plan], resolution: Resolution) -> Tra
 
 
 class Joiner:
-    """Makes training frames. One an app; its memory is bounded, and equal requests under way share one making."""
+    """Builds training frames. One per application; its cache is bounded, equal concurrent requests share one build."""
 
     def __init__(self, database: Database, limiter: CapacityLimiter, *, capacity: int) -> None:
-        """Half of `capacity` (bytes) is for joined months, half for what was made of them."""
+        """Half of `capacity` (bytes) is for joined months, half for their bodies."""
         self._database = database
         self._limiter = limiter
         self._tables: LruCache[str, pa.Table] = LruCache(capacity // 2)
         self._bodies: LruCache[tuple[str, str], Segment] = LruCache(capacity // 2)
         self._flights: SingleFlight[str, Answer] = SingleFlight()
 
-    async def answer(self, plan: TrainingPlan, form: Representation) -> Answer:
+    async def answer(self, plan: TrainingPlan, representation: Representation) -> Answer:
         """Raises SegmentGone, DatabaseUnavailable."""
         return await self._flights.do(
-            plan.tag + form.tag,
-            lambda: anyio.to_thread.run_sync(lambda: self._answer(plan, form), limiter=self._limiter),
+            plan.tag + representation.tag,
+            lambda: anyio.to_thread.run_sync(lambda: self._answer(plan, representation), limiter=self._limiter),
         )
 
-    def _answer(self, plan: TrainingPlan, form: Representation) -> Answer:
+    def _answer(self, plan: TrainingPlan, representation: Representation) -> Answer:
         stamps, read = plan.stamps, list[Month]()
-        chunks = self._parquet(plan, read) if form.format.name == "parquet" else self._spliced(plan, form, read)
+        chunks = (
+            self._parquet(plan, read)
+            if representation.format.name == "parquet"
+            else self._spliced(plan, representation, read)
+        )
         return Answer(
             chunks=chunks,
             records=len(stamps),
@@ -128,49 +131,60 @@ class Joiner:
         cuts = [cut(tables[month], plan.interval.start, plan.interval.end) for month in plan.months]
         return (parquet(cuts, training.schema(plan.resolution)),)
 
-    def _spliced(self, plan: TrainingPlan, form: Representation, read: list[Month]) -> tuple[bytes, ...]:
-        """Months' bodies put together. Those that the range cuts are made anew, and so are large, plain ones."""
-        whole = [month for month in plan.months if _is_whole(plan, month)] if form.encoding != "identity" else []
-        keys = {month: (_key(plan, month), form.tag) for month in whole}
+    def _spliced(self, plan: TrainingPlan, representation: Representation, read: list[Month]) -> tuple[bytes, ...]:
+        """The months' bodies, joined. Cut months and uncompressed ones are built on each request."""
+        whole = (
+            [month for month in plan.months if _is_whole(plan, month)] if representation.encoding != "identity" else []
+        )
+        keys = {month: (_key(plan, month), representation.tag) for month in whole}
         bodies = {month: body for month, key in keys.items() if (body := self._bodies.get(key)) is not None}
         tables = self._months(plan, [month for month in plan.months if month not in bodies], read)
         for month, table in tables.items():
             rows = cut(table, plan.interval.start, plan.interval.end)
-            text = month_text(form.format.name, rows) if rows.num_rows else b""
-            bodies[month] = pack(text, rows.num_rows, form.encoding)
+            text = month_text(representation.format.name, rows) if rows.num_rows else b""
+            bodies[month] = pack(text, rows.num_rows, representation.encoding)
             if month in keys:
                 self._bodies.put(keys[month], bodies[month], len(bodies[month].body))
         filled = [bodies[month] for month in plan.months if bodies[month].rows]
-        return splice(filled, form.encoding, *delimiters_of(form.format.name, lambda: training.schema(plan.resolution)))
+        return splice(
+            filled,
+            representation.encoding,
+            *delimiters_of(representation.format.name, lambda: training.schema(plan.resolution)),
+        )
 
     def _months(self, plan: TrainingPlan, wanted: Iterable[Month], read: list[Month]) -> dict[Month, pa.Table]:
-        """Joined months; those that memory does not have are added to `read`."""
+        """Joined months; those missing in the cache are added to `read`."""
         keys = {month: _key(plan, month) for month in wanted}
-        found = {month: table for month, key in keys.items() if (table := self._tables.get(key)) is not None}
-        absent = [month for month in keys if month not in found]
+        joined = {month: table for month, key in keys.items() if (table := self._tables.get(key)) is not None}
+        absent = [month for month in keys if month not in joined]
         read += absent
-        held = {name: self._held(plan, name, absent) for name in plan.plans}
+        parts_of = {name: self._read_parts(plan, name, absent) for name in plan.plans}
         for month in absent:
-            parts = {name: tables[month] for name, tables in held.items() if month in tables}
-            found[month] = training.month_frame(plan.city, month, plan.resolution, parts)
-            self._tables.put(keys[month], found[month], found[month].nbytes)
-        return found
+            parts = {name: tables[month] for name, tables in parts_of.items() if month in tables}
+            joined[month] = training.month_frame(plan.city, month, plan.resolution, parts)
+            self._tables.put(keys[month], joined[month], joined[month].nbytes)
+        return joined
 
-    def _held(self, plan: TrainingPlan, dataset: DatasetName, months: Iterable[Month]) -> dict[Month, training.Part]:
-        pieces = plan.pieces(dataset)
-        wanted = [pieces[month] for month in months if month in pieces]
+    def _read_parts(
+        self, plan: TrainingPlan, dataset: DatasetName, months: Iterable[Month]
+    ) -> dict[Month, training.Part]:
+        slices = plan.slices(dataset)
+        wanted = [slices[month] for month in months if month in slices]
         try:
             tables = read_frames(
-                self._database, dataset, plan.city.city_id, [(piece.entry.month, piece.version) for piece in wanted]
+                self._database,
+                dataset,
+                plan.city.city_id,
+                [(month_slice.entry.month, month_slice.version) for month_slice in wanted],
             )
         except NoSuchVersion as error:
             raise SegmentGone(str(error)) from error
         parts: dict[Month, training.Part] = {}
-        for piece in wanted:
-            month, table = piece.entry.month, tables[piece.entry.month, piece.version]
-            if table.num_rows != piece.entry.rows:  # another life's: the month was dropped and loaded anew
-                raise SegmentGone(piece.identity)
-            parts[month] = training.Part(table, training.resolution_of(piece.entry.expected_rows, month))
+        for month_slice in wanted:
+            month, table = month_slice.entry.month, tables[month_slice.entry.month, month_slice.version]
+            if table.num_rows != month_slice.entry.rows:  # the month was dropped and reloaded
+                raise SegmentGone(month_slice.identity)
+            parts[month] = training.Part(table, training.resolution_of(month_slice.entry.expected_rows, month))
         return parts
 
 
@@ -180,5 +194,5 @@ def _is_whole(plan: TrainingPlan, month: Month) -> bool:
 
 
 def _key(plan: TrainingPlan, month: Month) -> str:
-    made_of = [pieces[month].identity if month in (pieces := plan.pieces(name)) else "" for name in plan.plans]
-    return "\n".join([plan.resolution, plan.city.city_id, str(month), *made_of])
+    identities = [slices[month].identity if month in (slices := plan.slices(name)) else "" for name in plan.plans]
+    return "\n".join([plan.resolution, plan.city.city_id, str(month), *identities])

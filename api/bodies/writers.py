@@ -1,6 +1,6 @@
-"""Records in a format. Belongs here: what stands before, between and after months, and a month's own text or bytes.
+"""Writing records in a format. Belongs here: the bytes of a month, and the delimiters around and between months.
 
-Does not: which records (tables.py), or compression (encodings.py).
+Does not: choosing records (tables.py), or compression (encodings.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
 class Delimiters(NamedTuple):
-    """What stands around and between the months of an answer."""
+    """The bytes before, between and after the months of an answer."""
 
     opening: bytes
     between: bytes
@@ -32,7 +32,7 @@ class Delimiters(NamedTuple):
 
 
 def delimiters_of(kind: FormatName, schema: Callable[[], pa.Schema]) -> Delimiters:
-    """`schema` is that of the records; JSON objects need none."""
+    """`schema` is called for formats whose header names the fields."""
     match kind:
         case "json":
             return Delimiters(b"[", SEPARATOR, b"]")
@@ -58,7 +58,7 @@ def month_text(kind: FormatName, table: pa.Table) -> bytes:
 
 
 def from_records(kind: FormatName, records: list[bytes]) -> bytes:
-    """JSON objects as the month's text in a format of JSON objects."""
+    """A month's text in a JSON format, from its JSON objects."""
     return SEPARATOR.join(records) if kind == "json" else b"".join(record + b"\n" for record in records)
 
 
@@ -83,7 +83,7 @@ def _objects(table: pa.Table) -> list[bytes]:
 
 
 def _csv(table: pa.Table) -> bytes:
-    """Moments as in JSON. Texts are quoted, so that an empty one is not taken for null."""
+    """CSV with times as in JSON. Texts are quoted, which distinguishes an empty text from null."""
     import pyarrow as pa
     import pyarrow.csv as arrow_csv
 

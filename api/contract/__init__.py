@@ -1,1 +1,1 @@
-"""The OpenAPI document and its released baseline. A tool for development; not shipped."""
+"""The OpenAPI document and its released baseline. A development tool, which is not shipped."""

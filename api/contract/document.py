@@ -1,4 +1,4 @@
-"""The committed OpenAPI document. `python -m api.contract.document` rewrites it; a test holds it current."""
+"""The committed OpenAPI document. `python -m api.contract.document` rewrites it; a test checks that it is current."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FILE = Path(__file__).with_name("openapi.json")
 
 
 def render() -> str:
-    """The document of this code, as it is committed. Connects to nothing."""
+    """The OpenAPI document of this code, as it is committed. Opens no connection."""
     settings = Settings.model_validate({"database_url": "postgresql://nobody@127.0.0.1/none", "auth_mode": "none"})
     return json.dumps(create_app(settings).openapi(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 

@@ -1,1 +1,1 @@
-"""From a request to a plan: city, interval, representation, versions."""
+"""Resolving a request: from parameters to a plan of city, interval, representation and versions."""

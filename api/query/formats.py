@@ -1,4 +1,4 @@
-"""The formats of an answer. Belongs here: their names, media types, what joins their months, and the choice of one.
+"""The formats of an answer. Belongs here: their names and media types, and the choice of one.
 
 Does not: writing records in them (bodies/writers.py). A new format is one entry here and its writer there.
 """
@@ -18,7 +18,7 @@ FormatName = Literal["json", "ndjson", "csv", "arrow", "parquet"]
 
 @dataclass(frozen=True)
 class Format:
-    """`suffix` names a file that is offered for saving; None where the body is meant for a program."""
+    """A format; `suffix` is that of a file offered for saving, None where the body is meant for a program."""
 
     name: FormatName
     media_type: str
@@ -45,18 +45,18 @@ DEFAULT = FORMATS["json"]
 CONTENT: dict[str, Any] = {
     FORMATS[name].media_type: {"schema": {"type": "string", "description": text}}
     for name, text in {
-        "ndjson": "The same records, one JSON object a line",
-        "csv": "The same records under a header; null is an empty field, an empty text is two quotes (RFC 4180)",
-        "arrow": "Arrow IPC stream, a batch a month; `date` is timestamp[us, UTC], units are in the fields' metadata",
+        "ndjson": "The same records, one JSON object per line",
+        "csv": "The same records under a header line; null is an empty field, an empty text is two quotes (RFC 4180)",
+        "arrow": "Arrow IPC stream, one batch per month; `date` is timestamp[us, UTC], units are in field metadata",
         "parquet": "Parquet with zstd pages, the same columns as Arrow",
     }.items()
 }
 
 
-def format_for(asked: FormatName | None, headers: Headers) -> Format:
-    """`?format=` before Accept (RFC 9110, 12.5.1). Raises 406 for an Accept that names nothing there is."""
-    if asked is not None:
-        return FORMATS[asked]
+def format_for(requested: FormatName | None, headers: Headers) -> Format:
+    """The format of the query, else of Accept (RFC 9110, 12.5.1). Raises 406 for an Accept without a known type."""
+    if requested is not None:
+        return FORMATS[requested]
     listed = headers.getlist("accept")
     if not listed:
         return DEFAULT
@@ -64,12 +64,14 @@ def format_for(asked: FormatName | None, headers: Headers) -> Format:
     chosen = best({name: _quality(one, accepted) for name, one in FORMATS.items()})
     if chosen is None:
         types = ", ".join(one.media_type for one in FORMATS.values())
-        raise HTTPException(406, f"None of the types in Accept can be had; there are {types}, or give `format`.")
+        raise HTTPException(
+            406, f"No acceptable media type; available: {types}. The parameter `format` takes precedence over Accept."
+        )
     return FORMATS[chosen]
 
 
 def _quality(one: Format, accepted: dict[str, float]) -> float:
-    """By the most specific range that holds it."""
+    """The quality of the most specific media range that matches."""
     named = [accepted[kind] for kind in (one.media_type, *one.aliases) if kind in accepted]
     if named:
         return max(named)

@@ -1,7 +1,7 @@
-"""From what a caller asks to a stretch of time. Belongs here: what start_date and end_date mean, and their refusal.
+"""The time range of a request. Belongs here: parsing start_date, end_date and as_of, and their errors.
 
-Does not: which city is meant (city.py), or what is held of the range (bodies/reader.py). Dates and times are ISO 8601;
-both ends are inclusive; a bare date is that whole local day of the city; a time without an offset is UTC.
+Does not: choosing the city (city.py) or the months (planning.py). Dates and times are ISO 8601; both ends are
+inclusive; a bare date is that whole local day of the city; a time without an offset is UTC.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 
-from api.errors import Place, invalid, problem
+from api.errors import Loc, invalid, problem
 from city_data.window import day_bounds
 
 FIRST_YEAR, LAST_YEAR = 1900, 2199
@@ -22,7 +22,7 @@ _INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Interval:
-    """Half-open, in UTC: `end` is left out."""
+    """A half-open interval in UTC, which excludes `end`."""
 
     start: datetime
     end: datetime
@@ -32,36 +32,36 @@ class Interval:
         return (self.end - self.start) / timedelta(days=1)
 
 
-def parse_interval(place: Place, start_text: str, end_text: str, timezone: str, max_days: int) -> Interval:
+def parse_interval(loc: Loc, start_text: str, end_text: str, timezone: str, max_days: int) -> Interval:
     """Raises RequestValidationError, which FastAPI answers with 422."""
     problems: list[dict[str, Any]] = []
     ends: list[Interval] = []
     for field, text in (("start_date", start_text), ("end_date", end_text)):
         try:
-            ends.append(_stretch(text, timezone))
+            ends.append(_interval_of(text, timezone))
         except ValueError as error:
-            problems.append(problem(place, field, "iso8601", str(error), text))
+            problems.append(problem(loc, field, "iso8601", str(error), text))
     if problems:
         raise RequestValidationError(problems)
     interval = Interval(ends[0].start, ends[1].end)
     if interval.start >= interval.end:
-        raise invalid(place, "end_date", "range_order", "end_date lies before start_date", end_text)
+        raise invalid(loc, "end_date", "range_order", "end_date is before start_date", end_text)
     if interval.days > max_days + 1:  # one day's grace: a bare last day is inclusive
-        message = f"the range is longer than {max_days} days; ask for it in parts"
-        raise invalid(place, "end_date", "range_too_long", message, end_text)
+        message = f"the range is longer than {max_days} days; request it in parts"
+        raise invalid(loc, "end_date", "range_too_long", message, end_text)
     return interval
 
 
-def parse_moment(place: Place, field: str, text: str, timezone: str) -> datetime:
-    """One moment, UTC; a bare date is the start of that local day. Raises RequestValidationError."""
+def parse_moment(loc: Loc, field: str, text: str, timezone: str) -> datetime:
+    """A time in UTC; a bare date is the start of that local day. Raises RequestValidationError."""
     try:
-        return _stretch(text, timezone).start
+        return _interval_of(text, timezone).start
     except ValueError as error:
-        raise invalid(place, field, "iso8601", str(error), text) from None
+        raise invalid(loc, field, "iso8601", str(error), text) from None
 
 
-def _stretch(text: str, timezone: str) -> Interval:
-    """What one date or time covers: a whole local day, or one instant."""
+def _interval_of(text: str, timezone: str) -> Interval:
+    """The interval of a date, which is a whole local day, or of a time, which is one instant."""
     if len(text) > _MAX_TEXT or not text.isascii():
         raise ValueError("not an ISO 8601 date or time, such as 2026-10-01 or 2026-10-01T06:00:00Z")
     day = _date(text)
@@ -87,4 +87,4 @@ def _date(text: str) -> date | None:
 
 def _check_year(day: date) -> None:
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise ValueError(f"the year must lie between {FIRST_YEAR} and {LAST_YEAR}")
+        raise ValueError(f"the year must be between {FIRST_YEAR} and {LAST_YEAR}")

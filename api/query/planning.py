@@ -1,6 +1,6 @@
-"""What of a range is held, and by which versions. Belongs here: the pure step from ledger rows to what will be served.
+"""The plan of an answer: the months of a range and their versions. Belongs here: making a plan from ledger rows.
 
-Does not: reading segments (bodies/reader.py). Whole months are served as they are; only months at the range's edges are
+Does not: reading segments (bodies/reader.py). Whole months are served as stored; only months at the range's edges are
 cut.
 """
 
@@ -15,31 +15,33 @@ from math import floor
 
 from api.caching import LruCache
 from api.query.interval import Interval
-from api.query.snapshot_ids import Held, SnapshotId, digest
+from api.query.snapshot_ids import SnapshotId, StoredVersion, digest
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.cache import name_of
 from city_data.window import Month
 
 _REMEMBERED = 2_000
-_PIECES = 50_000
+_CACHED_SLICES = 50_000
 
 
 @dataclass(frozen=True)
 class MonthSlice:
     """A month to serve: whole, or from `start` on and before `end` where the range's edge cuts it.
 
-    Equal pieces are equal bytes: `identity` names the version, whatever else is known of it.
+    Equal slices have equal bytes: `identity` names the version, and the entry's other fields do not count.
     """
 
-    entry: Held = field(compare=False)
+    entry: StoredVersion = field(compare=False)
     start: datetime | None
     end: datetime | None
     identity: str
 
     @cached_property
     def name(self) -> str:
-        """What equal pieces share, to find their bytes by: a text is hashed once, a piece at every look."""
+        """The cache key of the slice's bytes. A text, because its hash is computed once, that of a dataclass on each
+        lookup.
+        """
         return self.identity if self.whole else f"{self.identity} {self.start} {self.end}"
 
     @cached_property
@@ -49,7 +51,7 @@ class MonthSlice:
 
     @property
     def zstd_name(self) -> str:
-        """The same in zstd."""
+        """The key in Redis of the whole month in zstd."""
         return name_of(self.entry.dataset, self.entry.city_id, self.entry.month, self.version, "/zstd")
 
     @property
@@ -65,54 +67,56 @@ class MonthSlice:
 
 @dataclass(frozen=True)
 class Plan:
-    """`coverage` is 0..1 over the range asked; `missing` are months of it that hold nothing; `tag` names the answer.
+    """The months of an answer. `coverage` is 0..1 over the requested range; `missing` are its months without data.
 
-    `snapshot` are the versions that it is made of."""
+    `snapshot` has the versions of the months; `tag` identifies the answer."""
 
     city: City
     dataset: DatasetName
     interval: Interval
-    pieces: tuple[MonthSlice, ...]
+    slices: tuple[MonthSlice, ...]
     missing: tuple[Month, ...]
     coverage: float
     snapshot: SnapshotId
     tag: str
-    said: dict[str, dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
+    headers_by_distance: dict[str, dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def coverage_text(self) -> str:
-        """Rounded down, so that 1.0000 is said of nothing that has a hole."""
+        """Rounded down, so that 1.0000 means no gap at all."""
         return f"{floor(self.coverage * 10_000) / 10_000:.4f}"
 
 
 class Plans:
-    """Plans that were made, each good for as long as its city's months are the very same object (versions.py).
+    """A cache of plans, each valid while its city's months are the same object (versions.py).
 
-    Whole months are shared between them: a plan of two years is then a few KB, not twenty."""
+    Plans share the slices of whole months, so that many plans over the same years stay small."""
 
     def __init__(self) -> None:
-        self._made: LruCache[tuple[str, DatasetName, Interval], tuple[Mapping[Month, Held], Plan]]
-        self._made = LruCache(_REMEMBERED)
-        self._whole: LruCache[str, MonthSlice] = LruCache(_PIECES)
+        self._plans: LruCache[tuple[str, DatasetName, Interval], tuple[Mapping[Month, StoredVersion], Plan]]
+        self._plans = LruCache(_REMEMBERED)
+        self._whole: LruCache[str, MonthSlice] = LruCache(_CACHED_SLICES)
 
-    def plan(self, city: City, dataset: DatasetName, interval: Interval, entries: Mapping[Month, Held]) -> Plan:
+    def plan(
+        self, city: City, dataset: DatasetName, interval: Interval, entries: Mapping[Month, StoredVersion]
+    ) -> Plan:
         key = (city.city_id, dataset, interval)
-        known = self._made.get(key)
-        if known is not None and known[0] is entries:
-            return known[1]
-        made = plan(city, dataset, interval, entries, self._piece)
-        self._made.put(key, (entries, made), 1)
-        return made
+        cached = self._plans.get(key)
+        if cached is not None and cached[0] is entries:
+            return cached[1]
+        latest = plan(city, dataset, interval, entries, self._whole_slice)
+        self._plans.put(key, (entries, latest), 1)
+        return latest
 
-    def _piece(self, entry: Held) -> MonthSlice:
-        known = self._whole.get(entry.identity)
-        if known is None or known.entry is not entry:
-            known = _whole(entry)
-            self._whole.put(entry.identity, known, 1)
-        return known
+    def _whole_slice(self, entry: StoredVersion) -> MonthSlice:
+        cached = self._whole.get(entry.identity)
+        if cached is None or cached.entry is not entry:
+            cached = _whole(entry)
+            self._whole.put(entry.identity, cached, 1)
+        return cached
 
 
-def _whole(entry: Held) -> MonthSlice:
+def _whole(entry: StoredVersion) -> MonthSlice:
     return MonthSlice(entry, None, None, entry.identity)
 
 
@@ -125,33 +129,33 @@ def plan(
     city: City,
     dataset: DatasetName,
     interval: Interval,
-    entries: Mapping[Month, Held],
-    whole: Callable[[Held], MonthSlice] = _whole,
+    entries: Mapping[Month, StoredVersion],
+    whole: Callable[[StoredVersion], MonthSlice] = _whole,
 ) -> Plan:
-    """`entries` are this city's and dataset's months, each as its ledger row or as a kept version."""
-    pieces: list[MonthSlice] = []
+    """The plan of an interval; `entries` are the city's and dataset's months, as ledger rows or stored versions."""
+    slices: list[MonthSlice] = []
     missing: list[Month] = []
-    asked = covered = 0.0
+    requested_s = covered_s = 0.0
     last = Month.at(interval.end, city.timezone)
     for month in Month.at(interval.start, city.timezone).until(last + 1):
         start, end = _bounds(month, city.timezone)
         overlap = (min(end, interval.end) - max(start, interval.start)).total_seconds()
         if overlap <= 0:  # the range ends where this month begins
             continue
-        asked += overlap
+        requested_s += overlap
         entry = entries.get(month)
         if entry is None or not entry.has_data:
             missing.append(month)
             continue
-        covered += overlap * (entry.coverage or 0.0)
+        covered_s += overlap * (entry.coverage or 0.0)
         cut_start = interval.start if interval.start > start else None
         cut_end = interval.end if interval.end < end else None
         is_cut = cut_start is not None or cut_end is not None
-        pieces.append(MonthSlice(entry, cut_start, cut_end, entry.identity) if is_cut else whole(entry))
-    identities = [piece.identity for piece in pieces]
-    months = {piece.entry.month: piece.version for piece in pieces}
+        slices.append(MonthSlice(entry, cut_start, cut_end, entry.identity) if is_cut else whole(entry))
+    identities = [month_slice.identity for month_slice in slices]
+    months = {month_slice.entry.month: month_slice.version for month_slice in slices}
     tag = hashlib.sha256("\n".join(identities).encode())
-    # A version's bytes are those of the columns of this release: a column more is another answer.
+    # A version's bytes depend on the columns of this release: an added column changes the answer.
     named = (
         city.city_id,
         dataset,
@@ -164,9 +168,9 @@ def plan(
         city=city,
         dataset=dataset,
         interval=interval,
-        pieces=tuple(pieces),
+        slices=tuple(slices),
         missing=tuple(missing),
-        coverage=covered / asked if asked else 0.0,
+        coverage=covered_s / requested_s if requested_s else 0.0,
         snapshot=SnapshotId(city.city_id, {dataset: months}, digest(identities)),
         tag=tag.hexdigest()[:32],
     )

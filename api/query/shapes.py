@@ -1,6 +1,6 @@
-"""In which form the records come. Belongs here: the parts of a form and the fields that records then have.
+"""The parts of a representation: format, encoding, and the shape of records. Belongs here: their tags and fields.
 
-Does not: what a caller asks for and its refusal (representation.py), or making the records (bodies/tables.py).
+Does not: a request's parameters and their errors (representation.py), or building records (bodies/tables.py).
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from api.bodies.encodings import Encoding
 from api.query.formats import Format
+from api.query.negotiation import Encoding
 from city_data.datasets import Dataset
 from city_data.store.segments import record_names
 
 RAW = "raw_data"
 HOURS = "hours"
-AskedResolution = Literal["native", "hourly", "daily"]
+ResolutionChoice = Literal["native", "hourly", "daily"]
 Include = Literal["raw"]
 MAX_COLUMNS_TEXT = 1_000
 
 
 @dataclass(frozen=True)
 class Shape:
-    """`daily` are days made of hours; `columns` None are all; `raw` adds what the source said beside the values."""
+    """`daily` aggregates hours to days; `columns` None means all; `raw` adds the source's extra data."""
 
     daily: bool = False
     columns: tuple[str, ...] | None = None
@@ -47,7 +47,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Representation:
-    """All that a client may choose of how the same records come. `tag` is empty for plain JSON records."""
+    """Everything a client can choose about the form of equal records. `tag` is empty for uncompressed JSON."""
 
     format: Format
     shape: Shape

@@ -1,7 +1,7 @@
-"""Which versions a read is answered from: the current ones, those of a snapshot id, or those of a moment.
+"""The versions that answer a request: the current ones, those of a snapshot id, or those current at a given time.
 
-Belongs here: the choice, and its refusals. Does not: what an id says (snapshot_ids.py), or bytes (bodies/reader.py).
-Nothing is written: an id describes itself, and versions are kept until their month expires.
+Belongs here: the choice, and its errors. Does not: parsing an id (snapshot_ids.py), or reading bytes
+(bodies/reader.py). Nothing is written: an id is self-describing, and versions are stored until their month expires.
 """
 
 from __future__ import annotations
@@ -13,69 +13,72 @@ from typing import Any
 
 from fastapi import HTTPException
 
-from api.errors import Place, invalid
+from api.errors import Loc, invalid
 from api.query.interval import parse_moment
-from api.query.snapshot_ids import Held, SnapshotId, digest
+from api.query.snapshot_ids import SnapshotId, StoredVersion, digest
 from api.query.versions import Versions
 from city_data.cities import City
 from city_data.datasets import DatasetName
 from city_data.store.versions import Version
 from city_data.window import Month, as_of
 
-_ANEW = "Read without `version` for the present data, whose X-Snapshot-Id names what is kept now."
+_HINT = "Request without `version` for the current data; its X-Snapshot-Id names stored versions."
 
 
 @dataclass(frozen=True)
 class Snapshots:
-    """One an app."""
+    """One per application."""
 
     versions: Versions
 
     async def months(
         self,
-        place: Place,
+        loc: Loc,
         city: City,
         dataset: DatasetName,
         *,
         version: str | None = None,
         moment: str | None = None,
         fresh: bool = False,
-    ) -> Mapping[Month, Held]:
+    ) -> Mapping[Month, StoredVersion]:
         """The months' versions to answer from: of the snapshot id `version`, at `moment` (as_of), or the current ones.
 
-        Raises 422 for what is no id of this city and dataset and for a moment that is none, has not come, or stands
-        beside an id; 410 where versions are not kept any more; DatabaseUnavailable.
+        Raises 422 for an invalid id or one of another city or dataset, and for an `as_of` that is invalid, in the
+        future or given together with an id; 410 where versions are no longer stored; DatabaseUnavailable.
         """
         if version is not None and moment is not None:
-            raise invalid(place, "as_of", "exclusive", "give `version` or `as_of`, not both", moment)
+            raise invalid(loc, "as_of", "exclusive", "give `version` or `as_of`, not both", moment)
         if version is not None:
-            return await self._named(_parse(place, city, dataset, version), dataset, fresh)
+            return await self._named(_parse(loc, city, dataset, version), dataset, fresh)
         if moment is not None:
-            at = parse_moment(place, "as_of", moment, city.timezone)
+            at = parse_moment(loc, "as_of", moment, city.timezone)
             if at > as_of():
-                message = "lies in the future: what will be current then is not known yet"
-                raise invalid(place, "as_of", "future", message, moment)
-            return at_moment(await self.versions.kept(city.city_id, dataset, fresh=True), at)
+                message = "is in the future"
+                raise invalid(loc, "as_of", "future", message, moment)
+            return at_moment(await self.versions.stored_versions(city.city_id, dataset, fresh=True), at)
         return await self.versions.months(city.city_id, dataset, fresh=fresh)
 
-    async def _named(self, snapshot: SnapshotId, dataset: DatasetName, fresh: bool) -> Mapping[Month, Held]:
-        for look in dict.fromkeys((fresh, True)):  # another process may have given the id a moment ago: look again
-            kept = {name: await self.versions.kept(snapshot.city_id, name, fresh=look) for name in snapshot.months}
-            found = {name: _found(snapshot.months[name], versions) for name, versions in kept.items()}
+    async def _named(self, snapshot: SnapshotId, dataset: DatasetName, fresh: bool) -> Mapping[Month, StoredVersion]:
+        for refresh in dict.fromkeys((fresh, True)):  # another process may have issued the id a moment ago: read again
+            stored = {
+                name: await self.versions.stored_versions(snapshot.city_id, name, fresh=refresh)
+                for name in snapshot.months
+            }
+            selected = {name: _select(snapshot.months[name], versions) for name, versions in stored.items()}
             missing = [
                 f"{name} {month} version {wanted}"
                 for name, months in snapshot.months.items()
                 for month, wanted in months.items()
-                if month not in found[name]
+                if month not in selected[name]
             ]
-            everything = digest([one.identity for name in found for one in found[name].values()])
+            everything = digest([one.identity for name in selected for one in selected[name].values()])
             if not missing and everything == snapshot.digest:
-                return found[dataset]
+                return selected[dataset]
         raise _gone(missing)
 
 
 def at_moment(versions: Iterable[Version], at: datetime) -> Mapping[Month, Version]:
-    """Each month's version that was current at `at`. Raises 410 where it may have been one that is not kept."""
+    """Each month's version that was current at `at`. Raises 410 where that version may no longer be stored."""
     current: dict[Month, Version] = {}
     unknown: list[str] = []
     by_month: dict[Month, list[Version]] = {}
@@ -92,32 +95,32 @@ def at_moment(versions: Iterable[Version], at: datetime) -> Mapping[Month, Versi
     return current
 
 
-def _found(wanted: Mapping[Month, int], versions: Sequence[Version]) -> dict[Month, Version]:
-    kept = {(one.month, one.version): one for one in versions}
-    return {month: kept[month, number] for month, number in wanted.items() if (month, number) in kept}
+def _select(wanted: Mapping[Month, int], versions: Sequence[Version]) -> dict[Month, Version]:
+    stored = {(one.month, one.version): one for one in versions}
+    return {month: stored[month, number] for month, number in wanted.items() if (month, number) in stored}
 
 
-def _parse(place: Place, city: City, dataset: DatasetName, text: str) -> SnapshotId:
-    def refusal(kind: str, message: str) -> Exception:
-        return invalid(place, "version", kind, message, text)
+def _parse(loc: Loc, city: City, dataset: DatasetName, text: str) -> SnapshotId:
+    def invalid_version(kind: str, message: str) -> Exception:
+        return invalid(loc, "version", kind, message, text)
 
     try:
         snapshot = SnapshotId.parse(text)
     except ValueError as error:
-        raise refusal("snapshot_id", str(error)) from None
+        raise invalid_version("snapshot_id", str(error)) from None
     if snapshot.city_id != city.city_id:
-        message = f"a snapshot of {snapshot.city_id}, and {city.city_id} answers for this location"
-        raise refusal("snapshot_of_other_city", message)
+        message = f"the snapshot is of {snapshot.city_id}, but this location belongs to {city.city_id}"
+        raise invalid_version("snapshot_of_other_city", message)
     if dataset not in snapshot.months:
-        message = f"a snapshot of {' and '.join(snapshot.months)}, and this is {dataset}"
-        raise refusal("snapshot_of_other_dataset", message)
+        message = f"the snapshot is of {' and '.join(snapshot.months)}, not of {dataset}"
+        raise invalid_version("snapshot_of_other_dataset", message)
     return snapshot
 
 
 def _gone(missing: Sequence[Any]) -> HTTPException:
-    """410 and not 404: a well-formed id can only have come from an answer, so what it names was there once, and will
-    not come back (RFC 9110, 15.5.11)."""
+    """410 instead of 404: a valid id comes from an answer, so its versions existed once, and will not return (RFC 9110,
+    15.5.11)."""
     if not missing:
-        return HTTPException(410, f"Months of this snapshot were dropped and loaded anew since. {_ANEW}")
+        return HTTPException(410, f"Months of this snapshot were dropped and reloaded since. {_HINT}")
     shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-    return HTTPException(410, f"Not kept any more: {shown}. {_ANEW}")
+    return HTTPException(410, f"No longer stored: {shown}. {_HINT}")

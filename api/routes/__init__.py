@@ -1,1 +1,1 @@
-"""Paths, parameters and response models of the reader."""
+"""The routes of the reader: paths, parameters and response models."""

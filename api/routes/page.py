@@ -1,6 +1,6 @@
-"""The page at `/`, for people. Belongs here: its files in `page/`, how they travel and what a browser may do with them.
+"""The web page at `/`. Belongs here: serving its files from `page/`, with caching and security headers.
 
-Does not: any data. The page asks the public routes, as every caller does, with the caller's token where one is needed.
+Does not: any data. The page calls the public routes like every client, with the user's token where one is required.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
-from api.bodies.encodings import encoding_for
 from api.bodies.responses import is_known
+from api.query.negotiation import encoding_for
 from city_data import environment
 from city_data.datasets import DATASETS
 from city_data.window import as_of, retention_months
@@ -30,10 +30,10 @@ _MEDIA_TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
-# Nothing from elsewhere, nothing inline: a source's text that reached the page as markup would still do nothing.
+# No other origin and nothing inline: a source's text that reached the page as markup could not run.
 _POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _HEADERS = {
-    # Asked again each time and answered 304: after an upgrade no browser mixes old scripts with new ones.
+    # Revalidated on each request, usually with 304: after an upgrade no browser mixes old and new scripts.
     "Cache-Control": "no-cache",
     "Content-Security-Policy": _POLICY,
     "Vary": "Accept-Encoding",
@@ -63,7 +63,7 @@ class PageFile:
 
 
 def router(tenant_claim: str) -> APIRouter:
-    """`/` and `/page/...`, with no lock: the files say nothing of the data. Raises ConfigurationError."""
+    """`/` and `/page/...`, without authentication: the files contain no data. Raises ConfigurationError."""
     files = _files() | {"facts.json": PageFile.of(".json", _facts(tenant_claim))}
     routes = APIRouter(include_in_schema=False)
 
@@ -82,7 +82,7 @@ def router(tenant_claim: str) -> APIRouter:
 
 @cache
 def _files() -> dict[str, PageFile]:
-    """By path below `page/`, read once a process: some 450 KB."""
+    """The files by path below `page/`, read once per process."""
     return {
         path.relative_to(FOLDER).as_posix(): PageFile.of(path.suffix, path.read_bytes())
         for path in sorted(FOLDER.rglob("*"))
@@ -91,7 +91,7 @@ def _files() -> dict[str, PageFile]:
 
 
 def _facts(tenant_claim: str) -> bytes:
-    """What no public route tells: columns with their units, the months kept, and where a token names its tenant."""
+    """Facts missing in public routes: columns with units, the retention window, and the tenant claim of tokens."""
     facts = {
         "datasets": {name: [asdict(column) for column in dataset.columns] for name, dataset in DATASETS.items()},
         "window_months": retention_months(),

@@ -1,6 +1,6 @@
-"""The route that tells where a month comes from. Belongs here: one month's story, from ledger, versions and states.
+"""The route of a month's provenance. Belongs here: its sources, versions and states, from the store.
 
-Does not: the month's records (history.py). What is not known is null or absent, never guessed.
+Does not: the month's records (history.py). Unknown values are null or absent, never guessed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from anyio import CapacityLimiter
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.errors import invalid
-from api.observability import note
+from api.errors import ErrorResponse, ValidationErrorResponse, invalid
+from api.observability import request_log
 from api.query.city import enabled_city
 from api.query.snapshot_ids import SnapshotId
 from api.query.versions import Versions
-from api.routes.schemas import ErrorResponse, ValidationErrorResponse
 from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.database import Database
@@ -29,12 +28,12 @@ from city_data.store.ledger import MonthEntry, State, StateChange, read_states
 from city_data.store.versions import read_entries
 from city_data.window import Month
 
-# Told in fields of their own, or only for the checks.
-_TOLD_ELSEWHERE = {"means", "modelled", "licence", "licence_url", "stations", "grid_cell", "method_version", "reason"}
+# Reported in fields of their own, or used only by checks.
+_SEPARATE_FIELDS = {"means", "modelled", "licence", "licence_url", "stations", "grid_cell", "method_version", "reason"}
 
 
 class FileInfo(BaseModel):
-    """Bytes as they were received; `url` and `params` never hold a secret. `fetched_at` is when they were last seen."""
+    """A file as received; `url` and `params` contain no secret. `fetched_at` is the last time it was fetched."""
 
     name: str
     url: str | None = None
@@ -56,11 +55,11 @@ class PlaceInfo(BaseModel):
     latitude: float | None = None
     longitude: float | None = None
     distance_km: float | None = None
-    weight: float | None = Field(default=None, description="Its share (0..1) of what the month's values are made of")
+    weight: float | None = Field(default=None, description="Its share (0..1) in the month's values")
 
 
 class VersionInfo(BaseModel):
-    """One immutable version, as its load left it. `snapshot_id` reads it again."""
+    """One immutable version, as it was loaded. Its `snapshot_id` as `version` reads it again."""
 
     version: int
     current: bool
@@ -90,10 +89,10 @@ class StateInfo(BaseModel):
 
 
 class DatasetProvenance(BaseModel):
-    """All that is known of one month of one dataset. `coverage` is a share (0..1) of `expected_rows`."""
+    """The provenance of one month of one dataset. `coverage` is a share (0..1) of `expected_rows`."""
 
     state: State
-    version: int | None = Field(description="The current one; null where there is no data")
+    version: int | None = Field(description="The current version; null without data")
     source: str | None
     kind: Literal["observed", "modelled"] | None
     method_version: int | str | None
@@ -115,18 +114,18 @@ class DatasetProvenance(BaseModel):
     settled_at: datetime | None
     checked_at: datetime | None
     rechecked_at: datetime | None
-    recheck: str | None = Field(description="What the last look at the settled month found")
+    recheck: str | None = Field(description="The result of the last recheck of the settled month")
     last_error: str | None
     last_error_at: datetime | None
     places: list[PlaceInfo] = Field(description="Stations, sensors or grid cells, as far as the source names them")
-    details: dict[str, Any] = Field(description="What else the provider tells of how the month was made")
+    details: dict[str, Any] = Field(description="Other facts that the provider reports about the month")
     files: list[FileInfo]
-    versions: list[VersionInfo] = Field(description="Every version that is kept, oldest first")
+    versions: list[VersionInfo] = Field(description="Every stored version, oldest first")
     states: list[StateInfo] = Field(description="The states the month went through, oldest first")
 
 
 class MonthProvenanceResponse(BaseModel):
-    """Where a city's month comes from. `start` and `end` are the local month as a half-open interval, UTC."""
+    """The provenance of a city's month. `start` and `end` are the local month as a half-open interval, UTC."""
 
     city_id: str
     city_name: str
@@ -140,7 +139,7 @@ class MonthProvenanceResponse(BaseModel):
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the route needs; one an app."""
+    """The route and its dependencies; one per application."""
 
     registry: Registry
     versions: Versions
@@ -150,29 +149,36 @@ class Provenance:
     def router(self) -> APIRouter:
         router = APIRouter()
         responses: dict[int | str, dict[str, Any]] = {
-            404: {"model": ErrorResponse, "description": "No such city, or nothing is known of the month"},
-            422: {"model": ValidationErrorResponse, "description": "Not a month"},
+            404: {
+                "model": ErrorResponse,
+                "description": "The city is not enabled, or the ledger does not have the month",
+            },
+            422: {"model": ValidationErrorResponse, "description": "Invalid month"},
         }
         for path in (
             "/api/v1/external/operations/cities/{city_id}/months/{month}",
             "/api/v1/cities/{city_id}/months/{month}",
         ):
             router.add_api_route(
-                path, self.month, tags=["cities"], summary="Where a month comes from", responses=responses
+                path, self.month, tags=["cities"], summary="The provenance of a month", responses=responses
             )
         return router
 
     async def month(self, request: Request, city_id: str, month: str) -> MonthProvenanceResponse:
         """Versions, files with their hashes, stations, method, licence, rejected rows and the history of states."""
         city = enabled_city(self.registry, city_id)
-        note(request.scope).city = city.city_id
+        request_log(request.scope).city = city.city_id
         at = _month(month)
         ledger = {name: await self.versions.months(city_id, name) for name in DATASETS}
         if not any(at in months for months in ledger.values()):
             known = sorted({each for months in ledger.values() for each in months})
-            held = f"the ledger goes from {known[0]} to {known[-1]}" if known else "the ledger holds no month of it yet"
-            raise HTTPException(404, f"Nothing is known of {city.name}'s {at}: {held}.")
-        told = {name: await self._told(city, name, months.get(at)) for name, months in ledger.items()}
+            extent = (
+                f"the ledger has months from {known[0]} to {known[-1]}"
+                if known
+                else "the ledger has no month of this city yet"
+            )
+            raise HTTPException(404, f"No month {at} for {city.name}: {extent}.")
+        datasets = {name: await self._dataset(city, name, months.get(at)) for name, months in ledger.items()}
         start, end = at.bounds(city.timezone)
         return MonthProvenanceResponse(
             city_id=city.city_id,
@@ -181,16 +187,16 @@ class Provenance:
             timezone=city.timezone,
             start=start,
             end=end,
-            **told,
+            **datasets,
         )
 
-    async def _told(self, city: City, name: DatasetName, entry: MonthEntry | None) -> DatasetProvenance | None:
+    async def _dataset(self, city: City, name: DatasetName, entry: MonthEntry | None) -> DatasetProvenance | None:
         if entry is None:
             return None
-        kept, states = await anyio.to_thread.run_sync(
+        stored, states = await anyio.to_thread.run_sync(
             partial(self._read, name, city.city_id, entry.month), limiter=self.limiter
         )
-        return _provenance(city, name, entry, kept, states)
+        return _provenance(city, name, entry, stored, states)
 
     def _read(self, name: DatasetName, city_id: str, month: Month) -> tuple[list[MonthEntry], list[StateChange]]:
         return (
@@ -207,21 +213,21 @@ def _month(text: str) -> Month:
 
 
 def _provenance(
-    city: City, name: DatasetName, entry: MonthEntry, kept: Sequence[MonthEntry], states: Sequence[StateChange]
+    city: City, name: DatasetName, entry: MonthEntry, stored: Sequence[MonthEntry], states: Sequence[StateChange]
 ) -> DatasetProvenance:
-    told = entry.provenance
-    modelled = told.get("modelled")
+    provenance = entry.provenance
+    modelled = provenance.get("modelled")
     same = {field: getattr(entry, field) for field in DatasetProvenance.model_fields if hasattr(entry, field)}
     return DatasetProvenance(
         **same,
         kind=None if modelled is None else "modelled" if modelled else "observed",
-        method_version=told.get("method_version"),
-        licence=told.get("licence"),
-        licence_url=told.get("licence_url"),
-        places=_places(city, told),
-        details={key: value for key, value in told.items() if key not in _TOLD_ELSEWHERE},
+        method_version=provenance.get("method_version"),
+        licence=provenance.get("licence"),
+        licence_url=provenance.get("licence_url"),
+        places=_places(city, provenance),
+        details={key: value for key, value in provenance.items() if key not in _SEPARATE_FIELDS},
         files=_files(entry),
-        versions=[_version(name, one, entry.version) for one in kept],
+        versions=[_version(name, one, entry.version) for one in stored],
         states=[StateInfo.model_validate(change, from_attributes=True) for change in states],
     )
 
@@ -236,10 +242,10 @@ def _files(entry: MonthEntry) -> list[FileInfo]:
     return [FileInfo.model_validate({**file, "fetched_at": entry.fetched_at}) for file in entry.raw_files]
 
 
-def _places(city: City, told: Mapping[str, Any]) -> list[PlaceInfo]:
-    """Providers name stations by id alone or with what they know of them; a model's grid cell has only its place."""
-    stations = [{"id": one} if isinstance(one, str) else one for one in told.get("stations", [])]
-    cells = [{"id": "grid_cell", **told["grid_cell"]}] if told.get("grid_cell") else []
+def _places(city: City, provenance: Mapping[str, Any]) -> list[PlaceInfo]:
+    """Providers report stations as ids or with their attributes; a model reports a grid cell with coordinates only."""
+    stations = [{"id": one} if isinstance(one, str) else one for one in provenance.get("stations", [])]
+    cells = [{"id": "grid_cell", **provenance["grid_cell"]}] if provenance.get("grid_cell") else []
     return [_placed(city, one) for one in (*stations, *cells)]
 
 

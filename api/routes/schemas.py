@@ -1,6 +1,6 @@
-"""The shapes of answers and bodies, for OpenAPI and for what is not served as ready-made bytes.
+"""Response models, for OpenAPI and for answers that FastAPI serialises.
 
-Belongs here: fields, units, examples. Units and descriptions come from city_data/datasets.py. Does not: making answers.
+Belongs here: fields, units, examples; those of columns come from city_data/datasets.py. Does not: building answers.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ import datetime as dt
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field, create_model
 
-from api.query.formats import FormatName
-from api.query.shapes import HOURS, MAX_COLUMNS_TEXT, RAW, AskedResolution, Include
-from api.query.snapshot_ids import MAX_LENGTH
+from api.query.shapes import HOURS, RAW
 from city_data.datasets import TRAFFIC, WEATHER, Dataset, DatasetName, Resolution
 from city_data.store.ledger import Recheck, State
 
@@ -25,74 +23,74 @@ def _field(description: str, example: Any) -> Any:
 
 
 class SourceInfo(BaseModel):
-    """Who gives a dataset, what they give, and under which licence. Null where the platform has not told yet."""
+    """A provider of a dataset, with its columns and licence. Null where the platform has not recorded the fact yet."""
 
     dataset: DatasetName
     provider: str = Field(examples=["aemet"])
-    fallback: bool = Field(description="Asked only where the first source has no such month")
-    licence: str | None = Field(default=None, description="To be shown to whoever sees the data")
+    fallback: bool = Field(description="Used only for months that the primary source does not have")
+    licence: str | None = Field(default=None, description="To be displayed with the data")
     licence_url: str | None = None
     modelled: bool | None = Field(default=None, description="Computed by a model, not observed")
     resolution: Resolution | None = None
     columns: list[str] | None = Field(default=None, description="The columns that have values; all others are null")
     earliest_month: str | None = Field(default=None, description="Null without limit", examples=["2013-01"])
-    forward_only: bool | None = Field(default=None, description="Its history begins when the platform first asked")
+    forward_only: bool | None = Field(default=None, description="Its history begins with the platform's first request")
     lag_days: float | None = Field(default=None, description="From a month's end until its data appears")
-    settling_days: float | None = Field(default=None, description="After that, how long it may still change")
+    settling_days: float | None = Field(default=None, description="How long the data may still change after that")
 
 
 class CityInfoResponse(BaseModel):
-    """One enabled city: its centre, its reach, and who gives its data."""
+    """One enabled city: its centre, its radius and its sources."""
 
-    city_id: str = _field("Names the city everywhere", "madrid")
-    name: str = _field("As people say it", "Madrid")
+    city_id: str = _field("The city's id in all routes", "madrid")
+    name: str = _field("Display name", "Madrid")
     country: str = _field("ISO 3166-1 alpha-2", "ES")
     latitude: float = _field("Of the centre, degrees", 40.4168)
     longitude: float = _field("Of the centre, degrees", -3.7038)
-    radius_km: float = _field("How far from its centre a location is served, km", 30)
-    timezone: str = _field("Whose calendar its months and days follow, by IANA name", "Europe/Madrid")
-    weather_provider: str | None = _field("Null where it has no weather", "aemet")
-    traffic_provider: str | None = _field("Null where it has no traffic", "madrid_opendata")
-    enabled: bool = _field("Whether it is served", True)
+    radius_km: float = _field("Greatest distance from the centre of a served location, km", 30)
+    timezone: str = _field("IANA time zone of the city's months and days", "Europe/Madrid")
+    weather_provider: str | None = _field("Null for a city without weather", "aemet")
+    traffic_provider: str | None = _field("Null for a city without traffic", "madrid_opendata")
+    enabled: bool = _field("Whether the city is served", True)
     sources: list[SourceInfo] = Field(description="Each dataset's sources, with their licences")
 
 
 class CoverageInfo(BaseModel):
-    """Values of one column: how many there should be, how many there are. A source without the column owes none."""
+    """Expected and observed values of one column. None are expected of a source without the column."""
 
     expected: int = Field(examples=[745])
     observed: int = Field(examples=[744])
-    percent: float | None = Field(description="Rounded down; null where none is expected", examples=[99.86])
+    percent: float | None = Field(description="Rounded down; null where no value is expected", examples=[99.86])
 
 
 class DayInfo(BaseModel):
-    """One local day of a month, by the columns that its source gives."""
+    """The coverage of one local day, for the columns of its source."""
 
     date: dt.date
     columns: dict[str, CoverageInfo]
 
 
 class MonthInfo(BaseModel):
-    """What is known of one month."""
+    """The availability of one month."""
 
-    month: str = _field("Calendar month of the city's clocks", "2026-10")
+    month: str = _field("Calendar month in the city's time zone", "2026-10")
     state: State = _field("A provisional month may still change", "settled")
     coverage: float | None = _field("Share (0..1) of expected rows that have a value", 0.998)
-    version: int | None = _field("Grows with every change of its data; null where there is none", 3)
-    rows: int = _field("Records held", 745)
-    expected_rows: int = _field("Records of a whole month", 745)
-    source: str | None = _field("Which provider its records come from", "madrid_opendata")
+    version: int | None = _field("Grows with every change of the data; null without data", 3)
+    rows: int = _field("Number of records", 745)
+    expected_rows: int = _field("Number of records of a complete month", 745)
+    source: str | None = _field("The provider of its records", "madrid_opendata")
     columns: dict[str, CoverageInfo] = Field(description="Coverage of every column over the month")
     days: list[DayInfo] | None = Field(description="The same by local day, with `days=true`")
     received: int = _field("Rows that the provider sent: used, or rejected under one reason", 749)
-    used: int = _field("Provider rows that the month was made of", 745)
+    used: int = _field("Provider rows that were used", 745)
     rejected: dict[str, int] = _field("Provider rows rejected, by reason", {"duplicate": 4})
     nulled: dict[str, int] = _field("Single values of used rows that became null, by reason:field", {})
     settled_at: datetime | None = _field("UTC", _MOMENT)
-    checked_at: datetime | None = _field("When its source was last asked", _MOMENT)
-    rechecked_at: datetime | None = _field("When the settled month was last looked at again", _MOMENT)
-    recheck: Recheck | None = _field("What that look found", "unchanged")
-    last_error: str | None = _field("Why the last try brought nothing, where it did not", "status 500 from the source")
+    checked_at: datetime | None = _field("Time of the last request to its source", _MOMENT)
+    rechecked_at: datetime | None = _field("Time of the last recheck of the settled month", _MOMENT)
+    recheck: Recheck | None = _field("Result of that recheck", "unchanged")
+    last_error: str | None = _field("Error of the last fetch, where it failed", "status 500 from the source")
 
 
 class MonthsInfo(BaseModel):
@@ -101,36 +99,19 @@ class MonthsInfo(BaseModel):
 
 
 class DataAvailabilityResponse(BaseModel):
-    """What is held of a city."""
+    """The data available for a city."""
 
     city_id: str = _field("As in the list of cities", "madrid")
-    city_name: str = _field("As people say it", "Madrid")
-    weather_available: bool = _field("Whether any month is held", True)
+    city_name: str = _field("Display name", "Madrid")
+    weather_available: bool = _field("Whether any month has data", True)
     weather_start_date: datetime | None = _field("First record's date, UTC", _MOMENT)
     weather_end_date: datetime | None = _field("Last record's date, UTC", _MOMENT)
-    weather_record_count: int = _field("Records held", 760)
-    traffic_available: bool = _field("Whether any month is held", True)
+    weather_record_count: int = _field("Number of records", 760)
+    traffic_available: bool = _field("Whether any month has data", True)
     traffic_start_date: datetime | None = _field("First record's date, UTC", _MOMENT)
     traffic_end_date: datetime | None = _field("Last record's date, UTC", _MOMENT)
-    traffic_record_count: int = _field("Records held", 18_264)
+    traffic_record_count: int = _field("Number of records", 18_264)
     months: MonthsInfo
-
-
-class HistoricalRequest(BaseModel):
-    """The deprecated routes' body: the same questions as the query of the routes that replace them."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    latitude: float | None = Field(default=None, ge=-90, le=90, allow_inf_nan=False)
-    longitude: float | None = Field(default=None, ge=-180, le=180, allow_inf_nan=False)
-    start_date: str = Field(max_length=64, examples=["2026-10-01"])
-    end_date: str = Field(max_length=64, examples=["2026-10-31"])
-    version: str | None = Field(default=None, max_length=MAX_LENGTH)
-    as_of: str | None = Field(default=None, max_length=64)
-    format: FormatName | None = None
-    resolution: AskedResolution | None = None
-    columns: str | None = Field(default=None, max_length=MAX_COLUMNS_TEXT)
-    include: Include | None = None
 
 
 class HealthResponse(BaseModel):
@@ -138,31 +119,12 @@ class HealthResponse(BaseModel):
     detail: str
 
 
-class ErrorResponse(BaseModel):
-    """Why there is no answer, in words."""
-
-    detail: str
-
-
-class Problem(BaseModel):
-    type: str
-    loc: list[str | int]
-    msg: str
-    input: Any = None
-
-
-class ValidationErrorResponse(BaseModel):
-    """FastAPI's own shape: one entry for each thing that is wrong with the request."""
-
-    detail: list[Problem]
-
-
 def record_model(name: str, dataset: Dataset, before: dict[str, Any], after: dict[str, Any]) -> type[BaseModel]:
     columns: dict[str, Any] = {}
     for column in dataset.columns:
         text = f"{column.description}{f', {column.unit}' if column.unit else ''}; null where missing"
         columns[column.name] = (float if column.kind == "number" else str) | None, _field(text, column.example_value)
-    source = (str, Field(description="Which provider the record comes from", examples=["aemet"]))
+    source = (str, Field(description="The provider of the record", examples=["aemet"]))
     return create_model(name, **before, **columns, source=source, **after)
 
 
@@ -173,13 +135,13 @@ WeatherRecord = record_model(
     {
         "id": (
             str,
-            _field("UUID, the same for the same city and date for ever", "5d5c7d5f-7b8f-5f0e-8a4e-0a8c6c2f3c11"),
+            _field("UUID, always the same for the same city and date", "5d5c7d5f-7b8f-5f0e-8a4e-0a8c6c2f3c11"),
         ),
         "location_id": (str, Field(description="City and local day", examples=["madrid_2026-10-01"])),
         "date": _DATE,
     },
     {
-        "created_at": (datetime, _field("When the record was first held, UTC", _MOMENT)),
+        "created_at": (datetime, _field("When the record was first stored, UTC", _MOMENT)),
         "updated_at": (datetime, _field("When the record last changed, UTC", _MOMENT)),
     },
 )
@@ -188,13 +150,13 @@ RECORDS: dict[str, type[BaseModel]] = {"weather": WeatherRecord, "traffic": Traf
 
 
 def _selection(name: str, record: type[BaseModel]) -> type[BaseModel]:
-    """A record of which any field but the date may be left out, and some come on request."""
+    """A record in which every field but the date is optional, and with fields that are sent on request only."""
     fields: dict[str, Any] = {
         field: (info.annotation if field == "date" else info.annotation | None, ... if field == "date" else None)  # type: ignore[operator]
         for field, info in record.model_fields.items()
     }
-    hours = Field(default=None, description="Hours of the day that have a value; of days made of hours")
-    raw = Field(default=None, description="What the source said beside the values; with `include=raw`")
+    hours = Field(default=None, description="Number of hours of the day with a value; for days aggregated from hours")
+    raw = Field(default=None, description="The source's extra data; with `include=raw`")
     fields |= {HOURS: (int | None, hours), RAW: (dict[str, Any] | None, raw)}
     return create_model(name, **fields)
 

@@ -18,9 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from api.auth.gate import Authorizer
 from api.auth.tokens import token_digest
-from api.history_service import Answering, Question
-from api.routes.history import TENANT_PATH
-from api.routes.schemas import HistoricalRequest
+from api.history_service import HistoryService, IncomingRequest
+from api.query.historical_request import TENANT_PATH, HistoricalRequest
 from api.transport.request_cache import RequestCache, relevant
 from city_data.datasets import DATASETS, DatasetName
 
@@ -49,7 +48,7 @@ class _Template:
 class Shortcut(BaseRoute):
     """Stands before the routes that it shortens."""
 
-    def __init__(self, answering: Answering, gate: Authorizer, hits: RequestCache) -> None:
+    def __init__(self, answering: HistoryService, gate: Authorizer, hits: RequestCache) -> None:
         self._answering, self._gate, self._hits = answering, gate, hits
         self._templates = {tail: _Template(TENANT_PATH + tail) for tail in _TAILS}
 
@@ -69,8 +68,8 @@ class Shortcut(BaseRoute):
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given, asked = (token if scheme.lower() == "bearer" and token else None), question.asked
         await self._gate.admit(scope, given, question.tenant)
-        whole = Question(scope, headers, "query", question.dataset, UUID(question.tenant), asked)
-        meant = await self._answering.understand(whole)
+        whole = IncomingRequest(scope, headers, "query", question.dataset, UUID(question.tenant), asked)
+        meant = await self._answering.resolve(whole)
         response = await self._answering.respond(whole, meant)
         if _is_lasting(asked):
             self._hits.remember(scope, headers, token_digest(given) if given else None, meant)

@@ -1,6 +1,6 @@
 """The route of the training frame. Belongs here: its path, parameters, documentation and headers.
 
-Does not: joining months (bodies/training_reader.py), or what the columns are (city_data/training.py).
+Does not: joining months (bodies/training_reader.py), or defining columns (city_data/frames/training.py).
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from starlette.responses import Response
 from api.attribution import attribution_headers
 from api.bodies.responses import common_headers, distance_text, etag, respond, saved_as
 from api.bodies.training_reader import Joiner, TrainingPlan, join_plans
-from api.observability import note
+from api.observability import request_log
 from api.query.city import city_of_tenant
 from api.query.formats import format_for
+from api.query.historical_request import TENANT_PATH
 from api.query.interval import Interval, parse_interval
 from api.query.planning import plan
-from api.query.representation import encoded
+from api.query.representation import with_encoding
 from api.query.shapes import Representation, Shape
 from api.query.snapshots import Snapshots
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
-from api.routes.history import (
-    SAID,
-    TENANT_PATH,
+from api.routes.parameters import (
+    RESPONSE_HEADERS,
     AsOf,
     EndDate,
-    FormatAsked,
+    FormatParameter,
     Latitude,
     Longitude,
     SnapshotVersion,
@@ -50,21 +50,23 @@ from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, Resolution
 from city_data.frames.training import TrainingColumn, training_columns
 
-# An hourly frame of ten years would be hundreds of megabytes of JSON; no window is that long.
+# An hourly frame of ten years would be hundreds of megabytes of JSON; no retention window is that long.
 MOST_HOURLY_DAYS = 1_100
-ResolutionAsked = Annotated[Resolution, Query(description="A row for every local day, or for every hour, of the range")]
-_SAID = {
-    **SAID,
+ResolutionParameter = Annotated[
+    Resolution, Query(description="A row for every local day, or for every hour, of the range")
+]
+_RESPONSE_HEADERS = {
+    **RESPONSE_HEADERS,
     "X-Coverage": "The smaller of X-Weather-Coverage and X-Traffic-Coverage",
-    "X-Weather-Coverage": "Share (0..1) of the range asked that has weather",
-    "X-Traffic-Coverage": "Share (0..1) of the range asked that has traffic",
-    "X-Missing-Months": "Months of the range that hold nothing, such as weather/2026-11,traffic/2026-11; absent where "
+    "X-Weather-Coverage": "Share (0..1) of the requested range that has weather",
+    "X-Traffic-Coverage": "Share (0..1) of the requested range that has traffic",
+    "X-Missing-Months": "Months of the range without data, such as weather/2026-11,traffic/2026-11; absent where "
     "there are none",
-    "X-Weather-Resolution": "How weather is held in the range: `daily` on an hourly grid gives each hour its day's "
-    "values, precipitation being the whole day's; absent where none is held",
-    "X-Traffic-Resolution": "How traffic is held in the range: `hourly` on a daily grid is made days by the day rule; "
-    "absent where none is held",
-    "X-Calendar": "What the holidays come from: library, version, country and region",
+    "X-Weather-Resolution": "Stored resolution of weather in the range: `daily` on an hourly grid repeats the day's "
+    "values in each hour, with the day's total precipitation; absent without weather",
+    "X-Traffic-Resolution": "Stored resolution of traffic in the range: `hourly` on a daily grid is aggregated by "
+    "the day rule; absent without traffic",
+    "X-Calendar": "Source of the holidays: library, version, country and region",
 }
 
 _TYPES: dict[str, Any] = {"moment": datetime, "day": date, "number": float, "text": str, "integer": int, "flag": bool}
@@ -86,7 +88,7 @@ def training_record() -> type[BaseModel]:
 
 @dataclass(frozen=True)
 class Training:
-    """What the route needs; one an app."""
+    """The route and its dependencies; one per application."""
 
     registry: Registry
     settings: Settings
@@ -96,14 +98,14 @@ class Training:
 
     def router(self) -> APIRouter:
         router = APIRouter()
-        what = "A record for every local day or hour of the range, oldest first, whatever is held"
+        description = "A record for every local day or hour of the range, oldest first, also where no data is stored"
         add_read(
             router,
             f"{TENANT_PATH}/operations/training-frame",
             self.frame,
             summary="Weather, traffic and calendar of a location on one grid",
             tags=["training"],
-            **documented(list[training_record()], what, _SAID),  # type: ignore[misc]
+            **documented(list[training_record()], description, _RESPONSE_HEADERS),  # type: ignore[misc]
         )
         return router
 
@@ -115,29 +117,31 @@ class Training:
         end_date: EndDate,
         latitude: Latitude = None,
         longitude: Longitude = None,
-        resolution: ResolutionAsked = "daily",
+        resolution: ResolutionParameter = "daily",
         version: SnapshotVersion = None,
         as_of: AsOf = None,
-        format: FormatAsked = None,  # noqa: A002  the parameter's name
+        format: FormatParameter = None,  # noqa: A002  the parameter's name
     ) -> Response:
         """Weather joined with traffic and calendar columns, one row for every local day (or hour) of the range.
 
-        What is missing is null and marked in a `<column>_missing` of its own: nothing is filled in. Days that lie
-        ahead have their calendar alone. Hours become days by a stated rule: 20 hours with a value, or the day is null;
-        the mean (precipitation: the sum; speed: weighted by volume; congestion: the day's worst hour).
+        Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Future days have
+        calendar columns only. A day is aggregated from at least 20 hours with a value, and null otherwise, by the mean
+        (precipitation: the sum; speed: weighted by volume; congestion: the worst hour).
         """
         city, distance = await city_of_tenant(self.registry, self.tenants, "query", tenant_id, latitude, longitude)
         interval = parse_interval("query", start_date, end_date, city.timezone, self._most(resolution))
-        about = note(request.scope)
-        about.add_range(tenant_id, city.city_id, distance, interval.days)
-        form = encoded(format_for(format, request.headers), Shape(), request.headers)
+        log = request_log(request.scope)
+        log.add_range(tenant_id, city.city_id, distance, interval.days)
+        representation = with_encoding(format_for(format, request.headers), Shape(), request.headers)
         return await respond(
             request.headers,
-            form,
-            about,
-            plan=lambda fresh: self._plan(city, interval, resolution, version, as_of, fresh),
-            say=lambda made: _headers(made, distance, form) | attribution_headers(*made.plans.values()),
-            read=lambda made: self.joiner.answer(made, form),
+            representation,
+            log,
+            make_plan=lambda fresh: self._plan(city, interval, resolution, version, as_of, fresh),
+            headers_of=lambda frame_plan: (
+                _headers(frame_plan, distance, representation) | attribution_headers(*frame_plan.plans.values())
+            ),
+            read=lambda frame_plan: self.joiner.answer(frame_plan, representation),
         )
 
     def _most(self, resolution: Resolution) -> int:
@@ -166,26 +170,26 @@ class Training:
         return join_plans(plans, resolution)
 
 
-def _headers(made: TrainingPlan, distance_km: float, form: Representation) -> dict[str, str]:
-    """What can be said before the body is made; a 304 says the same."""
-    coverages = {name: made.plans[name].coverage_text for name in DATASETS}
-    where = quote("-".join(part for part in (made.city.country, made.city.region) if part), safe=" ")
-    missing = [f"{name}/{month}" for name in DATASETS for month in made.plans[name].missing]
+def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Representation) -> dict[str, str]:
+    """The headers that depend on the plan alone, and so are equal for 200 and 304."""
+    coverages = {name: frame_plan.plans[name].coverage_text for name in DATASETS}
+    where = quote("-".join(part for part in (frame_plan.city.country, frame_plan.city.region) if part), safe=" ")
+    missing = [f"{name}/{month}" for name in DATASETS for month in frame_plan.plans[name].missing]
     headers = {
-        "ETag": etag(made.tag, form),
-        **common_headers(made.snapshot, distance_text(distance_km), min(coverages.values()), missing),
-        **saved_as(form, lambda: _file_stem(made)),
+        "ETag": etag(frame_plan.tag, representation),
+        **common_headers(frame_plan.snapshot, distance_text(distance_km), min(coverages.values()), missing),
+        **saved_as(representation, lambda: _file_stem(frame_plan)),
         "X-Calendar": f"{calendar_days.method()}; {where}",
     }
     for name, text in coverages.items():
         headers[f"X-{name.capitalize()}-Coverage"] = text
-        if held := made.resolutions(name):
-            headers[f"X-{name.capitalize()}-Resolution"] = ", ".join(held)
+        if resolutions := frame_plan.resolutions(name):
+            headers[f"X-{name.capitalize()}-Resolution"] = ", ".join(resolutions)
     return headers
 
 
-def _file_stem(made: TrainingPlan) -> str:
+def _file_stem(frame_plan: TrainingPlan) -> str:
     """City, resolution, first and last local day."""
-    zone = ZoneInfo(made.city.timezone)
-    days = [moment.astimezone(zone).date() for moment in made.stamps[:1] + made.stamps[-1:]]
-    return "_".join([made.city.city_id, "training", made.resolution, *map(str, days)])
+    zone = ZoneInfo(frame_plan.city.timezone)
+    days = [moment.astimezone(zone).date() for moment in frame_plan.stamps[:1] + frame_plan.stamps[-1:]]
+    return "_".join([frame_plan.city.city_id, "training", frame_plan.resolution, *map(str, days)])

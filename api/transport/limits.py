@@ -10,7 +10,7 @@ from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import RETRY_AFTER_S, error_response
-from api.observability import Metrics, note
+from api.observability import Metrics, request_log
 
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
@@ -64,7 +64,7 @@ class Guard:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = message.get("headers", ())
-                message["headers"] = [*own, *_ALWAYS, *_policy(scope, own), *note(scope).headers]
+                message["headers"] = [*own, *_ALWAYS, *_policy(scope, own), *request_log(scope).headers]
             await send(message)
 
         length, chunked = _body(scope)

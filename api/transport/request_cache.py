@@ -24,8 +24,8 @@ from api.bodies.month_bodies import SegmentGone
 from api.bodies.reader import Answer
 from api.bodies.responses import AnswerResponse, answer_headers, is_known
 from api.caching import LruCache
-from api.history_service import Answering, ResolvedRequest
-from api.observability import Metrics, RequestLog, tell
+from api.history_service import HistoryService, ResolvedRequest
+from api.observability import Metrics, RequestLog, record_request
 from api.query.planning import Plan
 from api.transport.limits import SAFE_HEADERS, ConcurrencyLimiter
 from city_data.store.database import DatabaseUnavailable
@@ -64,7 +64,9 @@ class CachedRequest:
 class RequestCache:
     """One an app. For one event loop."""
 
-    def __init__(self, answering: Answering, gate: Authorizer, metrics: Metrics, under_way: ConcurrencyLimiter) -> None:
+    def __init__(
+        self, answering: HistoryService, gate: Authorizer, metrics: Metrics, under_way: ConcurrencyLimiter
+    ) -> None:
         self._answering, self._gate, self._metrics, self._under_way = answering, gate, metrics, under_way
         self._seen: LruCache[bytes, CachedRequest] = LruCache(_REMEMBERED)
 
@@ -84,18 +86,18 @@ class RequestCache:
     def answer(self, seen: CachedRequest, opening: Lines) -> list[bytes] | None:
         """Head and body, where all is at hand and the caller may have it. `opening` are the server's own headers."""
         began = time.perf_counter()
-        plan = self._answering.plan_at_hand(seen.meant)
+        plan = self._answering.cached_plan(seen.meant)
         if plan is None:
             return None
         self._follow(seen, plan)
-        answer = None if seen.known else self._answering.reader.at_hand(plan, seen.meant.form)
+        answer = None if seen.known else self._answering.reader.cached_answer(plan, seen.meant.representation)
         if answer is None and not seen.known:
             return None
         added = self._gate.readmit(seen.token, seen.meant.tenant)
         if added is None:
             return None
         if answer is not None:
-            self._answering.reader.count_hit(plan)
+            self._answering.reader.count_memory_hit(plan)
         return self._sent(seen, plan, answer, opening, added, began)
 
     async def fetch(self, seen: CachedRequest, opening: Lines) -> list[bytes] | None:
@@ -113,7 +115,7 @@ class RequestCache:
             try:
                 plan = await self._answering.plan(seen.meant)
                 self._follow(seen, plan)
-                answer = None if seen.known else await self._answering.reader.answer(plan, seen.meant.form)
+                answer = None if seen.known else await self._answering.reader.answer(plan, seen.meant.representation)
             except (SegmentGone, DatabaseUnavailable, SQLAlchemyError):
                 return None
         return self._sent(seen, plan, answer, opening, added, began)
@@ -126,22 +128,24 @@ class RequestCache:
         head = b"".join((_STATUS[status], _lines(opening), self._head(seen, plan, answer), _lines(added), b"\r\n"))
         if answer is not None:
             seen.note.served_from = answer.served_from
-        tell(self._metrics, "GET", seen.route, status, seen.note, time.perf_counter() - began)
+        record_request(self._metrics, "GET", seen.route, status, seen.note, time.perf_counter() - began)
         return [head, *(answer.chunks if answer is not None else ())]
 
     def _follow(self, seen: CachedRequest, plan: Plan) -> None:
         """What hangs on the plan, where it is another than the last time."""
         if seen.plan is None or seen.plan() is not plan:
-            said = answer_headers(plan, seen.meant.distance_km, seen.meant.form)
+            said = answer_headers(plan, seen.meant.distance_km, seen.meant.representation)
             seen.plan, seen.known, seen.head = weakref.ref(plan), is_known(seen.headers, said["ETag"]), None
 
     def _head(self, seen: CachedRequest, plan: Plan, answer: Answer | None) -> bytes:
         """The headers that are the same until the plan is another, or its bytes were compressed anew."""
         length = answer.length if answer is not None else 0
         if seen.head is None or seen.length != length:
-            meant, said = seen.meant, answer_headers(plan, seen.meant.distance_km, seen.meant.form)
+            meant, said = seen.meant, answer_headers(plan, seen.meant.distance_km, seen.meant.representation)
             response = (
-                Response(status_code=304, headers=said) if answer is None else AnswerResponse(answer, meant.form, said)
+                Response(status_code=304, headers=said)
+                if answer is None
+                else AnswerResponse(answer, meant.representation, said)
             )
             seen.length, seen.head = length, _lines([*response.raw_headers, *SAFE_HEADERS])
             seen.note = RequestLog(records=None if answer is None else answer.records)

@@ -30,7 +30,7 @@ def check_specs(key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]) -> l
             dg.AssetCheckSpec(
                 name, asset=key, description=text, blocking=name in checks.BLOCKING, partitions_def=partitions
             )
-            for name, text in {**checks.BLOCKING, **drift.TOLD}.items()
+            for name, text in {**checks.BLOCKING, **checks.TOLD, **drift.TOLD}.items()
         ]
 
 
@@ -47,7 +47,7 @@ def check_result(key: dg.AssetKey, outcome: checks.Outcome) -> dg.AssetCheckResu
 
 def month_metadata(feed: Feed, built: "Built", published: "Published") -> dict[str, Any]:
     """Floats, so that the UI plots them over the months; tables for what has a shape."""
-    entry, parsed = published.entry, built.parsed
+    entry, parsed, used_share = published.entry, built.parsed, built.facts.used_share
     columns = coverage.of_month(entry.days, feed.dataset)
     return {
         "dagster/partition_row_count": published.rows,
@@ -59,8 +59,11 @@ def month_metadata(feed: Feed, built: "Built", published: "Published") -> dict[s
         "received_rows": float(parsed.received),
         "used_rows": float(parsed.used),
         "rejected_rows": float(sum(parsed.rejected.values())),
+        **({} if used_share is None else {"used_share": used_share}),
         "rejected": dg.MetadataValue.json(dict(parsed.rejected)),
+        "nulled": float(sum(parsed.nulled.values())),
         "nulled_values": dg.MetadataValue.json(dict(parsed.nulled)),
+        "empty_columns": ", ".join(coverage.empty_columns(entry.days)) or "none",
         "version": published.version,
         "changed": published.changed,
         "state": entry.state,

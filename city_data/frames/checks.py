@@ -1,16 +1,19 @@
 """The checks of a month, built from datasets.py: what must hold before it is published.
 
-Belongs here: the judgement of one canonical frame. Does not: comparing it
-with other months (pipeline/drift.py), Dagster's events (defs/assets/monthly.py), or provider formats.
+Belongs here: the judgement of one canonical frame and of its counts. Does not: what is dropped or nulled before
+(pipeline/gate.py), comparing with other months (pipeline/drift.py), Dagster's events (defs/assets/monthly.py), or
+provider formats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from city_data.datasets import Dataset
+from city_data.frames import coverage
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -18,14 +21,30 @@ if TYPE_CHECKING:
 
 # Below this share of expected rows an ended month is not published: half a month trains a model on a gap.
 MINIMUM_COVERAGE = 0.5
+# So many odd cells of a column are borne whatever their share: a month of days has 30, and one of them is 3 %.
+FEW_CELLS = 3
+# A column of which more cells than this share of the used rows cannot be read is written in another format.
+MOST_UNREADABLE = 0.5
+# Nulled cells beyond this share of the used rows are reported.
+MANY_NULLED = 0.01
 
 BLOCKING = {
-    "coverage": f"At least {MINIMUM_COVERAGE:.0%} of the expected rows of an ended month have a value; one that was "
-    "collected from a live feed is taken as it is",
-    "plausible_ranges": "Every value lies within the plausible range that datasets.py states",
+    "coverage": f"At least {MINIMUM_COVERAGE:.0%} of the expected rows of an ended month have a measured value; of an "
+    "open month, or one that was collected from a live feed, one row",
+    "expected_stamps": "Every row has a stamp that a month of the source's resolution has, none after the fetch",
+    "plausible_ranges": "All but a few values of each column lie within the plausible range that datasets.py states; "
+    "those few are NULL",
+    "readable_columns": "No column is empty, or mostly lost, because its cells could not be read",
+    "used_rows": "Of an ended month's rows at least the share was used that the provider declares, repeats left out",
     "unique_dates": "No date appears twice",
     "inside_month": "Every row lies inside the month in the city's time zone",
 }
+TOLD = {
+    "promised_columns": "Every column that the source promises has values",
+    "nulled_values": f"Of no column more than {MANY_NULLED:.0%} of the used rows' cells could not be used",
+}
+UNREADABLE = frozenset({"unreadable", "ambiguous", "not_a_number"})
+IMPLAUSIBLE, NEGATIVE, FUTURE = "implausible", "negative", "future"
 
 
 @dataclass(frozen=True)
@@ -42,44 +61,62 @@ class Outcome:
         return self.name in BLOCKING
 
 
-def evaluate(
-    frame: pd.DataFrame,
-    dataset: Dataset,
-    month: Month,
-    timezone: str,
-    expected_rows: int,
-    ended: bool,
-    forward_only: bool = False,
-) -> list[Outcome]:
-    """Judge a canonical frame (before null rows are added); one outcome a check."""
-    return [
-        _coverage(frame, dataset, expected_rows, ended, forward_only),
-        _ranges(frame, dataset),
-        _unique(frame),
-        _inside(frame, month, timezone),
-    ]
+@dataclass(frozen=True)
+class Odd:
+    """Cells of one column that cannot be true, of so many cells or used rows; `example` is one of them."""
+
+    cells: int
+    of: int
+    example: str = ""
+
+    def is_too_many(self, share: float) -> bool:
+        return self.cells > max(FEW_CELLS, share * self.of)
+
+    def __str__(self) -> str:
+        such = f", such as {self.example}" if self.example else ""
+        return f"{self.cells:,} of {self.of:,}{such}"
 
 
-def coverage(frame: pd.DataFrame, dataset: Dataset, expected_rows: int) -> float:
-    """The share (0..1) of expected rows that have at least one value."""
-    return (
-        min(1.0, int(frame[dataset.column_names].notna().any(axis=1).sum()) / expected_rows) if expected_rows else 0.0
-    )
+def nulled_by_field(nulled: Mapping[str, int], reasons: Collection[str]) -> dict[str, int]:
+    """The values nulled for one of the `reasons`, by field; `nulled` counts by `reason:field`."""
+    counts: dict[str, int] = {}
+    for key, count in nulled.items():
+        reason, _, name = key.partition(":")
+        if reason in reasons:
+            counts[name] = counts.get(name, 0) + count
+    return counts
 
 
-def _coverage(frame: pd.DataFrame, dataset: Dataset, expected_rows: int, ended: bool, forward_only: bool) -> Outcome:
+def month_coverage(
+    frame: pd.DataFrame, dataset: Dataset, expected_rows: int, ended: bool, forward_only: bool = False
+) -> Outcome:
     """What a source of the present alone did not give in time is gone: refusing the rest would help nobody."""
-    share = coverage(frame, dataset, expected_rows)
-    note = " (collected, nothing more can come)" if forward_only else ""
+    rows = int(frame[dataset.measured_names].notna().any(axis=1).sum())
+    share = min(1.0, rows / expected_rows) if expected_rows else 0.0
+    note = (" (collected, nothing more can come)" if forward_only else "") if ended else " (open month)"
     return Outcome(
         "coverage",
-        passed=forward_only or (share > 0 and (not ended or share >= MINIMUM_COVERAGE)),
-        description=f"{share:.1%} of {expected_rows} expected rows have a value" + (note if ended else " (open month)"),
+        passed=share > 0 and (forward_only or not ended or share >= MINIMUM_COVERAGE),
+        description=f"{share:.1%} of {expected_rows} expected rows have a value{note}",
         metadata={"coverage": share, "expected_rows": expected_rows, "rows": len(frame)},
     )
 
 
-def _ranges(frame: pd.DataFrame, dataset: Dataset) -> Outcome:
+def stamps(frame: pd.DataFrame, expected: Sequence[datetime], future: Odd) -> Outcome:
+    """`future` counts the rows with values after the fetch, which no measurement can have."""
+    import pandas as pd
+
+    grid = pd.DatetimeIndex(list(expected), dtype="datetime64[us, UTC]")
+    off = frame.loc[~frame["date"].isin(grid), "date"]
+    found = [f"{len(off)} rows have stamps that the month does not have, such as {off.iloc[0]}"] if len(off) else []
+    if future.is_too_many(0):
+        found.append(f"rows after the fetch: {future}")
+    told: dict[str, float | int | str] = {"off_grid": len(off), "future": future.cells}
+    return Outcome("expected_stamps", not found, "; ".join(found) or "every stamp is one of the month's", told)
+
+
+def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
+    """The places of the values that lie outside the range, or the words, that datasets.py states, by column."""
     import pandera.pandas as pa
 
     def rule(name: str) -> pa.Column:
@@ -95,22 +132,65 @@ def _ranges(frame: pd.DataFrame, dataset: Dataset) -> Outcome:
     try:
         pa.DataFrameSchema({name: rule(name) for name in dataset.column_names}).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases
-        worst = "; ".join(
-            f"{name}: {len(group)} rows, such as {group['failure_case'].iloc[0]}"
-            for name, group in cases.groupby("column")
-        )
-        return Outcome("plausible_ranges", False, worst, {"rows_outside": len(cases)})
-    return Outcome("plausible_ranges", True, "all values are plausible", {"rows_outside": 0})
+        return {str(name): sorted(cases["index"]) for name, cases in error.failure_cases.groupby("column")}
+    return {}
 
 
-def _unique(frame: pd.DataFrame) -> Outcome:
+def ranges(odd: Mapping[str, Odd], share: float) -> Outcome:
+    """`odd` counts implausible values by column, or by the source's own field; up to `share` of each are borne."""
+    told: dict[str, float | int | str] = {"rows_outside": sum(cells.cells for cells in odd.values())}
+    told |= {f"implausible_{name}": cells.cells for name, cells in odd.items()}
+    many = {name: cells for name, cells in odd.items() if cells.is_too_many(share)}
+    listed = "; ".join(f"{name}: {cells}" for name, cells in sorted((many or odd).items()))
+    text = f"implausible values of {listed}" if many else f"made NULL: {listed}" if odd else "all values are plausible"
+    return Outcome("plausible_ranges", not many, text, told)
+
+
+def readable(nulled: Mapping[str, int], used: int, observed: Mapping[str, int]) -> Outcome:
+    """`observed` counts the values of the promised columns. A field may bear the source's name, or a column's."""
+    found = []
+    unreadable = nulled_by_field(nulled, UNREADABLE)
+    for name, cells in sorted(unreadable.items()):
+        if observed.get(name) == 0:
+            found.append(f"{name} is empty, and {cells:,} of its cells could not be read")
+        elif Odd(cells, used).is_too_many(MOST_UNREADABLE):
+            found.append(f"{name}: {cells:,} cells of {used:,} used rows could not be read")
+    text = "; ".join(found) or "the cells of every column can be read"
+    return Outcome("readable_columns", not found, text, {"unreadable": sum(unreadable.values())})
+
+
+def used_rows(received: int, used: int, rejected: Mapping[str, int], least: float, ended: bool) -> Outcome:
+    """Of a month that is not over the source may have listed hours that it has yet to fill."""
+    share = coverage.used_share(received, used, rejected)
+    why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(rejected.items())) or "none"
+    told: dict[str, float | int | str] = {"received": received, "used": used}
+    told |= {} if share is None else {"used_share": share}
+    text = f"{used:,} of {received:,} rows used; rejected: {why}"
+    return Outcome("used_rows", share is None or not ended or share >= least, text, told)
+
+
+def promised(observed: Mapping[str, int]) -> Outcome:
+    empty = sorted(name for name, count in observed.items() if not count)
+    text = f"without one value: {', '.join(empty)}" if empty else f"all of {', '.join(sorted(observed))} have values"
+    return Outcome("promised_columns", not empty, text, {"empty_columns": ", ".join(empty)})
+
+
+def nulled_values(nulled: Mapping[str, int], used: int) -> Outcome:
+    """Of what a source itself calls doubtful or missing nothing is said here."""
+    spoilt = nulled_by_field(nulled, {*UNREADABLE, IMPLAUSIBLE, FUTURE})
+    many = {name: Odd(cells, used) for name, cells in spoilt.items() if Odd(cells, used).is_too_many(MANY_NULLED)}
+    listed = "; ".join(f"{name}: {cells}" for name, cells in sorted(many.items()))
+    told: dict[str, float | int | str] = {"nulled": sum(nulled.values()), **nulled}
+    return Outcome("nulled_values", not many, listed or f"{sum(spoilt.values()):,} cells could not be used", told)
+
+
+def unique(frame: pd.DataFrame) -> Outcome:
     repeated = frame.loc[frame["date"].duplicated(), "date"]
     text = f"{len(repeated)} repeated dates, such as {repeated.iloc[0]}" if len(repeated) else "no date appears twice"
     return Outcome("unique_dates", repeated.empty, text, {"repeated": len(repeated)})
 
 
-def _inside(frame: pd.DataFrame, month: Month, timezone: str) -> Outcome:
+def inside(frame: pd.DataFrame, month: Month, timezone: str) -> Outcome:
     start, end = month.bounds(timezone)
     outside = frame.loc[(frame["date"] < start) | (frame["date"] >= end), "date"]
     found = (

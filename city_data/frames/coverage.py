@@ -1,6 +1,10 @@
-"""How much of a month there is: expected and observed values by column, by month and by local day.
+"""How much of a month there is: expected and observed values by column, by month and by local day; rows used.
 
 Belongs here: counting them, and reading the counts back. Does not: judging them (checks.py), or showing them (report).
+
+A month's coverage is the mean of its measured columns' shares: of the values that its source promises, those that are
+there. Words such as a description are no measurement and count nothing. One emptied column of five so costs a fifth,
+where the best column alone would hide it, and the worst alone would call a month without pressure worthless.
 
 Compact, as the ledger keeps it: `{"expected": [24, 23, ...], "observed": {"temperature": [24, 22, ...], ...}}`, one
 number a local day from the first on. A column that the source does not give at all is not in it: nothing of it was
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Days = Mapping[str, Any]
+# Rows that are sent again, or are of stations nobody asked for: the month lacks nothing without them.
+NOT_MISSED = ("duplicate", "unmoved_stamp", "other_station")
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,25 @@ class Coverage:
     def percent(self) -> float | None:
         """Rounded down to two digits, so that 100.0 is said of nothing that has a hole; None where none is expected."""
         return floor(self.observed / self.expected * 10_000) / 100 if self.expected else None
+
+
+def share(frame: pd.DataFrame, dataset: Dataset, given: Collection[str], expected_rows: int) -> float:
+    """The month's coverage (0..1); `given` are the columns that the source gives. 0 where it gives no measurement."""
+    counts = [int(frame[name].notna().sum()) for name in dataset.measured_names if name in given]
+    if not counts or not expected_rows:
+        return 0.0
+    return sum(min(1.0, count / expected_rows) for count in counts) / len(counts)
+
+
+def used_share(received: int, used: int, rejected: Mapping[str, int]) -> float | None:
+    """The share (0..1) of the source's rows that the month was made of, repeats left out; None where it sent none."""
+    own = received - sum(rejected.get(reason, 0) for reason in NOT_MISSED)
+    return used / own if own > 0 else None
+
+
+def empty_columns(days: Days) -> list[str]:
+    """The columns that the source gives and of which the month has no value; none where a month has no counts."""
+    return sorted(name for name, counts in days.get("observed", {}).items() if not any(counts))
 
 
 def by_day(

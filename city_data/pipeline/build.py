@@ -7,7 +7,7 @@ month is settled (settling.py), or the asset that publishes it (defs/assets/mont
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from city_data.datasets import expected_stamps
 from city_data.frames import checks, coverage
 from city_data.pipeline import drift
 from city_data.pipeline.feeds import Feed, ProviderBinding
+from city_data.pipeline.outcomes import TypedOutcomes
 from city_data.pipeline.settling import settled_state
 from city_data.providers.base import ParsedMonth
 from city_data.store.raw import Manifest, RawArchive
@@ -24,6 +25,7 @@ from city_data.window import Month
 if TYPE_CHECKING:
     import pandas as pd
 
+    from city_data.pipeline.gate import Admitted
     from city_data.store.ledger import MonthEntry
     from city_data.store.months import MonthLoad
 
@@ -64,19 +66,22 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
     Raises ArchiveError where nothing usable is archived, PermanentError where the bytes are not the source's format.
     """
     from city_data.frames import canonical
+    from city_data.pipeline.gate import admit
 
     started = time.monotonic()
     manifest = archive.latest(feed.dataset.name, feed.city.city_id, month)
     choice = feed.choice(manifest.provider)
+    request = feed.request(choice, month, manifest.fetched_at)
     with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
         payloads = archive.payloads(manifest, Path(folder))
-        parsed = choice.provider.parse(feed.request(choice, month, manifest.fetched_at), payloads)
-    frame, given = _at_resolution(feed, choice, parsed.frame)
-    frame = canonical.canonical_frame(frame, feed.dataset)
+        with TypedOutcomes(choice.provider.name, request):
+            admitted = admit(choice.provider.parse(request, payloads), request, choice.provider.capabilities)
+            parsed, given = _at_resolution(feed, choice, admitted)
+    frame = parsed.frame
     stamps = expected_stamps(month, feed.city.timezone, feed.resolution)
     ended = manifest.fetched_at >= month.bounds(feed.city.timezone)[1]
-    origin = next((f"{payload.origin}:" for payload in payloads if payload.origin), "")
-    source = str(frame["source"].iloc[0]) if len(frame) else f"{origin}{choice.provider.name}"
+    source = str(frame["source"].iloc[0]) if len(frame) else choice.provider.source(payloads)
+    columns = {name: min(1.0, n / len(stamps)) for name, n in canonical.observed(frame, feed.dataset).items()}
     profile = drift.MonthProfile(
         provider=choice.provider.name,
         fields=tuple(parsed.fields),
@@ -86,30 +91,25 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
         whole=ended,
         means=drift.means(frame, feed.dataset),
         spreads=drift.spreads(frame, feed.dataset),
+        columns={name: share for name, share in columns.items() if name in given},
+        used_share=coverage.used_share(parsed.received, parsed.used, parsed.rejected),
     )
     profile_before = drift.profile_of(before, feed.city.timezone) if before and before.has_data else None
-    observed = canonical.observed(frame, feed.dataset)
     known = stamps if ended else [stamp for stamp in stamps if len(frame) and stamp <= frame["date"].iloc[-1]]
+    forward_only = choice.provider.capabilities.forward_only
     return Built(
         manifest=manifest,
         parsed=parsed,
         frame=canonical.complete(frame, feed.dataset, known, source),
         source=source,
         expected_rows=len(stamps),
-        coverage=checks.coverage(frame, feed.dataset, len(stamps)),
-        column_coverage={name: min(1.0, count / len(stamps)) for name, count in observed.items()},
+        coverage=coverage.share(frame, feed.dataset, given, len(stamps)),
+        column_coverage=columns,
         days=coverage.by_day(frame, feed.dataset, given, month, stamps, feed.city.timezone),
         profile=profile,
         outcomes=[
-            *checks.evaluate(
-                frame,
-                feed.dataset,
-                month,
-                feed.city.timezone,
-                len(stamps),
-                ended,
-                choice.provider.capabilities.forward_only,
-            ),
+            checks.month_coverage(frame, feed.dataset, len(stamps), ended, forward_only),
+            *admitted.outcomes,
             *drift.evaluate(profile, profile_before),
         ],
         seconds=manifest.seconds + time.monotonic() - started,
@@ -162,15 +162,20 @@ def month_load(
     )
 
 
-def _at_resolution(feed: Feed, choice: ProviderBinding, frame: "pd.DataFrame") -> tuple["pd.DataFrame", set[str]]:
+def _at_resolution(feed: Feed, choice: ProviderBinding, admitted: "Admitted") -> tuple[ParsedMonth, set[str]]:
     """An hourly fallback of a daily city becomes days, which have no words; everything else is as it came.
 
     And the columns that the source gives at that resolution.
     """
-    capabilities = choice.provider.capabilities
+    capabilities, parsed = choice.provider.capabilities, admitted.parsed
     if capabilities.resolution == feed.resolution:
-        return frame, set(capabilities.columns)
+        return parsed, set(capabilities.columns)
+    from city_data.frames.canonical import canonical_frame
     from city_data.frames.daily import daily
+    from city_data.pipeline.gate import merged, without_implausible
 
+    days = canonical_frame(daily(parsed.frame, feed.city.timezone), feed.dataset)
+    frame, odd = without_implausible(days, feed.dataset)  # a sum of plausible hours may be none of a day
+    nulled = merged(parsed.nulled, {f"{checks.IMPLAUSIBLE}:{name}": cells.cells for name, cells in odd.items()})
     numbers = {column.name for column in feed.dataset.columns if column.kind == "number"}
-    return daily(frame, feed.city.timezone), numbers & set(capabilities.columns)
+    return replace(parsed, frame=frame, nulled=nulled), numbers & set(capabilities.columns)

@@ -7,10 +7,11 @@ month must be in itself (frames/checks.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from city_data.datasets import Dataset
+from city_data.frames import coverage
 from city_data.frames.checks import Outcome
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ MEAN_SHARE = {"traffic_volume": 0.5, "average_speed": 0.5, "humidity": 0.75, "pr
 # and another unit does.
 MEAN_SPREADS = {"temperature": 4.0}
 SPREAD_FACTOR = 3.0
+# The share of rows used may move by so much: a source has its good and its bad months.
+USED_SHARE_BAND = 0.2
+# A column that had at least a tenth of its values, and has less than half as many, is losing them.
+COLUMN_SHARE, COLUMN_LEAST = 0.5, 0.1
 # Most months of rain are another distribution than the month before: its mean and spread say nothing.
 _NOT_COMPARED = {"precipitation"}
 
@@ -33,6 +38,8 @@ TOLD = {
     "schema_drift": "The source has the columns that it had the month before",
     "size_drift": "The source's rows and bytes are as many as the month before, day for day",
     "distribution_drift": "Each column's mean and spread are like those of the month before",
+    "column_drift": "No column has lost most of the values that it had the month before",
+    "used_drift": "The share of the source's rows that was used is like that of the month before",
     "revision": "What was settled has not been changed by its source",
 }
 
@@ -40,7 +47,8 @@ TOLD = {
 @dataclass(frozen=True)
 class MonthProfile:
     """A month as far as it is compared. `bytes` and `received` rows are the source's; `whole` once the month had ended
-    when it was fetched."""
+    when it was fetched. `columns` are the shares (0..1) of expected values that the columns have; `used_share` is None
+    where nothing is known of the rows, as of months that were loaded before rows were counted."""
 
     provider: str
     fields: tuple[str, ...]
@@ -50,6 +58,8 @@ class MonthProfile:
     whole: bool
     means: Mapping[str, float]
     spreads: Mapping[str, float]
+    columns: Mapping[str, float] = field(default_factory=dict)
+    used_share: float | None = None
 
 
 def profile_of(entry: MonthEntry, timezone: str) -> MonthProfile:
@@ -64,6 +74,8 @@ def profile_of(entry: MonthEntry, timezone: str) -> MonthProfile:
         whole=entry.fetched_at is not None and entry.fetched_at >= entry.month.bounds(timezone)[1],
         means=told.get("means", {}),
         spreads=told.get("spreads", {}),
+        columns=entry.column_coverage,
+        used_share=coverage.used_share(entry.received, entry.used, entry.rejected),
     )
 
 
@@ -81,8 +93,14 @@ def evaluate(now: MonthProfile, before: MonthProfile | None) -> list[Outcome]:
     """One outcome a comparison; passed, and saying why, where there is nothing to compare with."""
     if before is None:
         why = "no month before to compare with"
-        return [Outcome(name, True, why) for name in ("schema_drift", "size_drift", "distribution_drift")]
-    return [_schema(now, before), _size(now, before), _distribution(now, before)]
+        return [Outcome(name, True, why) for name in TOLD if name != "revision"]
+    return [
+        _schema(now, before),
+        _size(now, before),
+        _distribution(now, before),
+        _columns(now, before),
+        _used(now, before),
+    ]
 
 
 def revision(held: MonthEntry | None, revised: bool) -> Outcome:
@@ -137,6 +155,31 @@ def _distribution(now: MonthProfile, before: MonthProfile) -> Outcome:
                 odd.append(f"spread of {name} {spread_before:.2f} to {spread:.2f}")
     usual = "means and spreads are alike" if told else "no column in common with the month before"
     return Outcome("distribution_drift", not odd, "; ".join(odd) or usual, told)
+
+
+def _columns(now: MonthProfile, before: MonthProfile) -> Outcome:
+    """Of the columns that the source gives now: a fallback is another source, and a column it has no more is a loss."""
+    if not (now.whole and before.whole):
+        return Outcome("column_drift", True, "not compared: not two whole months")
+    lost = {
+        name: (before.columns[name], share)
+        for name, share in sorted(now.columns.items())
+        if before.columns.get(name, 0.0) >= COLUMN_LEAST and share < COLUMN_SHARE * before.columns[name]
+    }
+    told: dict[str, Any] = {f"{name}_coverage": share for name, share in now.columns.items()}
+    text = "; ".join(f"{name} {was:.1%} to {share:.1%}" for name, (was, share) in lost.items())
+    return Outcome("column_drift", not lost, text or "no column has lost its values", told)
+
+
+def _used(now: MonthProfile, before: MonthProfile) -> Outcome:
+    if now.used_share is None or before.used_share is None or now.provider != before.provider:
+        return Outcome("used_drift", True, "not compared: not two months of one source whose rows were counted")
+    if not (now.whole and before.whole):
+        return Outcome("used_drift", True, "not compared: not two whole months")
+    told: dict[str, Any] = {"used_share_before": before.used_share, "used_share": now.used_share}
+    moved = abs(now.used_share - before.used_share) > USED_SHARE_BAND
+    text = f"{before.used_share:.1%} of the rows used, then {now.used_share:.1%}"
+    return Outcome("used_drift", not moved, text if moved else f"{now.used_share:.1%} of the rows used", told)
 
 
 def _has_moved(name: str, now: float, before: float, spread: float | None) -> bool:

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from city_data.pipeline.feeds import Feed, ProviderBinding
+from city_data.pipeline.outcomes import TypedOutcomes
 from city_data.providers.base import (
     CollectingProvider,
     NotAvailable,
@@ -36,7 +37,8 @@ def fetch_month(
     """Fetch from the feed's provider, or from its fallback where the first has no such month or no key. Of a live feed
     the month is gathered from the snapshots that the collector has put into the archive.
 
-    Raises the provider's own typed outcome; the first provider's where the fallback does not have the month either.
+    Raises the provider's own typed outcome, PermanentError where it ends in none; the first provider's where the
+    fallback does not have the month either.
     """
     first_reason: ProviderError | None = None
     for choice in choices or feed.choices:
@@ -46,7 +48,8 @@ def fetch_month(
                 if isinstance(choice.provider, CollectingProvider):
                     return gather_month(feed, choice, month, moment, archive)
                 request = feed.request(choice, month, moment)
-                payloads = choice.provider.fetch(request, client(choice.provider), Path(folder))
+                with TypedOutcomes(choice.provider.name, request):
+                    payloads = choice.provider.fetch(request, client(choice.provider), Path(folder))
             except (NotAvailable, NotConfigured) as reason:
                 first_reason = first_reason or reason
                 continue

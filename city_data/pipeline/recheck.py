@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from city_data.cities import RegistryError
 from city_data.pipeline.feeds import Feed, ProviderBinding
+from city_data.pipeline.outcomes import TypedOutcomes
 from city_data.providers.base import NotAvailable, NotYetPublished, Provider
 from city_data.providers.http import HttpClient
 from city_data.store.raw import ArchiveError, RawArchive
@@ -54,8 +55,10 @@ def look(
     held = {name: text for file in manifest.files for name, text in file.fingerprint.items()}
     if not held:
         return RecheckResult("fetched", choices=own)
+    request = feed.request(choice, month, moment)
     try:
-        told = choice.provider.fingerprint(feed.request(choice, month, moment), client(choice.provider))
+        with TypedOutcomes(choice.provider.name, request):
+            told = choice.provider.fingerprint(request, client(choice.provider))
     except (NotYetPublished, NotAvailable) as gone:
         return RecheckResult("withdrawn", {"source": str(gone)})
     return replace(compare(held, told), choices=own)

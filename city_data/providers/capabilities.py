@@ -44,6 +44,9 @@ class Capabilities:
     `hosts`: the only hosts that may be called, redirects included. `key_variable`: the secret's environment variable.
     `forward_only`: the source has the present alone, so its months are those that were collected, see
     `CollectingProvider`; what was missed cannot be fetched again.
+    `minimum_used_share`: below this share (0..1) of a whole month's rows the used ones are too few to publish, rows
+    sent again left out. `implausible_share`: up to this share of a column's values may lie outside the plausible range;
+    they become NULL. `negative_is_missing`: a negative number is the source's word for a missing value.
     """
 
     dataset: DatasetName
@@ -60,6 +63,9 @@ class Capabilities:
     key_variable: str | None = None
     forward_only: bool = False
     grace: timedelta = timedelta(days=30)
+    minimum_used_share: float = 0.5
+    implausible_share: float = 0.01
+    negative_is_missing: bool = False
 
     @property
     def summary(self) -> str:

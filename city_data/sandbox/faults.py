@@ -10,7 +10,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from city_data.providers.http import ORIGIN_HEADER
 from city_data.sandbox.spoil import Spoil
 from city_data.window import Month
 
+_SPOILT = {field.name for field in fields(Spoil)}
 ORIGIN = "sandbox"
 ORDERS_PATH = "/_faults"
 # Where a request's state tells a live feed the moment at which it stands still.
@@ -36,7 +37,7 @@ class Fault(pydantic.BaseModel):
     `delay` is in seconds. `body` replaces the answer's; with a `status` of an error and no `body` it is empty.
     `truncate` is the share of the body that is sent, under the full Content-Length, before the connection closes.
     `frozen_at` is the moment at which a live feed stands still. `charset` re-encodes a text body.
-    `month` swaps a file for that month's. `datos_host` moves AEMET's second step.
+    `month` swaps a file for that month's. `datos_host` moves AEMET's second step. The other fields are those of Spoil.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +57,12 @@ class Fault(pydantic.BaseModel):
     extra_column: str | None = None
     bad_values: bool = False
     duplicates: bool = False
+    empty_column: str | None = None
+    outlier_column: str | None = None
+    outliers: int = pydantic.Field(default=0, ge=0)
+    swap_decimals: bool = False
+    fill_nulls: bool = False
+    shift_minutes: int = 0
 
     @pydantic.field_validator("path")
     @classmethod
@@ -77,14 +84,7 @@ class Fault(pydantic.BaseModel):
 
     @property
     def spoil(self) -> Spoil:
-        return Spoil(
-            without_column=self.without_column,
-            extra_column=self.extra_column,
-            bad_values=self.bad_values,
-            duplicates=self.duplicates,
-            charset=self.charset,
-            datos_host=self.datos_host,
-        )
+        return Spoil(**self.model_dump(include=_SPOILT))
 
 
 @dataclass

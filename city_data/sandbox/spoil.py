@@ -10,22 +10,38 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 _AEMET = "iso-8859-15"
 _VALUES = ("intensidad", "estatActual", "FF")  # the column of a CSV whose values are spoilt
+_OUTLIER = -999
+_FIRST_OUTLIER = 24  # the first hours may be of the month before, in a zone east of Greenwich
+_NUMBER = re.compile(r'"?-?[0-9]+[.,][0-9]+"?')
+_OTHER_MARK = str.maketrans(".,", ",.")
 
 
 @dataclass(frozen=True)
 class Spoil:
+    """`empty_column` stays, without a value; `outliers` values in a row of `outlier_column` become -999; with
+    `swap_decimals` numbers are texts with the other decimal mark; `fill_nulls` gives every null the value before it,
+    and `shift_minutes` moves every stamp, in JSON columns."""
+
     without_column: str | None = None
     extra_column: str | None = None
     bad_values: bool = False
     duplicates: bool = False
     charset: str | None = None
     datos_host: str | None = None
+    empty_column: str | None = None
+    outlier_column: str | None = None
+    outliers: int = 0
+    swap_decimals: bool = False
+    fill_nulls: bool = False
+    shift_minutes: int = 0
 
     def apply(self, body: bytes) -> bytes:
         """The same bytes where there is nothing to do."""
@@ -40,7 +56,7 @@ class Spoil:
             return self._csv(text).encode(self.charset or encoding)
         if self.datos_host is not None:
             text = text.replace('"datos": "https://opendata.aemet.es/', f'"datos": "https://{self.datos_host}/')
-        if self.without_column or self.extra_column or self.bad_values or self.duplicates:
+        if replace(self, charset=None, datos_host=None) != Spoil():
             text = json.dumps(self._document(json.loads(text)), ensure_ascii=False)
         return text.encode(self.charset or encoding)
 
@@ -70,6 +86,9 @@ class Spoil:
             value = next(names.index(name) for name in _VALUES if name in names)
             for place, row in enumerate(rows):
                 row[value] = ('"NaN"', '"-5"', row[value], row[value], row[value])[place // 4 % 5]
+        if self._rewrites_cells:
+            cells = [list(zip(names, row, strict=True)) for row in rows]
+            rows = [[self._cell(*cell, place) for cell in row] for place, row in enumerate(cells)]
         if self.duplicates:
             rows = [copy for row in rows for copy in (row, row)]
         lines = [header, *rows]
@@ -100,6 +119,9 @@ class Spoil:
                 record[self.extra_column] = "1,0"
             if self.bad_values:
                 record |= {"tmed": "NaN"} if place % 2 else {"velmedia": "-3,0", "prec": "-1,0"}
+            if self.empty_column is not None:
+                record.pop(self.empty_column, None)  # a missing value has no key
+            record |= {name: self._cell(name, text, place) for name, text in record.items()}
         return [copy for record in records for copy in [record] * (2 if self.duplicates else 1)]
 
     def _items(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -131,9 +153,34 @@ class Spoil:
         if self.bad_values:
             for name in ("precipitation", "wind_speed_10m"):
                 columns[name] = [-1.0 if place % 3 == 0 else v for place, v in enumerate(columns.get(name, []))]
+        for name, values in columns.items():
+            if self.fill_nulls:
+                known = next((value for value in values if value is not None), None)
+                values = [known := known if value is None else value for value in values]
+            if name == "time":
+                columns[name] = [self._stamp(text) for text in values]
+            else:
+                columns[name] = [self._cell(name, value, place) for place, value in enumerate(values)]
         if self.duplicates:
             columns = {name: [v for value in values for v in (value, value)] for name, values in columns.items()}
         return columns
+
+    @property
+    def _rewrites_cells(self) -> bool:
+        return self.empty_column is not None or self.outlier_column is not None or self.swap_decimals
+
+    def _cell(self, name: str, value: Any, place: int) -> Any:
+        """One value, of whichever kind the format has: texts stay texts."""
+        if name == self.empty_column:
+            return "" if isinstance(value, str) else None
+        if name == self.outlier_column and 0 <= place - _FIRST_OUTLIER < self.outliers:
+            return str(_OUTLIER) if isinstance(value, str) else _OUTLIER
+        if self.swap_decimals and (isinstance(value, float) or (isinstance(value, str) and _NUMBER.fullmatch(value))):
+            return str(value).translate(_OTHER_MARK)
+        return value
+
+    def _stamp(self, text: str) -> str:
+        return (datetime.fromisoformat(text) + timedelta(minutes=self.shift_minutes)).strftime("%Y-%m-%dT%H:%M")
 
 
 def _decoded(body: bytes) -> tuple[str, str]:

@@ -74,11 +74,11 @@ def _csv(content: bytes) -> list[dict[str, Any]]:
     marked = content.decode().replace(',""\n', ",\x00\n").replace(',"",', ",\x00,")
     rows = []
     for row in csv.DictReader(io.StringIO(marked)):
-        made: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for name, text in row.items():
             value = None if text == "" else "" if text == "\x00" else text
-            made[name] = float(value) if value is not None and name in numbers else value
-        rows.append(made)
+            values[name] = float(value) if value is not None and name in numbers else value
+        rows.append(values)
     return rows
 
 
@@ -97,18 +97,18 @@ def selected_days(
 ) -> list[dict[str, Any]]:
     """The local days that begin in `[start, end)`, each made of all its hours."""
     kind = DATASETS[dataset]
-    made = {
+    expressions = {
         column.name: f"CASE WHEN count({column.name}) >= 20 THEN {_SUMS.get(column.name, 'avg')}({column.name}) END"
         for column in kind.columns
         if column.kind == "number"
     }
-    made |= (
+    expressions |= (
         {"average_speed": _SPEED, "congestion_level": _CONGESTION} if dataset == "traffic" else {"description": "NULL"}
     )
-    values = ", ".join(f"{made[name]} AS {name}" for name in kind.column_names)
+    selection = ", ".join(f"{expressions[name]} AS {name}" for name in kind.column_names)
     counts = ", ".join(f"count({name})" for name in kind.column_names)
     query = (
-        f"SELECT date_trunc('day', date, :zone) AS date, {values}, greatest({counts}) AS hours"
+        f"SELECT date_trunc('day', date, :zone) AS date, {selection}, greatest({counts}) AS hours"
         f" FROM {kind.table} WHERE city_id = :city GROUP BY 1"
     )
     return _select(

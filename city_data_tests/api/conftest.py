@@ -33,7 +33,7 @@ Load = Callable[..., Published]
 MakeClient = Callable[..., TestClient]
 
 
-def made_month(dataset: DatasetName, month: str, at: datetime = LOADED, add: float = 0.0) -> MonthLoad:
+def month_load(dataset: DatasetName, month: str, at: datetime = LOADED, add: float = 0.0) -> MonthLoad:
     """Every row of the month: numbers count up from `add`, and every tenth value is missing."""
     at_month = Month.parse(month)
     stamps = expected_stamps(at_month, ZONE, "hourly" if dataset == "traffic" else "daily")
@@ -65,7 +65,7 @@ def made_month(dataset: DatasetName, month: str, at: datetime = LOADED, add: flo
 @pytest.fixture
 def load(database: Database) -> Load:
     def load_month(dataset: DatasetName, month: str, **changes: object) -> Published:
-        return replace_month(database, made_month(dataset, month, **changes))  # type: ignore[arg-type]
+        return replace_month(database, month_load(dataset, month, **changes))  # type: ignore[arg-type]
 
     return load_month
 

@@ -52,27 +52,27 @@ class Service:
 
     def __init__(self, url: str) -> None:
         self.url, self.status, self.body, self.delay_s = url, 200, b"{}", 0.0
-        self.asked: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
 
 
 @contextmanager
 def service() -> Iterator[Service]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            made.asked.append((self.path, self.headers.get("Authorization")))
-            time.sleep(made.delay_s)
-            self.send_response(made.status)
-            self.send_header("Content-Length", str(len(made.body)))
+            running.requests.append((self.path, self.headers.get("Authorization")))
+            time.sleep(running.delay_s)
+            self.send_response(running.status)
+            self.send_header("Content-Length", str(len(running.body)))
             self.end_headers()
-            self.wfile.write(made.body)
+            self.wfile.write(running.body)
 
         def log_message(self, *_: object) -> None:
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made = Service(f"http://127.0.0.1:{server.server_port}")
+        running = Service(f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.05))
         thread.start()
-        yield made
+        yield running
         server.shutdown()
         thread.join()

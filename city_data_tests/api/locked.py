@@ -21,8 +21,8 @@ DIFFERENT = ("date", "ratelimit-remaining", "ratelimit-reset")
 
 
 def path(tenant: str = TENANT_A, dataset: str = "traffic", **query: str) -> str:
-    asked = HERE | {"start_date": "2025-10-05", "end_date": "2025-11-12"} | query
-    return f"/api/v1/tenants/{tenant}/external/operations/historical-{dataset}-optimized?{urlencode(asked)}"
+    parameters = HERE | {"start_date": "2025-10-05", "end_date": "2025-11-12"} | query
+    return f"/api/v1/tenants/{tenant}/external/operations/historical-{dataset}-optimized?{urlencode(parameters)}"
 
 
 class Reader:
@@ -52,15 +52,15 @@ def locked_reader(
     auth = {"auth_mode": "jwt", "auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_file": keys}
     client: TestClient = make_client(**{**auth, "api_ledger_ttl_s": ledger_s, **changes})
     counted = Counted(client.app)
-    hits = client.app.state.hits if remembers else None  # type: ignore[attr-defined]
-    with serving(counted, hits=hits) as port:
+    cache = client.app.state.request_cache if remembers else None  # type: ignore[attr-defined]
+    with serving(counted, cache=cache) as port:
         yield Reader(client.app, port, counted)
 
 
 def same(one: Answer, other: Answer) -> bool:
     """All but what tells the time and the caller's allowance."""
-    kept = [[line for line in answer.headers if line[0] not in DIFFERENT] for answer in (one, other)]
-    return (one.status, one.body, kept[0]) == (other.status, other.body, kept[1])
+    compared = [[line for line in answer.headers if line[0] not in DIFFERENT] for answer in (one, other)]
+    return (one.status, one.body, compared[0]) == (other.status, other.body, compared[1])
 
 
 def raises(error: Exception) -> Callable[..., None]:

@@ -20,11 +20,11 @@ from city_data.local.embedded import free_port
 
 @contextlib.contextmanager
 def serving(
-    app: object, most: int = 4_000, hits: RequestCache | None = None, *, lifespan: bool = False
+    app: object, most: int = 4_000, cache: RequestCache | None = None, *, lifespan: bool = False
 ) -> Iterator[int]:
     """The port of a server in a thread of its own, which stops at the end as at SIGTERM."""
     port = free_port()
-    config = protocol.config(app, "127.0.0.1", port, most, lifespan=lifespan, hits=hits)  # type: ignore[arg-type]
+    config = protocol.config(app, "127.0.0.1", port, most, lifespan=lifespan, hits=cache)  # type: ignore[arg-type]
     running = protocol.Beside(config)
     thread = threading.Thread(target=lambda: _run(running))
     thread.start()

@@ -17,7 +17,7 @@ from city_data.store.months import MonthLoad, replace_month
 from city_data.store.series import read_series
 from city_data.window import Month
 from city_data_tests.api.asking import MEDIA, rows_of
-from city_data_tests.api.conftest import HERE, LOADED, TENANT, TRAFFIC, WEATHER, ZONE, Load, MakeClient, made_month
+from city_data_tests.api.conftest import HERE, LOADED, TENANT, TRAFFIC, WEATHER, ZONE, Load, MakeClient, month_load
 from city_data_tests.columns import add_column, remove_column
 
 PATHS: dict[DatasetName, str] = {"traffic": TRAFFIC, "weather": WEATHER}
@@ -65,7 +65,7 @@ def added(
     for name, columns in ADDED.items():
         for column in columns:
             add_column(monkeypatch, database_url, name, column)
-        replace_month(database, with_values(made_month(name, "2025-11")))
+        replace_month(database, with_values(month_load(name, "2025-11")))
     return old_snapshots
 
 
@@ -77,10 +77,10 @@ def answer(client: TestClient, dataset: DatasetName, kind: str, **query: str) ->
 
 def values_of(rows: list[dict[str, Any]], dataset: DatasetName) -> tuple[set[Any], set[Any]]:
     """What the added columns hold in October, and in November."""
-    found: tuple[set[Any], set[Any]] = (set(), set())
+    values: tuple[set[Any], set[Any]] = (set(), set())
     for row in rows:
-        found[str(row["date"]) >= "2025-10-31 23"].update((name, row[name]) for name in NAMES[dataset])
-    return found
+        values[str(row["date"]) >= "2025-10-31 23"].update((name, row[name]) for name in NAMES[dataset])
+    return values
 
 
 @pytest.mark.parametrize("dataset", PATHS)
@@ -160,7 +160,7 @@ def test_a_months_coverage_has_the_column_as_not_expected(
     make_client: MakeClient, load: Load, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = {"expected": [24] * 31, "observed": {"traffic_volume": [20] * 31, "average_speed": [24] * 31}}
-    replace_month(database, replace(made_month("traffic", "2025-10"), days=days))
+    replace_month(database, replace(month_load("traffic", "2025-10"), days=days))
     add_column(monkeypatch, database_url, "traffic", ADDED["traffic"][0])
     remove_column(monkeypatch, "traffic", "average_speed")
     (month,) = make_client().get(AVAILABILITY, params={"days": "true"}).json()["months"]["traffic"]
@@ -175,7 +175,7 @@ def test_a_month_without_values_in_the_column_is_not_a_new_version(
     for name in PATHS:
         again = load(name, "2025-10", at=LOADED + timedelta(days=2), add=5.0)
         assert (again.version, again.changed) == (2, False)
-        later = made_month(name, "2025-10", LOADED + timedelta(days=3), 5.0)
+        later = month_load(name, "2025-10", LOADED + timedelta(days=3), 5.0)
         assert replace_month(database, with_values(later)).changed
 
 

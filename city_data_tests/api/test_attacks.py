@@ -118,7 +118,7 @@ def test_a_poisoned_cache_serves_nothing_of_another_month_or_tenant(
     assert [client.get(TRAFFIC, params=query).content for query in (october, november)] == expected
 
 
-CANARY_TOKEN, CANARY_PLACE = "canary-of-the-reader", ("40.4321987", "-3.7012345")
+CANARY_TOKEN, CANARY_COORDINATES = "canary-of-the-reader", ("40.4321987", "-3.7012345")
 
 
 def test_logs_and_metrics_tell_no_token_and_no_place(database_url: str, load: Load, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_logs_and_metrics_tell_no_token_and_no_place(database_url: str, load: Lo
     tokens = [issuer.token(), issuer.token(aud="another"), f"{issuer.token()}x", "canary-of-no-jwt"]
     tokens.append(issuer.token(tenant_id=TENANT_B))
     with service() as tenants:
-        tenants.body = b'{"latitude": %s, "longitude": %s}' % tuple(map(str.encode, CANARY_PLACE))
+        tenants.body = b'{"latitude": %s, "longitude": %s}' % tuple(map(str.encode, CANARY_COORDINATES))
         variables = {
             "API_DATABASE_URL": database_url,
             "API_PORT": str(port),
@@ -152,7 +152,7 @@ def test_logs_and_metrics_tell_no_token_and_no_place(database_url: str, load: Lo
             reader.terminate()
             reader.wait(15)
     text = log.read_text()
-    secret = [*tokens, CANARY_TOKEN, database_url.split(":")[2].split("@")[0], *CANARY_PLACE, "40.432", "-3.701"]
+    secret = [*tokens, CANARY_TOKEN, database_url.split(":")[2].split("@")[0], *CANARY_COORDINATES, "40.432", "-3.701"]
     assert [canary for canary in secret if canary in text or canary in metrics] == []
     assert {200, 401, 404, 422, 503} <= set(answers)
     lines = [line for line in map(json.loads, text.splitlines()) if line["event"] == "request"]
@@ -167,8 +167,8 @@ def test_logs_and_metrics_tell_no_token_and_no_place(database_url: str, load: Lo
 
 def _ask_everything(url: str, tokens: list[str], tenants: Any) -> list[int]:
     path = url + TRAFFIC.replace(TENANT, TENANT_A)
-    place = dict(zip(("latitude", "longitude"), CANARY_PLACE, strict=True))
-    good, query = bearer(tokens[0]), place | DAY
+    coordinates = dict(zip(("latitude", "longitude"), CANARY_COORDINATES, strict=True))
+    good, query = bearer(tokens[0]), coordinates | DAY
     answers = [httpx.get(path, params=query, headers=bearer(token)).status_code for token in tokens]
     answers += [
         httpx.get(path, params=DAY, headers=good).status_code,

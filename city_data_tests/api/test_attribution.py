@@ -11,7 +11,7 @@ from city_data.pipeline.feeds import record_providers
 from city_data.providers import discover
 from city_data.store.database import Database
 from city_data.store.months import replace_month
-from city_data_tests.api.conftest import HERE, TENANT, WEATHER, Load, made_month
+from city_data_tests.api.conftest import HERE, TENANT, WEATHER, Load, month_load
 
 TWO_MONTHS = HERE | {"start_date": "2025-10-01", "end_date": "2025-11-30"}
 AEMET, OPEN_METEO = (discover()[name].capabilities for name in ("aemet", "open_meteo"))
@@ -45,9 +45,9 @@ def test_a_city_tells_its_sources_and_their_licences(client: TestClient, databas
 
 
 def load_two_sources(database: Database) -> None:
-    for month, source, told in (("2025-10", "aemet", AEMET), ("2025-11", "sandbox:open_meteo", OPEN_METEO)):
-        licence = {"licence": told.licence, "licence_url": told.licence_url}
-        replace_month(database, replace(made_month("weather", month), source=source, provenance=licence))
+    for month, source, facts in (("2025-10", "aemet", AEMET), ("2025-11", "sandbox:open_meteo", OPEN_METEO)):
+        licence = {"licence": facts.licence, "licence_url": facts.licence_url}
+        replace_month(database, replace(month_load("weather", month), source=source, provenance=licence))
 
 
 def test_an_answer_links_the_licence_of_every_source_in_it(client: TestClient, database: Database) -> None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from api.auth.gate import RateLimiter
+from api.auth.rate_limit import RateLimiter
 from api.settings import Settings
 from city_data_tests.api.conftest import HERE, TRAFFIC, Load, MakeClient
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, TENANT_B, Issuer, bearer, key_set
@@ -44,12 +44,12 @@ def routes(client: TestClient) -> list[tuple[str, str]]:
 
 def test_every_route_but_health_asks_for_a_token(locked: Locked) -> None:
     client = locked()
-    asked = routes(client)
-    assert len([path for _, path in asked if path not in PUBLIC]) >= 10
+    checked = routes(client)
+    assert len([path for _, path in checked if path not in PUBLIC]) >= 10
     served = {route.path for route in iter_route_contexts(client.app.routes)}  # type: ignore[attr-defined]
     # Files, which tell nothing of the data, and the short way of history, whose lock the other tests of here meet.
-    assert served - {path for _, path in asked} == {"/", "/page/{name:path}", None}
-    for method, path in asked:
+    assert served - {path for _, path in checked} == {"/", "/page/{name:path}", None}
+    for method, path in checked:
         response = client.request(
             method, path.format(tenant_id=TENANT_A, city_id="madrid", dataset="traffic", month="2026-10")
         )
@@ -57,7 +57,7 @@ def test_every_route_but_health_asks_for_a_token(locked: Locked) -> None:
             assert response.status_code in (200, 503)
             continue
         assert response.status_code == 401, path
-        assert response.json() == {"detail": "A bearer token is needed."}
+        assert response.json() == {"detail": "A bearer token is required."}
         assert response.headers["WWW-Authenticate"] == 'Bearer realm="city_data"'
 
 
@@ -135,7 +135,7 @@ def test_a_caller_has_a_rate_and_is_told_it(locked: Locked) -> None:
     refused = answers[-1]
     assert refused.headers["RateLimit-Limit"] == "3"
     assert 90 <= int(refused.headers["Retry-After"]) <= 100
-    assert refused.json()["detail"].startswith("More requests than this caller may make")
+    assert refused.json()["detail"].startswith("Rate limit exceeded; try again in ")
     assert client.get(CITIES, headers=bearer(GOOD.token(jti="another token"))).status_code == 429
     assert client.get(CITIES, headers=bearer(GOOD.token(sub="another caller"))).status_code == 200
     assert client.get("/health/live").status_code == 200
@@ -143,12 +143,12 @@ def test_a_caller_has_a_rate_and_is_told_it(locked: Locked) -> None:
 
 def test_a_bucket_fills_again_and_never_over() -> None:
     now = 0.0
-    buckets = RateLimiter(2.0, 4, clock=lambda: now)
-    assert [buckets.take("a").allowed for _ in range(5)] == [True, True, True, True, False]
+    limiter = RateLimiter(2.0, 4, clock=lambda: now)
+    assert [limiter.take("a").allowed for _ in range(5)] == [True, True, True, True, False]
     now = 0.5
-    assert (buckets.take("a").allowed, buckets.take("a").allowed) == (True, False)
+    assert (limiter.take("a").allowed, limiter.take("a").allowed) == (True, False)
     now = 1_000_000.0
-    assert [buckets.take("a").remaining for _ in range(4)] == [3, 2, 1, 0]
+    assert [limiter.take("a").remaining for _ in range(4)] == [3, 2, 1, 0]
 
 
 def chunks(total: int) -> list[bytes]:
@@ -204,7 +204,7 @@ NEEDED = {"auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_u
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"auth_jwt_issuer": None}, "AUTH_JWT_ISSUER"),
         ({"auth_jwt_audience": None}, "AUTH_JWT_AUDIENCE"),
@@ -214,8 +214,8 @@ NEEDED = {"auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_u
         ({"auth_mode": "none", "api_host": "0.0.0.0"}, "loopback|this machine only"),
     ],
 )
-def test_settings_that_would_leave_a_door_open_are_refused(changes: dict[str, object], said: str) -> None:
+def test_settings_that_would_leave_a_door_open_are_refused(changes: dict[str, object], message: str) -> None:
     known = {"database_url": "postgresql://nobody@127.0.0.1/none"}
     assert Settings.model_validate(known | NEEDED).auth_mode == "jwt"
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         Settings.model_validate(known | NEEDED | changes)

@@ -29,14 +29,21 @@ def test_enabled_cities_and_their_alias(client: TestClient) -> None:
 def test_availability_and_its_alias(client: TestClient, load: Load) -> None:
     load("traffic", "2025-10")
     load("traffic", "2025-11")
-    told = client.get("/api/v1/external/operations/cities/madrid/availability").json()
-    assert told == client.get("/api/v1/cities/madrid/data-availability").json()
-    assert (told["city_name"], told["weather_available"], told["weather_start_date"]) == ("Madrid", False, None)
-    assert (told["traffic_start_date"], told["traffic_end_date"]) == ("2025-09-30T22:00:00Z", "2025-11-30T22:00:00Z")
-    assert (told["traffic_available"], told["traffic_record_count"]) == (True, 745 + 720)
-    months = [(m["month"], m["state"], m["coverage"], m["version"]) for m in told["months"]["traffic"]]
+    availability = client.get("/api/v1/external/operations/cities/madrid/availability").json()
+    assert availability == client.get("/api/v1/cities/madrid/data-availability").json()
+    assert (availability["city_name"], availability["weather_available"], availability["weather_start_date"]) == (
+        "Madrid",
+        False,
+        None,
+    )
+    assert (availability["traffic_start_date"], availability["traffic_end_date"]) == (
+        "2025-09-30T22:00:00Z",
+        "2025-11-30T22:00:00Z",
+    )
+    assert (availability["traffic_available"], availability["traffic_record_count"]) == (True, 745 + 720)
+    months = [(m["month"], m["state"], m["coverage"], m["version"]) for m in availability["months"]["traffic"]]
     assert months == [("2025-10", "settled", 0.9, 1), ("2025-11", "settled", 0.9, 1)]
-    assert told["months"]["weather"] == []
+    assert availability["months"]["weather"] == []
 
 
 def test_metrics_are_born_at_zero_and_count_by_route(client: TestClient, load: Load) -> None:

@@ -29,7 +29,7 @@ from city_data.pipeline.feeds import record_providers
 from city_data.providers import discover
 from city_data.store.database import Database
 from city_data.store.months import replace_month
-from city_data_tests.api.conftest import made_month
+from city_data_tests.api.conftest import month_load
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, bearer, key_set
 from city_data_tests.api.sockets import serving
 
@@ -148,10 +148,10 @@ LEFT_OUT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.mark.parametrize("name", LEFT_OUT)
 def test_anything_left_out_of_the_released_document_is_named(name: str) -> None:
-    leave_out, said = LEFT_OUT[name]
+    leave_out, line_end = LEFT_OUT[name]
     released = copy.deepcopy(DOCUMENT)
     leave_out(released)
-    assert any(line.endswith(said) for line in diff.uncovered(released, DOCUMENT))
+    assert any(line.endswith(line_end) for line in diff.uncovered(released, DOCUMENT))
     assert diff.breaks(released, DOCUMENT) == []
 
 
@@ -212,10 +212,10 @@ BREAKING: dict[str, tuple[Change, str]] = {
 
 @pytest.mark.parametrize("name", BREAKING)
 def test_what_breaks_callers_is_named(name: str) -> None:
-    change, said = BREAKING[name]
+    change, line_end = BREAKING[name]
     changed = copy.deepcopy(DOCUMENT)
     change(changed)
-    assert any(line.endswith(said) for line in diff.breaks(DOCUMENT, changed)), diff.breaks(DOCUMENT, changed)
+    assert any(line.endswith(line_end) for line in diff.breaks(DOCUMENT, changed)), diff.breaks(DOCUMENT, changed)
 
 
 def test_what_only_adds_breaks_nobody() -> None:
@@ -256,7 +256,7 @@ def url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
     postgres.create_database("contract", template="template_city_data")
     database = Database(postgres.url("contract"))
     for name in ("traffic", "weather"):
-        replace_month(database, made_month(name, "2026-10"))  # type: ignore[arg-type]
+        replace_month(database, month_load(name, "2026-10"))  # type: ignore[arg-type]
     record_providers(database, discover().values())
     database.dispose()
     keys = tmp_path_factory.mktemp("keys") / "jwks.json"

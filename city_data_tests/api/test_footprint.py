@@ -19,15 +19,15 @@ print(pa.default_memory_pool().backend_name, "pandas" in sys.modules, gc.get_fre
 
 
 def test_arrow_gives_back_what_it_took_and_does_without_pandas() -> None:
-    told = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True).stdout
-    assert told.split() == ["system", "False", "True"]
+    output = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True).stdout
+    assert output.split() == ["system", "False", "True"]
 
 
 def test_the_application_does_not_import_pyarrow_before() -> None:
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", "import sys, api.__main__; print('pyarrow' in sys.modules)"],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    assert told.strip() == "False"
+    assert output.strip() == "False"

@@ -26,7 +26,7 @@ from city_data.store.months import replace_month
 from city_data.store.provider_facts import ProviderFacts, record_providers
 from city_data.window import Month, day_bounds
 from city_data_tests.api.asking import MEDIA, ask, rows_of, selected, selected_days
-from city_data_tests.api.conftest import Load, made_month
+from city_data_tests.api.conftest import Load, month_load
 
 # Two clock changes of an hour, one of half an hour, and a zone of half an hour.
 FIRST = {"Europe/Madrid": Month(2025, 10), "Australia/Lord_Howe": Month(2026, 3), "Asia/Kolkata": Month(2026, 1)}
@@ -70,7 +70,7 @@ def _month(city: City, dataset: DatasetName, month: Month, chance: random.Random
         columns[column.name] = [None if chance.random() < missing else pick() for _ in stamps]
     columns["raw_data"] = [chance.choice([None, {"note": 'a "b"\n', "n": {"x": 1}}]) for _ in stamps]
     frame = canonical.canonical_frame(pd.DataFrame(columns), DATASETS[dataset])
-    load = made_month("traffic", str(month))
+    load = month_load("traffic", str(month))
     changes = {"city_id": city.city_id, "timezone": city.timezone, "dataset": dataset, "frame": frame}
     return type(load)(**{**{name: getattr(load, name) for name in load.__dataclass_fields__}, **changes})
 
@@ -111,32 +111,32 @@ def test_any_form_of_any_range_is_what_the_tables_hold(world: TestClient, databa
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(QUESTIONS)
-    def check(asked: dict[str, Any]) -> None:
-        counted["filled"] += _check(world, database, asked)
+    def check(request: dict[str, Any]) -> None:
+        counted["filled"] += _check(world, database, request)
         counted["asked"] += 1
 
     check()
     assert counted["filled"] > counted["asked"] // 3
 
 
-def _check(client: TestClient, database: Database, asked: dict[str, Any]) -> bool:
-    city, dataset = CITIES[asked["zone"]], asked["dataset"]
-    start, end, query = _range(asked, city)
-    daily = asked["resolution"] == "daily" and not (dataset == "weather" and city.city_id == "madrid")
-    query |= {"format": asked["format"], "resolution": asked["resolution"]}
-    if asked["columns"] is not None:
-        names = [DATASETS[dataset].column_names[c] if isinstance(c, int) else c for c in asked["columns"]]
+def _check(client: TestClient, database: Database, request: dict[str, Any]) -> bool:
+    city, dataset = CITIES[request["zone"]], request["dataset"]
+    start, end, query = _range(request, city)
+    daily = request["resolution"] == "daily" and not (dataset == "weather" and city.city_id == "madrid")
+    query |= {"format": request["format"], "resolution": request["resolution"]}
+    if request["columns"] is not None:
+        names = [DATASETS[dataset].column_names[c] if isinstance(c, int) else c for c in request["columns"]]
         query["columns"] = ",".join(names)
-    if asked["raw"]:
+    if request["raw"]:
         query["include"] = "raw"
-    response = ask(client, city, dataset, query, asked["encoding"])
-    if asked["resolution"] == "hourly" and dataset == "weather" and city.city_id == "madrid":
+    response = ask(client, city, dataset, query, request["encoding"])
+    if request["resolution"] == "hourly" and dataset == "weather" and city.city_id == "madrid":
         assert response.status_code == 422
         assert "daily" in response.json()["detail"][0]["msg"]
         return False
     assert response.status_code == 200, response.text
-    assert response.headers["content-type"].partition(";")[0] == MEDIA[asked["format"]]
-    rows = rows_of(asked["format"], response.content)
+    assert response.headers["content-type"].partition(";")[0] == MEDIA[request["format"]]
+    rows = rows_of(request["format"], response.content)
     expected = (selected_days if daily else selected)(database, city, dataset, start, end)
     _same(rows, expected, query, daily)
     if rows and "X-Served-Start" in response.headers:
@@ -145,11 +145,11 @@ def _check(client: TestClient, database: Database, asked: dict[str, Any]) -> boo
     return bool(rows)
 
 
-def _range(asked: dict[str, Any], city: City) -> tuple[datetime, datetime, dict[str, str]]:
+def _range(request: dict[str, Any], city: City) -> tuple[datetime, datetime, dict[str, str]]:
     first = FIRST[city.timezone].bounds(city.timezone)[0]
-    start = first + timedelta(hours=asked["ends"][0], minutes=asked["minutes"])
-    end = start + timedelta(hours=asked["ends"][1])
-    if not asked["whole_days"]:
+    start = first + timedelta(hours=request["ends"][0], minutes=request["minutes"])
+    end = start + timedelta(hours=request["ends"][1])
+    if not request["whole_days"]:
         texts = {"start_date": start.isoformat(), "end_date": end.isoformat()}
         return start, end + timedelta(microseconds=1), texts
     days: list[date] = [moment.astimezone(UTC).date() for moment in (start, end)]

@@ -21,7 +21,7 @@ from city_data_tests.api.conftest import HERE, LOADED, TENANT, TRAFFIC, WEATHER,
 from city_data_tests.api.sockets import serving
 
 RANGE = HERE | {"start_date": "2025-10-05", "end_date": "2025-11-12"}
-FORMS: list[dict[str, str]] = [
+REPRESENTATIONS: list[dict[str, str]] = [
     *({"format": name} for name in MEDIA),
     {"resolution": "daily"},
     {"columns": "traffic_volume"},
@@ -69,36 +69,45 @@ def test_an_impossible_accept_is_406_unless_a_format_is_named(reader: TestClient
 
 
 @pytest.mark.parametrize(
-    ("query", "field", "said"),
+    ("query", "field", "message"),
     [
         ({"format": "xml"}, "format", "'parquet'"),
         ({"resolution": "weekly"}, "resolution", "'daily'"),
         ({"include": "everything"}, "include", "'raw'"),
-        ({"columns": "traffic_volume,speed,noise"}, "columns", "no such column: speed, noise; there are date,"),
+        ({"columns": "traffic_volume,speed,noise"}, "columns", "unknown column: speed, noise; available: date,"),
         ({"columns": ""}, "columns", "(empty)"),
-        ({"columns": "hours"}, "columns", "no such column: hours"),
+        ({"columns": "hours"}, "columns", "unknown column: hours"),
         ({"columns": "a" * 1001}, "columns", "at most 1000"),
     ],
 )
-def test_what_is_not_known_is_refused_by_name(reader: TestClient, query: dict[str, str], field: str, said: str) -> None:
+def test_what_is_not_known_is_refused_by_name(
+    reader: TestClient, query: dict[str, str], field: str, message: str
+) -> None:
     response = get(reader, **query)
     assert response.status_code == 422
     (problem,) = response.json()["detail"]
-    assert (problem["loc"], said in problem["msg"]) == (["query", field], True)
+    assert (problem["loc"], message in problem["msg"]) == (["query", field], True)
 
 
 def test_hours_of_a_source_that_is_not_told_of_yet_are_away(reader: TestClient) -> None:
     response = get(reader, path=WEATHER, resolution="hourly")
-    assert (response.status_code, "not told yet" in response.json()["detail"]) == (503, True)
+    assert (response.status_code, "not known yet" in response.json()["detail"]) == (503, True)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd"])
 def test_a_snapshot_has_the_same_bytes_in_every_form(
-    make_client: MakeClient, reader: TestClient, load: Load, redis_url: str, form: dict[str, str], encoding: str
+    make_client: MakeClient,
+    reader: TestClient,
+    load: Load,
+    redis_url: str,
+    representation: dict[str, str],
+    encoding: str,
 ) -> None:
     def raw(client: TestClient, **query: str) -> tuple[bytes, str, str]:
-        with client.stream("GET", TRAFFIC, params=RANGE | form | query, headers={"Accept-Encoding": encoding}) as got:
+        with client.stream(
+            "GET", TRAFFIC, params=RANGE | representation | query, headers={"Accept-Encoding": encoding}
+        ) as got:
             assert got.status_code == 200
             return b"".join(got.iter_raw()), got.headers["ETag"], got.headers["X-Snapshot-Id"]
 
@@ -113,16 +122,16 @@ def test_a_snapshot_has_the_same_bytes_in_every_form(
 
 def test_every_form_has_a_tag_of_its_own_and_is_known_by_it(reader: TestClient) -> None:
     tags: dict[str, Any] = {}
-    for form in FORMS:
+    for representation in REPRESENTATIONS:
         for encoding in ("identity", "gzip", "zstd"):
-            first = reader.get(TRAFFIC, params=RANGE | form, headers={"Accept-Encoding": encoding})
+            first = reader.get(TRAFFIC, params=RANGE | representation, headers={"Accept-Encoding": encoding})
             tag = first.headers["ETag"]
             assert tags.setdefault(tag, first.content) == first.content
             known = {"Accept-Encoding": encoding, "If-None-Match": tag}
-            again = reader.get(TRAFFIC, params=RANGE | form, headers=known)
+            again = reader.get(TRAFFIC, params=RANGE | representation, headers=known)
             assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
             assert again.headers["Vary"] == "Accept, Accept-Encoding"
-    assert len(tags) == len(FORMS) * 3 - 2  # Parquet is compressed in itself: one tag for all encodings
+    assert len(tags) == len(REPRESENTATIONS) * 3 - 2  # Parquet is compressed in itself: one tag for all encodings
 
 
 def test_files_are_named_for_saving(reader: TestClient) -> None:

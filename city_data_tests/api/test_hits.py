@@ -134,7 +134,7 @@ def test_a_token_that_has_ended_or_lost_its_key_opens_nothing(
     reader = make_reader()
     request = written(path(), Authorization=TOKEN)
     assert [answer.status for answer in reader.ask(request, times=2)] == [200, 200]
-    tokens = reader.app.state.hits._gate._tokens
+    tokens = reader.app.state.request_cache._gate._tokens
     tokens._keys.generation += 1
     assert [answer.status for answer in reader.ask(request, times=2)] == [200, 200]
     assert reader.routed == 2  # by the new keys the token had to be checked once more
@@ -148,7 +148,7 @@ def test_no_token_is_kept(make_reader: MakeReader) -> None:
     reader = make_reader()
     request = written(path(), Authorization=TOKEN, If_None_Match='"other"')
     reader.ask(request)
-    kept = repr(vars(reader.app.state.hits.find(request)))
+    kept = repr(vars(reader.app.state.request_cache.find(request)))
     assert '"other"' in kept
     assert TOKEN.removeprefix("Bearer ") not in kept
 
@@ -160,7 +160,7 @@ def test_another_tenants_path_is_never_learnt(make_reader: MakeReader) -> None:
         assert [answer.status for answer in (*reader.ask(mine), *reader.ask(theirs))] == [200, 404]
     assert reader.routed == 3
     key = question_key(theirs)
-    hits = reader.app.state.hits
+    hits = reader.app.state.request_cache
     hits._seen.put(key, hits.find(mine), 1)  # even were it known, by the token of another tenant
     other = written(path(TENANT_A), Authorization=f"Bearer {GOOD.token(tenant_id=TENANT_B)}")
     hits._seen.put(question_key(other), hits.find(mine), 1)
@@ -191,7 +191,7 @@ def test_a_new_version_is_seen(make_reader: MakeReader, load: Load) -> None:
 
 def test_a_ledger_that_is_too_old_is_read_again(make_reader: MakeReader, load: Load) -> None:
     reader, now = make_reader(LONG), [0.0]
-    reader.app.state.hits._answering.versions._clock = lambda: time.monotonic() + now[0]
+    reader.app.state.request_cache._answering.versions._clock = lambda: time.monotonic() + now[0]
     request = written(path(dataset="weather"), Authorization=TOKEN)
     before = reader.ask(request, times=2)[-1]
     load("weather", "2025-10", at=LOADED + timedelta(days=1), add=3.0)

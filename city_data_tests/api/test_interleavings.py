@@ -20,7 +20,7 @@ from city_data.store.database import Database
 from city_data.store.months import Published, replace_month
 from city_data.store.partitions import drop_month
 from city_data.window import Month
-from city_data_tests.api.conftest import HERE, LOADED, WEATHER, MakeClient, made_month
+from city_data_tests.api.conftest import HERE, LOADED, WEATHER, MakeClient, month_load
 from city_data_tests.store.loads import Gate
 
 MONTHS = [Month(2025, 10), Month(2025, 11)]
@@ -57,31 +57,31 @@ class Play:
     gates: list[psycopg.Connection]
     pool: ThreadPoolExecutor
     committed: list[int] = field(default_factory=lambda: [0, 0])
-    held: dict[int, tuple[int, Future[Published]]] = field(default_factory=dict)
+    waiting: dict[int, tuple[int, Future[Published]]] = field(default_factory=dict)
     answers: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def publish(self, which: int, number: int) -> Published:
         """A load whose every value tells its number."""
         at = LOADED + timedelta(seconds=number)
-        return replace_month(self.database, made_month("weather", str(MONTHS[which]), at, number * 1000.0))
+        return replace_month(self.database, month_load("weather", str(MONTHS[which]), at, number * 1000.0))
 
     def load(self, which: int) -> None:
         """Begin a load, and stop it in the middle."""
-        if which not in self.held:
+        if which not in self.waiting:
             number = next(_numbers)
             self.gates[which].execute(f"SELECT pg_advisory_lock({_KEY + MONTHS[which].month % 2})".encode())
-            self.held[which] = number, self.pool.submit(self.publish, which, number)
-            Gate(self.gates[which]).await_arrivals(len(self.held))
+            self.waiting[which] = number, self.pool.submit(self.publish, which, number)
+            Gate(self.gates[which]).await_arrivals(len(self.waiting))
 
     def finish(self, which: int, meanwhile: bool = False) -> None:
         """Let a load go on to its end; `meanwhile` reads before it is known to have ended."""
-        if which in self.held:
-            number, running = self.held.pop(which)
+        if which in self.waiting:
+            number, running = self.waiting.pop(which)
             Gate(self.gates[which]).open()
             if meanwhile:
-                seen = self.seen(which, None)
-                assert seen[1 - which] == self.committed[1 - which]
-                assert seen[which] in (self.committed[which], number)
+                read = self.values_read(which, None)
+                assert read[1 - which] == self.committed[1 - which]
+                assert read[which] in (self.committed[which], number)
             assert running.result().changed
             self.committed[which] = number
 
@@ -89,14 +89,14 @@ class Play:
         self.finish(which, meanwhile=True)
 
     def read(self, how: int) -> None:
-        assert self.seen(how, None) == self.committed
+        assert self.values_read(how, None) == self.committed
 
     def read_again(self, how: int) -> None:
         """The first answer and the last, by their ids."""
         for (snapshot, encoding), body in [*self.answers.items()][:1] + [*self.answers.items()][-1:]:
             assert self.ask(how, encoding, snapshot)[0] == body
 
-    def seen(self, how: int, snapshot: str | None) -> list[int]:
+    def values_read(self, how: int, snapshot: str | None) -> list[int]:
         """The load that each month's every value is from."""
         encoding = ("gzip", "identity")[how // 2]
         body, given_id = self.ask(how, encoding, snapshot)
@@ -111,8 +111,10 @@ class Play:
 
     def ask(self, how: int, encoding: str, snapshot: str | None) -> tuple[bytes, str]:
         query = HERE | {"start_date": str(MONTHS[0].first_day), "end_date": str(MONTHS[1].last_day)}
-        asked = query | ({"version": snapshot} if snapshot else {})
-        with self.clients[how % 2].stream("GET", WEATHER, params=asked, headers={"Accept-Encoding": encoding}) as got:
+        parameters = query | ({"version": snapshot} if snapshot else {})
+        with self.clients[how % 2].stream(
+            "GET", WEATHER, params=parameters, headers={"Accept-Encoding": encoding}
+        ) as got:
             assert got.status_code == 200, got.read()
             return b"".join(got.iter_raw()), got.headers["X-Snapshot-Id"]
 
@@ -141,7 +143,7 @@ def test_interleaved_loads_and_reads_never_show_a_mix(
         finally:
             for connection in gates:
                 Gate(connection).open()
-        for which in list(play.held):
+        for which in list(play.waiting):
             play.finish(which)
         play.read(1)
         play.read_again(1)

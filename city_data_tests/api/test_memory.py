@@ -16,10 +16,10 @@ def test_looking_many_up_keeps_them_as_looking_one_up_does() -> None:
         memory: LruCache[str, int] = LruCache(3)
         for number, key in enumerate("abc"):
             memory.put(key, number, 1)
-        found = (
+        values = (
             memory.get_all(["a", "missing", "b"]) if together else [memory.get(key) for key in ("a", "missing", "b")]
         )
-        assert found == [0, None, 1]
+        assert values == [0, None, 1]
         memory.put("d", 3, 1)
         assert memory.get_all(["a", "b", "c", "d"]) == [0, 1, None, 3]
 
@@ -31,6 +31,6 @@ def test_the_sum_of_sizes_stays_within_the_capacity(puts: list[tuple[int, int]])
         memory.put(key, size, size)
         assert memory.used <= CAPACITY
         assert (memory.get(key) is not None) or size > CAPACITY
-    held = [value for value in memory.get_all(range(6)) if value is not None]
-    assert sum(held) == memory.used
-    assert len(held) == len(memory)
+    values = [value for value in memory.get_all(range(6)) if value is not None]
+    assert sum(values) == memory.used
+    assert len(values) == len(memory)

@@ -51,20 +51,20 @@ def test_nothing_beside_the_files_is_served(client: TestClient, path: str) -> No
 
 
 def test_units_come_from_the_one_place_that_states_them(client: TestClient) -> None:
-    told = client.get("/page/facts.json").json()
-    assert {name: [(c["name"], c["unit"]) for c in columns] for name, columns in told["datasets"].items()} == {
+    facts = client.get("/page/facts.json").json()
+    assert {name: [(c["name"], c["unit"]) for c in columns] for name, columns in facts["datasets"].items()} == {
         name: [(column.name, column.unit) for column in dataset.columns] for name, dataset in DATASETS.items()
     }
-    assert told["tenant_claim"] == "tenant_id"
+    assert facts["tenant_claim"] == "tenant_id"
 
 
 def test_the_window_is_the_platforms(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = make_client().get("/page/facts.json").json()
-    assert (told["window_months"], told["as_of"]) == (24, None)
+    facts = make_client().get("/page/facts.json").json()
+    assert (facts["window_months"], facts["as_of"]) == (24, None)
     monkeypatch.setenv("CITY_DATA_RETENTION_MONTHS", "36")
     monkeypatch.setenv("CITY_DATA_AS_OF", "2026-03-04")
-    told = make_client().get("/page/facts.json").json()
-    assert (told["window_months"], told["as_of"]) == (36, "2026-03-04T00:00:00+00:00")
+    facts = make_client().get("/page/facts.json").json()
+    assert (facts["window_months"], facts["as_of"]) == (36, "2026-03-04T00:00:00+00:00")
 
 
 def test_a_setting_leaves_the_page_out(make_client: MakeClient) -> None:
@@ -83,7 +83,7 @@ def test_the_package_holds_every_file() -> None:
 
 def test_packing_is_the_same_in_every_process() -> None:
     """Replicas answer with equal tags: gzip's own time of day is left out."""
-    made = page.PageFile.of(".js", b"let a = 1;" * 100)
-    assert made == page.PageFile.of(".js", b"let a = 1;" * 100)
-    assert made.packed[4:8] == b"\0\0\0\0"
-    assert gzip.decompress(made.packed) == made.plain
+    packed_file = page.PageFile.of(".js", b"let a = 1;" * 100)
+    assert packed_file == page.PageFile.of(".js", b"let a = 1;" * 100)
+    assert packed_file.packed[4:8] == b"\0\0\0\0"
+    assert gzip.decompress(packed_file.packed) == packed_file.plain

@@ -32,10 +32,12 @@ def interval(first: int, last: int) -> Interval:
 def test_whole_months_are_one_object_and_cut_ones_are_their_own(months: dict[Month, MonthEntry]) -> None:
     plans = Plans()
     one, other = (plans.plan(MADRID, "traffic", interval(*days), months) for days in ((3, 20), (4, 21)))
-    assert one.pieces[1] is other.pieces[1]
-    assert [piece.whole for piece in one.pieces] == [False, True, False]
-    assert len({piece.name for plan in (one, other) for piece in plan.pieces}) == 5
-    assert {piece.stored_name for piece in one.pieces} == {piece.stored_name for piece in other.pieces}
+    assert one.slices[1] is other.slices[1]
+    assert [month_slice.whole for month_slice in one.slices] == [False, True, False]
+    assert len({month_slice.name for plan in (one, other) for month_slice in plan.slices}) == 5
+    assert {month_slice.stored_name for month_slice in one.slices} == {
+        month_slice.stored_name for month_slice in other.slices
+    }
 
 
 def test_another_word_of_the_ledger_is_another_piece(months: dict[Month, MonthEntry]) -> None:
@@ -44,5 +46,5 @@ def test_another_word_of_the_ledger_is_another_piece(months: dict[Month, MonthEn
     assert plans.plan(MADRID, "traffic", interval(3, 20), months) is before
     newer = {month: replace(entry, coverage=0.5) for month, entry in months.items()}
     after = plans.plan(MADRID, "traffic", interval(3, 20), newer)
-    assert after.pieces[1].entry is newer[Month(2025, 11)]
+    assert after.slices[1].entry is newer[Month(2025, 11)]
     assert (before.coverage, after.coverage) == (pytest.approx(0.9), pytest.approx(0.5))

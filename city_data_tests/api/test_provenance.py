@@ -12,7 +12,7 @@ from city_data.store.database import Database
 from city_data.store.ledger import record_state
 from city_data.store.months import replace_month
 from city_data.window import Month
-from city_data_tests.api.conftest import HERE, LOADED, TRAFFIC, made_month
+from city_data_tests.api.conftest import HERE, LOADED, TRAFFIC, month_load
 
 PATH = "/api/v1/external/operations/cities/madrid/months/2025-10"
 DAY = timedelta(days=1)
@@ -27,17 +27,17 @@ FILE = {
     "origin": None,
 }
 LICENCE = {"licence": "CC BY 4.0", "licence_url": "https://creativecommons.org/licenses/by/4.0/"}
-TOLD = {"modelled": False, **LICENCE, "method_version": 2, "panel": {"points": 4100}, "means": {"x": 1.0}}
+PROVENANCE = {"modelled": False, **LICENCE, "method_version": 2, "panel": {"points": 4100}, "means": {"x": 1.0}}
 
 
 def publish(database: Database, number: int, **changes: object) -> None:
-    load = made_month("traffic", "2025-10", LOADED + number * DAY, float(number))
+    load = month_load("traffic", "2025-10", LOADED + number * DAY, float(number))
     known = {
         "raw_files": [FILE],
         "received": 748,
         "used": 745,
         "rejected": {"negative": 3},
-        "provenance": TOLD,
+        "provenance": PROVENANCE,
         "state": "provisional",
     }
     replace_month(database, replace(load, **{**known, **changes}))  # type: ignore[arg-type]
@@ -52,11 +52,15 @@ def test_versions_files_method_and_states(client: TestClient, database: Database
     publish(database, 1, state="settled", at=LOADED + 5 * DAY, fetched_at=LOADED + 5 * DAY)
     answer = client.get(PATH)
     assert answer.json() == client.get("/api/v1/cities/madrid/months/2025-10").json()
-    told = answer.json()
-    assert (told["city_name"], told["month"], told["timezone"]) == ("Madrid", "2025-10", "Europe/Madrid")
-    assert (told["start"], told["end"]) == ("2025-09-30T22:00:00Z", "2025-10-31T23:00:00Z")
-    assert told["weather"] is None
-    traffic = told["traffic"]
+    answer_body = answer.json()
+    assert (answer_body["city_name"], answer_body["month"], answer_body["timezone"]) == (
+        "Madrid",
+        "2025-10",
+        "Europe/Madrid",
+    )
+    assert (answer_body["start"], answer_body["end"]) == ("2025-09-30T22:00:00Z", "2025-10-31T23:00:00Z")
+    assert answer_body["weather"] is None
+    traffic = answer_body["traffic"]
     assert (traffic["state"], traffic["version"], traffic["rows"], traffic["expected_rows"]) == ("settled", 2, 745, 745)
     assert (traffic["kind"], traffic["licence"], traffic["method_version"]) == ("observed", "CC BY 4.0", 2)
     assert (traffic["coverage"], traffic["column_coverage"]) == (0.9, {"traffic_volume": 0.9})
@@ -97,7 +101,7 @@ def test_places_are_told_with_what_is_known_of_them(client: TestClient, database
     cell = {"latitude": 40.4168, "longitude": -3.7038, "elevation": 651.0}
     publish(database, 0, provenance={"modelled": True, "stations": [*stations, placed], "grid_cell": cell})
     traffic = client.get(PATH).json()["traffic"]
-    places = [{key: value for key, value in place.items() if value is not None} for place in traffic["places"]]
+    places = [{key: value for key, value in station.items() if value is not None} for station in traffic["places"]]
     assert places == [
         {"id": "3195"},
         stations[1],
@@ -116,7 +120,7 @@ def test_a_month_without_data_tells_why(client: TestClient, database: Database) 
 
 
 def test_what_is_not_there_is_404_and_says_what_is(client: TestClient, database: Database) -> None:
-    assert "holds no month of it yet" in client.get(PATH).json()["detail"]
+    assert "has no month of this city yet" in client.get(PATH).json()["detail"]
     publish(database, 0)
     other = client.get(PATH.replace("2025-10", "2019-01"))
     assert (other.status_code, "from 2025-10 to 2025-10" in other.json()["detail"]) == (404, True)

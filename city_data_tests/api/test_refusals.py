@@ -78,8 +78,8 @@ def test_ready_once_there_is_data_and_ever_after(
     load("weather", "2025-10")
     assert client.get("/health/ready").json()["status"] == "ready"
 
-    def away(*_: object, **__: object) -> None:
+    def unavailable(*_: object, **__: object) -> None:
         raise AssertionError("the database is not asked again")
 
-    monkeypatch.setattr("api.query.versions.read_months", away)
+    monkeypatch.setattr("api.query.versions.read_months", unavailable)
     assert client.get("/health/ready").status_code == 200

@@ -47,8 +47,8 @@ def filled(redis_url: str) -> str:
 
 def test_segments_come_in_the_order_of_their_names(filled: str) -> None:
     absent = name_of("traffic", "madrid", MONTHS[0], 2)
-    found = with_cache(filled, lambda cache: cache.get_segments([NAMES[1], absent, NAMES[0]]))
-    assert list(found) == [SEGMENTS[1], None, SEGMENTS[0]]
+    segments = with_cache(filled, lambda cache: cache.get_segments([NAMES[1], absent, NAMES[0]]))
+    assert list(segments) == [SEGMENTS[1], None, SEGMENTS[0]]
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_poison_is_a_miss_and_deleted(filled: str, poison: str) -> None:
             "without its seal": good[4:],
         }
         client.set(NAMES[0], values[poison])
-        found = with_cache(filled, lambda cache: cache.get_segments(NAMES))
-        assert list(found) == [None, SEGMENTS[1]]
+        segments = with_cache(filled, lambda cache: cache.get_segments(NAMES))
+        assert list(segments) == [None, SEGMENTS[1]]
         assert [client.exists(name) for name in NAMES] == [0, 1]
 
 

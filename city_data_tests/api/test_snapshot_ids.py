@@ -18,7 +18,7 @@ FIRST = Month(2024, 11)
 LOADED = datetime(2026, 11, 1, 3, tzinfo=UTC)
 
 
-def held(dataset: DatasetName, versions: list[int], first: Month = FIRST) -> list[Version]:
+def stored_versions(dataset: DatasetName, versions: list[int], first: Month = FIRST) -> list[Version]:
     """A month for each number; 0 is a month that holds nothing."""
     return [
         Version("madrid", dataset, first + n, version, f"{version:064x}", LOADED, 744, 1.0)
@@ -34,17 +34,17 @@ NUMBERS = st.lists(st.integers(0, 3) | st.integers(0, 10**9 - 1), max_size=40)
 def test_an_id_is_read_as_it_was_written(
     weather: list[int], traffic: list[int], datasets: tuple[DatasetName, ...]
 ) -> None:
-    known = {"weather": held("weather", weather), "traffic": held("traffic", traffic)}
-    made = SnapshotId.of("madrid", {name: known[name] for name in datasets})
-    read = SnapshotId.parse(str(made))
-    assert read == made
+    known = {"weather": stored_versions("weather", weather), "traffic": stored_versions("traffic", traffic)}
+    snapshot = SnapshotId.of("madrid", {name: known[name] for name in datasets})
+    read = SnapshotId.parse(str(snapshot))
+    assert read == snapshot
     assert {name: list(months.items()) for name, months in read.months.items()} == {
         name: [(one.month, one.version) for one in known[name]] for name in datasets
     }
 
 
 def test_equal_versions_in_a_row_take_no_room() -> None:
-    months = held("traffic", [3, *[1] * 22, 0, 2])
+    months = stored_versions("traffic", [3, *[1] * 22, 0, 2])
     text = str(SnapshotId.of("madrid", {"traffic": months}))
     assert text == f"1~madrid~traffic.2024-11.3.1x22.0.2~{digest([month.identity for month in months])}"
     nothing = str(SnapshotId.of("madrid", {"traffic": []}))
@@ -52,7 +52,7 @@ def test_equal_versions_in_a_row_take_no_room() -> None:
 
 
 def test_the_digest_tells_what_was_loaded_and_when_from_its_number() -> None:
-    (one,) = held("traffic", [1])
+    (one,) = stored_versions("traffic", [1])
     others = [
         replace(one, content_sha256="0" * 64),
         replace(one, loaded_at=LOADED.replace(hour=4)),

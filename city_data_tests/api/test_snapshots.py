@@ -51,11 +51,11 @@ def test_an_id_gives_the_same_bytes_after_a_revision_and_without_it_come_the_new
     load(dataset, "2025-11", at=LOADED + 2 * DAY, add=7.0)
 
     for reader in (client, make_client(), make_client(redis_url=redis_url), make_client(redis_url=redis_url)):
-        again, said = raw(reader, encoding, path, version=headers["X-Snapshot-Id"])
+        again, again_headers = raw(reader, encoding, path, version=headers["X-Snapshot-Id"])
         assert again == before
-        assert {name: value for name, value in said.items() if name.startswith("x-") or name in ("etag", "link")} == {
-            name: value for name, value in headers.items() if name.startswith("x-") or name in ("etag", "link")
-        }
+        assert {
+            name: value for name, value in again_headers.items() if name.startswith("x-") or name in ("etag", "link")
+        } == {name: value for name, value in headers.items() if name.startswith("x-") or name in ("etag", "link")}
     now, current = raw(client, encoding, path)
     assert now != before
     assert current["X-Snapshot-Id"] != headers["X-Snapshot-Id"]
@@ -129,24 +129,26 @@ def test_the_deprecated_body_takes_them_too(client: TestClient, load: Load) -> N
 
 
 @pytest.mark.parametrize(
-    ("query", "field", "said"),
+    ("query", "field", "message"),
     [
         ({"version": "latest"}, "version", "X-Snapshot-Id"),
-        ({"version": "1~madrid~traffic.2025-13.1~0123456789abcdef"}, "version", "no month"),
-        ({"version": "1~rome~traffic.2025-10.1~0123456789abcdef"}, "version", "a snapshot of rome"),
-        ({"version": "1~madrid~weather.2025-10.1~0123456789abcdef"}, "version", "a snapshot of weather"),
+        ({"version": "1~madrid~traffic.2025-13.1~0123456789abcdef"}, "version", "invalid month"),
+        ({"version": "1~rome~traffic.2025-10.1~0123456789abcdef"}, "version", "the snapshot is of rome"),
+        ({"version": "1~madrid~weather.2025-10.1~0123456789abcdef"}, "version", "the snapshot is of weather"),
         ({"version": "9" * 4097}, "version", "at most 4096"),
         ({"as_of": "lately"}, "as_of", "ISO 8601"),
         ({"as_of": "2026-11-21T03:00:01Z"}, "as_of", "in the future"),
         ({"as_of": "2026-11-02", "version": "1~madrid~traffic~none"}, "as_of", "not both"),
     ],
 )
-def test_what_is_no_snapshot_of_this_is_422(client: TestClient, query: dict[str, str], field: str, said: str) -> None:
+def test_what_is_no_snapshot_of_this_is_422(
+    client: TestClient, query: dict[str, str], field: str, message: str
+) -> None:
     response = client.get(TRAFFIC, params=TWO | query)
     assert response.status_code == 422
     (problem,) = response.json()["detail"]
     assert problem["loc"] == ["query", field]
-    assert said in problem["msg"]
+    assert message in problem["msg"]
 
 
 def test_what_has_expired_is_gone_and_named(client: TestClient, load: Load, database: Database) -> None:
@@ -156,7 +158,9 @@ def test_what_has_expired_is_gone_and_named(client: TestClient, load: Load, data
     drop_month(database, Month(2025, 10))
     response = client.get(TRAFFIC, params=TWO | {"version": snapshot})
     assert response.status_code == 410
-    assert response.json()["detail"].startswith("Not kept any more: traffic 2025-10 version 1. Read without `version`")
+    assert response.json()["detail"].startswith(
+        "No longer stored: traffic 2025-10 version 1. Request without `version`"
+    )
     never = snapshot.replace(".1x2~", ".1.7~")
     assert "2025-11 version 7" in client.get(TRAFFIC, params=TWO | {"version": never}).json()["detail"]
 
@@ -179,7 +183,7 @@ def test_a_month_that_was_dropped_and_loaded_anew_is_never_passed_off(
     assert load("traffic", "2025-10", add=2.0).version == 1
     response = client.get(TRAFFIC, params=TWO | {"version": snapshot})
     assert response.status_code == 410
-    assert "loaded anew" in response.json()["detail"]
+    assert "dropped and reloaded" in response.json()["detail"]
 
 
 def test_versions_beyond_the_number_kept_are_gone(
@@ -200,8 +204,8 @@ def test_versions_beyond_the_number_kept_are_gone(
 def test_a_snapshot_of_both_datasets_serves_each(client: TestClient, load: Load, database: Database) -> None:
     load("traffic", "2025-10")
     load("weather", "2025-10")
-    kept = {name: read_versions(database, name, "madrid") for name in DATASETS}
-    both = str(SnapshotId.of("madrid", kept))
+    versions = {name: read_versions(database, name, "madrid") for name in DATASETS}
+    both = str(SnapshotId.of("madrid", versions))
     alone = {path: client.get(path, params=TWO).content for path in (TRAFFIC, WEATHER)}
     load("traffic", "2025-10", at=LOADED + DAY, add=1.0)
     assert {path: client.get(path, params=TWO | {"version": both}).content for path in alone} == alone

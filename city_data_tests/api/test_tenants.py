@@ -27,9 +27,9 @@ MADRID = json.dumps({"name": "a shop", "latitude": 40.42, "longitude": -3.70}).e
 
 @pytest.fixture
 def known() -> Iterator[Service]:
-    with service() as made:
-        made.body = MADRID
-        yield made
+    with service() as tenant_service:
+        tenant_service.body = MADRID
+        yield tenant_service
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_tenants_own_place_is_used_and_remembered(asking: TestClient, known: S
     answers = [get(asking) for _ in range(3)]
     assert [len(answer.json()) for answer in answers] == [24, 24, 24]
     assert answers[0].headers["X-City-Id"] == "madrid"
-    assert known.asked == [(f"/api/v1/tenants/{TENANT}", "Bearer of-the-reader")]
+    assert known.requests == [(f"/api/v1/tenants/{TENANT}", "Bearer of-the-reader")]
     post = asking.post(f"/api/v1/tenants/{TENANT}/external/operations/traffic/historical", json=DAY)
     assert post.content == answers[0].content
     text = asking.get("/metrics").text
@@ -57,7 +57,7 @@ def test_a_tenants_own_place_is_used_and_remembered(asking: TestClient, known: S
 def test_coordinates_that_are_given_ask_nobody(asking: TestClient, known: Service) -> None:
     assert len(get(asking, **HERE).json()) == 24
     assert get(asking, latitude="40.42").status_code == 422
-    assert known.asked == []
+    assert known.requests == []
 
 
 def test_a_tenant_that_is_not_known_is_404_and_not_asked_again(asking: TestClient, known: Service) -> None:
@@ -65,7 +65,7 @@ def test_a_tenant_that_is_not_known_is_404_and_not_asked_again(asking: TestClien
     answers = [get(asking) for _ in range(3)]
     assert {answer.status_code for answer in answers} == {404}
     assert TENANT in answers[0].json()["detail"]
-    assert len(known.asked) == 1
+    assert len(known.requests) == 1
     known.status = 200
     assert get(asking, TENANT_B).status_code == 200
 
@@ -116,32 +116,32 @@ def test_a_service_that_is_away_is_said_and_spared(
         response = get(client)
         assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
         assert "give latitude and longitude" in response.json()["detail"]
-    assert len(known.asked) == (fault == "slow")
+    assert len(known.requests) == (fault == "slow")
 
 
 def test_what_is_remembered_ends_and_a_service_that_was_away_comes_back(known: Service) -> None:
     now = 1000.0
 
-    async def asks() -> None:
+    async def locate_twice() -> None:
         nonlocal now
-        made = tenants.TenantLocations(known.url, None, Metrics(load_registry()), lambda: now)
+        locations = tenants.TenantLocations(known.url, None, Metrics(load_registry()), lambda: now)
         known.status = 503
         for _ in range(3):
             with pytest.raises(ServiceUnavailable):
-                await made.locate(UUID(TENANT))
-        assert len(known.asked) == 1
-        known.status, now = 200, now + tenants.AWAY_S
-        assert (await made.locate(UUID(TENANT))).latitude == 40.42
+                await locations.locate(UUID(TENANT))
+        assert len(known.requests) == 1
+        known.status, now = 200, now + tenants.UNAVAILABLE_S
+        assert (await locations.locate(UUID(TENANT))).latitude == 40.42
         known.status, now = 404, now + tenants.KNOWN_S
         for _ in range(2):
             with pytest.raises(HTTPException):
-                await made.locate(UUID(TENANT))
-        assert len(known.asked) == 3
+                await locations.locate(UUID(TENANT))
+        assert len(known.requests) == 3
         known.status, now = 200, now + tenants.UNKNOWN_S
-        assert (await made.locate(UUID(TENANT))).longitude == -3.70
-        await made.close()
+        assert (await locations.locate(UUID(TENANT))).longitude == -3.70
+        await locations.close()
 
-    asyncio.run(asks())
+    asyncio.run(locate_twice())
 
 
 def test_askers_at_once_share_one_call(asking: TestClient, known: Service) -> None:
@@ -154,4 +154,4 @@ def test_askers_at_once_share_one_call(asking: TestClient, known: Service) -> No
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(8))) == {200}
-    assert len(known.asked) == 1
+    assert len(known.requests) == 1

@@ -231,7 +231,7 @@ def test_askers_at_once_share_one_reading_of_a_url() -> None:
             return await asyncio.gather(*(made.caller(GOOD.token(jti=str(n))) for n in range(20)))
 
         assert {caller.subject for caller in run(asks())} == {"trainer"}
-        assert [path for path, _ in issuer.asked] == ["/keys"]
+        assert [path for path, _ in issuer.requests] == ["/keys"]
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b""), (302, b""), (200, b" " * 1_100_000)])

@@ -21,7 +21,7 @@ from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data.store.partitions import drop_month
 from city_data.window import Month
-from city_data_tests.api.conftest import HERE, LOADED, TENANT, Load, MakeClient, made_month
+from city_data_tests.api.conftest import HERE, LOADED, TENANT, Load, MakeClient, month_load
 
 FRAME = f"/api/v1/tenants/{TENANT}/external/operations/training-frame"
 LATER = LOADED + timedelta(days=2)
@@ -34,8 +34,8 @@ def ask(client: TestClient, start: str, end: str, headers: dict[str, str] | None
 def records(client: TestClient, start: str, end: str, **more: str) -> list[dict[str, Any]]:
     response = ask(client, start, end, **more)
     assert response.status_code == 200, response.text
-    found: list[dict[str, Any]] = response.json()
-    return found
+    rows: list[dict[str, Any]] = response.json()
+    return rows
 
 
 def test_a_day_has_weather_traffic_and_calendar(client: TestClient, load: Load) -> None:
@@ -92,8 +92,8 @@ def test_hours_have_their_days_weather_on_days_of_23_and_25_hours(client: TestCl
     assert {row["weather_resolution"] for row in sunday} == {"daily"}
     assert [row["traffic_volume"] for row in sunday] == [None if n % 10 == 9 else n for n in range(576, 601)]
     assert [row["traffic_volume_missing"] for row in sunday] == [n % 10 == 9 for n in range(576, 601)]
-    told = ask(client, "2026-10-24", "2026-10-26", resolution="hourly").headers
-    assert (told["x-weather-resolution"], told["x-traffic-resolution"]) == ("daily", "hourly")
+    headers = ask(client, "2026-10-24", "2026-10-26", resolution="hourly").headers
+    assert (headers["x-weather-resolution"], headers["x-traffic-resolution"]) == ("daily", "hourly")
 
 
 def test_the_grid_is_whole_where_nothing_is_held(client: TestClient, load: Load) -> None:
@@ -107,21 +107,23 @@ def test_the_grid_is_whole_where_nothing_is_held(client: TestClient, load: Load)
     assert [row["traffic_volume_missing"] for row in rows] == [True, *[False] * 28, True]
     assert all(row["temperature_missing"] and row["weather_source"] is None for row in rows)
     assert all(row["weather_resolution"] is None for row in rows)
-    told = ask(client, "2026-01-31", "2026-03-01").headers
-    assert told["x-missing-months"] == "weather/2026-01,weather/2026-02,weather/2026-03,traffic/2026-01,traffic/2026-03"
-    assert told["x-weather-coverage"] == told["x-coverage"] == "0.0000"
-    assert 0.8 < float(told["x-traffic-coverage"]) < 0.9
-    assert "x-weather-resolution" not in told
-    assert (told["x-served-start"], told["x-served-end"]) == ("2026-01-30T23:00:00Z", "2026-02-28T23:00:00Z")
+    headers = ask(client, "2026-01-31", "2026-03-01").headers
+    assert (
+        headers["x-missing-months"] == "weather/2026-01,weather/2026-02,weather/2026-03,traffic/2026-01,traffic/2026-03"
+    )
+    assert headers["x-weather-coverage"] == headers["x-coverage"] == "0.0000"
+    assert 0.8 < float(headers["x-traffic-coverage"]) < 0.9
+    assert "x-weather-resolution" not in headers
+    assert (headers["x-served-start"], headers["x-served-end"]) == ("2026-01-30T23:00:00Z", "2026-02-28T23:00:00Z")
 
 
 def test_a_day_of_too_few_hours_is_missing(client: TestClient, database: Database) -> None:
-    made = made_month("traffic", "2026-03")
-    hours = made.frame["traffic_volume"].fillna(5.0)
+    load = month_load("traffic", "2026-03")
+    hours = load.frame["traffic_volume"].fillna(5.0)
     hours[: 24 - 19] = None  # 19 of the 1st, 20 of the 2nd, 19 of the 23 hours of the 29th
     hours[24 : 48 - 20] = None
     hours[28 * 24 : 28 * 24 + 4] = None
-    replace_month(database, replace(made, frame=made.frame.assign(traffic_volume=hours)))
+    replace_month(database, replace(load, frame=load.frame.assign(traffic_volume=hours)))
     rows = records(client, "2026-03-01", "2026-03-31")
     missing = [row["local_date"] for row in rows if row["traffic_volume_missing"]]
     assert missing == ["2026-03-01", "2026-03-29"]
@@ -166,7 +168,7 @@ def test_an_id_of_the_frame_is_good_for_history_and_one_of_history_is_not_enough
     of_traffic = client.get(path, params=query).headers["x-snapshot-id"]
     refused = ask(client, "2026-10-01", "2026-10-31", version=of_traffic)
     assert refused.status_code == 422
-    assert "snapshot of traffic" in refused.json()["detail"][0]["msg"]
+    assert "the snapshot is of traffic" in refused.json()["detail"][0]["msg"]
 
 
 def test_an_unchanged_frame_is_not_sent_again(client: TestClient, load: Load) -> None:
@@ -202,32 +204,32 @@ def test_a_month_that_was_dropped_is_gone_by_id_and_missing_without(
 
 
 @pytest.mark.parametrize(
-    ("more", "status", "said"),
+    ("more", "status", "message"),
     [
         ({"resolution": "weekly"}, 422, "resolution"),
         ({"start_date": "2020-01-01", "resolution": "hourly"}, 422, "1100 days"),
         ({"start_date": "2020-01-01"}, 200, ""),
-        ({"end_date": "2026-09-01"}, 422, "end_date lies before"),
+        ({"end_date": "2026-09-01"}, 422, "end_date is before"),
         ({"latitude": "0"}, 404, "nearest"),
         ({"version": "nonsense"}, 422, "snapshot id"),
         ({"version": "nonsense", "as_of": "2026-10-01"}, 422, "not both"),
     ],
 )
-def test_what_cannot_be_answered_says_why(client: TestClient, more: dict[str, str], status: int, said: str) -> None:
+def test_what_cannot_be_answered_says_why(client: TestClient, more: dict[str, str], status: int, message: str) -> None:
     query = {**HERE, "start_date": "2026-10-01", "end_date": "2026-10-02", **more}
     response = client.get(FRAME, params=query)
     assert response.status_code == status
-    assert said in response.text
+    assert message in response.text
 
 
 def test_every_source_is_credited(client: TestClient, load: Load) -> None:
     load("weather", "2026-10")
     load("traffic", "2026-10")
-    told = ask(client, "2026-10-01", "2026-10-02").headers
-    assert told["x-source"] == "test"
-    assert told["x-calendar"].startswith("holidays ")
-    assert told["x-calendar"].endswith("; ES-MD")
-    assert datetime.fromisoformat(told["x-served-start"]) == datetime(2026, 9, 30, 22, tzinfo=UTC)
+    headers = ask(client, "2026-10-01", "2026-10-02").headers
+    assert headers["x-source"] == "test"
+    assert headers["x-calendar"].startswith("holidays ")
+    assert headers["x-calendar"].endswith("; ES-MD")
+    assert datetime.fromisoformat(headers["x-served-start"]) == datetime(2026, 9, 30, 22, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("resolution", ["daily", "hourly"])
@@ -245,9 +247,9 @@ def test_every_format_has_the_same_cells(client: TestClient, load: Load, resolut
     assert arrow.to_pylist() == parquet.to_pylist()
     plain = [orjson.loads(orjson.dumps(row, option=orjson.OPT_UTC_Z)) for row in arrow.to_pylist()]
     assert plain == expected
-    told = ask(client, **query, format="csv")
-    assert told.headers["content-disposition"].endswith(f'"madrid_training_{resolution}_2026-09-29_2026-10-03.csv"')
-    rows = list(csv.DictReader(io.StringIO(told.text)))
+    answer = ask(client, **query, format="csv")
+    assert answer.headers["content-disposition"].endswith(f'"madrid_training_{resolution}_2026-09-29_2026-10-03.csv"')
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert list(rows[0]) == list(expected[0])
     for row, record in zip(rows, expected, strict=True):
         assert row["local_date"] == record["local_date"]

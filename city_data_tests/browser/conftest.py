@@ -24,7 +24,7 @@ from city_data.store.database import Database
 from city_data.store.ledger import record_state
 from city_data.store.months import replace_month
 from city_data.window import Month
-from city_data_tests.api.conftest import made_month
+from city_data_tests.api.conftest import month_load
 from city_data_tests.tools import find_tool
 
 NOW = datetime(2026, 11, 15, 12, tzinfo=UTC)
@@ -56,9 +56,9 @@ def url(postgres: EmbeddedPostgres) -> Iterator[str]:
         ("weather", "2026-09"),
         ("weather", "2026-10"),
     ):
-        replace_month(database, made_month(dataset, month))
+        replace_month(database, month_load(dataset, month))
     for month, state in (("2026-09", "settled"), ("2026-10", "provisional")):
-        load = made_month("weather", month, add=1.5)
+        load = month_load("weather", month, add=1.5)
         replace_month(database, dataclasses.replace(load, city_id="barcelona", state=state))
     record_state(database, "madrid", "traffic", Month(2026, 9), "failed", at=NOW, message=TROUBLE)
     record_state(database, "barcelona", "weather", Month(2026, 8), "not_available", at=NOW, message="never measured")

@@ -15,7 +15,7 @@ from api.app import create_app
 from api.settings import Settings
 from city_data.store.database import Database
 from city_data.store.months import Published, replace_month
-from city_data_tests.api.conftest import made_month
+from city_data_tests.api.conftest import month_load
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Service:
     database: Database
 
     def load(self, dataset: str, month: str, **changes: object) -> Published:
-        return replace_month(self.database, made_month(dataset, month, **changes))  # type: ignore[arg-type]
+        return replace_month(self.database, month_load(dataset, month, **changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from city_data.datasets import TRAFFIC, Column, expected_stamps
 from city_data.frames import canonical, checks
+from city_data.frames.checks import Odd
 from city_data.window import Month
 
 MONTH = Month(2026, 10)
@@ -20,48 +21,125 @@ def month(rows: int = len(STAMPS), **columns: object) -> pd.DataFrame:
     return canonical.canonical_frame(pd.DataFrame({"date": pd.DatetimeIndex(STAMPS[:rows]), **values}), TRAFFIC)
 
 
-def failed(frame: pd.DataFrame, ended: bool = True) -> dict[str, str]:
-    outcomes = checks.evaluate(frame, TRAFFIC, MONTH, "Europe/Madrid", len(STAMPS), ended)
-    assert [outcome.name for outcome in outcomes] == list(checks.BLOCKING)
-    return {outcome.name: outcome.description for outcome in outcomes if not outcome.passed}
+def covered(frame: pd.DataFrame, ended: bool = True, forward_only: bool = False) -> checks.Outcome:
+    return checks.month_coverage(frame, TRAFFIC, len(STAMPS), ended, forward_only)
 
 
-def test_a_whole_plausible_month_passes() -> None:
-    assert failed(month()) == {}
+def test_a_whole_month_is_covered() -> None:
+    assert covered(month()).passed
+    assert covered(month()).blocking
 
 
-@pytest.mark.parametrize(("ended", "refused"), [(True, {"coverage"}), (False, set())])
-def test_a_third_of_a_month_is_refused_once_the_month_has_ended(ended: bool, refused: set[str]) -> None:
-    assert set(failed(month(rows=250), ended=ended)) == refused
+@pytest.mark.parametrize(("ended", "passed"), [(True, False), (False, True)])
+def test_a_third_of_a_month_is_refused_once_the_month_has_ended(ended: bool, passed: bool) -> None:
+    assert covered(month(rows=250), ended=ended).passed == passed
 
 
-def test_rows_without_a_value_are_no_coverage() -> None:
+@pytest.mark.parametrize("forward_only", [False, True])
+def test_month_without_one_value_is_refused_whoever_collected_it(forward_only: bool) -> None:
     empty = month(traffic_volume=None, congestion_level=None, average_speed=None)
-    assert "0.0% of 745" in failed(empty, ended=False)["coverage"]
+    outcome = covered(empty, ended=False, forward_only=forward_only)
+    assert not outcome.passed
+    assert "0.0% of 745" in outcome.description
+
+
+def test_part_of_a_month_of_a_live_feed_is_taken_as_it_is() -> None:
+    assert covered(month(rows=10), forward_only=True).passed
 
 
 @pytest.mark.parametrize(
     ("column", "value"), [("traffic_volume", -1.0), ("average_speed", 900.0), ("congestion_level", "jammed")]
 )
-def test_implausible_values_are_refused_by_name(column: str, value: object) -> None:
-    text = failed(month(**{column: value}))["plausible_ranges"]
-    assert column in text
-    assert str(value) in text
+def test_implausible_values_are_found_by_column_and_place(column: str, value: object) -> None:
+    frame = month()
+    frame.loc[[3, 7], column] = value
+    assert checks.implausible(frame, TRAFFIC) == {column: [3, 7]}
+    assert checks.implausible(month(), TRAFFIC) == {}
+
+
+@pytest.mark.parametrize(
+    ("cells", "of", "passed"), [(1, 30, True), (3, 30, True), (4, 30, False), (7, 744, True), (8, 744, False)]
+)
+def test_few_implausible_values_are_borne_and_many_refuse(cells: int, of: int, passed: bool) -> None:
+    outcome = checks.ranges({"temperature": Odd(cells, of, "-999.0")}, share=0.01)
+    assert (outcome.passed, outcome.blocking) == (passed, True)
+    assert f"temperature: {cells} of {of}, such as -999.0" in outcome.description
+    assert outcome.metadata["implausible_temperature"] == cells
 
 
 def test_repeated_dates_and_rows_outside_the_month_are_refused() -> None:
     frame = month()
     twice = canonical.canonical_frame(pd.concat([frame, frame.iloc[:2]]), TRAFFIC)
-    assert "2 repeated dates" in failed(twice)["unique_dates"]
+    assert checks.unique(frame).passed
+    assert "2 repeated dates" in checks.unique(twice).description
+    assert not checks.unique(twice).passed
     moved = frame.assign(date=frame["date"] - pd.Timedelta(hours=1))
-    assert "1 rows outside 2026-10" in failed(moved)["inside_month"]
+    outcome = checks.inside(moved, MONTH, "Europe/Madrid")
+    assert not outcome.passed
+    assert "1 rows outside 2026-10" in outcome.description
+    assert checks.inside(frame, MONTH, "Europe/Madrid").passed
+
+
+def test_stamps_between_the_month_s_own_are_refused() -> None:
+    frame = month()
+    assert checks.stamps(frame, STAMPS, Odd(0, 0)).passed
+    halves = pd.concat([frame, frame.assign(date=frame["date"] + pd.Timedelta(minutes=30))])
+    outcome = checks.stamps(canonical.canonical_frame(halves, TRAFFIC), STAMPS, Odd(0, 0))
+    assert not outcome.passed
+    assert outcome.metadata["off_grid"] == 745
+
+
+@pytest.mark.parametrize(
+    ("nulled", "observed", "said"),
+    [
+        ({"unreadable:temperature": 1}, 0, "temperature is empty, and 1 of its cells could not be read"),
+        ({"not_a_number:tmed": 46}, 30, "tmed: 46 cells of 90 used rows could not be read"),
+        ({"ambiguous:tmed": 40, "unreadable:tmed": 40}, 30, "tmed: 80 cells"),
+        ({"not_a_number:tmed": 45}, 30, None),
+        ({"doubtful:temperature": 90, "no_hourly_sum:precipitation": 90}, 0, None),
+        ({}, 0, None),
+    ],
+)
+def test_column_whose_cells_do_not_parse_refuses_the_month(
+    nulled: dict[str, int], observed: int, said: str | None
+) -> None:
+    outcome = checks.readable(nulled, 90, {"temperature": observed})
+    assert outcome.passed == (said is None)
+    assert said is None or said in outcome.description
+
+
+@pytest.mark.parametrize(
+    ("received", "used", "rejected", "ended", "passed"),
+    [
+        (100, 50, {"other_month": 50}, True, True),
+        (100, 49, {"other_month": 51}, True, False),
+        (100, 9, {"no_value": 91}, False, True),  # hours that the source has yet to fill
+        (400, 100, {"duplicate": 300}, True, True),  # the same file four times lacks nothing
+        (391, 3, {"other_station": 388}, True, True),
+        (0, 0, {}, True, True),  # judged by its coverage
+    ],
+)
+def test_used_rows_have_a_floor(received: int, used: int, rejected: dict[str, int], ended: bool, passed: bool) -> None:
+    outcome = checks.used_rows(received, used, rejected, 0.5, ended)
+    assert (outcome.passed, outcome.blocking) == (passed, True)
+    assert f"{used} of {received} rows used" in outcome.description
+
+
+def test_promised_column_without_values_and_many_nulled_cells_are_findings_that_do_not_refuse() -> None:
+    empty = checks.promised({"temperature": 30, "pressure": 0, "description": 0})
+    assert (empty.passed, empty.blocking) == (False, False)
+    assert empty.metadata["empty_columns"] == "description, pressure"
+    assert checks.promised({"temperature": 1}).passed
+    many = checks.nulled_values({"unreadable:tmed": 4, "implausible:prec": 3, "doubtful:T": 90}, 90)
+    assert (many.passed, many.blocking) == (False, False)
+    assert many.description == "tmed: 4 of 90"
+    assert many.metadata["nulled"] == 97
+    assert set(checks.TOLD) == {empty.name, many.name}
 
 
 def test_a_column_may_be_bounded_on_one_side_or_not_at_all() -> None:
     columns = (Column("noise", "number", "dB", "Noise", low=0), Column("balance", "number", None, "In minus out"))
     dataset = replace(TRAFFIC, columns=columns)
     frame = pd.DataFrame({"date": pd.DatetimeIndex(STAMPS), "noise": -1.0, "balance": -1e9, "source": "test"})
-    outcomes = checks.evaluate(
-        canonical.canonical_frame(frame, dataset), dataset, MONTH, "Europe/Madrid", len(STAMPS), True
-    )
-    assert [o.description for o in outcomes if not o.passed] == ["noise: 745 rows, such as -1.0"]
+    places = checks.implausible(canonical.canonical_frame(frame, dataset), dataset)
+    assert places == {"noise": list(range(len(STAMPS)))}

@@ -71,13 +71,14 @@ def test_a_month_from_before_the_counts_has_none() -> None:
 
 
 def test_ledger_reader_terminal_and_dagster_tell_the_same_counts(world: World) -> None:
-    """Of a month whose source lacks a column, and gave bad values and repeated rows."""
-    world.sandbox.faults.order("/opendata/sh/", bad_values=True)
+    """Of a month whose source lacks a column, and gave a few bad values and repeated rows."""
+    world.sandbox.faults.order("/opendata/sh/", outlier_column="prec", outliers=1, duplicates=True)
     world.load("weather", "2026-09")
     entry = world.entry("weather", "2026-09")
     assert entry is not None
     assert entry.received == entry.used + sum(entry.rejected.values())
     assert entry.nulled
+    assert entry.rejected["duplicate"] > 0
     columns = coverage.of_month(entry.days, WEATHER)
     assert columns["temperature"].expected == 30
     assert 0 < columns["precipitation"].observed <= 30

@@ -22,6 +22,8 @@ BEFORE = drift.MonthProfile(
     whole=True,
     means={"temperature": 20.0, "humidity": 50.0, "precipitation": 0.1, "traffic_volume": 300.0},
     spreads={"temperature": 3.0, "humidity": 9.0, "precipitation": 0.3, "traffic_volume": 120.0},
+    columns={"temperature": 1.0, "pressure": 0.9, "description": 0.05},
+    used_share=0.95,
 )
 
 
@@ -31,7 +33,7 @@ def told(**changes: Any) -> dict[str, Outcome]:
 
 def test_the_same_again_passes_and_so_does_a_first_month() -> None:
     assert all(outcome.passed and not outcome.blocking for outcome in told().values())
-    assert [outcome.passed for outcome in drift.evaluate(BEFORE, None)] == [True] * 3
+    assert [outcome.passed for outcome in drift.evaluate(BEFORE, None)] == [True] * 5
     assert set(drift.TOLD) == {*told(), "revision"}
 
 
@@ -46,6 +48,9 @@ def test_the_same_again_passes_and_so_does_a_first_month() -> None:
         ({"means": {"traffic_volume": 140.0}}, "distribution_drift", "mean of traffic_volume 300.0 to 140.0"),
         ({"spreads": {"temperature": 0.4}}, "distribution_drift", "spread of temperature 3.00 to 0.40"),
         ({"spreads": {"humidity": 28.0}}, "distribution_drift", "spread of humidity 9.00 to 28.00"),
+        ({"columns": {"temperature": 1.0, "pressure": 0.0}}, "column_drift", "pressure 90.0% to 0.0%"),
+        ({"columns": {"temperature": 0.4, "pressure": 0.9}}, "column_drift", "temperature 100.0% to 40.0%"),
+        ({"used_share": 0.55}, "used_drift", "95.0% of the rows used, then 55.0%"),
     ],
 )
 def test_what_changed_is_told_with_its_figures(changes: dict[str, Any], check: str, said: str) -> None:
@@ -62,10 +67,28 @@ def test_what_changed_is_told_with_its_figures(changes: dict[str, Any], check: s
         {"means": {"temperature": 12.0, "precipitation": 4.0}, "spreads": {"precipitation": 9.0}},  # autumn
         {"whole": False, "received": 9, "bytes": 3_000, "fields": ("fecha", "tmed")},  # a month that has only begun
         {"provider": "open_meteo", "fields": ("time",), "received": 792, "bytes": 60_000},  # the fallback's own format
+        {"provider": "open_meteo", "fields": ("time",), "received": 792, "used_share": 0.3},
+        {"columns": {"temperature": 0.6, "pressure": 0.9, "description": 0.0}},  # words that were always rare
+        {"columns": {"pressure": 0.8}},  # a source that does not give the others
+        {"whole": False, "columns": {"temperature": 0.1}, "used_share": 0.1, "received": 9, "bytes": 3_000},
     ],
 )
 def test_what_months_do_by_themselves_is_no_drift(changes: dict[str, Any]) -> None:
     assert [outcome.description for outcome in told(**changes).values() if not outcome.passed] == []
+
+
+def test_months_loaded_before_rows_were_counted_are_still_compared(world: World) -> None:
+    """Their ledger rows have no counts, and a coverage of another definition: of rows with any value, words too."""
+    world.load("weather", "2026-08")
+    entry = world.entry("weather", "2026-08")
+    assert entry is not None
+    old = replace(entry, received=0, used=0, rejected={}, nulled={}, days={}, coverage=1.0, provenance={})
+    before = drift.profile_of(old, "Europe/Madrid")
+    assert (before.used_share, before.columns) == (None, entry.column_coverage)
+    now = drift.profile_of(entry, "Europe/Madrid")
+    assert [outcome.name for outcome in drift.evaluate(now, before) if not outcome.passed] == []
+    lost = replace(now, columns={**now.columns, "humidity": 0.0})
+    assert [outcome.name for outcome in drift.evaluate(lost, before) if not outcome.passed] == ["column_drift"]
 
 
 def test_means_and_spreads_leave_out_what_has_no_values() -> None:

@@ -1,15 +1,15 @@
 """The monthly asset: parse the archived bytes, check them, replace the month and its ledger row at once.
 
-Belongs here: the asset, and what a refusal does to the run and the ledger. Does not: building the month
-(pipeline/build.py), when it is settled (pipeline/settling.py), or what Dagster shows (defs/metadata.py).
+Belongs here: the asset, and the refusal of a month that its checks do not pass. Does not: what a failure does
+(failures.py), building the month (pipeline/build.py), when it is settled (pipeline/settling.py), or what Dagster shows
+(defs/metadata.py).
 """
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Any
 
 import dagster as dg
 
+from city_data.defs.assets.failures import RecordedFailures
 from city_data.defs.keys import asset_key
 from city_data.defs.metadata import check_result, check_specs, column_schema, month_metadata
 from city_data.defs.resources import ArchiveResource, DatabaseResource
@@ -17,8 +17,6 @@ from city_data.pipeline import drift
 from city_data.pipeline.build import CODE_VERSION, build_month, month_load
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.settling import is_revision
-from city_data.providers.base import ProviderError
-from city_data.store.raw import ArchiveError
 from city_data.window import Month, as_of
 
 
@@ -43,34 +41,18 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         context: dg.AssetExecutionContext, archive: ArchiveResource, database: DatabaseResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
-        held, before = database.entry(feed, month), database.entry(feed, month - 1)
-        try:
+        with RecordedFailures(database, feed, month, moment, context.run.run_id):
+            held, before = database.entry(feed, month), database.entry(feed, month - 1)
             built = build_month(feed, month, archive.open(), before)
-        except (ArchiveError, ProviderError) as error:
-            _fail(database, feed, month, str(error), moment, context.run.run_id, error)
-        for outcome in built.outcomes:
-            yield check_result(key, outcome)
-        if built.refused:
-            found = "; ".join(f"{outcome.name}: {outcome.description}" for outcome in built.refused)
-            text = f"{feed.name} {month} refused by its checks: {found}"
-            _fail(database, feed, month, text, moment, context.run.run_id)
-        load = month_load(feed, month, built, held, context.run.run_id, context.retry_number + 1, moment)
-        revised = held is not None and held.has_data and is_revision(built.manifest, load.content_sha256, held)
-        yield check_result(key, drift.revision(held, revised))
-        published = database.replace_month(load)
+            for outcome in built.outcomes:
+                yield check_result(key, outcome)
+            if built.refused:
+                found = "; ".join(f"{outcome.name}: {outcome.description}" for outcome in built.refused)
+                raise dg.Failure(f"{feed.name} {month} refused by its checks: {found}", allow_retries=False)
+            load = month_load(feed, month, built, held, context.run.run_id, context.retry_number + 1, moment)
+            revised = held is not None and held.has_data and is_revision(built.manifest, load.content_sha256, held)
+            yield check_result(key, drift.revision(held, revised))
+            published = database.replace_month(load)
         yield dg.MaterializeResult(asset_key=key, metadata=month_metadata(feed, built, published))
 
     return monthly
-
-
-def _fail(
-    database: DatabaseResource,
-    feed: Feed,
-    month: Month,
-    text: str,
-    moment: datetime,
-    run_id: str,
-    cause: BaseException | None = None,
-) -> Any:
-    database.record_state(feed, month, "failed", text, moment, run_id)
-    raise dg.Failure(description=text, allow_retries=False) from cause

@@ -1,27 +1,23 @@
 """The raw asset: fetch one month of one feed and archive the provider's bytes.
 
-Belongs here: the asset, and what each typed outcome does to the run and the ledger. Does not: which provider is asked
-(pipeline/fetch.py), parsing (pipeline/build.py), or how a source is called (providers/).
+Belongs here: the asset, and the normal states of a month without bytes. Does not: what a failure does (failures.py),
+which provider is asked (pipeline/fetch.py), parsing (pipeline/build.py), or how a source is called (providers/).
 """
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from city_data.defs.assets.failures import RecordedFailures
 from city_data.defs.keys import asset_key
 from city_data.defs.resources import ArchiveResource, DatabaseResource, HttpResource
 from city_data.pipeline import recheck
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.fetch import fetch_month
-from city_data.providers.base import (
-    NotAvailable,
-    NotYetPublished,
-    PermanentError,
-    ProviderError,
-    TransientError,
-)
+from city_data.providers.base import NotAvailable, NotYetPublished
+from city_data.store.polls import SnapshotArchive
 from city_data.store.raw import Manifest
 from city_data.window import Month, as_of
 
@@ -29,11 +25,6 @@ if TYPE_CHECKING:
     from city_data.store.ledger import State
 
 CODE_VERSION = "1"
-MAX_RETRIES = 3
-RETRY_WAIT_S = 10.0
-# A run that waits holds its place: what asks for more, such as a day's budget that is used up, is left to the daily
-# refresh.
-LONGEST_WAIT_S = 900.0
 
 
 class RawConfig(dg.Config):
@@ -67,38 +58,50 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         http: HttpResource,
     ) -> Iterator[dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
-        database.record_providers(feed)
-        look: recheck.RecheckResult | None = None
-        try:
-            if config.only_if_revised:
-                look = recheck.look(feed, month, moment, archive.open(), lambda p: http.client(p, database))
-                if not look.fetch:
-                    _tell(context, database, feed, month, look, moment)
-                    return
-            choices = look.choices if look else None
-            manifest = fetch_month(feed, month, moment, archive.open(), lambda p: http.client(p, database), choices)
-        except (NotYetPublished, NotAvailable) as outcome:
-            if look is not None:
-                _tell(
-                    context, database, feed, month, recheck.RecheckResult("withdrawn", {"source": str(outcome)}), moment
-                )
-                return
-            state: State = "not_yet_published" if isinstance(outcome, NotYetPublished) else "not_available"
-            context.log.info("%s %s: %s: %s", feed.name, month, state, outcome)
-            database.record_state(feed, month, state, str(outcome), moment, context.run.run_id)
-            told = dg.AssetObservation(
-                asset_key(feed, "raw"), partition=str(month), description=str(outcome), metadata={"state": state}
-            )
-            context.log_event(told)
-            return
-        except ProviderError as error:
-            database.record_state(feed, month, "failed", str(error), moment, context.run.run_id)
-            _raise(error)
-        if look is not None:
-            _tell(context, database, feed, month, look, moment)
-        yield dg.MaterializeResult(metadata=_metadata(manifest))
+        with RecordedFailures(database, feed, month, moment, context.run.run_id):
+            database.record_providers(feed)
+            manifest = _fetched(context, config, feed, month, moment, archive.open(), database, http)
+        if manifest is not None:
+            yield dg.MaterializeResult(metadata=_metadata(manifest))
 
     return raw
+
+
+def _fetched(
+    context: dg.AssetExecutionContext,
+    config: RawConfig,
+    feed: Feed,
+    month: Month,
+    moment: datetime,
+    archive: SnapshotArchive,
+    database: DatabaseResource,
+    http: HttpResource,
+) -> Manifest | None:
+    """The month's bytes in the archive; None where there is nothing to fetch, which ledger and events then say."""
+    look: recheck.RecheckResult | None = None
+    try:
+        if config.only_if_revised:
+            look = recheck.look(feed, month, moment, archive, lambda p: http.client(p, database))
+            if not look.fetch:
+                _tell(context, database, feed, month, look, moment)
+                return None
+        choices = look.choices if look else None
+        manifest = fetch_month(feed, month, moment, archive, lambda p: http.client(p, database), choices)
+    except (NotYetPublished, NotAvailable) as outcome:
+        if look is not None:
+            _tell(context, database, feed, month, recheck.RecheckResult("withdrawn", {"source": str(outcome)}), moment)
+            return None
+        state: State = "not_yet_published" if isinstance(outcome, NotYetPublished) else "not_available"
+        context.log.info("%s %s: %s: %s", feed.name, month, state, outcome)
+        database.record_state(feed, month, state, str(outcome), moment, context.run.run_id)
+        told = dg.AssetObservation(
+            asset_key(feed, "raw"), partition=str(month), description=str(outcome), metadata={"state": state}
+        )
+        context.log_event(told)
+        return None
+    if look is not None:
+        _tell(context, database, feed, month, look, moment)
+    return manifest
 
 
 def _tell(
@@ -116,16 +119,6 @@ def _tell(
         "differences": dg.MetadataValue.json(dict(look.differences)),
     }
     context.log_event(dg.AssetObservation(asset_key=asset_key(feed, "raw"), partition=str(month), metadata=told))
-
-
-def _raise(error: ProviderError) -> NoReturn:
-    """Transient errors ask Dagster for a retry after the source's own wait; permanent ones, and long waits, fail."""
-    kind = "permanent" if isinstance(error, PermanentError) else "unknown"
-    if isinstance(error, TransientError):
-        kind, wait = "transient", RETRY_WAIT_S if error.retry_after is None else error.retry_after
-        if wait <= LONGEST_WAIT_S:
-            raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
-    raise dg.Failure(description=str(error), metadata={"kind": kind}, allow_retries=False) from error
 
 
 def _metadata(manifest: Manifest) -> dict[str, dg.MetadataValue]:

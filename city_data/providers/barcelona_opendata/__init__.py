@@ -65,6 +65,7 @@ class BarcelonaOpenData(Provider):
         modelled=False,
         hosts=("opendata-ajuntament.barcelona.cat",),
         grace=timedelta(days=60),
+        minimum_used_share=0.1,  # segments that nobody measures are listed all month, with the state 0
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:

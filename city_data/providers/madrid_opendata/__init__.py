@@ -55,6 +55,7 @@ class MadridOpenData(Provider):
         lag=timedelta(days=6),
         # A month's file was seen replaced within weeks of its first appearance, not later.
         settling=timedelta(days=30),
+        negative_is_missing=True,  # beside the text `NaN` and an empty cell
         earliest=Month(2015, 1),
         rate_limit=RateLimit(calls=20, seconds=60, spacing=3.0),
         licence="Origen de los datos: Ayuntamiento de Madrid (CC BY 4.0)",

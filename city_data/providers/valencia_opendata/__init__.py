@@ -59,6 +59,7 @@ class ValenciaOpenData(CollectingProvider):
         modelled=False,
         hosts=(HOST,),
         forward_only=True,
+        minimum_used_share=0.1,  # dead loops are listed in every answer, without a stamp
     )
 
     def poll(self, request: Request, http: HttpClient, into: Path) -> Snapshot:

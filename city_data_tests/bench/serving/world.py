@@ -27,7 +27,7 @@ from city_data.store.database import Database
 from city_data.store.migrate import upgrade
 from city_data.store.months import MonthLoad, replace_month
 from city_data.window import Month
-from city_data_tests.api.conftest import made_month
+from city_data_tests.api.conftest import month_load
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, key_set
 
 FIRST, LAST = Month(2024, 11), Month(2026, 10)
@@ -69,9 +69,9 @@ def _load(month: Month, chance: random.Random) -> MonthLoad:
     }
     raw = {"coverage": 0.98, "stations": 4100, "method_version": 1}
     frame = pd.DataFrame({**columns, "raw_data": [raw] * len(stamps)})
-    made = made_month("traffic", str(month))
-    return type(made)(
-        **{**made.__dict__, "frame": canonical.canonical_frame(frame, TRAFFIC), "source": "madrid_opendata"}
+    load = month_load("traffic", str(month))
+    return type(load)(
+        **{**load.__dict__, "frame": canonical.canonical_frame(frame, TRAFFIC), "source": "madrid_opendata"}
     )
 
 

@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * The enabled cities
-         * @description Every city that is served, with its centre, its reach, its sources and their licences.
+         * @description Every enabled city, with its centre, its radius, its sources and their licences.
          */
         get: operations["cities_api_v1_cities_get"];
         put?: never;
@@ -32,7 +32,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What is held of a city
+         * The data available for a city
          * @description First and last date, record counts, and for every month its state, version and coverage by column.
          */
         get: operations["availability_api_v1_cities__city_id__data_availability_get"];
@@ -52,7 +52,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Where a month comes from
+         * The provenance of a month
          * @description Versions, files with their hashes, stations, method, licence, rejected rows and the history of states.
          */
         get: operations["month_api_v1_cities__city_id__months__month__get"];
@@ -73,7 +73,7 @@ export interface paths {
         };
         /**
          * The enabled cities
-         * @description Every city that is served, with its centre, its reach, its sources and their licences.
+         * @description Every enabled city, with its centre, its radius, its sources and their licences.
          */
         get: operations["cities_api_v1_external_cities_get"];
         put?: never;
@@ -92,7 +92,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What is held of a city
+         * The data available for a city
          * @description First and last date, record counts, and for every month its state, version and coverage by column.
          */
         get: operations["availability_api_v1_external_operations_cities__city_id__availability_get"];
@@ -112,7 +112,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Where a month comes from
+         * The provenance of a month
          * @description Versions, files with their hashes, stations, method, licence, rejected rows and the history of states.
          */
         get: operations["month_api_v1_external_operations_cities__city_id__months__month__get"];
@@ -223,9 +223,9 @@ export interface paths {
          * Weather, traffic and calendar of a location on one grid
          * @description Weather joined with traffic and calendar columns, one row for every local day (or hour) of the range.
          *
-         *     What is missing is null and marked in a `<column>_missing` of its own: nothing is filled in. Days that lie
-         *     ahead have their calendar alone. Hours become days by a stated rule: 20 hours with a value, or the day is null;
-         *     the mean (precipitation: the sum; speed: weighted by volume; congestion: the day's worst hour).
+         *     Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Future days have
+         *     calendar columns only. A day is aggregated from at least 20 hours with a value, and null otherwise, by the mean
+         *     (precipitation: the sum; speed: weighted by volume; congestion: the worst hour).
          */
         get: operations["frame_api_v1_tenants__tenant_id__external_operations_training_frame_get"];
         put?: never;
@@ -265,7 +265,7 @@ export interface paths {
         };
         /**
          * Live
-         * @description The process answers.
+         * @description The process is running.
          */
         get: operations["live_health_live_get"];
         put?: never;
@@ -285,7 +285,7 @@ export interface paths {
         };
         /**
          * Is Ready
-         * @description 200 once any enabled city has data, and ever after: a database's blink must not send all replicas away.
+         * @description 200 once any enabled city has data, and from then on: a short outage must not remove all replicas.
          */
         get: operations["is_ready_health_ready_get"];
         put?: never;
@@ -302,12 +302,12 @@ export interface components {
     schemas: {
         /**
          * CityInfoResponse
-         * @description One enabled city: its centre, its reach, and who gives its data.
+         * @description One enabled city: its centre, its radius and its sources.
          */
         CityInfoResponse: {
             /**
              * City Id
-             * @description Names the city everywhere
+             * @description The city's id in all routes
              * @example madrid
              */
             city_id: string;
@@ -319,7 +319,7 @@ export interface components {
             country: string;
             /**
              * Enabled
-             * @description Whether it is served
+             * @description Whether the city is served
              * @example true
              */
             enabled: boolean;
@@ -337,13 +337,13 @@ export interface components {
             longitude: number;
             /**
              * Name
-             * @description As people say it
+             * @description Display name
              * @example Madrid
              */
             name: string;
             /**
              * Radius Km
-             * @description How far from its centre a location is served, km
+             * @description Greatest distance from the centre of a served location, km
              * @example 30
              */
             radius_km: number;
@@ -354,26 +354,26 @@ export interface components {
             sources: components["schemas"]["SourceInfo"][];
             /**
              * Timezone
-             * @description Whose calendar its months and days follow, by IANA name
+             * @description IANA time zone of the city's months and days
              * @example Europe/Madrid
              */
             timezone: string;
             /**
              * Traffic Provider
-             * @description Null where it has no traffic
+             * @description Null for a city without traffic
              * @example madrid_opendata
              */
             traffic_provider: string | null;
             /**
              * Weather Provider
-             * @description Null where it has no weather
+             * @description Null for a city without weather
              * @example aemet
              */
             weather_provider: string | null;
         };
         /**
          * CoverageInfo
-         * @description Values of one column: how many there should be, how many there are. A source without the column owes none.
+         * @description Expected and observed values of one column. None are expected of a source without the column.
          */
         CoverageInfo: {
             /**
@@ -388,14 +388,14 @@ export interface components {
             observed: number;
             /**
              * Percent
-             * @description Rounded down; null where none is expected
+             * @description Rounded down; null where no value is expected
              * @example 99.86
              */
             percent: number | null;
         };
         /**
          * DataAvailabilityResponse
-         * @description What is held of a city.
+         * @description The data available for a city.
          */
         DataAvailabilityResponse: {
             /**
@@ -406,14 +406,14 @@ export interface components {
             city_id: string;
             /**
              * City Name
-             * @description As people say it
+             * @description Display name
              * @example Madrid
              */
             city_name: string;
             months: components["schemas"]["MonthsInfo"];
             /**
              * Traffic Available
-             * @description Whether any month is held
+             * @description Whether any month has data
              * @example true
              */
             traffic_available: boolean;
@@ -425,7 +425,7 @@ export interface components {
             traffic_end_date: string | null;
             /**
              * Traffic Record Count
-             * @description Records held
+             * @description Number of records
              * @example 18264
              */
             traffic_record_count: number;
@@ -437,7 +437,7 @@ export interface components {
             traffic_start_date: string | null;
             /**
              * Weather Available
-             * @description Whether any month is held
+             * @description Whether any month has data
              * @example true
              */
             weather_available: boolean;
@@ -449,7 +449,7 @@ export interface components {
             weather_end_date: string | null;
             /**
              * Weather Record Count
-             * @description Records held
+             * @description Number of records
              * @example 760
              */
             weather_record_count: number;
@@ -462,7 +462,7 @@ export interface components {
         };
         /**
          * DatasetProvenance
-         * @description All that is known of one month of one dataset. `coverage` is a share (0..1) of `expected_rows`.
+         * @description The provenance of one month of one dataset. `coverage` is a share (0..1) of `expected_rows`.
          */
         DatasetProvenance: {
             /** Checked At */
@@ -477,7 +477,7 @@ export interface components {
             coverage: number | null;
             /**
              * Details
-             * @description What else the provider tells of how the month was made
+             * @description Other facts that the provider reports about the month
              */
             details: {
                 [key: string]: unknown;
@@ -525,7 +525,7 @@ export interface components {
             received: number;
             /**
              * Recheck
-             * @description What the last look at the settled month found
+             * @description The result of the last recheck of the settled month
              */
             recheck: string | null;
             /** Rechecked At */
@@ -557,18 +557,18 @@ export interface components {
             used: number;
             /**
              * Version
-             * @description The current one; null where there is no data
+             * @description The current version; null without data
              */
             version: number | null;
             /**
              * Versions
-             * @description Every version that is kept, oldest first
+             * @description Every stored version, oldest first
              */
             versions: components["schemas"]["VersionInfo"][];
         };
         /**
          * DayInfo
-         * @description One local day of a month, by the columns that its source gives.
+         * @description The coverage of one local day, for the columns of its source.
          */
         DayInfo: {
             /** Columns */
@@ -583,7 +583,7 @@ export interface components {
         };
         /**
          * ErrorResponse
-         * @description Why there is no answer, in words.
+         * @description The error message.
          */
         ErrorResponse: {
             /** Detail */
@@ -591,7 +591,7 @@ export interface components {
         };
         /**
          * FileInfo
-         * @description Bytes as they were received; `url` and `params` never hold a secret. `fetched_at` is when they were last seen.
+         * @description A file as received; `url` and `params` contain no secret. `fetched_at` is the last time it was fetched.
          */
         FileInfo: {
             /** Bytes */
@@ -633,7 +633,7 @@ export interface components {
         };
         /**
          * HistoricalRequest
-         * @description The deprecated routes' body: the same questions as the query of the routes that replace them.
+         * @description The body of the deprecated routes: the same parameters as the query of the routes that replace them.
          */
         HistoricalRequest: {
             /** As Of */
@@ -665,12 +665,12 @@ export interface components {
         };
         /**
          * MonthInfo
-         * @description What is known of one month.
+         * @description The availability of one month.
          */
         MonthInfo: {
             /**
              * Checked At
-             * @description When its source was last asked
+             * @description Time of the last request to its source
              * @example 2026-10-31T23:00:00Z
              */
             checked_at: string | null;
@@ -694,19 +694,19 @@ export interface components {
             days: components["schemas"]["DayInfo"][] | null;
             /**
              * Expected Rows
-             * @description Records of a whole month
+             * @description Number of records of a complete month
              * @example 745
              */
             expected_rows: number;
             /**
              * Last Error
-             * @description Why the last try brought nothing, where it did not
+             * @description Error of the last fetch, where it failed
              * @example status 500 from the source
              */
             last_error: string | null;
             /**
              * Month
-             * @description Calendar month of the city's clocks
+             * @description Calendar month in the city's time zone
              * @example 2026-10
              */
             month: string;
@@ -726,13 +726,13 @@ export interface components {
             received: number;
             /**
              * Recheck
-             * @description What that look found
+             * @description Result of that recheck
              * @example unchanged
              */
             recheck: ("unchanged" | "revised" | "fetched" | "withdrawn") | null;
             /**
              * Rechecked At
-             * @description When the settled month was last looked at again
+             * @description Time of the last recheck of the settled month
              * @example 2026-10-31T23:00:00Z
              */
             rechecked_at: string | null;
@@ -748,7 +748,7 @@ export interface components {
             };
             /**
              * Rows
-             * @description Records held
+             * @description Number of records
              * @example 745
              */
             rows: number;
@@ -760,7 +760,7 @@ export interface components {
             settled_at: string | null;
             /**
              * Source
-             * @description Which provider its records come from
+             * @description The provider of its records
              * @example madrid_opendata
              */
             source: string | null;
@@ -773,20 +773,20 @@ export interface components {
             state: "provisional" | "settled" | "not_yet_published" | "not_available" | "failed";
             /**
              * Used
-             * @description Provider rows that the month was made of
+             * @description Provider rows that were used
              * @example 745
              */
             used: number;
             /**
              * Version
-             * @description Grows with every change of its data; null where there is none
+             * @description Grows with every change of the data; null without data
              * @example 3
              */
             version: number | null;
         };
         /**
          * MonthProvenanceResponse
-         * @description Where a city's month comes from. `start` and `end` are the local month as a half-open interval, UTC.
+         * @description The provenance of a city's month. `start` and `end` are the local month as a half-open interval, UTC.
          */
         MonthProvenanceResponse: {
             /** City Id */
@@ -837,7 +837,7 @@ export interface components {
             name?: string | null;
             /**
              * Weight
-             * @description Its share (0..1) of what the month's values are made of
+             * @description Its share (0..1) in the month's values
              */
             weight?: number | null;
         } & {
@@ -856,7 +856,7 @@ export interface components {
         };
         /**
          * SourceInfo
-         * @description Who gives a dataset, what they give, and under which licence. Null where the platform has not told yet.
+         * @description A provider of a dataset, with its columns and licence. Null where the platform has not recorded the fact yet.
          */
         SourceInfo: {
             /**
@@ -877,12 +877,12 @@ export interface components {
             earliest_month?: string | null;
             /**
              * Fallback
-             * @description Asked only where the first source has no such month
+             * @description Used only for months that the primary source does not have
              */
             fallback: boolean;
             /**
              * Forward Only
-             * @description Its history begins when the platform first asked
+             * @description Its history begins with the platform's first request
              */
             forward_only?: boolean | null;
             /**
@@ -892,7 +892,7 @@ export interface components {
             lag_days?: number | null;
             /**
              * Licence
-             * @description To be shown to whoever sees the data
+             * @description To be displayed with the data
              */
             licence?: string | null;
             /** Licence Url */
@@ -911,7 +911,7 @@ export interface components {
             resolution?: ("hourly" | "daily") | null;
             /**
              * Settling Days
-             * @description After that, how long it may still change
+             * @description How long the data may still change after that
              */
             settling_days?: number | null;
         };
@@ -964,7 +964,7 @@ export interface components {
             pedestrian_count: number | null;
             /**
              * Source
-             * @description Which provider the record comes from
+             * @description The provider of the record
              * @example aemet
              */
             source: string;
@@ -988,14 +988,14 @@ export interface components {
             date: string;
             /**
              * Hours
-             * @description Hours of the day that have a value; of days made of hours
+             * @description Number of hours of the day with a value; for days aggregated from hours
              */
             hours?: number | null;
             /** Pedestrian Count */
             pedestrian_count?: number | null;
             /**
              * Raw Data
-             * @description What the source said beside the values; with `include=raw`
+             * @description The source's extra data; with `include=raw`
              */
             raw_data?: {
                 [key: string]: unknown;
@@ -1223,7 +1223,7 @@ export interface components {
         };
         /**
          * ValidationErrorResponse
-         * @description FastAPI's own shape: one entry for each thing that is wrong with the request.
+         * @description FastAPI's error shape: one entry for each invalid part of the request.
          */
         ValidationErrorResponse: {
             /** Detail */
@@ -1231,7 +1231,7 @@ export interface components {
         };
         /**
          * VersionInfo
-         * @description One immutable version, as its load left it. `snapshot_id` reads it again.
+         * @description One immutable version, as it was loaded. Its `snapshot_id` as `version` reads it again.
          */
         VersionInfo: {
             /** Code Version */
@@ -1280,7 +1280,7 @@ export interface components {
             /**
              * Created At
              * Format: date-time
-             * @description When the record was first held, UTC
+             * @description When the record was first stored, UTC
              * @example 2026-10-31T23:00:00Z
              */
             created_at: string;
@@ -1305,7 +1305,7 @@ export interface components {
             humidity: number | null;
             /**
              * Id
-             * @description UUID, the same for the same city and date for ever
+             * @description UUID, always the same for the same city and date
              * @example 5d5c7d5f-7b8f-5f0e-8a4e-0a8c6c2f3c11
              */
             id: string;
@@ -1329,7 +1329,7 @@ export interface components {
             pressure: number | null;
             /**
              * Source
-             * @description Which provider the record comes from
+             * @description The provider of the record
              * @example aemet
              */
             source: string;
@@ -1366,7 +1366,7 @@ export interface components {
             description?: string | null;
             /**
              * Hours
-             * @description Hours of the day that have a value; of days made of hours
+             * @description Number of hours of the day with a value; for days aggregated from hours
              */
             hours?: number | null;
             /** Humidity */
@@ -1381,7 +1381,7 @@ export interface components {
             pressure?: number | null;
             /**
              * Raw Data
-             * @description What the source said beside the values; with `include=raw`
+             * @description The source's extra data; with `include=raw`
              */
             raw_data?: {
                 [key: string]: unknown;
@@ -1422,7 +1422,7 @@ export interface operations {
                     "application/json": components["schemas"]["CityInfoResponse"][];
                 };
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1430,16 +1430,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -1480,7 +1480,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1490,7 +1490,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -1510,7 +1510,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1520,7 +1520,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -1531,7 +1531,7 @@ export interface operations {
     availability_api_v1_cities__city_id__data_availability_get: {
         parameters: {
             query?: {
-                /** @description Also the coverage of every local day */
+                /** @description Also include the coverage of every local day */
                 days?: boolean;
             };
             header?: never;
@@ -1551,7 +1551,7 @@ export interface operations {
                     "application/json": components["schemas"]["DataAvailabilityResponse"];
                 };
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1559,16 +1559,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -1581,7 +1581,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No supported city near (the nearest is named), or not this tenant */
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1627,7 +1627,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1637,7 +1637,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -1657,7 +1657,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1667,7 +1667,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -1696,7 +1696,7 @@ export interface operations {
                     "application/json": components["schemas"]["MonthProvenanceResponse"];
                 };
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1704,16 +1704,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -1726,7 +1726,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No such city, or nothing is known of the month */
+            /** @description The city is not enabled, or the ledger does not have the month */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1763,7 +1763,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description Not a month */
+            /** @description Invalid month */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1772,7 +1772,7 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1782,7 +1782,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -1802,7 +1802,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1812,7 +1812,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -1838,7 +1838,7 @@ export interface operations {
                     "application/json": components["schemas"]["CityInfoResponse"][];
                 };
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1846,16 +1846,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -1896,7 +1896,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1906,7 +1906,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -1926,7 +1926,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -1936,7 +1936,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -1947,7 +1947,7 @@ export interface operations {
     availability_api_v1_external_operations_cities__city_id__availability_get: {
         parameters: {
             query?: {
-                /** @description Also the coverage of every local day */
+                /** @description Also include the coverage of every local day */
                 days?: boolean;
             };
             header?: never;
@@ -1967,7 +1967,7 @@ export interface operations {
                     "application/json": components["schemas"]["DataAvailabilityResponse"];
                 };
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1975,16 +1975,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -1997,7 +1997,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No supported city near (the nearest is named), or not this tenant */
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2043,7 +2043,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2053,7 +2053,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -2073,7 +2073,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2083,7 +2083,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -2112,7 +2112,7 @@ export interface operations {
                     "application/json": components["schemas"]["MonthProvenanceResponse"];
                 };
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2120,16 +2120,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -2142,7 +2142,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No such city, or nothing is known of the month */
+            /** @description The city is not enabled, or the ledger does not have the month */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2179,7 +2179,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description Not a month */
+            /** @description Invalid month */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2188,7 +2188,7 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2198,7 +2198,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -2218,7 +2218,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2228,7 +2228,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -2239,25 +2239,25 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_historical_traffic_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 start_date: string;
-                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
-                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
-                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months it does not name are missing */
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
-                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version` */
+                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
                 as_of?: string | null;
-                /** @description Instead of an Accept header */
+                /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
-                /** @description native, what the source gives, is the default. daily are whole local days: means of at least 20 hours (of precipitation the sum, of speed weighted by volume, of congestion the worst), and `hours`, how many had a value. Hours of a daily source are refused */
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (precipitation: the sum; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Names of fields with commas between; `date` always comes */
+                /** @description Comma-separated field names; `date` is always included */
                 columns?: string | null;
-                /** @description `raw`: also `raw_data`, what the source said beside the values: an object in JSON, its text elsewhere */
+                /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
             };
             header?: never;
@@ -2271,25 +2271,25 @@ export interface operations {
             /** @description Every record of the range, oldest first */
             200: {
                 headers: {
-                    /** @description For If-None-Match, which answers 304 while nothing has changed */
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
                     ETag?: string;
-                    /** @description The licence of every source in the answer, to be shown to whoever sees the data: rel=license */
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
                     Link?: string;
-                    /** @description From its centre to the location asked */
+                    /** @description Distance from the city's centre to the requested location */
                     "X-City-Distance-Km"?: string;
-                    /** @description The city that answers */
+                    /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the range asked that has values */
+                    /** @description Share (0..1) of the requested range that has values */
                     "X-Coverage"?: string;
-                    /** @description A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id */
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
-                    /** @description Months of the range that hold nothing; absent where there are none */
+                    /** @description Months of the range without data; absent where there are none */
                     "X-Missing-Months"?: string;
                     /** @description The last record's date */
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -2310,7 +2310,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2318,16 +2318,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -2340,7 +2340,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No supported city near (the nearest is named), or not this tenant */
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2349,7 +2349,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description None of the types in Accept can be had */
+            /** @description No acceptable media type */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2372,7 +2372,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description Versions that `version` or `as_of` needs are not kept any more */
+            /** @description Versions required by `version` or `as_of` are no longer stored */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -2395,7 +2395,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The request cannot be understood */
+            /** @description Invalid parameters */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2404,7 +2404,7 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2414,7 +2414,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -2434,7 +2434,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2444,7 +2444,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -2455,25 +2455,25 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_historical_weather_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 start_date: string;
-                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
-                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
-                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months it does not name are missing */
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
-                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version` */
+                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
                 as_of?: string | null;
-                /** @description Instead of an Accept header */
+                /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
-                /** @description native, what the source gives, is the default. daily are whole local days: means of at least 20 hours (of precipitation the sum, of speed weighted by volume, of congestion the worst), and `hours`, how many had a value. Hours of a daily source are refused */
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (precipitation: the sum; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Names of fields with commas between; `date` always comes */
+                /** @description Comma-separated field names; `date` is always included */
                 columns?: string | null;
-                /** @description `raw`: also `raw_data`, what the source said beside the values: an object in JSON, its text elsewhere */
+                /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
             };
             header?: never;
@@ -2487,25 +2487,25 @@ export interface operations {
             /** @description Every record of the range, oldest first */
             200: {
                 headers: {
-                    /** @description For If-None-Match, which answers 304 while nothing has changed */
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
                     ETag?: string;
-                    /** @description The licence of every source in the answer, to be shown to whoever sees the data: rel=license */
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
                     Link?: string;
-                    /** @description From its centre to the location asked */
+                    /** @description Distance from the city's centre to the requested location */
                     "X-City-Distance-Km"?: string;
-                    /** @description The city that answers */
+                    /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the range asked that has values */
+                    /** @description Share (0..1) of the requested range that has values */
                     "X-Coverage"?: string;
-                    /** @description A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id */
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
-                    /** @description Months of the range that hold nothing; absent where there are none */
+                    /** @description Months of the range without data; absent where there are none */
                     "X-Missing-Months"?: string;
                     /** @description The last record's date */
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -2526,7 +2526,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2534,16 +2534,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -2556,7 +2556,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No supported city near (the nearest is named), or not this tenant */
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2565,7 +2565,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description None of the types in Accept can be had */
+            /** @description No acceptable media type */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2588,7 +2588,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description Versions that `version` or `as_of` needs are not kept any more */
+            /** @description Versions required by `version` or `as_of` are no longer stored */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -2611,7 +2611,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The request cannot be understood */
+            /** @description Invalid parameters */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2620,7 +2620,7 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2630,7 +2630,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -2650,7 +2650,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2660,7 +2660,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -2671,25 +2671,25 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_operations_historical_traffic_optimized_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 start_date: string;
-                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
-                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
-                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months it does not name are missing */
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
-                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version` */
+                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
                 as_of?: string | null;
-                /** @description Instead of an Accept header */
+                /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
-                /** @description native, what the source gives, is the default. daily are whole local days: means of at least 20 hours (of precipitation the sum, of speed weighted by volume, of congestion the worst), and `hours`, how many had a value. Hours of a daily source are refused */
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (precipitation: the sum; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Names of fields with commas between; `date` always comes */
+                /** @description Comma-separated field names; `date` is always included */
                 columns?: string | null;
-                /** @description `raw`: also `raw_data`, what the source said beside the values: an object in JSON, its text elsewhere */
+                /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
             };
             header?: never;
@@ -2703,25 +2703,25 @@ export interface operations {
             /** @description Every record of the range, oldest first */
             200: {
                 headers: {
-                    /** @description For If-None-Match, which answers 304 while nothing has changed */
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
                     ETag?: string;
-                    /** @description The licence of every source in the answer, to be shown to whoever sees the data: rel=license */
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
                     Link?: string;
-                    /** @description From its centre to the location asked */
+                    /** @description Distance from the city's centre to the requested location */
                     "X-City-Distance-Km"?: string;
-                    /** @description The city that answers */
+                    /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the range asked that has values */
+                    /** @description Share (0..1) of the requested range that has values */
                     "X-Coverage"?: string;
-                    /** @description A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id */
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
-                    /** @description Months of the range that hold nothing; absent where there are none */
+                    /** @description Months of the range without data; absent where there are none */
                     "X-Missing-Months"?: string;
                     /** @description The last record's date */
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -2742,7 +2742,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2750,16 +2750,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -2772,7 +2772,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No supported city near (the nearest is named), or not this tenant */
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2781,7 +2781,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description None of the types in Accept can be had */
+            /** @description No acceptable media type */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2804,7 +2804,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description Versions that `version` or `as_of` needs are not kept any more */
+            /** @description Versions required by `version` or `as_of` are no longer stored */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -2827,7 +2827,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The request cannot be understood */
+            /** @description Invalid parameters */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2836,7 +2836,7 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2846,7 +2846,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -2866,7 +2866,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -2876,7 +2876,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -2887,25 +2887,25 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_operations_historical_weather_optimized_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 start_date: string;
-                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
-                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
-                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months it does not name are missing */
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
-                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version` */
+                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
                 as_of?: string | null;
-                /** @description Instead of an Accept header */
+                /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
-                /** @description native, what the source gives, is the default. daily are whole local days: means of at least 20 hours (of precipitation the sum, of speed weighted by volume, of congestion the worst), and `hours`, how many had a value. Hours of a daily source are refused */
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (precipitation: the sum; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Names of fields with commas between; `date` always comes */
+                /** @description Comma-separated field names; `date` is always included */
                 columns?: string | null;
-                /** @description `raw`: also `raw_data`, what the source said beside the values: an object in JSON, its text elsewhere */
+                /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
             };
             header?: never;
@@ -2919,25 +2919,25 @@ export interface operations {
             /** @description Every record of the range, oldest first */
             200: {
                 headers: {
-                    /** @description For If-None-Match, which answers 304 while nothing has changed */
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
                     ETag?: string;
-                    /** @description The licence of every source in the answer, to be shown to whoever sees the data: rel=license */
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
                     Link?: string;
-                    /** @description From its centre to the location asked */
+                    /** @description Distance from the city's centre to the requested location */
                     "X-City-Distance-Km"?: string;
-                    /** @description The city that answers */
+                    /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the range asked that has values */
+                    /** @description Share (0..1) of the requested range that has values */
                     "X-Coverage"?: string;
-                    /** @description A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id */
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
-                    /** @description Months of the range that hold nothing; absent where there are none */
+                    /** @description Months of the range without data; absent where there are none */
                     "X-Missing-Months"?: string;
                     /** @description The last record's date */
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -2958,7 +2958,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2966,16 +2966,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -2988,7 +2988,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No supported city near (the nearest is named), or not this tenant */
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2997,7 +2997,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description None of the types in Accept can be had */
+            /** @description No acceptable media type */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -3020,7 +3020,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description Versions that `version` or `as_of` needs are not kept any more */
+            /** @description Versions required by `version` or `as_of` are no longer stored */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -3043,7 +3043,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The request cannot be understood */
+            /** @description Invalid parameters */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3052,7 +3052,7 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -3062,7 +3062,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -3082,7 +3082,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -3092,7 +3092,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -3118,25 +3118,25 @@ export interface operations {
             /** @description Every record of the range, oldest first */
             200: {
                 headers: {
-                    /** @description For If-None-Match, which answers 304 while nothing has changed */
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
                     ETag?: string;
-                    /** @description The licence of every source in the answer, to be shown to whoever sees the data: rel=license */
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
                     Link?: string;
-                    /** @description From its centre to the location asked */
+                    /** @description Distance from the city's centre to the requested location */
                     "X-City-Distance-Km"?: string;
-                    /** @description The city that answers */
+                    /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the range asked that has values */
+                    /** @description Share (0..1) of the requested range that has values */
                     "X-Coverage"?: string;
-                    /** @description A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id */
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
-                    /** @description Months of the range that hold nothing; absent where there are none */
+                    /** @description Months of the range without data; absent where there are none */
                     "X-Missing-Months"?: string;
                     /** @description The last record's date */
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -3157,7 +3157,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3165,16 +3165,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -3187,7 +3187,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No supported city near (the nearest is named), or not this tenant */
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3196,7 +3196,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description None of the types in Accept can be had */
+            /** @description No acceptable media type */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -3219,7 +3219,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description Versions that `version` or `as_of` needs are not kept any more */
+            /** @description Versions required by `version` or `as_of` are no longer stored */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -3242,7 +3242,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The request cannot be understood */
+            /** @description Invalid parameters */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3251,7 +3251,7 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -3261,7 +3261,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -3281,7 +3281,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -3291,7 +3291,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -3302,21 +3302,21 @@ export interface operations {
     frame_api_v1_tenants__tenant_id__external_operations_training_frame_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 start_date: string;
-                /** @description ISO 8601, included. A bare date is that whole local day of the city; a time without an offset is UTC */
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
-                /** @description Degrees; both or neither: a tenant's own place is asked of the tenant service, where there is one */
+                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
                 /** @description A row for every local day, or for every hour, of the range */
                 resolution?: "hourly" | "daily";
-                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months it does not name are missing */
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
-                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day); not with `version` */
+                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
                 as_of?: string | null;
-                /** @description Instead of an Accept header */
+                /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
             };
             header?: never;
@@ -3327,40 +3327,40 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A record for every local day or hour of the range, oldest first, whatever is held */
+            /** @description A record for every local day or hour of the range, oldest first, also where no data is stored */
             200: {
                 headers: {
-                    /** @description For If-None-Match, which answers 304 while nothing has changed */
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
                     ETag?: string;
-                    /** @description The licence of every source in the answer, to be shown to whoever sees the data: rel=license */
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
                     Link?: string;
-                    /** @description What the holidays come from: library, version, country and region */
+                    /** @description Source of the holidays: library, version, country and region */
                     "X-Calendar"?: string;
-                    /** @description From its centre to the location asked */
+                    /** @description Distance from the city's centre to the requested location */
                     "X-City-Distance-Km"?: string;
-                    /** @description The city that answers */
+                    /** @description The city that serves the location */
                     "X-City-Id"?: string;
                     /** @description The smaller of X-Weather-Coverage and X-Traffic-Coverage */
                     "X-Coverage"?: string;
-                    /** @description A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id */
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
-                    /** @description Months of the range that hold nothing, such as weather/2026-11,traffic/2026-11; absent where there are none */
+                    /** @description Months of the range without data, such as weather/2026-11,traffic/2026-11; absent where there are none */
                     "X-Missing-Months"?: string;
                     /** @description The last record's date */
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
-                    /** @description Share (0..1) of the range asked that has traffic */
+                    /** @description Share (0..1) of the requested range that has traffic */
                     "X-Traffic-Coverage"?: string;
-                    /** @description How traffic is held in the range: `hourly` on a daily grid is made days by the day rule; absent where none is held */
+                    /** @description Stored resolution of traffic in the range: `hourly` on a daily grid is aggregated by the day rule; absent without traffic */
                     "X-Traffic-Resolution"?: string;
-                    /** @description Share (0..1) of the range asked that has weather */
+                    /** @description Share (0..1) of the requested range that has weather */
                     "X-Weather-Coverage"?: string;
-                    /** @description How weather is held in the range: `daily` on an hourly grid gives each hour its day's values, precipitation being the whole day's; absent where none is held */
+                    /** @description Stored resolution of weather in the range: `daily` on an hourly grid repeats the day's values in each hour, with the day's total precipitation; absent without weather */
                     "X-Weather-Resolution"?: string;
                     [name: string]: unknown;
                 };
@@ -3379,7 +3379,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3387,16 +3387,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -3409,7 +3409,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No supported city near (the nearest is named), or not this tenant */
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3418,7 +3418,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description None of the types in Accept can be had */
+            /** @description No acceptable media type */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -3441,7 +3441,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description Versions that `version` or `as_of` needs are not kept any more */
+            /** @description Versions required by `version` or `as_of` are no longer stored */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -3464,7 +3464,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The request cannot be understood */
+            /** @description Invalid parameters */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3473,7 +3473,7 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -3483,7 +3483,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -3503,7 +3503,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -3513,7 +3513,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -3539,25 +3539,25 @@ export interface operations {
             /** @description Every record of the range, oldest first */
             200: {
                 headers: {
-                    /** @description For If-None-Match, which answers 304 while nothing has changed */
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
                     ETag?: string;
-                    /** @description The licence of every source in the answer, to be shown to whoever sees the data: rel=license */
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
                     Link?: string;
-                    /** @description From its centre to the location asked */
+                    /** @description Distance from the city's centre to the requested location */
                     "X-City-Distance-Km"?: string;
-                    /** @description The city that answers */
+                    /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the range asked that has values */
+                    /** @description Share (0..1) of the requested range that has values */
                     "X-Coverage"?: string;
-                    /** @description A digest over the version of every month served: equal means equal data. It ends X-Snapshot-Id */
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
-                    /** @description Months of the range that hold nothing; absent where there are none */
+                    /** @description Months of the range without data; absent where there are none */
                     "X-Missing-Months"?: string;
                     /** @description The last record's date */
                     "X-Served-End"?: string;
                     /** @description The first record's date; absent where there is none */
                     "X-Served-Start"?: string;
-                    /** @description Names the version of every month served; given as `version`, the same range has the same bytes; a column that a later release added is null */
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
@@ -3578,7 +3578,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3586,16 +3586,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No token, or one that is not believed */
+            /** @description The bearer token is missing or invalid */
             401: {
                 headers: {
-                    /** @description What is wrong with the token (RFC 6750) */
+                    /** @description The reason why the token was rejected (RFC 6750) */
                     "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
@@ -3608,7 +3608,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No supported city near (the nearest is named), or not this tenant */
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3617,7 +3617,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description None of the types in Accept can be had */
+            /** @description No acceptable media type */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -3640,7 +3640,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description Versions that `version` or `as_of` needs are not kept any more */
+            /** @description Versions required by `version` or `as_of` are no longer stored */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -3663,7 +3663,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The request cannot be understood */
+            /** @description Invalid parameters */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3672,7 +3672,7 @@ export interface operations {
                     "application/json": components["schemas"]["ValidationErrorResponse"];
                 };
             };
-            /** @description More requests than this caller may make */
+            /** @description The caller's rate limit is exceeded */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -3682,7 +3682,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "More requests than this caller may make; ask again in 1 s."
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -3702,7 +3702,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The store or another service is away, or this one is busy */
+            /** @description The data store or another service is unavailable, or this service is busy */
             503: {
                 headers: {
                     /** @description Seconds to wait */
@@ -3712,7 +3712,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "The store cannot be read at the moment; ask again soon."
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -3738,7 +3738,7 @@ export interface operations {
                     "application/json": components["schemas"]["HealthResponse"];
                 };
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3746,7 +3746,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -3814,7 +3814,7 @@ export interface operations {
                     "application/json": components["schemas"]["HealthResponse"];
                 };
             };
-            /** @description Not HTTP */
+            /** @description Malformed HTTP request */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3822,7 +3822,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "This is no HTTP request."
+                     *       "detail": "Malformed HTTP request."
                      *     }
                      */
                     "application/json": components["schemas"]["ErrorResponse"];
@@ -3870,7 +3870,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description No enabled city has data yet, or the store is away */
+            /** @description No enabled city has data yet, or the data store is unavailable */
             503: {
                 headers: {
                     [name: string]: unknown;

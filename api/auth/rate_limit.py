@@ -1,0 +1,55 @@
+"""The rate limit of callers. Belongs here: a token bucket for each caller, and the headers that report it.
+
+Does not: the answer to a caller over its limit (gate.py).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from api.caching import LruCache
+
+_CALLERS = 10_000
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """The requests a caller has left: `remaining` now, and `limit` again after `reset_s`."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset_s: int
+    retry_s: int
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        fields = {"limit": self.limit, "remaining": self.remaining, "reset": self.reset_s}
+        return [(f"ratelimit-{name}".encode(), str(value).encode()) for name, value in fields.items()]
+
+
+class RateLimiter:
+    """A token bucket for each caller: `burst` requests, refilled by `per_s`. Counts in this process; least recent
+    callers are evicted.
+    """
+
+    def __init__(self, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_s, self._burst, self._clock = per_s, burst, clock
+        self._levels: LruCache[str, tuple[float, float]] = LruCache(_CALLERS)
+
+    def take(self, caller: str) -> Allowance:
+        now = self._clock()
+        level, since = self._levels.get(caller) or (float(self._burst), now)
+        level = min(self._burst, level + (now - since) * self._per_s)
+        allowed = level >= 1
+        level -= allowed
+        self._levels.put(caller, (level, now), 1)
+        return Allowance(
+            allowed,
+            self._burst,
+            int(level),
+            math.ceil((self._burst - level) / self._per_s),
+            max(1, math.ceil((1 - level) / self._per_s)),
+        )

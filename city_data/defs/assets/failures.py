@@ -1,0 +1,75 @@
+"""What a failure does to a run and to the ledger, whichever step it ends.
+
+Belongs here: recording every failure of a month, and what Dagster is to do with it. Does not: which outcome a source's
+answer means (providers/errors.py), or the normal states of a month (raw.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+
+import dagster as dg
+
+from city_data.cities import RegistryError
+from city_data.defs.resources import DatabaseResource
+from city_data.pipeline.feeds import Feed
+from city_data.pipeline.outcomes import words
+from city_data.providers.base import PermanentError, ProviderError, TransientError
+from city_data.store.raw import ArchiveError
+from city_data.window import Month
+
+MAX_RETRIES = 3
+RETRY_WAIT_S = 10.0
+# A run that waits holds its place: what asks for more, such as a day's budget that is used up, is left to the daily
+# refresh.
+LONGEST_WAIT_S = 900.0
+_EXPECTED = (ProviderError, ArchiveError, RegistryError)
+
+
+@dataclass(frozen=True)
+class RecordedFailures:
+    """A context of one step on one month: whatever ends it is in the ledger before it reaches Dagster.
+
+    Transient errors ask Dagster for a retry after the source's own wait; other expected ones, and long waits, fail the
+    step for good; what nobody foresaw goes on with its stack. Left out are a database that is away, which cannot be
+    told, and a stale load: the month has newer bytes, and nothing is wrong with it.
+    """
+
+    database: DatabaseResource
+    feed: Feed
+    month: Month
+    moment: datetime
+    run_id: str
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        from city_data.store.database import DatabaseUnavailable
+        from city_data.store.months import StaleLoad
+
+        if not isinstance(error, Exception) or isinstance(error, DatabaseUnavailable | StaleLoad):
+            return
+        self.database.record_state(self.feed, self.month, "failed", _text(error), self.moment, self.run_id)
+        if isinstance(error, TransientError):
+            wait = RETRY_WAIT_S if error.retry_after is None else error.retry_after
+            if wait <= LONGEST_WAIT_S:
+                raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
+        if isinstance(error, _EXPECTED):
+            raise dg.Failure(str(error), metadata={"kind": _kind(error)}, allow_retries=False) from error
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, dg.Failure):
+        return error.description or words(error)
+    return str(error) if isinstance(error, _EXPECTED) else words(error)
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, TransientError):
+        return "transient"
+    return "permanent" if isinstance(error, PermanentError) else "unknown"

@@ -1,0 +1,104 @@
+"""The gate between parse and publish: one rule for every provider's month, before it is published.
+
+Belongs here: what of a parsed month is dropped or made NULL, with its counts, and the checks at the source's own
+resolution, since a mean of a day hides an impossible hour. Does not: the checks themselves (frames/checks.py), reading
+a source's cells (providers/), or comparing months (drift.py).
+
+- A row after the fetch: a modelled source sends forecasts, so it is rejected as `future`; a measurement cannot be of
+  the future, so a few rows become NULL, by `future:column`, and more refuse the month.
+- A value outside its column's range becomes NULL, by `implausible:column`; more than the share that the provider
+  declares refuse the month, whether they are found here or by its parser.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from city_data.datasets import DATASETS, Dataset, expected_stamps
+from city_data.frames import canonical, checks
+from city_data.frames.checks import Odd, Outcome
+from city_data.providers.base import Capabilities, ParsedMonth, Request
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """The month as it goes on, its frame canonical at the source's resolution, and what the checks found."""
+
+    parsed: ParsedMonth
+    outcomes: list[Outcome]
+
+
+def admit(parsed: ParsedMonth, request: Request, capabilities: Capabilities) -> Admitted:
+    """Raises ValueError for a frame that cannot be made canonical."""
+    dataset, zone = DATASETS[capabilities.dataset], request.place.timezone
+    ended = request.as_of >= request.month.bounds(zone)[1]
+    whole = replace(parsed, frame=canonical.canonical_frame(parsed.frame, dataset))
+    timely, future = _without_future(whole, dataset, capabilities, request.as_of)
+    frame, odd = without_implausible(timely.frame, dataset)
+    nulled = {f"{checks.IMPLAUSIBLE}:{name}": cells.cells for name, cells in odd.items()}
+    made = replace(timely, frame=frame, nulled=merged(timely.nulled, nulled))
+    counts = canonical.observed(frame, dataset)
+    observed = {name: counts[name] for name in capabilities.columns}
+    return Admitted(
+        made,
+        [
+            checks.stamps(frame, expected_stamps(request.month, zone, capabilities.resolution), future),
+            checks.ranges(_with_parser_s(odd, parsed, capabilities), capabilities.implausible_share),
+            checks.readable(made.nulled, made.used, observed),
+            checks.used_rows(made.received, made.used, made.rejected, capabilities.minimum_used_share, ended),
+            checks.unique(frame),
+            checks.inside(frame, request.month, zone),
+            checks.promised(observed),
+            checks.nulled_values(made.nulled, made.used),
+        ],
+    )
+
+
+def without_implausible(frame: pd.DataFrame, dataset: Dataset) -> tuple[pd.DataFrame, dict[str, Odd]]:
+    """`frame` (canonical) with NULL for every value outside its column's range, and those values, by column."""
+    found = checks.implausible(frame, dataset)
+    odd = {
+        name: Odd(len(places), int(frame[name].notna().sum()), str(frame[name].iloc[places[0]]))
+        for name, places in found.items()
+    }
+    nulls = {name: frame[name].mask(frame.index.isin(places), None) for name, places in found.items()}
+    return (canonical.canonical_frame(frame.assign(**nulls), dataset) if found else frame), odd
+
+
+def merged(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    return dict(Counter(counts) + Counter(more))
+
+
+def _without_future(
+    parsed: ParsedMonth, dataset: Dataset, capabilities: Capabilities, as_of: datetime
+) -> tuple[ParsedMonth, Odd]:
+    """A modelled source's row is a row of its frame, so that both counts stay those of its rows."""
+    frame = parsed.frame
+    late = frame[frame["date"] > as_of]
+    if late.empty:
+        return parsed, Odd(0, len(frame))
+    kept = replace(parsed, frame=frame.drop(index=late.index).reset_index(drop=True))
+    if capabilities.modelled:
+        rejected = merged(parsed.rejected, {checks.FUTURE: len(late)})
+        return replace(kept, used=parsed.used - len(late), rejected=rejected), Odd(0, len(frame))
+    values = {f"{checks.FUTURE}:{name}": count for name, count in canonical.observed(late, dataset).items() if count}
+    rows = late[late[dataset.column_names].notna().any(axis=1)]
+    example = str(rows["date"].iloc[0]) if len(rows) else ""
+    return replace(kept, nulled=merged(parsed.nulled, values)), Odd(len(rows), len(frame), example)
+
+
+def _with_parser_s(odd: dict[str, Odd], parsed: ParsedMonth, capabilities: Capabilities) -> dict[str, Odd]:
+    """`odd` and the values that the parser found implausible, which are of the source's rows and by its own names."""
+    reasons = {checks.IMPLAUSIBLE} if capabilities.negative_is_missing else {checks.IMPLAUSIBLE, checks.NEGATIVE}
+    made = dict(odd)
+    for name, cells in checks.nulled_by_field(parsed.nulled, reasons).items():
+        here = odd.get(name, Odd(0, 0))
+        made[name] = Odd(here.cells + cells, max(here.of, parsed.used), here.example)
+    return made
