@@ -75,7 +75,9 @@ class MonthInfo(BaseModel):
 
     month: str = _field("Calendar month in the city's time zone", "2026-10")
     state: State = _field("A provisional month may still change", "settled")
-    coverage: float | None = _field("Share (0..1) of expected rows that have a value", 0.998)
+    coverage: float | None = _field(
+        "Mean share (0..1) of the values that its source promises: numbers and levels, descriptions left out", 0.998
+    )
     version: int | None = _field("Grows with every change of the data; null without data", 3)
     rows: int = _field("Number of records", 745)
     expected_rows: int = _field("Number of records of a complete month", 745)
@@ -86,6 +88,8 @@ class MonthInfo(BaseModel):
     used: int = _field("Provider rows that were used", 745)
     rejected: dict[str, int] = _field("Provider rows rejected, by reason", {"duplicate": 4})
     nulled: dict[str, int] = _field("Single values of used rows that became null, by reason:field", {})
+    used_share: float | None = _field("Share (0..1) of the provider's rows that were used, repeats left out", 1.0)
+    empty_columns: list[str] = _field("Columns that its source promises and of which it has no value", [])
     settled_at: datetime | None = _field("UTC", _MOMENT)
     checked_at: datetime | None = _field("Time of the last request to its source", _MOMENT)
     rechecked_at: datetime | None = _field("Time of the last recheck of the settled month", _MOMENT)

@@ -45,6 +45,8 @@ def _lines(month: Month, entry: MonthEntry) -> list[list[str]]:
     lines = []
     for name, of in coverage.of_month(entry.days, DATASETS[entry.dataset]).items():
         percent = "not given" if of.percent is None else f"{of.percent:.2f}%"
+        if of.expected and not of.observed:
+            percent = "[bold red]empty[/]"
         lines.append([str(month), name, str(of.observed), str(of.expected), percent, _strip(entry, name)])
     return lines
 
@@ -66,4 +68,6 @@ def _rows(month: Month, entry: MonthEntry) -> str:
         return ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items())) or "none"
 
     nulled = f"; values made NULL: {told(entry.nulled)}" if entry.nulled else ""
-    return f"{month}: {entry.received:,} rows received = {entry.used:,} used + rejected: {told(entry.rejected)}{nulled}"
+    share = "" if entry.used_share is None else f" ({entry.used_share:.1%} without repeats)"
+    rows = f"{entry.received:,} rows received = {entry.used:,} used{share}"
+    return f"{month}: {rows} + rejected: {told(entry.rejected)}{nulled}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +33,7 @@ SIGNS: dict[State, str] = {
     "failed": "x",
 }
 NEVER_ASKED = "·"
+EMPTY_COLUMN = "!"
 
 
 def print_summary(console: Console, feeds: Sequence[Feed], window: Window, held: Held) -> None:
@@ -55,14 +57,17 @@ def print_summary(console: Console, feeds: Sequence[Feed], window: Window, held:
             "" if mean is None else f"{mean:.1%}",
         )
     console.print(table)
-    legend = [*(f"{sign} {state}" for state, sign in SIGNS.items()), f"{NEVER_ASKED} never asked"]
+    signs = [f"{sign} {state}" for state, sign in SIGNS.items()]
+    legend = [*signs, f"{EMPTY_COLUMN} stored with an empty column", f"{NEVER_ASKED} never asked"]
     console.print("one sign a month: " + ", ".join(legend), highlight=False)
 
 
 def print_months(console: Console, feeds: Sequence[Feed], months: Sequence[Month], today: Month, held: Held) -> None:
     """One table a feed: the months, newest last, what its sources can give, and a line of totals."""
     for feed in feeds:
-        columns = ("month", "state", "coverage", "rows", "version", "source", "rechecked", "last error")
+        columns = (
+            "month", "state", "coverage", "rows", "version", "used", "source", "findings", "rechecked", "last error",
+        )  # fmt: skip
         title = f"{feed.city.name}: {feed.dataset.name} ({feed.resolution})"
         table = Table(*columns, title=title, title_justify="left")
         for column in table.columns[:5]:
@@ -87,18 +92,27 @@ def _strip(entries: Iterable[MonthEntry | None]) -> Text:
         if entry is None:
             text.append(NEVER_ASKED)
         else:
-            text.append(SIGNS[entry.state], COLOURS[entry.state])
+            text.append(EMPTY_COLUMN if entry.empty_columns else SIGNS[entry.state], COLOURS[entry.state])
     return text
 
 
 def _row(month: Month, entry: MonthEntry | None) -> list[str]:
     if entry is None:
-        return [str(month), "[dim]never asked[/]", *[""] * 6]
+        return [str(month), "[dim]never asked[/]", *[""] * 8]
     coverage = "" if entry.coverage is None else f"{entry.coverage:.1%}"
     counts = [f"{entry.rows} of {entry.expected_rows}", str(entry.version or "")] if entry.has_data else ["", ""]
     state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
     rechecked = f"{entry.rechecked_at:%Y-%m-%d} {entry.recheck}" if entry.rechecked_at else ""
-    return [str(month), state, coverage, *counts, entry.source or "", rechecked, entry.last_error or ""]
+    used = "" if entry.used_share is None else f"{entry.used_share:.1%}"
+    source, error = entry.source or "", escape(entry.last_error or "")
+    return [str(month), state, coverage, *counts, used, source, _findings(entry), rechecked, error]
+
+
+def _findings(entry: MonthEntry) -> str:
+    """What is odd in a stored month, in a few words; `--days` has the counts by reason and column."""
+    found = [f"[bold red]no {', '.join(entry.empty_columns)}[/]"] if entry.empty_columns else []
+    counts = {"nulled": sum(entry.nulled.values()), "rejected": sum(entry.rejected.values())}
+    return "; ".join([*found, *(f"{count:,} {name}" for name, count in counts.items() if count)])
 
 
 def _key(feed: Feed, month: Month) -> tuple[str, str, Month]:

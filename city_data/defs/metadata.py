@@ -47,7 +47,7 @@ def check_result(key: dg.AssetKey, outcome: checks.Outcome) -> dg.AssetCheckResu
 
 def month_metadata(feed: Feed, built: "Built", published: "Published") -> dict[str, Any]:
     """Floats, so that the UI plots them over the months; tables for what has a shape."""
-    entry, parsed, used_share = published.entry, built.parsed, built.facts.used_share
+    entry, parsed, used_share = published.entry, built.parsed, built.profile.used_share
     columns = coverage.of_month(entry.days, feed.dataset)
     return {
         "dagster/partition_row_count": published.rows,
@@ -63,7 +63,7 @@ def month_metadata(feed: Feed, built: "Built", published: "Published") -> dict[s
         "rejected": dg.MetadataValue.json(dict(parsed.rejected)),
         "nulled": float(sum(parsed.nulled.values())),
         "nulled_values": dg.MetadataValue.json(dict(parsed.nulled)),
-        "empty_columns": ", ".join(coverage.empty_columns(entry.days)) or "none",
+        "empty_columns": ", ".join(entry.empty_columns) or "none",
         "version": published.version,
         "changed": published.changed,
         "state": entry.state,

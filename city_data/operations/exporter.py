@@ -8,6 +8,7 @@ and dataset has its series from the first scrape on, since an alert on an increa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from prometheus_client.registry import Collector
 
 from city_data import environment
 from city_data.errors import CityDataError
+from city_data.frames import coverage
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.timetable import monthly_tick
 from city_data.store.audit import read_audit
@@ -80,6 +82,7 @@ class LedgerCollector(Collector):
         held = [(feed, _entries_of(feed, entries)) for feed in self._feeds]
         yield from _ingestion(self._feeds, totals)
         yield from _months(held, window, moment)
+        yield from _values(held, window)
         yield from _feeds_told(self._feeds)
         expired = {row["month"] for row in audit}
         overdue = {entry.month for entry in entries if entry.month < window.first}
@@ -132,7 +135,7 @@ def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: dateti
     )
     yield by_feed(
         "external_city_data_coverage",
-        "Mean share (0..1) of expected records that have a value, over the complete months held; 0 where none is",
+        "Mean share (0..1) of the values that the source promises, over the complete months held; 0 where none is",
         lambda feed, e: mean_coverage(feed, [e[m] for m in window.complete_months() if m in e and e[m].has_data]),
     )
     yield by_feed(
@@ -148,6 +151,57 @@ def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: dateti
     yield _labelled("external_city_data_months", "Months of the window by state", (*_FEED, "state"), states)
 
 
+def _values(held: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Metric]:
+    """Of the complete months held: what became of the source's rows, and how much of each promised column is there."""
+    stored = {
+        _label(feed): [e[month] for month in window.complete_months() if month in e and e[month].has_data]
+        for feed, e in held
+    }
+
+    def by_feed(name: str, text: str, value: Callable[[Sequence[MonthEntry]], float]) -> Metric:
+        return _labelled(name, text, _FEED, {label: value(months) for label, months in stored.items()})
+
+    yield by_feed(
+        "external_city_data_used_ratio",
+        "Share (0..1) of the source's rows, without repeats, that was used in the complete months held; 0 if none",
+        _used_share,
+    )
+    yield by_feed(
+        "external_city_data_rejected_rows",
+        "Rows of the source that were rejected, in the complete months held",
+        lambda months: sum(sum(m.rejected.values()) for m in months),
+    )
+    yield by_feed(
+        "external_city_data_nulled_values",
+        "Values of used rows that became NULL, in the complete months held",
+        lambda months: sum(sum(m.nulled.values()) for m in months),
+    )
+
+    def by_column(name: str, text: str, value: Callable[[Sequence[MonthEntry], str], float]) -> Metric:
+        promised = [(feed, column) for feed, _ in held for column in feed.primary.provider.capabilities.columns]
+        values: dict[tuple[str, ...], float] = {
+            (*_label(feed), column): value(stored[_label(feed)], column) for feed, column in promised
+        }
+        return _labelled(name, text, (*_FEED, "column"), values)
+
+    yield by_column(
+        "external_city_data_column_coverage_ratio",
+        "Mean share (0..1) of a promised column's expected values, over the complete months held; 0 where none is",
+        lambda months, column: _mean([m.column_coverage.get(column, 0.0) for m in months]),
+    )
+    yield by_column(
+        "external_city_data_column_empty_months",
+        "Complete months held in which a column that their source promises has no value",
+        lambda months, column: sum(column in m.empty_columns for m in months),
+    )
+
+
+def _used_share(months: Sequence[MonthEntry]) -> float:
+    rejected = sum((Counter(month.rejected) for month in months), Counter[str]())
+    received, used = (sum(getattr(month, name) for month in months) for name in ("received", "used"))
+    return coverage.used_share(received, used, rejected) or 0.0
+
+
 def mean_coverage(feed: Feed, held: Sequence[MonthEntry]) -> float:
     """Of months that hold data, oldest first. A source that tells the present alone was not asked before its first
     record: the month in which collecting began counts from there, or it would call somebody every time.
@@ -156,7 +210,7 @@ def mean_coverage(feed: Feed, held: Sequence[MonthEntry]) -> float:
     if held and feed.primary.provider.capabilities.forward_only and held[0].first_date is not None:
         start, end = held[0].month.bounds(feed.city.timezone)
         shares[0] = min(1.0, shares[0] * ((end - start) / (end - held[0].first_date)))
-    return sum(shares) / len(shares) if shares else 0.0
+    return _mean(shares)
 
 
 def is_overdue(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:
@@ -190,6 +244,10 @@ def _state(entry: MonthEntry | None) -> str:
 
 def _latest(moments: Iterator[datetime | None]) -> float:
     return max((moment.timestamp() for moment in moments if moment is not None), default=0.0)
+
+
+def _mean(shares: Sequence[float]) -> float:
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from city_data.datasets import Dataset
-from city_data.frames import coverage
 from city_data.frames.checks import Outcome
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def profile_of(entry: MonthEntry, timezone: str) -> MonthProfile:
         means=told.get("means", {}),
         spreads=told.get("spreads", {}),
         columns=entry.column_coverage,
-        used_share=coverage.used_share(entry.received, entry.used, entry.rejected),
+        used_share=entry.used_share,
     )
 
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from city_data.datasets import DatasetName
+from city_data.frames import coverage
 from city_data.store import totals
 from city_data.store.database import Database
 from city_data.store.schema import CITY_MONTH, MONTH_STATE
@@ -36,7 +37,9 @@ class Identified:
 
 @dataclass(frozen=True)
 class MonthEntry(Identified):
-    """One month of one city's dataset. `coverage` and `column_coverage` are shares (0..1) of `expected_rows`.
+    """One month of one city's dataset. `column_coverage` are the columns' shares (0..1) of `expected_rows`, `coverage`
+    is the mean of those that its source measures (frames/coverage.py); of months loaded before that rule it is the
+    share of rows with any value.
 
     `received` provider rows = `used` + the sum of `rejected`; `days` as frames/coverage.py has it. `recheck` is what
     the last look at the settled month found: `fetched` where the source has no cheaper way to tell than sending it
@@ -78,6 +81,16 @@ class MonthEntry(Identified):
     @property
     def has_data(self) -> bool:
         return self.version is not None
+
+    @property
+    def used_share(self) -> float | None:
+        """The share (0..1) of its provider's rows that the month was made of, repeats left out."""
+        return coverage.used_share(self.received, self.used, self.rejected)
+
+    @property
+    def empty_columns(self) -> list[str]:
+        """The columns that its source gives and of which it has no value."""
+        return coverage.empty_columns(self.days) if self.has_data else []
 
 
 @dataclass(frozen=True)

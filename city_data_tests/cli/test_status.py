@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from city_data.cli.status import print_summary
+from city_data.cli.days import print_days
+from city_data.cli.status import print_months, print_summary
 from city_data.store.ledger import read_months, record_state
 from city_data.window import Month
 from city_data_tests.world import AS_OF, World
@@ -26,3 +27,26 @@ def test_summary_has_one_line_a_feed_and_one_sign_a_month(world: World) -> None:
     assert "·" * 25 in traffic
     assert "0 of 24" in traffic
     assert "█ settled" in lines[-1]
+
+
+def test_month_with_an_emptied_column_is_shown_as_such(world: World) -> None:
+    world.load("weather", "2026-08")
+    world.sandbox.faults.order("/opendata/sh/", empty_column="hrMedia", outlier_column="prec", outliers=1)
+    world.load("weather", "2026-09")
+    held = {(entry.city_id, entry.dataset, entry.month): entry for entry in read_months(world.database)}
+    feeds, months = [world.feed("weather")], [Month(2026, 8), Month(2026, 9)]
+    console = Console(record=True, width=300)
+    print_summary(console, feeds, world.window, held)
+    text = console.export_text()
+    assert "█!" in text
+    assert "! stored with an empty column" in text
+    print_months(console, feeds, months, Month(2026, 11), held)
+    august, september = (line for line in console.export_text().splitlines() if line.startswith("│ 2026-0"))
+    assert "no humidity" in september
+    assert "nulled" in september
+    assert "80.0%" in september
+    assert "no humidity" not in august
+    assert "100.0%" in august
+    print_days(console, feeds, months, held)
+    lines = [line for line in console.export_text().splitlines() if " humidity " in line]
+    assert ["empty" in line for line in lines] == [False, True]

@@ -92,6 +92,7 @@ def test_ledger_reader_terminal_and_dagster_tell_the_same_counts(world: World) -
     }
     assert (told["received"], told["used"], told["rejected"]) == (entry.received, entry.used, dict(entry.rejected))
     assert told["nulled"] == dict(entry.nulled)
+    assert (told["used_share"], told["empty_columns"]) == (entry.used_share, [])
     assert [day["date"] for day in told["days"]] == [str(day) for day in Month(2026, 9).days()]
     for name in ("temperature", "precipitation"):
         assert sum(day["columns"][name]["observed"] for day in told["days"]) == columns[name].observed

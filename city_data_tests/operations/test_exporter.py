@@ -65,6 +65,11 @@ def test_every_feed_has_its_series_before_anything_happened(world: World) -> Non
         assert figure(found, "external_city_data_records", **label) == 0
         assert figure(found, "external_city_data_last_update_timestamp", **label) == 0
         assert figure(found, "external_city_data_months", **label, state="never_asked") == 25
+        for name in ("used_ratio", "rejected_rows", "nulled_values"):
+            assert figure(found, f"external_city_data_{name}", **label) == 0
+        for column in feed.primary.provider.capabilities.columns:
+            for name in ("column_coverage_ratio", "column_empty_months"):
+                assert figure(found, f"external_city_data_{name}", **label, column=column) == 0
         assert {labels for name, labels in found if name == "external_city_data_months"} >= {
             tuple(sorted({**label, "state": state}.items())) for state in STATES
         }
@@ -107,6 +112,27 @@ def test_figures_follow_the_ledger_through_loads_failures_and_expiry(madrid: Wor
     assert figure(after, "external_retention_overdue_months") == 0
     assert figure(after, "external_retention_expired_months_total") == 1
     assert figure(after, "external_monthly_tick_timestamp") == datetime(2026, 12, 1, 2, tzinfo=UTC).timestamp()
+
+
+def test_emptied_column_and_lost_values_are_figures(madrid: World) -> None:
+    madrid.load("weather", "2026-08")
+    found = exported(madrid)
+    assert figure(found, "external_city_data_column_empty_months", **WEATHER, column="humidity") == 0
+    assert figure(found, "external_city_data_column_coverage_ratio", **WEATHER, column="humidity") == 1
+    assert figure(found, "external_city_data_used_ratio", **WEATHER) == 1
+    assert figure(found, "external_city_data_nulled_values", **WEATHER) == 0
+    madrid.sandbox.faults.order(
+        "/opendata/sh/", empty_column="hrMedia", outlier_column="prec", outliers=1, duplicates=True
+    )
+    madrid.load("weather", "2026-09", "2026-11")  # an open month is not judged
+    found, entry = exported(madrid), madrid.entry("weather", "2026-09")
+    assert entry is not None
+    assert figure(found, "external_city_data_column_empty_months", **WEATHER, column="humidity") == 1
+    assert figure(found, "external_city_data_column_coverage_ratio", **WEATHER, column="humidity") == 0.5
+    assert figure(found, "external_city_data_column_empty_months", **WEATHER, column="temperature") == 0
+    assert figure(found, "external_city_data_nulled_values", **WEATHER) == sum(entry.nulled.values()) > 0
+    assert figure(found, "external_city_data_rejected_rows", **WEATHER) == sum(entry.rejected.values()) > 0
+    assert figure(found, "external_city_data_used_ratio", **WEATHER) == 1  # rows sent again are none lost
 
 
 def test_a_month_is_overdue_by_its_provider_s_own_lag(madrid: World) -> None:

@@ -683,7 +683,7 @@ export interface components {
             };
             /**
              * Coverage
-             * @description Share (0..1) of expected rows that have a value
+             * @description Mean share (0..1) of the values that its source promises: numbers and levels, descriptions left out
              * @example 0.998
              */
             coverage: number | null;
@@ -692,6 +692,12 @@ export interface components {
              * @description The same by local day, with `days=true`
              */
             days: components["schemas"]["DayInfo"][] | null;
+            /**
+             * Empty Columns
+             * @description Columns that its source promises and of which it has no value
+             * @example []
+             */
+            empty_columns: string[];
             /**
              * Expected Rows
              * @description Number of records of a complete month
@@ -777,6 +783,12 @@ export interface components {
              * @example 745
              */
             used: number;
+            /**
+             * Used Share
+             * @description Share (0..1) of the provider's rows that were used, repeats left out
+             * @example 1
+             */
+            used_share: number | null;
             /**
              * Version
              * @description Grows with every change of the data; null without data
