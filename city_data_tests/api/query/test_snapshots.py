@@ -1,4 +1,4 @@
-"""The same id gives the same bytes, whatever was loaded since; and what cannot be read again is said, not replaced."""
+"""Reads by snapshot id: equal bytes whatever was loaded since, and an error for versions no longer stored."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def snapshot_of(client: TestClient, path: str = TRAFFIC, **query: str) -> str:
 
 @pytest.mark.parametrize("path", [TRAFFIC, WEATHER])
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
-def test_an_id_gives_the_same_bytes_after_a_revision_and_without_it_come_the_new(
+def test_id_gives_the_same_bytes_after_a_revision(
     make_client: MakeClient, load: Load, redis_url: str, path: str, encoding: str
 ) -> None:
     dataset = "traffic" if path is TRAFFIC else "weather"
@@ -64,7 +64,7 @@ def test_an_id_gives_the_same_bytes_after_a_revision_and_without_it_come_the_new
     assert first["traffic_volume" if path is TRAFFIC else "temperature"] == 5.0
 
 
-def test_the_data_version_is_the_ids_digest(client: TestClient, load: Load) -> None:
+def test_data_version_is_the_digest_of_the_id(client: TestClient, load: Load) -> None:
     nothing = client.get(TRAFFIC, params=TWO).headers
     assert nothing["X-Snapshot-Id"] == "1~madrid~traffic~none"
     load("traffic", "2025-10")
@@ -75,7 +75,7 @@ def test_the_data_version_is_the_ids_digest(client: TestClient, load: Load) -> N
     assert client.get(TRAFFIC, params=TWO | {"version": nothing["X-Snapshot-Id"]}).json() == []
 
 
-def test_not_modified_is_said_of_a_snapshot_too(client: TestClient, load: Load) -> None:
+def test_known_etag_of_a_snapshot_is_304(client: TestClient, load: Load) -> None:
     load("traffic", "2025-10")
     headers = client.get(TRAFFIC, params=TWO).headers
     load("traffic", "2025-10", at=LOADED + DAY, add=1.0)
@@ -84,7 +84,7 @@ def test_not_modified_is_said_of_a_snapshot_too(client: TestClient, load: Load) 
     assert (again.status_code, again.headers["X-Snapshot-Id"]) == (304, headers["X-Snapshot-Id"])
 
 
-def test_a_larger_range_has_the_snapshots_months_and_says_what_is_missing(client: TestClient, load: Load) -> None:
+def test_larger_range_has_the_months_of_the_snapshot_and_lists_missing_ones(client: TestClient, load: Load) -> None:
     load("traffic", "2025-10")
     snapshot = snapshot_of(client)
     load("traffic", "2025-11")
@@ -99,7 +99,7 @@ def test_a_larger_range_has_the_snapshots_months_and_says_what_is_missing(client
     assert len(inside.json()) == 24
 
 
-def test_as_of_gives_what_was_current_then(client: TestClient, load: Load) -> None:
+def test_as_of_gives_the_version_current_at_that_time(client: TestClient, load: Load) -> None:
     load("traffic", "2025-10")
     load("traffic", "2025-11", at=LOADED + DAY)
     load("traffic", "2025-10", at=LOADED + 3 * DAY, add=5.0)
@@ -116,7 +116,7 @@ def test_as_of_gives_what_was_current_then(client: TestClient, load: Load) -> No
     assert client.get(TRAFFIC, params=TWO | {"version": was.headers["X-Snapshot-Id"]}).content == was.content
 
 
-def test_the_deprecated_body_takes_them_too(client: TestClient, load: Load) -> None:
+def test_deprecated_body_accepts_version_and_as_of(client: TestClient, load: Load) -> None:
     load("traffic", "2025-10")
     before = client.get(TRAFFIC, params=TWO)
     load("traffic", "2025-10", at=LOADED + DAY, add=5.0)
@@ -141,7 +141,7 @@ def test_the_deprecated_body_takes_them_too(client: TestClient, load: Load) -> N
         ({"as_of": "2026-11-02", "version": "1~madrid~traffic~none"}, "as_of", "not both"),
     ],
 )
-def test_what_is_no_snapshot_of_this_is_422(
+def test_invalid_version_or_one_of_another_city_is_422(
     client: TestClient, query: dict[str, str], field: str, message: str
 ) -> None:
     response = client.get(TRAFFIC, params=TWO | query)
@@ -151,7 +151,7 @@ def test_what_is_no_snapshot_of_this_is_422(
     assert message in problem["msg"]
 
 
-def test_what_has_expired_is_gone_and_named(client: TestClient, load: Load, database: Database) -> None:
+def test_expired_version_is_410_and_named(client: TestClient, load: Load, database: Database) -> None:
     load("traffic", "2025-10")
     load("traffic", "2025-11")
     snapshot = snapshot_of(client)
@@ -165,9 +165,7 @@ def test_what_has_expired_is_gone_and_named(client: TestClient, load: Load, data
     assert "2025-11 version 7" in client.get(TRAFFIC, params=TWO | {"version": never}).json()["detail"]
 
 
-def test_a_month_that_was_dropped_and_loaded_anew_is_never_passed_off(
-    client: TestClient, load: Load, database: Database, database_url: str
-) -> None:
+def test_reloaded_month_is_410(client: TestClient, load: Load, database: Database, database_url: str) -> None:
     load("traffic", "2025-10")
     snapshot = snapshot_of(client)
     drop_month(database, Month(2025, 10))
@@ -186,7 +184,7 @@ def test_a_month_that_was_dropped_and_loaded_anew_is_never_passed_off(
     assert "dropped and reloaded" in response.json()["detail"]
 
 
-def test_versions_beyond_the_number_kept_are_gone(
+def test_version_beyond_the_number_stored_is_410(
     client: TestClient, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CITY_DATA_KEEP_VERSIONS", "2")

@@ -1,4 +1,4 @@
-"""Where a month comes from, as far as it is known."""
+"""The route of a month's provenance."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def publish(database: Database, number: int, **changes: object) -> None:
     replace_month(database, replace(load, **{**known, **changes}))  # type: ignore[arg-type]
 
 
-def test_versions_files_method_and_states(client: TestClient, database: Database) -> None:
+def test_provenance_has_versions_files_method_and_states(client: TestClient, database: Database) -> None:
     record_state(
         database, "madrid", "traffic", Month(2025, 10), "not_yet_published", at=LOADED - DAY, message="not yet"
     )
@@ -82,7 +82,7 @@ def test_versions_files_method_and_states(client: TestClient, database: Database
     ]
 
 
-def test_each_versions_id_reads_it_again(client: TestClient, database: Database) -> None:
+def test_snapshot_id_of_each_version_reads_that_version(client: TestClient, database: Database) -> None:
     october = HERE | {"start_date": "2025-10-01", "end_date": "2025-10-31"}
     bodies = []
     for number in range(3):
@@ -95,7 +95,7 @@ def test_each_versions_id_reads_it_again(client: TestClient, database: Database)
     assert all(LICENCE["licence_url"] in answer.headers["Link"] for answer in again)
 
 
-def test_places_are_told_with_what_is_known_of_them(client: TestClient, database: Database) -> None:
+def test_stations_have_the_attributes_that_are_known(client: TestClient, database: Database) -> None:
     stations = ["3195", {"id": "3129", "name": "MADRID AEROPUERTO", "altitude_m": 609, "weight": 0.5}]
     placed = {"id": "07156", "latitude": 40.4668, "longitude": -3.5556}
     cell = {"latitude": 40.4168, "longitude": -3.7038, "elevation": 651.0}
@@ -111,7 +111,7 @@ def test_places_are_told_with_what_is_known_of_them(client: TestClient, database
     assert (traffic["kind"], traffic["licence"], traffic["details"]) == ("modelled", None, {})
 
 
-def test_a_month_without_data_tells_why(client: TestClient, database: Database) -> None:
+def test_month_without_data_has_the_reason(client: TestClient, database: Database) -> None:
     record_state(database, "madrid", "traffic", Month(2025, 10), "failed", at=LOADED, message="truncated ZIP")
     traffic = client.get(PATH).json()["traffic"]
     assert (traffic["state"], traffic["version"], traffic["last_error"]) == ("failed", None, "truncated ZIP")
@@ -119,7 +119,7 @@ def test_a_month_without_data_tells_why(client: TestClient, database: Database) 
     assert [(state["state"], state["reason"]) for state in traffic["states"]] == [("failed", "truncated ZIP")]
 
 
-def test_what_is_not_there_is_404_and_says_what_is(client: TestClient, database: Database) -> None:
+def test_unknown_month_is_404_and_names_the_known_range(client: TestClient, database: Database) -> None:
     assert "has no month of this city yet" in client.get(PATH).json()["detail"]
     publish(database, 0)
     other = client.get(PATH.replace("2025-10", "2019-01"))

@@ -1,4 +1,4 @@
-"""What there is: the cities, what is held of them, the OpenAPI document, the metrics."""
+"""The cities, their availability, the OpenAPI document and the metrics."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_availability_and_its_alias(client: TestClient, load: Load) -> None:
     assert availability["months"]["weather"] == []
 
 
-def test_metrics_are_born_at_zero_and_count_by_route(client: TestClient, load: Load) -> None:
+def test_metrics_start_at_zero_and_count_by_route(client: TestClient, load: Load) -> None:
     assert 'external_cache_hit_total{dataset="traffic",layer="redis"} 0.0' in client.get("/metrics").text
     load("traffic", "2025-10")
     client.get(TRAFFIC, params=HERE | {"start_date": "2025-10-01", "end_date": "2025-10-02"})

@@ -1,4 +1,4 @@
-"""The training frame over HTTP: its grid, its columns, its mask, and the rules of snapshots."""
+"""The training frame over HTTP: its grid, its columns, its mask, and its snapshots."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_day_has_weather_traffic_and_calendar(client: TestClient, load: Load) 
     }
 
 
-def test_hours_have_their_days_weather_on_days_of_23_and_25_hours(client: TestClient, load: Load) -> None:
+def test_hourly_rows_repeat_daily_weather_on_days_of_23_and_25_hours(client: TestClient, load: Load) -> None:
     load("weather", "2026-10")
     load("traffic", "2026-10")
     rows = records(client, "2026-10-24", "2026-10-26", resolution="hourly")
@@ -96,7 +96,7 @@ def test_hours_have_their_days_weather_on_days_of_23_and_25_hours(client: TestCl
     assert (headers["x-weather-resolution"], headers["x-traffic-resolution"]) == ("daily", "hourly")
 
 
-def test_the_grid_is_whole_where_nothing_is_held(client: TestClient, load: Load) -> None:
+def test_grid_is_complete_without_data(client: TestClient, load: Load) -> None:
     load("traffic", "2026-02")
     rows = records(client, "2026-01-31", "2026-03-01")
     assert [row["local_date"] for row in rows] == [
@@ -117,7 +117,7 @@ def test_the_grid_is_whole_where_nothing_is_held(client: TestClient, load: Load)
     assert (headers["x-served-start"], headers["x-served-end"]) == ("2026-01-30T23:00:00Z", "2026-02-28T23:00:00Z")
 
 
-def test_a_day_of_too_few_hours_is_missing(client: TestClient, database: Database) -> None:
+def test_day_with_too_few_hours_is_missing(client: TestClient, database: Database) -> None:
     load = month_load("traffic", "2026-03")
     hours = load.frame["traffic_volume"].fillna(5.0)
     hours[: 24 - 19] = None  # 19 of the 1st, 20 of the 2nd, 19 of the 23 hours of the 29th
@@ -131,13 +131,13 @@ def test_a_day_of_too_few_hours_is_missing(client: TestClient, database: Databas
     assert rows[0]["traffic_source"] == "test"
 
 
-def test_days_ahead_have_their_calendar(client: TestClient) -> None:
+def test_future_days_have_calendar_columns(client: TestClient) -> None:
     rows = records(client, "2027-12-24", "2027-12-26")
     assert [row["public_holiday"] for row in rows] == [None, "Natividad del Señor", None]
     assert [row["is_weekend"] for row in rows] == [False, True, True]
 
 
-def test_what_was_read_can_be_read_again(client: TestClient, load: Load) -> None:
+def test_snapshot_id_reads_the_same_frame_again(client: TestClient, load: Load) -> None:
     for dataset in ("weather", "traffic"):
         load(dataset, "2026-09")
         load(dataset, "2026-10")
@@ -155,9 +155,7 @@ def test_what_was_read_can_be_read_again(client: TestClient, load: Load) -> None
     assert at_load.content == before.content
 
 
-def test_an_id_of_the_frame_is_good_for_history_and_one_of_history_is_not_enough(
-    client: TestClient, load: Load
-) -> None:
+def test_frame_id_works_for_history_but_a_history_id_does_not_for_the_frame(client: TestClient, load: Load) -> None:
     load("weather", "2026-10")
     load("traffic", "2026-10")
     snapshot = ask(client, "2026-10-01", "2026-10-31").headers["x-snapshot-id"]
@@ -171,7 +169,7 @@ def test_an_id_of_the_frame_is_good_for_history_and_one_of_history_is_not_enough
     assert "the snapshot is of traffic" in refused.json()["detail"][0]["msg"]
 
 
-def test_an_unchanged_frame_is_not_sent_again(client: TestClient, load: Load) -> None:
+def test_known_etag_is_304(client: TestClient, load: Load) -> None:
     load("traffic", "2026-10")
     first = ask(client, "2026-10-01", "2026-10-31")
     known = {"If-None-Match": first.headers["etag"]}
@@ -187,7 +185,7 @@ def test_an_unchanged_frame_is_not_sent_again(client: TestClient, load: Load) ->
     assert plain.json() == packed.json()
 
 
-def test_a_month_that_was_dropped_is_gone_by_id_and_missing_without(
+def test_dropped_month_is_410_by_id_and_missing_without_one(
     make_client: MakeClient, load: Load, database: Database
 ) -> None:
     load("traffic", "2026-10")
@@ -215,14 +213,14 @@ def test_a_month_that_was_dropped_is_gone_by_id_and_missing_without(
         ({"version": "nonsense", "as_of": "2026-10-01"}, 422, "not both"),
     ],
 )
-def test_what_cannot_be_answered_says_why(client: TestClient, more: dict[str, str], status: int, message: str) -> None:
+def test_invalid_request_names_the_reason(client: TestClient, more: dict[str, str], status: int, message: str) -> None:
     query = {**HERE, "start_date": "2026-10-01", "end_date": "2026-10-02", **more}
     response = client.get(FRAME, params=query)
     assert response.status_code == status
     assert message in response.text
 
 
-def test_every_source_is_credited(client: TestClient, load: Load) -> None:
+def test_headers_name_every_source(client: TestClient, load: Load) -> None:
     load("weather", "2026-10")
     load("traffic", "2026-10")
     headers = ask(client, "2026-10-01", "2026-10-02").headers
@@ -258,7 +256,7 @@ def test_every_format_has_the_same_cells(client: TestClient, load: Load, resolut
         assert row["temperature_missing"] == str(record["temperature_missing"]).lower()
 
 
-def test_a_range_that_cuts_months_has_the_same_days(client: TestClient, load: Load) -> None:
+def test_range_that_cuts_months_has_the_same_rows(client: TestClient, load: Load) -> None:
     load("traffic", "2026-09")
     load("traffic", "2026-10")
     first = ask(client, "2026-09-01", "2026-10-31")

@@ -1,4 +1,4 @@
-"""Redis as the reader asks it: away, hung or wrong, it costs a moment and never an answer."""
+"""Asynchronous reads from Redis: a stopped, hung or corrupt Redis costs time, never an answer."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_segments_come_in_the_order_of_their_names(filled: str) -> None:
 @pytest.mark.parametrize(
     "poison", ["empty", "garbage", "flipped body", "flipped head", "of another key", "without its seal"]
 )
-def test_poison_is_a_miss_and_deleted(filled: str, poison: str) -> None:
+def test_damaged_segment_is_a_miss_and_deleted(filled: str, poison: str) -> None:
     with redis.Redis.from_url(filled) as client:
         good, other = client.mget(NAMES)  # type: ignore[misc]
         values = {
@@ -78,7 +78,7 @@ def test_a_value_of_another_type_is_a_miss(filled: str) -> None:
     assert list(with_cache(filled, lambda cache: cache.get_segments(NAMES))) == [None, SEGMENTS[1]]
 
 
-def test_more_readers_than_connections_wait_for_their_turn(filled: str) -> None:
+def test_more_readers_than_connections_wait_for_a_connection(filled: str) -> None:
     async def many(cache: SharedCache) -> list[object]:
         return await asyncio.gather(*(cache.get_segments(NAMES) for _ in range(200)))
 
@@ -88,11 +88,11 @@ def test_more_readers_than_connections_wait_for_their_turn(filled: str) -> None:
         assert int(client.info("stats")["total_connections_received"]) - before <= 8  # type: ignore[index]
 
 
-def test_without_a_url_nothing_is_held() -> None:
+def test_without_a_url_every_key_is_a_miss() -> None:
     assert list(with_cache(None, lambda cache: cache.get_segments(NAMES))) == [None, None]
 
 
-def test_a_stopped_redis_is_left_alone_for_a_while_and_found_again(tmp_path: Path) -> None:
+def test_stopped_redis_is_skipped_for_a_while_and_used_again(tmp_path: Path) -> None:
     server, now = EmbeddedRedis(tmp_path / "redis"), [100.0]
     server.start()
 
@@ -116,7 +116,7 @@ def test_a_stopped_redis_is_left_alone_for_a_while_and_found_again(tmp_path: Pat
         server.stop()
 
 
-def test_a_hung_redis_costs_its_timeout_and_the_loop_goes_on(filled: str) -> None:
+def test_hung_redis_costs_its_timeout_and_does_not_block_the_loop(filled: str) -> None:
     with redis.Redis.from_url(filled) as client:
         pid = int(client.info()["process_id"])  # type: ignore[index]
 

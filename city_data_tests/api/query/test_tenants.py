@@ -1,4 +1,4 @@
-"""Coordinates left out: the tenant service is asked over HTTP, seldom, and its being away is said and passes."""
+"""Requests without coordinates: calls to the tenant service over HTTP, their cache, and outages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def get(client: TestClient, tenant: str = TENANT, **query: str) -> httpx.Respons
     return client.get(TRAFFIC.replace(TENANT, tenant), params=DAY | query)
 
 
-def test_a_tenants_own_place_is_used_and_remembered(asking: TestClient, known: Service) -> None:
+def test_location_of_the_tenant_is_used_and_cached(asking: TestClient, known: Service) -> None:
     answers = [get(asking) for _ in range(3)]
     assert [len(answer.json()) for answer in answers] == [24, 24, 24]
     assert answers[0].headers["X-City-Id"] == "madrid"
@@ -54,13 +54,13 @@ def test_a_tenants_own_place_is_used_and_remembered(asking: TestClient, known: S
     assert 'external_tenant_lookups_total{outcome="memory"} 3.0' in text
 
 
-def test_coordinates_that_are_given_ask_nobody(asking: TestClient, known: Service) -> None:
+def test_given_coordinates_make_no_call(asking: TestClient, known: Service) -> None:
     assert len(get(asking, **HERE).json()) == 24
     assert get(asking, latitude="40.42").status_code == 422
     assert known.requests == []
 
 
-def test_a_tenant_that_is_not_known_is_404_and_not_asked_again(asking: TestClient, known: Service) -> None:
+def test_unknown_tenant_is_404_and_cached(asking: TestClient, known: Service) -> None:
     known.status = 404
     answers = [get(asking) for _ in range(3)]
     assert {answer.status_code for answer in answers} == {404}
@@ -70,7 +70,7 @@ def test_a_tenant_that_is_not_known_is_404_and_not_asked_again(asking: TestClien
     assert get(asking, TENANT_B).status_code == 200
 
 
-def test_a_tenant_without_a_place_must_give_one(asking: TestClient, known: Service) -> None:
+def test_tenant_without_a_location_must_give_coordinates(asking: TestClient, known: Service) -> None:
     known.body = b'{"latitude": null, "longitude": null}'
     response = get(asking)
     assert response.status_code == 422
@@ -95,9 +95,7 @@ def test_a_tenant_without_a_place_must_give_one(asking: TestClient, known: Servi
         (429, b""),
     ],
 )
-def test_an_answer_outside_the_contract_is_503_in_words(
-    asking: TestClient, known: Service, status: int, body: bytes
-) -> None:
+def test_response_outside_the_contract_is_503(asking: TestClient, known: Service, status: int, body: bytes) -> None:
     known.status, known.body = status, body
     response = get(asking)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
@@ -106,7 +104,7 @@ def test_an_answer_outside_the_contract_is_503_in_words(
 
 
 @pytest.mark.parametrize("fault", ["refused", "slow"])
-def test_a_service_that_is_away_is_said_and_spared(
+def test_unavailable_service_is_503_and_not_called_again_at_once(
     make_client: MakeClient, known: Service, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(tenants, "TIMEOUT_S", 0.2)
@@ -119,7 +117,7 @@ def test_a_service_that_is_away_is_said_and_spared(
     assert len(known.requests) == (fault == "slow")
 
 
-def test_what_is_remembered_ends_and_a_service_that_was_away_comes_back(known: Service) -> None:
+def test_cached_locations_expire_and_the_service_recovers(known: Service) -> None:
     now = 1000.0
 
     async def locate_twice() -> None:
@@ -144,7 +142,7 @@ def test_what_is_remembered_ends_and_a_service_that_was_away_comes_back(known: S
     asyncio.run(locate_twice())
 
 
-def test_askers_at_once_share_one_call(asking: TestClient, known: Service) -> None:
+def test_concurrent_lookups_share_one_call(asking: TestClient, known: Service) -> None:
     known.delay_s = 0.3
     ready = threading.Barrier(8)
 

@@ -1,4 +1,4 @@
-"""A bounded memory holds what was used last."""
+"""The LRU cache: eviction order and capacity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CAPACITY = 10
 SIZES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, CAPACITY + 3)), max_size=40)
 
 
-def test_looking_many_up_keeps_them_as_looking_one_up_does() -> None:
+def test_get_all_marks_entries_as_used_like_get() -> None:
     for together in (True, False):
         memory: LruCache[str, int] = LruCache(3)
         for number, key in enumerate("abc"):

@@ -1,4 +1,4 @@
-"""Plans over the same months share them, so that many ranges of a city cost little more than one."""
+"""The cache of plans: plans over the same months share slices, so that many ranges cost little more than one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def interval(first: int, last: int) -> Interval:
     return Interval(datetime(2025, 10, first, tzinfo=UTC), datetime(2025, 12, last, tzinfo=UTC))
 
 
-def test_whole_months_are_one_object_and_cut_ones_are_their_own(months: dict[Month, MonthEntry]) -> None:
+def test_plans_share_whole_months_but_not_cut_ones(months: dict[Month, MonthEntry]) -> None:
     plans = Plans()
     one, other = (plans.plan(MADRID, "traffic", interval(*days), months) for days in ((3, 20), (4, 21)))
     assert one.slices[1] is other.slices[1]
@@ -40,7 +40,7 @@ def test_whole_months_are_one_object_and_cut_ones_are_their_own(months: dict[Mon
     }
 
 
-def test_another_word_of_the_ledger_is_another_piece(months: dict[Month, MonthEntry]) -> None:
+def test_changed_ledger_row_makes_a_new_slice(months: dict[Month, MonthEntry]) -> None:
     plans = Plans()
     before = plans.plan(MADRID, "traffic", interval(3, 20), months)
     assert plans.plan(MADRID, "traffic", interval(3, 20), months) is before

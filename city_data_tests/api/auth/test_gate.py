@@ -1,4 +1,4 @@
-"""Locks as a caller meets them: no token, another tenant's path, too many requests, too large a body; what is off."""
+"""Authorisation over HTTP: missing tokens, other tenants, rate limits, body limits, and insecure settings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def routes(client: TestClient) -> list[tuple[str, str]]:
     return [(method.upper(), path) for path, methods in paths.items() for method in methods]
 
 
-def test_every_route_but_health_asks_for_a_token(locked: Locked) -> None:
+def test_every_route_but_health_requires_a_token(locked: Locked) -> None:
     client = locked()
     checked = routes(client)
     assert len([path for _, path in checked if path not in PUBLIC]) >= 10
@@ -62,13 +62,13 @@ def test_every_route_but_health_asks_for_a_token(locked: Locked) -> None:
 
 
 @pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer a b", "bearer\tx", ""])
-def test_another_scheme_is_no_token(locked: Locked, header: str) -> None:
+def test_another_authorization_scheme_is_401(locked: Locked, header: str) -> None:
     response = locked().get(CITIES, headers={"Authorization": header})
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"].startswith('Bearer realm="city_data"')
 
 
-def test_a_refused_token_says_why(locked: Locked) -> None:
+def test_rejected_token_names_the_reason(locked: Locked) -> None:
     response = locked().get(CITIES, headers=bearer(GOOD.token(aud="another")))
     assert (response.status_code, response.json()) == (401, {"detail": "The token is for another audience."})
     assert response.headers["WWW-Authenticate"] == (
@@ -76,7 +76,7 @@ def test_a_refused_token_says_why(locked: Locked) -> None:
     )
 
 
-def test_a_token_opens_its_own_tenant_and_what_belongs_to_none(locked: Locked, load: Load) -> None:
+def test_token_gives_access_to_its_own_tenant_and_to_routes_without_a_tenant(locked: Locked, load: Load) -> None:
     load("traffic", "2025-10")
     client = locked()
     assert client.get(CITIES, headers=bearer(GOOD.token(tenant_id=None))).status_code == 200
@@ -91,7 +91,7 @@ def test_a_token_opens_its_own_tenant_and_what_belongs_to_none(locked: Locked, l
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(own=st.uuids(), other=st.uuids(), data=st.data())
-def test_another_tenants_path_does_not_exist(
+def test_path_of_another_tenant_is_404(
     locked_once: TestClient, own: uuid.UUID, other: uuid.UUID, data: st.DataObject
 ) -> None:
     tenant_routes = [(method, path) for method, path in routes(locked_once) if "{tenant_id}" in path]
@@ -115,7 +115,7 @@ def locked_once(locked: Locked) -> TestClient:
     return locked()
 
 
-def test_a_known_etag_opens_no_other_tenants_path(locked: Locked, load: Load) -> None:
+def test_known_etag_of_another_tenant_is_404(locked: Locked, load: Load) -> None:
     load("traffic", "2025-10")
     client, own = locked(), bearer(GOOD.token())
     first = client.get(PATH.format(TENANT_A), params=DAY, headers=own)
@@ -127,7 +127,7 @@ def test_a_known_etag_opens_no_other_tenants_path(locked: Locked, load: Load) ->
     assert "private" in first.headers["Cache-Control"]
 
 
-def test_a_caller_has_a_rate_and_is_told_it(locked: Locked) -> None:
+def test_rate_limit_is_enforced_and_reported_in_headers(locked: Locked) -> None:
     client = locked(api_rate_per_s=0.01, api_rate_burst=3)
     answers = [client.get(CITIES, headers=bearer(GOOD.token())) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -141,7 +141,7 @@ def test_a_caller_has_a_rate_and_is_told_it(locked: Locked) -> None:
     assert client.get("/health/live").status_code == 200
 
 
-def test_a_bucket_fills_again_and_never_over() -> None:
+def test_bucket_refills_up_to_its_burst() -> None:
     now = 0.0
     limiter = RateLimiter(2.0, 4, clock=lambda: now)
     assert [limiter.take("a").allowed for _ in range(5)] == [True, True, True, True, False]
@@ -155,7 +155,7 @@ def chunks(total: int) -> list[bytes]:
     return [b"x" * 1000] * (total // 1000)
 
 
-def test_a_body_has_a_cap_announced_or_not(locked: Locked) -> None:
+def test_body_over_the_limit_is_413_with_and_without_content_length(locked: Locked) -> None:
     client, own = locked(api_max_body_bytes=10_000), bearer(GOOD.token())
     path = f"/api/v1/tenants/{TENANT_A}/external/operations/traffic/historical"
     for content in (b"x" * 20_000, iter(chunks(20_000))):
@@ -164,7 +164,7 @@ def test_a_body_has_a_cap_announced_or_not(locked: Locked) -> None:
     assert client.post(path, content=iter(chunks(9_000)), headers=own).status_code == 422
 
 
-def test_answers_carry_headers_for_safety(locked: Locked) -> None:
+def test_responses_have_security_headers(locked: Locked) -> None:
     client = locked()
     for response in (client.get("/health/live"), client.get("/nothing"), client.get(CITIES)):
         assert response.headers["X-Content-Type-Options"] == "nosniff"
@@ -174,7 +174,7 @@ def test_answers_carry_headers_for_safety(locked: Locked) -> None:
         assert "server" not in response.headers
 
 
-def test_documentation_and_metrics_stand_beside_the_data_only_at_home(locked: Locked, client: TestClient) -> None:
+def test_documentation_and_metrics_are_on_the_main_port_in_local_mode_only(locked: Locked, client: TestClient) -> None:
     for path in ("/docs", "/redoc", "/openapi.json", "/metrics"):
         assert locked().get(path, headers=bearer(GOOD.token())).status_code == 404
         assert client.get(path).status_code == 200
@@ -192,7 +192,7 @@ def preflight(client: TestClient) -> httpx.Response:
     )
 
 
-def test_other_origins_are_let_in_only_where_named(locked: Locked) -> None:
+def test_cors_allows_configured_origins_only(locked: Locked) -> None:
     closed, opened = locked(), locked(api_cors_origins="https://app.test, https://other.test")
     assert not [name for name in preflight(closed).headers if name.startswith("access-control")]
     assert preflight(opened).headers["Access-Control-Allow-Origin"] == "https://app.test"
@@ -214,7 +214,7 @@ NEEDED = {"auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_u
         ({"auth_mode": "none", "api_host": "0.0.0.0"}, "loopback|this machine only"),
     ],
 )
-def test_settings_that_would_leave_a_door_open_are_refused(changes: dict[str, object], message: str) -> None:
+def test_insecure_settings_are_rejected(changes: dict[str, object], message: str) -> None:
     known = {"database_url": "postgresql://nobody@127.0.0.1/none"}
     assert Settings.model_validate(known | NEEDED).auth_mode == "jwt"
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""A column added to a dataset, or taken out: months stored before answer in every form, old versions too."""
+"""A column added to or removed from a dataset: months stored before, in every format and in old versions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from city_data.store.database import Database
 from city_data.store.months import MonthLoad, replace_month
 from city_data.store.series import read_series
 from city_data.window import Month
-from city_data_tests.api.asking import MEDIA, rows_of
 from city_data_tests.api.conftest import HERE, LOADED, TENANT, TRAFFIC, WEATHER, ZONE, Load, MakeClient, month_load
+from city_data_tests.api.rows import MEDIA, rows_of
 from city_data_tests.columns import add_column, remove_column
 
 PATHS: dict[DatasetName, str] = {"traffic": TRAFFIC, "weather": WEATHER}
@@ -44,7 +44,7 @@ def with_values(load: MonthLoad) -> MonthLoad:
 
 @pytest.fixture
 def old_snapshots(make_client: MakeClient, load: Load, redis_url: str) -> dict[DatasetName, str]:
-    """Of October's first version, whose month was read, so that Redis has it, and loaded again since."""
+    """The ids of October's first version, which Redis has and a later load replaced."""
     client, ids = make_client(redis_url=redis_url), dict[DatasetName, str]()
     for name, path in PATHS.items():
         load(name, "2025-10")
@@ -76,7 +76,7 @@ def answer(client: TestClient, dataset: DatasetName, kind: str, **query: str) ->
 
 
 def values_of(rows: list[dict[str, Any]], dataset: DatasetName) -> tuple[set[Any], set[Any]]:
-    """What the added columns hold in October, and in November."""
+    """The values of the added columns in October, and in November."""
     values: tuple[set[Any], set[Any]] = (set(), set())
     for row in rows:
         values[str(row["date"]) >= "2025-10-31 23"].update((name, row[name]) for name in NAMES[dataset])
@@ -85,7 +85,7 @@ def values_of(rows: list[dict[str, Any]], dataset: DatasetName) -> tuple[set[Any
 
 @pytest.mark.parametrize("dataset", PATHS)
 @pytest.mark.parametrize("query", [{}, {"columns": "new"}, {"include": "raw"}, {"resolution": "daily"}])
-def test_months_stored_before_have_the_column_as_null_in_every_form(
+def test_months_stored_before_have_null_in_the_column_in_every_format(
     make_client: MakeClient, added: dict[DatasetName, str], redis_url: str, dataset: DatasetName, query: dict[str, str]
 ) -> None:
     if dataset == "weather":  # stored in days as it is
@@ -94,7 +94,7 @@ def test_months_stored_before_have_the_column_as_null_in_every_form(
     query = {name: f"{number},{text}" if value == "new" else value for name, value in query.items()}
     for kind, settings in product(MEDIA, ({}, {"redis_url": redis_url})):
         rows = answer(make_client(**settings), dataset, kind, **query)
-        texts = None if "resolution" in query else "x"  # no day has words
+        texts = None if "resolution" in query else "x"  # texts are null in daily records
         if kind == "csv":
             for row in rows:
                 row[number] = None if row[number] is None else float(row[number])
@@ -124,7 +124,7 @@ def test_an_old_version_stays_readable_and_has_the_same_bytes_everywhere(
         assert numbers[0] == (4.0 if dataset == "weather" else 96.0)  # the first version's, not the second's
 
 
-def test_the_tag_of_an_answer_changes_with_its_columns(
+def test_etag_changes_with_the_columns(
     make_client: MakeClient, load: Load, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in PATHS:
@@ -156,7 +156,7 @@ def test_the_training_frame_masks_the_column_where_it_was_not_stored(
     assert old.status_code == 422  # of traffic alone: a frame's snapshot has both
 
 
-def test_a_months_coverage_has_the_column_as_not_expected(
+def test_coverage_of_a_month_stored_before_expects_no_value_in_the_column(
     make_client: MakeClient, load: Load, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = {"expected": [24] * 31, "observed": {"traffic_volume": [20] * 31, "average_speed": [24] * 31}}
@@ -169,7 +169,7 @@ def test_a_months_coverage_has_the_column_as_not_expected(
     assert {tuple(day["columns"]) for day in month["days"]} == {("traffic_volume",)}
 
 
-def test_a_month_without_values_in_the_column_is_not_a_new_version(
+def test_month_without_values_in_the_column_is_not_a_new_version(
     added: dict[DatasetName, str], database: Database, load: Load
 ) -> None:
     for name in PATHS:
@@ -181,7 +181,7 @@ def test_a_month_without_values_in_the_column_is_not_a_new_version(
 
 @pytest.mark.parametrize("kind", MEDIA)
 @pytest.mark.parametrize("resolution", ["native", "daily"])
-def test_a_column_taken_out_is_left_out_of_months_that_have_it(
+def test_removed_column_is_omitted_from_months_that_store_it(
     make_client: MakeClient, load: Load, monkeypatch: pytest.MonkeyPatch, kind: str, resolution: str
 ) -> None:
     load("traffic", "2025-10")

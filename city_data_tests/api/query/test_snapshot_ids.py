@@ -1,4 +1,4 @@
-"""A snapshot id says what it names, and nothing else passes for one."""
+"""Snapshot ids: formatting, parsing, and rejecting every other text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOADED = datetime(2026, 11, 1, 3, tzinfo=UTC)
 
 
 def stored_versions(dataset: DatasetName, versions: list[int], first: Month = FIRST) -> list[Version]:
-    """A month for each number; 0 is a month that holds nothing."""
+    """A month for each number; 0 is a month without data."""
     return [
         Version("madrid", dataset, first + n, version, f"{version:064x}", LOADED, 744, 1.0)
         for n, version in enumerate(versions)
@@ -31,9 +31,7 @@ NUMBERS = st.lists(st.integers(0, 3) | st.integers(0, 10**9 - 1), max_size=40)
 
 
 @given(weather=NUMBERS, traffic=NUMBERS, datasets=st.sampled_from([("weather",), ("traffic",), ("traffic", "weather")]))
-def test_an_id_is_read_as_it_was_written(
-    weather: list[int], traffic: list[int], datasets: tuple[DatasetName, ...]
-) -> None:
+def test_id_round_trips(weather: list[int], traffic: list[int], datasets: tuple[DatasetName, ...]) -> None:
     known = {"weather": stored_versions("weather", weather), "traffic": stored_versions("traffic", traffic)}
     snapshot = SnapshotId.of("madrid", {name: known[name] for name in datasets})
     read = SnapshotId.parse(str(snapshot))
@@ -43,7 +41,7 @@ def test_an_id_is_read_as_it_was_written(
     }
 
 
-def test_equal_versions_in_a_row_take_no_room() -> None:
+def test_runs_of_equal_versions_are_compact() -> None:
     months = stored_versions("traffic", [3, *[1] * 22, 0, 2])
     text = str(SnapshotId.of("madrid", {"traffic": months}))
     assert text == f"1~madrid~traffic.2024-11.3.1x22.0.2~{digest([month.identity for month in months])}"
@@ -51,7 +49,7 @@ def test_equal_versions_in_a_row_take_no_room() -> None:
     assert nothing == "1~madrid~traffic~none"
 
 
-def test_the_digest_tells_what_was_loaded_and_when_from_its_number() -> None:
+def test_digest_depends_on_content_and_load_time_not_on_the_number_alone() -> None:
     (one,) = stored_versions("traffic", [1])
     others = [
         replace(one, content_sha256="0" * 64),
@@ -96,14 +94,14 @@ GOOD = "1~madrid~traffic.2024-11.3.1x22.0.2~5f2c9a81d0c34b7e"
         "1" * 10_000,
     ],
 )
-def test_whatever_no_answer_has_given_is_refused(text: str) -> None:
+def test_invalid_id_is_rejected(text: str) -> None:
     assert str(SnapshotId.parse(GOOD)) == GOOD
     with pytest.raises(ValueError, match="snapshot id"):
         SnapshotId.parse(text)
 
 
 @given(st.text(max_size=60) | st.text("1~.x-0239madritrfcwehn", max_size=60).map(lambda text: f"1~madrid~{text}~none"))
-def test_any_text_is_an_id_or_a_refusal(text: str) -> None:
+def test_any_text_is_an_id_or_a_value_error(text: str) -> None:
     try:
         parsed = SnapshotId.parse(text)
     except ValueError:

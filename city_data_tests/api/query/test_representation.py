@@ -1,4 +1,4 @@
-"""Choosing a form: by Accept, by `format`, by what is refused; and each form's own tag, file name and bytes."""
+"""Representations: the choice by Accept and parameters, their errors, ETags, file names and bytes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from city_data.store.cache import Cache
-from city_data_tests.api.asking import MEDIA, rows_of
 from city_data_tests.api.conftest import HERE, LOADED, TENANT, TRAFFIC, WEATHER, Load, MakeClient
+from city_data_tests.api.rows import MEDIA, rows_of
 from city_data_tests.api.sockets import serving
 
 RANGE = HERE | {"start_date": "2025-10-05", "end_date": "2025-11-12"}
@@ -56,13 +56,13 @@ def get(client: TestClient, accept: str | None = None, path: str = TRAFFIC, **qu
         ("application/json;q=0, */*;q=0.5", "application/x-ndjson"),
     ],
 )
-def test_accept_chooses(reader: TestClient, accept: str, media_type: str) -> None:
+def test_accept_selects_the_format(reader: TestClient, accept: str, media_type: str) -> None:
     response = get(reader, accept)
     assert response.status_code == 200
     assert response.headers["content-type"].partition(";")[0] == media_type
 
 
-def test_an_impossible_accept_is_406_unless_a_format_is_named(reader: TestClient) -> None:
+def test_unacceptable_accept_is_406_unless_format_is_given(reader: TestClient) -> None:
     refused = get(reader, "image/png")
     assert (refused.status_code, "text/csv" in refused.json()["detail"]) == (406, True)
     assert get(reader, "image/png", format="csv").headers["content-type"].startswith("text/csv")
@@ -80,23 +80,21 @@ def test_an_impossible_accept_is_406_unless_a_format_is_named(reader: TestClient
         ({"columns": "a" * 1001}, "columns", "at most 1000"),
     ],
 )
-def test_what_is_not_known_is_refused_by_name(
-    reader: TestClient, query: dict[str, str], field: str, message: str
-) -> None:
+def test_unknown_value_is_422_and_named(reader: TestClient, query: dict[str, str], field: str, message: str) -> None:
     response = get(reader, **query)
     assert response.status_code == 422
     (problem,) = response.json()["detail"]
     assert (problem["loc"], message in problem["msg"]) == (["query", field], True)
 
 
-def test_hours_of_a_source_that_is_not_told_of_yet_are_away(reader: TestClient) -> None:
+def test_hours_of_a_source_not_recorded_yet_are_503(reader: TestClient) -> None:
     response = get(reader, path=WEATHER, resolution="hourly")
     assert (response.status_code, "not known yet" in response.json()["detail"]) == (503, True)
 
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd"])
-def test_a_snapshot_has_the_same_bytes_in_every_form(
+def test_snapshot_has_the_same_bytes_in_every_representation(
     make_client: MakeClient,
     reader: TestClient,
     load: Load,
@@ -120,7 +118,7 @@ def test_a_snapshot_has_the_same_bytes_in_every_form(
     assert now[0] != before[0]
 
 
-def test_every_form_has_a_tag_of_its_own_and_is_known_by_it(reader: TestClient) -> None:
+def test_every_representation_has_its_own_etag_which_gives_304(reader: TestClient) -> None:
     tags: dict[str, Any] = {}
     for representation in REPRESENTATIONS:
         for encoding in ("identity", "gzip", "zstd"):
@@ -134,7 +132,7 @@ def test_every_form_has_a_tag_of_its_own_and_is_known_by_it(reader: TestClient) 
     assert len(tags) == len(REPRESENTATIONS) * 3 - 2  # Parquet is compressed in itself: one tag for all encodings
 
 
-def test_files_are_named_for_saving(reader: TestClient) -> None:
+def test_file_formats_have_a_file_name(reader: TestClient) -> None:
     name = 'attachment; filename="madrid_traffic_2025-10-05_2025-11-12{}"'
     assert get(reader, format="csv").headers["Content-Disposition"] == name.format(".csv")
     daily = get(reader, format="parquet", resolution="daily")
@@ -142,7 +140,7 @@ def test_files_are_named_for_saving(reader: TestClient) -> None:
     assert "Content-Disposition" not in get(reader).headers
 
 
-def test_csv_is_what_a_spreadsheet_opens(reader: TestClient) -> None:
+def test_csv_has_a_header_and_quoted_texts(reader: TestClient) -> None:
     lines = get(reader, format="csv", start_date="2025-10-01", columns="source,traffic_volume").text.splitlines()
     assert lines[:3] == [
         "date,traffic_volume,source",
@@ -152,7 +150,7 @@ def test_csv_is_what_a_spreadsheet_opens(reader: TestClient) -> None:
     assert lines[10] == '"2025-10-01T07:00:00Z",,"test"'
 
 
-def test_arrow_and_parquet_are_typed_and_tell_units(reader: TestClient) -> None:
+def test_arrow_and_parquet_have_types_and_units(reader: TestClient) -> None:
     stream = pa.ipc.open_stream(get(reader, format="arrow").content)
     batches = list(stream)
     assert [batch.num_rows for batch in batches] == [27 * 24 + 1, 12 * 24]  # a batch a month; October's last day has 25
@@ -164,19 +162,19 @@ def test_arrow_and_parquet_are_typed_and_tell_units(reader: TestClient) -> None:
 
 
 @pytest.mark.parametrize("kind", MEDIA)
-def test_nothing_held_is_an_empty_answer_of_the_format(client: TestClient, kind: str) -> None:
+def test_range_without_data_is_an_empty_answer_in_every_format(client: TestClient, kind: str) -> None:
     response = get(client, format=kind)
     assert (response.status_code, rows_of(kind, response.content)) == (200, [])
 
 
-def test_head_tells_the_length_and_sends_nothing(reader: TestClient) -> None:
+def test_head_has_the_length_and_no_body(reader: TestClient) -> None:
     whole = reader.get(TRAFFIC, params=RANGE, headers={"Accept-Encoding": "gzip"})
     head = reader.head(TRAFFIC, params=RANGE, headers={"Accept-Encoding": "gzip"})
     assert (head.status_code, head.content, head.headers["ETag"]) == (200, b"", whole.headers["ETag"])
     assert head.headers["Content-Length"] == whole.headers["Content-Length"]
 
 
-def test_days_have_their_rule_and_hours(reader: TestClient) -> None:
+def test_daily_records_have_the_aggregation_rule_and_hours(reader: TestClient) -> None:
     query = {"start_date": "2025-10-25", "end_date": "2025-10-27", "resolution": "daily", "include": "raw"}
     saturday, sunday, monday = get(reader, **query).json()
     assert [day["date"][:13] for day in (saturday, sunday, monday)] == [
@@ -193,9 +191,7 @@ def test_days_have_their_rule_and_hours(reader: TestClient) -> None:
     assert sunday["traffic_volume"] == round(sum(known) / len(known), 2)  # as many digits as every stored number
 
 
-def test_zstd_in_redis_is_used_when_whole_and_never_believed(
-    make_client: MakeClient, reader: TestClient, redis_url: str
-) -> None:
+def test_zstd_in_redis_is_used_only_when_intact(make_client: MakeClient, reader: TestClient, redis_url: str) -> None:
     whole = {"start_date": "2025-10-01", "end_date": "2025-11-30"}
 
     def raw(client: TestClient) -> bytes:
@@ -223,7 +219,7 @@ def served(reader: TestClient) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def test_curl_and_httpx_read_all_zstd_frames(reader: TestClient, served: str) -> None:
+def test_curl_and_httpx_decode_all_zstd_frames(reader: TestClient, served: str) -> None:
     query = RANGE | {"start_date": "2025-10-01"}
     url = str(httpx.URL(served + TRAFFIC, params=query))
     plain = reader.get(TRAFFIC, params=query, headers={"Accept-Encoding": "identity"}).content
@@ -239,7 +235,7 @@ def test_curl_and_httpx_read_all_zstd_frames(reader: TestClient, served: str) ->
     assert body == plain
 
 
-def test_the_deprecated_body_takes_the_same(reader: TestClient) -> None:
+def test_deprecated_body_accepts_the_same_parameters(reader: TestClient) -> None:
     body = HERE | {"start_date": "2025-10-05", "end_date": "2025-11-12", "format": "csv", "columns": "source"}
     post = reader.post(f"/api/v1/tenants/{TENANT}/external/operations/traffic/historical", json=body)
     assert post.content == get(reader, format="csv", columns="source").content

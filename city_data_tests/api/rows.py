@@ -1,4 +1,4 @@
-"""Answers in any format as plain rows, and the same rows asked of the tables by SQL alone."""
+"""Answers in any format as plain rows, and the same rows selected from the tables by SQL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEDIA = {
 }
 _MOMENTS = ("date", "created_at", "updated_at")
 _SUMS = {"precipitation": "sum"}
-# Each day made of hours by the rule that the API states, in the database's own words.
+# The documented aggregation of hours to days, in SQL.
 _SPEED = """CASE WHEN count(average_speed) < 20 THEN NULL
   WHEN count(average_speed + traffic_volume) >= 20 AND sum(traffic_volume) FILTER (WHERE average_speed IS NOT NULL) > 0
   THEN sum(average_speed * traffic_volume) / sum(traffic_volume) FILTER (WHERE average_speed IS NOT NULL)
@@ -44,7 +44,7 @@ def ask(client: TestClient, city: City, dataset: DatasetName, query: dict[str, s
 
 
 def rows_of(kind: str, content: bytes) -> list[dict[str, Any]]:
-    """Moments as datetimes, CSV's numbers as numbers, raw data as objects."""
+    """The rows of an answer, with times as datetimes, CSV's numbers as numbers, and raw data as objects."""
     match kind:
         case "json":
             rows = json.loads(content)
@@ -69,7 +69,7 @@ def rows_of(kind: str, content: bytes) -> list[dict[str, Any]]:
 
 
 def _csv(content: bytes) -> list[dict[str, Any]]:
-    """By hand, since Python's reader cannot tell an empty text from null: no field of these tests is a number text."""
+    """Marks empty texts first, since Python's reader does not distinguish them from null."""
     numbers = {c.name for d in DATASETS.values() for c in d.columns if c.kind == "number"} | {"hours"}
     marked = content.decode().replace(',""\n', ",\x00\n").replace(',"",', ",\x00,")
     rows = []
@@ -85,7 +85,7 @@ def _csv(content: bytes) -> list[dict[str, Any]]:
 def selected(
     database: Database, city: City, dataset: DatasetName, start: datetime, end: datetime
 ) -> list[dict[str, Any]]:
-    """The records of `[start, end)` straight from the table."""
+    """The records of `[start, end)`, selected from the table."""
     kind = DATASETS[dataset]
     names = ", ".join(["date", *kind.column_names, "source", "raw_data", "created_at", "updated_at"])
     query = f"SELECT {names} FROM {kind.table} WHERE city_id = :city AND date >= :start AND date < :end ORDER BY date"
@@ -95,7 +95,7 @@ def selected(
 def selected_days(
     database: Database, city: City, dataset: DatasetName, start: datetime, end: datetime
 ) -> list[dict[str, Any]]:
-    """The local days that begin in `[start, end)`, each made of all its hours."""
+    """The local days that begin in `[start, end)`, each aggregated from all its hours."""
     kind = DATASETS[dataset]
     expressions = {
         column.name: f"CASE WHEN count({column.name}) >= 20 THEN {_SUMS.get(column.name, 'avg')}({column.name}) END"

@@ -1,4 +1,4 @@
-"""The reader takes its memory from the system's allocator, whose limits it sets."""
+"""The reader's process memory: the system allocator with the reader's limits."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ print(pa.default_memory_pool().backend_name, "pandas" in sys.modules, gc.get_fre
 """
 
 
-def test_arrow_gives_back_what_it_took_and_does_without_pandas() -> None:
+def test_arrow_uses_the_system_allocator_and_does_not_import_pandas() -> None:
     output = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True).stdout
     assert output.split() == ["system", "False", "True"]
 
 
-def test_the_application_does_not_import_pyarrow_before() -> None:
+def test_application_does_not_import_pyarrow_at_start() -> None:
     output = subprocess.run(
         [sys.executable, "-c", "import sys, api.__main__; print('pyarrow' in sys.modules)"],
         check=True,

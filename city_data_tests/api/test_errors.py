@@ -1,4 +1,4 @@
-"""Whatever a caller sends is answered in words, never by a 500; whatever is away is told as such, and comes back."""
+"""Error responses: invalid input is 4xx with a message, an unavailable store is 503 and recovers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_bad_input_is_422_and_names_the_field(client: TestClient, changes: dict[
     assert len(response.content) < 1000
 
 
-def test_coordinates_are_needed_while_no_service_knows_the_tenant(client: TestClient) -> None:
+def test_missing_coordinates_are_422_without_a_tenant_service(client: TestClient) -> None:
     response = client.get(TRAFFIC, params=DAY)
     assert response.status_code == 422
     assert {problem["loc"][-1] for problem in response.json()["detail"]} == {"latitude", "longitude"}
@@ -50,7 +50,7 @@ def test_bad_bodies_are_422(client: TestClient, body: bytes) -> None:
     assert response.json()["detail"]
 
 
-def test_no_city_near_names_the_nearest_and_its_distance(client: TestClient) -> None:
+def test_location_without_a_city_is_404_and_names_the_nearest(client: TestClient) -> None:
     response = client.get(TRAFFIC, params=DAY | {"latitude": "48.8566", "longitude": "2.3522"})
     assert response.status_code == 404
     assert "Madrid (madrid), 105" in response.json()["detail"]
@@ -59,7 +59,7 @@ def test_no_city_near_names_the_nearest_and_its_distance(client: TestClient) -> 
     assert "enabled: madrid" in unknown.json()["detail"]
 
 
-def test_a_database_that_is_away_is_503(make_client: MakeClient) -> None:
+def test_unavailable_database_is_503(make_client: MakeClient) -> None:
     client = make_client(database_url=f"postgresql://postgres@127.0.0.1:{free_port()}/none")
     for path in (TRAFFIC, "/api/v1/cities/madrid/data-availability", "/health/ready"):
         response = client.get(path, params=HERE | DAY)
@@ -69,7 +69,7 @@ def test_a_database_that_is_away_is_503(make_client: MakeClient) -> None:
     assert client.get("/health/live").status_code == 200
 
 
-def test_ready_once_there_is_data_and_ever_after(
+def test_ready_once_there_is_data_and_from_then_on(
     make_client: MakeClient, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = make_client()

@@ -1,4 +1,4 @@
-"""Whatever the format, encoding, columns, resolution and range: the values are those that SQL finds in the tables."""
+"""Property test: in any format, encoding, columns, resolution and range, the values equal those selected by SQL."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data.store.provider_facts import ProviderFacts, record_providers
 from city_data.window import Month, day_bounds
-from city_data_tests.api.asking import MEDIA, ask, rows_of, selected, selected_days
 from city_data_tests.api.conftest import Load, month_load
+from city_data_tests.api.rows import MEDIA, ask, rows_of, selected, selected_days
 
 # Two clock changes of an hour, one of half an hour, and a zone of half an hour.
 FIRST = {"Europe/Madrid": Month(2025, 10), "Australia/Lord_Howe": Month(2026, 3), "Asia/Kolkata": Month(2026, 1)}
@@ -56,7 +56,7 @@ def _facts(name: str, resolution: str) -> ProviderFacts:
 
 
 def _month(city: City, dataset: DatasetName, month: Month, chance: random.Random) -> Any:
-    """Values, nulls and texts by chance; some days are short of hours."""
+    """A month of random values, nulls and texts; some days have too few hours."""
     daily = dataset == "weather" and city.city_id == "madrid"
     stamps = expected_stamps(month, city.timezone, "daily" if daily else "hourly")
     columns: dict[str, Any] = {"date": pd.DatetimeIndex(stamps), "source": [chance.choice(["a", "b"]) for _ in stamps]}
@@ -106,7 +106,7 @@ QUESTIONS = st.fixed_dictionaries(
 )
 
 
-def test_any_form_of_any_range_is_what_the_tables_hold(world: TestClient, database: Database) -> None:
+def test_any_representation_of_any_range_equals_the_tables(world: TestClient, database: Database) -> None:
     counted = {"asked": 0, "filled": 0}
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -184,7 +184,7 @@ def _raw(client: TestClient, accept: str) -> tuple[bytes, str | None]:
         return b"".join(response.iter_raw()), response.headers.get("content-encoding")
 
 
-def test_zstd_frames_are_one_text_to_every_decoder(world: TestClient, tmp_path: Path) -> None:
+def test_decoders_read_concatenated_zstd_frames_as_one_text(world: TestClient, tmp_path: Path) -> None:
     plain, _ = _raw(world, "identity")
     packed, encoding = _raw(world, "gzip, zstd")
     assert encoding == "zstd"
@@ -214,7 +214,7 @@ def test_zstd_frames_are_one_text_to_every_decoder(world: TestClient, tmp_path: 
         ("gzip;q=nonsense", None),
     ],
 )
-def test_the_encoding_that_the_client_likes_best(
+def test_encoding_with_the_highest_quality_is_chosen(
     client: TestClient, load: Load, accept: str, chosen: str | None
 ) -> None:
     load("traffic", "2025-10")

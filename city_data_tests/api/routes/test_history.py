@@ -1,4 +1,4 @@
-"""What a training service reads: every hour that exists, cut where it asked, the same bytes whichever way they come."""
+"""The routes of history: every hour that exists, cut to the requested range, with equal bytes by every path."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_one_record_for_every_hour_that_exists(client: TestClient, load: Load, m
     ]
 
 
-def test_headers_say_what_was_served(client: TestClient, load: Load) -> None:
+def test_headers_describe_the_answer(client: TestClient, load: Load) -> None:
     load("traffic", "2025-10")
     headers = get(client, end_date="2025-11-30").headers
     assert headers["X-City-Id"] == "madrid"
@@ -58,7 +58,7 @@ def test_headers_say_what_was_served(client: TestClient, load: Load) -> None:
     assert headers["Vary"] == "Accept, Accept-Encoding"
 
 
-def test_weather_records_and_their_days(client: TestClient, load: Load) -> None:
+def test_weather_records_have_ids_and_local_days(client: TestClient, load: Load) -> None:
     load("weather", "2025-10")
     records = get(client, WEATHER).json()
     assert [record["location_id"] for record in records][::30] == ["madrid_2025-10-01", "madrid_2025-10-31"]
@@ -68,7 +68,7 @@ def test_weather_records_and_their_days(client: TestClient, load: Load) -> None:
 
 
 @pytest.mark.parametrize("kind", ["traffic", "weather"])
-def test_alias_and_deprecated_post_answer_the_same(client: TestClient, load: Load, kind: str) -> None:
+def test_alias_and_deprecated_post_give_the_same_bytes(client: TestClient, load: Load, kind: str) -> None:
     load(kind, "2025-10")
     base = f"/api/v1/tenants/{TENANT}/external"
     current = get(client, f"{base}/operations/historical-{kind}-optimized")
@@ -109,7 +109,7 @@ def test_not_modified_until_a_new_version(client: TestClient, load: Load) -> Non
     assert changed.json()[0]["traffic_volume"] == 1.0
 
 
-def test_redis_away_or_wrong_gives_the_same_bytes(make_client: MakeClient, load: Load, redis_url: str) -> None:
+def test_unavailable_or_corrupt_redis_gives_the_same_bytes(make_client: MakeClient, load: Load, redis_url: str) -> None:
     def gzipped(client: TestClient) -> httpx.Response:
         return client.get(TRAFFIC, params=OCTOBER, headers={"Accept-Encoding": "gzip"})
 
@@ -136,9 +136,7 @@ MOMENTS = st.datetimes(datetime(2025, 9, 29), datetime(2025, 12, 3)).map(lambda 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ends=st.tuples(MOMENTS, MOMENTS).map(sorted))
-def test_any_range_is_what_the_table_holds(
-    client: TestClient, load: Load, database: Database, ends: list[datetime]
-) -> None:
+def test_any_range_equals_the_table(client: TestClient, load: Load, database: Database, ends: list[datetime]) -> None:
     load("traffic", "2025-10")
     load("traffic", "2025-11")
     start, end = (moment.replace(tzinfo=UTC) for moment in ends)
@@ -149,7 +147,7 @@ def test_any_range_is_what_the_table_holds(
     assert [record["traffic_volume"] for record in records] == expected
 
 
-def test_nothing_held_is_an_empty_array_that_says_so(client: TestClient) -> None:
+def test_range_without_data_is_an_empty_array_with_coverage_zero(client: TestClient) -> None:
     response = get(client)
     assert (response.status_code, response.json()) == (200, [])
     assert (response.headers["X-Coverage"], response.headers["X-Data-Version"]) == ("0.0000", "none")

@@ -1,4 +1,4 @@
-"""The contract: what is documented is what is answered, and nothing that callers rely on goes unnoticed."""
+"""The contract: responses match the OpenAPI document, and breaking changes are noticed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 SCHEMA.config.generation.update(deterministic=True)
 
 
-def test_the_committed_document_is_this_codes() -> None:
+def test_committed_document_is_current() -> None:
     assert document.FILE.read_text(encoding="utf-8") == document.render(), "run `make contract`"
     for name, dataset in DATASETS.items():
         properties = fields(DOCUMENT, f"{name.capitalize()}Record")
@@ -47,13 +47,13 @@ def test_the_committed_document_is_this_codes() -> None:
             assert (column.unit or "") in properties[column.name]["description"]
 
 
-def test_nothing_that_callers_rely_on_is_broken() -> None:
+def test_released_document_is_not_broken() -> None:
     released = json.loads(diff.RELEASED.read_text(encoding="utf-8"))
     assert diff.breaks(released, DOCUMENT) == [], "if it is meant, run `python -m api.contract.diff --accept`"
 
 
 def test_the_released_document_covers_all_that_this_code_documents() -> None:
-    """A route or field that is not in it could change without a test that fails."""
+    """A route or field missing in it could change without a failing test."""
     released = json.loads(diff.RELEASED.read_text(encoding="utf-8"))
     assert diff.uncovered(released, DOCUMENT) == [], "run `python -m api.contract.diff --add`"
     assert released["paths"].keys() == DOCUMENT["paths"].keys()
@@ -89,7 +89,7 @@ def test_examples_of_values_have_their_columns_kind_and_range() -> None:
         Column("road_state", "text", None, "State"),
     ],
 )
-def test_a_new_column_has_an_example_without_anyones_doing(column: Column, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_column_gets_a_generated_example(column: Column, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = replace(DATASETS["traffic"], columns=(*DATASETS["traffic"].columns, column))
     monkeypatch.setitem(DATASETS, "traffic", dataset)
     for model in (record_model("TrafficRecord", dataset, {}, {}), training_record()):
@@ -97,7 +97,7 @@ def test_a_new_column_has_an_example_without_anyones_doing(column: Column, monke
         assert conforms(example, column)
 
 
-def test_every_route_documents_its_errors_and_every_field_says_what_it_is() -> None:
+def test_every_route_documents_its_errors_and_every_field_has_a_description() -> None:
     for path, methods in DOCUMENT["paths"].items():
         for operation in methods.values():
             assert operation["responses"].keys() >= {"200", "400", "408", "413", "431"}
@@ -147,7 +147,7 @@ LEFT_OUT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)
-def test_anything_left_out_of_the_released_document_is_named(name: str) -> None:
+def test_parts_missing_in_the_released_document_are_listed(name: str) -> None:
     leave_out, line_end = LEFT_OUT[name]
     released = copy.deepcopy(DOCUMENT)
     leave_out(released)
@@ -211,14 +211,14 @@ BREAKING: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", BREAKING)
-def test_what_breaks_callers_is_named(name: str) -> None:
+def test_breaking_change_is_listed(name: str) -> None:
     change, line_end = BREAKING[name]
     changed = copy.deepcopy(DOCUMENT)
     change(changed)
     assert any(line.endswith(line_end) for line in diff.breaks(DOCUMENT, changed)), diff.breaks(DOCUMENT, changed)
 
 
-def test_what_only_adds_breaks_nobody() -> None:
+def test_addition_is_not_a_breaking_change() -> None:
     more = copy.deepcopy(DOCUMENT)
     more["paths"]["/new"] = {"get": {"responses": {"200": {"description": ""}}}}
     fields(more, "TrafficRecord")["noise"] = {"type": "number"}
@@ -230,7 +230,7 @@ def test_what_only_adds_breaks_nobody() -> None:
     assert diff.breaks(more, DOCUMENT)
 
 
-def test_the_command_says_what_breaks(
+def test_command_prints_breaking_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(diff, "RELEASED", tmp_path / "released.json")
@@ -252,7 +252,7 @@ def test_the_command_says_what_breaks(
 
 @pytest.fixture(scope="module")
 def url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The reader with its locks on, over a database that holds a month."""
+    """The reader with authentication, over a database with one month."""
     postgres.create_database("contract", template="template_city_data")
     database = Database(postgres.url("contract"))
     for name in ("traffic", "weather"):
@@ -279,7 +279,7 @@ CHECKS = [
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @SCHEMA.parametrize()
 @hypothesis.settings(max_examples=25, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
-def test_no_answer_is_undocumented_and_none_is_a_5xx(case: Case, url: str) -> None:
+def test_every_response_is_documented_and_none_is_a_5xx(case: Case, url: str) -> None:
     if "tenant_id" in case.path_parameters and len(str(case.path_parameters["tenant_id"])) == 36:
         case.path_parameters["tenant_id"] = TENANT_A
     case.call_and_validate(base_url=url, headers=bearer(OWN.token()), checks=CHECKS)
