@@ -8,7 +8,6 @@ to disk before anything else is asked.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +17,9 @@ from pathlib import Path
 
 from city_data.providers.base import Payload, PermanentError, ProviderError, TransientError
 from city_data.providers.http import HttpClient
-from city_data.providers.meteo_france.hours import HOUR
+from city_data.providers.meteo_france.lines import HOUR
 from city_data.providers.shared.stations import NoData
+from city_data.providers.transport.documents import read_json
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 
 KEY_VARIABLE, APPLICATION_VARIABLE = "METEO_FRANCE_API_KEY", "METEO_FRANCE_APPLICATION_ID"
@@ -174,7 +174,7 @@ def _judge_file(response: Response) -> None:
 
 def _json(response: Response) -> object:
     try:
-        return json.loads(response.body)
+        return read_json(response.body)
     except ValueError as error:
         raise TransientError(f"{response.url} answered broken JSON: {error}") from error
 

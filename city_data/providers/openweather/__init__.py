@@ -7,6 +7,7 @@ themselves (hours.py).
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -36,14 +37,16 @@ from city_data.providers.openweather.hours import (
     HOUR,
     RAIN_RULE,
     by_hour,
+    canonical_row,
     fields,
     items_of,
     json_object,
     missing,
-    row,
     stamp_of,
+    used_row,
     whole_hour,
 )
+from city_data.providers.shared.cells import count_nulled, refuse_spoilt_files
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, hiding, retry_after
 from city_data.window import as_of
 
@@ -121,23 +124,28 @@ class OpenWeather(Provider):
 
         with about(self.name, request):
             rejected: Counter[str] = Counter()
-            nulled: Counter[str] = Counter()
-            items = [item for payload in payloads for item in items_of(payload.name, payload.path.read_bytes())]
-            hours = by_hour(items, rejected)
+            answers = [(payload.name, items_of(payload.name, payload.path.read_bytes())) for payload in payloads]
+            items = [item for _, answer in answers for item in answer]
+            hours = by_hour(answers, rejected)
             start, end = request.month.bounds(request.place.timezone)
-            inside = [row(hour, hours, nulled) for hour in sorted(hours) if start <= hour < end]
-            rows = [row for row in inside if any(row[name] is not None for name in COLUMNS)]
-            rejected += Counter(outside_month=len(hours) - len(inside), no_value=len(inside) - len(rows))
+            # An hour more on either side is asked for: see `fetch`.
+            if hours and not any(start - HOUR <= hour <= end for hour in hours):
+                raise PermanentError(f"the answer is of {min(hours)} to {max(hours)}, and no hour is of the month")
+            inside = {hour: used_row(hour, hours) for hour in sorted(hours) if start <= hour < end}
+            refuse_spoilt_files(inside.values())
+            used = {hour: row for hour, row in inside.items() if any(cell.value is not None for cell in row.values())}
+            rejected += Counter(outside_month=len(hours) - len(inside), no_value=len(inside) - len(used))
+            rows = [canonical_row(hour, row) for hour, row in used.items()]
             frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS, "raw_data"]))
             frame["date"] = pd.to_datetime(frame["date"], utc=True)
             frame["source"] = self.source(payloads)
             return ParsedMonth(
                 frame,
                 received=len(items),
-                used=len(rows),
+                used=len(used),
                 fields=fields(items),
                 rejected=dict(rejected),
-                nulled=dict(nulled),
+                nulled=dict(count_nulled(used.values())),
                 provenance={"missing_hours": missing(hours), "precipitation": RAIN_RULE},
             )
 
@@ -159,7 +167,7 @@ class OpenWeather(Provider):
         response = self._ask(http, key, params)
         name = f"{begin:%Y-%m-%dT%H}Z.json"
         with hiding([key]):
-            stamps = [stamp_of(item) for item in items_of(name, response.body)]
+            stamps = [stamp for item in items_of(name, response.body) if (stamp := stamp_of(item)) is not None]
         if not stamps:
             raise _NoData(f"no hour from {begin:%Y-%m-%dT%H}Z to {until:%Y-%m-%dT%H}Z")
         if min(stamps) < begin or max(stamps) > until:
@@ -193,9 +201,9 @@ def _span(begin: datetime, until: datetime) -> dict[str, str]:
 def _judge(response: Response) -> None:
     """Errors are `{"cod": ..., "message": ...}`; `cod` is a string in this API and a number in others."""
     text = response.text("latin-1").strip()
-    told = json_object(text)
+    told = json_object(response.body)
     code = response.status
-    if code < 400 and str(told.get("cod", "")).isdecimal():
+    if code < 400 and re.fullmatch("[0-9]{3}", str(told.get("cod", ""))):
         code = int(str(told["cod"]))
     said = str(told.get("message") or " ".join(text[:200].split()) or "an empty body")
     if code == 401:
