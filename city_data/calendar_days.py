@@ -1,9 +1,10 @@
-"""What kind of day a day is where a city lies: weekday, weekend, public holiday, school-free.
+"""Calendar features of a local day: weekday, weekend, public holiday, school vacation.
 
 Belongs here: the `holidays` library's answers (https://holidays.readthedocs.io), by country and region, and where its
 knowledge ends. Does not: months and time zones (window.py), or joining days with data (frames/training.py).
 
-What the library does not know is None, never "no". Names are in the country's own language, whatever this machine's is.
+A value that the library does not know is None, never False. Names are in the country's own language, whatever this
+machine's is.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ def calendar_day(day: date, country: str, region: str | None) -> CalendarDay:
 
 
 def regions(country: str) -> tuple[str, ...]:
-    """The regions of a country that the library tells apart: ISO 3166-2 codes without the country, and some zones that
-    are no such regions, as France's school zones. Empty for a country that it does not know."""
-    found = _country(country)
-    return tuple(found.subdivisions) if found is not None else ()
+    """The library's subdivisions of a country: ISO 3166-2 codes without the country prefix, and other zones such as
+    France's school zones. Empty for an unknown country."""
+    calendar = _country(country)
+    return tuple(calendar.subdivisions) if calendar is not None else ()
 
 
 def method() -> str:
@@ -67,20 +68,20 @@ class _Year:
 
 @lru_cache(maxsize=4_096)
 def _year(country: str, region: str | None, year: int) -> _Year:
-    found = _country(country)
-    if found is None:
+    calendar = _country(country)
+    if calendar is None:
         return _Year(_USUAL_WEEKEND, None, None)
-    weekend = frozenset(found.weekend)
-    if not found.start_year <= year <= found.end_year:
+    weekend = frozenset(calendar.weekend)
+    if not calendar.start_year <= year <= calendar.end_year:
         return _Year(weekend, None, None)
-    public = _days(found, region, year, _PUBLIC)
-    school = _days(found, region, year, _SCHOOL) if _SCHOOL in found.supported_categories else {}
+    public = _days(calendar, region, year, _PUBLIC)
+    school = _days(calendar, region, year, _SCHOOL) if _SCHOOL in calendar.supported_categories else {}
     return _Year(weekend, public, school if len(school) >= _FEWEST_OF_A_SCHOOL_YEAR else None)
 
 
-def _days(found: Any, region: str | None, year: int, category: str) -> dict[date, str]:
-    """A year's holidays alone: the library adds years that it is asked of later to what it has."""
-    return dict(found(years=year, subdiv=region, categories=(category,), language=found.default_language))
+def _days(calendar: Any, region: str | None, year: int, category: str) -> dict[date, str]:
+    """The holidays of one year. A fresh object a year: the library's own objects accumulate every year looked up."""
+    return dict(calendar(years=year, subdiv=region, categories=(category,), language=calendar.default_language))
 
 
 def _country(country: str) -> Any:

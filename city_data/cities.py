@@ -1,6 +1,6 @@
 """The registry of cities: loaded from cities.yaml, validated, and searched by coordinate.
 
-Belongs here: `City`, `Registry`, their validation and the nearest city. Does not: what a provider can do (providers/).
+Belongs here: `City`, `Registry`, their validation, the nearest city. Does not: a provider's capabilities (providers/).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NO_PROVIDERS = {"base", "capabilities", "errors", "http", "shared", "transport"
 
 
 class RegistryError(CityDataError, ValueError):
-    """The registry cannot be used; the text names the file, the city, the field and what is known."""
+    """The registry cannot be used; the text names the file, the city, the field and the known values."""
 
 
 class _Strict(pydantic.BaseModel):
@@ -38,7 +38,7 @@ class _Strict(pydantic.BaseModel):
 
 
 class FallbackSource(_Strict):
-    """A second provider, asked only where the first has no such month."""
+    """A second provider, used only for months that the first one does not have."""
 
     provider: str
     settings: Mapping[str, Any] = {}
@@ -87,12 +87,12 @@ class City(_Strict):
     @classmethod
     def _known_region(cls, value: str | None, info: pydantic.ValidationInfo) -> str | None:
         country = info.data.get("country")
-        if value is None or country is None:  # a wrong country is told by itself
+        if value is None or country is None:  # the country has its own error
             return value
         known = regions(country)
         if value not in known:
-            told = f"known: {', '.join(known)}" if known else f"no region of {country} is known: leave it out"
-            raise ValueError(f"unknown region {value!r} of {country}; {told}")
+            known_regions = f"known: {', '.join(known)}" if known else f"no region of {country} is known: leave it out"
+            raise ValueError(f"unknown region {value!r} of {country}; {known_regions}")
         return value
 
     def source(self, dataset: DatasetName) -> Source | None:
@@ -135,9 +135,9 @@ class Registry:
         return min(distances, key=lambda pair: pair[1], default=None)
 
     def covering(self, latitude: float, longitude: float) -> tuple[City, float] | None:
-        """The nearest enabled city whose radius holds the coordinate, and its distance in km.
+        """The nearest enabled city whose radius covers the coordinate, and its distance in km.
 
-        Only cities whose latitude lies within the largest reach are measured: every read of history asks this.
+        Only cities whose latitude lies within the largest reach are measured, since every read of history calls this.
         """
         first = bisect_left(self._latitudes, latitude - self._reach)
         last = bisect_right(self._latitudes, latitude + self._reach)
@@ -152,8 +152,8 @@ class Registry:
 def known_providers() -> list[str]:
     """The providers' names, which are their modules' names: read without importing any, since the reader needs none."""
     package = importlib.util.find_spec("city_data.providers")
-    found = pkgutil.iter_modules(package.submodule_search_locations if package else None)
-    return sorted(m.name for m in found if not m.name.startswith("_") and m.name not in _NO_PROVIDERS)
+    modules = pkgutil.iter_modules(package.submodule_search_locations if package else None)
+    return sorted(m.name for m in modules if not m.name.startswith("_") and m.name not in _NO_PROVIDERS)
 
 
 def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Registry:

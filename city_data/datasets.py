@@ -1,7 +1,7 @@
-"""What a month of weather or traffic is: columns, types, units, plausible ranges and expected rows.
+"""The datasets, weather and traffic: columns, types, units, plausible ranges and expected rows.
 
 Belongs here: every fact about the canonical frame; schema, checks, API and documentation derive from it.
-Does not: where the numbers come from (providers/), or how they are stored (store/).
+Does not: the sources of the numbers (providers/), or their storage (store/).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONGESTION_LEVELS = ("low", "medium", "high", "severe")
 class Column:
     """One value column. `low` and `high` are inclusive plausible bounds, in `unit`; missing is NULL, never 0.
 
-    Numbers are kept to `decimals` digits, so that a value has one spelling and a reload is byte-identical.
+    Numbers are rounded to `decimals` digits, so that a value has one spelling and a reload is byte-identical.
     Stored versions of months keep the columns of their load: a column added since is NULL in them. A column's kind and
     unit never change, since stored values keep theirs; a column with another name takes its place.
     """

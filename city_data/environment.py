@@ -1,6 +1,6 @@
 """Every environment variable of the platform: its name, its default, its meaning.
 
-Belongs here: one `Variable` each, from which docs/configuration.md is generated. Does not: what is done with a value,
+Belongs here: one `Variable` each, from which docs/configuration.md is generated. Does not: the use of a value,
 or the reader's own settings (api/settings.py), which read some of these names too.
 """
 

@@ -50,14 +50,14 @@ def needs(extra: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def distributions_of(extra: str) -> Iterator[str]:
     """The distributions that `extra` names, by the extras that it includes too."""
     for requirement in requires(PACKAGE) or []:
-        found = _OF_AN_EXTRA.match(requirement)
-        if found is None or found[3] != extra:
+        match = _OF_AN_EXTRA.match(requirement)
+        if match is None or match[3] != extra:
             continue
-        if found[1] == PACKAGE:
-            for included in found[2].split(","):
+        if match[1] == PACKAGE:
+            for included in match[2].split(","):
                 yield from distributions_of(included.strip())
         else:
-            yield found[1]
+            yield match[1]
 
 
 def _is_installed(name: str) -> bool:

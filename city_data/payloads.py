@@ -1,7 +1,7 @@
-"""A payload: bytes exactly as a source sent them, in a local file, with where they came from.
+"""A payload: bytes exactly as a source sent them, in a local file, with their origin.
 
-Belongs here: `Payload` and the hash of a file, which providers and the raw archive share. Does not: fetching, or where
-payloads are kept.
+Belongs here: `Payload` and the hash of a file, which providers and the raw archive share. Does not: fetching, or the
+place where payloads are stored.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 class Payload:
     """Bytes exactly as received, in a local file. `url` and `params` never hold a secret.
 
-    `origin` is None for the real service, else the name that the stand-in server gave itself. `fingerprint` is what
-    `Provider.fingerprint` says while the source still holds these bytes; empty where it has no such way.
+    `origin` is None for the real service, else the name that the stand-in server gave itself. `fingerprint` equals
+    `Provider.fingerprint` as long as the source serves these bytes; empty where the source has no fingerprint.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Months, time zones and the rolling window: the only place that does date arithmetic on months.
 
-Belongs here: the `Month`, its half-open UTC bounds in a time zone, `as_of`, and the window of months that is kept.
-Does not: what a month holds (datasets.py), or what becomes of months that leave the window (defs/retention.py).
+Belongs here: the `Month`, its half-open UTC bounds in a time zone, `as_of`, and the window of stored months.
+Does not: the columns of a month (datasets.py), or the expiry of months that leave the window (pipeline/retention.py).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Month:
     month: int
 
     def __post_init__(self) -> None:
-        date(self.year, self.month, 1)  # refuses what is no month, in the standard library's words
+        date(self.year, self.month, 1)  # refuses an invalid month with the standard library's error
 
     @classmethod
     def parse(cls, text: str) -> Month:
@@ -112,7 +112,7 @@ def day_bounds(day: date, timezone: str) -> tuple[datetime, datetime]:
 
 @dataclass(frozen=True)
 class Window:
-    """The months that are kept: 24 complete ones and the open one. `first` is kept, `open` is the last."""
+    """The window of stored months: 24 complete ones and the open one. `first` and `open` are included."""
 
     first: Month
     open: Month
@@ -134,7 +134,7 @@ def rolling_window(as_of: datetime, complete_months: int | None = None) -> Windo
 
 
 def retention_months() -> int:
-    """How many complete months are kept: `CITY_DATA_RETENTION_MONTHS`, else 24. Raises ConfigurationError."""
+    """The number of complete months in the window: `CITY_DATA_RETENTION_MONTHS`, else 24. Raises ConfigurationError."""
     return environment.RETENTION_MONTHS.whole_number("a number of months from 1 to 240", 1, 240)
 
 

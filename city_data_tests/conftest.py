@@ -138,9 +138,9 @@ def world(
     for name, value in environment(tmp_path, shared_sandbox, database_url, redis_url).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("CITY_DATA_CITIES", raising=False)
-    made = World(shared_sandbox, database, database_url, redis_url, instance, tmp_path, monkeypatch)
-    made.at(AS_OF)
-    yield made
+    built = World(shared_sandbox, database, database_url, redis_url, instance, tmp_path, monkeypatch)
+    built.at(AS_OF)
+    yield built
     shared_sandbox.faults.clear()
     shared_sandbox.publication.unpublished = set()
     shared_sandbox.publication.revisions = {}

@@ -54,15 +54,15 @@ class Installed:
 
     def closure(self, *extras: str) -> set[str]:
         """All that an installation of these extras brings, by the metadata of what is installed here."""
-        found: dict[str, set[str]] = {}
+        matches: dict[str, set[str]] = {}
         waiting = self._declared(set(extras))
         while waiting:
             each = waiting.pop()
             name, wanted = canonicalize_name(each.name), {"", *each.extras}
-            if not wanted <= found.get(name, set()):
-                found[name] = found.get(name, set()) | wanted
-                waiting += _applying(distribution(name), found[name])
-        return set(found)
+            if not wanted <= matches.get(name, set()):
+                matches[name] = matches.get(name, set()) | wanted
+                waiting += _applying(distribution(name), matches[name])
+        return set(matches)
 
     def environment(self, folder: Path, *extras: str) -> Path:
         """A folder for PYTHONPATH, beside `python -S`, that holds the wheel and what these extras bring."""
@@ -81,11 +81,11 @@ class Installed:
         return folder
 
     def _declared(self, extras: set[str]) -> list[Requirement]:
-        found = _applying(self.own, {"", *extras})
-        included = {extra for each in found if canonicalize_name(each.name) == NAME for extra in each.extras}
+        matches = _applying(self.own, {"", *extras})
+        included = {extra for each in matches if canonicalize_name(each.name) == NAME for extra in each.extras}
         if not included <= extras:
             return self._declared(extras | included)
-        return [each for each in found if canonicalize_name(each.name) != NAME]
+        return [each for each in matches if canonicalize_name(each.name) != NAME]
 
 
 def unpack(wheel: Path, folder: Path) -> Installed:

@@ -34,10 +34,10 @@ def set_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
     return {**os.environ, **own}
 
 
-def assert_one_line(text: str, said: str) -> None:
+def assert_one_line(text: str, expected: str) -> None:
     assert text.startswith("error: "), text
     assert text.count("\n") == 1, text
-    assert said in text
+    assert expected in text
 
 
 def command(variables: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

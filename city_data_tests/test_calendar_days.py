@@ -19,18 +19,18 @@ DAYS = st.dates(date(1850, 1, 1), date(2150, 12, 31))
 
 
 @given(DAYS, st.sampled_from(COUNTRIES))
-def test_every_day_of_every_country_has_a_place_in_the_week(day: date, country: str) -> None:
-    made = calendar_day(day, country, None)
-    assert made.weekday == day.weekday()
-    assert made == calendar_day(day, country, None)
+def test_every_day_of_every_country_is_in_its_week(day: date, country: str) -> None:
+    day_record = calendar_day(day, country, None)
+    assert day_record.weekday == day.weekday()
+    assert day_record == calendar_day(day, country, None)
     following = calendar_day(day + timedelta(days=7), country, None)
-    assert (following.weekday, following.is_weekend) == (made.weekday, made.is_weekend)
-    assert made.holidays_known or made.public_holiday is None
-    assert made.school_free is None  # without a region no country's school year is known
+    assert (following.weekday, following.is_weekend) == (day_record.weekday, day_record.is_weekend)
+    assert day_record.holidays_known or day_record.public_holiday is None
+    assert day_record.school_free is None  # without a region no country's school year is known
 
 
 @given(st.dates(date(2018, 1, 1), date(2026, 12, 31)), st.sampled_from(["Zone A", "Zone B", "Zone C"]))
-def test_a_school_year_is_known_whole_or_not_at_all(day: date, zone: str) -> None:
+def test_partial_school_years_are_unknown(day: date, zone: str) -> None:
     assert calendar_day(day, "FR", zone).school_free is not None
 
 
@@ -65,7 +65,7 @@ def test_vacations_where_the_library_has_them() -> None:
     assert calendar_day(date(2026, 3, 2), "BG", None).school_free is None
 
 
-def test_what_the_library_does_not_know_is_not_denied() -> None:
+def test_unknown_holidays_are_none_and_not_false() -> None:
     assert calendar_day(date(2026, 12, 25), "ZZ", None).holidays_known is False
     assert calendar_day(date(1900, 12, 25), "ES", "MD").holidays_known is False
     assert calendar_day(date(2026, 12, 25), "ES", "MD").holidays_known is True
@@ -77,7 +77,7 @@ def test_names_are_the_countrys_whatever_the_machines_language() -> None:
         "from datetime import date; from city_data.calendar_days import calendar_day;"
         "print(calendar_day(date(2026, 12, 25), 'ES', 'MD').public_holiday)"
     )
-    told = set()
+    output = set()
     for language in ("en_US.UTF-8", "es_ES.UTF-8", "C.UTF-8"):
         variables = {
             **os.environ,
@@ -87,10 +87,10 @@ def test_names_are_the_countrys_whatever_the_machines_language() -> None:
             "PYTHONIOENCODING": "utf-8",
         }
         done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True)
-        told.add(done.stdout.strip())
-    assert told == {"Natividad del Señor"}
+        output.add(done.stdout.strip())
+    assert output == {"Natividad del Señor"}
 
 
-def test_every_shipped_city_says_whose_holidays_it_has() -> None:
+def test_every_shipped_city_has_a_region() -> None:
     for city in load_registry(environ={}).all():
         assert city.region in regions(city.country)

@@ -40,7 +40,7 @@ def test_shipped_registry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"colour": "red"}, "colour.*known keys"),
         ({"timezone": "Europe/Atlantis"}, "timezone.*Europe/Atlantis"),
@@ -53,9 +53,9 @@ def test_shipped_registry() -> None:
         ({"region": "MD", "country": "es"}, "country"),
     ],
 )
-def test_refused_with_file_city_and_field(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+def test_refused_with_file_city_and_field(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     file = write(tmp_path, TOWN | change)
-    with pytest.raises(RegistryError, match=f"cities.yaml: city town: .*{said}"):
+    with pytest.raises(RegistryError, match=f"cities.yaml: city town: .*{message}"):
         load_registry(file, environ={})
 
 
@@ -88,8 +88,8 @@ PLACES = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
 
 
 @given(st.lists(st.tuples(PLACES, st.floats(1, 500), st.booleans()), max_size=12), PLACES, st.integers(0, 11))
-def test_who_covers_a_place_is_who_would_be_found_by_measuring_all(
-    made: list[tuple[tuple[float, float], float, bool]], asked: tuple[float, float], near: int
+def test_covering_city_equals_a_full_scan(
+    registry: list[tuple[tuple[float, float], float, bool]], point: tuple[float, float], near: int
 ) -> None:
     cities = [
         City.model_validate(
@@ -99,16 +99,16 @@ def test_who_covers_a_place_is_who_would_be_found_by_measuring_all(
                 "country": "ES",
                 "timezone": "UTC",
                 "enabled": enabled,
-                "latitude": place[0],
-                "longitude": place[1],
+                "latitude": coordinates[0],
+                "longitude": coordinates[1],
                 "radius_km": radius,
             }
         )
-        for n, (place, radius, enabled) in enumerate(made)
+        for n, (coordinates, radius, enabled) in enumerate(registry)
     ]
     if cities:  # beside a city, where its edge is
         city = cities[near % len(cities)]
-        asked = (max(-90.0, city.latitude - city.radius_km / 111.2), city.longitude)
-    reaching = [(city, city.distance_km(*asked)) for city in cities if city.enabled]
+        point = (max(-90.0, city.latitude - city.radius_km / 111.2), city.longitude)
+    reaching = [(city, city.distance_km(*point)) for city in cities if city.enabled]
     reaching = [(city, distance) for city, distance in reaching if distance <= city.radius_km]
-    assert Registry(cities).covering(*asked) == min(reaching, key=lambda pair: pair[1], default=None)
+    assert Registry(cities).covering(*point) == min(reaching, key=lambda pair: pair[1], default=None)

@@ -14,10 +14,10 @@ from city_data.errors import CityDataError, unknown
 
 def modules() -> Iterator[str]:
     for package in (city_data, api):
-        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             # Alembic alone loads migrations; the clients are packages of their own.
-            if not found.name.startswith(("city_data.store.migrations", "api.clients")):
-                yield found.name
+            if not module.name.startswith(("city_data.store.migrations", "api.clients")):
+                yield module.name
 
 
 def test_every_exception_class_derives_from_the_root() -> None:

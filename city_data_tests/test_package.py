@@ -67,8 +67,8 @@ def run(installed: Installed, tmp_path: Path) -> Run:
 
 
 def _variables(folder: Path, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CITY_DATA_")}
-    return {**kept, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "160", **more}
+    copied = {name: value for name, value in os.environ.items() if not name.startswith("CITY_DATA_")}
+    return {**copied, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "160", **more}
 
 
 def test_wheel_holds_every_file_of_both_packages_and_nothing_else(wheel: Path) -> None:

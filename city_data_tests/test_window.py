@@ -79,12 +79,12 @@ def test_months_share_all_full_hours_between_them(month: Month, zone: str) -> No
 
 
 @pytest.mark.parametrize("text", ["2026-13", "2026-1", "202610", "2026-10-02", "", "x"])
-def test_what_is_no_month_is_refused(text: str) -> None:
+def test_invalid_months_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="month"):
         Month.parse(text)
 
 
-def test_as_of_can_be_set_and_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_of_is_a_setting_and_its_errors_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITY_DATA_AS_OF", "2026-11-24T09:00:00+01:00")
     assert as_of() == datetime(2026, 11, 24, 8, tzinfo=UTC)
     monkeypatch.setenv("CITY_DATA_AS_OF", "yesterday")
@@ -92,7 +92,7 @@ def test_as_of_can_be_set_and_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch
         as_of()
 
 
-def test_how_many_months_are_kept_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retention_months_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITY_DATA_RETENTION_MONTHS", "12")
     assert str(rolling_window(datetime(2026, 11, 24, tzinfo=UTC)).first) == "2025-11"
     for wrong in ("0", "a year", "-3", "241"):

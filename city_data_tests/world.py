@@ -1,6 +1,6 @@
-"""A whole platform in one test process: real PostgreSQL, Redis and Dagster instance, the sandbox, a moment to choose.
+"""A whole platform in one test process: real PostgreSQL, Redis and Dagster instance, the sandbox, a settable clock.
 
-Belongs here: what the end-to-end tests share. Does not: any test.
+Belongs here: fixtures of the end-to-end tests. Does not: any test.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class World:
 
     def entry(self, dataset: DatasetName, month: str, city_id: str = "madrid") -> MonthEntry | None:
         at = Month.parse(month)
-        found = read_months(self.database, city_id=city_id, dataset=dataset, first=at, last=at)
-        return found[0] if found else None
+        entries = read_months(self.database, city_id=city_id, dataset=dataset, first=at, last=at)
+        return entries[0] if entries else None
 
     def rows(self, dataset: DatasetName, month: str, city_id: str = "madrid") -> str:
         """A month's rows as they are served, as text, for comparing byte for byte."""
@@ -93,7 +93,7 @@ class World:
 
 
 def environment(folder: Path, sandbox: Sandbox, database_url: str, redis_url: str) -> dict[str, str]:
-    """What a deployment of Madrid alone would set."""
+    """The variables of a deployment of Madrid alone."""
     return {
         "CITY_DATA_AS_OF": AS_OF.isoformat(),
         "CITY_DATA_DATABASE_URL": database_url,

@@ -190,7 +190,7 @@ def collect(
     """Poll the live feeds that have no history and store their snapshots. `up` and `demo` already do this."""
     from city_data.cli.stay_up import stop_in_order_on_signals
     from city_data.operations.collector import Collector, log_as_json
-    from city_data.store.polls import SnapshotArchive
+    from city_data.store.polls import PollArchive
 
     stop_in_order_on_signals()
     feeds = [feed for feed in select_feeds()[1] if feed.live]
@@ -199,7 +199,7 @@ def collect(
             console.print("nothing to collect: no enabled city has a live feed")
         if feeds or (alive and not once):
             log_as_json()
-            collector = Collector(feeds, SnapshotArchive(environment.RAW_URL.required()), interval=every)
+            collector = Collector(feeds, PollArchive(environment.RAW_URL.required()), interval=every)
             collector.step() if once else collector.run(alive)
 
 

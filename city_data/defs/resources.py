@@ -16,7 +16,7 @@ from city_data.pipeline.feeds import Feed, record_providers
 from city_data.providers.base import Provider
 from city_data.providers.http import HttpClient
 from city_data.store.connections import shared_cache, shared_database
-from city_data.store.polls import SnapshotArchive
+from city_data.store.polls import PollArchive
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class ArchiveResource(dg.ConfigurableResource["ArchiveResource"]):
 
     url: str
 
-    def open(self) -> SnapshotArchive:
-        return SnapshotArchive(self.url)
+    def open(self) -> PollArchive:
+        return PollArchive(self.url)
 
 
 class HttpResource(dg.ConfigurableResource["HttpResource"]):

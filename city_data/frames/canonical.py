@@ -69,7 +69,9 @@ def records(frame: pd.DataFrame, dataset: Dataset) -> list[dict[str, Any]]:
     """The rows as plain values: NaN becomes None, dates become aware datetimes."""
     lists = {"date": list(frame["date"].dt.to_pydatetime())}
     for name in dataset.frame_columns[1:]:
-        lists[name] = [None if value != value else value for value in frame[name].tolist()]  # NaN alone is not itself
+        lists[name] = [
+            None if value != value else value for value in frame[name].tolist()
+        ]  # only NaN differs from itself
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
@@ -84,7 +86,7 @@ _HASHED_AS_NULL = frozenset(
 
 
 def content_sha256(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A hash of all there is in `records`: equal for equal months, whenever and wherever they were made.
+    """A hash of `records`: equal for months of equal content, whenever and wherever they were built.
 
     A column that was added to a dataset counts where it has a value: a month does not become another by its name.
     """

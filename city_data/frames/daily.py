@@ -1,7 +1,7 @@
-"""Hourly values as local days: the rule of every day that was made of hours, whoever made it.
+"""Aggregation of hourly values to local days: the one rule for every day computed from hours.
 
-Belongs here: the rule, which `raw_data` states. Does not: which source is used (defs/assets/monthly.py), or who asked
-(api/).
+Belongs here: the rule, which `raw_data` states. Does not: the choice of a source (pipeline/fetch.py), or
+requests for days (api/).
 
 - A column needs MINIMUM_HOURS hours with a value, else the day is NULL; a day of a clock change has 23 or 25.
 - Numbers are the mean of the hours; precipitation is their sum. Both are rounded as every stored number is.
@@ -39,16 +39,16 @@ def day_columns(
     day's hours have a value, in the column that has most.
     """
     zone = ZoneInfo(timezone)
-    made: dict[str, list[Any]] = {name: [] for name in ("date", *dataset.column_names, "source", "hours")}
+    columns: dict[str, list[Any]] = {name: [] for name in ("date", *dataset.column_names, "source", "hours")}
     for day, positions in groupby(range(len(dates)), key=lambda n: dates[n].astimezone(zone).date()):
         of_day = list(positions)
         values = {name: [hours[name][n] for n in of_day] for name in dataset.column_names}
-        made["date"].append(day_bounds(day, timezone)[0])
-        made["source"].append(hours["source"][of_day[0]])
-        made["hours"].append(max(sum(value is not None for value in column) for column in values.values()))
+        columns["date"].append(day_bounds(day, timezone)[0])
+        columns["source"].append(hours["source"][of_day[0]])
+        columns["hours"].append(max(sum(value is not None for value in column) for column in values.values()))
         for column in dataset.columns:
-            made[column.name].append(_rounded(column, _day(column, values)))
-    return made
+            columns[column.name].append(_rounded(column, _day(column, values)))
+    return columns
 
 
 def daily(frame: pd.DataFrame, timezone: str) -> pd.DataFrame:
@@ -59,7 +59,9 @@ def daily(frame: pd.DataFrame, timezone: str) -> pd.DataFrame:
     ordered = frame.sort_values("date", kind="stable")
     hours: dict[str, Values] = {name: [None] * len(ordered) for name in WEATHER.column_names}
     for name in numbers:
-        hours[name] = [None if value != value else float(value) for value in ordered[name]]  # NaN alone is not itself
+        hours[name] = [
+            None if value != value else float(value) for value in ordered[name]
+        ]  # only NaN differs from itself
     hours["source"] = list(ordered["source"])
     days = day_columns(WEATHER, list(ordered["date"].dt.to_pydatetime()), hours, timezone)
     rule = {"aggregated_from": "hourly", "day": f"00-24 {timezone}", "modelled": True}

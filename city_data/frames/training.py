@@ -1,10 +1,10 @@
-"""The training frame: weather, traffic and calendar of one month on one grid, with a mask of what is missing.
+"""The training frame: weather, traffic and calendar of one month on one grid, with a mask of missing values.
 
 Belongs here: the frame's columns, the grid, and the join. Does not: which versions are joined (api/), how hours become
 days (daily.py), or holidays (calendar_days.py).
 
-Every hour, or every local day, of the month has its row. What is not held is NULL and masked, never filled. A dataset
-that is held in days is joined to an hourly grid by the local day: each hour has the day's values, its precipitation
+Every hour, or every local day, of the month has its row. A missing value is NULL and masked, never filled. A dataset
+of daily resolution is joined to an hourly grid by the local day: each hour has the day's values, its precipitation
 being the whole day's. `<dataset>_resolution` says so.
 """
 
@@ -53,7 +53,7 @@ class Part:
 
 
 def resolution_of(expected_rows: int, month: Month) -> Resolution:
-    """How a version that owes `expected_rows` is held."""
+    """The resolution of a version, from its number of expected rows."""
     return "daily" if expected_rows == len(month.days()) else "hourly"
 
 
@@ -138,8 +138,8 @@ def month_frame(city: City, month: Month, resolution: Resolution, parts: Mapping
     for column in (one for one in training_columns(resolution) if one.nullable and one.name in columns):
         columns[f"{column.name}{MASK}"] = [value is None for value in columns[column.name]]
     columns[f"public_holiday{MASK}"] = [not one for one in known]  # a day without a name is an ordinary day
-    made = schema(resolution)
-    return pa.table([pa.array(columns[field.name], field.type) for field in made], made)
+    arrow_schema = schema(resolution)
+    return pa.table([pa.array(columns[field.name], field.type) for field in arrow_schema], arrow_schema)
 
 
 def _value(column: Column, resolution: Resolution) -> TrainingColumn:
@@ -169,25 +169,25 @@ def _joined(
     """The dataset's columns, its source and its resolution on the grid, None where it has no row."""
     names = [*dataset.column_names, "source"]
     if part is None:
-        return {name: [None] * len(stamps) for name in _told(dataset, names)}
-    held = part.table.select(["date", *names]).to_pydict()
+        return {name: [None] * len(stamps) for name in _column_names(dataset, names)}
+    stored = part.table.select(["date", *names]).to_pydict()
     if part.resolution == "hourly" and resolution == "daily":
-        held = day_columns(dataset, held["date"], held, timezone)
+        stored = day_columns(dataset, stored["date"], stored, timezone)
     by_day = resolution == "daily" or part.resolution == "daily"
     zone = ZoneInfo(timezone)
-    keys = [moment.astimezone(zone).date() for moment in held["date"]] if by_day else held["date"]
+    keys = [moment.astimezone(zone).date() for moment in stored["date"]] if by_day else stored["date"]
     rows = {key: position for position, key in enumerate(keys)}
     at = [rows.get(key) for key in (days if by_day else stamps)]
-    joined = {name: [None if n is None else held[name][n] for n in at] for name in names}
+    joined = {name: [None if n is None else stored[name][n] for n in at] for name in names}
     joined["resolution"] = [None if n is None else part.resolution for n in at]
-    return dict(zip(_told(dataset, names), joined.values(), strict=True))
+    return dict(zip(_column_names(dataset, names), joined.values(), strict=True))
 
 
-def _told(dataset: Dataset, names: Sequence[str]) -> list[str]:
+def _column_names(dataset: Dataset, names: Sequence[str]) -> list[str]:
     return [*names[:-1], f"{dataset.name}_source", f"{dataset.name}_resolution"]
 
 
 def _calendar(city: City, days: Sequence[date]) -> dict[str, list[Any]]:
-    told = {day: calendar_day(day, city.country, city.region) for day in dict.fromkeys(days)}
+    by_day = {day: calendar_day(day, city.country, city.region) for day in dict.fromkeys(days)}
     names = ("weekday", "is_weekend", "public_holiday", "school_free", "holidays_known")
-    return {name: [getattr(told[day], name) for day in days] for name in names}
+    return {name: [getattr(by_day[day], name) for day in days] for name in names}

@@ -33,7 +33,7 @@ from city_data.providers.base import (
     TransientError,
 )
 from city_data.providers.http import Clock, HttpClient, HttpSettings, SystemClock
-from city_data.store.polls import FROZEN, STORED, Poll, SnapshotArchive
+from city_data.store.polls import FROZEN, STORED, Poll, PollArchive
 from city_data.window import Month, as_of
 
 # At least one poll in each quarter hour, the unit of the method.
@@ -70,7 +70,7 @@ class Collector:
     `counts` are the outcomes by feed since the start."""
 
     feeds: Sequence[Feed]
-    archive: SnapshotArchive
+    archive: PollArchive
     client: Callable[[Provider], HttpClient] | None = None
     interval: float = INTERVAL_S
     now: Callable[[], datetime] = as_of

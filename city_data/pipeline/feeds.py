@@ -1,7 +1,7 @@
-"""Which provider serves a city's dataset: the registry's names resolved to providers with validated settings.
+"""Feeds, one for each city and dataset: the registry's names resolved to providers with validated settings.
 
 Belongs here: `Feed` and its resolution. Does not: the registry's own rules (cities.py), or fetching
-(defs/assets/raw.py).
+(fetch.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ProviderBinding:
 
 @dataclass(frozen=True)
 class Feed:
-    """One city's history of one dataset, and who gives it. `resolution` is the city's declared one."""
+    """One city's history of one dataset, with its providers. `resolution` is the city's declared one."""
 
     city: City
     dataset: Dataset
@@ -54,16 +54,16 @@ class Feed:
 
     @property
     def licences(self) -> str:
-        """What must be said of the data, whichever source it came from."""
+        """The attributions that the licences of all its sources require."""
         return " ".join(choice.provider.capabilities.licence for choice in self.choices)
 
     @property
     def live(self) -> ProviderBinding | None:
-        """Who is polled for it, where a source has the present alone."""
+        """The provider to poll, where a source has no history."""
         return next((choice for choice in self.choices if choice.provider.capabilities.forward_only), None)
 
     def choice(self, provider: str) -> ProviderBinding:
-        """The choice that an archived month was made with. Raises RegistryError where it is the city's no more."""
+        """The binding of a provider by name, as archived. Raises RegistryError where the registry no longer has it."""
         for choice in self.choices:
             if choice.provider.name == provider:
                 return choice
@@ -75,7 +75,7 @@ class Feed:
 
 
 def feeds(cities: Iterable[City]) -> list[Feed]:
-    """Every dataset that the cities have a source for. Raises RegistryError naming city, field and what is known."""
+    """Every dataset that the cities have a source for. Raises RegistryError naming city, field and known values."""
     return [
         Feed(
             city=city,
@@ -96,10 +96,10 @@ def enabled_feeds(registry: Registry) -> list[Feed]:
 
 
 def record_providers(database: Database, providers: Iterable[Provider]) -> None:
-    """Tell the store what these providers give and under which licence. Raises DatabaseUnavailable."""
+    """Store the capabilities and licences of these providers. Raises DatabaseUnavailable."""
     from city_data.store import provider_facts
 
-    told = {provider.name: provider.capabilities for provider in providers}
+    capabilities_by_name = {provider.name: provider.capabilities for provider in providers}
     facts = [
         provider_facts.ProviderFacts(
             name=name,
@@ -114,7 +114,7 @@ def record_providers(database: Database, providers: Iterable[Provider]) -> None:
             licence=capabilities.licence,
             licence_url=capabilities.licence_url,
         )
-        for name, capabilities in told.items()
+        for name, capabilities in capabilities_by_name.items()
     ]
     provider_facts.record_providers(database, facts)
 

@@ -1,7 +1,7 @@
 """A month fetched into the raw archive, from the feed's provider or its fallback, or gathered from polls.
 
-Belongs here: which provider is asked, and in which order. Does not: how a source is called (providers/), or what each
-outcome does to a run (defs/assets/raw.py).
+Belongs here: the choice and order of providers. Does not: calls of a source (providers/), or the effect of each outcome
+on a run (defs/assets/raw.py).
 """
 
 import tempfile
@@ -21,7 +21,7 @@ from city_data.providers.base import (
     ProviderError,
 )
 from city_data.providers.http import HttpClient
-from city_data.store.polls import SnapshotArchive
+from city_data.store.polls import PollArchive
 from city_data.store.raw import Manifest
 from city_data.window import Month
 
@@ -30,12 +30,12 @@ def fetch_month(
     feed: Feed,
     month: Month,
     moment: datetime,
-    archive: SnapshotArchive,
+    archive: PollArchive,
     client: Callable[[Provider], HttpClient],
     choices: Sequence[ProviderBinding] | None = None,
 ) -> Manifest:
-    """Fetch from the feed's provider, or from its fallback where the first has no such month or no key. Of a live feed
-    the month is gathered from the snapshots that the collector has put into the archive.
+    """Fetch from the feed's provider, or from its fallback where the first has no such month or no key. The month
+    of a live feed is gathered from the polls that the collector has archived.
 
     Raises the provider's own typed outcome, PermanentError where it ends in none; the first provider's where the
     fallback does not have the month either.
@@ -61,19 +61,17 @@ def fetch_month(
     raise first_reason
 
 
-def gather_month(
-    feed: Feed, choice: ProviderBinding, month: Month, moment: datetime, archive: SnapshotArchive
-) -> Manifest:
-    """The month's snapshots as a manifest. Raises NotYetPublished where a month has none yet, NotAvailable where it has
-    ended without any: nothing can bring them back."""
+def gather_month(feed: Feed, choice: ProviderBinding, month: Month, moment: datetime, archive: PollArchive) -> Manifest:
+    """The month's polls as a manifest. Raises NotYetPublished where a month has none yet, NotAvailable where it ended
+    without any: they cannot be fetched later."""
     keys = (feed.dataset.name, feed.city.city_id, month)
     manifest = archive.gather(*keys, choice.provider.name, moment)
     if manifest is not None:
         return manifest
     polls = archive.polls(*keys)
     listed = ", ".join(f"{count} {outcome}" for outcome, count in polls.items())
-    found = f"none of {sum(polls.values())} polls brought data ({listed})" if polls else "no snapshot was taken in it"
+    summary = f"none of {sum(polls.values())} polls brought data ({listed})" if polls else "no poll was made in it"
     subject = f"{choice.provider.name}: {feed.city.city_id} {month}"
     if moment < month.bounds(feed.city.timezone)[1]:
-        raise NotYetPublished(f"{subject}: {found} so far; is `city-data collect` running?")
-    raise NotAvailable(f"{subject}: {found}, and the source has the present alone")
+        raise NotYetPublished(f"{subject}: {summary} so far; is `city-data collect` running?")
+    raise NotAvailable(f"{subject}: {summary}, and the source has no history")

@@ -1,6 +1,6 @@
-"""Looking at a settled month again: does its source still have what we have?
+"""Rechecks of settled months: whether their source has revised or withdrawn them.
 
-Belongs here: one cheap look, and what it comes to. Does not: when a month's turn comes (settling.py), fetching again
+Belongs here: one cheap comparison and its result. Does not: when a month is due (settling.py), fetching again
 (defs/assets/raw.py).
 """
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecheckResult:
-    """`fetched`: the source has no cheap way to tell, so the month is to be fetched again. `differences` are told as
-    `what was -> what is`. `choices` are those that may be fetched from, None for all that the feed has.
+    """`fetched`: the source has no fingerprints, so the month is to be fetched again. `differences` are written
+    `before -> after`. `choices` are the providers that may be fetched from, None for all of the feed.
     """
 
     result: Recheck
@@ -39,10 +39,10 @@ class RecheckResult:
         return self.result in ("revised", "fetched")
 
 
-def look(
+def check_for_revision(
     feed: Feed, month: Month, moment: datetime, archive: RawArchive, client: Callable[[Provider], HttpClient]
 ) -> RecheckResult:
-    """Ask the source that the month came from. Raises TransientError and PermanentError, as its fetch does."""
+    """Compare the archived month with its source. Raises TransientError and PermanentError, as its fetch does."""
     try:
         manifest = archive.latest(feed.dataset.name, feed.city.city_id, month)
         choice = feed.choice(manifest.provider)
@@ -50,24 +50,24 @@ def look(
         return RecheckResult("fetched")  # nothing to compare with
     if choice is not feed.primary:
         return RecheckResult("fetched")  # the first source may have the month by now
-    # A first source that says nothing today must not hand an observed month over to a modelling fallback.
+    # A first source without an answer today must not lose an observed month to a modelled fallback.
     own = [choice]
-    held = {name: text for file in manifest.files for name, text in file.fingerprint.items()}
-    if not held:
+    stored = {name: text for file in manifest.files for name, text in file.fingerprint.items()}
+    if not stored:
         return RecheckResult("fetched", choices=own)
     request = feed.request(choice, month, moment)
     try:
         with TypedOutcomes(choice.provider.name, request):
-            told = choice.provider.fingerprint(request, client(choice.provider))
-    except (NotYetPublished, NotAvailable) as gone:
-        return RecheckResult("withdrawn", {"source": str(gone)})
-    return replace(compare(held, told), choices=own)
+            current = choice.provider.fingerprint(request, client(choice.provider))
+    except (NotYetPublished, NotAvailable) as withdrawn:
+        return RecheckResult("withdrawn", {"source": str(withdrawn)})
+    return replace(compare(stored, current), choices=own)
 
 
-def compare(held: Mapping[str, str], told: Mapping[str, str] | None) -> RecheckResult:
-    """Only what is known of both is compared: a server may leave out a length or a tag that it once gave."""
-    known = sorted(held.keys() & (told or {}).keys())
-    if told is None or not known:
+def compare(stored: Mapping[str, str], current: Mapping[str, str] | None) -> RecheckResult:
+    """Compare the fields that both have: a server may omit a length or a tag that it sent before."""
+    known = sorted(stored.keys() & (current or {}).keys())
+    if current is None or not known:
         return RecheckResult("fetched")
-    differences = {name: f"{held[name]} -> {told[name]}" for name in known if held[name] != told[name]}
+    differences = {name: f"{stored[name]} -> {current[name]}" for name in known if stored[name] != current[name]}
     return RecheckResult("revised" if differences else "unchanged", differences)

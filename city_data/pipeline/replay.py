@@ -1,7 +1,7 @@
-"""Offline replay: months rebuilt from the raw archive after a parser was mended, and how they differ from those served.
+"""Offline replay: months rebuilt from the raw archive after a parser fix, compared with the served ones.
 
 Belongs here: rebuilding and comparing. Does not: the network, ever; publishing, which is an ordinary run of `monthly`
-and `cache` (operations/backfill.py), so that ledger, checks and UI tell of it as of any other load.
+and `cache` (operations/backfill.py), so that ledger, checks and UI show it as any other load.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from city_data.store.database import Database
     from city_data.store.ledger import MonthEntry
 
-# `refused` by the checks, `broken` where the bytes can no longer be parsed or found: neither would be published.
+# `refused` by the checks, `broken` where the bytes cannot be parsed or are missing: neither would be published.
 Outcome = Literal["unchanged", "changed", "not_archived", "refused", "broken"]
 REBUILT_STEPS = ("monthly", "cache")
 
@@ -40,7 +40,7 @@ class ColumnChange:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What a month's replay came to. `columns` are those that changed; `detail` says why one cannot be published."""
+    """The result of one month's replay. `columns` are those that changed; `detail` is why it cannot be published."""
 
     feed: Feed
     month: Month
@@ -60,18 +60,18 @@ def rebuild(feed: Feed, month: Month, archive: RawArchive, database: Database) -
     from city_data.pipeline.build import build_month
     from city_data.store.ledger import read_months
 
-    found = read_months(database, city_id=feed.city.city_id, dataset=feed.dataset.name, first=month - 1, last=month)
-    held = {entry.month: entry for entry in found}
+    entries = read_months(database, city_id=feed.city.city_id, dataset=feed.dataset.name, first=month - 1, last=month)
+    by_month = {entry.month: entry for entry in entries}
     if month not in archive.months(feed.dataset.name, feed.city.city_id):
         return Rebuilt(feed, month, "not_archived", detail="nothing in the raw archive")
     try:
-        built = build_month(feed, month, archive, held.get(month - 1))
+        built = build_month(feed, month, archive, by_month.get(month - 1))
     except (ArchiveError, ProviderError, RegistryError) as error:
         return Rebuilt(feed, month, "broken", detail=str(error))
     if built.refused:
         why = "; ".join(f"{outcome.name}: {outcome.description}" for outcome in built.refused)
         return Rebuilt(feed, month, "refused", rows_after=len(built.frame), detail=why)
-    entry = held.get(month)
+    entry = by_month.get(month)
     digest = canonical.content_sha256(canonical.records(built.frame, feed.dataset))
     if entry is not None and entry.has_data and entry.content_sha256 == digest:
         return Rebuilt(feed, month, "unchanged", len(built.frame), len(built.frame))

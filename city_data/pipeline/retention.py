@@ -1,6 +1,6 @@
-"""Expiry of months that have left the window: what is there, what is due, and its removal everywhere.
+"""Expiry of months that have left the window: inventory, guard and removal.
 
-Belongs here: the inventory, the guard, the removal. Does not: which months are kept (window.py), or the job and sensor
+Belongs here: the inventory, the guard, the removal. Does not: the window of months (window.py), or the job and sensor
 that run it (defs/retention.py).
 """
 
@@ -21,8 +21,8 @@ FORCED = "forced"
 
 @dataclass(frozen=True)
 class Inventory:
-    """The months that anything is held for, by where it lies: partitions with rows, the ledger's rows, versions with
-    their segments, raw files, cached segments."""
+    """The months that have anything stored, by storage: partitions with rows, the ledger's rows, versions with their
+    segments, raw files, cached segments."""
 
     tables: frozenset[Month]
     ledger: frozenset[Month]
@@ -31,13 +31,13 @@ class Inventory:
     cache: frozenset[Month]
 
     def expired(self, window: Window) -> list[Month]:
-        everything: set[Month] = set().union(*(getattr(self, place.name) for place in fields(self)))
+        everything: set[Month] = set().union(*(getattr(self, storage.name) for storage in fields(self)))
         return sorted(month for month in everything if month < window.first)
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """What one month's expiry removed; `error` where it broke off: the rest is found and dropped by the next one."""
+    """The result of one month's expiry; `error` where it was interrupted: the next expiry removes the rest."""
 
     month: Month
     rows: int = 0
@@ -59,10 +59,10 @@ def take_inventory(database: "Database", archive: RawArchive, cache: "Cache") ->
 
 
 def missing_replacements(database: "Database", archive: RawArchive, feeds: Iterable[Feed], window: Window) -> list[str]:
-    """The feeds whose newest complete month is not there, though something older is: expiring would only lose data.
+    """The feeds that lack their newest complete month but have an older one: expiring would only lose data.
 
-    Raw months count as something: where the database was lost they are all there is of a feed. A month that is known
-    never to come is not waited for.
+    Raw months count: after a lost database they are all that a feed has. A month that will never be available is not
+    waited for.
     """
     from city_data.store.ledger import read_months
 
@@ -70,16 +70,16 @@ def missing_replacements(database: "Database", archive: RawArchive, feeds: Itera
     missing = []
     for feed in feeds:
         entries = read_months(database, city_id=feed.city.city_id, dataset=feed.dataset.name)
-        held = {entry.month for entry in entries if entry.has_data}
+        with_data = {entry.month for entry in entries if entry.has_data}
         final = {entry.month for entry in entries if entry.state == "not_available"}
-        if newest not in held | final and (held or archive.months(feed.dataset.name, feed.city.city_id)):
+        if newest not in with_data | final and (with_data or archive.months(feed.dataset.name, feed.city.city_id)):
             missing.append(f"{feed.name} {newest}")
     return missing
 
 
 def expire(month: Month, database: "Database", archive: RawArchive, cache: "Cache", why: str) -> Expiry:
     """Remove a month everywhere, with an audit line for each thing. The tables go last, so that an interrupted expiry
-    is found again and resumed.
+    is detected and resumed.
 
     Raises LockTimeout while the month is being read or written, OSError where the archive cannot be changed, and
     DatabaseUnavailable.
@@ -87,22 +87,22 @@ def expire(month: Month, database: "Database", archive: RawArchive, cache: "Cach
     from city_data.store.audit import Line, audited
     from city_data.store.partitions import drop_month
 
-    cached = cache.held(month)
+    cached = cache.count_keys(month)
     lines = [Line("cache", city_id, dataset, keys) for (dataset, city_id), keys in sorted(cached.items())]
     with audited(database, month, lines, why):
         cache.drop_month(month)
     raw_files = 0
-    for held in archive.held(month):
-        with audited(database, month, [Line("raw", held.city_id, held.dataset, held.files, held.bytes)], why):
-            archive.drop(held.dataset, held.city_id, month)
-        raw_files += held.files
+    for stored in archive.stored(month):
+        with audited(database, month, [Line("raw", stored.city_id, stored.dataset, stored.files, stored.bytes)], why):
+            archive.drop(stored.dataset, stored.city_id, month)
+        raw_files += stored.files
     return Expiry(month, drop_month(database, month, why=why), raw_files, sum(cached.values()))
 
 
 def expire_all(
     months: Iterable[Month], database: "Database", archive: RawArchive, cache: "Cache", why: str
 ) -> Iterator[Expiry]:
-    """Expire month after month; one that breaks off does not keep the others."""
+    """Expire month after month; one that fails does not stop the others."""
     from city_data.store.database import DatabaseUnavailable
     from city_data.store.partitions import LockTimeout
 
@@ -121,15 +121,15 @@ def due_for_expiry(
     window: Window,
     force: bool = False,
 ) -> tuple[list[Month], str]:
-    """The months to expire now, and in words why those or why none. `force`: also those that are not replaced yet."""
+    """The months to expire now, and the reason as text. `force`: also those that are not replaced yet."""
     expired = take_inventory(database, archive, cache).expired(window)
     if not expired:
         return [], f"nothing lies before {window.first}"
     missing = missing_replacements(database, archive, feeds, window)
     if missing and not force:
-        kept = ", ".join(map(str, expired))
+        postponed = ", ".join(map(str, expired))
         return (
             [],
-            f"{kept} kept: not replaced yet by {', '.join(missing)}. `city-data expire --force` drops them anyway",
+            f"{postponed} kept: not replaced yet by {', '.join(missing)}. `city-data expire --force` drops them anyway",
         )
     return expired, FORCED if missing else f"older than {window.first}"

@@ -28,7 +28,7 @@ from city_data.providers.errors import (
     ProviderError,
     TransientError,
 )
-from city_data.providers.shared.texts import all_printable
+from city_data.texts import all_printable
 from city_data.window import Month
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ decides, or what an outcome does to a run (the raw asset).
 from __future__ import annotations
 
 from city_data.errors import CityDataError
-from city_data.providers.shared.texts import printable
+from city_data.texts import printable
 
 
 class ProviderError(CityDataError):

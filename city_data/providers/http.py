@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlunsplit
 
+from city_data import environment
 from city_data.providers.capabilities import Capabilities, RateLimit
 from city_data.providers.errors import PermanentError, TransientError
 from city_data.providers.transport.addresses import checked, redirected
@@ -29,7 +30,6 @@ from city_data.providers.transport.response import Response, accept_ok, bare, hi
 if TYPE_CHECKING:
     import httpx
 
-ROUTES_VARIABLE = "CITY_DATA_ROUTES"
 # A stand-in server says so in every answer, and the rows made from it carry the word in `source`.
 ORIGIN_HEADER = "X-City-Data-Origin"
 USER_AGENT = "city_data/0.1 (shared city history; one polite client a city)"
@@ -87,15 +87,15 @@ def routes(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
     Raises PermanentError where it is no such map.
     """
-    text = environ.get(ROUTES_VARIABLE)
+    text = environment.ROUTES.get(environ)
     if not text:
         return {}
     try:
         mapping = json.loads(text)
     except ValueError as error:
-        raise PermanentError(f"{ROUTES_VARIABLE} is not JSON: {error}") from error
+        raise PermanentError(f"{environment.ROUTES} is not JSON: {error}") from error
     if not isinstance(mapping, dict) or not all(isinstance(base, str) for base in mapping.values()):
-        raise PermanentError(f"{ROUTES_VARIABLE} must be a JSON object of host to base URL")
+        raise PermanentError(f"{environment.ROUTES} must be a JSON object of host to base URL")
     return mapping
 
 

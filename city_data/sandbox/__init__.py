@@ -1,6 +1,6 @@
-"""A server of our own that speaks each source's protocol, offline, for demonstrations, tests and benchmarks.
+"""The sandbox: a local server that speaks each source's protocol, for demonstrations, tests and benchmarks.
 
-Belongs here: everything that is invented. Does not: anything the platform needs; only the demo and tests start it.
+Belongs here: all synthetic data. Does not: anything that the platform needs; only the demo and tests start it.
 """
 
 from city_data.sandbox.faults import Fault, Faults

@@ -1,4 +1,4 @@
-"""`python -m city_data.sandbox`: the server as a process of its own, which never outlives the one that started it.
+"""`python -m city_data.sandbox`: the server as its own process, which ends with its parent.
 
 Belongs here: options, signals, the watch over the parent. Does not: serving (server.py).
 """
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Raised, not set: the main thread holds the event's lock while it waits, so setting it here would hang.
+        # Raised, not set: the main thread owns the event's lock while it waits, so setting it here would deadlock.
         signal.signal(number, _raise_interrupt)
     try:
         sandbox.start()
@@ -59,7 +59,7 @@ def _raise_interrupt(*_: object) -> None:
 
 
 def _watch_stdin(over: threading.Event) -> None:
-    """A pipe that closes means the parent has gone. A terminal or /dev/null tells nothing."""
+    """A pipe that closes means the parent has gone. A terminal or /dev/null gives no such sign."""
     if sys.stdin is None or not stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
         return
 

@@ -1,4 +1,4 @@
-"""AEMET's stations and their invented days, in AEMET's own words: strings, decimal commas, absent keys, `Ip`, `Varias`.
+"""AEMET's stations and their synthetic days, in AEMET's format: strings, decimal commas, absent keys, `Ip`, `Varias`.
 
 Belongs here: the stations (from the real inventory) and the daily records. Does not: the two steps (aemet.py).
 """
@@ -185,6 +185,6 @@ def _comma(value: float) -> str:
 
 
 def _degrees(text: str) -> float:
-    """`402442N` and `034041W`: two digits of degrees, and a sign that holds for all three parts."""
+    """`402442N` and `034041W`: two digits of degrees, and a sign for all three parts."""
     size = int(text[:2]) + int(text[2:4]) / 60 + int(text[4:6]) / 3600
     return -size if text[-1] in "SW" else size

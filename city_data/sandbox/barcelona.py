@@ -1,6 +1,6 @@
 """The wire of opendata-ajuntament.barcelona.cat: the CKAN catalogue of the road states, and its CSV downloads.
 
-Belongs here: the catalogue's words and the routes. Does not: the files (barcelona_states.py), the lag (publication.py).
+Belongs here: the catalogue's texts and the routes. Does not: the files (barcelona_states.py), the lag (publication.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from city_data.window import Month
 
 HOST = "opendata-ajuntament.barcelona.cat"
 PACKAGE = "trams"
-# Listed by the city for ever, with nothing in them.
+# Listed by the city, but empty.
 EMPTY = (Month(2020, 4), Month(2020, 5))
 # fmt: off
 _NAMES = ("Gener", "Febrer", "Marc", "Abril", "Maig", "Juny",
@@ -55,7 +55,7 @@ class Barcelona(Source):
             "license_id": "CC-BY-4.0",
             "type": "dataset",
             "num_resources": len(resources),
-            "resources": [entry | {"position": place} for place, entry in enumerate(resources)],
+            "resources": [entry | {"position": position} for position, entry in enumerate(resources)],
         }
         return JSONResponse({"help": help_url, "success": True, "result": package})
 
@@ -99,7 +99,7 @@ def resource(month: Month) -> dict[str, Any]:
 
 
 def _live() -> dict[str, Any]:
-    """The feed of this minute, which is no month."""
+    """The live feed, listed beside the months."""
     name = "TRAMS_TRAMS.dat"
     identity = str(_uuid(name))
     url = f"https://{HOST}/data/dataset/{PACKAGE}/resource/{identity}/download"

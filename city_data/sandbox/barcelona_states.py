@@ -1,7 +1,7 @@
-"""Barcelona's invented road states and the month files that hold them, as the city writes them.
+"""Barcelona's synthetic road states and their month files, in the city's format.
 
 Belongs here: the states, the CSV's spelling, its cache on disk. Does not: HTTP and the catalogue (barcelona.py).
-Every value hangs on its segment and its moment alone. Rows are written snapshot after snapshot, with the city's own
+Every value depends only on its segment and its moment. Rows are written snapshot after snapshot, with the city's own
 clocks and no offset; identifiers with blanks and a BOM come and go with the year, as in other files of the city.
 """
 
@@ -39,7 +39,7 @@ _DEAD, _CLOSED_AWHILE, _SILENT_AWHILE = 0.12, 0.17, 0.25
 
 @dataclass(frozen=True)
 class Snapshots:
-    """When the feed was written down: seconds since 1970, the local stamp, and the city's share of its peak."""
+    """The moments of the feed's snapshots: seconds since 1970, the local stamp, and the city's share of its peak."""
 
     second: NDArray[np.int64]
     stamps: list[str]
@@ -85,10 +85,10 @@ def snapshots(month: Month) -> Snapshots:
     moments = quarters(month, month.last_day, BARCELONA_HOLIDAYS)
     number = np.arange(moments.number[0] * 900 // _STEP, (moments.number[-1] + 1) * 900 // _STEP)
     demand = moments.demand[number * _STEP // 900 - moments.number[0]]
-    kept = uniform(_KEPT, number) < 0.12 + 0.3 * np.minimum(demand, 1)
-    kept &= ~_outage(month, number)
-    kept[0] = True
-    number, demand = number[kept], demand[kept]
+    written = uniform(_KEPT, number) < 0.12 + 0.3 * np.minimum(demand, 1)
+    written &= ~_outage(month, number)
+    written[0] = True
+    number, demand = number[written], demand[written]
     second = number * _STEP + 40 + (20 * uniform(_LATE, number)).astype(np.int64)
     zone = ZoneInfo(TIMEZONE)
     stamps = [f"{datetime.fromtimestamp(t, UTC).astimezone(zone):%Y%m%d%H%M%S}" for t in second.tolist()]
@@ -96,7 +96,7 @@ def snapshots(month: Month) -> Snapshots:
 
 
 def states_of(ids: NDArray[np.int64], moments: Snapshots, month: Month) -> NDArray[np.int64]:
-    """Segments by snapshots, 0 to 6. Some segments are dead for good, some silent or closed for a while."""
+    """Segments by snapshots, 0 to 6. Some segments are always dead, some silent or closed for a while."""
     segment, second = ids[:, None], moments.second[None, :]
     busy = 0.5 + 0.75 * uniform(_PLACE, segment)
     wave = np.stack([smooth(_WAVE * 1000 + int(n), moments.second / 3600, 2.0) for n in ids])
@@ -114,7 +114,7 @@ def states_of(ids: NDArray[np.int64], moments: Snapshots, month: Month) -> NDArr
 
 @dataclass
 class States:
-    """The CSVs of one size, made when first asked for and kept in `folder`."""
+    """The CSVs of one size, written to `folder` at their first request."""
 
     folder: Path
     segments: int

@@ -1,6 +1,6 @@
-"""What the stand-in for one source owes the server, and how stand-ins are found: there is no list to edit.
+"""The base class of a simulated source, and the discovery of its subclasses.
 
-Belongs here: `Source`, what it is told (`Setting`), discovery. Does not: any one source's wire, or serving (server.py).
+Belongs here: `Source`, its `Setting`, discovery. Does not: any one source's protocol, or serving (server.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Size = Literal["small", "full"]
 
 @dataclass(frozen=True)
 class Setting:
-    """`folder` keeps files that were made. `keys`: by a secret's variable, the only key that is let in."""
+    """`folder` stores generated files. `keys`: by a secret's variable, the only accepted key."""
 
     publication: Publication
     folder: Path
@@ -44,7 +44,7 @@ class Source(ABC):
 
     @abstractmethod
     def router(self) -> APIRouter:
-        """Every route that the stand-in has of the real service."""
+        """The simulated routes of the real service."""
 
     def file_path(self, month: Month) -> str | None:  # noqa: ARG002  for those that have files
         """The path of a month's file, for the fault that swaps months; None where the source has no such files."""
@@ -55,12 +55,12 @@ class Source(ABC):
 def discover() -> tuple[type[Source], ...]:
     """Every concrete `Source` in the modules of this package."""
     package = __name__.rpartition(".")[0]
-    found: list[type[Source]] = []
+    sources: list[type[Source]] = []
     for info in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if info.name.startswith("_"):
             continue
         module = importlib.import_module(f"{package}.{info.name}")
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if issubclass(kind, Source) and not inspect.isabstract(kind) and kind.__module__ == module.__name__:
-                found.append(kind)
-    return tuple(found)
+                sources.append(kind)
+    return tuple(sources)

@@ -1,6 +1,6 @@
 """An invented, plausible climate: hourly weather at any coordinate in temperate Europe, by pure arithmetic.
 
-Belongs here: the series behind AEMET and Open-Meteo, so that both tell of the same days. Does not: their formats.
+Belongs here: the series behind AEMET and Open-Meteo, so that both describe the same days. Does not: their formats.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Faults to order: which answers go wrong, how, and for how many times.
+"""Fault injection: which answers go wrong, how, and how many times.
 
-Belongs here: the order book and the middleware that carries orders out. Does not: rewriting of data (spoil.py).
+Belongs here: the orders and the middleware that carries them out. Does not: rewriting of data (spoil.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from city_data.window import Month
 _SPOILT = {field.name for field in fields(Spoil)}
 ORIGIN = "sandbox"
 ORDERS_PATH = "/_faults"
-# Where a request's state tells a live feed the moment at which it stands still.
+# The key of a request's state with the moment at which a live feed stands still.
 FROZEN_AT = "frozen_at"
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -89,14 +89,14 @@ class Fault(pydantic.BaseModel):
 
 @dataclass
 class Faults:
-    """The orders in force. The first that matches a path is carried out; `seen` counts the answers spoilt."""
+    """The orders in force. The first that matches a path is carried out; `carried_out` counts the answers spoilt."""
 
-    seen: int = 0
+    carried_out: int = 0
     _orders: list[tuple[Fault, int | None]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def order(self, path: str, **what: Any) -> Fault:
-        """Raises pydantic.ValidationError for what is no fault."""
+        """Raises pydantic.ValidationError for invalid values."""
         fault = Fault(path=path, **what)
         self.add(fault)
         return fault
@@ -110,15 +110,15 @@ class Faults:
             self._orders.clear()
 
     def take(self, path: str) -> Fault | None:
-        """The fault that this answer must have; it counts as given."""
+        """The fault for this answer, counted as carried out."""
         with self._lock:
-            for place, (fault, left) in enumerate(self._orders):
+            for index, (fault, left) in enumerate(self._orders):
                 if re.search(fault.path, path):
-                    self.seen += 1
+                    self.carried_out += 1
                     if left is not None and left <= 1:
-                        del self._orders[place]
+                        del self._orders[index]
                     elif left is not None:
-                        self._orders[place] = (fault, left - 1)
+                        self._orders[index] = (fault, left - 1)
                     return fault
         return None
 
@@ -129,7 +129,7 @@ class CutOff(CityDataError):
 
 @dataclass
 class FaultyApp:
-    """ASGI: every answer says where it comes from; those ordered go wrong. `another` tells another month's path,
+    """ASGI middleware: marks every answer with its origin, and applies faults. `another` gives another month's path,
     `answered` counts answers by path and status."""
 
     app: ASGIApp
@@ -162,7 +162,7 @@ class FaultyApp:
             headers = {"content-type": "text/html;charset=UTF-8"}
         elif not fault.makes_own_answer:
             spoilt = await run_in_threadpool(fault.spoil.apply, body)
-            if spoilt != body:  # another file, of which the tags do not hold
+            if spoilt != body:  # other bytes, for which the tags are wrong
                 headers = {name: text for name, text in headers.items() if name not in ("etag", "last-modified")}
             body = spoilt
         answer = (fault.status or status, headers | {k.lower(): v for k, v in fault.headers.items()}, body)
@@ -170,14 +170,14 @@ class FaultyApp:
 
 
 async def _gave_up(receive: Receive, seconds: float) -> bool:
-    """Wait; True as soon as the client has gone away."""
+    """Wait; True as soon as the client disconnects."""
 
-    async def gone() -> None:
+    async def disconnected() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
     try:
-        await asyncio.wait_for(gone(), seconds)
+        await asyncio.wait_for(disconnected(), seconds)
     except TimeoutError:
         return False
     return True
@@ -195,9 +195,11 @@ async def _collect(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
         elif message["type"] == "http.response.body":
             body.extend(message.get("body", b""))
 
-    # Without its conditions, which would be answered by 304: there would be nothing to spoil.
-    asked = [(name, text) for name, text in scope["headers"] if name not in (b"if-none-match", b"if-modified-since")]
-    await app({**scope, "headers": asked, "extensions": {}}, receive, keep)
+    # Without its conditions, which would be answered by 304, without a body to spoil.
+    request_headers = [
+        (name, text) for name, text in scope["headers"] if name not in (b"if-none-match", b"if-modified-since")
+    ]
+    await app({**scope, "headers": request_headers, "extensions": {}}, receive, keep)
     return status, headers, bytes(body)
 
 

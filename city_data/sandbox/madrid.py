@@ -1,6 +1,6 @@
 """The wire of datos.madrid.es: the CKAN catalogue of the traffic history, and its ZIP downloads.
 
-Belongs here: the catalogue's words and the routes. Does not: the files (madrid_archive.py), the lag (publication.py).
+Belongs here: the catalogue's texts and the routes. Does not: the files (madrid_archive.py), the lag (publication.py).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Madrid(Source):
             "license_title": "Creative Commons Attribution",
             "type": "dataset",
             "num_resources": len(resources),
-            "resources": [entry | {"position": place} for place, entry in enumerate(resources)],
+            "resources": [entry | {"position": position} for position, entry in enumerate(resources)],
         }
         return JSONResponse({"help": help_url, "success": True, "result": package})
 
@@ -70,7 +70,7 @@ class Madrid(Source):
 
 
 def names(month: Month) -> tuple[str, str]:
-    """The resource's id and its file's name. The number tells nothing of the month; only new names do."""
+    """The resource's id and its file's name. The number does not identify the month; only new names do."""
     months = (month.year - _FIRST.year) * 12 + month.month - _FIRST.month
     identity = f"208627-{(months * 97 + 31) % 397}-transporte-ptomedida-historico"
     if month >= _NEW_STYLE:

@@ -1,4 +1,4 @@
-"""Madrid's month files as the city writes them: one CSV of quarter hours in one ZIP, and the names around them.
+"""Madrid's month files in the city's format: one CSV of quarter hours in one ZIP.
 
 Belongs here: the CSV's spelling, the ZIP, its cache on disk. Does not: the numbers (traffic.py), HTTP (madrid.py).
 The layout is that of 2022 and later: quoted, `NaN` in words, sorted by sensor, Madrid's own clocks, CRLF.
@@ -60,7 +60,7 @@ def write_madrid_month(
 
 @dataclass
 class Archive:
-    """The ZIPs of one size, made when first asked for and kept in `folder`."""
+    """The ZIPs of one size, written to `folder` at their first request."""
 
     folder: Path
     points: int
@@ -78,7 +78,7 @@ class Archive:
 
 
 def _write_rows(file: IO[bytes], group: Sensors, moments: Quarters, values: Readings) -> None:
-    """Polars writes the text; numbers that the city quotes are handed over as words."""
+    """Polars writes the text; numbers that the city quotes are passed as strings."""
     rows = np.nonzero(values.present.ravel())[0]
     sensor, quarter = np.divmod(rows, len(moments.number))
     flow, event = values.flow.ravel()[rows], values.event.ravel()[rows]
@@ -96,7 +96,7 @@ def _write_rows(file: IO[bytes], group: Sensors, moments: Quarters, values: Read
         }
     )
     words = {
-        # Mostly `NaN`; some sensors say -1.
+        # Mostly `NaN`; some sensors give -1.
         "intensidad": pl.when(pl.Series(missing & (event < 0.8))).then(pl.lit("NaN")).otherwise(_text("flow")),
         "ocupacion": pl.when(pl.Series(missing | (event < 0.02))).then(pl.lit("NaN")).otherwise(_text("occupancy")),
         "carga": pl.when(pl.Series(missing)).then(pl.lit("NaN")).otherwise(_text("load")),
@@ -120,5 +120,5 @@ def _text(column: str) -> pl.Expr:
 
 
 def _error_codes(missing: NDArray[np.bool_], event: Floats) -> NDArray[np.int64]:
-    """0 N, 1 E, 2 S, 3 blank. A blank stands on valid rows too; an S makes a number that looks right worthless."""
+    """0 N, 1 E, 2 S, 3 blank. A blank is valid too; an S invalidates a plausible number."""
     return np.select([missing, event > 0.995, event > 0.98, event > 0.95], [2, 2, 1, 3], 0)

@@ -1,7 +1,7 @@
 """The wire of Meteo-France: the open data catalogue, the department files behind it, and DPClim's orders.
 
-Belongs here: routes, labels, tokens, orders and their states. Does not: what a line says (meteo_france_series.py), the
-lag (publication.py).
+Belongs here: routes, labels, tokens, orders and their states. Does not: the values of a line
+(meteo_france_series.py), the lag (publication.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
+from city_data import environment
 from city_data.sandbox.base import Setting, Source
 from city_data.sandbox.meteo_france_series import STATIONS, Hours, Station, api_csv, extras, write_department
 
@@ -42,7 +43,7 @@ class _Order:
 
 
 class MeteoFrance(Source):
-    """Without keys of its own in the setting, any that is not blank is let in. An order is pending `polls` times."""
+    """Without configured keys, any key that is not blank is accepted. An order is pending `polls` times."""
 
     hosts = (CATALOGUE, FILES, FORMER_FILES, API, PORTAL)
     polls = 1
@@ -84,11 +85,14 @@ class MeteoFrance(Source):
         for department in {station.department for station in STATIONS}:
             for label, first, last in self._periods():
                 if name == _name(department, label, first, last):
-                    return _conditional(request, self._made(department, first, last))
+                    return _conditional(request, self._department_file(department, first, last))
         return Response('<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', 404, media_type="application/xml")
 
     def token(self, request: Request) -> JSONResponse:
-        given, known = _credentials(request, "Basic"), self.setting.keys.get("METEO_FRANCE_APPLICATION_ID")
+        given, known = (
+            _credentials(request, "Basic"),
+            self.setting.keys.get(environment.METEO_FRANCE_APPLICATION_ID.name),
+        )
         if not given or (known is not None and given != known):
             return JSONResponse({"error": "invalid_client", "error_description": "Client Authentication failed."}, 401)
         token = base64.urlsafe_b64encode(f"token {next(self._numbers)}".encode()).decode()
@@ -100,8 +104,8 @@ class MeteoFrance(Source):
         if (refusal := self._refusal(request)) is not None:
             return refusal
         department = request.query_params.get("id-departement", "")
-        found = [station for station in STATIONS if int(station.department) == int(department or -1)]
-        return JSONResponse([_listed(station) for station in found])
+        listed = [station for station in STATIONS if int(station.department) == int(department or -1)]
+        return JSONResponse([_listed(station) for station in listed])
 
     def order(self, request: Request) -> Response:
         if (refusal := self._refusal(request)) is not None:
@@ -152,14 +156,14 @@ class MeteoFrance(Source):
         stamps = self.publication.meteo_france_hours()
         return stamps[(stamps >= first) & (stamps <= last)]
 
-    def _made(self, department: str, first_year: int, last_year: int) -> Path:
-        """Made when first asked for, and kept; equal requests wait for one another."""
+    def _department_file(self, department: str, first_year: int, last_year: int) -> Path:
+        """Written at the first request; equal requests wait for one another."""
         begin, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) // 3600 for year in (first_year, last_year + 1))
         stamps = self._stamps(begin, end - 1)
         stations = [s for s in STATIONS if s.department == department]
         stations += extras(department, _EXTRAS[self.setting.size])
-        held = hashlib.blake2s(np.asarray(stamps, np.int64).tobytes(), digest_size=8).hexdigest()
-        path = self.setting.folder / f"meteo_france-{_GENERATION}-{self.setting.size}-{department}-{held}.csv.gz"
+        digest = hashlib.blake2s(np.asarray(stamps, np.int64).tobytes(), digest_size=8).hexdigest()
+        path = self.setting.folder / f"meteo_france-{_GENERATION}-{self.setting.size}-{department}-{digest}.csv.gz"
         with self._lock:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +172,7 @@ class MeteoFrance(Source):
 
     def _refusal(self, request: Request) -> JSONResponse | None:
         key, token = request.headers.get("apikey", ""), _credentials(request, "Bearer")
-        known, given_at = self.setting.keys.get("METEO_FRANCE_API_KEY"), self._tokens.get(token)
+        known, given_at = self.setting.keys.get(environment.METEO_FRANCE_API_KEY.name), self._tokens.get(token)
         if given_at is not None and self.publication.clock() - given_at < _TOKEN_LIFE:
             return None
         if key.strip() and known in (None, key):

@@ -1,4 +1,4 @@
-"""Meteo-France's stations and their invented hours, in the two spellings in which it gives them.
+"""Meteo-France's stations and their synthetic hours, in its two formats.
 
 Belongs here: the stations (from the real list), the lines of a department file and of DPClim. Does not: routes, or
 which file holds what (meteo_france.py).
@@ -76,7 +76,7 @@ STATIONS = (
 
 
 def extras(department: str, count: int) -> list[Station]:
-    """Made-up neighbours of the department's first station, for files of the real size."""
+    """Synthetic neighbours of the department's first station, for files of the real size."""
     like = next(station for station in STATIONS if station.department == department)
     return [
         Station(f"{department}9{n:05d}", f"POSTE {n}", like.latitude, like.longitude, like.altitude + n)
@@ -85,7 +85,7 @@ def extras(department: str, count: int) -> list[Station]:
 
 
 def write_department(path: Path, stations: Sequence[Station], stamps: Hours) -> None:
-    """The gzip of a department: every station's lines for `stamps`, hours since 1970 at whose end they are told."""
+    """The gzip of a department: every station's lines for `stamps`, hours since 1970, each the end of its interval."""
     part = path.with_name(f"{path.name}.part")
     with part.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as file:
         file.write(";".join(HEADER).encode() + b"\n")
@@ -98,12 +98,18 @@ def write_department(path: Path, stations: Sequence[Station], stamps: Hours) -> 
 def bulk_lines(station: Station, stamps: Hours) -> Iterator[str]:
     """Decimal points, a quality code behind every value, LF; an hour in some hundreds has no line."""
     blank = [""] * len(HEADER)
-    place = [station.number, station.name, f"{station.latitude:g}", f"{station.longitude:g}", str(station.altitude)]
-    blank[: len(place)] = place
+    station_cells = [
+        station.number,
+        station.name,
+        f"{station.latitude:g}",
+        f"{station.longitude:g}",
+        str(station.altitude),
+    ]
+    blank[: len(station_cells)] = station_cells
     at = {name: HEADER.index(name) for name in _NAMES}
     for stamp, values, quality in _hours(station, stamps):
         cells = blank.copy()
-        cells[len(place)] = stamp
+        cells[len(station_cells)] = stamp
         for name, text in values.items():
             if text:
                 cells[at[name]], cells[at[name] + 1] = text, quality.get(name, "1")
@@ -122,30 +128,30 @@ def api_csv(station: Station, stamps: Hours) -> str | None:
 def _hours(station: Station, stamps: Hours) -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
     """Stamp, values as texts with a decimal point (empty where missing), quality codes other than 1."""
     number = int(station.number)
-    told = weather(station.spot, stamps)
-    heat = told.temperature + 1.2 * (uniform(_SHIFT, number)[0] - 0.5)
-    pressure = station_pressure(told.pressure, station.altitude, heat)
+    observed = weather(station.spot, stamps)
+    heat = observed.temperature + 1.2 * (uniform(_SHIFT, number)[0] - 0.5)
+    pressure = station_pressure(observed.pressure, station.altitude, heat)
     gap, line, doubt = (uniform(key, number, stamps) for key in (_GAP, _LINE, _DOUBT))
     at_sea_level = station.altitude <= _HIGHEST_AT_SEA_LEVEL
-    for place, stamp in enumerate(stamps.tolist()):
-        if line[place] < 1 / 400:
+    for index, stamp in enumerate(stamps.tolist()):
+        if line[index] < 1 / 400:
             continue
-        code = int(told.code[place])
+        code = int(observed.code[index])
         values = {
-            "RR1": f"{told.precipitation[place]:.1f}",
-            "FF": f"{told.wind[place]:.1f}",
+            "RR1": f"{observed.precipitation[index]:.1f}",
+            "FF": f"{observed.wind[index]:.1f}",
             "DD": str(10 * (1 + stamp % 36)),
-            "T": f"{heat[place]:.1f}",
-            "TD": f"{heat[place] - (100 - told.humidity[place]) / 5:.1f}",
-            "TN": f"{heat[place] - 0.4:.1f}",
+            "T": f"{heat[index]:.1f}",
+            "TD": f"{heat[index] - (100 - observed.humidity[index]) / 5:.1f}",
+            "TN": f"{heat[index] - 0.4:.1f}",
             "HTN": str(stamp % 24 * 100 + 5),
-            "U": f"{told.humidity[place]:.0f}",
-            "PMER": f"{told.pressure[place]:.1f}" if at_sea_level else "",
-            "PSTAT": f"{pressure[place]:.1f}",
-            # A clear or cloudy sky is no weather that an instrument would report.
+            "U": f"{observed.humidity[index]:.0f}",
+            "PMER": f"{observed.pressure[index]:.1f}" if at_sea_level else "",
+            "PSTAT": f"{pressure[index]:.1f}",
+            # An instrument does not report a clear or cloudy sky.
             "WW": str(code) if code > 3 else "",
         }
-        if gap[place] < 1 / 150:
+        if gap[index] < 1 / 150:
             values |= {"T": "", "TD": "", "TN": "", "HTN": "", "U": ""}
-        quality = {"T": "2"} if doubt[place] < 1 / 300 else {"HTN": "9"}
+        quality = {"T": "2"} if doubt[index] < 1 / 300 else {"HTN": "9"}
         yield datetime.fromtimestamp(stamp * 3600, UTC).strftime("%Y%m%d%H"), values, quality

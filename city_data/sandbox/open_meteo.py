@@ -69,7 +69,7 @@ class OpenMeteo(Source):
         hours = local - offset // 3600
         values = _columns(weather(spot, hours), spot, factor)
         known = [self._known(spot, int(hour)) for hour in hours]
-        asked = _variables(query)
+        variables = _variables(query)
         return {
             "latitude": round(spot.latitude / 0.0703) * 0.0703,
             "longitude": round(spot.longitude / 0.0703) * 0.0703,
@@ -78,10 +78,10 @@ class OpenMeteo(Source):
             "timezone": zone,
             "timezone_abbreviation": "GMT" if offset == 0 else f"GMT{offset // 3600:+d}",
             "elevation": spot.altitude,
-            "hourly_units": {"time": "iso8601"} | {name: _UNITS[name] or unit for name in asked},
+            "hourly_units": {"time": "iso8601"} | {name: _UNITS[name] or unit for name in variables},
             "hourly": {
                 "time": [f"{datetime.fromtimestamp(int(hour) * 3600, UTC):%Y-%m-%dT%H:%M}" for hour in local],
-                **{name: [v if ok else None for v, ok in zip(values[name], known, strict=True)] for name in asked},
+                **{name: [v if ok else None for v, ok in zip(values[name], known, strict=True)] for name in variables},
             },
         }
 
@@ -102,7 +102,7 @@ class OpenMeteo(Source):
         return day
 
     def _zone(self, name: str) -> tuple[str, int]:
-        """The offset of today, for all of history: what makes any zone but GMT a trap."""
+        """Today's offset for all of history, as the real service does: any zone but GMT is a trap."""
         if name in ("GMT", "UTC"):
             return "GMT", 0
         name = "Europe/Madrid" if name == "auto" else name
@@ -126,11 +126,11 @@ def _spots(query: dict[str, str]) -> list[Spot]:
 
 
 def _variables(query: dict[str, str]) -> list[str]:
-    asked = [name for name in query.get("hourly", "").split(",") if name]
-    for name in asked:
+    variables = [name for name in query.get("hourly", "").split(",") if name]
+    for name in variables:
         if name not in _UNITS:
             raise _Refused(f"Data corrupted at path ''. Cannot initialize variable from invalid String value {name}.")
-    return asked
+    return variables
 
 
 def _wind_unit(query: dict[str, str]) -> tuple[str, float]:

@@ -13,11 +13,11 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from city_data import environment
 from city_data.sandbox.base import Source
 from city_data.sandbox.climate import Hours, Spot, altitude, weather
 
 HOST = "history.openweathermap.org"
-KEY_VARIABLE = "OPENWEATHER_API_KEY"
 # A key that is known but has no subscription to this API.
 UNSUBSCRIBED = "unsubscribed"
 _WEEK_HOURS = 7 * 24
@@ -64,24 +64,30 @@ class OpenWeather(Source):
             first, last = -(-int(query["start"]) // 3600), int(query["end"]) // 3600
         except (KeyError, ValueError) as error:
             return _answer(400, json.dumps({"cod": "400", "message": f"wrong {error}"}).encode())
-        held = [
+        published = [
             hour
             for hour in range(first, min(last, first + _WEEK_HOURS - 1) + 1)
             if self.publication.openweather_has(datetime.fromtimestamp(hour * 3600, UTC))
         ]
-        if not held:
+        if not published:
             return _answer(404, NO_DATA)
-        hours = np.asarray(held, dtype=np.int64)
+        hours = np.asarray(published, dtype=np.int64)
         metric = query.get("units") == "metric"
-        items = _items(held, weather(Spot(north, east, altitude(north, east)), hours), metric)
-        # The service numbers nothing: every place is city 1.
-        told = {"message": f"Count: {len(items)}", "cod": "200", "city_id": 1, "calctime": 0.0123, "cnt": len(items)}
-        return _answer(200, json.dumps({**told, "list": items}, separators=(",", ":")).encode())
+        items = _items(published, weather(Spot(north, east, altitude(north, east)), hours), metric)
+        # The service does not number cities: every location is city 1.
+        envelope = {
+            "message": f"Count: {len(items)}",
+            "cod": "200",
+            "city_id": 1,
+            "calctime": 0.0123,
+            "cnt": len(items),
+        }
+        return _answer(200, json.dumps({**envelope, "list": items}, separators=(",", ":")).encode())
 
     def _refusal(self, key: str) -> bytes | None:
         if key == UNSUBSCRIBED:
             return NO_SUBSCRIPTION
-        return None if key and key == self.setting.keys.get(KEY_VARIABLE, key) else _WRONG_KEY
+        return None if key and key == self.setting.keys.get(environment.OPENWEATHER_API_KEY.name, key) else _WRONG_KEY
 
 
 def _answer(status: int, body: bytes) -> Response:
@@ -90,12 +96,12 @@ def _answer(status: int, body: bytes) -> Response:
 
 def _items(stamps: list[int], hours: Hours, metric: bool) -> list[dict[str, Any]]:
     shift = 0.0 if metric else _KELVIN
-    return [_item(stamp, hours, place, shift) for place, stamp in enumerate(stamps)]
+    return [_item(stamp, hours, index, shift) for index, stamp in enumerate(stamps)]
 
 
-def _item(stamp: int, hours: Hours, place: int, shift: float) -> dict[str, Any]:
-    degrees, wind = round(float(hours.temperature[place]) + shift, 2), round(float(hours.wind[place]), 2)
-    code, fallen = int(hours.code[place]), round(float(hours.precipitation[place]), 2)
+def _item(stamp: int, hours: Hours, index: int, shift: float) -> dict[str, Any]:
+    degrees, wind = round(float(hours.temperature[index]) + shift, 2), round(float(hours.wind[index]), 2)
+    code, fallen = int(hours.code[index]), round(float(hours.precipitation[index]), 2)
     number, main, words, icon = _SKIES[code]
     icon += "d" if 6 <= stamp % 24 < 19 else "n"
     item: dict[str, Any] = {
@@ -103,13 +109,13 @@ def _item(stamp: int, hours: Hours, place: int, shift: float) -> dict[str, Any]:
         "main": {
             "temp": degrees,
             "feels_like": round(degrees - 0.2, 2),
-            "pressure": round(float(hours.pressure[place])),
-            "humidity": round(float(hours.humidity[place])),
+            "pressure": round(float(hours.pressure[index])),
+            "humidity": round(float(hours.humidity[index])),
             "temp_min": degrees,
             "temp_max": degrees,
         },
         "wind": {"speed": wind, "deg": stamp * 37 % 360, "gust": round(wind * 1.4, 2)},
-        "clouds": {"all": round(100 * float(hours.cloud[place]))},
+        "clouds": {"all": round(100 * float(hours.cloud[index]))},
         "weather": [{"id": number, "main": main, "description": words, "icon": icon}],
     }
     if fallen > 0:

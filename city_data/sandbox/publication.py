@@ -1,6 +1,6 @@
-"""What is published at a moment: each source's lag, the months withheld for a test, and how far back history goes.
+"""The publication calendar of the sandbox: each source's lag, months withheld for a test, the start of history.
 
-Belongs here: every decision that depends on `as_of`. Does not: what the published data looks like.
+Belongs here: every decision that depends on `as_of`. Does not: the published data.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FRANCE = "Europe/Paris"
 
 @dataclass
 class Publication:
-    """`clock` tells the moment; `unpublished` months are withheld by every source; `revisions` counts how often each
+    """`clock` gives the moment; `unpublished` months are withheld by every source; `revisions` counts how often each
     source has changed a month since it first published it. All may change while serving.
 
     With `list_open_month`, Madrid lists a month from its third day on, partial until it has closed for six days.

@@ -26,7 +26,7 @@ from city_data.window import Month
 
 
 class Sandbox:
-    """One server. `folder` keeps the files that were made; `port` 0 takes any that is free. `keys`: see `Setting`.
+    """One server. `folder` stores generated files; `port` 0 takes any that is free. `keys`: see `Setting`.
 
     `as_of` may be a function, and `publication` and `faults` may be changed while it serves. `answered` counts what
     was, by path and status.

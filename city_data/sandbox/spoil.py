@@ -1,6 +1,6 @@
 """Rewriting a good answer into a bad one: columns, values, rows, charset, a foreign second step.
 
-Belongs here: what is done to bytes, by what they turn out to be (a ZIP or gzip of one CSV, a CSV, JSON records,
+Belongs here: rewriting bytes, by their detected format (a ZIP or gzip of one CSV, a CSV, JSON records,
 JSON columns, nested JSON items and features).
 Does not: when (faults.py).
 """
@@ -44,7 +44,7 @@ class Spoil:
     shift_minutes: int = 0
 
     def apply(self, body: bytes) -> bytes:
-        """The same bytes where there is nothing to do."""
+        """The same bytes where no rewriting applies."""
         if self == Spoil():
             return body
         if body[:2] == b"PK":
@@ -84,19 +84,19 @@ class Spoil:
         names = [name.strip('"') for name in header]
         if self.bad_values:
             value = next(names.index(name) for name in _VALUES if name in names)
-            for place, row in enumerate(rows):
-                row[value] = ('"NaN"', '"-5"', row[value], row[value], row[value])[place // 4 % 5]
+            for index, row in enumerate(rows):
+                row[value] = ('"NaN"', '"-5"', row[value], row[value], row[value])[index // 4 % 5]
         if self._rewrites_cells:
             cells = [list(zip(names, row, strict=True)) for row in rows]
-            rows = [[self._cell(*cell, place) for cell in row] for place, row in enumerate(cells)]
+            rows = [[self._cell(*cell, index) for cell in row] for index, row in enumerate(cells)]
         if self.duplicates:
             rows = [copy for row in rows for copy in (row, row)]
         lines = [header, *rows]
         if self.without_column is not None:
-            gone = names.index(self.without_column)
-            lines = [line[:gone] + line[gone + 1 :] for line in lines]
+            removed = names.index(self.without_column)
+            lines = [line[:removed] + line[removed + 1 :] for line in lines]
         if self.extra_column is not None:
-            lines = [[*line, f'"{self.extra_column}"' if place == 0 else "1"] for place, line in enumerate(lines)]
+            lines = [[*line, f'"{self.extra_column}"' if index == 0 else "1"] for index, line in enumerate(lines)]
         return lines
 
     def _document(self, document: Any) -> Any:
@@ -112,34 +112,34 @@ class Spoil:
         return document
 
     def _records(self, records: list[dict[str, str]]) -> list[dict[str, str]]:
-        for place, record in enumerate(records):
+        for index, record in enumerate(records):
             if self.without_column is not None:
                 record.pop(self.without_column, None)
             if self.extra_column is not None:
                 record[self.extra_column] = "1,0"
             if self.bad_values:
-                record |= {"tmed": "NaN"} if place % 2 else {"velmedia": "-3,0", "prec": "-1,0"}
+                record |= {"tmed": "NaN"} if index % 2 else {"velmedia": "-3,0", "prec": "-1,0"}
             if self.empty_column is not None:
                 record.pop(self.empty_column, None)  # a missing value has no key
-            record |= {name: self._cell(name, text, place) for name, text in record.items()}
+            record |= {name: self._cell(name, text, index) for name, text in record.items()}
         return [copy for record in records for copy in [record] * (2 if self.duplicates else 1)]
 
     def _items(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        for place, item in enumerate(items):
+        for index, item in enumerate(items):
             if self.without_column is not None:
                 item["main"].pop(self.without_column, None)
             if self.extra_column is not None:
                 item["main"][self.extra_column] = 1.0
             if self.bad_values:
-                item |= {"rain": {"1h": -1.0}} if place % 2 else {"wind": {"speed": -3.0}}
+                item |= {"rain": {"1h": -1.0}} if index % 2 else {"wind": {"speed": -3.0}}
         return [copy for item in items for copy in [item] * (2 if self.duplicates else 1)]
 
     def _features(self, features: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """ArcGIS's, each of which holds a record."""
-        for place, feature in enumerate(features):
+        """ArcGIS features, one record each."""
+        for index, feature in enumerate(features):
             record = feature["attributes"]
             if self.bad_values:
-                record["ih"] = (None, -1, 911_392, record["ih"], record["ih"])[place % 5]
+                record["ih"] = (None, -1, 911_392, record["ih"], record["ih"])[index % 5]
             if self.without_column is not None:
                 record.pop(self.without_column, None)
             if self.extra_column is not None:
@@ -152,7 +152,7 @@ class Spoil:
             columns[self.extra_column] = [1.0] * len(columns["time"])
         if self.bad_values:
             for name in ("precipitation", "wind_speed_10m"):
-                columns[name] = [-1.0 if place % 3 == 0 else v for place, v in enumerate(columns.get(name, []))]
+                columns[name] = [-1.0 if index % 3 == 0 else v for index, v in enumerate(columns.get(name, []))]
         for name, values in columns.items():
             if self.fill_nulls:
                 known = next((value for value in values if value is not None), None)
@@ -160,7 +160,7 @@ class Spoil:
             if name == "time":
                 columns[name] = [self._stamp(text) for text in values]
             else:
-                columns[name] = [self._cell(name, value, place) for place, value in enumerate(values)]
+                columns[name] = [self._cell(name, value, index) for index, value in enumerate(values)]
         if self.duplicates:
             columns = {name: [v for value in values for v in (value, value)] for name, values in columns.items()}
         return columns
@@ -169,11 +169,11 @@ class Spoil:
     def _rewrites_cells(self) -> bool:
         return self.empty_column is not None or self.outlier_column is not None or self.swap_decimals
 
-    def _cell(self, name: str, value: Any, place: int) -> Any:
+    def _cell(self, name: str, value: Any, index: int) -> Any:
         """One value, of whichever kind the format has: texts stay texts."""
         if name == self.empty_column:
             return "" if isinstance(value, str) else None
-        if name == self.outlier_column and 0 <= place - _FIRST_OUTLIER < self.outliers:
+        if name == self.outlier_column and 0 <= index - _FIRST_OUTLIER < self.outliers:
             return str(_OUTLIER) if isinstance(value, str) else _OUTLIER
         if self.swap_decimals and (isinstance(value, float) or (isinstance(value, str) and _NUMBER.fullmatch(value))):
             return str(value).translate(_OTHER_MARK)

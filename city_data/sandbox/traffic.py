@@ -1,7 +1,7 @@
-"""An invented, plausible road network: flow, load and speed a quarter hour at every measurement point of Madrid.
+"""A synthetic, plausible road network: flow, load and speed a quarter hour at every measurement point of Madrid.
 
 Belongs here: the numbers. Does not: how they are written (madrid_archive.py).
-Every value hangs on its sensor and its moment alone, so a partial month is the beginning of the whole one.
+Every value depends only on its sensor and its moment, so a partial month is the beginning of the whole one.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def sensors(month: Month, points: int) -> Sensors:
     return Sensors(ids[order], m30[order], np.where(m30, 3000 * np.clip(size, 0.5, 1.8), 480 * size)[order])
 
 
-def quarters(month: Month, last_day: date, kept: Holidays = MADRID_HOLIDAYS) -> Quarters:
+def quarters(month: Month, last_day: date, holiday_set: Holidays = MADRID_HOLIDAYS) -> Quarters:
     """In order of time: in October the local stamps of the doubled hour come twice, in March an hour has none."""
     start, end = month.bounds(TIMEZONE)[0], day_bounds(last_day, TIMEZONE)[1]
     first, last = (int(moment.timestamp()) // 900 for moment in (start, end))
@@ -96,7 +96,7 @@ def quarters(month: Month, last_day: date, kept: Holidays = MADRID_HOLIDAYS) -> 
     local = [datetime.fromtimestamp(n * 900, UTC).astimezone(zone) for n in number.tolist()]
     hour = np.array([moment.hour + moment.minute / 60 for moment in local])
     days = np.array([(moment.date() - month.first_day).days for moment in local])
-    rest = np.array([_is_rest(month.first_day + timedelta(days=n), kept) for n in range(32)])[days]
+    rest = np.array([_is_rest(month.first_day + timedelta(days=n), holiday_set) for n in range(32)])[days]
     weekday = (days + month.first_day.weekday()) % 7
     shape = np.where(rest, np.interp(hour, range(25), _RESTDAY), np.interp(hour, range(25), _WORKDAY))
     level = _season(month, days) * np.where(weekday == 4, 1.04, 1.0) * np.where(weekday == 6, 0.9, 1.0)
@@ -129,13 +129,13 @@ def readings(group: Sensors, moments: Quarters, month: Month) -> Readings:
 
 
 def _fates(group: Sensors, moments: Quarters, month: Month) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where a sensor says nothing but has rows, and where it has rows at all."""
+    """Where a sensor has rows without values, and where it has rows at all."""
     keys = (group.ids[:, None], month.year, month.month)
     fate, length = uniform(_FATE, *keys), 1 + 1400 * uniform(_LENGTH, *keys) ** 2
     whole = len(month.days()) * 96
-    place = np.arange(len(moments.number))[None, :]
+    index = np.arange(len(moments.number))[None, :]
     begins = uniform(_START, *keys) * whole
-    within = (place >= begins) & (place < begins + length)
+    within = (index >= begins) & (index < begins + length)
     silent = (fate < 0.03) | (within & (fate < 0.12))
     absent = (fate >= 0.95) | (within & (fate >= 0.12) & (fate < 0.3))
     return silent, ~absent
@@ -158,10 +158,10 @@ def _season(month: Month, days: NDArray[np.int64]) -> Floats:
 
 
 @cache
-def _closed(year: int, kept: Holidays) -> frozenset[date]:
-    regional = holidays.country_holidays("ES", subdiv=kept.region, years=year)
-    return frozenset(regional) | {date(year, month, day) for month, day in kept.city}
+def _closed(year: int, holiday_set: Holidays) -> frozenset[date]:
+    regional = holidays.country_holidays("ES", subdiv=holiday_set.region, years=year)
+    return frozenset(regional) | {date(year, month, day) for month, day in holiday_set.city}
 
 
-def _is_rest(day: date, kept: Holidays) -> bool:
-    return day.weekday() >= 5 or day in _closed(day.year, kept)
+def _is_rest(day: date, holiday_set: Holidays) -> bool:
+    return day.weekday() >= 5 or day in _closed(day.year, holiday_set)

@@ -1,6 +1,6 @@
-"""The wire of geoportal.valencia.es: ArcGIS's query of the layer of traffic loops, which tells the present alone.
+"""The protocol of geoportal.valencia.es: ArcGIS's query of the layer of traffic loops, which has no history.
 
-Belongs here: the layer, its paging, its errors, invented loops. Does not: the demand at each hour (traffic.py).
+Belongs here: the layer, its paging, its errors, synthetic loops. Does not: the demand at each hour (traffic.py).
 Wire: https://developers.arcgis.com/rest/services-reference/enterprise/query-map-service-layer/
 
 As the real one: at most 2,000 rows an answer, errors with status 200, a page where `f` is not json, stamps in epoch ms
@@ -47,22 +47,25 @@ class Valencia(Source):
         return router
 
     def query(self, request: Request) -> Response:
-        asked = request.query_params
-        if asked.get("f", "html") != "json":
+        parameters = request.query_params
+        if parameters.get("f", "html") != "json":
             return HTMLResponse("<html><head><title>Query: Espiras (ID: 208)</title></head><body></body></html>")
-        fields = list(TYPES) if asked.get("outFields", "*") == "*" else asked["outFields"].split(",")
-        order = asked.get("orderByFields")
+        fields = list(TYPES) if parameters.get("outFields", "*") == "*" else parameters["outFields"].split(",")
+        order = parameters.get("orderByFields")
         if unknown := [name for name in (*fields, *([order] if order else [])) if name not in TYPES]:
             return _error(400, "Failed to execute query.", f"unknown field: {', '.join(unknown)}")
-        if asked.get("where", "") != "1=1":
+        if parameters.get("where", "") != "1=1":
             return _error(400, "Unable to complete operation.", "'where' clause is required")
         moment = getattr(request.state, FROZEN_AT, None) or self.publication.clock()
         rows = loops(moment, LOOPS[self.setting.size])
-        if asked.get("returnCountOnly") == "true":
+        if parameters.get("returnCountOnly") == "true":
             return JSONResponse({"count": len(rows)})
         if order:
             rows = sorted(rows, key=lambda row: row[order] or 0)
-        first, most = int(asked.get("resultOffset", "0")), min(int(asked.get("resultRecordCount", "2000")), MOST_ROWS)
+        first, most = (
+            int(parameters.get("resultOffset", "0")),
+            min(int(parameters.get("resultRecordCount", "2000")), MOST_ROWS),
+        )
         return JSONResponse(_features(rows[first : first + most], fields, len(rows) > first + most))
 
 
@@ -85,7 +88,7 @@ def _error(code: int, message: str, *details: str) -> JSONResponse:
 
 
 def loops(moment: datetime, count: int) -> list[Row]:
-    """What every loop says at a moment, the last changed first.
+    """Every loop's record at a moment, the last changed first.
 
     Each measures once a quarter hour, on a beat of its own; one of forty is dead and has no stamp, one stands still."""
     index = np.arange(count)
@@ -100,11 +103,11 @@ def loops(moment: datetime, count: int) -> list[Row]:
     flow = np.where(uniform(_EVENT, index, quarter) < 1e-4, _SPIKE, flow)
     rows: list[Row] = [
         {
-            "idpm": 1000 + place,
-            "ih": None if fate[place] < 0.025 else int(flow[place]),
-            "fecha_actualizacion": None if fate[place] < 0.025 else 1000 * int(stamp[place]),
+            "idpm": 1000 + index,
+            "ih": None if fate[index] < 0.025 else int(flow[index]),
+            "fecha_actualizacion": None if fate[index] < 0.025 else 1000 * int(stamp[index]),
         }
-        for place in range(count)
+        for index in range(count)
     ]
     return sorted(rows, key=lambda row: -(row["fecha_actualizacion"] or 0))
 
@@ -112,8 +115,8 @@ def loops(moment: datetime, count: int) -> list[Row]:
 def _demand(number: int) -> float:
     """The city's share of its peak in a quarter hour (number since 1970)."""
     month = Month.at(datetime.fromtimestamp(number * _QUARTER_S, UTC), _TIMEZONE)
-    made = _month(month)
-    return float(made.demand[number - int(made.number[0])])
+    quarters_of_month = _month(month)
+    return float(quarters_of_month.demand[number - int(quarters_of_month.number[0])])
 
 
 @lru_cache(maxsize=3)

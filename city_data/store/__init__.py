@@ -1,4 +1,4 @@
 """PostgreSQL and Redis: schema, months (write), series (read), segments, ledger, cache, call budgets.
 
-Belongs here: everything that is stored and how. Does not: Dagster, or any provider.
+Belongs here: all storage. Does not: Dagster, or any provider.
 """

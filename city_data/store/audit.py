@@ -1,9 +1,9 @@
-"""The audit of what retention drops: one line for each thing, in each place, of each city's dataset.
+"""The audit of retention: one line for each drop, by storage, city and dataset.
 
 Belongs here: writing and reading `retention_audit`. Does not: dropping anything.
 
-What lies outside the database cannot be dropped in its transactions, so its line is written before and finished after:
-a line without `finished_at` is a drop that was interrupted, and the next expiry finds what it left.
+A drop outside the database cannot be part of its transactions, so its line is written before and finished after: a line
+without `finished_at` is an interrupted drop, and the next expiry removes the rest.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from city_data.store.database import Database
 from city_data.store.schema import RETENTION_AUDIT
 from city_data.window import Month
 
-Place = Literal["tables", "versions", "raw", "cache"]
+Storage = Literal["tables", "versions", "raw", "cache"]
 
 
 @dataclass(frozen=True)
 class Line:
-    """`items` are rows, versions, files or keys; `bytes` as far as they are known."""
+    """One drop. `items` are rows, versions, files or keys; `bytes` as far as they are known."""
 
-    place: Place
+    place: Storage
     city_id: str
     dataset: str
     items: int
@@ -48,7 +48,7 @@ class Line:
 
 
 def write_finished(connection: sa.Connection, month: Month, lines: Sequence[Line], why: str) -> None:
-    """Lines of what the caller's own transaction drops."""
+    """Write lines for drops in the caller's own transaction."""
     values = [{**line.values(month, why), "finished_at": sa.func.now()} for line in lines]
     for line in values:  # a function as a value cannot travel with many rows at once
         connection.execute(RETENTION_AUDIT.insert().values(line))
@@ -56,23 +56,23 @@ def write_finished(connection: sa.Connection, month: Month, lines: Sequence[Line
 
 @contextmanager
 def audited(database: Database, month: Month, lines: Sequence[Line], why: str) -> Iterator[None]:
-    """Lines of what is dropped in this context: finished where it ends well. Raises DatabaseUnavailable."""
+    """Write lines for drops in this context, finished where it ends without an error. Raises DatabaseUnavailable."""
     if not lines:
         yield
         return
     with database.write() as connection:
         insert = RETENTION_AUDIT.insert().returning(RETENTION_AUDIT.c.id)
-        begun = [connection.execute(insert.values(line.values(month, why))).scalar_one() for line in lines]
+        ids = [connection.execute(insert.values(line.values(month, why))).scalar_one() for line in lines]
     yield
-    finish = RETENTION_AUDIT.update().where(RETENTION_AUDIT.c.id.in_(begun)).values(finished_at=sa.func.now())
+    finish = RETENTION_AUDIT.update().where(RETENTION_AUDIT.c.id.in_(ids)).values(finished_at=sa.func.now())
     with database.write() as connection:
         connection.execute(finish)
 
 
-def read_audit(database: Database, places: Sequence[Place] = ("tables",)) -> list[dict[str, Any]]:
-    """Every line of these places, oldest first: the columns of `retention_audit`, `month` as a Month."""
+def read_audit(database: Database, storages: Sequence[Storage] = ("tables",)) -> list[dict[str, Any]]:
+    """Every line of these storages, oldest first: the columns of `retention_audit`, `month` as a Month."""
     table = RETENTION_AUDIT
-    query = sa.select(table).where(table.c.place.in_(places)).order_by(table.c.id)
+    query = sa.select(table).where(table.c.place.in_(storages)).order_by(table.c.id)
     with database.read() as connection:
-        found = connection.execute(query).mappings()
-        return [{**row, "month": Month.of(row["month"])} for row in found]
+        rows = connection.execute(query).mappings()
+        return [{**row, "month": Month.of(row["month"])} for row in rows]

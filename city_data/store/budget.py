@@ -1,4 +1,4 @@
-"""Call budgets shared by every run of a deployment, kept where every run can reach them: in PostgreSQL.
+"""Call budgets in PostgreSQL, shared by every run of a deployment.
 
 Belongs here: reserving calls. Does not: each provider's limit (its Capabilities).
 """
@@ -16,14 +16,14 @@ from city_data.store.database import Database
 # it is ahead by more than the burst. The database's clock is everybody's, and one statement is one reservation.
 _RESERVE = sa.text(
     """
-    INSERT INTO provider_budget AS held (name, next_at, last_at)
+    INSERT INTO provider_budget AS stored (name, next_at, last_at)
     VALUES (:name, clock_timestamp() + :interval * interval '1 second', clock_timestamp())
     ON CONFLICT (name) DO UPDATE SET
-      next_at = greatest(held.next_at, clock_timestamp()) + :interval * interval '1 second',
+      next_at = greatest(stored.next_at, clock_timestamp()) + :interval * interval '1 second',
       last_at = greatest(
         clock_timestamp(),
-        held.last_at + :spacing * interval '1 second',
-        greatest(held.next_at, clock_timestamp()) - :burst * interval '1 second'
+        stored.last_at + :spacing * interval '1 second',
+        greatest(stored.next_at, clock_timestamp()) - :burst * interval '1 second'
       )
     RETURNING extract(epoch FROM last_at - clock_timestamp())
     """
@@ -34,14 +34,14 @@ _RESERVE = sa.text(
 # call; where it has come to the end, the call belongs to the next hour or day.
 _RESERVE_OF_QUOTA = sa.text(
     """
-    INSERT INTO provider_budget AS held (name, next_at, last_at)
+    INSERT INTO provider_budget AS stored (name, next_at, last_at)
     SELECT :name, begin + :interval * interval '1 second', clock_timestamp()
     FROM date_bin(:seconds * interval '1 second', clock_timestamp(), 'epoch'::timestamptz) AS begin
     ON CONFLICT (name) DO UPDATE SET
-      next_at = greatest(held.next_at + :interval * interval '1 second', excluded.next_at),
+      next_at = greatest(stored.next_at + :interval * interval '1 second', excluded.next_at),
       last_at = greatest(
         clock_timestamp(),
-        date_bin(:seconds * interval '1 second', greatest(held.next_at, clock_timestamp()), 'epoch'::timestamptz)
+        date_bin(:seconds * interval '1 second', greatest(stored.next_at, clock_timestamp()), 'epoch'::timestamptz)
       )
     RETURNING extract(epoch FROM last_at - clock_timestamp())
     """
@@ -81,7 +81,7 @@ class PostgresBudget:
     def reserve(self, name: str, limit: Limit, patience: float) -> float:
         """The seconds (0 or more) to wait before a call, which is reserved only where they are at most `patience`.
 
-        A call that will not be made takes nothing from a day's budget. Raises DatabaseUnavailable.
+        A call that is not made costs nothing of a day's budget. Raises DatabaseUnavailable.
         """
         interval = limit.seconds / limit.calls * limit.weight
         rate = {"name": name, "interval": interval, "spacing": limit.spacing, "burst": limit.seconds - interval}

@@ -1,7 +1,7 @@
-"""Redis as a convenience: it may be absent, away, full or wrong, and no run or answer is the worse for it.
+"""The segment cache in Redis. Redis may be absent, away, full or wrong: no run or answer depends on it.
 
-Belongs here: segments in Redis, how they are sealed there, and when Redis is left alone. Does not: what a segment is
-(segments.py). Once made, nothing of a Cache raises.
+Belongs here: keys, checksums of values, and the circuit breaker. Does not: the form of a segment (segments.py). No
+method of a Cache raises.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 class CircuitBreaker:
-    """After some failures in a row Redis is left alone for a while, so that readers do not each wait for a timeout."""
+    """Skips Redis for a while after some failures in a row, so that readers do not each wait for a timeout."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -56,7 +56,7 @@ class CircuitBreaker:
 
 
 class Cache:
-    """Segments by `name_of`: a new version or another set of columns has a new key, so nothing stale can be read."""
+    """Segments by `name_of`: a new version or another set of columns has a new key, so stale values are never read."""
 
     def __init__(
         self,
@@ -75,24 +75,24 @@ class Cache:
         return "ok" if self._tried(self._client.ping, False) else "away"
 
     def put_segment(self, name: str, segment: Segment) -> bool:
-        """Keep a segment under its `name_of`; False where that was not possible."""
+        """Store a segment under its `name_of`; False where that was not possible."""
         client = self._client
         if client is None:
             return False
         return self._tried(lambda: bool(client.set(name, _packed(name, segment), ex=self._ttl_s)), False)
 
     def inventory(self) -> set[Month]:
-        """The months that anything is held for; empty where Redis does not answer."""
-        found = (_KEY.fullmatch(name) for name in self._names("*"))
-        return {Month.parse(match[1].decode()) for match in found if match}
+        """The months with any key; empty where Redis does not answer."""
+        matches = (_KEY.fullmatch(name) for name in self._names("*"))
+        return {Month.parse(match[1].decode()) for match in matches if match}
 
-    def held(self, month: Month) -> Counter[tuple[str, str]]:
-        """How many keys are held of a month, by dataset and city; none where Redis does not answer."""
+    def count_keys(self, month: Month) -> Counter[tuple[str, str]]:
+        """The number of keys of a month, by dataset and city; none where Redis does not answer."""
         names = (name.decode().removeprefix(f"{_PREFIX}:").split(":") for name in self._names(f"*:{month}:*"))
         return Counter((dataset, city_id) for dataset, city_id, *_ in names)
 
     def drop_month(self, month: Month) -> int:
-        """Forget a month of every city; returns how many keys went."""
+        """Delete a month of every city; returns the number of deleted keys."""
         client, names = self._client, self._names(f"*:{month}:*")
         return self._tried(lambda: client.delete(*names), 0) if client is not None and names else 0
 
@@ -117,18 +117,18 @@ class Cache:
 def name_of(dataset: DatasetName, city_id: str, month: Month, version: int, encoding: Literal["", "/zstd"] = "") -> str:
     """A segment's key in Redis, as the platform stores it or in another encoding.
 
-    It knows the columns: releases that have others share Redis while one replaces the other.
+    It includes a digest of the columns: two releases with other columns share Redis during an upgrade.
     """
     return f"{_PREFIX}:{dataset}{encoding}:{city_id}:{month}:{version}:{DATASETS[dataset].columns_digest}"
 
 
 def opened(names: Sequence[str], values: Sequence[bytes | str | None]) -> tuple[list[Segment | None], list[str]]:
-    """The segment that each value holds, None for what is no whole one; and the names of the damaged ones."""
+    """The segment of each value, None where it is absent or damaged; and the names of the damaged ones."""
     segments = [
         _unpacked(name, value) if isinstance(value, bytes) else None for name, value in zip(names, values, strict=True)
     ]
-    found = zip(names, values, segments, strict=True)
-    damaged = [name for name, value, segment in found if value is not None and segment is None]
+    matches = zip(names, values, segments, strict=True)
+    damaged = [name for name, value, segment in matches if value is not None and segment is None]
     if damaged:
         _log.warning("damaged cache values deleted", keys=damaged)
     return segments, damaged

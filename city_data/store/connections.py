@@ -1,4 +1,4 @@
-"""The process's own connections: one pool of the database, one client of Redis, however many runs use them.
+"""The process's shared connections: one database pool and one Redis client for all runs.
 
 Belongs here: sharing. Does not: the connections themselves (database.py, cache.py).
 """
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from city_data.store.cache import Cache
     from city_data.store.database import Database
 
-# A run can wait for Redis longer than a reader, who has 0.1 s.
+# A run can wait for Redis longer than a reader, whose timeout is 0.1 s.
 CACHE_TIMEOUT_S = 2.0
 
 

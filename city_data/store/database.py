@@ -1,4 +1,4 @@
-"""The pool of connections to PostgreSQL, and the one error of a database that is away.
+"""The pool of connections to PostgreSQL, and the error of an unavailable database.
 
 Belongs here: connecting. Does not: any table (schema.py).
 """
@@ -20,7 +20,7 @@ CONNECT_TIMEOUT_S = 5
 
 
 class DatabaseUnavailable(CityDataError):
-    """PostgreSQL cannot be reached, or went away in the middle: trying again later can help.
+    """PostgreSQL cannot be reached, or the connection broke: trying again later can help.
 
     `sqlstate` is PostgreSQL's own code for the cause, None where the connection itself failed.
     """
@@ -71,7 +71,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction, committed when the context ends well. Raises DatabaseUnavailable as `read` does."""
+        """A transaction, committed when the context ends without an error. Raises as `read` does."""
         with availability(), self.engine.begin() as connection:
             yield connection
 
@@ -91,14 +91,14 @@ def _parsed(url: str) -> URL:
 
 @contextmanager
 def availability() -> Iterator[None]:
-    """What cannot connect, or loses its connection, raises DatabaseUnavailable; a missing table, UnusableSchema."""
+    """Raises DatabaseUnavailable where a connection fails or breaks, UnusableSchema for a missing table."""
     try:
         yield
     except ProgrammingError as error:
         if isinstance(error.orig, InsufficientPrivilege):
             text = "this login may not read the schema; a migration lets members of city_data_reader"
         elif isinstance(error.orig, UndefinedTable | UndefinedColumn):
-            text = "the database has not the schema of this code; run `city-data migrate`"
+            text = "the database does not have the schema of this code; run `city-data migrate`"
         else:
             raise
         raise UnusableSchema(text) from error

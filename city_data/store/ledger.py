@@ -1,4 +1,4 @@
-"""The ledger `city_month`: what is known of every month of every city, and what the reader, CLI and retention read.
+"""The ledger `city_month`: the state of every month of every city, read by the reader, the CLI and retention.
 
 Belongs here: reading it, writing states without data, and the history of states. Does not: publishing rows (months.py
 writes both at once).
@@ -27,7 +27,7 @@ Recheck = Literal["unchanged", "revised", "fetched", "withdrawn"]
 
 
 class Identified:
-    """Names which bytes a version is: its number, and when and what it was, for a month dropped and loaded anew."""
+    """Identifies a version's bytes: by number, content and load time, since a dropped month may be loaded again."""
 
     @cached_property
     def identity(self: Any) -> str:
@@ -41,9 +41,9 @@ class MonthEntry(Identified):
     is the mean of those that its source measures (frames/coverage.py); of months loaded before that rule it is the
     share of rows with any value.
 
-    `received` provider rows = `used` + the sum of `rejected`; `days` as frames/coverage.py has it. `recheck` is what
-    the last look at the settled month found: `fetched` where the source has no cheaper way to tell than sending it
-    again. A month that has data keeps its state through later failures, which `last_error` tells.
+    `received` provider rows = `used` + the sum of `rejected`; `days` as frames/coverage.py has it. `recheck` is the
+    result of the last recheck of the settled month: `fetched` where the source has no fingerprints, so that it was
+    fetched again. A month with data keeps its state through later failures, which are in `last_error`.
     """
 
     city_id: str
@@ -95,7 +95,7 @@ class MonthEntry(Identified):
 
 @dataclass(frozen=True)
 class StateChange:
-    """A month's state, from `at` until the next change. `reason` is the source's or the error's words."""
+    """A month's state, from `at` until the next change. `reason` is the text of the source or the error."""
 
     at: datetime
     state: State
@@ -138,7 +138,7 @@ def record_state(
     message: str | None = None,
     expected_rows: int = 0,
 ) -> None:
-    """Write that a month brought no data, and why. A month that has data keeps its rows, version and state.
+    """Write that a month brought no data, and the reason. A month with data keeps its rows, version and state.
 
     Raises DatabaseUnavailable.
     """
@@ -166,18 +166,18 @@ def record_state(
         index_elements=["city_id", "dataset", "month"], set_={**changed, "checked_at": at, **error}
     )
     of_month = sa.and_(CITY_MONTH.c.city_id == city_id, CITY_MONTH.c.dataset == dataset)
-    held = sa.select(CITY_MONTH.c.state, CITY_MONTH.c.version).where(of_month, CITY_MONTH.c.month == month.first_day)
+    current = sa.select(CITY_MONTH.c.state, CITY_MONTH.c.version).where(of_month, CITY_MONTH.c.month == month.first_day)
     with database.write() as connection:
-        before = connection.execute(held).one_or_none()
+        before = connection.execute(current).one_or_none()
         connection.execute(statement)
         if failed:
             totals.add_failure(connection, city_id, dataset)
         if before is None or (before.version is None and before.state != state):
-            note_state(connection, city_id, dataset, month, StateChange(at, state, None, run_id, message))
+            add_state_change(connection, city_id, dataset, month, StateChange(at, state, None, run_id, message))
 
 
-def note_state(connection: sa.Connection, city_id: str, dataset: str, month: Month, change: StateChange) -> None:
-    """Add to the history that the month's state changed, in the caller's transaction."""
+def add_state_change(connection: sa.Connection, city_id: str, dataset: str, month: Month, change: StateChange) -> None:
+    """Add a change of the month's state to its history, in the caller's transaction."""
     values = {"city_id": city_id, "dataset": dataset, "month": month.first_day, **asdict(change)}
     connection.execute(MONTH_STATE.insert().values(values))
 
@@ -194,13 +194,13 @@ def read_states(database: Database, city_id: str, dataset: str, month: Month) ->
 def record_recheck(
     database: Database, city_id: str, dataset: str, month: Month, result: Recheck, *, at: datetime
 ) -> None:
-    """Write what a look at a settled month found; its rows, version and state stay. Raises DatabaseUnavailable."""
+    """Write the result of a recheck of a settled month; rows, version and state stay. Raises DatabaseUnavailable."""
     of_month = (CITY_MONTH.c.city_id == city_id, CITY_MONTH.c.dataset == dataset, CITY_MONTH.c.month == month.first_day)
-    found: dict[str, Any] = {"recheck": result, "rechecked_at": at, "checked_at": at}
+    values: dict[str, Any] = {"recheck": result, "rechecked_at": at, "checked_at": at}
     if result in ("unchanged", "withdrawn"):
-        found |= {"last_error": None, "last_error_at": None}
+        values |= {"last_error": None, "last_error_at": None}
     with database.write() as connection:
-        connection.execute(CITY_MONTH.update().where(*of_month).values(found))
+        connection.execute(CITY_MONTH.update().where(*of_month).values(values))
 
 
 def entry(row: sa.RowMapping) -> MonthEntry:

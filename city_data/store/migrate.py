@@ -1,6 +1,6 @@
 """Bringing a database's schema up to date, by Alembic.
 
-Belongs here: running migrations. Does not: what they change (migrations/versions/).
+Belongs here: running migrations. Does not: their content (migrations/versions/).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ Standing = Literal["old", "current", "newer"]
 
 
 def upgrade(database: Database) -> Standing:
-    """Run what has not run yet, and let the reader's role read; returns what was found. Two at once take turns.
+    """Run the pending migrations and grant the reader's role; returns the standing before. Concurrent calls take turns.
 
-    A newer schema is left alone: code that was rolled back works on it, since migrations only add.
+    A newer schema is not changed: code that was rolled back works on it, since migrations only add.
     Raises DatabaseUnavailable.
     """
     with database.write() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        found = _standing(connection)
-        if found == "old":
+        before = _standing(connection)
+        if before == "old":
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
         grant_reader(connection)
-        return found
+        return before
 
 
 def standing(database: Database) -> Standing:
@@ -52,11 +52,11 @@ def is_current(database: Database) -> bool:
 
 def _standing(connection: sa.Connection) -> Standing:
     scripts = ScriptDirectory.from_config(_config())
-    held = MigrationContext.configure(connection).get_current_heads()
-    if held == tuple(scripts.get_heads()):
+    heads = MigrationContext.configure(connection).get_current_heads()
+    if heads == tuple(scripts.get_heads()):
         return "current"
     known = {script.revision for script in scripts.walk_revisions()}
-    return "old" if known.issuperset(held) else "newer"
+    return "old" if known.issuperset(heads) else "newer"
 
 
 def _config() -> Config:

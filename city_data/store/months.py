@@ -1,6 +1,6 @@
 """Publishing a month: rows, ledger row and version in one transaction.
 
-Belongs here: the only writer of the data tables. Does not: what makes a month fit to publish (the checks).
+Belongs here: the only writer of the data tables. Does not: the decision to publish a month (the checks).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from city_data.errors import CityDataError
 from city_data.frames import canonical
 from city_data.store import partitions, segments, totals, versions
 from city_data.store.database import Database
-from city_data.store.ledger import MonthEntry, StateChange, entry, note_state
+from city_data.store.ledger import MonthEntry, StateChange, add_state_change, entry
 from city_data.store.schema import CITY_MONTH, DATA, MONTH_VERSION, RETENTION_AUDIT
 from city_data.window import Month
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class StaleLoad(CityDataError):
-    """The ledger already holds a load of bytes fetched later: a zombie run must not undo its successor's work."""
+    """The ledger has a load of bytes fetched later: a run that lost its turn must not undo its successor's work."""
 
 
 @dataclass(frozen=True)
 class MonthLoad:
     """A month ready to publish. `frame` is canonical; `timezone` is the city's; moments are aware.
 
-    `seconds`: what its fetch, parse and checks took.
+    `seconds`: the duration of its fetch, parse and checks.
     """
 
     city_id: str
@@ -75,7 +75,7 @@ class MonthLoad:
 
 @dataclass(frozen=True)
 class Published:
-    """What a load came to. `changed` is False where the month already held exactly these rows."""
+    """The result of a load. `changed` is False where the month already had exactly these rows."""
 
     version: int
     changed: bool
@@ -84,7 +84,7 @@ class Published:
 
 
 def replace_month(database: Database, load: MonthLoad) -> Published:
-    """Replace one month of one city, or note that it has not changed. All or nothing; one writer a month at a time.
+    """Replace one month of one city, or record that it has not changed. Atomic; one writer a month at a time.
 
     Raises StaleLoad where bytes fetched later are published already, DatabaseUnavailable where PostgreSQL is away.
     """
@@ -92,16 +92,16 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
     with database.write() as connection:
         if not _lock(connection, load):
             partitions.create(connection, dataset, load.month)
-        held, first_created = _held(connection, load)
-        if held is not None and held.fetched_at is not None and held.fetched_at > load.fetched_at:
+        stored, first_created = _stored(connection, load)
+        if stored is not None and stored.fetched_at is not None and stored.fetched_at > load.fetched_at:
             raise StaleLoad(
                 f"{load.dataset}/{load.city_id} {load.month}: fetched {load.fetched_at:%Y-%m-%d %H:%M}, but bytes "
-                f"fetched {held.fetched_at:%Y-%m-%d %H:%M} are published by run {held.run_id}"
+                f"fetched {stored.fetched_at:%Y-%m-%d %H:%M} are published by run {stored.run_id}"
             )
-        changed = held is None or held.version is None or held.content_sha256 != digest
-        last = held.version if held and held.version else _last_expired(connection, load)
+        changed = stored is None or stored.version is None or stored.content_sha256 != digest
+        last = stored.version if stored and stored.version else _last_expired(connection, load)
         version = last + (1 if changed else 0)
-        written = _write_ledger(connection, load, held, version, digest, changed)
+        written = _write_ledger(connection, load, stored, version, digest, changed)
         if changed:
             created = first_created or load.at
             _write_rows(connection, dataset, load, rows, created)
@@ -113,7 +113,7 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
 
 
 def _lock(connection: sa.Connection, load: MonthLoad) -> bool:
-    """Take the month's advisory locks for this transaction; tells whether the month has a partition."""
+    """Take the month's advisory locks for this transaction; returns whether the month has a partition."""
     name = f"{load.city_id}/{load.dataset}/{load.month}"
     in_use = sa.func.pg_advisory_xact_lock_shared(partitions.usage_lock(load.month))
     lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
@@ -121,7 +121,7 @@ def _lock(connection: sa.Connection, load: MonthLoad) -> bool:
     return bool(connection.execute(sa.select(in_use, lock, partition.is_not(None))).one()[2])
 
 
-def _held(connection: sa.Connection, load: MonthLoad) -> tuple[MonthEntry | None, datetime | None]:
+def _stored(connection: sa.Connection, load: MonthLoad) -> tuple[MonthEntry | None, datetime | None]:
     """The month's ledger row as the last writer left it, and when its first version was loaded."""
     first = sa.select(sa.func.min(MONTH_VERSION.c.created_at)).where(_is_month(MONTH_VERSION, load)).scalar_subquery()
     query = sa.select(CITY_MONTH, first.label("created_at")).where(_is_month(CITY_MONTH, load))
@@ -130,8 +130,8 @@ def _held(connection: sa.Connection, load: MonthLoad) -> tuple[MonthEntry | None
 
 
 def _last_expired(connection: sa.Connection, load: MonthLoad) -> int:
-    """The number that the month's versions had come to when it was dropped: numbers are never given twice, so that no
-    cached segment and no snapshot id can mean another life of the month."""
+    """The highest version number of the month before it was dropped. Numbers are never reused, so that no cached
+    segment and no snapshot id can refer to a different load."""
     last = sa.select(sa.func.max(RETENTION_AUDIT.c.version)).where(_is_month(RETENTION_AUDIT, load))
     return connection.execute(last).scalar_one() or 0
 
@@ -178,10 +178,10 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 
 
 def _write_ledger(
-    connection: sa.Connection, load: MonthLoad, held: MonthEntry | None, version: int, digest: str, changed: bool
+    connection: sa.Connection, load: MonthLoad, stored: MonthEntry | None, version: int, digest: str, changed: bool
 ) -> MonthEntry:
     dates = load.frame["date"]
-    settled_before = held.settled_at if held and held.state == "settled" and not changed else None
+    settled_before = stored.settled_at if stored and stored.state == "settled" and not changed else None
     values: dict[str, Any] = {
         "city_id": load.city_id,
         "dataset": load.dataset,
@@ -207,14 +207,14 @@ def _write_ledger(
         "run_id": load.run_id,
         "attempt": load.attempt,
         "fetched_at": load.fetched_at,
-        "loaded_at": load.at if changed or held is None else held.loaded_at,
+        "loaded_at": load.at if changed or stored is None else stored.loaded_at,
         "settled_at": (settled_before or load.at) if load.state == "settled" else None,
         "checked_at": load.at,
         "last_error": None,
         "last_error_at": None,
     }
-    if held is None or held.state != load.state:
-        note_state(
+    if stored is None or stored.state != load.state:
+        add_state_change(
             connection,
             load.city_id,
             load.dataset,
@@ -222,8 +222,8 @@ def _write_ledger(
             StateChange(load.at, load.state, version, load.run_id, None),
         )
     written: sa.Executable
-    if held is not None:  # SQLAlchemy compiles an upsert anew each time, which costs more than the statement
-        written = CITY_MONTH.update().where(_is_month(CITY_MONTH, load)).values(_other(values, held))
+    if stored is not None:  # SQLAlchemy compiles an upsert anew each time, which costs more than the statement
+        written = CITY_MONTH.update().where(_is_month(CITY_MONTH, load)).values(_other(values, stored))
         written = written.returning(CITY_MONTH)
     else:
         fresh = insert(CITY_MONTH).values(values)
@@ -232,14 +232,16 @@ def _write_ledger(
     return entry(connection.execute(written).mappings().one())
 
 
-def _other(values: Mapping[str, Any], held: MonthEntry) -> dict[str, Any]:
-    """What differs from the ledger: PostgreSQL stores a long value anew whenever it is written, the same or not."""
+def _other(values: Mapping[str, Any], stored: MonthEntry) -> dict[str, Any]:
+    """The values that differ from the ledger: PostgreSQL rewrites a long value on every update, equal or not."""
 
     def text(value: object) -> bytes:
         return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
 
     changed = {
-        name: value for name, value in values.items() if name not in _KEYS and text(value) != text(getattr(held, name))
+        name: value
+        for name, value in values.items()
+        if name not in _KEYS and text(value) != text(getattr(stored, name))
     }
     return changed or {"checked_at": values["checked_at"]}
 

@@ -1,6 +1,7 @@
-"""The month partitions of the data tables: made before a month is loaded, dropped when it has left the window.
+"""The month partitions of the data tables: created before a month is loaded, dropped when it has left the window.
 
-Belongs here: partitions as PostgreSQL's catalogue knows them. Does not: which months may go (defs/retention.py).
+Belongs here: partitions as PostgreSQL's catalogue knows them. Does not: the choice of months
+to drop (pipeline/retention.py).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _INVENTORY = sa.text(
 
 
 class LockTimeout(CityDataError):
-    """Readers held the month through every try; nothing was dropped, and a later try can succeed."""
+    """Readers locked the month through every try; nothing was dropped, and a later try can succeed."""
 
 
 def partition_name(dataset: Dataset, month: Month) -> str:
@@ -35,7 +36,7 @@ def partition_name(dataset: Dataset, month: Month) -> str:
 
 
 def usage_lock(month: Month) -> sa.ColumnElement[int]:
-    """The key of the advisory lock that a load of the month shares, and its drop has alone.
+    """The key of the month's advisory lock: shared by loads, exclusive for a drop.
 
     Without it a drop could wait for a load's rows while that load waits for the drop's ledger row.
     """
@@ -43,13 +44,13 @@ def usage_lock(month: Month) -> sa.ColumnElement[int]:
 
 
 def create(connection: sa.Connection, dataset: Dataset, month: Month) -> None:
-    """Make the month's partition in the caller's transaction, unless another run has made it meanwhile.
+    """Create the month's partition in the caller's transaction, unless another run has created it meanwhile.
 
-    It is made beside and then attached: CREATE TABLE ... PARTITION OF would lock readers of all months out.
+    It is created as a table and then attached: CREATE TABLE ... PARTITION OF would lock readers of all months out.
     """
     name = partition_name(dataset, month)
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    # Asked of the catalogue itself: to_regclass may answer from before the wait for the lock.
+    # Read from the catalogue itself: to_regclass may answer from before the wait for the lock.
     if connection.execute(_EXISTS, {"name": name}).scalar_one():
         return
     # Names and bounds come from datasets.py and a Month, never from a caller's text.
@@ -63,9 +64,9 @@ def inventory(database: Database) -> dict[DatasetName, list[Month]]:
     with database.read() as connection:
         return {
             name: sorted(
-                Month(int(found[1]), int(found[2]))
+                Month(int(match[1]), int(match[2]))
                 for child in connection.execute(_INVENTORY, {"table": dataset.table}).scalars()
-                if (found := re.fullmatch(rf"{dataset.table}_(\d{{4}})_(\d{{2}})", child))
+                if (match := re.fullmatch(rf"{dataset.table}_(\d{{4}})_(\d{{2}})", child))
             )
             for name, dataset in DATASETS.items()
         }
@@ -77,7 +78,7 @@ def months_of_ledger(database: Database) -> set[Month]:
 
 
 def months_of_versions(database: Database) -> set[Month]:
-    """The months that any version is kept of. Raises DatabaseUnavailable."""
+    """The months with any stored version. Raises DatabaseUnavailable."""
     return _distinct(database, MONTH_VERSION)
 
 
@@ -91,7 +92,7 @@ def drop_month(
 ) -> int:
     """Drop a month of every city: partitions, versions, ledger rows, with an audit line each, in one transaction.
 
-    Returns how many rows went; a month that is gone already is no error. Raises LockTimeout, DatabaseUnavailable.
+    Returns the number of deleted rows; 0 for a month that is gone already. Raises LockTimeout, DatabaseUnavailable.
     """
     for _ in range(retries):
         try:
@@ -108,9 +109,9 @@ def _drop(database: Database, month: Month, why: str, lock_timeout_s: float) -> 
         connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(lock_timeout_s * 1000)}"))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(usage_lock(month))))
         lines = [*_orphans(connection, month), *_versions(connection, month)]
-        gone = CITY_MONTH.delete().where(CITY_MONTH.c.month == first)
+        delete = CITY_MONTH.delete().where(CITY_MONTH.c.month == first)
         columns = [CITY_MONTH.c[name] for name in ("city_id", "dataset", "version", "rows")]
-        for row in connection.execute(gone.returning(*columns)):
+        for row in connection.execute(delete.returning(*columns)):
             lines.append(Line("tables", row.city_id, row.dataset, row.rows, version=row.version))
         write_finished(connection, month, lines, why)
         for table in (MONTH_VERSION, MONTH_STATE):
@@ -121,7 +122,7 @@ def _drop(database: Database, month: Month, why: str, lock_timeout_s: float) -> 
 
 
 def _versions(connection: sa.Connection, month: Month) -> list[Line]:
-    """What versions go, and the bytes of their segments and frames."""
+    """The versions to delete, with the bytes of their segments and frames."""
     table = MONTH_VERSION
     size = sa.func.sum(sa.func.octet_length(table.c.body) + sa.func.octet_length(table.c.frame))
     query = sa.select(table.c.city_id, table.c.dataset, sa.func.count().label("versions"), size.label("size"))
@@ -130,7 +131,7 @@ def _versions(connection: sa.Connection, month: Month) -> list[Line]:
 
 
 def _orphans(connection: sa.Connection, month: Month) -> list[Line]:
-    """Rows that no ledger row tells of: they go with the partition, and must not go in silence."""
+    """Rows without a ledger row: they are dropped with the partition, and the audit must name them."""
     lines = []
     for name, dataset in DATASETS.items():
         partition = partition_name(dataset, month)

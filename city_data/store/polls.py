@@ -1,10 +1,10 @@
-"""Snapshots of live feeds in the raw archive: what the collector writes and a month is gathered from.
+"""Polls of live feeds in the raw archive, written by the collector, from which months are gathered.
 
-Belongs here: how polls are recorded and found again. Does not: when they are made (operations/collector.py), what they
-hold (providers/).
+Belongs here: storing and reading polls. Does not: when polls are made (operations/collector.py), their content
+(providers/).
 
 Beside a month's other raw files, so that they expire with it: `<sha256>.bin`, and one small `<at>.<outcome>.poll.json`
-for every poll, the failed ones too. Nothing is ever rewritten, so a restart or a second collector harms nothing.
+for every poll, the failed ones too. Files are never rewritten, so a restart or a second collector is harmless.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ _SUFFIX = ".poll.json"
 
 
 class Poll(pydantic.BaseModel):
-    """One poll of one feed. `outcome` is `stored`, `frozen` (nothing had moved), or why the answer was no data.
+    """One poll of one feed. `outcome` is `stored`, `frozen` (no new measurement), or a reason for an answer without
+    data.
 
-    `mark`, `newest` and `repeated`: see `Snapshot`. `file` is what was received, kept only where it was `stored`.
+    `mark`, `newest` and `repeated`: see `Snapshot`. `file` has the bytes received, only where it was `stored`.
     """
 
     at: datetime
@@ -44,11 +45,11 @@ class Poll(pydantic.BaseModel):
     message: str | None = None
 
 
-class SnapshotArchive(RawArchive):
-    """The raw archive of months that were fetched, and of those that were collected."""
+class PollArchive(RawArchive):
+    """The raw archive, for fetched and for collected months."""
 
     def record(self, dataset: str, city_id: str, month: Month, poll: Poll, payload: Payload | None = None) -> Poll:
-        """Keep what a poll brought, and then that it was made: a crash leaves a poll whole, or not made."""
+        """Store a poll's payload, then its record: a crash leaves a poll whole or absent."""
         folder = self._folder(dataset, city_id, month)
         self._fs.makedirs(folder, exist_ok=True)
         if payload is not None:
@@ -57,12 +58,12 @@ class SnapshotArchive(RawArchive):
         return poll
 
     def polls(self, dataset: str, city_id: str, month: Month) -> dict[str, int]:
-        """How many polls a month had, by outcome."""
-        found = self._fs.glob(f"{self._folder(dataset, city_id, month)}/*{_SUFFIX}")
-        return dict(sorted(Counter(str(path).removesuffix(_SUFFIX).rpartition(".")[2] for path in found).items()))
+        """The number of polls of a month, by outcome."""
+        paths = self._fs.glob(f"{self._folder(dataset, city_id, month)}/*{_SUFFIX}")
+        return dict(sorted(Counter(str(path).removesuffix(_SUFFIX).rpartition(".")[2] for path in paths).items()))
 
     def last_stored(self, dataset: str, city_id: str, provider: str) -> Poll | None:
-        """The newest poll that brought data, of whatever month; None where there is none yet."""
+        """The newest poll with data, of any month; None where there is none yet."""
         for month in reversed(self.months(dataset, city_id)):
             for path in reversed(self._stored(dataset, city_id, month)):
                 poll = Poll.model_validate_json(self._fs.cat_file(path))
@@ -71,9 +72,9 @@ class SnapshotArchive(RawArchive):
         return None
 
     def gather(self, dataset: str, city_id: str, month: Month, provider: str, at: datetime) -> Manifest | None:
-        """Make the month's manifest of the snapshots that are there; None where there are none.
+        """Write the month's manifest of its stored polls; None where there are none.
 
-        It names one index of them: a month has thousands, which ledger and events need not list one by one.
+        It names one index of them: a month has thousands, too many to list in ledger and events.
         """
         files = [
             poll.file
@@ -90,7 +91,7 @@ class SnapshotArchive(RawArchive):
             return self.store(dataset, city_id, month, provider, [index], at, polls=polls)
 
     def payloads(self, manifest: Manifest, into: Path) -> list[Payload]:
-        """As `RawArchive.payloads`; of a month that was collected its snapshots, oldest first."""
+        """As `RawArchive.payloads`; of a collected month its polls' payloads, oldest first."""
         if manifest.polls is None:
             return super().payloads(manifest, into)
         (index,) = super().payloads(manifest, into)
@@ -102,6 +103,6 @@ class SnapshotArchive(RawArchive):
         return sorted(self._fs.glob(f"{self._folder(dataset, city_id, month)}/*.{STORED}{_SUFFIX}"))
 
     def _read(self, paths: list[str]) -> Iterable[Poll]:
-        """All at once, which remote file systems do side by side."""
+        """In one call, which remote file systems run concurrently."""
         bodies = self._fs.cat(paths) if paths else {}
         return [Poll.model_validate_json(bodies[path]) for path in sorted(bodies)]

@@ -1,6 +1,6 @@
-"""What each provider gives and under which licence, kept where the reader finds it, who knows no provider.
+"""Capabilities and licences of providers in table `provider`, for the reader, which cannot import providers.
 
-Belongs here: writing and reading table `provider`. Does not: the facts themselves, which each provider states.
+Belongs here: writing and reading the table. Does not: the facts themselves, which each provider declares.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from city_data.store.schema import PROVIDER
 
 @dataclass(frozen=True)
 class ProviderFacts:
-    """A provider's capabilities, as far as a reader of its data wants them. `earliest` is the first of a month."""
+    """A provider's capabilities, as far as readers of its data need them. `earliest` is the first of a month."""
 
     name: str
     dataset: str
@@ -34,19 +34,19 @@ class ProviderFacts:
 
 
 def record_providers(database: Database, facts: Sequence[ProviderFacts]) -> None:
-    """Keep these facts; a row that says the same already is not written again. Raises DatabaseUnavailable."""
+    """Store these facts; an equal row is not written again. Raises DatabaseUnavailable."""
     if not facts:
         return
     statement = insert(PROVIDER).values([{**asdict(fact), "columns": list(fact.columns)} for fact in facts])
-    told = {column.name: statement.excluded[column.name] for column in PROVIDER.c if column.name != "name"}
-    changed = sa.tuple_(*(PROVIDER.c[name] for name in told)).is_distinct_from(sa.tuple_(*told.values()))
-    statement = statement.on_conflict_do_update(index_elements=["name"], set_=told, where=changed)
+    updated = {column.name: statement.excluded[column.name] for column in PROVIDER.c if column.name != "name"}
+    changed = sa.tuple_(*(PROVIDER.c[name] for name in updated)).is_distinct_from(sa.tuple_(*updated.values()))
+    statement = statement.on_conflict_do_update(index_elements=["name"], set_=updated, where=changed)
     with database.write() as connection:
         connection.execute(statement)
 
 
 def read_providers(database: Database) -> dict[str, ProviderFacts]:
-    """Every provider that was ever recorded, by name. Raises DatabaseUnavailable."""
+    """Every recorded provider, by name. Raises DatabaseUnavailable."""
     with database.read() as connection:
         rows = connection.execute(sa.select(PROVIDER).order_by(PROVIDER.c.name)).mappings().all()
     names = [field.name for field in fields(ProviderFacts)]

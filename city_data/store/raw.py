@@ -1,9 +1,9 @@
 """The raw archive: a provider's bytes exactly as received, immutable, named by content hash, with a manifest a fetch.
 
-Belongs here: where raw files lie, on any fsspec file system. Does not: what is in them (providers/), when to fetch.
+Belongs here: raw files on any fsspec file system. Does not: their content (providers/), when to fetch.
 
 Layout: `<root>/<dataset>/<city>/<YYYY-MM>/<sha256>.bin` and `<fetched_at>.manifest.json`, the newest of which counts. A
-fetch that brought the same again writes no manifest but `<fetched_at>.seen.json`, one small file however often.
+fetch of the same bytes again writes `<fetched_at>.seen.json` in place of a manifest: one small file however often.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from city_data.errors import CityDataError, ConfigurationError
 from city_data.payloads import Payload, file_sha256
 from city_data.window import Month
 
-_MANIFEST_SUFFIX, _SEEN_SUFFIX = ".manifest.json", ".seen.json"
+_MANIFEST_SUFFIX, _REPEAT_SUFFIX = ".manifest.json", ".seen.json"
 
 
 class ArchiveError(CityDataError):
-    """The archive does not hold what was asked, or holds other bytes than its manifest says."""
+    """The archive does not have the requested month or file, or its bytes differ from the manifest."""
 
 
 class RawFile(pydantic.BaseModel):
@@ -42,8 +42,8 @@ class RawFile(pydantic.BaseModel):
     fingerprint: dict[str, str] = {}
 
 
-class Seen(pydantic.BaseModel):
-    """How often a manifest's files were fetched again, and when last."""
+class RepeatedFetch(pydantic.BaseModel):
+    """The number of repeated fetches of a manifest's files, and the last one's time."""
 
     times: int
     fetched_at: datetime
@@ -51,8 +51,8 @@ class Seen(pydantic.BaseModel):
 
 
 class Manifest(pydantic.BaseModel):
-    """One fetch of one month; the last where the same was fetched again. `polls`, of a month that was collected, counts
-    the collector's polls by outcome."""
+    """One fetch of one month; the last where the same was fetched again. `polls`, of a collected month, counts the
+    collector's polls by outcome."""
 
     dataset: str
     city_id: str
@@ -69,12 +69,12 @@ class Manifest(pydantic.BaseModel):
 
     @property
     def digest(self) -> list[str]:
-        """What the bytes were, whatever the moment: equal for two fetches that agree."""
+        """The hashes of the bytes: equal for two fetches of the same content."""
         return sorted(file.sha256 for file in self.files)
 
 
 @dataclass(frozen=True)
-class Held:
+class StoredMonth:
     """A month of one city's dataset in the archive. Manifests are files too."""
 
     dataset: str
@@ -84,7 +84,7 @@ class Held:
 
 
 def stamp(moment: datetime) -> str:
-    """A moment as file names tell it: they sort by time."""
+    """A moment in the form used in file names, which sort by time."""
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
 
 
@@ -94,7 +94,7 @@ class RawArchive:
     def __init__(self, url: str) -> None:
         import fsspec
 
-        # Object storage remembers listings for ever: a code server would go on seeing months that a run has expired.
+        # fsspec caches listings of object storage: a code server would not notice months that a run has expired.
         try:
             self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
@@ -112,14 +112,18 @@ class RawArchive:
         seconds: float = 0.0,
         polls: dict[str, int] | None = None,
     ) -> Manifest:
-        """Keep the payloads' bytes (those already held are not written again) and write the fetch's manifest last."""
+        """Store the payloads' bytes (known ones are not written again) and write the fetch's manifest last."""
         folder = self._folder(dataset, city_id, month)
         self._fs.makedirs(folder, exist_ok=True)
         files = [self._store_file(folder, payload) for payload in payloads]
         if (newest := self._newest(folder)) is not None:
-            held = Manifest.model_validate_json(self._fs.cat_file(newest))
-            if (held.provider, held.files, held.polls) == (provider, files, polls) and held.fetched_at <= fetched_at:
-                return self._see_again(newest, held, fetched_at, seconds)
+            stored = Manifest.model_validate_json(self._fs.cat_file(newest))
+            if (stored.provider, stored.files, stored.polls) == (
+                provider,
+                files,
+                polls,
+            ) and stored.fetched_at <= fetched_at:
+                return self._record_repeat(newest, stored, fetched_at, seconds)
         manifest = Manifest(
             dataset=dataset,
             city_id=city_id,
@@ -140,10 +144,10 @@ class RawArchive:
             raise ArchiveError(
                 f"{dataset}/{city_id} {month}: nothing in the raw archive; materialize the raw asset first"
             )
-        manifest, seen = Manifest.model_validate_json(self._fs.cat_file(newest)), self._seen(newest)
-        if seen is None:
+        manifest, repeat = Manifest.model_validate_json(self._fs.cat_file(newest)), self._repeat(newest)
+        if repeat is None:
             return manifest
-        return manifest.model_copy(update={"fetched_at": seen.fetched_at, "seconds": seen.seconds})
+        return manifest.model_copy(update={"fetched_at": repeat.fetched_at, "seconds": repeat.seconds})
 
     def payloads(self, manifest: Manifest, into: Path) -> list[Payload]:
         """The manifest's bytes as local files (in place where the archive is local, else copied into `into`).
@@ -154,19 +158,19 @@ class RawArchive:
         return [self._payload(folder, file, into) for file in manifest.files]
 
     def months(self, dataset: str | None = None, city_id: str | None = None) -> list[Month]:
-        """Every month that anything is held for, sorted."""
-        found = self._fs.glob(f"{self._root}/{dataset or '*'}/{city_id or '*'}/*")
-        names = {str(path).rstrip("/").rpartition("/")[2] for path in found}
+        """Every month with any stored file, sorted."""
+        paths = self._fs.glob(f"{self._root}/{dataset or '*'}/{city_id or '*'}/*")
+        names = {str(path).rstrip("/").rpartition("/")[2] for path in paths}
         return sorted(Month.parse(name) for name in names if re.fullmatch(r"\d{4}-\d{2}", name))
 
-    def held(self, month: Month) -> list[Held]:
-        """What is held of a month, by dataset and city, with what an interrupted drop or upload left."""
-        found = []
+    def stored(self, month: Month) -> list[StoredMonth]:
+        """The stored files of a month, by dataset and city, including remains of an interrupted drop or upload."""
+        paths = []
         for folder in sorted(map(str, self._fs.glob(f"{self._root}/*/*/{month}"))):
             dataset, city_id = folder.rstrip("/").split("/")[-3:-1]
             sizes = [int(info["size"] or 0) for info in self._fs.find(folder, detail=True).values()]
-            found.append(Held(dataset, city_id, len(sizes), sum(sizes)))
-        return found
+            paths.append(StoredMonth(dataset, city_id, len(sizes), sum(sizes)))
+        return paths
 
     def drop(self, dataset: str, city_id: str, month: Month) -> None:
         """Delete a month of one city's dataset. Raises OSError where the file system refuses."""
@@ -178,16 +182,16 @@ class RawArchive:
     def _newest(self, folder: str) -> str | None:
         return max(map(str, self._fs.glob(f"{folder}/*{_MANIFEST_SUFFIX}")), default=None)
 
-    def _seen(self, manifest: str) -> Seen | None:
-        path = manifest.removesuffix(_MANIFEST_SUFFIX) + _SEEN_SUFFIX
-        return Seen.model_validate_json(self._fs.cat_file(path)) if self._fs.exists(path) else None
+    def _repeat(self, manifest: str) -> RepeatedFetch | None:
+        path = manifest.removesuffix(_MANIFEST_SUFFIX) + _REPEAT_SUFFIX
+        return RepeatedFetch.model_validate_json(self._fs.cat_file(path)) if self._fs.exists(path) else None
 
-    def _see_again(self, path: str, held: Manifest, fetched_at: datetime, seconds: float) -> Manifest:
-        """Only the newest fetch's moment is news: a manifest for each would outgrow what it is about."""
-        before = self._seen(path)
-        seen = Seen(times=before.times + 1 if before else 1, fetched_at=fetched_at, seconds=seconds)
-        self._write(path.removesuffix(_MANIFEST_SUFFIX) + _SEEN_SUFFIX, seen.model_dump_json().encode())
-        return held.model_copy(update={"fetched_at": fetched_at, "seconds": seconds})
+    def _record_repeat(self, path: str, stored: Manifest, fetched_at: datetime, seconds: float) -> Manifest:
+        """Only the newest fetch's time is new: a manifest for each would outgrow the data."""
+        before = self._repeat(path)
+        repeat = RepeatedFetch(times=before.times + 1 if before else 1, fetched_at=fetched_at, seconds=seconds)
+        self._write(path.removesuffix(_MANIFEST_SUFFIX) + _REPEAT_SUFFIX, repeat.model_dump_json().encode())
+        return stored.model_copy(update={"fetched_at": fetched_at, "seconds": seconds})
 
     def _store_file(self, folder: str, payload: Payload) -> RawFile:
         digest = file_sha256(payload.path)

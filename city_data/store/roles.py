@@ -1,6 +1,6 @@
-"""The role that may only read. Belongs here: its grants. Does not: logins and their passwords (a deployment's own).
+"""The read-only role of the reader. Belongs here: its grants. Does not: logins and their passwords.
 
-A login of the reader's is made a member: `CREATE ROLE api LOGIN PASSWORD '...' IN ROLE city_data_reader`.
+A login of the reader becomes a member: `CREATE ROLE api LOGIN PASSWORD '...' IN ROLE city_data_reader`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 READER = "city_data_reader"
 
-# Roles belong to the whole cluster: another database's migration may make this one at the same moment.
+# Roles belong to the whole cluster: another database's migration may create this one at the same moment.
 _MAKE = """
 DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'city_data_reader')
@@ -20,19 +20,19 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$
 """
 _EXISTS = sa.text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role)")
-# Only what this user may grant: another's tables in the same database are not ours to open.
+# Only tables of this user: it cannot grant those of others in the same database.
 _OWN = sa.text(
     "SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
     " AND NOT relispartition AND pg_has_role(relowner, 'USAGE')"
 )
-# For what is made later by this same user: next month's partitions, next release's tables.
+# For tables created later by this user: next month's partitions, next release's tables.
 _LATER = f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {READER}"
 
 
 def grant_reader(connection: sa.Connection) -> bool:
-    """Let the reader's role read all there is and will be; make the role where this user may. False: there is none.
+    """Grant the reader's role all present and future tables; create it where this user may. False: no such role.
 
-    Run after every migration and not by one: the role may come later than the tables, and restores do not bring it.
+    Run after every migration and not by one: the role may be newer than the tables, and restores do not create it.
     """
     connection.execute(sa.text(_MAKE))
     if not connection.execute(_EXISTS, {"role": READER}).scalar_one():

@@ -1,6 +1,6 @@
 """The tables, as SQLAlchemy Core; the two data tables derive from datasets.py.
 
-Belongs here: columns, keys and partitioning. Does not: how the schema came to be (migrations/), or any query.
+Belongs here: columns, keys and partitioning. Does not: migrations (migrations/), or any query.
 """
 
 from __future__ import annotations

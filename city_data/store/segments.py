@@ -1,7 +1,7 @@
 """Month segments: one version of a month as JSON records, serialised and compressed once, spliced into answers.
 
-Belongs here: how a record is written, and how segments become one gzip member. Does not: where they are kept (months.py
-writes them to PostgreSQL, cache.py to Redis), or which of them an answer needs (api/).
+Belongs here: how a record is written, and how segments become one gzip member. Does not: their storage (months.py
+writes them to PostgreSQL, cache.py to Redis), or the choice of segments for an answer (api/).
 
 A body is a raw deflate stream ended by a full flush, so that bodies may follow one another in any order. An answer is
 ONE gzip member: several members are cut after the first by httpx 0.28 and `curl --compressed`, without an error.
@@ -27,7 +27,7 @@ from city_data.store.database import Database
 from city_data.store.schema import MONTH_VERSION
 from city_data.window import Month
 
-# No JSON string holds a bare newline, so this never stands inside a record.
+# A JSON string has no bare newline, so this never occurs inside a record.
 SEPARATOR = b",\n"
 _LEVEL = 6
 _HEAD_BYTES = 4_096  # some records
@@ -51,7 +51,7 @@ def record_names(dataset: Dataset) -> list[str]:
 
 
 def record_id(dataset: Dataset, city_id: str, date: datetime) -> str:
-    """The same for the same city and date for ever."""
+    """A stable id, derived from dataset, city and date."""
     return str(uuid.uuid5(_NAMESPACE, f"{dataset.name}/{city_id}/{date.astimezone(UTC).isoformat()}"))
 
 
@@ -92,7 +92,7 @@ def encode_text(text: bytes, rows: int) -> Segment:
 
 
 def text_of(segment: Segment) -> bytes:
-    """What was encoded. Raises ValueError where a segment's bytes are not those."""
+    """The text that was encoded. Raises ValueError for a damaged segment."""
     try:
         text = zlib.decompressobj(-zlib.MAX_WBITS).decompress(segment.body)
     except zlib.error as error:
@@ -122,7 +122,7 @@ def splice_parts(segments: Iterable[Segment], opening: bytes, between: bytes, cl
 
 
 def conformed(segment: Segment, dataset: Dataset) -> Segment:
-    """A stored segment with the dataset's fields of today: those added since its load are null, removed ones are left
+    """A stored segment with the dataset's current fields: those added since its load are null, removed ones are left
     out. Raises ValueError where its bytes are not those that were encoded.
     """
     names = record_names(dataset)
@@ -143,12 +143,12 @@ def read_segments(
     query = sa.select(table.c.month, table.c.version, table.c.body, table.c.crc32, table.c.length, table.c.rows)
     query = query.where(table.c.dataset == dataset, table.c.city_id == city_id, pairs)
     with database.read() as connection:
-        found = connection.execute(query).all()
+        rows = connection.execute(query).all()
     return {
         (Month.of(row.month), row.version): conformed(
             Segment(bytes(row.body), row.crc32, row.length, row.rows), DATASETS[dataset]
         )
-        for row in found
+        for row in rows
     }
 
 

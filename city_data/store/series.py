@@ -1,4 +1,4 @@
-"""Reading a stretch of rows straight from the typed tables.
+"""Reads of rows by time from the typed tables.
 
 Belongs here: queries by time. Does not: serialising for the reader (segments.py).
 """

@@ -1,7 +1,7 @@
-"""What was ever ingested, by city and dataset: counters that the expiry of a month does not take back.
+"""Ingestion counters by city and dataset, which the expiry of a month does not decrease.
 
 Belongs here: adding to the counters in the caller's transaction, and reading them. Does not: the state of any month
-(ledger.py), or how counters are exported (operations/exporter.py).
+(ledger.py), or the export of counters (operations/exporter.py).
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from city_data.datasets import DatasetName
 from city_data.store.database import Database
 from city_data.store.schema import INGESTION_TOTAL
 
-# Upper bounds, in seconds, of the duration histogram; the last bucket has none. A month of a city is made in a
+# Upper bounds, in seconds, of the duration histogram; the last bucket has none. A month of a city is built in a
 # fraction of a second, and a full-size download takes minutes.
 DURATION_BOUNDS_S = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 
 _ADD_LOAD = sa.text(
     """
-    INSERT INTO ingestion_total AS held (city_id, dataset, records, loads, failures, seconds, duration_counts)
+    INSERT INTO ingestion_total AS stored (city_id, dataset, records, loads, failures, seconds, duration_counts)
     VALUES (:city_id, :dataset, :records, 1, 0, :seconds, :counts)
     ON CONFLICT (city_id, dataset) DO UPDATE SET
-      records = held.records + :records, loads = held.loads + 1, seconds = held.seconds + :seconds,
-      duration_counts[:bucket] = held.duration_counts[:bucket] + 1
+      records = stored.records + :records, loads = stored.loads + 1, seconds = stored.seconds + :seconds,
+      duration_counts[:bucket] = stored.duration_counts[:bucket] + 1
     """
 )
 _ADD_FAILURE = sa.text(
     """
-    INSERT INTO ingestion_total AS held (city_id, dataset, records, loads, failures, seconds, duration_counts)
+    INSERT INTO ingestion_total AS stored (city_id, dataset, records, loads, failures, seconds, duration_counts)
     VALUES (:city_id, :dataset, 0, 0, 1, 0, :counts)
-    ON CONFLICT (city_id, dataset) DO UPDATE SET failures = held.failures + 1
+    ON CONFLICT (city_id, dataset) DO UPDATE SET failures = stored.failures + 1
     """
 )
 
@@ -52,19 +52,19 @@ class Totals:
 
 def add_load(connection: sa.Connection, city_id: str, dataset: DatasetName, records: int, seconds: float) -> None:
     """Count a load that published `records`, or 0 where the month had not changed."""
-    place = bisect_left(DURATION_BOUNDS_S, seconds)
-    counts = [int(n == place) for n in range(len(DURATION_BOUNDS_S) + 1)]
+    bucket = bisect_left(DURATION_BOUNDS_S, seconds)
+    counts = [int(n == bucket) for n in range(len(DURATION_BOUNDS_S) + 1)]
     values = {"city_id": city_id, "dataset": dataset, "records": records, "seconds": seconds}
-    connection.execute(_ADD_LOAD, {**values, "counts": counts, "bucket": place + 1})  # PostgreSQL counts from 1
+    connection.execute(_ADD_LOAD, {**values, "counts": counts, "bucket": bucket + 1})  # PostgreSQL counts from 1
 
 
 def add_failure(connection: sa.Connection, city_id: str, dataset: str) -> None:
-    """Count a try that failed."""
+    """Count a failed load."""
     connection.execute(_ADD_FAILURE, {"city_id": city_id, "dataset": dataset, "counts": list(Totals().duration_counts)})
 
 
 def read_totals(database: Database) -> Mapping[tuple[str, str], Totals]:
-    """By (city_id, dataset), those that were ever tried. Raises DatabaseUnavailable."""
+    """By (city_id, dataset), every pair with a load or a failure. Raises DatabaseUnavailable."""
     with database.read() as connection:
         rows = connection.execute(sa.select(INGESTION_TOTAL)).all()
     return {

@@ -1,7 +1,7 @@
-"""The immutable versions of months: what each held and how it came about, from which any format can be remade.
+"""The immutable versions of months: frame and provenance of each load, from which any format can be written.
 
-Belongs here: a version's canonical frame, its ledger row as of its load, which versions are kept, reading them back.
-Does not: when a version is made (months.py), or a version as JSON (segments.py).
+Belongs here: a version's canonical frame, its ledger row as of its load, the number of stored versions, reads.
+Does not: when a version is created (months.py), or a version as JSON (segments.py).
 
 A frame is one Arrow IPC stream (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format) of one batch
 with zstd buffers: the dataset's frame columns, `raw_data` as JSON text with sorted keys, then created_at, updated_at.
@@ -35,7 +35,7 @@ Key = tuple[Month, int]
 
 @dataclass(frozen=True)
 class Version(Identified):
-    """What a reader needs to plan with a version, as its load left it. Of `provenance` only the licence is read."""
+    """The part of a version that the reader plans with, as of its load. Of `provenance` only the licence is read."""
 
     city_id: str
     dataset: DatasetName
@@ -54,11 +54,11 @@ class Version(Identified):
 
 
 class NoSuchVersion(CityDataError):
-    """Versions that were asked for are not kept: never made, expired with their month, or one of too many."""
+    """Requested versions are not stored: never created, expired with their month, or beyond the limit."""
 
 
 def keep_versions() -> int:
-    """How many versions of a month are kept, by CITY_DATA_KEEP_VERSIONS. Raises ConfigurationError."""
+    """The number of versions stored for a month, by CITY_DATA_KEEP_VERSIONS. Raises ConfigurationError."""
     return environment.KEEP_VERSIONS.whole_number("a number of versions, 1 or more", 1)
 
 
@@ -110,7 +110,7 @@ def decode_frame(body: bytes, dataset: Dataset) -> pa.Table:
 def write_version(
     connection: sa.Connection, entry: MonthEntry, segment: Segment, frame: bytes, created: datetime
 ) -> None:
-    """Add the version that the ledger row `entry` names, and let go of those that are too many.
+    """Add the version that the ledger row `entry` names, and delete those beyond the limit.
 
     Raises ConfigurationError for a wrong CITY_DATA_KEEP_VERSIONS.
     """
@@ -139,17 +139,17 @@ def write_version(
 
 
 def read_versions(database: Database, dataset: DatasetName, city_id: str) -> list[Version]:
-    """Every version that is kept, by month and version. Raises DatabaseUnavailable."""
+    """Every stored version, by month and version. Raises DatabaseUnavailable."""
     columns = [MONTH_VERSION.c[one.name] for one in fields(Version) if one.name in MONTH_VERSION.c]
-    told, licence = MONTH_VERSION.c.entry, ("licence", "licence_url")
-    columns += [told[name].as_string().label(name) for name in ("first_date", "last_date", "source")]
-    columns += [told["expected_rows"].as_integer().label("expected_rows")]
-    columns += [told["provenance"][name].as_string().label(name) for name in licence]
+    entry, licence = MONTH_VERSION.c.entry, ("licence", "licence_url")
+    columns += [entry[name].as_string().label(name) for name in ("first_date", "last_date", "source")]
+    columns += [entry["expected_rows"].as_integer().label("expected_rows")]
+    columns += [entry["provenance"][name].as_string().label(name) for name in licence]
     query = sa.select(*columns).where(MONTH_VERSION.c.dataset == dataset, MONTH_VERSION.c.city_id == city_id)
     with database.read() as connection:
-        found = connection.execute(query.order_by(MONTH_VERSION.c.month, MONTH_VERSION.c.version)).mappings().all()
+        rows = connection.execute(query.order_by(MONTH_VERSION.c.month, MONTH_VERSION.c.version)).mappings().all()
     versions = []
-    for row in found:
+    for row in rows:
         values = {name: value for name, value in row.items() if name not in licence}
         for name in ("first_date", "last_date"):
             values[name] = datetime.fromisoformat(row[name]) if row[name] else None
@@ -159,7 +159,7 @@ def read_versions(database: Database, dataset: DatasetName, city_id: str) -> lis
 
 
 def read_entries(database: Database, dataset: DatasetName, city_id: str, month: Month) -> list[MonthEntry]:
-    """The ledger's row as each kept version's load left it, oldest first. Raises DatabaseUnavailable."""
+    """The ledger's row as of each stored version's load, oldest first. Raises DatabaseUnavailable."""
     table = MONTH_VERSION
     query = sa.select(table.c.entry).where(
         table.c.dataset == dataset, table.c.city_id == city_id, table.c.month == month.first_day
@@ -171,16 +171,16 @@ def read_entries(database: Database, dataset: DatasetName, city_id: str, month: 
 def read_frames(database: Database, dataset: DatasetName, city_id: str, wanted: Sequence[Key]) -> dict[Key, pa.Table]:
     """The frames of (month, version) pairs, as tables (see `decode_frame`), in the order requested.
 
-    Raises NoSuchVersion naming those that are not kept, DatabaseUnavailable.
+    Raises NoSuchVersion naming the missing ones, DatabaseUnavailable.
     """
-    found = read_frame_bytes(database, dataset, city_id, wanted)
-    if missing := [f"{month} version {version}" for month, version in wanted if (month, version) not in found]:
+    rows = read_frame_bytes(database, dataset, city_id, wanted)
+    if missing := [f"{month} version {version}" for month, version in wanted if (month, version) not in rows]:
         raise NoSuchVersion(f"{dataset}/{city_id}: not kept: {', '.join(missing)}")
-    return {key: decode_frame(found[key], DATASETS[dataset]) for key in wanted}
+    return {key: decode_frame(rows[key], DATASETS[dataset]) for key in wanted}
 
 
 def read_frame_bytes(database: Database, dataset: DatasetName, city_id: str, wanted: Sequence[Key]) -> dict[Key, bytes]:
-    """Those of the wanted frames that are kept, as `encode_frame` made them. Raises DatabaseUnavailable."""
+    """The stored ones of the wanted frames, as `encode_frame` wrote them. Raises DatabaseUnavailable."""
     if not wanted:
         return {}
     table = MONTH_VERSION

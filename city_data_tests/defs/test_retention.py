@@ -48,7 +48,7 @@ def offered(world: World) -> list[str]:
 
 
 def drop_raw(world: World, month: Month) -> None:
-    for held in world.archive.held(month):
+    for held in world.archive.stored(month):
         world.archive.drop(held.dataset, held.city_id, month)
 
 

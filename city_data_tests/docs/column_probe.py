@@ -25,9 +25,9 @@ from city_data.store.database import Database
 from city_data.store.schema import metadata
 from city_data.store.series import read_series
 from city_data.window import Month
-from city_data_tests.api.rows import MEDIA, rows_of
 from city_data_tests.api.conftest import HERE, TENANT
 from city_data_tests.api.conftest import WEATHER as PATH
+from city_data_tests.api.rows import MEDIA, rows_of
 
 ZONE = "Europe/Madrid"
 FRAME = f"/api/v1/tenants/{TENANT}/external/operations/training-frame"

@@ -68,12 +68,12 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Added]:
 
 def checks() -> list[tuple[str, Callable[..., None], dict[str, Any]]]:
     """Every test of the contract that is about one provider, once for each of its parameters."""
-    found = []
+    cases = []
     for name, check in inspect.getmembers(contract, inspect.isfunction):
         if name.startswith("test_") and "case" in inspect.signature(check).parameters:
             marks = [mark.args for mark in getattr(check, "pytestmark", ()) if mark.name == "parametrize"]
-            found += [(name, check, {argument: v}) for argument, values in marks for v in values] or [(name, check, {})]
-    return found
+            cases += [(name, check, {argument: v}) for argument, values in marks for v in values] or [(name, check, {})]
+    return cases
 
 
 def test_a_provider_is_one_file_and_its_fixtures(added: Added) -> None:
@@ -108,11 +108,11 @@ def toytown() -> Iterator[Site]:
     """Toytown's service: a file of September, in the format that the page shows."""
     stamps = Month(2026, 9).hours("Europe/Madrid")
     hours = [{"utc": stamp.isoformat(), "celsius": 10 + stamp.hour / 2, "rain_mm": 0.2} for stamp in stamps]
-    with site() as made:
-        made.on(f"/{HOST}/api/months/2026-09", Answer(json.dumps({"hours": hours}).encode()))
-        made.on(f"/{HOST}/api/months/2026-10", Answer(status=404))
-        made.on(f"/{HOST}/api/months", Answer(b"{}"))
-        yield made
+    with site() as service:
+        service.on(f"/{HOST}/api/months/2026-09", Answer(json.dumps({"hours": hours}).encode()))
+        service.on(f"/{HOST}/api/months/2026-10", Answer(status=404))
+        service.on(f"/{HOST}/api/months", Answer(b"{}"))
+        yield service
 
 
 def test_months_load_with_the_provider(world: World, added: Added, toytown: Site) -> None:

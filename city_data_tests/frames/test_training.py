@@ -31,10 +31,10 @@ def town(zone: str) -> City:
 def part(name: DatasetName, month: Month, zone: str, resolution: Resolution, values: dict[int, float]) -> Part:
     """Rows where `values` (by position in the month) say so; of the dataset's first column."""
     stamps = expected_stamps(month, zone, resolution)
-    kept = {n: value for n, value in values.items() if n < len(stamps)}
-    dates = pd.DatetimeIndex([stamps[n] for n in kept], tz="UTC").as_unit("us")
+    in_month = {n: value for n, value in values.items() if n < len(stamps)}
+    dates = pd.DatetimeIndex([stamps[n] for n in in_month], tz="UTC").as_unit("us")
     column = DATASETS[name].column_names[0]
-    frame = pd.DataFrame({"date": dates, column: list(kept.values()), "source": "test"})
+    frame = pd.DataFrame({"date": dates, column: list(in_month.values()), "source": "test"})
     canonical = canonical_frame(frame, DATASETS[name])
     return Part(decode_frame(encode_frame(canonical, DATASETS[name], MADE, MADE), DATASETS[name]), resolution)
 
@@ -47,11 +47,11 @@ def part(name: DatasetName, month: Month, zone: str, resolution: Resolution, val
     st.sampled_from(RESOLUTIONS),
     st.dictionaries(st.integers(0, 744), st.integers(-40, 40).map(float), max_size=60),
 )
-def test_every_row_of_the_grid_exists_and_every_value_was_held(
-    month: Month, zone: str, resolution: Resolution, held_as: Resolution, values: dict[int, float]
+def test_grid_has_every_row_and_only_stored_values(
+    month: Month, zone: str, resolution: Resolution, stored_as: Resolution, values: dict[int, float]
 ) -> None:
-    held = part("weather", month, zone, held_as, values)
-    frame = month_frame(town(zone), month, resolution, {"weather": held})
+    stored = part("weather", month, zone, stored_as, values)
+    frame = month_frame(town(zone), month, resolution, {"weather": stored})
     assert frame.schema == schema(resolution)
     assert frame["date"].to_pylist() == expected_stamps(month, zone, resolution)
     days = frame["local_date"].to_pylist()
@@ -63,23 +63,23 @@ def test_every_row_of_the_grid_exists_and_every_value_was_held(
         if column.name != "public_holiday":
             assert frame[f"{column.name}{MASK}"].to_pylist() == [v is None for v in frame[column.name].to_pylist()]
     assert frame["traffic_volume"].null_count == frame.num_rows
-    rows = dict(zip(*held.table.select(["date", "temperature"]).to_pydict().values(), strict=True))
+    rows = dict(zip(*stored.table.select(["date", "temperature"]).to_pydict().values(), strict=True))
     by_day = {date.astimezone(ZoneInfo(zone)).date(): value for date, value in rows.items()}
-    found = list(zip(frame["date"].to_pylist(), days, frame["temperature"].to_pylist(), strict=True))
-    if held_as == "daily":
-        assert all(value == by_day.get(day) for _, day, value in found)
+    cells = list(zip(frame["date"].to_pylist(), days, frame["temperature"].to_pylist(), strict=True))
+    if stored_as == "daily":
+        assert all(value == by_day.get(day) for _, day, value in cells)
     elif resolution == "hourly":
-        assert all(value == rows.get(date) for date, _, value in found)
+        assert all(value == rows.get(date) for date, _, value in cells)
     else:
         counts = {day: [d.astimezone(ZoneInfo(zone)).date() for d in rows].count(day) for day in month.days()}
-        assert all((value is not None) == (counts[day] >= 20) for _, day, value in found)
+        assert all((value is not None) == (counts[day] >= 20) for _, day, value in cells)
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
-def test_hourly_weather_becomes_days_and_stays_hours(resolution: Resolution) -> None:
+def test_hourly_weather_serves_both_grids(resolution: Resolution) -> None:
     month, zone = Month(2026, 10), "Europe/Madrid"
-    held = part("weather", month, zone, "hourly", {n: float(n) for n in range(745)})
-    rows: list[dict[str, Any]] = month_frame(town(zone), month, resolution, {"weather": held}).to_pylist()
+    stored = part("weather", month, zone, "hourly", {n: float(n) for n in range(745)})
+    rows: list[dict[str, Any]] = month_frame(town(zone), month, resolution, {"weather": stored}).to_pylist()
     assert {row["weather_resolution"] for row in rows} == {"hourly"}
     if resolution == "daily":
         assert [row["temperature"] for row in rows[:2]] == [11.5, 35.5]
@@ -88,13 +88,13 @@ def test_hourly_weather_becomes_days_and_stays_hours(resolution: Resolution) -> 
         assert [row["temperature"] for row in rows] == [float(n) for n in range(745)]
 
 
-def test_how_a_version_is_held_is_told_by_what_it_owes() -> None:
+def test_resolution_follows_from_the_expected_rows() -> None:
     for month in (Month(2026, 2), Month(2026, 3), Month(2026, 10)):
         for resolution in RESOLUTIONS:
             assert resolution_of(len(expected_stamps(month, "Europe/Madrid", resolution)), month) == resolution
 
 
-def test_an_hour_belongs_to_the_day_on_whose_clock_it_begins() -> None:
+def test_hour_belongs_to_the_local_day_in_which_it_begins() -> None:
     frame = month_frame(town("Asia/Kolkata"), Month(2026, 10), "hourly", {})
     first = frame.to_pylist()[0]
     assert first["date"] == datetime(2026, 9, 30, 19, tzinfo=UTC)  # half past midnight

@@ -23,7 +23,7 @@ from city_data.operations.collector import Collector
 from city_data.pipeline.retention import expire, missing_replacements
 from city_data.pipeline.settling import is_due
 from city_data.store.ledger import MonthEntry
-from city_data.store.polls import SnapshotArchive
+from city_data.store.polls import PollArchive
 from city_data.store.series import read_series
 from city_data.window import Month
 from city_data_tests.sandbox.asking import StillClock
@@ -40,8 +40,8 @@ class Collecting:
     world: World
 
     @property
-    def archive(self) -> SnapshotArchive:
-        return SnapshotArchive(str(self.world.folder / "raw"))
+    def archive(self) -> PollArchive:
+        return PollArchive(str(self.world.folder / "raw"))
 
     def poll(self, *moments: datetime) -> list[str]:
         """Poll once at each moment with one collector; returns the outcomes."""

@@ -17,7 +17,7 @@ from city_data.pipeline.feeds import Feed, enabled_feeds
 from city_data.providers.base import Provider, RateLimit
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.providers.valencia_opendata import HOST, LOOPS, ValenciaOpenData
-from city_data.store.polls import Poll, SnapshotArchive
+from city_data.store.polls import Poll, PollArchive
 from city_data.store.raw import ArchiveError
 from city_data.window import Month
 from city_data_tests.providers.wire import Answer, Site, site
@@ -55,8 +55,8 @@ class Bench:
     clock: StillClock = field(default_factory=StillClock)
 
     @property
-    def archive(self) -> SnapshotArchive:
-        return SnapshotArchive(str(self.folder / "raw"))
+    def archive(self) -> PollArchive:
+        return PollArchive(str(self.folder / "raw"))
 
     def client(self, provider: Provider) -> HttpClient:
         settings = HttpSettings(attempts=1)
@@ -187,20 +187,20 @@ def test_unforeseen_end_of_a_poll_is_counted_and_the_collection_goes_on(
 def test_full_disk_loses_one_poll_and_leaves_no_partial_snapshot(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.web.on(PATH, loops(NOON), loops(NOON + timedelta(minutes=10)))
     collector = bench.collector()
-    write = SnapshotArchive._write
+    write = PollArchive._write
 
-    def full(archive: SnapshotArchive, path: str, body: bytes) -> None:
+    def full(archive: PollArchive, path: str, body: bytes) -> None:
         Path(f"{path}.part").write_bytes(body[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(SnapshotArchive, "_write", full)
+    monkeypatch.setattr(PollArchive, "_write", full)
     with capture_logs() as lines:
         bench.steps(collector, 1)
     assert lines[-1]["outcome"] == "not_archived"
     assert "No space left" in lines[-1]["why"]
     assert bench.archive.polls(*SEPTEMBER) == {}
     assert bench.archive.gather(*SEPTEMBER, "valencia_opendata", NOON) is None
-    monkeypatch.setattr(SnapshotArchive, "_write", write)
+    monkeypatch.setattr(PollArchive, "_write", write)
     bench.steps(collector, 1)
     assert bench.archive.polls(*SEPTEMBER) == {"stored": 1}
 
@@ -224,7 +224,7 @@ def test_snapshots_of_another_provider_are_ignored(bench: Bench) -> None:
 
 
 def test_collector_works_on_a_remote_archive(bench: Bench, tmp_path: Path) -> None:
-    archive = SnapshotArchive(f"memory://{tmp_path.name}")
+    archive = PollArchive(f"memory://{tmp_path.name}")
     bench.web.on(PATH, loops(NOON), loops(NOON + timedelta(minutes=10)), Answer(b""))
     collector = bench.collector()
     collector.archive = archive

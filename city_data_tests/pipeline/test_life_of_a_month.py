@@ -1,6 +1,6 @@
 """One month through every state, by an injected clock and a source that publishes late, then revises.
 
-At each step the ledger, the reader, `city-data status` and Dagster must say the same.
+At each step the ledger, the reader, `city-data status` and Dagster must agree.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SOURCES: dict[str, dict[str, object]] = {
 
 @dataclass
 class Life:
-    """The month of one dataset, looked at through every window there is."""
+    """The month of one dataset, as shown by ledger, reader, status and Dagster."""
 
     world: World
     dataset: DatasetName
@@ -73,7 +73,7 @@ class Life:
         return dg.AssetKey([step, self.dataset, "madrid"])
 
     def tick(self, schedule: str, at: datetime, succeeds: bool = True) -> bool:
-        """Let a schedule's tick happen, and run what it asks for this month; tells whether it asked.
+        """Evaluate a schedule's tick, and execute its runs for this month; returns whether there was one.
 
         Dagster counts partitions from the tick's time, and the window has its own clock: the tick's is the real one.
         """
@@ -89,10 +89,10 @@ class Life:
             repository_def=repository,
             resources={"database": DatabaseResource(url=self.world.database_url)},
         ) as context:
-            opened = context.instance  # held: the context keeps only a weak hand on what it opens
-            asked = repository.get_schedule_def(schedule).evaluate_tick(context).run_requests or []
+            opened = context.instance  # the context keeps only a weak reference to it
+            requests = repository.get_schedule_def(schedule).evaluate_tick(context).run_requests or []
             assert opened is not None
-        mine = [r for r in asked if r.partition_key == str(MONTH) and r.asset_selection[0] == self.key("raw")]  # type: ignore[index]
+        mine = [r for r in requests if r.partition_key == str(MONTH) and r.asset_selection[0] == self.key("raw")]  # type: ignore[index]
         for request in mine:
             result = definitions.resolve_job_def(MONTHS_JOB).execute_in_process(
                 partition_key=request.partition_key,
@@ -111,8 +111,8 @@ class Life:
         return entry.state, entry.version, entry.recheck
 
     def api(self) -> tuple[str, int | None, str | None]:
-        told = self.reader.get("/api/v1/cities/madrid/data-availability").json()["months"][self.dataset]
-        (month,) = [month for month in told if month["month"] == str(MONTH)]
+        metadata = self.reader.get("/api/v1/cities/madrid/data-availability").json()["months"][self.dataset]
+        (month,) = [month for month in metadata if month["month"] == str(MONTH)]
         return month["state"], month["version"], month["recheck"]
 
     def status(self) -> tuple[str, int | None, str | None]:
@@ -125,16 +125,16 @@ class Life:
         return state, int(version) if version else None, rechecked.partition(" ")[2] or None
 
     def dagster(self) -> tuple[str, int | None, str | None]:
-        """From the newest materialization of the month, where there is one, and the newest look at its source."""
+        """From the newest materialization of the month, where there is one, and its newest recheck."""
         records = dg.AssetRecordsFilter(asset_key=self.key("monthly"), asset_partitions=[str(MONTH)])
-        found = self.world.instance.fetch_materializations(records, limit=1).records
-        looks = dg.AssetRecordsFilter(asset_key=self.key("raw"), asset_partitions=[str(MONTH)])
-        seen = self.world.instance.fetch_observations(looks, limit=1).records
-        told = _metadata(found)
+        materializations = self.world.instance.fetch_materializations(records, limit=1).records
+        raw_records = dg.AssetRecordsFilter(asset_key=self.key("raw"), asset_partitions=[str(MONTH)])
+        observations = self.world.instance.fetch_observations(raw_records, limit=1).records
+        metadata = _metadata(materializations)
         return (
-            str(told["state"]) if told else "not_yet_published",
-            int(told["version"]) if told else None,
-            _metadata(seen).get("recheck"),
+            str(metadata["state"]) if metadata else "not_yet_published",
+            int(metadata["version"]) if metadata else None,
+            _metadata(observations).get("recheck"),
         )
 
     def check(self, name: str) -> bool:
@@ -170,8 +170,10 @@ def reader(world: World) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.mark.parametrize(("dataset", "look"), [("traffic", "revised"), ("weather", "fetched")])
-def test_every_state_is_told_alike_everywhere(world: World, dataset: DatasetName, look: str) -> None:
+@pytest.mark.parametrize(("dataset", "recheck"), [("traffic", "revised"), ("weather", "fetched")])
+def test_ledger_reader_status_and_dagster_agree_in_every_state(
+    world: World, dataset: DatasetName, recheck: str
+) -> None:
     publication = world.sandbox.publication
     publication.unpublished = {MONTH}
     with reader(world) as client:
@@ -195,25 +197,25 @@ def test_every_state_is_told_alike_everywhere(world: World, dataset: DatasetName
 
         unchanged = published + 30 * DAY
         assert life.tick("recheck_settled", unchanged)
-        life.all_say("settled", 1, "unchanged" if look == "revised" else "fetched")
+        life.all_say("settled", 1, "unchanged" if recheck == "revised" else "fetched")
         assert not life.tick("recheck_settled", unchanged + 7 * DAY)
         assert world.rows(dataset, str(MONTH)) == first
 
         publication.revisions = {MONTH: 1}
         revised = unchanged + 28 * DAY
         assert life.tick("recheck_settled", revised)
-        life.all_say("provisional", 2, look)
+        life.all_say("provisional", 2, recheck)
         assert not life.check("revision")
         second = world.rows(dataset, str(MONTH))
         assert second != first
 
         assert life.tick("refresh_unsettled", revised + DAY)
-        life.all_say("settled", 2, look)
+        life.all_say("settled", 2, recheck)
         assert world.rows(dataset, str(MONTH)) == second
         assert not life.tick("refresh_unsettled", revised + 2 * DAY)
 
 
-def test_a_second_revision_starts_the_wait_again_and_a_failed_look_is_repeated(world: World, no_waiting: None) -> None:
+def test_second_revision_restarts_the_wait_and_a_failed_recheck_is_repeated(world: World, no_waiting: None) -> None:
     publication = world.sandbox.publication
     with reader(world) as client:
         life = Life(world, "traffic", client)
@@ -240,7 +242,7 @@ def test_a_second_revision_starts_the_wait_again_and_a_failed_look_is_repeated(w
 
 
 @pytest.mark.parametrize("dataset", ["traffic", "weather"])
-def test_a_month_withdrawn_by_its_source_stays_and_goes_to_no_fallback(world: World, dataset: DatasetName) -> None:
+def test_month_withdrawn_by_its_source_is_kept_without_the_fallback(world: World, dataset: DatasetName) -> None:
     with reader(world) as client:
         life = Life(world, dataset, client)
         assert life.tick("refresh_unsettled", CLOSED + 50 * DAY)

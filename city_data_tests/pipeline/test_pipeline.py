@@ -39,7 +39,7 @@ def test_a_month_goes_from_provider_to_cache(world: World) -> None:
     assert frame["temperature"].between(5, 35).all()
 
 
-def test_dagster_tells_what_happened(world: World) -> None:
+def test_materializations_carry_rows_coverage_and_preview(world: World) -> None:
     world.load("weather", "2026-09")
     for step in ("raw", "monthly", "cache"):
         key = dg.AssetKey([step, "weather", "madrid"])
@@ -51,7 +51,7 @@ def test_dagster_tells_what_happened(world: World) -> None:
     assert "| date |" in str(metadata["preview"].value)
 
 
-def test_the_same_month_again_changes_nothing(world: World) -> None:
+def test_reloading_the_same_month_changes_nothing(world: World) -> None:
     world.load("traffic", "2026-09")
     before, rows = world.entry("traffic", "2026-09"), world.rows("traffic", "2026-09")
     world.at(AS_OF + timedelta(days=1))
@@ -65,7 +65,7 @@ def test_the_same_month_again_changes_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [
         ({"path": "/opendata/sh/", "status": 500, "headers": {"Retry-After": "3600"}}, "500"),
         ({"path": "/opendata/sh/", "body": "<html>Mantenimiento</html>", "headers": {}}, "html"),
@@ -78,7 +78,7 @@ def test_the_same_month_again_changes_nothing(world: World) -> None:
     ids=["500", "html", "foreign host", "one day of thirty"],
 )
 def test_a_failed_month_leaves_the_old_one_served(
-    world: World, fault: dict[str, object], said: str, no_waiting: None
+    world: World, fault: dict[str, object], message: str, no_waiting: None
 ) -> None:
     world.load("weather", "2026-09")
     entry, rows = world.entry("weather", "2026-09"), world.rows("weather", "2026-09")
@@ -90,12 +90,12 @@ def test_a_failed_month_leaves_the_old_one_served(
     assert entry is not None
     assert after is not None
     assert (after.version, after.state, after.coverage) == (entry.version, entry.state, entry.coverage)
-    for word in ("madrid", "2026-09", said):
+    for word in ("madrid", "2026-09", message):
         assert word in str(after.last_error).lower()
     assert world.rows("weather", "2026-09") == rows
 
 
-def test_a_month_that_failed_at_once_is_failed_and_heals(world: World, no_waiting: None) -> None:
+def test_first_failure_is_recorded_and_heals(world: World, no_waiting: None) -> None:
     world.sandbox.faults.order("/diarios/", status=403)
     (done,) = world.load("weather", "2026-09")
     entry = world.entry("weather", "2026-09")
@@ -109,13 +109,13 @@ def test_a_month_that_failed_at_once_is_failed_and_heals(world: World, no_waitin
     assert (healed.state, healed.version, healed.last_error) == ("settled", 1, None)
 
 
-def test_a_wait_of_hours_fails_the_run_and_does_not_hold_it(world: World) -> None:
+def test_retry_after_of_hours_fails_the_run_at_once(world: World) -> None:
     world.sandbox.faults.order("/diarios/", status=429, headers={"Retry-After": "72000"})
-    before = world.sandbox.faults.seen
+    before = world.sandbox.faults.carried_out
     (done,) = world.load("weather", "2026-09")
     entry = world.entry("weather", "2026-09")
     assert "too many calls (429)" in str(done.error)
-    assert world.sandbox.faults.seen == before + 1
+    assert world.sandbox.faults.carried_out == before + 1
     assert entry is not None
     assert entry.state == "failed"
 
@@ -132,7 +132,7 @@ def test_a_month_not_yet_published_is_skipped_and_not_failed(world: World, caplo
 
 
 @pytest.mark.parametrize("cause", ["no such month", "no key"])
-def test_the_fallback_serves_days_and_says_so(world: World, cause: str) -> None:
+def test_hourly_fallback_is_served_as_days_under_its_own_source(world: World, cause: str) -> None:
     if cause == "no key":
         world.monkeypatch.delenv("AEMET_API_KEY")
     else:

@@ -49,16 +49,16 @@ def mend(monkeypatch: pytest.MonkeyPatch, parse: Callable[[ParsedMonth], ParsedM
     before: Parse = Aemet.parse
 
     def mended(self: Aemet, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
-        made = before(self, request, payloads)
-        return parse(made) if str(request.month) == month else made
+        parsed = before(self, request, payloads)
+        return parse(parsed) if str(request.month) == month else parsed
 
     monkeypatch.setattr(Aemet, "parse", mended)
 
 
-def warmer(made: ParsedMonth) -> ParsedMonth:
+def warmer(parsed: ParsedMonth) -> ParsedMonth:
     """Half a degree more on the first ten days, and two on the eleventh."""
-    add = pd.Series([0.5] * 10 + [2.0] + [0.0] * (len(made.frame) - 11), index=made.frame.index)
-    return replace(made, frame=made.frame.assign(temperature=made.frame["temperature"] + add))
+    add = pd.Series([0.5] * 10 + [2.0] + [0.0] * (len(parsed.frame) - 11), index=parsed.frame.index)
+    return replace(parsed, frame=parsed.frame.assign(temperature=parsed.frame["temperature"] + add))
 
 
 def replay(world: World, apply: bool) -> tuple[list[str], str]:
@@ -74,32 +74,32 @@ def versions(world: World) -> list[int | None]:
     return [entry.version for entry in entries if entry is not None]
 
 
-def test_only_the_month_that_reads_otherwise_gets_a_new_version(
+def test_only_a_month_parsed_differently_gets_a_new_version(
     served: World, no_network: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed, said = replay(served, apply=True)
+    failed, output = replay(served, apply=True)
     assert failed == []
-    assert "2 unchanged, 1 not archived" in said
-    assert "nothing to publish" in said
+    assert "2 unchanged, 1 not archived" in output
+    assert "nothing to publish" in output
     assert versions(served) == [1, 1]
 
     mend(monkeypatch, warmer)
     before, rows = served.entry("weather", "2026-09"), served.rows("weather", "2026-09")
-    failed, said = replay(served, apply=False)
+    failed, output = replay(served, apply=False)
     assert failed == []
-    assert "1 unchanged, 1 changed, 1 not archived" in said
-    (line,) = [line for line in said.splitlines() if " temperature " in line]
+    assert "1 unchanged, 1 changed, 1 not archived" in output
+    (line,) = [line for line in output.splitlines() if " temperature " in line]
     cells = [cell.strip() for cell in line.strip("│ ").split("│")]
     assert cells[:5] == ["2026-09", "changed", "30 to 30", "temperature", "11"]
     assert float(cells[6]) - float(cells[5]) == pytest.approx((0.5 * 10 + 2) / 30, abs=0.002)
     assert float(cells[7]) == pytest.approx(2, abs=0.01)
-    assert "city-data replay --apply" in said
+    assert "city-data replay --apply" in output
     assert versions(served) == [1, 1]
     assert served.rows("weather", "2026-09") == rows
 
-    failed, said = replay(served, apply=True)
+    failed, output = replay(served, apply=True)
     assert failed == []
-    assert "1 new versions published" in said
+    assert "1 new versions published" in output
     assert versions(served) == [1, 2]
     after = served.entry("weather", "2026-09")
     assert before is not None
@@ -109,8 +109,8 @@ def test_only_the_month_that_reads_otherwise_gets_a_new_version(
     key = dg.AssetKey(["monthly", "weather", "madrid"])
     records = dg.AssetRecordsFilter(asset_key=key, asset_partitions=["2026-09"])
     materializations = served.instance.fetch_materializations(records, limit=5).records
-    found = [record.asset_materialization for record in materializations]
-    assert [event.metadata["version"].value for event in found if event] == [2, 1]
+    events = [record.asset_materialization for record in materializations]
+    assert [event.metadata["version"].value for event in events if event] == [2, 1]
     raw = dg.AssetRecordsFilter(asset_key=dg.AssetKey(["raw", "weather", "madrid"]), asset_partitions=["2026-09"])
     assert len(served.instance.fetch_materializations(raw, limit=5).records) == 1  # nothing was fetched again
     assert "nothing to publish" in replay(served, apply=True)[1]
@@ -121,13 +121,13 @@ def test_a_parser_that_breaks_or_is_refused_publishes_nothing(served: World, mon
         raise PermanentError("the parser has lost its way")
 
     mend(monkeypatch, breaks, "2026-08")
-    mend(monkeypatch, lambda made: replace(made, frame=made.frame.assign(temperature=451.0)))
-    failed, said = replay(served, apply=True)
+    mend(monkeypatch, lambda parsed: replace(parsed, frame=parsed.frame.assign(temperature=451.0)))
+    failed, output = replay(served, apply=True)
     assert len(failed) == 2
     assert "weather/madrid 2026-08: broken" in failed[0]
     assert "lost its way" in failed[0]
     assert "refused: plausible_ranges" in failed[1]
-    assert "1 refused, 1 broken" in said
+    assert "1 refused, 1 broken" in output
     assert versions(served) == [1, 1]
 
 
@@ -138,12 +138,12 @@ def test_a_column_added_since_changes_no_month_until_its_source_gives_it(
     feed, month = served.feed("weather"), Month.parse("2026-09")
     assert "visibility" in feed.dataset.column_names
     assert rebuild(feed, month, served.archive, served.database).outcome == "unchanged"
-    mend(monkeypatch, lambda made: replace(made, frame=made.frame.assign(visibility=9.0)))
+    mend(monkeypatch, lambda parsed: replace(parsed, frame=parsed.frame.assign(visibility=9.0)))
     rebuilt = rebuild(feed, month, served.archive, served.database)
     assert (rebuilt.outcome, rebuilt.columns) == ("changed", {"visibility": ColumnChange(30, None, 9.0, None)})
 
 
-def test_bytes_that_rotted_in_the_archive_are_said(served: World) -> None:
+def test_corrupt_archived_bytes_are_reported(served: World) -> None:
     manifest = served.archive.latest("weather", "madrid", Month.parse("2026-09"))
     file = served.folder / "raw" / "weather" / "madrid" / "2026-09" / f"{manifest.files[0].sha256}.bin"
     file.chmod(0o600)

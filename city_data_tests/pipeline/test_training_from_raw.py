@@ -53,15 +53,15 @@ def feeds(
 @pytest.fixture
 def archive(feeds: dict[str, Feed], database: Database, tmp_path: Path) -> RawArchive:
     """Every month fetched, archived, parsed and published, by the steps that the assets take, without their runs."""
-    made = RawArchive(str(tmp_path / "raw"))
+    raw_archive = RawArchive(str(tmp_path / "raw"))
     for feed in feeds.values():
         http = HttpClient(feed.primary.provider.name, feed.primary.provider.capabilities)
         for month in MONTHS:
-            fetch_month(feed, month, AS_OF, made, lambda _: http)  # noqa: B023  called at once
-            built = build_month(feed, month, made)
+            fetch_month(feed, month, AS_OF, raw_archive, lambda _: http)  # noqa: B023  called at once
+            built = build_month(feed, month, raw_archive)
             assert not built.refused
             replace_month(database, month_load(feed, month, built, None, "test", 1, AS_OF))
-    return made
+    return raw_archive
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ def reference(weather: pd.DataFrame, traffic: pd.DataFrame, hourly: bool) -> pd.
     for name in [*WEATHER, *TRAFFIC, "school_free"]:
         frame[f"{name}_missing"] = frame[name].isna()
     frame["public_holiday_missing"] = False
-    made = frame.drop(columns=["stamp"] if hourly else ["stamp", "hour"]).astype(object)
-    return made.where(made.notna(), None)
+    raw_archive = frame.drop(columns=["stamp"] if hourly else ["stamp", "hour"]).astype(object)
+    return raw_archive.where(raw_archive.notna(), None)
 
 
 def by_day(hours: pd.DataFrame) -> pd.DataFrame:
@@ -147,7 +147,7 @@ def exact_sum(values: pd.Series) -> float:
     return math.fsum(values.dropna())
 
 
-def test_every_cell_is_what_plain_pandas_makes_of_the_raw_bytes(
+def test_every_cell_equals_a_plain_pandas_computation(
     archive: RawArchive, feeds: dict[str, Feed], client: TestClient, tmp_path: Path
 ) -> None:
     weather, traffic = (parsed(feeds[name], archive, tmp_path) for name in ("weather", "traffic"))

@@ -228,6 +228,6 @@ def test_a_file_sorted_by_segment_is_not_taken_for_the_clock_going_back(tmp_path
 
 def test_march_s_missing_hour_is_no_row(tmp_path: Path) -> None:
     made = parsed(states(tmp_path, snapshots("2026-03-29 00:00:00", 31, 2)), "2026-03")
-    assert made.rejected == {"hour_that_never_was": 18}
+    assert made.rejected == {"nonexistent_local_hour": 18}
     assert [detail(made, f"2026-03-{day}:00Z")["coverage"] for day in ("28T23", "29T00", "29T01")] == [1, 1, 1]
     assert made.frame["date"].is_unique

@@ -26,9 +26,9 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.providers.meteo_france import MeteoFranceSettings
-from city_data.providers.shared.texts import all_printable, printable
 from city_data.providers.transport.documents import read_json
 from city_data.providers.transport.response import retry_after
+from city_data.texts import all_printable, printable
 from city_data.window import Month
 from city_data_tests.providers.wire import Answer, Site, client
 from city_data_tests.sandbox.asking import AS_OF, MADRID, StillClock

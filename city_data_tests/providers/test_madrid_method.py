@@ -236,7 +236,7 @@ def test_october_s_doubled_hour_is_flagged_where_it_cannot_be_told_apart(tmp_pat
 def test_march_s_missing_hour_is_no_row(tmp_path: Path) -> None:
     lines = [line for stamp in days("2026-03", 28, 29) for line in hour(3001, stamp, 100)]
     made = parsed(rows(tmp_path, "2026-03", lines), "2026-03")
-    assert made.rejected == {"hour_that_never_was": 4}
+    assert made.rejected == {"nonexistent_local_hour": 4}
     assert len(made.frame) == 743 - 2 * 24
     assert made.frame["date"].is_unique
 

@@ -101,11 +101,11 @@ def test_columns_and_rows_of_json(sandbox: Sandbox, call: Call) -> None:
     assert {name: len(values) for name, values in hourly.items()} == {"time": 48, "precipitation": 48}
 
 
-def test_nothing_ordered_changes_nothing() -> None:
+def test_without_orders_answers_are_unchanged() -> None:
     assert Spoil().apply(b"\xe9 anything") == b"\xe9 anything"
 
 
-def test_process_ends_when_its_parent_goes(tmp_path: Path) -> None:
+def test_process_ends_with_its_parent(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "city_data.sandbox", "--port", "0", "--state", str(tmp_path)]
     command += ["--as-of", "2026-11-24T09:00:00Z", "--unpublished", "2026-10"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ.copy()) as process:
@@ -119,7 +119,7 @@ def test_process_ends_when_its_parent_goes(tmp_path: Path) -> None:
         assert process.wait(timeout=20) == 0
 
 
-def test_a_busy_port_is_said(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_busy_port_is_reported(sandbox: Sandbox, tmp_path: Path) -> None:
     port = sandbox.base_url.rpartition(":")[2]
     command = [sys.executable, "-m", "city_data.sandbox", "--port", port, "--state", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)

@@ -32,7 +32,7 @@ def month_table(folder: Path, month: str, points: int = 24) -> pl.DataFrame:
     return table(file.read_bytes())
 
 
-def test_catalogue_tells_months_by_description_and_never_by_number(call: Call) -> None:
+def test_catalogue_names_months_in_the_description_and_not_in_the_id(call: Call) -> None:
     package = call(PACKAGE).json()["result"]
     words = {entry["description"]: entry for entry in package["resources"]}
     assert len(words) == package["num_resources"] == 31
@@ -91,7 +91,7 @@ def test_local_clocks(tmp_path: Path, month: str, rows: int, stamps_of_two_o_clo
     assert doubled["fecha"].n_unique() == (4 if rows == 2980 else 0)
 
 
-def test_rows_are_awkward_as_the_city_s(tmp_path: Path) -> None:
+def test_rows_have_the_irregularities_of_the_city_s_files(tmp_path: Path) -> None:
     file = tmp_path / "month.zip"
     write_madrid_month(file, Month(2026, 9), 200)
     with zipfile.ZipFile(file) as archive:
@@ -129,7 +129,7 @@ def test_the_network_grows() -> None:
 @pytest.mark.parametrize(
     ("as_of", "last"), [("2026-11-02", None), ("2026-11-03", 1), ("2026-12-01", 29), ("2026-12-07", 30)]
 )
-def test_a_month_is_listed_by_and_by(as_of: str, last: int | None) -> None:
+def test_month_is_listed_after_its_lag(as_of: str, last: int | None) -> None:
     moment = datetime.fromisoformat(as_of).replace(tzinfo=UTC)
     day = Publication.at(moment).madrid_last_day(Month(2026, 11))
     assert (day and day.day) == last

@@ -32,7 +32,7 @@ def test_headers_are_the_recorded_ones() -> None:
 
 
 @recorded
-def test_stations_are_real_ones_with_their_real_places() -> None:
+def test_stations_have_their_real_coordinates() -> None:
     listed = json.loads((RECORDS / "fiches_postes.SUBSET.geojson").read_bytes())["features"]
     real = {entry["properties"]["NUM_POSTE"]: entry["properties"] for entry in listed}
     for station in STATIONS:
@@ -46,10 +46,10 @@ def test_stations_are_real_ones_with_their_real_places() -> None:
 
 @recorded
 def test_a_listed_station_has_the_recorded_keys(call: Call) -> None:
-    found = call(f"{API}/liste-stations/horaire?id-departement=1", **KEY).json()
+    stations = call(f"{API}/liste-stations/horaire?id-departement=1", **KEY).json()
     excerpt = json.loads((RECORDS / "dpclim_liste_stations_49.excerpt.json").read_bytes())
-    assert [station["id"] for station in found] == ["01089001", "01174001"]
-    assert all(station.keys() == excerpt[0].keys() for station in found)
+    assert [station["id"] for station in stations] == ["01089001", "01174001"]
+    assert all(station.keys() == excerpt[0].keys() for station in stations)
 
 
 def test_listed_files_are_there_and_at_declared_hosts(call: Call) -> None:
@@ -82,11 +82,11 @@ def test_an_order_s_answer_is_spelt_as_recorded(call: Call) -> None:
     period = "date-deb-periode=2026-09-01T00:00:00Z&date-fin-periode=2026-09-02T00:00:00Z"
     answer = call(f"{API}/commande-station/horaire?id-station=75114001&{period}", **KEY)
     number = answer.json()["elaboreProduitAvecDemandeResponse"]["return"]
-    told = (RECORDS / "dpclim_commande_202.json").read_text().strip()
-    assert answer.text == told.replace("2026024266715", number)
+    recorded = (RECORDS / "dpclim_commande_202.json").read_text().strip()
+    assert answer.text == recorded.replace("2026024266715", number)
 
 
-def test_an_order_is_pending_then_given_once_then_gone(call: Call) -> None:
+def test_order_is_pending_then_downloadable_once_then_gone(call: Call) -> None:
     period = "date-deb-periode=2026-09-01T00:00:00Z&date-fin-periode=2026-09-02T00:00:00Z"
     order = call(f"{API}/commande-station/horaire?id-station=01174001&{period}", **KEY)
     number = order.json()["elaboreProduitAvecDemandeResponse"]["return"]

@@ -16,7 +16,7 @@ OCTOBER = 1_790_805_600  # 2026-09-30T22:00Z, when it begins in Madrid
 HOUR = 3600
 
 
-def ask(call: Call, hours: int, **changes: str) -> Any:
+def query(call: Call, hours: int, **changes: str) -> Any:
     span = {"start": str(OCTOBER), "end": str(OCTOBER + hours * HOUR)}
     query = {"lat": "40.4168", "lon": "-3.7038", "type": "hour", "units": "metric", "appid": "good"}
     return call(URL, params={**query, **span, **changes})
@@ -32,17 +32,17 @@ def shape(value: Any) -> Any:
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded payloads")
 def test_items_have_the_recorded_keys_and_types(call: Call) -> None:
     recorded = json.loads((RECORDED / "openweather/history_city_metric_2024-05-31.EXCERPT.json").read_bytes())
-    made = ask(call, 500).json()
-    assert shape({**made, "list": []}) == shape({**recorded, "list": []})
-    dry = [item for item in made["list"] if not {"rain", "snow"} & set(item)]
+    answer = query(call, 500).json()
+    assert shape({**answer, "list": []}) == shape({**recorded, "list": []})
+    dry = [item for item in answer["list"] if not {"rain", "snow"} & set(item)]
     assert shape(dry[0]) == shape(recorded["list"][0])
-    wet = [item for item in made["list"] if "rain" in item]
+    wet = [item for item in answer["list"] if "rain" in item]
     assert wet
     assert list(wet[0]["rain"]) == ["1h"]
 
 
 def test_both_ends_are_included_and_a_longer_range_is_silently_its_first_week(call: Call) -> None:
-    day, month = ask(call, 24).json(), ask(call, 700).json()
+    day, month = query(call, 24).json(), query(call, 700).json()
     assert (day["cnt"], day["message"], day["cod"]) == (25, "Count: 25", "200")
     assert (month["cnt"], len(month["list"])) == (168, 168)
     assert month["list"][0]["dt"] == OCTOBER
@@ -50,7 +50,7 @@ def test_both_ends_are_included_and_a_longer_range_is_silently_its_first_week(ca
 
 
 def test_without_units_it_is_kelvin(call: Call) -> None:
-    metric, kelvin = ask(call, 1).json()["list"][0], ask(call, 1, units="standard").json()["list"][0]
+    metric, kelvin = query(call, 1).json()["list"][0], query(call, 1, units="standard").json()["list"][0]
     assert kelvin["main"]["temp"] == pytest.approx(metric["main"]["temp"] + 273.15)
     assert kelvin["wind"] == metric["wind"]
 
@@ -60,8 +60,8 @@ def test_errors_come_as_recorded(call: Call) -> None:
         ({"start": "2000000000", "end": "2000003600"}, 404, NO_DATA),
         ({"appid": UNSUBSCRIBED}, 401, NO_SUBSCRIPTION),
     ):
-        answer = ask(call, 1, **changes)
+        answer = query(call, 1, **changes)
         assert (answer.status_code, answer.content) == (status, body)
-    wrong = ask(call, 1, appid="")
+    wrong = query(call, 1, appid="")
     assert (wrong.status_code, wrong.json()["cod"]) == (401, 401)
-    assert ask(call, 1, lat="north").status_code == 400
+    assert query(call, 1, lat="north").status_code == 400

@@ -1,4 +1,4 @@
-"""Months that their source changes after it published them, and what tells of it without fetching them."""
+"""Months revised by their source after publication, and the fingerprints that show it without a fetch."""
 
 from __future__ import annotations
 
@@ -42,34 +42,34 @@ def test_a_revision_changes_values_of_that_month_alone(
 def test_madrid_s_fingerprint_is_that_of_what_was_fetched_until_the_file_is_replaced(
     revisable: Sandbox, tmp_path: Path
 ) -> None:
-    asked = Asked(revisable, "madrid_opendata", MONTH)
-    (payload,) = asked.fetch(tmp_path)
-    told = asked.provider.fingerprint(asked.request, asked.http)
-    assert told == payload.fingerprint
-    assert told is not None
-    assert told["bytes"] == str(payload.path.stat().st_size)
-    assert told["last-modified"] == "Mon, 07 Sep 2026 00:00:00 GMT"
-    assert {"etag", "catalogue:url"} <= set(told)
-    assert compare(payload.fingerprint, told).result == "unchanged"
+    source = Asked(revisable, "madrid_opendata", MONTH)
+    (payload,) = source.fetch(tmp_path)
+    current = source.provider.fingerprint(source.request, source.http)
+    assert current == payload.fingerprint
+    assert current is not None
+    assert current["bytes"] == str(payload.path.stat().st_size)
+    assert current["last-modified"] == "Mon, 07 Sep 2026 00:00:00 GMT"
+    assert {"etag", "catalogue:url"} <= set(current)
+    assert compare(payload.fingerprint, current).result == "unchanged"
 
     revisable.publication.revisions = {Month.parse(MONTH): 1}
-    look = compare(payload.fingerprint, asked.provider.fingerprint(asked.request, asked.http))
-    assert look.result == "revised"
-    assert look.differences["last-modified"] == "Mon, 07 Sep 2026 00:00:00 GMT -> Tue, 08 Sep 2026 00:00:00 GMT"
+    result = compare(payload.fingerprint, source.provider.fingerprint(source.request, source.http))
+    assert result.result == "revised"
+    assert result.differences["last-modified"] == "Mon, 07 Sep 2026 00:00:00 GMT -> Tue, 08 Sep 2026 00:00:00 GMT"
 
     revisable.publication.unpublished = {Month.parse(MONTH)}
     with pytest.raises(NotAvailable, match=f"madrid_opendata: madrid {MONTH}: not among"):
-        asked.provider.fingerprint(asked.request, asked.http)
+        source.provider.fingerprint(source.request, source.http)
 
 
 @pytest.mark.parametrize("name", ["aemet", "open_meteo"])
-def test_a_source_without_a_cheap_way_says_so(revisable: Sandbox, name: str) -> None:
-    asked = Asked(revisable, name, MONTH)
-    assert asked.provider.fingerprint(asked.request, asked.http) is None
+def test_source_without_fingerprints_returns_none(revisable: Sandbox, name: str) -> None:
+    source = Asked(revisable, name, MONTH)
+    assert source.provider.fingerprint(source.request, source.http) is None
 
 
 @pytest.mark.parametrize(
-    ("held", "told", "result"),
+    ("stored", "current", "result"),
     [
         ({"etag": "a", "bytes": "1"}, {"etag": "a", "bytes": "1"}, "unchanged"),
         ({"etag": "a", "bytes": "1"}, {"bytes": "1"}, "unchanged"),  # a server that no longer tells its tag
@@ -78,5 +78,7 @@ def test_a_source_without_a_cheap_way_says_so(revisable: Sandbox, name: str) -> 
         ({"etag": "a"}, None, "fetched"),
     ],
 )
-def test_only_what_both_tell_is_compared(held: dict[str, str], told: dict[str, str] | None, result: str) -> None:
-    assert compare(held, told).result == result
+def test_only_fields_of_both_fingerprints_are_compared(
+    stored: dict[str, str], current: dict[str, str] | None, result: str
+) -> None:
+    assert compare(stored, current).result == result

@@ -26,9 +26,9 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("month", ["2026-09", "2025-10", "2026-03"])
 def test_a_month_comes_back_whole(sandbox: Sandbox, tmp_path: Path, name: str, month: str) -> None:
-    asked = Asked(sandbox, name, month)
-    frame = asked.month_of(tmp_path).frame
-    capabilities = asked.provider.capabilities
+    source = Asked(sandbox, name, month)
+    frame = source.month_of(tmp_path).frame
+    capabilities = source.provider.capabilities
     stamps = expected_stamps(Month.parse(month), "Europe/Madrid", capabilities.resolution)
     assert set(frame["source"]) == {f"sandbox:{name}"}
     assert frame["date"].is_monotonic_increasing
@@ -82,5 +82,5 @@ def test_a_month_that_has_just_begun_is_not_yet_published(sandbox: Sandbox, tmp_
 
 @pytest.mark.parametrize("name", NAMES)
 def test_connection(sandbox: Sandbox, name: str) -> None:
-    asked = Asked(sandbox, name, "2026-09")
-    assert asked.provider.check_connection(asked.http)
+    source = Asked(sandbox, name, "2026-09")
+    assert source.provider.check_connection(source.http)

@@ -23,7 +23,7 @@ PROVIDER = ValenciaOpenData()
 PLACE = Place("valencia", 39.4699, -0.3763, "Europe/Madrid")
 
 
-def asked(call: Call, **question: str) -> Any:
+def query(call: Call, **question: str) -> Any:
     return call(LOOPS, params=EVERYTHING | question).json()
 
 
@@ -58,7 +58,7 @@ def test_the_wire_is_arcgis_s(call: Call) -> None:
     assert raw.headers["x-city-data-origin"] == "sandbox"
     assert b"NaN" not in raw.content
     assert call(LOOPS, params={"where": "1=1"}).text.startswith("<html>")
-    assert asked(call, returnCountOnly="true") == {"count": len(rows)}
+    assert query(call, returnCountOnly="true") == {"count": len(rows)}
 
 
 @pytest.mark.parametrize("change", [{"outFields": "speed"}, {"orderByFields": "speed"}, {"where": ""}])
@@ -74,7 +74,7 @@ def test_a_layer_that_moves_while_it_is_paged_repeats_and_loses_rows_unless_it_i
         points = []
         for page in range(3):
             moving.publication.clock = lambda page=page: AS_OF + timedelta(minutes=3 * page)  # type: ignore[misc]
-            answer = asked(call, resultOffset=str(20 * page), resultRecordCount="20", **question)
+            answer = query(call, resultOffset=str(20 * page), resultRecordCount="20", **question)
             assert ("exceededTransferLimit" in answer) == (page < 2)
             points += [row["idpm"] for row in attributes(answer)]
         return points
@@ -87,14 +87,14 @@ def test_at_most_two_thousand_rows_an_answer(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, size="full", as_of=AS_OF)
     sandbox.start()
     try:
-        made = poll(sandbox, tmp_path)
+        polled = poll(sandbox, tmp_path)
     finally:
         sandbox.stop()
-    one, two = made.payload.path.read_bytes().split(b"\n")
+    one, two = polled.payload.path.read_bytes().split(b"\n")
     assert (one.count(b'"idpm":1') + one.count(b'"idpm":2')) == 2000
     assert b"exceededTransferLimit" in one
     assert b"exceededTransferLimit" not in two
-    assert made.repeated == 0
+    assert polled.repeated == 0
 
 
 def test_the_feed_moves_and_can_stand_still(moving: Sandbox, tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ def test_the_feed_moves_and_can_stand_still(moving: Sandbox, tmp_path: Path) -> 
 
 def test_bad_values_and_repeated_rows_are_rejected(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.faults.order("/MapServer/208/", bad_values=True, duplicates=True)
-    made = poll(sandbox, tmp_path)
-    assert made.repeated == 60
+    polled = poll(sandbox, tmp_path)
+    assert polled.repeated == 60
     request = Request(PLACE, Month(2026, 11), Settings(), AS_OF)
-    payload = Payload(made.payload.name, made.payload.path, LOOPS, origin=made.payload.origin)
+    payload = Payload(polled.payload.name, polled.payload.path, LOOPS, origin=polled.payload.origin)
     parsed = accounted(PROVIDER.parse(request, [payload]))
     assert parsed.received == 120
     assert {"no_value", "negative", "spike", "duplicate"} <= set(parsed.rejected)

@@ -1,4 +1,4 @@
-"""AEMET's and Open-Meteo's stand-ins: what is on the wire."""
+"""AEMET's and Open-Meteo's stand-ins: their answers on the wire."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ def test_the_wire_is_latin(call: Call) -> None:
 
 
 def test_days_are_strings_with_commas_gaps_and_words(call: Call) -> None:
-    found = [
+    answered = [
         record
         for first, last in (("2025-11-01", "2026-03-31"), ("2026-04-01", "2026-08-31"))
         for record in records(call, days(first, last, "3195,3129,3196"))
     ]
-    assert all(isinstance(text, str) and "." not in text for record in found for text in record.values())
-    assert {"Ip"} < {record.get("prec") for record in found}
-    assert any("tmed" not in record for record in found)
-    assert any(record.get("horatmin") == "Varias" for record in found)
-    assert any(record.get("horaPresMax") == "24" for record in found)
-    assert 890 < len(found) < 304 * 3
-    retiro = [record["presMax"] for record in found if record["indicativo"] == "3195" and "presMax" in record]
+    assert all(isinstance(text, str) and "." not in text for record in answered for text in record.values())
+    assert {"Ip"} < {record.get("prec") for record in answered}
+    assert any("tmed" not in record for record in answered)
+    assert any(record.get("horatmin") == "Varias" for record in answered)
+    assert any(record.get("horaPresMax") == "24" for record in answered)
+    assert 890 < len(answered) < 304 * 3
+    retiro = [record["presMax"] for record in answered if record["indicativo"] == "3195" and "presMax" in record]
     pressure = [float(text.replace(",", ".")) for text in retiro]
     assert 915 < min(pressure) < max(pressure) < 965
     assert {"tmed", "velmedia", "hrMedia"} & set(records(call, days("2026-06-01", "2026-06-03", "3194U"))[0]) == {
@@ -84,9 +84,9 @@ def test_errors_hide_in_bodies(call: Call) -> None:
 
 
 def test_aemet_publishes_four_days_late(call: Call) -> None:
-    found = {record["fecha"] for record in records(call, days("2026-11-01", "2026-11-30"))}
-    assert "2026-11-20" in found
-    assert max(found) == "2026-11-20"
+    answered = {record["fecha"] for record in records(call, days("2026-11-01", "2026-11-30"))}
+    assert "2026-11-20" in answered
+    assert max(answered) == "2026-11-20"
 
 
 def archive(call: Call, **question: str) -> Any:
@@ -106,18 +106,18 @@ def test_open_meteo_hours_units_and_lag(call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         ({"end_date": "2026-12-24"}, "out of allowed range from 1940-01-01 to 2026-11-24"),
         ({"hourly": "warmth"}, "warmth"),
         ({"latitude": "40,41"}, "same number of elements"),
     ],
 )
-def test_open_meteo_refuses_in_its_own_envelope(call: Call, change: dict[str, str], said: str) -> None:
+def test_open_meteo_refuses_in_its_own_envelope(call: Call, change: dict[str, str], reason: str) -> None:
     question = {"start_date": "2026-10-01", "end_date": "2026-10-02", "hourly": "temperature_2m"} | change
     answer = call(ARCHIVE, params=QUESTION | question)
     assert (answer.status_code, answer.json()["error"]) == (400, True)
-    assert said in answer.json()["reason"]
+    assert reason in answer.json()["reason"]
 
 
 def test_several_locations_are_a_list(call: Call) -> None:

@@ -1,4 +1,4 @@
-"""Months to load, a gate that holds a writer in the middle of its COPY, and all that a reader can see of a month.
+"""Months to load, a gate that stops a writer in the middle of its COPY, and the readable state of a month.
 
 Run as a module with a database's URL and a number, it loads that month: a process that a test can kill.
 """
@@ -32,7 +32,7 @@ _GATE = 77
 
 
 def traffic(number: int, month: Month = MONTH) -> pd.DataFrame:
-    """A month whose every value tells which load it is from; speed is unknown in its first hour."""
+    """A month whose values identify their load; speed is unknown in its first hour."""
     hours = expected_stamps(month, ZONE, "hourly")
     volumes = [number * 1000.0 + hour for hour in range(len(hours))]
     speeds = [None, *(50.5 for _ in hours[1:])]
@@ -72,12 +72,12 @@ def month_load(
 
 
 def entry_of(database: Database, city_id: str = "madrid") -> MonthEntry:
-    (found,) = read_months(database, city_id=city_id, first=MONTH, last=MONTH)
-    return found
+    (rows,) = read_months(database, city_id=city_id, first=MONTH, last=MONTH)
+    return rows
 
 
-def seen(database: Database) -> tuple[MonthEntry, str, bytes]:
-    """The month as its three witnesses tell it: ledger, rows, segment of the ledger's version."""
+def visible(database: Database) -> tuple[MonthEntry, str, bytes]:
+    """The readable state of the month: ledger, rows, segment of the ledger's version."""
     entry = entry_of(database)
     assert entry.version is not None
     series = read_series(database, "traffic", "madrid", START, END)
@@ -98,21 +98,21 @@ def scalar(url: str, query: str) -> Any:
 
 
 class Gate:
-    """Holds every writer of traffic that reaches a row of hour 300, until it is opened."""
+    """Stops every writer of traffic that reaches a row of hour 300, until it is opened."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
 
     def await_arrivals(self, waiting: int = 1) -> list[int]:
-        """Wait until so many backends wait for advisory locks, at the gate or behind who stands there; their pids."""
+        """Wait until so many backends wait for advisory locks, at the gate or behind another writer; their pids."""
         query = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
         query += " (SELECT oid FROM pg_database WHERE datname = current_database())"
         for _ in range(1000):
-            found = [row[0] for row in self._connection.execute(query.encode())]
-            if len(found) >= waiting:
-                return found
+            rows = [row[0] for row in self._connection.execute(query.encode())]
+            if len(rows) >= waiting:
+                return rows
             self._connection.execute("SELECT pg_sleep(0.02)")
-        raise AssertionError(f"{len(found)} backends wait, not {waiting}")
+        raise AssertionError(f"{len(rows)} backends wait, not {waiting}")
 
     def open(self) -> None:
         self._connection.execute("SELECT pg_advisory_unlock_all()")

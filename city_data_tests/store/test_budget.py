@@ -53,7 +53,7 @@ def test_calls_keep_their_distance(budgets: list[PostgresBudget]) -> None:
     assert waits == pytest.approx([0, 100, 200, 300], abs=60)
 
 
-def test_reservations_made_at_once_are_all_different(budgets: list[PostgresBudget]) -> None:
+def test_concurrent_reservations_are_all_different(budgets: list[PostgresBudget]) -> None:
     limit = Limit(calls=1, seconds=1000)
     with ThreadPoolExecutor(8) as pool:
         waits = sorted(pool.map(lambda n: budgets[n % 2].reserve("aemet", limit, PATIENT), range(16)))
@@ -72,11 +72,11 @@ def test_a_quota_holds_for_all_and_what_is_refused_uses_nothing_up(budgets: list
 
 def test_a_quota_is_free_again_when_its_time_is_over(budgets: list[PostgresBudget], database: Database) -> None:
     limit = Limit(calls=10_000, seconds=10, quotas=(Quota(calls=5, seconds=AGE),), weight=2.5)
-    for held in (f"interval '{AGE} seconds'", "interval '0'"):
+    for age in (f"interval '{AGE} seconds'", "interval '0'"):
         assert [budgets[0].reserve("open_meteo", limit, 60) for _ in range(3)][:2] == [0, 0]
         assert budgets[0].reserve("open_meteo", limit, 60) > 60  # each counts as two and a half
         with database.write() as connection:
-            connection.exec_driver_sql(f"UPDATE provider_budget SET next_at = next_at - {held}")
+            connection.exec_driver_sql(f"UPDATE provider_budget SET next_at = next_at - {age}")
 
 
 def test_calls_that_come_at_once_share_a_quota(budgets: list[PostgresBudget]) -> None:

@@ -40,7 +40,7 @@ def test_segments_come_back_and_go_by_month(redis_url: str, client: redis.Redis)
     assert cache.inventory() == {MONTH + 1}
 
 
-def test_strange_keys_are_passed_over(redis_url: str, client: redis.Redis) -> None:
+def test_foreign_keys_are_ignored(redis_url: str, client: redis.Redis) -> None:
     for name in (b":t:c:2026-13:1", b":t:c:0000-01:1", b":\xff\xfe:c:2026-08:1", b":nothing"):
         client.set(b"city_data:segment:v1" + name, b"x")
     assert Cache(redis_url).inventory() == {MONTH}
@@ -59,7 +59,7 @@ def test_without_a_url_it_is_off() -> None:
     assert (cache.inventory(), cache.drop_month(MONTH), cache.status()) == (set(), 0, "off")
 
 
-def test_a_stopped_redis_is_left_alone_for_a_while_and_found_again(tmp_path: Path) -> None:
+def test_circuit_breaker_opens_for_a_stopped_redis_and_closes_again(tmp_path: Path) -> None:
     server = EmbeddedRedis(tmp_path / "redis")
     server.start()
     now = [100.0]
@@ -94,9 +94,7 @@ def test_a_hung_redis_costs_a_tenth_of_a_second(redis_url: str, client: redis.Re
         os.kill(pid, signal.SIGCONT)
 
 
-def test_how_long_a_value_lives_is_a_setting(
-    redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_time_to_live_is_a_setting(redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITY_DATA_CACHE_TTL_DAYS", "7")
     Cache(redis_url).put_segment(KEY, SEGMENT)
     assert 7 * 86_400 - 60 < int(str(client.ttl(KEY))) <= 7 * 86_400

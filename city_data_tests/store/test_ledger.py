@@ -7,16 +7,16 @@ from datetime import timedelta
 from city_data.store.database import Database
 from city_data.store.ledger import read_months, record_state
 from city_data.store.months import replace_month
-from city_data_tests.store.loads import MONTH, NOON, entry_of, month_load, seen
+from city_data_tests.store.loads import MONTH, NOON, entry_of, month_load, visible
 
 LATER = NOON + timedelta(days=1)
 
 
 def test_a_month_with_data_outlives_failures(database: Database) -> None:
     replace_month(database, month_load(state="settled"))
-    before = seen(database)
+    before = visible(database)
     record_state(database, "madrid", "traffic", MONTH, "failed", at=LATER, run_id="r2", message="HTTP 500")
-    after = seen(database)
+    after = visible(database)
 
     assert after[1:] == before[1:]
     assert (after[0].state, after[0].version, after[0].run_id) == ("settled", 1, "run-0")
@@ -38,7 +38,7 @@ def test_a_month_without_data_takes_the_state(database: Database) -> None:
     assert entry_of(database).state == "provisional"
 
 
-def test_months_are_read_in_order_and_by_what_is_asked(database: Database) -> None:
+def test_months_are_read_in_order_and_filtered(database: Database) -> None:
     for city in ("rome", "madrid"):
         for month in (MONTH + 1, MONTH, MONTH - 1):
             record_state(database, city, "weather", month, "not_available", at=NOON)

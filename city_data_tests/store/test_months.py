@@ -20,7 +20,7 @@ from city_data.store.months import StaleLoad, replace_month
 from city_data.store.partitions import inventory
 from city_data.store.series import read_series
 from city_data.window import Month
-from city_data_tests.store.loads import END, MONTH, NOON, STAMPS, START, entry_of, gate, month_load, scalar, seen
+from city_data_tests.store.loads import END, MONTH, NOON, STAMPS, START, entry_of, gate, month_load, scalar, visible
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,10 +41,10 @@ def test_a_load_is_read_back_exactly(database: Database) -> None:
 
 def test_a_rerun_adds_neither_rows_nor_versions_and_can_settle(database: Database, database_url: str) -> None:
     replace_month(database, month_load())
-    before = seen(database)
+    before = visible(database)
     later = NOON + timedelta(days=3)
     again = replace_month(database, month_load(state="settled", at=later, fetched_at=later))
-    after = seen(database)
+    after = visible(database)
 
     assert (again.version, again.changed) == (1, False)
     assert after[1:] == before[1:]
@@ -56,7 +56,7 @@ def test_a_rerun_adds_neither_rows_nor_versions_and_can_settle(database: Databas
 
 def test_other_values_are_a_new_version_that_keeps_the_first_moment(database: Database, database_url: str) -> None:
     replace_month(database, month_load(0))
-    first = seen(database)[2]
+    first = visible(database)[2]
     second = replace_month(database, month_load(1))
     frame = read_series(database, "traffic", "madrid", START, END)
 
@@ -64,50 +64,50 @@ def test_other_values_are_a_new_version_that_keeps_the_first_moment(database: Da
     assert set(frame["created_at"]) == {pd.Timestamp(NOON)}
     assert set(frame["updated_at"]) == {pd.Timestamp(NOON + timedelta(hours=1))}
     assert frame["traffic_volume"].min() == 1000.0
-    assert seen(database)[2] != first
+    assert visible(database)[2] != first
     assert scalar(database_url, "SELECT count(*) FROM city_traffic_data") == len(STAMPS)
     assert scalar(database_url, "SELECT array_agg(version ORDER BY version) FROM month_version") == [1, 2]
 
 
-def test_a_zombie_does_not_undo_its_successor(database: Database) -> None:
+def test_stale_load_does_not_replace_a_later_one(database: Database) -> None:
     replace_month(database, month_load(1))
-    before = seen(database)
+    before = visible(database)
     with pytest.raises(StaleLoad, match=r"traffic/madrid 2026-08.*run run-1"):
         replace_month(database, month_load(0))
-    assert seen(database) == before
+    assert visible(database) == before
 
 
-def test_equal_loads_at_once_come_to_one(database: Database, database_url: str) -> None:
-    with gate(database_url) as held, ThreadPoolExecutor() as pool:
+def test_equal_concurrent_loads_make_one_version(database: Database, database_url: str) -> None:
+    with gate(database_url) as gate_of_writers, ThreadPoolExecutor() as pool:
         running = [pool.submit(replace_month, database, month_load()) for _ in range(2)]
-        held.await_arrivals(2)
-        held.open()
+        gate_of_writers.await_arrivals(2)
+        gate_of_writers.open()
         results = [future.result() for future in running]
     assert sorted(result.changed for result in results) == [False, True]
     assert {result.version for result in results} == {1}
     assert scalar(database_url, "SELECT count(*) FROM city_traffic_data") == len(STAMPS)
 
 
-def test_readers_see_the_old_month_until_the_new_one_is_whole(database: Database, database_url: str) -> None:
+def test_readers_get_the_old_month_until_the_new_one_is_committed(database: Database, database_url: str) -> None:
     replace_month(database, month_load(0))
-    old = seen(database)
-    with gate(database_url) as held, ThreadPoolExecutor() as pool:
+    old = visible(database)
+    with gate(database_url) as gate_of_writers, ThreadPoolExecutor() as pool:
         first = pool.submit(replace_month, database, month_load(1))
-        held.await_arrivals(1)
+        gate_of_writers.await_arrivals(1)
         second = pool.submit(replace_month, database, month_load(2))
-        held.await_arrivals(2)
-        assert seen(database) == old
-        held.open()
+        gate_of_writers.await_arrivals(2)
+        assert visible(database) == old
+        gate_of_writers.open()
         assert (first.result().version, second.result().version) == (2, 3)
     assert read_series(database, "traffic", "madrid", START, END)["traffic_volume"].min() == 2000.0
 
 
 def test_two_cities_may_open_a_month_at_once(database: Database, database_url: str) -> None:
-    with gate(database_url) as held, ThreadPoolExecutor() as pool:
+    with gate(database_url) as gate_of_writers, ThreadPoolExecutor() as pool:
         running = [pool.submit(replace_month, database, month_load(city_id=city)) for city in ("madrid", "rome")]
-        held.await_arrivals(2)
+        gate_of_writers.await_arrivals(2)
         assert inventory(database) == {"weather": [], "traffic": []}
-        held.open()
+        gate_of_writers.open()
         assert [future.result().version for future in running] == [1, 1]
     assert inventory(database) == {"weather": [], "traffic": [MONTH]}
     assert [entry.rows for entry in read_months(database)] == [len(STAMPS)] * 2
@@ -115,28 +115,28 @@ def test_two_cities_may_open_a_month_at_once(database: Database, database_url: s
 
 def test_a_killed_run_leaves_the_old_month(database: Database, database_url: str) -> None:
     replace_month(database, month_load(0))
-    before = seen(database)
-    with gate(database_url) as held:
+    before = visible(database)
+    with gate(database_url) as gate_of_writers:
         run = subprocess.Popen([sys.executable, "-m", "city_data_tests.store.loads", database_url, "1"], cwd=ROOT)
-        held.await_arrivals()
+        gate_of_writers.await_arrivals()
         run.send_signal(signal.SIGKILL)
         assert run.wait() == -signal.SIGKILL
-        held.open()
-    assert seen(database) == before
+        gate_of_writers.open()
+    assert visible(database) == before
     assert replace_month(database, month_load(1)).version == 2
     assert scalar(database_url, "SELECT count(*) FROM city_traffic_data") == len(STAMPS)
 
 
 def test_a_backend_lost_in_the_middle_leaves_the_old_month(database: Database, database_url: str) -> None:
     replace_month(database, month_load(0))
-    before = seen(database)
-    with gate(database_url) as held, ThreadPoolExecutor() as pool:
+    before = visible(database)
+    with gate(database_url) as gate_of_writers, ThreadPoolExecutor() as pool:
         running = pool.submit(replace_month, database, month_load(1))
-        (pid,) = held.await_arrivals()
+        (pid,) = gate_of_writers.await_arrivals()
         assert scalar(database_url, f"SELECT pg_terminate_backend({pid})")
         with pytest.raises(DatabaseUnavailable, match="connection"):
             running.result()
-    assert seen(database) == before
+    assert visible(database) == before
     assert replace_month(database, month_load(1)).version == 2
 
 
@@ -149,7 +149,7 @@ def test_a_row_of_no_month_is_refused(database: Database, database_url: str) -> 
     assert inventory(database)["traffic"] == [MONTH]
 
 
-def test_hostile_text_is_a_value_and_nothing_else(database: Database, database_url: str) -> None:
+def test_control_characters_and_sql_are_stored_as_text(database: Database, database_url: str) -> None:
     city = "x'; DROP TABLE city_month; --\\\t\n"
     load = month_load(city_id=city)
     frame = load.frame.assign(source="a\\N\tb\r\nc'")

@@ -12,7 +12,7 @@ from city_data.store.database import Database
 from city_data.store.ledger import read_months, record_state
 from city_data.store.months import replace_month
 from city_data.store.partitions import LockTimeout, drop_month, inventory
-from city_data_tests.store.loads import END, MONTH, NOON, STAMPS, START, gate, month_load, scalar, seen
+from city_data_tests.store.loads import END, MONTH, NOON, STAMPS, START, gate, month_load, scalar, visible
 
 
 def test_a_drop_takes_one_month_of_every_city_and_says_so(database: Database, database_url: str) -> None:
@@ -38,13 +38,13 @@ def test_a_drop_takes_one_month_of_every_city_and_says_so(database: Database, da
 
 def test_a_month_being_read_stays_until_the_reader_is_done(database: Database, database_url: str) -> None:
     replace_month(database, month_load())
-    before = seen(database)
+    before = visible(database)
     with psycopg.connect(database_url) as reader, ThreadPoolExecutor() as pool:
         query = "SELECT count(*) FROM city_traffic_data WHERE date >= %s AND date < %s"
         assert reader.execute(query, [START, END]).fetchone() == (len(STAMPS),)
         with pytest.raises(LockTimeout, match="2026-08 is being read or written; tried 2 times"):
             drop_month(database, MONTH, lock_timeout_s=0.05, retries=2)
-        assert seen(database) == before
+        assert visible(database) == before
         assert read_audit(database) == []
         patient = pool.submit(drop_month, database, MONTH, lock_timeout_s=0.1, retries=100)
         reader.rollback()
@@ -54,11 +54,11 @@ def test_a_month_being_read_stays_until_the_reader_is_done(database: Database, d
 
 def test_a_month_being_loaded_stays(database: Database, database_url: str) -> None:
     replace_month(database, month_load(0))
-    with gate(database_url) as held, ThreadPoolExecutor() as pool:
+    with gate(database_url) as gate_of_writers, ThreadPoolExecutor() as pool:
         running = pool.submit(replace_month, database, month_load(1))
-        held.await_arrivals()
+        gate_of_writers.await_arrivals()
         with pytest.raises(LockTimeout):
             drop_month(database, MONTH, lock_timeout_s=0.05, retries=1)
-        held.open()
+        gate_of_writers.open()
         assert running.result().version == 2
     assert drop_month(database, MONTH) == len(STAMPS)

@@ -1,4 +1,4 @@
-"""What providers give is kept as told, and written only where it has changed."""
+"""Facts of providers are stored as given, and written only where they have changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def written_by(database: Database, name: str) -> object:
         return connection.exec_driver_sql("SELECT xmin FROM provider WHERE name = %s", (name,)).scalar_one()
 
 
-def test_facts_are_kept_and_follow_their_provider(database: Database) -> None:
+def test_facts_are_stored_and_updated_with_their_provider(database: Database) -> None:
     other = replace(FACTS, name="other", earliest=None, forward_only=True)
     record_providers(database, [FACTS, other])
     assert read_providers(database) == {"other": other, "toytown": FACTS}

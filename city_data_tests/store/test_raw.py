@@ -1,4 +1,4 @@
-"""The raw archive keeps bytes as received, once, and notices when they are other than its manifest says."""
+"""The raw archive stores bytes as received, once, and detects bytes that differ from the manifest."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def payload(folder: Path, body: bytes) -> Payload:
     return Payload("month.zip", path, "https://example.org/month.zip", {"n": "1"}, "application/zip", None, "sandbox")
 
 
-def test_bytes_and_where_they_came_from_are_kept(archive: RawArchive, tmp_path: Path) -> None:
+def test_bytes_and_their_origin_are_stored(archive: RawArchive, tmp_path: Path) -> None:
     sent = payload(tmp_path, b"\x00\xff bytes")
     archive.store("traffic", "madrid", MONTH, "p", [sent], MOMENT, 1.5)
     manifest = archive.latest("traffic", "madrid", MONTH)
-    (kept,) = archive.payloads(manifest, tmp_path)
-    assert kept.path.read_bytes() == b"\x00\xff bytes"
-    assert (kept.name, kept.url, kept.params, kept.media_type, kept.origin) == (
+    (archived,) = archive.payloads(manifest, tmp_path)
+    assert archived.path.read_bytes() == b"\x00\xff bytes"
+    assert (archived.name, archived.url, archived.params, archived.media_type, archived.origin) == (
         "month.zip",
         sent.url,
         {"n": "1"},
@@ -45,18 +45,18 @@ def test_bytes_and_where_they_came_from_are_kept(archive: RawArchive, tmp_path: 
     assert (manifest.provider, manifest.fetched_at, manifest.total_bytes) == ("p", MOMENT, 8)
 
 
-def test_the_newest_fetch_counts_and_equal_bytes_are_held_once(archive: RawArchive, tmp_path: Path) -> None:
+def test_newest_manifest_counts_and_equal_bytes_are_stored_once(archive: RawArchive, tmp_path: Path) -> None:
     for hours, body in enumerate([b"a", b"a", b"b"]):
         sent = payload(tmp_path, body)
         archive.store("traffic", "madrid", MONTH, "p", [sent], MOMENT + timedelta(hours=hours))
-    (kept,) = archive.payloads(archive.latest("traffic", "madrid", MONTH), tmp_path)
-    assert kept.path.read_bytes() == b"b"
+    (archived,) = archive.payloads(archive.latest("traffic", "madrid", MONTH), tmp_path)
+    assert archived.path.read_bytes() == b"b"
     assert archive.months() == [MONTH]
     archive.drop("traffic", "madrid", MONTH)
     assert archive.months() == []
 
 
-def test_what_is_missing_or_changed_is_said(tmp_path: Path) -> None:
+def test_missing_or_changed_bytes_are_reported(tmp_path: Path) -> None:
     archive = RawArchive(str(tmp_path / "raw"))
     with pytest.raises(ArchiveError, match="traffic/madrid 2026-10"):
         archive.latest("traffic", "madrid", MONTH)
@@ -81,11 +81,11 @@ class Remembering(LocalFileSystem):
             self.dircache[path] = super().ls(path, detail=True)
             if not self.dircache.use_listings_cache:
                 return super().ls(path, detail=detail)
-        found = self.dircache[path]
-        return found if detail else [entry["name"] for entry in found]
+        entries = self.dircache[path]
+        return entries if detail else [entry["name"] for entry in entries]
 
 
-def test_a_month_that_another_process_expired_is_seen_to_be_gone(tmp_path: Path) -> None:
+def test_expiry_by_another_process_is_noticed(tmp_path: Path) -> None:
     fsspec.register_implementation("remembering", Remembering, clobber=True)
     archive = RawArchive(f"remembering://{tmp_path}/raw")
     archive.store("traffic", "madrid", MONTH, "p", [payload(tmp_path, b"x")], MOMENT)

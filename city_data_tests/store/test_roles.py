@@ -1,4 +1,4 @@
-"""What the reader's login may do: read everything, now and later, and nothing else."""
+"""The reader's login may read everything, now and later, and nothing else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reader_url(postgres: EmbeddedPostgres, database_url: str) -> str:
     return postgres.create_login("test_reader", READER, database_url.rpartition("/")[2])
 
 
-def test_the_reader_reads_what_there_is_and_what_is_made_later(database: Database, reader_url: str) -> None:
+def test_reader_may_read_present_and_later_tables(database: Database, reader_url: str) -> None:
     with database.write() as connection:
         partitions.create(connection, TRAFFIC, Month(2025, 10))
         connection.execute(sa.text("CREATE TABLE of_a_later_release (x int)"))

@@ -31,7 +31,7 @@ def test_migrations_lead_to_the_schema(database: Database, database_url: str) ->
         assert scalar(database_url, f"{primary} AND contype = 'p'") == "PRIMARY KEY (month, city_id, date)"
 
 
-def test_no_migration_imports_code_that_moves_on() -> None:
+def test_migrations_import_no_product_code() -> None:
     files = sorted(Path(migrate.__file__).with_name("migrations").rglob("*.py"))
     assert len(files) > 5
     for file in files:
@@ -59,7 +59,7 @@ def test_an_absent_database_is_a_typed_error() -> None:
         read_months(database)
 
 
-def test_a_statement_timeout_is_typed_and_tells_its_code(database_url: str) -> None:
+def test_statement_timeout_is_typed_with_its_sqlstate(database_url: str) -> None:
     database = Database(database_url, statement_timeout_s=0.05)
     with pytest.raises(DatabaseUnavailable) as caught, database.read() as connection:
         connection.exec_driver_sql("SELECT pg_sleep(5)")

@@ -39,16 +39,16 @@ def test_a_splice_is_one_member_of_all_records(parts: list[list[dict[str, object
 
 
 @pytest.mark.parametrize("damage", [{"crc32": 1}, {"length": 3}, {"body": b"\xff\xff"}, {"body": b""}])
-def test_damage_is_noticed(damage: dict[str, object]) -> None:
+def test_damaged_segment_raises_value_error(damage: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="a damaged segment"):
         records(encode([b'{"a":1}'])._replace(**damage))  # type: ignore[arg-type]
 
 
 def test_a_published_month_is_its_records(database: Database) -> None:
     replace_month(database, month_load())
-    found = read_segments(database, "traffic", "madrid", [(MONTH, 1), (MONTH, 2), (MONTH + 1, 1)])
-    assert list(found) == [(MONTH, 1)]
-    array = json.loads(array_of(found.values()))
+    segments = read_segments(database, "traffic", "madrid", [(MONTH, 1), (MONTH, 2), (MONTH + 1, 1)])
+    assert list(segments) == [(MONTH, 1)]
+    array = json.loads(array_of(segments.values()))
     assert [record["date"] for record in array] == [f"{stamp:%Y-%m-%dT%H:%M:%SZ}" for stamp in STAMPS]
     assert array[0] == {
         "date": "2026-07-31T22:00:00Z",

@@ -1,4 +1,4 @@
-"""What was ever ingested: counted with the load itself, and kept when the month goes."""
+"""Ingestion counters: increased in the load's own transaction, and unchanged by the expiry of a month."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def test_loads_failures_and_durations_add_up(database: Database) -> None:
     replace_month(database, month_load(2, seconds=5000.0))
     record_state(database, *KEY, MONTH, "failed", at=NOON, message="broken")
     record_state(database, *KEY, MONTH, "not_yet_published", at=NOON)
-    held = read_totals(database)[KEY]
-    assert (held.records, held.loads, held.failures) == (2 * 744, 3, 1)
-    assert held.seconds == pytest.approx(5700.5)
-    assert held.duration_counts == (1, *[0] * 7, 1, 1)
-    assert len(held.duration_counts) == len(DURATION_BOUNDS_S) + 1
+    totals = read_totals(database)[KEY]
+    assert (totals.records, totals.loads, totals.failures) == (2 * 744, 3, 1)
+    assert totals.seconds == pytest.approx(5700.5)
+    assert totals.duration_counts == (1, *[0] * 7, 1, 1)
+    assert len(totals.duration_counts) == len(DURATION_BOUNDS_S) + 1
 
 
 def test_what_was_rolled_back_is_not_counted(database: Database) -> None:

@@ -28,10 +28,10 @@ from city_data.store.versions import Key, NoSuchVersion, read_entries, read_fram
 from city_data_tests.store.loads import END, MONTH, NOON, START, month_load, scalar, traffic
 
 
-def held(database: Database, version: int) -> pd.DataFrame:
+def stored_frame(database: Database, version: int) -> pd.DataFrame:
     """As `read_series` gives the month."""
-    found = read_frames(database, "traffic", "madrid", [(MONTH, version)])
-    rows = found[MONTH, version].to_pydict()
+    frames = read_frames(database, "traffic", "madrid", [(MONTH, version)])
+    rows = frames[MONTH, version].to_pydict()
     frame = pd.DataFrame(rows, dtype=object)
     for name in ("date", "created_at", "updated_at"):
         frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
@@ -46,7 +46,7 @@ def test_every_version_gives_its_month_back_and_the_newest_is_what_the_table_hol
         replace_month(database, month_load(number))
         rows.append(read_series(database, "traffic", "madrid", START, END))
     for number, expected in enumerate(rows):
-        pd.testing.assert_frame_equal(held(database, number + 1), expected)
+        pd.testing.assert_frame_equal(stored_frame(database, number + 1), expected)
     (table,) = read_frames(database, "traffic", "madrid", [(MONTH, 2)]).values()
     assert table.schema.field("date").type == pa.timestamp("us", tz="UTC")
     assert table.schema.field("traffic_volume").type == pa.float64()
@@ -57,12 +57,12 @@ def test_every_version_gives_its_month_back_and_the_newest_is_what_the_table_hol
 def test_an_empty_month_and_rows_without_detail_come_back(database: Database) -> None:
     replace_month(database, month_load(0, frame=traffic(0).drop(columns="raw_data")))
     replace_month(database, month_load(1, frame=traffic(1).iloc[:0]))
-    assert held(database, 1)["raw_data"].isna().all()
-    assert held(database, 2).empty
-    assert list(held(database, 2).columns) == list(held(database, 1).columns)
+    assert stored_frame(database, 1)["raw_data"].isna().all()
+    assert stored_frame(database, 2).empty
+    assert list(stored_frame(database, 2).columns) == list(stored_frame(database, 1).columns)
 
 
-def test_versions_that_are_not_kept_are_named(database: Database) -> None:
+def test_missing_versions_are_named_in_the_error(database: Database) -> None:
     replace_month(database, month_load())
     assert read_frames(database, "traffic", "madrid", []) == {}
     with pytest.raises(NoSuchVersion, match="traffic/madrid: not kept: 2026-08 version 7, 2026-09 version 1"):
@@ -83,7 +83,7 @@ def test_a_version_keeps_the_ledger_as_its_load_left_it(database: Database) -> N
     assert [v.content_sha256 for v in versions] == [first.content_sha256, second.content_sha256]
 
 
-def test_only_so_many_versions_are_kept_and_the_first_moment_with_them(
+def test_old_versions_are_deleted_and_the_first_created_at_stays(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CITY_DATA_KEEP_VERSIONS", "2")
@@ -91,7 +91,7 @@ def test_only_so_many_versions_are_kept_and_the_first_moment_with_them(
         replace_month(database, month_load(number))
     replace_month(database, month_load(0, city_id="rome"))
     assert [version.version for version in read_versions(database, "traffic", "madrid")] == [3, 4]
-    assert set(held(database, 4)["created_at"]) == {pd.Timestamp(NOON)}
+    assert set(stored_frame(database, 4)["created_at"]) == {pd.Timestamp(NOON)}
     assert [version.version for version in read_versions(database, "traffic", "rome")] == [1]
 
 
@@ -106,16 +106,16 @@ def test_a_wrong_number_of_versions_is_named_and_changes_nothing(
     assert [version.version for version in read_versions(database, "traffic", "madrid")] == [1]
 
 
-def test_states_are_remembered_until_the_month_expires(database: Database) -> None:
-    def told(state: str, hours: int) -> None:
+def test_state_history_is_stored_until_the_month_expires(database: Database) -> None:
+    def record(state: str, hours: int) -> None:
         at = NOON + timedelta(hours=hours)
         record_state(database, "madrid", "traffic", MONTH, state, at=at, message="why")  # type: ignore[arg-type]
 
-    told("not_yet_published", -3)
-    told("not_yet_published", -2)
-    told("failed", -1)
+    record("not_yet_published", -3)
+    record("not_yet_published", -2)
+    record("failed", -1)
     replace_month(database, month_load(0))
-    told("failed", 1)
+    record("failed", 1)
     replace_month(database, month_load(2))
     replace_month(database, month_load(3, state="settled"))
     history = read_states(database, "madrid", "traffic", MONTH)
@@ -132,25 +132,28 @@ def test_states_are_remembered_until_the_month_expires(database: Database) -> No
     assert read_versions(database, "traffic", "madrid") == []
 
 
-def test_a_schema_of_before_is_brought_up_with_its_current_version(database: Database, database_url: str) -> None:
+def test_migration_from_the_first_schema_keeps_the_current_version(database: Database, database_url: str) -> None:
     replace_month(database, month_load(0))
     newest = replace_month(database, month_load(1))
     empty = replace_month(database, month_load(1, month=MONTH + 1, frame=traffic(1, MONTH + 1).iloc[:0]))
     days = pd.DataFrame({"date": pd.DatetimeIndex([START]), "temperature": 31.5, "description": "dry", "source": "x"})
     replace_month(database, month_load(2, dataset="weather", frame=days))
-    expected, body = held(database, 2), read_segments(database, "traffic", "madrid", [(MONTH, 2)])
-    kept: dict[DatasetName, list[Key]] = {"traffic": [(MONTH, 2), (MONTH + 1, 1)], "weather": [(MONTH, 1)]}
-    stored = [read_frames(database, name, "madrid", keys) for name, keys in kept.items()]
+    expected, body = stored_frame(database, 2), read_segments(database, "traffic", "madrid", [(MONTH, 2)])
+    wanted: dict[DatasetName, list[Key]] = {
+        "traffic": [(MONTH, 2), (MONTH + 1, 1)],
+        "weather": [(MONTH, 1)],
+    }
+    stored = [read_frames(database, name, "madrid", keys) for name, keys in wanted.items()]
     with database.write() as connection:
         config = migrate._config()
         config.attributes["connection"] = connection
         command.downgrade(config, "0002")
     migrate.upgrade(database)
-    assert stored == [read_frames(database, name, "madrid", keys) for name, keys in kept.items()]
+    assert stored == [read_frames(database, name, "madrid", keys) for name, keys in wanted.items()]
     assert [len(tables) for tables in stored] == [2, 1]
     assert read_entries(database, "traffic", "madrid", MONTH + 1) == [empty.entry]
     # What earlier versions were loaded at is not known to a schema that kept but one moment a month.
-    pd.testing.assert_frame_equal(held(database, 2), expected)
+    pd.testing.assert_frame_equal(stored_frame(database, 2), expected)
     assert read_segments(database, "traffic", "madrid", [(MONTH, 2)]) == body
     assert read_entries(database, "traffic", "madrid", MONTH) == [newest.entry]
     assert [change.version for change in read_states(database, "madrid", "traffic", MONTH)] == [2]

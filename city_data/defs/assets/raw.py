@@ -17,7 +17,7 @@ from city_data.pipeline import recheck
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.fetch import fetch_month
 from city_data.providers.base import NotAvailable, NotYetPublished
-from city_data.store.polls import SnapshotArchive
+from city_data.store.polls import PollArchive
 from city_data.store.raw import Manifest
 from city_data.window import Month, as_of
 
@@ -28,7 +28,7 @@ CODE_VERSION = "1"
 
 
 class RawConfig(dg.Config):
-    """`only_if_revised`: a look at a settled month, which is fetched again only where its source has other bytes."""
+    """`only_if_revised`: recheck of a settled month, which is fetched again only where its source has other bytes."""
 
     only_if_revised: bool = False
 
@@ -73,52 +73,54 @@ def _fetched(
     feed: Feed,
     month: Month,
     moment: datetime,
-    archive: SnapshotArchive,
+    archive: PollArchive,
     database: DatabaseResource,
     http: HttpResource,
 ) -> Manifest | None:
     """The month's bytes in the archive; None where there is nothing to fetch, which ledger and events then say."""
-    look: recheck.RecheckResult | None = None
+    result: recheck.RecheckResult | None = None
     try:
         if config.only_if_revised:
-            look = recheck.look(feed, month, moment, archive, lambda p: http.client(p, database))
-            if not look.fetch:
-                _tell(context, database, feed, month, look, moment)
+            result = recheck.check_for_revision(feed, month, moment, archive, lambda p: http.client(p, database))
+            if not result.fetch:
+                _record_recheck(context, database, feed, month, result, moment)
                 return None
-        choices = look.choices if look else None
+        choices = result.choices if result else None
         manifest = fetch_month(feed, month, moment, archive, lambda p: http.client(p, database), choices)
     except (NotYetPublished, NotAvailable) as outcome:
-        if look is not None:
-            _tell(context, database, feed, month, recheck.RecheckResult("withdrawn", {"source": str(outcome)}), moment)
+        if result is not None:
+            _record_recheck(
+                context, database, feed, month, recheck.RecheckResult("withdrawn", {"source": str(outcome)}), moment
+            )
             return None
         state: State = "not_yet_published" if isinstance(outcome, NotYetPublished) else "not_available"
         context.log.info("%s %s: %s: %s", feed.name, month, state, outcome)
         database.record_state(feed, month, state, str(outcome), moment, context.run.run_id)
-        told = dg.AssetObservation(
+        observation = dg.AssetObservation(
             asset_key(feed, "raw"), partition=str(month), description=str(outcome), metadata={"state": state}
         )
-        context.log_event(told)
+        context.log_event(observation)
         return None
-    if look is not None:
-        _tell(context, database, feed, month, look, moment)
+    if result is not None:
+        _record_recheck(context, database, feed, month, result, moment)
     return manifest
 
 
-def _tell(
+def _record_recheck(
     context: dg.AssetExecutionContext,
     database: DatabaseResource,
     feed: Feed,
     month: Month,
-    look: recheck.RecheckResult,
+    result: recheck.RecheckResult,
     moment: datetime,
 ) -> None:
-    """What a look at a settled month found, to the ledger and as an observation of its raw files."""
-    database.record_recheck(feed, month, look.result, moment)
-    told: dict[str, dg.MetadataValue] = {
-        "recheck": dg.MetadataValue.text(look.result),
-        "differences": dg.MetadataValue.json(dict(look.differences)),
+    """Record the result of a recheck in the ledger and as an observation of the raw files."""
+    database.record_recheck(feed, month, result.result, moment)
+    metadata: dict[str, dg.MetadataValue] = {
+        "recheck": dg.MetadataValue.text(result.result),
+        "differences": dg.MetadataValue.json(dict(result.differences)),
     }
-    context.log_event(dg.AssetObservation(asset_key=asset_key(feed, "raw"), partition=str(month), metadata=told))
+    context.log_event(dg.AssetObservation(asset_key=asset_key(feed, "raw"), partition=str(month), metadata=metadata))
 
 
 def _metadata(manifest: Manifest) -> dict[str, dg.MetadataValue]:

@@ -5,7 +5,6 @@ Belongs here: AEMET's two steps, its errors, its strings, and how stations becom
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -14,6 +13,7 @@ from typing import Annotated, Any
 
 import pydantic
 
+from city_data import environment
 from city_data.providers.aemet.days import COLUMNS, city_day, read
 from city_data.providers.aemet.records import ENCODING, records
 from city_data.providers.base import (
@@ -71,7 +71,7 @@ class Aemet(Provider):
         licence_url="https://www.aemet.es/es/nota_legal",
         modelled=False,
         hosts=("opendata.aemet.es",),
-        key_variable="AEMET_API_KEY",
+        key_variable=environment.AEMET_API_KEY.name,
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
@@ -147,7 +147,7 @@ def _settings(request: Request) -> AemetSettings:
 
 
 def _key() -> str:
-    key = os.environ.get("AEMET_API_KEY", "").strip()
+    key = environment.AEMET_API_KEY.get()
     if not key:
         raise NotConfigured(
             "AEMET_API_KEY is not set; a key is free at https://opendata.aemet.es/centrodedescargas/altaUsuario"

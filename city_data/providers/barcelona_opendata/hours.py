@@ -121,7 +121,7 @@ def _spells(rows: Rows, clock: Clock) -> tuple[_Spells, int, list[int], dict[str
     first = np.ones(len(segment), dtype=bool)
     first[1:] = segment[1:] != segment[:-1]
     dropped = {
-        "hour_that_never_was": int((~there).sum()),
+        "nonexistent_local_hour": int((~there).sum()),
         "duplicate": int(again.sum()),
         "no_value": int((state == NO_DATA).sum()),
     }

@@ -65,7 +65,7 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
     reasons = {name: int(count(table["reasons"].to_numpy(), name).sum()) for name in REASONS}
     passed = int(sums["rows"].sum()) - int(table["rows"].sum()) - never
     rejected = {name: n for name, n in reasons.items() if name not in VALID}
-    rejected |= {"other_month": placeless, "duplicate": repeated + passed, "hour_that_never_was": never}
+    rejected |= {"other_month": placeless, "duplicate": repeated + passed, "nonexistent_local_hour": never}
     cells = _Cells.of(table, len(clock.faces))
     seen = np.flatnonzero(cells.quarters.any(axis=0))
     hours = int(seen[-1]) + 1 if len(seen) else 0

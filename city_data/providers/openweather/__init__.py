@@ -6,7 +6,6 @@ themselves (hours.py).
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from city_data import environment
 from city_data.providers.base import (
     Capabilities,
     NotConfigured,
@@ -51,7 +51,6 @@ from city_data.providers.transport.response import MINUTE, Response, accept_ok, 
 from city_data.window import as_of
 
 URL = "https://history.openweathermap.org/data/2.5/history/city"
-KEY_VARIABLE = "OPENWEATHER_API_KEY"
 # Both ends are included. Of a longer range the API silently sends the first week.
 _LONGEST = timedelta(days=7) - HOUR
 # A month is five answers where each covers what it was asked; one that needs more than this is not being answered.
@@ -80,7 +79,7 @@ class OpenWeather(Provider):
         licence_url="https://openweathermap.org/",
         modelled=True,
         hosts=("history.openweathermap.org",),
-        key_variable=KEY_VARIABLE,
+        key_variable=environment.OPENWEATHER_API_KEY.name,
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
@@ -186,10 +185,10 @@ class OpenWeather(Provider):
 
 
 def _key() -> str:
-    key = os.environ.get(KEY_VARIABLE, "").strip()
+    key = environment.OPENWEATHER_API_KEY.get()
     if not key:
         raise NotConfigured(
-            f"{KEY_VARIABLE} is not set; keys and subscriptions are at https://openweathermap.org/price"
+            f"{environment.OPENWEATHER_API_KEY} is not set; keys and subscriptions are at https://openweathermap.org/price"
         )
     return key
 
@@ -208,7 +207,8 @@ def _judge(response: Response) -> None:
     said = str(told.get("message") or " ".join(text[:200].split()) or "an empty body")
     if code == 401:
         raise PermanentError(
-            f"refused (401: {said}); check {KEY_VARIABLE}, and that its account has a subscription to the History API"
+            f"refused (401: {said}); check {environment.OPENWEATHER_API_KEY}, and that its account has a "
+            "subscription to the History API"
         )
     if code == 404 and told:  # the service's own word, not that of whatever stands before it
         raise _NoData(f"404: {said}")
