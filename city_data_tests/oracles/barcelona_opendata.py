@@ -16,7 +16,7 @@ from city_data_tests.oracles.station_hours import hours_of, local_face
 CARRY_S, HOUR_S = 7200, 3600
 PANEL_SHARE = MINIMUM_COVERAGE = 0.5
 LEVELS = ((1.5, "low"), (2.5, "medium"), (3.5, "high"), (5.0, "severe"))
-_WHOLE = re.compile(r"\+?([0-9]+)(?:\.0+)?")
+_WHOLE = re.compile(r"(?:\+?|-(?=0+(?:\.|$)))([0-9]+)(?:\.(?!0{3}$)0+)?")  # a point before three digits is ambiguous
 
 Row = tuple[int, int, int]  # segment, second of the month, state
 
@@ -101,7 +101,7 @@ def _changes(rows: Sequence[Row]) -> dict[int, dict[int, int]]:
     for segment, second, state in rows:
         told.setdefault(segment, {}).setdefault(second, []).append(state)
     return {
-        segment: {second: median_low([s for s in states if s] or [0]) for second, states in by_second.items()}
+        segment: {second: median_low({s for s in states if s} or {0}) for second, states in by_second.items()}
         for segment, by_second in told.items()
     }
 

@@ -40,14 +40,14 @@ def hours_of_frame(month: ParsedMonth, columns: Sequence[str]) -> Hours:
     }
 
 
-def differences(month: ParsedMonth, expected: Hours, columns: Sequence[str]) -> list[str]:
+def differences(month: ParsedMonth, expected: Hours, columns: Sequence[str], tolerance: float = 1e-7) -> list[str]:
     """Where the two tell different values; a row that one of them lacks is a row of NULL."""
     found = hours_of_frame(month, columns)
     told = []
     for stamp in sorted(found.keys() | expected.keys()):
         for name in columns:
             one, other = (hours.get(stamp, {}).get(name) for hours in (found, expected))
-            if not _equal(one, other):
+            if not _equal(one, other, tolerance):
                 told.append(f"{stamp:%Y-%m-%dT%H:%MZ} {name}: parsed {one!r}, oracle {other!r}")
     return told
 
@@ -58,8 +58,8 @@ def _plain(value: Any) -> float | str | None:
     return value if isinstance(value, str) else float(value)
 
 
-def _equal(one: float | str | None, other: float | str | None) -> bool:
+def _equal(one: float | str | None, other: float | str | None, tolerance: float) -> bool:
     """Sums in another order differ in their last digits; stored values have two decimals."""
     if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-7)
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=tolerance)
     return one == other

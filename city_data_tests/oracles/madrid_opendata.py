@@ -205,7 +205,7 @@ def _best(rows: Sequence[Row], kind: str) -> Found:
     """Of rows of one station and quarter: a value wins over none, and of several the lower median counts."""
     valid = [row for row in rows if row.is_valid]
     others = [other for row in rows if (other := row.other(kind)) is not None]
-    return (median_low([row.flow for row in valid]), median_low(others) if others else None) if valid else None
+    return (median_low({row.flow for row in valid}), median_low(set(others)) if others else None) if valid else None
 
 
 def _passes(groups: Mapping[tuple[int, int], list[Row]], kinds: Mapping[int, str]) -> dict[Place, list[Row]]:

@@ -7,6 +7,7 @@ module.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -37,7 +38,7 @@ def month(payloads: Sequence[bytes], request: Any) -> dict[datetime, dict[str, f
         told.setdefault((loop, stamp), []).append(flow)
     by_loop: dict[str, dict[int, float]] = {}
     for (loop, stamp), flows in told.items():
-        by_loop.setdefault(loop, {})[stamp - start] = median_low(flows)
+        by_loop.setdefault(loop, {})[stamp - start] = median_low(set(flows))
     touched = sorted({moment // HOUR_MS for moments in by_loop.values() for moment in moments})
     flow_of = {(loop, hour): mean for loop, moments in by_loop.items() for hour, mean in _hourly(moments)}
     if not touched:
@@ -66,7 +67,8 @@ def _readings(payload: bytes) -> Iterable[Reading]:
 def _loop(value: Any) -> str | None:
     if isinstance(value, str):
         return value.strip() or None
-    is_whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_whole = is_number and math.isfinite(value) and value == int(value)
     return str(int(value)) if is_whole else None
 
 

@@ -43,7 +43,7 @@ def second_by_second(rows: list[Row], hours: int) -> list[tuple[float, float | N
     for segment, second, state in rows:
         said[segment][second].append(state)
     told = {
-        segment: {second: median_low([state for state in states if state] or [0]) for second, states in changes.items()}
+        segment: {second: median_low({state for state in states if state} or {0}) for second, states in changes.items()}
         for segment, changes in said.items()
     }
     reach = max(second for _, second, _ in rows)

@@ -133,13 +133,15 @@ def _once(
 
     order = np.lexsort((np.where(state == NO_DATA, len(STATES), state), moment, segment))
     segment, moment, state = segment[order], moment[order], state[order]
-    first = np.ones(len(order), dtype=bool)
+    first, other = np.ones(len(order), dtype=bool), np.ones(len(order), dtype=bool)
     first[1:] = (segment[1:] != segment[:-1]) | (moment[1:] != moment[:-1])
-    starts = np.flatnonzero(first)
-    if not len(starts):
+    other[1:] = first[1:] | (state[1:] != state[:-1])
+    if not len(order):
         return segment, moment, state, {}
+    more = np.diff(np.append(np.flatnonzero(first), len(order))) - 1
+    segment, moment, state = segment[other], moment[other], state[other]
+    starts = np.flatnonzero(first[other])
     told = np.add.reduceat((state != NO_DATA).astype(np.int64), starts)
-    more = np.diff(np.append(starts, len(order))) - 1
     disagree = (told > 1) & (state[starts] != state[starts + np.maximum(told - 1, 0)])
     repeated = {"duplicate": int(more[~disagree].sum()), "disagreeing": int(more[disagree].sum())}
     counts = starts + np.maximum(told - 1, 0) // 2

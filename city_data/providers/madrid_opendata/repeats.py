@@ -64,7 +64,8 @@ def resolve(file: MonthFile, found: pl.DataFrame, kinds: pl.DataFrame) -> Repeat
 def once(rows: pl.DataFrame, made: Repeats) -> None:
     """Add the station-hours of some rows, with one row a station and quarter.
 
-    Field by field a value wins over none, equal values count once, and of values that disagree the lower median counts.
+    Field by field a value wins over none, equal values count once, and of values that disagree the lower median counts:
+    a row sent once more moves nothing.
     """
     import polars as pl
 
@@ -77,8 +78,8 @@ def once(rows: pl.DataFrame, made: Repeats) -> None:
         (pl.len() - 1).alias("more"),
         ((flow.n_unique() > 1) | (other.n_unique() > 1)).alias("disagree"),
         pl.col("reason").max(),
-        flow.quantile(0.5, "lower").fill_null(0).cast(pl.UInt32).alias("flow"),
-        other.quantile(0.5, "lower").cast(pl.UInt32).alias("other"),
+        flow.unique().quantile(0.5, "lower").fill_null(0).cast(pl.UInt32).alias("flow"),
+        other.unique().quantile(0.5, "lower").cast(pl.UInt32).alias("other"),
         pl.col("fate").min(),
     )
     for reason, rule in (("duplicate", ~pl.col("disagree")), ("disagreeing", pl.col("disagree"))):

@@ -136,7 +136,7 @@ def _once(usable: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     import polars as pl
 
     found = usable.group_by("point", "stamp").agg(
-        pl.col("flow").quantile(0.5, "lower"),
+        pl.col("flow").unique().quantile(0.5, "lower"),
         (pl.len() - 1).alias("more"),
         (pl.col("snapshot").n_unique() - 1).alias("again"),
         (pl.col("flow").n_unique() > 1).alias("disagree"),
