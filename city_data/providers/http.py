@@ -242,9 +242,9 @@ class HttpClient:
                     if form is not None:
                         raise PermanentError(f"{self.provider}: {bare(url)} redirects what was posted to it")
                     url, params = redirected(url, answer.headers.get("location", "")), None
-            except httpx.InvalidURL as error:
+            except (httpx.InvalidURL, UnicodeEncodeError) as error:
                 raise PermanentError(
-                    f"{self.provider}: refused to call what is no address: {target[:200]!r}"
+                    f"{self.provider}: refused to call {bare(url)}: its address, a key or a parameter cannot be sent"
                 ) from error
             except httpx.RequestError as error:
                 reason = f"{type(error).__name__}: {error}".rstrip(": ")
