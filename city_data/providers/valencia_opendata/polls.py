@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from city_data.providers.errors import NoSnapshot, PermanentError
-from city_data.providers.shared.texts import printable
+from city_data.texts import printable
 
 POINT, FLOW, STAMP = FIELDS = ("idpm", "ih", "fecha_actualizacion")
 # Clocks of roadside controllers run a little ahead; what lies further in the future is no moment of measurement.
