@@ -10,7 +10,6 @@ import logging
 import os
 import random
 import ssl
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from city_data.providers.capabilities import Capabilities, RateLimit
 from city_data.providers.errors import PermanentError, TransientError
 from city_data.providers.transport.addresses import checked, redirected
 from city_data.providers.transport.body import Part, first, plain, validator
+from city_data.providers.transport.clock import Clock, SystemClock
 from city_data.providers.transport.request import Question
 from city_data.providers.transport.response import Response, accept_ok, bare, hiding
 
@@ -36,21 +36,6 @@ USER_AGENT = "city_data/0.1 (shared city history; one polite client a city)"
 MAX_HOPS = 5
 # It writes every address with its query, where some sources want their key.
 logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
-class Clock(Protocol):
-    """Time, injected so that tests never wait."""
-
-    def monotonic(self) -> float: ...
-    def sleep(self, seconds: float) -> None: ...
-
-
-class SystemClock:
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 class Budget(Protocol):
