@@ -179,6 +179,14 @@ def test_wrong_charset(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     outcome(Asked(sandbox, name, MONTH), tmp_path, (TransientError, PermanentError))
 
 
+@pytest.mark.parametrize("name", [AEMET, OPEN_METEO, OPENWEATHER, METEO_FRANCE])
+def test_a_byte_order_mark_changes_no_value(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    """Of any answer on the way: envelopes, catalogues and data."""
+    expected = good(sandbox, name, tmp_path)
+    sandbox.faults.order(".*", charset="utf-8-sig")
+    pd.testing.assert_frame_equal(Asked(sandbox, name, MONTH).month_of(tmp_path).frame, expected)
+
+
 @pytest.mark.parametrize(
     ("name", "column"),
     [
