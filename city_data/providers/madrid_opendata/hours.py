@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 STRATA_WEIGHTS = {"urban": 0.9, "m30": 0.1}
 # Urban service levels are an exact function of `carga` (7,670 recorded points, no exception).
 _LEVELS = ((25, "low"), (50, "medium"), (75, "high"), (float("inf"), "severe"))
-_NAMES = {"urban": URBAN, "m30": M30}
 _HABIT = 3  # fewer spoilt cells than this are no habit of a file
 
 
@@ -111,13 +110,14 @@ def congestion(load: float) -> str | None:
 def _kinds(sums: pl.DataFrame) -> pl.DataFrame:
     """Each station's one `kind`: that of most of its labelled rows; urban, the commoner, where two are named equally
     often; none where no row names one."""
+    import numpy as np
     import polars as pl
 
-    votes = sums.group_by("station").agg(
-        *(pl.col("rows").filter(pl.col("label") == kind).sum().alias(name) for name, kind in _NAMES.items())
-    )
-    kind = pl.when(pl.col("m30") > pl.col("urban")).then(M30).when(pl.col("urban") > 0).then(URBAN).otherwise(NO_KIND)
-    return votes.select("station", kind.cast(pl.UInt8).alias("kind"))
+    station, label, rows = (sums[name].to_numpy() for name in ("station", "label", "rows"))
+    urban, m30 = (np.bincount(station, weights=np.where(label == kind, rows, 0)) for kind in (URBAN, M30))
+    stations = np.flatnonzero(np.bincount(station))
+    kind = np.where(m30 > urban, M30, np.where(urban > 0, URBAN, NO_KIND))[stations]
+    return pl.DataFrame({"station": stations.astype(np.int32), "kind": kind.astype(np.uint8)})
 
 
 def _one_kind(known: pl.DataFrame) -> pl.DataFrame:
