@@ -65,6 +65,12 @@ def test_a_hole_is_never_rounded_away(observed: int, percent: float) -> None:
     assert Coverage(100_000, 99_999).percent == 99.99
 
 
+def test_empty_columns_are_those_of_measurements_that_the_source_gives() -> None:
+    days = {"expected": [24, 24], "observed": {"temperature": [0, 1], "pressure": [0, 0], "description": [0, 0]}}
+    assert coverage.empty_columns(days, WEATHER) == ["pressure"]
+    assert coverage.empty_columns({}, WEATHER) == []
+
+
 def test_a_month_from_before_the_counts_has_none() -> None:
     assert coverage.of_month({}, WEATHER) == {}
     assert list(coverage.of_days({}, WEATHER, OCTOBER)) == []

@@ -22,7 +22,7 @@ BEFORE = drift.MonthProfile(
     whole=True,
     means={"temperature": 20.0, "humidity": 50.0, "precipitation": 0.1, "traffic_volume": 300.0},
     spreads={"temperature": 3.0, "humidity": 9.0, "precipitation": 0.3, "traffic_volume": 120.0},
-    columns={"temperature": 1.0, "pressure": 0.9, "description": 0.05},
+    columns={"temperature": 1.0, "pressure": 0.9, "description": 0.6, "words": 0.95},
     used_share=0.95,
 )
 
@@ -50,6 +50,7 @@ def test_the_same_again_passes_and_so_does_a_first_month() -> None:
         ({"spreads": {"humidity": 28.0}}, "distribution_drift", "spread of humidity 9.00 to 28.00"),
         ({"columns": {"temperature": 1.0, "pressure": 0.0}}, "column_drift", "pressure 90.0% to 0.0%"),
         ({"columns": {"temperature": 0.4, "pressure": 0.9}}, "column_drift", "temperature 100.0% to 40.0%"),
+        ({"columns": {"words": 0.1}}, "column_drift", "words 95.0% to 10.0%"),
         ({"used_share": 0.55}, "used_drift", "95.0% of the rows used, then 55.0%"),
     ],
 )
@@ -68,7 +69,7 @@ def test_what_changed_is_told_with_its_figures(changes: dict[str, Any], check: s
         {"whole": False, "received": 9, "bytes": 3_000, "fields": ("fecha", "tmed")},  # a month that has only begun
         {"provider": "open_meteo", "fields": ("time",), "received": 792, "bytes": 60_000},  # the fallback's own format
         {"provider": "open_meteo", "fields": ("time",), "received": 792, "used_share": 0.3},
-        {"columns": {"temperature": 0.6, "pressure": 0.9, "description": 0.0}},  # words that were always rare
+        {"columns": {"temperature": 0.6, "pressure": 0.9, "description": 0.0}},  # a month of less weather
         {"columns": {"pressure": 0.8}},  # a source that does not give the others
         {"whole": False, "columns": {"temperature": 0.1}, "used_share": 0.1, "received": 9, "bytes": 3_000},
     ],

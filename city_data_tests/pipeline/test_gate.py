@@ -126,6 +126,12 @@ def test_emptied_column_is_a_finding_and_refuses_where_its_cells_did_not_parse()
     assert own_name["readable_columns"].blocking
 
 
+def test_month_in_which_no_weather_was_worth_a_word_is_a_good_month() -> None:
+    assert judged(hours(description=None))[1] == {}
+    coded = judged(hours(description=None), nulled={"unreadable:description": 720})[1]
+    assert coded["readable_columns"].blocking
+
+
 def test_rows_used_have_the_floor_that_the_provider_declares() -> None:
     counts = {"received": 2_000, "rejected": {"other_month": 1_280}}
     assert "used_rows" in judged(hours(), **counts)[1]
@@ -210,7 +216,7 @@ def test_emptied_column_is_published_and_seen(world: World) -> None:
     world.sandbox.faults.order(**AEMET, empty_column="hrMedia")
     entry = loaded(world, "madrid")
     assert (entry.state, entry.column_coverage["humidity"]) == ("settled", 0.0)
-    assert coverage.empty_columns(entry.days) == ["humidity"]
+    assert entry.empty_columns == ["humidity"]
     assert entry.coverage == pytest.approx(0.8, abs=0.02)
     found = findings(world)
     assert found["promised_columns"] == "without one value: humidity"
