@@ -30,7 +30,7 @@ def partitions(window: Window, now: datetime | None = None) -> dg.MonthlyPartiti
     return dg.MonthlyPartitionsDefinition(start_date=str(window.first), fmt="%Y-%m", end_offset=1 + shift)
 
 
-def build_definitions(feeds: list[Feed], window: Window, cache_url: str = "") -> dg.Definitions:
+def build_definitions(feeds: list[Feed], window: Window) -> dg.Definitions:
     months = partitions(window)
     assets = [make(feed, months) for feed in feeds for make in (raw_asset, monthly_asset, cache_asset)]
     job = dg.define_asset_job(
@@ -45,7 +45,7 @@ def build_definitions(feeds: list[Feed], window: Window, cache_url: str = "") ->
         jobs=[job, expiry],
         schedules=[monthly_schedule(feeds), refresh_schedule(feeds), recheck_schedule(feeds)],
         sensors=[retention_sensor(feeds, expiry), rotation_sensor(feeds), failure_notice()],
-        resources=resources(cache_url),
+        resources=resources(),
         executor=dg.in_process_executor,
     )
 

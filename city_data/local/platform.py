@@ -30,6 +30,7 @@ from city_data.local.ports import Ports, is_free
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
 CONCURRENT_RUNS = 2
+LONGEST_RUN_S = 10_800
 # Without authentication the reader accepts any tenant; examples use this one.
 DEMO_TENANT = "00000000-0000-4000-8000-000000000001"
 
@@ -158,9 +159,19 @@ DAGSTER_CONFIG: dict[str, object] = {
     "run_coordinator": {
         "module": "dagster.core.run_coordinator",
         "class": "QueuedRunCoordinator",
-        "config": {"max_concurrent_runs": CONCURRENT_RUNS, "dequeue_interval_seconds": 1},
+        "config": {"dequeue_interval_seconds": 1},
     },
-    "run_monitoring": {"enabled": True},
+    # A pool's slot belongs to a run, not to a step: a run waits for it in the queue without a process, and the slot of
+    # a dead run is free when the run has failed. Within a run the executor would wait at full CPU (dagster 20367).
+    "concurrency": {"runs": {"max_concurrent_runs": CONCURRENT_RUNS}, "pools": {"granularity": "run"}},
+    "run_monitoring": {
+        "enabled": True,
+        "poll_interval_seconds": 10,
+        "start_timeout_seconds": 120,
+        "cancel_timeout_seconds": 15,
+        "max_runtime_seconds": LONGEST_RUN_S,
+        "free_slots_after_run_end_seconds": 10,
+    },
     "run_retries": {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False},
 }
 

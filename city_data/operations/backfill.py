@@ -16,8 +16,9 @@ from typing import Any
 import dagster as dg
 from dagster_postgres.utils import DagsterPostgresException
 
-from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key
+from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key, run_tags
 from city_data.errors import CityDataError, ConfigurationError
+from city_data.operations.recovery import PROCESS_TAG, process_tag
 from city_data.pipeline.feeds import Feed
 from city_data.store.database import DatabaseUnavailable, availability
 from city_data.window import Month
@@ -131,7 +132,7 @@ def materialize(
     definitions: dg.Definitions, instance: dg.DagsterInstance, todo: Sequence[Task], steps: Sequence[str] = STEPS
 ) -> Iterator[Done]:
     """Run each task in this process and yield its result. A failed month does not stop the others."""
-    job = definitions.resolve_job_def(MONTHS_JOB)
+    job, process = definitions.resolve_job_def(MONTHS_JOB), process_tag()
     for feed, month in todo:
         result = job.execute_in_process(
             partition_key=str(month),
@@ -139,7 +140,7 @@ def materialize(
             instance=instance,
             raise_on_error=False,
             run_config=_QUIET,
-            tags={"city_data/city": feed.city.city_id, "city_data/dataset": feed.dataset.name},
+            tags={**run_tags(feed), PROCESS_TAG: process},
         )
         yield Done(feed, month, _rows(result, feed), result.run_id, None if result.success else _why(result))
 
@@ -166,13 +167,17 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
 
 
 def groups(todo: Sequence[Task]) -> list[tuple[list[Month], list[Feed]]]:
-    """Group the tasks into few backfills: feeds with equal months share one, which runs all months of all feeds."""
+    """Group the tasks into few backfills: one for the feeds of a provider that have equal months.
+
+    A backfill runs all its months of all its feeds, a month a run, and a run waits until the pools of all its
+    providers are free. One provider each lets the providers' runs go on side by side.
+    """
     named = {feed.name: feed for feed, _ in todo}
-    wanted = {name: tuple(month for feed, month in todo if feed.name == name) for name in named}
-    shared: dict[tuple[Month, ...], list[Feed]] = {}
-    for name, months in wanted.items():
-        shared.setdefault(months, []).append(named[name])
-    return [(list(months), feeds) for months, feeds in shared.items()]
+    shared: dict[tuple[str, tuple[Month, ...]], list[Feed]] = {}
+    for name, feed in named.items():
+        months = tuple(month for of, month in todo if of.name == name)
+        shared.setdefault((feed.primary.provider.name, months), []).append(feed)
+    return [(list(months), feeds) for (_, months), feeds in shared.items()]
 
 
 def active_backfills(webserver: str) -> list[str]:

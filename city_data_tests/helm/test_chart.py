@@ -180,6 +180,7 @@ def test_dagsters_settings_name_secrets_only(rendered: list[Manifest]) -> None:
     for variable in launcher["run_k8s_config"]["container_config"]["env"]:
         assert variable.keys() == {"name", "valueFrom"}
     assert settings["run_monitoring"]["enabled"] is True
+    assert settings["concurrency"]["pools"] == {"granularity": "run"}
     assert launcher["run_k8s_config"]["job_spec_config"]["ttl_seconds_after_finished"] == 3600
     assert launcher["resources"]["limits"]["memory"] == "2Gi"
 
