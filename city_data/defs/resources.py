@@ -71,8 +71,12 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
         record_recheck(self.open(), feed.city.city_id, feed.dataset.name, month, result, at=moment)
 
     def replace_month(self, load: MonthLoad) -> Published:
+        """Publish a month. Raises ClockAhead, unless `CITY_DATA_AS_OF` sets the clock, and all that publishing does."""
+        from city_data.store.database import refuse_clock_ahead
         from city_data.store.months import replace_month
 
+        if environment.AS_OF.get() is None:
+            refuse_clock_ahead(self.open(), load.at)
         return replace_month(self.open(), load)
 
 
