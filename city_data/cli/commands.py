@@ -268,8 +268,12 @@ def _stay_up(mode: platform.Mode, home: Path, once: bool) -> None:
     raise typer.Exit(1 if failed else 0)
 
 
+def _print_line(text: str) -> None:
+    console.print(text, highlight=False, markup=False)
+
+
 @contextmanager
 def _platform(home: Path) -> Iterator[None]:
-    with platform.joined(home.absolute()) as variables:
+    with platform.joined(home.absolute(), _print_line) as variables:
         os.environ.update(variables)
         yield

@@ -33,19 +33,25 @@ def stay_up(
 
     Raises PortInUse, ConfigurationError, LocalError.
     """
-    from city_data.cli.progress import entries_of, print_ready, run_backfill
+    from city_data.cli.progress import entries_of, print_addresses, print_ready, run_backfill
     from city_data.cli.status import print_summary
 
+    def report(text: str) -> None:
+        console.print(text, highlight=False, markup=False)
+
+    if os.geteuid() == 0:
+        report("warning: running as root; the platform needs no rights of root, so prefer an ordinary user")
     ports = Ports.of_environment()
     ports.refuse_busy()
     started = time.monotonic()
     stop_in_order_on_signals()
-    with platform.joined(folder, mode) as variables:
-        os.environ.update(variables)
-        platform.set_pools(variables)
-        with platform.services(folder, ports, variables, collecting=any(feed.live for feed in feeds)) as children:
+    console.print("starting, to answer at")
+    print_addresses(console, ports)
+    with platform.owned(folder, mode, report) as own:
+        os.environ.update(own.variables)
+        platform.prepare_dagster(report)
+        with platform.services(own, ports, collecting=any(feed.live for feed in feeds)) as children:
             failed = run_backfill(console, feeds, window.months(), only_due=True) if mode == "demo" else []
-            stop_in_order_on_signals()
             children.await_port("api", ports.api)
             children.await_port("webserver", ports.ui)
             print_summary(console, feeds, window, entries_of(feeds))
@@ -53,17 +59,17 @@ def stay_up(
             try:
                 while not once:
                     time.sleep(1)
-                    children.refuse_dead()
+                    own.supervisor.refuse_failed()
             except KeyboardInterrupt:
                 console.print("stopping")
     return failed
 
 
 def stop_in_order_on_signals() -> None:
-    """Ctrl-C and SIGTERM unwind this process, which stops its children.
+    """Ctrl-C, SIGTERM and SIGHUP unwind this process, which stops its children.
 
-    Set again after runs: Dagster gives SIGTERM the handler of SIGINT when a run ends, and a shell starts its background
-    jobs with SIGINT ignored, so that a demo in the background could not be stopped.
+    Set on purpose: a shell starts its background jobs with SIGINT ignored.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))

@@ -9,12 +9,12 @@ process that took it dies.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
 import sqlalchemy as sa
 
+from city_data.interruption import pause
 from city_data.store.database import Database, availability
 
 POLL_S = 0.5
@@ -26,9 +26,7 @@ class ProviderSlots:
     `limits` are the slots by provider; a provider without a limit needs none. Not for several threads.
     """
 
-    def __init__(
-        self, database: Database, limits: Mapping[str, int], sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, database: Database, limits: Mapping[str, int], sleep: Callable[[float], None] = pause) -> None:
         self._database, self._limits, self._sleep = database, limits, sleep
         self._connection: sa.Connection | None = None
         self._provider: str | None = None

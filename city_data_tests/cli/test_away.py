@@ -119,15 +119,6 @@ def test_key_file_of_something_else_is_one_line(
     assert_one_line(capfd.readouterr().err, "delete it, and a new one is created")
 
 
-def test_damaged_state_of_a_home_is_one_line(
-    variables: dict[str, str], capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    for content in ("", "{", "[]", "{}"):
-        (tmp_path / "platform.json").write_text(content)
-        assert errors.run(app, ["status", "--home", str(tmp_path)], "city-data") == 2
-        assert_one_line(capfd.readouterr().err, "platform.json is damaged")
-
-
 def test_busy_exporter_port_is_one_line(variables: dict[str, str], database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]

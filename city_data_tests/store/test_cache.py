@@ -47,10 +47,14 @@ def test_foreign_keys_are_ignored(redis_url: str, client: redis.Redis) -> None:
     assert Cache(redis_url).drop_month(MONTH) == 1
 
 
-def test_a_full_redis_refuses_quietly(redis_url: str, client: redis.Redis) -> None:
-    client.config_set("maxmemory-policy", "noeviction")
-    client.config_set("maxmemory", "1")
-    assert Cache(redis_url).put_segment(KEY, SEGMENT) is False
+def test_a_full_redis_refuses_quietly(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path / "full", disabled=())
+    server.start()
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1")
+    assert Cache(server.url).put_segment(KEY, SEGMENT) is False
+    server.stop()
 
 
 def test_without_a_url_it_is_off() -> None:
