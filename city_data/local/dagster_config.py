@@ -6,11 +6,13 @@ configuration (helm/city-data/templates/configmap-dagster.yaml), which agrees wi
 
 from __future__ import annotations
 
+from city_data import environment
+
 CONCURRENT_RUNS = 2
 LONGEST_RUN_S = 10_800
 # Environment names, not values: a literal password here would be copied into every run's arguments.
 DAGSTER_CONFIG: dict[str, object] = {
-    "storage": {"postgres": {"postgres_url": {"env": "CITY_DATA_DAGSTER_URL"}}},
+    "storage": {"postgres": {"postgres_url": {"env": environment.DAGSTER_URL.name}}},
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},  # hides the newsletter invitation on the first page
     "run_coordinator": {
