@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 
 from city_data.providers.base import PermanentError, ProviderError, Request
+from city_data.texts import printable
 
-_MOST_WORDS = 500
+_MOST_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,6 @@ class TypedOutcomes:
 def words(error: BaseException) -> str:
     """The error's type and text, in characters that a log and a database take, and the line that raised it: a log of
     one line and the ledger have no stack."""
-    text = f"{type(error).__name__}: {error}".rstrip(": ")
-    cut = text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]}..."
-    if frames := traceback.extract_tb(error.__traceback__):
-        cut += f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)
+    text = printable(f"{type(error).__name__}: {error}".rstrip(": "), _MOST_CHARACTERS)
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
