@@ -104,15 +104,24 @@ def _row(month: Month, entry: MonthEntry | None) -> list[str]:
     state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
     rechecked = f"{entry.rechecked_at:%Y-%m-%d} {entry.recheck}" if entry.rechecked_at else ""
     used = "" if entry.used_share is None else f"{entry.used_share:.1%}"
-    source, error = entry.source or "", escape(entry.last_error or "")
+    source, error = entry.source or "", escape(entry.last_error or _missing_at_source(entry))
     return [str(month), state, coverage, *counts, used, source, _findings(entry), rechecked, error]
 
 
 def _findings(entry: MonthEntry) -> str:
     """What is odd in a stored month, in a few words; `--days` has the counts by reason and column."""
     found = [f"[bold red]no {', '.join(entry.empty_columns)}[/]"] if entry.empty_columns else []
+    if missing := entry.provenance.get("stations_without_data"):
+        found.append(f"[yellow]no data from {', '.join(missing)}[/]")
     counts = {"nulled": sum(entry.nulled.values()), "rejected": sum(entry.rejected.values())}
     return "; ".join([*found, *(f"{count:,} {name}" for name, count in counts.items() if count)])
+
+
+def _missing_at_source(entry: MonthEntry) -> str:
+    """Why the first source does not have the month, whether a fallback serves it or nothing does."""
+    if entry.fallback_reason is not None:
+        return f"fallback: {entry.fallback_reason}"
+    return "" if entry.has_data else str(entry.provenance.get("reason", ""))
 
 
 def _key(feed: Feed, month: Month) -> tuple[str, str, Month]:

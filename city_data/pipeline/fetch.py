@@ -37,8 +37,9 @@ def fetch_month(
     """Fetch from the feed's provider, or from its fallback where the first has no such month or no key. The month
     of a live feed is gathered from the polls that the collector has archived.
 
-    Raises the provider's own typed outcome, PermanentError where it ends in none; the first provider's where the
-    fallback does not have the month either.
+    The first provider's outcome is never lost: a fallback's manifest has it as `fallback_reason`, and a fallback's own
+    failure names it. Raises the provider's own typed outcome, PermanentError where it ends in none; the first
+    provider's where the fallback does not have the month either.
     """
     first_reason: ProviderError | None = None
     for choice in choices or feed.choices:
@@ -46,26 +47,39 @@ def fetch_month(
         with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
             try:
                 if isinstance(choice.provider, CollectingProvider):
-                    return gather_month(feed, choice, month, moment, archive)
+                    return gather_month(feed, choice, month, moment, archive, _text(first_reason))
                 request = feed.request(choice, month, moment)
                 with TypedOutcomes(choice.provider.name, request):
                     payloads = choice.provider.fetch(request, client(choice.provider), Path(folder))
             except (NotAvailable, NotConfigured) as reason:
-                first_reason = first_reason or reason
+                if first_reason is None:
+                    first_reason = reason
+                else:
+                    first_reason.args = (f"{first_reason}; fallback: {reason}",)
                 continue
+            except ProviderError as error:
+                if first_reason is not None:
+                    error.args = (f"{error}; called as the fallback of: {first_reason}",)
+                raise
+            keys = (feed.dataset.name, feed.city.city_id, month, choice.provider.name)
             seconds = time.monotonic() - started
-            return archive.store(
-                feed.dataset.name, feed.city.city_id, month, choice.provider.name, payloads, moment, seconds
-            )
+            return archive.store(*keys, payloads, moment, seconds, fallback_reason=_text(first_reason))
     assert first_reason is not None  # noqa: S101  a feed has at least one choice, which returned or gave a reason
     raise first_reason
 
 
-def gather_month(feed: Feed, choice: ProviderBinding, month: Month, moment: datetime, archive: PollArchive) -> Manifest:
+def gather_month(
+    feed: Feed,
+    choice: ProviderBinding,
+    month: Month,
+    moment: datetime,
+    archive: PollArchive,
+    fallback_reason: str | None = None,
+) -> Manifest:
     """The month's polls as a manifest. Raises NotYetPublished where a month has none yet, NotAvailable where it ended
     without any: they cannot be fetched later."""
     keys = (feed.dataset.name, feed.city.city_id, month)
-    manifest = archive.gather(*keys, choice.provider.name, moment)
+    manifest = archive.gather(*keys, choice.provider.name, moment, fallback_reason)
     if manifest is not None:
         return manifest
     polls = archive.polls(*keys)
@@ -75,3 +89,7 @@ def gather_month(feed: Feed, choice: ProviderBinding, month: Month, moment: date
     if moment < month.bounds(feed.city.timezone)[1]:
         raise NotYetPublished(f"{subject}: {summary} so far; is `city-data collect` running?")
     raise NotAvailable(f"{subject}: {summary}, and the source has no history")
+
+
+def _text(reason: ProviderError | None) -> str | None:
+    return None if reason is None else str(reason)

@@ -184,6 +184,10 @@ class Provider(ABC):
         """At most how many calls one month of one place takes, retries left out: what it costs of the rate limit."""
         return 2
 
+    def stations(self, settings: Settings) -> Sequence[str]:  # noqa: ARG002
+        """The ids of the configured stations, as `provenance["stations"]` has them; empty where none are configured."""
+        return ()
+
     @abstractmethod
     def check_connection(self, http: HttpClient) -> str:
         """One cheap call that proves the source answers and the key works; returns a line for people.

@@ -52,6 +52,7 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             load = month_load(feed, month, built, held, context.run.run_id, context.retry_number + 1, moment)
             revised = held is not None and held.has_data and is_revision(built.manifest, load.content_sha256, held)
             yield check_result(key, drift.revision(held, revised))
+            yield check_result(key, drift.first_source(load.fallback_reason, built.manifest.provider))
             published = database.replace_month(load)
         yield dg.MaterializeResult(asset_key=key, metadata=month_metadata(feed, built, published))
 

@@ -16,7 +16,8 @@ from city_data.defs.resources import ArchiveResource, DatabaseResource, HttpReso
 from city_data.pipeline import recheck
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.fetch import fetch_month
-from city_data.providers.base import NotAvailable, NotYetPublished
+from city_data.pipeline.settling import choices_to_ask
+from city_data.providers.base import NotAvailable, NotConfigured, NotYetPublished
 from city_data.store.polls import PollArchive
 from city_data.store.raw import Manifest
 from city_data.window import Month, as_of
@@ -79,15 +80,18 @@ def _fetched(
 ) -> Manifest | None:
     """The month's bytes in the archive; None where there is nothing to fetch, which ledger and events then say."""
     result: recheck.RecheckResult | None = None
+    entry = database.entry(feed, month)
     try:
         if config.only_if_revised:
             result = recheck.check_for_revision(feed, month, moment, archive, lambda p: http.client(p, database))
             if not result.fetch:
                 _record_recheck(context, database, feed, month, result, moment)
                 return None
-        choices = result.choices if result else None
+        choices = result.choices if result else choices_to_ask(feed, entry)
         manifest = fetch_month(feed, month, moment, archive, lambda p: http.client(p, database), choices)
-    except (NotYetPublished, NotAvailable) as outcome:
+    except (NotYetPublished, NotAvailable, NotConfigured) as outcome:
+        if isinstance(outcome, NotConfigured) and (entry is None or entry.fallback_reason is None):
+            raise  # nothing serves the month in its place
         if result is not None:
             _record_recheck(
                 context, database, feed, month, recheck.RecheckResult("withdrawn", {"source": str(outcome)}), moment

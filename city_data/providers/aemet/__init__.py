@@ -108,6 +108,9 @@ class Aemet(Provider):
                 provenance={"stations": reading.stations, "unknown_fields": reading.unknown_fields},
             )
 
+    def stations(self, settings: Settings) -> Sequence[str]:
+        return settings.stations if isinstance(settings, AemetSettings) else ()
+
     def calls(self, settings: Settings) -> int:
         return 2 * len(settings.stations) if isinstance(settings, AemetSettings) else 2
 
