@@ -152,7 +152,7 @@ class Children:
 
 # Environment names, not values: a literal password here would be copied into every run's arguments.
 DAGSTER_CONFIG: dict[str, object] = {
-    "storage": {"postgres": {"postgres_url": {"env": "CITY_DATA_DAGSTER_URL"}}},
+    "storage": {"postgres": {"postgres_url": {"env": environment.DAGSTER_URL.name}}},
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},  # hides the newsletter invitation on the first page
     "run_coordinator": {

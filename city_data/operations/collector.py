@@ -21,6 +21,7 @@ import structlog
 
 from city_data.errors import CityDataError
 from city_data.pipeline.feeds import Feed, ProviderBinding
+from city_data.pipeline.outcomes import TypedOutcomes
 from city_data.providers.base import (
     CollectingProvider,
     NoSnapshot,
@@ -130,7 +131,9 @@ class Collector:
         provider, month = choice.provider, Month.at(moment, feed.city.timezone)
         if not isinstance(provider, CollectingProvider):
             raise PermanentError(f"{provider.name} has no live feed")
-        snapshot = provider.poll(feed.request(choice, month, moment), self._client(provider), folder)
+        request = feed.request(choice, month, moment)
+        with TypedOutcomes(provider.name, request):
+            snapshot = provider.poll(request, self._client(provider), folder)
         frozen = snapshot.mark == self._mark(feed, choice)
         poll = self._poll(choice, moment, FROZEN if frozen else STORED, snapshot)
         keys = (feed.dataset.name, feed.city.city_id, month)

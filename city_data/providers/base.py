@@ -28,6 +28,7 @@ from city_data.providers.errors import (
     ProviderError,
     TransientError,
 )
+from city_data.texts import all_printable
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -121,6 +122,11 @@ class ParsedMonth:
     rejected: Mapping[str, int] = field(default_factory=dict)
     nulled: Mapping[str, int] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """A source's own names go to a database, which takes neither NUL nor a lone surrogate."""
+        object.__setattr__(self, "fields", all_printable(self.fields))
+        object.__setattr__(self, "provenance", all_printable(self.provenance))
 
 
 @contextmanager

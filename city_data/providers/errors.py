@@ -7,10 +7,17 @@ decides, or what an outcome does to a run (the raw asset).
 from __future__ import annotations
 
 from city_data.errors import CityDataError
+from city_data.texts import printable
 
 
 class ProviderError(CityDataError):
-    """An outcome other than data. The text says which provider, city and month, what was found, and what to do."""
+    """An outcome other than data. The text says which provider, city and month, what was found, and what to do.
+
+    It quotes sources, and goes to logs and to a database: whatever cannot be printed is escaped in it.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class TransientError(ProviderError):

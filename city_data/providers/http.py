@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
+from city_data import environment
 from city_data.providers.capabilities import Capabilities, RateLimit
 from city_data.providers.errors import PermanentError, TransientError
+from city_data.providers.transport.addresses import checked, redirected
 from city_data.providers.transport.body import Part, first, plain, validator
 from city_data.providers.transport.request import Question
 from city_data.providers.transport.response import Response, accept_ok, bare, hiding
@@ -28,7 +30,6 @@ from city_data.providers.transport.response import Response, accept_ok, bare, hi
 if TYPE_CHECKING:
     import httpx
 
-ROUTES_VARIABLE = "CITY_DATA_ROUTES"
 # A stand-in server says so in every answer, and the rows made from it carry the word in `source`.
 ORIGIN_HEADER = "X-City-Data-Origin"
 USER_AGENT = "city_data/0.1 (shared city history; one polite client a city)"
@@ -86,15 +87,15 @@ def routes(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
     Raises PermanentError where it is no such map.
     """
-    text = environ.get(ROUTES_VARIABLE)
+    text = environment.ROUTES.get(environ)
     if not text:
         return {}
     try:
         mapping = json.loads(text)
     except ValueError as error:
-        raise PermanentError(f"{ROUTES_VARIABLE} is not JSON: {error}") from error
+        raise PermanentError(f"{environment.ROUTES} is not JSON: {error}") from error
     if not isinstance(mapping, dict) or not all(isinstance(base, str) for base in mapping.values()):
-        raise PermanentError(f"{ROUTES_VARIABLE} must be a JSON object of host to base URL")
+        raise PermanentError(f"{environment.ROUTES} must be a JSON object of host to base URL")
     return mapping
 
 
@@ -240,23 +241,20 @@ class HttpClient:
                         return
                     if form is not None:
                         raise PermanentError(f"{self.provider}: {bare(url)} redirects what was posted to it")
-                    url, params = urljoin(url, answer.headers.get("location", "")), None
+                    url, params = redirected(url, answer.headers.get("location", "")), None
+            except httpx.InvalidURL as error:
+                raise PermanentError(
+                    f"{self.provider}: refused to call what is no address: {target[:200]!r}"
+                ) from error
             except httpx.RequestError as error:
                 reason = f"{type(error).__name__}: {error}".rstrip(": ")
                 raise TransientError(f"{self.provider}: {bare(url)}: {reason}") from error
         raise PermanentError(f"{self.provider}: more than {MAX_HOPS} redirects, the last to {bare(url)}")
 
     def _checked(self, url: str) -> tuple[str, str]:
-        """The host, and the address to call, which may be routed: refused unless https to a declared host."""
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port
-        except ValueError as error:
-            raise PermanentError(f"{self.provider}: refused to call what is no address: {url[:200]!r}") from error
-        plain = parts.scheme == "https" and port in (None, 443) and parts.username is None
-        if not plain or host not in self.capabilities.hosts:
-            allowed = ", ".join(self.capabilities.hosts)
-            raise PermanentError(f"{self.provider}: refused to call {bare(url)}; only https to {allowed} is allowed")
+        """The host, and the address to call, which may be routed. Raises PermanentError where it may not be called."""
+        parts = checked(url, self.capabilities.hosts)
+        host = parts.hostname or ""
         base = self.routes.get(host)
         return host, url if base is None else base.rstrip("/") + urlunsplit(("", "", parts.path, parts.query, ""))
 

@@ -5,12 +5,14 @@ Belongs here: its question, its answer and its errors. Does not: HTTP, or making
 
 from __future__ import annotations
 
-import json
+import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from city_data.providers.base import (
     Capabilities,
@@ -27,12 +29,12 @@ from city_data.providers.base import (
     no_data,
 )
 from city_data.providers.http import HttpClient
-from city_data.providers.shared.numbers import number
+from city_data.providers.shared.cells import Cell, Field, Row, count_nulled, refuse_spoilt_files
+from city_data.providers.shared.duplicates import one_row_a_key
+from city_data.providers.shared.numbers import JSON_NUMBERS, NotANumber
+from city_data.providers.transport.documents import begins_json, read_json
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 from city_data.window import Month
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 URL = "https://archive-api.open-meteo.com/v1/archive"
 _HOUR = timedelta(hours=1)
@@ -51,6 +53,12 @@ _COLUMNS = {
     "wind_speed": "wind_speed_10m",
     "pressure": "pressure_msl",
 }
+_RAIN = _COLUMNS["precipitation"]
+_CODE = Field("weather_code", JSON_NUMBERS, 0, math.inf)
+_FIELDS = (*(Field.of_weather(column, name, JSON_NUMBERS) for column, name in _COLUMNS.items()), _CODE)
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?")
+# Degrees. ERA5's cells, the coarsest, measure a quarter; the cell of a place on a shore may be its neighbour on land.
+_CELL = 0.375
 # WMO code table 4677, as far as Open-Meteo uses it.
 _WORDS = {
     0: "clear sky", 1: "mainly clear", 2: "partly cloudy", 3: "overcast", 45: "fog", 48: "depositing rime fog",
@@ -117,30 +125,36 @@ class OpenMeteo(Provider):
         import pandas as pd
 
         with about(self.name, request):
-            nulled: Counter[str] = Counter()
-            (payload,) = payloads
-            document = _document(payload)
-            received, hours = len(document["hourly"]["time"]), _hours(document, nulled)
-            start, end = request.month.bounds(request.place.timezone)
-            inside = hours[(hours["date"] >= start) & (hours["date"] < end)]
-            frame = inside[inside.drop(columns="date").notna().any(axis=1)].reset_index(drop=True)
-            rejected = {
-                "duplicate": received - len(hours),
-                "outside_month": len(hours) - len(inside),
-                "no_value": len(inside) - len(frame),
-            }
+            documents = [(payload.name, _document(payload)) for payload in payloads]
+            for name, document in documents:
+                _check_place(name, document, request)
+            bounds = request.month.bounds(request.place.timezone)
+            rejected: Counter[str] = Counter()
+            hours, received = _hours(documents, rejected), sum(len(told["hourly"]["time"]) for _, told in documents)
+            inside = {hour: _used(hour, hours) for hour in sorted(hours) if bounds[0] <= hour < bounds[1]}
+            if received and not inside:
+                stamps = [str(stamp) for _, told in documents for stamp in told["hourly"]["time"]]
+                raise PermanentError(f"no stamp is an hour of the month; they are {min(stamps)} to {max(stamps)}")
+            refuse_spoilt_files(inside.values())
+            used = {hour: row for hour, row in inside.items() if any(cell.value is not None for cell in row.values())}
+            rejected += Counter(outside_month=len(hours) - len(inside), no_value=len(inside) - len(used))
+            rows = [{"date": hour, **_values(row)} for hour, row in used.items()]
+            frame = pd.DataFrame(rows, columns=pd.Index(["date", *_COLUMNS, "description"]))
+            frame["date"] = pd.to_datetime(frame["date"], utc=True)
             frame["source"] = self.source(payloads)
             frame["raw_data"] = pd.Series([{"modelled": True} for _ in range(len(frame))], dtype=object)
-            cell = {key: document.get(key) for key in ("latitude", "longitude", "elevation")}
-            unknown = sorted(document["hourly"].keys() - _UNITS.keys() - {"time"})
+            fields = sorted({field for _, document in documents for field in document["hourly"]})
             return ParsedMonth(
                 frame,
                 received=received,
-                used=len(frame),
-                fields=sorted(document["hourly"]),
-                rejected={reason: rows for reason, rows in rejected.items() if rows},
-                nulled=dict(nulled),
-                provenance={"grid_cell": cell, "unknown_fields": unknown},
+                used=len(used),
+                fields=fields,
+                rejected=dict(rejected),
+                nulled=dict(count_nulled(used.values())),
+                provenance={
+                    "grid_cell": _grid_cell(documents[0][1]) if documents else {},
+                    "unknown_fields": [field for field in fields if field not in (*_UNITS, "time")],
+                },
             )
 
     def check_connection(self, http: HttpClient) -> str:
@@ -160,13 +174,13 @@ def _judge(response: Response) -> None:
     accept_ok(response)
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
-    if text[0] not in "[{":
+    if not begins_json(text):
         raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
 
 
 def _document(payload: Payload) -> Mapping[str, Any]:
     try:
-        document = json.loads(payload.path.read_bytes())
+        document = read_json(payload.path.read_bytes())
     except ValueError as error:
         raise PermanentError(f"{payload.name} is not JSON: {error}") from error
     if isinstance(document, list):
@@ -194,31 +208,69 @@ def _check_shape(document: Mapping[str, Any]) -> None:
             raise PermanentError(f"{name} is no list of a value for each of the {len(hourly['time'])} hours")
 
 
-def _hours(document: Mapping[str, Any], nulled: Counter[str]) -> pd.DataFrame:
-    """One row an hour, stamped with its start: rain is stated for the hour before its stamp, the rest at its stamp."""
-    import pandas as pd
+def _check_place(name: str, document: Mapping[str, Any], request: Request) -> None:
+    """Raises PermanentError where the answer is not about the grid cell of the place, or a neighbour of it."""
+    cell, place = _grid_cell(document), request.place
+    north, east = cell["latitude"], cell["longitude"]
+    if north is None or east is None:
+        raise PermanentError(f"{name} does not say which place it is about")
+    apart = abs((east - place.longitude + 180) % 360 - 180) * math.cos(math.radians(place.latitude))
+    if abs(north - place.latitude) > _CELL or apart > _CELL:
+        raise PermanentError(
+            f"{name} is about latitude {north}, longitude {east}, not about {place.latitude}, {place.longitude}"
+        )
 
-    hourly = document["hourly"]
-    stamps = [_stamp(text) for text in hourly["time"]]
-    first: dict[datetime, int] = {}
-    for position, stamp in enumerate(stamps):
-        first.setdefault(stamp, position)
-    rows = []
-    for stamp, position in first.items():
-        row: dict[str, Any] = {"date": stamp}
-        for name, variable in _COLUMNS.items():
-            at = first.get(stamp + _HOUR) if name == "precipitation" else position
-            row[name] = None if at is None else number(hourly[variable][at], name, nulled)
-        code = hourly["weather_code"][position]
-        row["description"] = _WORDS.get(code) if isinstance(code, int) else None
-        rows.append(row)
-    frame = pd.DataFrame(rows, columns=pd.Index(["date", *_COLUMNS, "description"]))
-    frame["date"] = pd.to_datetime(frame["date"], utc=True)
-    return frame.sort_values("date", ignore_index=True)
+
+def _grid_cell(document: Mapping[str, Any]) -> dict[str, float | None]:
+    cell: dict[str, float | None] = {}
+    for key in ("latitude", "longitude", "elevation"):
+        try:
+            cell[key] = JSON_NUMBERS.parse(document.get(key))
+        except NotANumber:
+            cell[key] = None
+    return cell
+
+
+def _hours(documents: Sequence[tuple[str, Mapping[str, Any]]], rejected: Counter[str]) -> dict[datetime, Row]:
+    """One row an hour, as told at its stamp."""
+    rows: list[tuple[datetime, Row]] = []
+    for name, document in documents:
+        hourly = document["hourly"]
+        for position, text in enumerate(hourly["time"]):
+            stamp = _stamp(text)
+            if stamp.minute or stamp.second:
+                rejected["off_the_hour"] += 1
+                continue
+            cells = {field.name: field.read(hourly[field.name][position], name, position + 1) for field in _FIELDS}
+            rows.append((stamp, {**cells, _CODE.name: _known_code(cells[_CODE.name])}))
+    return one_row_a_key(rows, rejected)
+
+
+def _used(hour: datetime, hours: Mapping[datetime, Row]) -> Row:
+    """The hour's cells: rain is stated for the hour before its stamp, the rest at its stamp."""
+    following = hours.get(hour + _HOUR)
+    row = {name: cell for name, cell in hours[hour].items() if name != _RAIN}
+    return row if following is None else {**row, _RAIN: following[_RAIN]}
+
+
+def _values(row: Row) -> dict[str, Any]:
+    code = row[_CODE.name].number
+    numbers = {column: row[name].number if name in row else None for column, name in _COLUMNS.items()}
+    return {**numbers, "description": None if code is None else _WORDS[int(code)]}
+
+
+def _known_code(cell: Cell) -> Cell:
+    return cell if cell.number is None or cell.number in _WORDS else replace(cell, value=None, reason="unknown_code")
 
 
 def _stamp(text: object) -> datetime:
+    """GMT was asked for: a stamp with another offset contradicts the answer that it is in."""
     try:
-        return datetime.fromisoformat(str(text)).replace(tzinfo=UTC)
-    except ValueError as error:
-        raise PermanentError(f"{text!r} is no time") from error
+        stamp = datetime.fromisoformat(str(text)) if _ISO.fullmatch(str(text)) else None
+    except ValueError:
+        stamp = None
+    if stamp is None:
+        raise PermanentError(f"{text!r} is no time")
+    if stamp.utcoffset():
+        raise PermanentError(f"the stamp {text!r} is not in GMT")
+    return stamp.replace(tzinfo=UTC)

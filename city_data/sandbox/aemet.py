@@ -15,6 +15,7 @@ from itertools import count
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from city_data import environment
 from city_data.sandbox.aemet_series import STATIONS, daily_record, revised
 from city_data.sandbox.base import Setting, Source
 from city_data.window import Month
@@ -42,7 +43,7 @@ class Aemet(Source):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        self._key = setting.keys.get("AEMET_API_KEY")
+        self._key = setting.keys.get(environment.AEMET_API_KEY.name)
         self._tokens: OrderedDict[str, bytes] = OrderedDict()
         self._calls: count[int] = count()
         self._lock = threading.Lock()

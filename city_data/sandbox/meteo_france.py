@@ -21,6 +21,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
+from city_data import environment
 from city_data.sandbox.base import Setting, Source
 from city_data.sandbox.meteo_france_series import STATIONS, Hours, Station, api_csv, extras, write_department
 
@@ -88,7 +89,10 @@ class MeteoFrance(Source):
         return Response('<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', 404, media_type="application/xml")
 
     def token(self, request: Request) -> JSONResponse:
-        given, known = _credentials(request, "Basic"), self.setting.keys.get("METEO_FRANCE_APPLICATION_ID")
+        given, known = (
+            _credentials(request, "Basic"),
+            self.setting.keys.get(environment.METEO_FRANCE_APPLICATION_ID.name),
+        )
         if not given or (known is not None and given != known):
             return JSONResponse({"error": "invalid_client", "error_description": "Client Authentication failed."}, 401)
         token = base64.urlsafe_b64encode(f"token {next(self._numbers)}".encode()).decode()
@@ -168,7 +172,7 @@ class MeteoFrance(Source):
 
     def _refusal(self, request: Request) -> JSONResponse | None:
         key, token = request.headers.get("apikey", ""), _credentials(request, "Bearer")
-        known, given_at = self.setting.keys.get("METEO_FRANCE_API_KEY"), self._tokens.get(token)
+        known, given_at = self.setting.keys.get(environment.METEO_FRANCE_API_KEY.name), self._tokens.get(token)
         if given_at is not None and self.publication.clock() - given_at < _TOKEN_LIFE:
             return None
         if key.strip() and known in (None, key):

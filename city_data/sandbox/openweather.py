@@ -13,11 +13,11 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from city_data import environment
 from city_data.sandbox.base import Source
 from city_data.sandbox.climate import Hours, Spot, altitude, weather
 
 HOST = "history.openweathermap.org"
-KEY_VARIABLE = "OPENWEATHER_API_KEY"
 # A key that is known but has no subscription to this API.
 UNSUBSCRIBED = "unsubscribed"
 _WEEK_HOURS = 7 * 24
@@ -87,7 +87,7 @@ class OpenWeather(Source):
     def _refusal(self, key: str) -> bytes | None:
         if key == UNSUBSCRIBED:
             return NO_SUBSCRIPTION
-        return None if key and key == self.setting.keys.get(KEY_VARIABLE, key) else _WRONG_KEY
+        return None if key and key == self.setting.keys.get(environment.OPENWEATHER_API_KEY.name, key) else _WRONG_KEY
 
 
 def _answer(status: int, body: bytes) -> Response:

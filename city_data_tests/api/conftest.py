@@ -1,4 +1,4 @@
-"""A reader over a real database that holds some months, made by hand so that every value is known."""
+"""A reader over a real database with some months, whose values the tests know."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def load(database: Database) -> Load:
 
 @pytest.fixture
 def make_client(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
-    """A client of a reader of its own, of Madrid alone; `redis_url` and others override its settings."""
+    """A client of a new reader that serves Madrid only; keyword arguments override its settings."""
     for name in ("CITY_DATA_CITIES", "CITY_DATA_REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ENABLED_CITIES", "madrid")
@@ -97,7 +97,7 @@ def client(make_client: MakeClient) -> TestClient:
 
 @pytest.fixture
 def make_reader(make_client: MakeClient, load: Load, tmp_path: Path) -> Iterator[MakeReader]:
-    """Of a reader that holds October and November; as `locked_reader`."""
+    """As `locked_reader`, over a database with October and November."""
     from city_data_tests.api.locked import locked_reader
 
     for month in ("2025-10", "2025-11"):

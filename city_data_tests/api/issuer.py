@@ -1,4 +1,4 @@
-"""An issuer of tokens, and a small HTTP server whose answers a test sets: for a key set, or as the tenant service."""
+"""An issuer of tokens, and a small HTTP server with adjustable responses: a key set, or the tenant service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TENANT_B = "00000000-0000-4000-8000-00000000000b"
 
 
 class Issuer:
-    """One key; `key_id` None leaves the id out."""
+    """An issuer with one key; `key_id` None omits the id."""
 
     def __init__(self, key_id: str | None = "one", bits: int = 2048) -> None:
         self.key_id = key_id
@@ -31,7 +31,7 @@ class Issuer:
         return entry | ({"kid": self.key_id} if self.key_id else {})
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """A good token's claims, changed; None leaves a claim out."""
+        """The claims of a valid token, changed; None omits a claim."""
         good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "trainer", "tenant_id": TENANT_A, "exp": int(time.time()) + 600}
         return {name: value for name, value in (good | changes).items() if value is not None}
 
@@ -48,7 +48,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 class Service:
-    """Answers every path with `status` and `body`, after `delay_s`; remembers what was asked."""
+    """Answers every path with `status` and `body`, after `delay_s`; records the requests."""
 
     def __init__(self, url: str) -> None:
         self.url, self.status, self.body, self.delay_s = url, 200, b"{}", 0.0

@@ -1,4 +1,4 @@
-"""A reader that asks for tokens, behind a socket, and questions for it as a client writes them."""
+"""A reader that requires tokens, behind a socket, and raw requests for it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Reader:
 
     @property
     def routed(self) -> int:
-        """How many requests went to the application."""
+        """The number of requests that reached the application."""
         return self._counted.count
 
     def ask(self, request: bytes, times: int = 1) -> list[Answer]:
@@ -46,7 +46,7 @@ MakeReader = Callable[..., Reader]
 def locked_reader(
     make_client: MakeClient, folder: Path, ledger_s: float = LONG, *, remembers: bool = True, **changes: object
 ) -> Iterator[Reader]:
-    """`ledger_s` is how long it believes the ledger; one that `remembers` knows the questions asked before."""
+    """`ledger_s` is the TTL of its ledger cache; with `remembers` it has a request cache."""
     keys = folder / "jwks.json"
     keys.write_bytes(key_set(GOOD))
     auth = {"auth_mode": "jwt", "auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_file": keys}
@@ -58,7 +58,7 @@ def locked_reader(
 
 
 def same(one: Answer, other: Answer) -> bool:
-    """All but what tells the time and the caller's allowance."""
+    """Whether two answers are equal, except for headers of time and rate limit."""
     compared = [[line for line in answer.headers if line[0] not in DIFFERENT] for answer in (one, other)]
     return (one.status, one.body, compared[0]) == (other.status, other.body, compared[1])
 

@@ -22,7 +22,7 @@ from city_data.local.embedded import free_port
 def serving(
     app: object, most: int = 4_000, cache: RequestCache | None = None, *, lifespan: bool = False
 ) -> Iterator[int]:
-    """The port of a server in a thread of its own, which stops at the end as at SIGTERM."""
+    """The port of a server in a separate thread, which stops at the end as at SIGTERM."""
     port = free_port()
     config = protocol.config(app, "127.0.0.1", port, most, lifespan=lifespan, hits=cache)  # type: ignore[arg-type]
     running = protocol.Beside(config)
@@ -38,13 +38,13 @@ def serving(
 
 
 def _run(running: uvicorn.Server) -> None:
-    """In the kind of loop that `python -m api` runs in."""
+    """Run in the same kind of event loop as `python -m api`."""
     with asyncio.Runner(loop_factory=running.config.get_loop_factory()) as runner:
         runner.run(running.serve())
 
 
 class Counted:
-    """The application, and how many requests it was asked."""
+    """The application, with a count of its requests."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app, self.count = app, 0
@@ -63,7 +63,7 @@ class Answer:
 
 
 class Connection:
-    """One socket, on which requests are written to the letter."""
+    """One socket, which sends the given bytes unchanged."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=15)

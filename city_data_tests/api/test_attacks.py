@@ -1,6 +1,7 @@
-"""The list of attacks by what a caller sends, and by what lies in the cache.
+"""Attacks by the content of requests, and by the content of the cache.
 
-Tokens are attacked in test_tokens.py, other tenants' paths and known ETags in test_auth.py, sockets in test_server.py.
+Attacks by tokens: auth/test_tokens.py; by other tenants' paths and known ETags: auth/test_gate.py; by sockets:
+transport/test_protocol.py.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ CITY = "/api/v1/cities/{}/data-availability"
         {"start_date": "2025-W40-1T24:61"},
     ],
 )
-def test_a_query_that_is_out_of_bounds_is_422(client: TestClient, changes: dict[str, str]) -> None:
+def test_query_out_of_bounds_is_422(client: TestClient, changes: dict[str, str]) -> None:
     response = client.get(TRAFFIC, params=HERE | DAY | changes)
     assert response.status_code == 422, response.text
     assert response.json()["detail"][0]["loc"][-1] in changes
@@ -72,21 +73,21 @@ def test_a_query_that_is_out_of_bounds_is_422(client: TestClient, changes: dict[
         b'{"start_date": {"$ne": null}, "end_date": ["2025-10-01"], "latitude": true, "longitude": {}}',
     ],
 )
-def test_a_body_that_is_out_of_bounds_is_422(client: TestClient, body: bytes) -> None:
+def test_body_out_of_bounds_is_422(client: TestClient, body: bytes) -> None:
     response = client.post(POST, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 422, response.text
     assert len(response.content) < 2_000
 
 
 @pytest.mark.parametrize("city", ["%00", "'; DROP TABLE city_month; --", "..%2f..%2fetc", "💥", "x" * 5_000, "%ff"])
-def test_a_city_that_is_none_is_404(client: TestClient, city: str) -> None:
+def test_unknown_city_is_404(client: TestClient, city: str) -> None:
     response = client.get(CITY.format(city))
     assert response.status_code == 404
     assert len(response.content) < 500
 
 
 @pytest.mark.parametrize("tenant", ["%00", "2147483648", "-1", "*", "..", f"{TENANT}%00", "x" * 5_000])
-def test_a_tenant_that_is_no_uuid_is_refused(client: TestClient, tenant: str) -> None:
+def test_invalid_tenant_id_is_rejected(client: TestClient, tenant: str) -> None:
     assert client.get(TRAFFIC.replace(TENANT, tenant), params=HERE | DAY).status_code in (404, 422)
 
 
@@ -96,7 +97,7 @@ def test_other_methods_are_405(client: TestClient, method: str) -> None:
     assert f'method="{method}"' not in client.get("/metrics").text
 
 
-def test_a_poisoned_cache_serves_nothing_of_another_month_or_tenant(
+def test_poisoned_cache_never_serves_another_month_or_tenant(
     make_client: MakeClient, load: Load, redis_url: str
 ) -> None:
     load("traffic", "2025-10")
@@ -108,7 +109,7 @@ def test_a_poisoned_cache_serves_nothing_of_another_month_or_tenant(
     redis = Cache(redis_url, timeout_s=1)._client
     assert redis is not None
     names = sorted(redis.scan_iter())
-    assert len(names) == 4  # each month as it is stored, and in the encoding that was asked for
+    assert len(names) == 4  # each month as it is stored, and in the requested encoding
     for first, second in (names[:2], names[2:]):
         values = [redis.get(first), redis.get(second)]
         assert all(isinstance(value, bytes) for value in values)
@@ -121,7 +122,7 @@ def test_a_poisoned_cache_serves_nothing_of_another_month_or_tenant(
 CANARY_TOKEN, CANARY_COORDINATES = "canary-of-the-reader", ("40.4321987", "-3.7012345")
 
 
-def test_logs_and_metrics_tell_no_token_and_no_place(database_url: str, load: Load, tmp_path: Path) -> None:
+def test_logs_and_metrics_contain_no_token_and_no_coordinates(database_url: str, load: Load, tmp_path: Path) -> None:
     """The real process, with good, bad and failing requests; metrics answer on their own port."""
     load("traffic", "2025-10")
     issuer, (port, metrics_port) = Issuer(), (free_port(), free_port())

@@ -1,4 +1,4 @@
-"""Whoever gives the data is credited: by city, and in every answer, fallbacks included."""
+"""Attribution: providers are credited by city and in every answer, fallbacks included."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TWO_MONTHS = HERE | {"start_date": "2025-10-01", "end_date": "2025-11-30"}
 AEMET, OPEN_METEO = (discover()[name].capabilities for name in ("aemet", "open_meteo"))
 
 
-def test_a_city_tells_its_sources_and_their_licences(client: TestClient, database: Database) -> None:
+def test_city_lists_its_sources_and_their_licences(client: TestClient, database: Database) -> None:
     (untold,) = client.get("/api/v1/external/cities").json()
     assert [(s["dataset"], s["provider"], s["fallback"], s["licence"]) for s in untold["sources"]] == [
         ("weather", "aemet", False, None),
@@ -74,7 +74,7 @@ def test_the_deprecated_routes_link_licences_beside_their_successor(client: Test
     assert link.endswith('rel="successor-version"')
 
 
-def test_months_that_tell_no_licence_are_answered_without(client: TestClient, load: Load) -> None:
+def test_month_without_a_licence_has_no_link_header(client: TestClient, load: Load) -> None:
     load("weather", "2025-10")
     answer = client.get(WEATHER, params=TWO_MONTHS)
     assert answer.status_code == 200

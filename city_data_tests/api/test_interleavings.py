@@ -1,4 +1,4 @@
-"""Readers among writers who stand in the middle of their transactions: a month is one version, and an id one answer."""
+"""Interleaved loads and reads: a month is never a mix of versions, and an id always gives the same answer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STEPS = st.lists(_WRITES | _READS, min_size=5, max_size=12)
 
 @pytest.fixture
 def gates(database_url: str) -> Iterator[list[psycopg.Connection]]:
-    """A connection each for odd and even months: while it has its lock, a writer stops in the middle of its rows."""
+    """One connection each for odd and even months: while it holds its lock, a writer stops in the middle of a month."""
     function = (
         "CREATE FUNCTION month_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         f" PERFORM pg_advisory_xact_lock_shared({_KEY} + extract(month FROM NEW.month)::int % 2); RETURN NEW; END $$"
@@ -50,7 +50,7 @@ def gates(database_url: str) -> Iterator[list[psycopg.Connection]]:
 
 @dataclass
 class Play:
-    """Two months, what was committed of each, who stands in the middle of a load, and every answer by its id."""
+    """Two months, the committed version of each, the loads in progress, and every answer by its id."""
 
     database: Database
     clients: list[TestClient]
@@ -61,7 +61,7 @@ class Play:
     answers: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def publish(self, which: int, number: int) -> Published:
-        """A load whose every value tells its number."""
+        """A load in which every value has the load's number."""
         at = LOADED + timedelta(seconds=number)
         return replace_month(self.database, month_load("weather", str(MONTHS[which]), at, number * 1000.0))
 
@@ -92,12 +92,12 @@ class Play:
         assert self.values_read(how, None) == self.committed
 
     def read_again(self, how: int) -> None:
-        """The first answer and the last, by their ids."""
+        """Read the first answer and the last again, by their ids."""
         for (snapshot, encoding), body in [*self.answers.items()][:1] + [*self.answers.items()][-1:]:
             assert self.ask(how, encoding, snapshot)[0] == body
 
     def values_read(self, how: int, snapshot: str | None) -> list[int]:
-        """The load that each month's every value is from."""
+        """The number of the load that all values of each month come from."""
         encoding = ("gzip", "identity")[how // 2]
         body, given_id = self.ask(how, encoding, snapshot)
         assert self.answers.setdefault((given_id, encoding), body) == body

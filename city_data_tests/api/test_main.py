@@ -1,4 +1,4 @@
-"""The reader's process refuses settings that it cannot use before it listens."""
+"""The reader's process rejects invalid settings before it listens."""
 
 from __future__ import annotations
 

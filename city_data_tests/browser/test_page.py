@@ -1,4 +1,4 @@
-"""The page in a real browser, before a real reader of a real database. Its files' headers: ../api/test_page.py."""
+"""The page in a real browser, against a real reader and database. Headers of its files: ../api/routes/test_page.py."""
 
 from __future__ import annotations
 

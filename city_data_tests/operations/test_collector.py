@@ -16,7 +16,7 @@ from city_data.operations.collector import LONGEST_WAIT_S, Collector, Spaced
 from city_data.pipeline.feeds import Feed, enabled_feeds
 from city_data.providers.base import Provider, RateLimit
 from city_data.providers.http import HttpClient, HttpSettings
-from city_data.providers.valencia_opendata import HOST, LOOPS
+from city_data.providers.valencia_opendata import HOST, LOOPS, ValenciaOpenData
 from city_data.store.polls import Poll, PollArchive
 from city_data.store.raw import ArchiveError
 from city_data.window import Month
@@ -162,6 +162,26 @@ def test_slow_answers_do_not_shift_later_polls(bench: Bench) -> None:
         starts.append(bench.clock.now)
         bench.clock.sleep(collector.step())
     assert starts == [0, 600, 1200, 2400]
+
+
+def test_unforeseen_end_of_a_poll_is_counted_and_the_collection_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.web.on(PATH, loops(NOON))
+    collector, poll = bench.collector(), ValenciaOpenData.poll
+
+    def unforeseen(*_: object) -> None:
+        raise TypeError("list indices must be integers")
+
+    monkeypatch.setattr(ValenciaOpenData, "poll", unforeseen)
+    with capture_logs() as lines:
+        bench.steps(collector, 1)
+    assert lines[-1]["outcome"] == "permanent_error"
+    for word in ("valencia_opendata: valencia 2026-09", "TypeError: list indices must be integers"):
+        assert word in lines[-1]["why"]
+    monkeypatch.setattr(ValenciaOpenData, "poll", poll)
+    bench.steps(collector, 1)
+    assert bench.archive.polls(*SEPTEMBER) == {"permanent_error": 1, "stored": 1}
 
 
 def test_full_disk_loses_one_poll_and_leaves_no_partial_snapshot(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

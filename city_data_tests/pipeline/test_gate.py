@@ -132,6 +132,12 @@ def test_rows_used_have_the_floor_that_the_provider_declares() -> None:
     assert "used_rows" not in judged(hours(), replace(OPEN_METEO, minimum_used_share=0.3), **counts)[1]
 
 
+def test_month_of_no_rows_at_all_is_judged_like_any_other() -> None:
+    admitted, failed = judged(hours().iloc[:0], received=5, used=0, rejected={"no_value": 5})
+    assert admitted.parsed.frame.empty
+    assert set(failed) == {"used_rows", "promised_columns"}
+
+
 def test_words_and_empty_rows_are_no_coverage() -> None:
     given = OPEN_METEO.columns
     words = judged(hours(**dict.fromkeys(WEATHER.measured_names)))[0].parsed.frame

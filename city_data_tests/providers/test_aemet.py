@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,11 +11,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from city_data.providers.aemet import Aemet, AemetSettings
-from city_data.providers.aemet.days import number, records
+from city_data.providers.aemet.records import records
 from city_data.providers.base import (
     NotAvailable,
     NotYetPublished,
@@ -44,8 +41,8 @@ def question(month: str = "2026-09", *stations: str) -> Request:
     return Request(MADRID, Month.parse(month), settings, datetime(2026, 11, 24, tzinfo=UTC))
 
 
-def parsed(path: Path, month: str) -> ParsedMonth:
-    return accounted(Aemet().parse(question(month), [Payload(path.name, path, "https://example.org")]))
+def parsed(path: Path, month: str, *stations: str) -> ParsedMonth:
+    return accounted(Aemet().parse(question(month, *stations), [Payload(path.name, path, "https://example.org")]))
 
 
 def day(folder: Path, month: str = "2026-09", **fields: str) -> tuple[pd.Series[Any], ParsedMonth]:
@@ -58,7 +55,7 @@ def day(folder: Path, month: str = "2026-09", **fields: str) -> tuple[pd.Series[
 
 
 def test_a_month_of_one_poor_station(recorded: Path) -> None:
-    made = parsed(recorded / "aemet" / "diarios_3194U_2019-10.json", "2019-10")
+    made = parsed(recorded / "aemet" / "diarios_3194U_2019-10.json", "2019-10", "3194U")
     frame = made.frame
     assert len(frame) == 30
     assert frame["date"].iloc[0] == pd.Timestamp("2019-09-30T22:00Z")
@@ -72,7 +69,7 @@ def test_a_month_of_one_poor_station(recorded: Path) -> None:
 
 
 def test_half_a_month_with_gaps(recorded: Path) -> None:
-    made = parsed(recorded / "aemet" / "diarios_B228_2026-05-01_15.json", "2026-05")
+    made = parsed(recorded / "aemet" / "diarios_B228_2026-05-01_15.json", "2026-05", "B228")
     assert len(made.frame) == 15
     assert made.frame["precipitation"].isna().sum() == 4
     assert made.frame["pressure"].between(990, 1035).all()
@@ -81,7 +78,8 @@ def test_half_a_month_with_gaps(recorded: Path) -> None:
 
 def test_a_day_of_the_whole_country(recorded: Path) -> None:
     """One day of 404 stations, as one city of 404 stations would have it."""
-    made = parsed(recorded / "aemet" / "diarios_todasestaciones_2026-06-22.subset.json", "2026-06")
+    path = recorded / "aemet" / "diarios_todasestaciones_2026-06-22.subset.json"
+    made = parsed(path, "2026-06", *{record["indicativo"] for record in json.loads(path.read_bytes())})
     (detail,) = made.frame["raw_data"]
     stations = detail["stations"]
     missing = {name: sum(s[name] is None for s in stations.values()) for name in ("temperature", "precipitation")}
@@ -222,9 +220,11 @@ def test_the_open_month_is_asked_up_to_today(wired: Wired) -> None:
         ("-0,3", 0.0, ["trace_precipitation"], {}),
         ("Acum", None, ["accumulated_precipitation"], {}),
         ("-1,0", None, [], {"negative:prec": 1}),
-        ("1.2", None, [], {"not_a_number:prec": 1}),
-        ("NaN", None, [], {"not_a_number:prec": 1}),
-        ("", None, [], {"not_a_number:prec": 1}),
+        ("1.2", None, [], {"unreadable:prec": 1}),
+        ("NaN", None, [], {"unreadable:prec": 1}),
+        ("", None, [], {"unreadable:prec": 1}),
+        ("999,9", None, [], {"implausible:prec": 1}),
+        (" ip", 0.0, ["trace_precipitation"], {}),
     ],
 )
 def test_words_for_rain(
@@ -268,17 +268,3 @@ def test_what_is_no_list_of_days_is_refused(tmp_path: Path, body: str) -> None:
 def test_stations_are_checked(stations: list[Any]) -> None:
     with pytest.raises(ValueError, match="stations"):
         AemetSettings.model_validate({"stations": stations})
-
-
-@given(st.one_of(st.none(), st.integers(), st.text(max_size=12)))
-def test_any_text_is_a_number_or_counted(text: object) -> None:
-    nulled: Counter[str] = Counter()
-    value = number(text, nulled, "tmed")
-    assert value is None or value >= 0
-    assert nulled.total() == (value is None and text is not None)
-
-
-@given(st.integers(0, 99_999))
-def test_decimal_commas(tenths: int) -> None:
-    assert number(f"{tenths // 10},{tenths % 10}", Counter(), "tmed") == pytest.approx(tenths / 10)
-    assert number(f"-{tenths // 10},{tenths % 10}", Counter(), "tmed", negative=True) == pytest.approx(-tenths / 10)

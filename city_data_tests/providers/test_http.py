@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from city_data import environment
 from city_data.payloads import file_sha256
 from city_data.providers.base import PermanentError, ProviderError, RateLimit, TransientError
-from city_data.providers.http import ROUTES_VARIABLE, HttpSettings, routes
+from city_data.providers.http import HttpSettings, routes
 from city_data.providers.transport.response import Response, bare, retry_after
 from city_data_tests.providers.wire import Answer, Call, Site, client
 from city_data_tests.sandbox.asking import StillClock
@@ -276,13 +277,15 @@ def test_what_the_caller_refuses_stops_at_once(web: Site) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}'])
 def test_routes_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(PermanentError, match=ROUTES_VARIABLE):
-        routes({ROUTES_VARIABLE: text})
+    with pytest.raises(PermanentError, match=environment.ROUTES.name):
+        routes({environment.ROUTES.name: text})
 
 
 def test_routes() -> None:
     assert routes({}) == {}
-    assert routes({ROUTES_VARIABLE: '{"a.example": "http://127.0.0.1:1/a"}'}) == {"a.example": "http://127.0.0.1:1/a"}
+    assert routes({environment.ROUTES.name: '{"a.example": "http://127.0.0.1:1/a"}'}) == {
+        "a.example": "http://127.0.0.1:1/a"
+    }
 
 
 def test_retry_after_by_date() -> None:

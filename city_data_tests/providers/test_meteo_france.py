@@ -19,7 +19,7 @@ from city_data.providers.base import (
 )
 from city_data.providers.meteo_france import MeteoFranceSettings
 from city_data.providers.meteo_france import bulk_files as bulk
-from city_data.providers.meteo_france.hours import stamp_text
+from city_data.providers.meteo_france.lines import stamp_text
 from city_data.providers.shared.stations import NoData
 from city_data.sandbox import Sandbox, running
 from city_data.window import Month, rolling_window

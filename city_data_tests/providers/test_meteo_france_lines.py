@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from city_data.providers.base import (
 )
 from city_data.providers.meteo_france import MeteoFrance, MeteoFranceSettings
 from city_data.providers.meteo_france import bulk_files as bulk
-from city_data.providers.meteo_france.hours import read, stamp_text
+from city_data.providers.meteo_france.hours import read
+from city_data.providers.meteo_france.lines import stamp_text
 from city_data.providers.shared.wmo_codes import WORDS
 from city_data.window import Month
 from city_data_tests.sandbox.asking import AS_OF
@@ -131,6 +133,14 @@ def test_bombs_and_endless_lines_are_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(bulk, "_MOST_RATIO", 10)
     with pytest.raises(PermanentError, match="inflates to more than"):
         cut(HEADER + (b"7" * 100 + b"\n") * 20_000)
+
+
+def test_a_file_of_endless_members_is_refused_soon() -> None:
+    packed = gzip.compress(HEADER) + gzip.compress(b"") * 300_000
+    started = time.process_time()
+    with pytest.raises(PermanentError, match="gzip members"):
+        bulk.extract(io.BytesIO(packed), len(packed), ("75114001",), "0", "9")
+    assert time.process_time() - started < 20
 
 
 @given(st.binary(max_size=4000), st.integers(1, 3), st.integers(1, 9))

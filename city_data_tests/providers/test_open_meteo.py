@@ -19,6 +19,7 @@ from city_data.providers.base import (
     ParsedMonth,
     Payload,
     PermanentError,
+    Place,
     Request,
     TransientError,
 )
@@ -35,8 +36,8 @@ SEPTEMBER = Request(MADRID, Month(2026, 9), OpenMeteo.settings_model(), datetime
 Change = Callable[[dict[str, Any]], Any]
 
 
-def parsed(path: Path, month: str = "2026-09") -> ParsedMonth:
-    asked = replace(SEPTEMBER, month=Month.parse(month))
+def parsed(path: Path, month: str = "2026-09", place: Place = MADRID) -> ParsedMonth:
+    asked = replace(SEPTEMBER, month=Month.parse(month), place=place)
     return accounted(OpenMeteo().parse(asked, [Payload(path.name, path, "https://example.org")]))
 
 
@@ -81,7 +82,9 @@ def test_a_recorded_location_is_read_once_it_is_asked_in_our_units(recorded: Pat
         parsed(file, "2025-06")
     one["hourly_units"]["wind_speed_10m"] = "m/s"
     file.write_text(json.dumps([one]))
-    made = parsed(file, "2025-06")
+    with pytest.raises(PermanentError, match=r"about latitude 43\.760983, longitude 15\.362538, not about 40\.4168"):
+        parsed(file, "2025-06")
+    made = parsed(file, "2025-06", Place("sibenik", 43.73, 15.35, "UTC"))
     assert made.frame["temperature"].tolist() == [float(value) for value in one["hourly"]["temperature_2m"]]
     assert made.frame["pressure"].tolist() == one["hourly"]["pressure_msl"]
     assert made.provenance["unknown_fields"] == ["cloud_cover", "wind_direction_10m"]
@@ -198,7 +201,11 @@ def test_bad_numbers_and_repeated_hours_are_counted(tmp_path: Path) -> None:
 
     made = parsed(changed(tmp_path, spoil))
     assert made.rejected == {"duplicate": 1, "outside_month": 22, "no_value": 6}
-    assert made.nulled == {"negative:precipitation": 1, "not_a_number:temperature": 1, "not_a_number:wind_speed": 1}
+    assert made.nulled == {
+        "negative:precipitation": 1,
+        "unreadable:temperature_2m": 1,
+        "unreadable:wind_speed_10m": 1,
+    }
     assert len(made.frame) == len(parsed(FIXTURE).frame)
 
 

@@ -5,8 +5,7 @@ Belongs here: AEMET's two steps, its errors, its strings, and how stations becom
 
 from __future__ import annotations
 
-import json
-import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +13,9 @@ from typing import Annotated, Any
 
 import pydantic
 
-from city_data.providers.aemet.days import COLUMNS, ENCODING, city_day, read, records
+from city_data import environment
+from city_data.providers.aemet.days import COLUMNS, city_day, read
+from city_data.providers.aemet.records import ENCODING, records
 from city_data.providers.base import (
     Capabilities,
     NotConfigured,
@@ -32,6 +33,7 @@ from city_data.providers.base import (
     no_data,
 )
 from city_data.providers.http import HttpClient
+from city_data.providers.transport.documents import begins_json, read_json
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 
 BASE = "https://opendata.aemet.es/opendata/api/valores/climatologicos"
@@ -69,7 +71,7 @@ class Aemet(Provider):
         licence_url="https://www.aemet.es/es/nota_legal",
         modelled=False,
         hosts=("opendata.aemet.es",),
-        key_variable="AEMET_API_KEY",
+        key_variable=environment.AEMET_API_KEY.name,
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
@@ -92,10 +94,9 @@ class Aemet(Provider):
         import pandas as pd
 
         with about(self.name, request):
-            reading = read(payloads, request.month)
-            source = self.source(payloads)
-            days, timezone = sorted(reading.days.items()), request.place.timezone
-            rows = [city_day(day, stations, timezone, source) for day, stations in days]
+            reading = read(payloads, request.month, _settings(request).stations)
+            source, timezone = self.source(payloads), request.place.timezone
+            rows = [city_day(day, stations, timezone, source) for day, stations in reading.days.items()]
             frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS, "source", "raw_data"]))
             frame["date"] = pd.to_datetime(frame["date"], utc=True)
             return ParsedMonth(
@@ -149,7 +150,7 @@ def _settings(request: Request) -> AemetSettings:
 
 
 def _key() -> str:
-    key = os.environ.get("AEMET_API_KEY", "").strip()
+    key = environment.AEMET_API_KEY.get()
     if not key:
         raise NotConfigured(
             "AEMET_API_KEY is not set; a key is free at https://opendata.aemet.es/centrodedescargas/altaUsuario"
@@ -160,9 +161,9 @@ def _key() -> str:
 def _judge(response: Response) -> None:
     """AEMET tells errors by HTTP status, in the body of a 200, or in headers alone; also by HTML or by nothing."""
     text = response.text(ENCODING).strip()
-    told = _error_body(text)
+    told = _error_body(response.body)
     estado = told.get("estado") or response.headers.get("aemet_estado") or response.status
-    code = int(estado) if str(estado).isdecimal() else response.status
+    code = int(estado) if re.fullmatch("[0-9]{3}", str(estado)) else response.status
     if response.status >= 400 and code < 400:
         code = response.status
     said = str(told.get("descripcion") or response.headers.get("aemet_mensaje") or " ".join(text[:200].split()))
@@ -177,7 +178,7 @@ def _judge(response: Response) -> None:
     accept_ok(response)
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
-    if text[0] not in "[{":
+    if not begins_json(text):
         raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
 
 
@@ -189,11 +190,11 @@ def _not_found(said: str) -> ProviderError:
     return _NoData(said) if "no hay datos" in lowered else PermanentError(f"refused the question (404): {said}")
 
 
-def _error_body(text: str) -> Mapping[str, Any]:
-    if not text.startswith("{"):
+def _error_body(body: bytes) -> Mapping[str, Any]:
+    if not begins_json(body[:100].decode("latin-1"), "{"):
         return {}
     try:
-        document = json.loads(text)
+        document = read_json(body, ENCODING)
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
@@ -201,6 +202,6 @@ def _error_body(text: str) -> Mapping[str, Any]:
 
 def _json(response: Response) -> Any:
     try:
-        return json.loads(response.text(ENCODING))
+        return read_json(response.body, ENCODING)
     except ValueError as error:
         raise TransientError(f"{response.url} answered broken JSON: {error}") from error

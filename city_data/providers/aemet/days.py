@@ -1,156 +1,153 @@
-"""AEMET's daily records: strings with decimal commas, absent keys, words for rain; and how stations make a city's day.
+"""How AEMET's station-days make one city's day.
 
-Belongs here: what is in AEMET's files. Does not: how they are asked for, which is aemet.py.
+Belongs here: which records count, and the means of stations. Does not: what is written in a record (records.py), or
+how records are asked for (`__init__`).
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from statistics import fmean
 from typing import Any
 
+from city_data.providers.aemet.records import (
+    ACCUMULATED,
+    ALTITUDE,
+    EXTREMES,
+    MEANS,
+    TRACE,
+    is_known,
+    record_of,
+    records,
+)
 from city_data.providers.base import Payload, PermanentError
-from city_data.providers.shared.stations import mean_of, sea_level_pressure
+from city_data.providers.shared.cells import Row, count_nulled, refuse_spoilt_files
+from city_data.providers.shared.duplicates import one_row_a_key
+from city_data.providers.shared.stations import mean_of, reduced_pressure, refuse_another_subject
 from city_data.window import Month, day_bounds
 
-ENCODING = "iso-8859-15"
-_NUMBER = re.compile(r"[+-]?[0-9]+(?:,[0-9]+)?")
-_KNOWN_FIELDS = {
-    "fecha", "indicativo", "nombre", "provincia", "altitud", "tmed", "prec", "tmin", "horatmin", "tmax", "horatmax",
-    "dir", "velmedia", "racha", "horaracha", "sol", "presMax", "horaPresMax", "presMin", "horaPresMin", "hrMedia",
-    "hrMax", "horaHrMax", "hrMin", "horaHrMin", "pintMax", "horaPIntMax",
-}  # fmt: skip
-# A trace is less than 0.1 mm: `Ip`, or -0.3 where a field can only hold numbers.
-_TRACES, _ACCUMULATED = ("Ip", "-0,3"), "Acum"
-_COLUMNS = {"temperature": "tmed", "humidity": "hrMedia", "wind_speed": "velmedia"}
-COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure")
+_FLAGS = {TRACE: "trace_precipitation", ACCUMULATED: "accumulated_precipitation"}
+COLUMNS = (*MEANS, "pressure")
 
 
 @dataclass
 class Reading:
-    """The days by date and station, and what was counted on the way."""
+    """The used station-days, and what was counted on the way. `names` are the stations' own."""
 
-    days: dict[date, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    rows: Mapping[tuple[date, str], Row] = field(default_factory=dict)
     received: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     nulled: Counter[str] = field(default_factory=Counter)
     fields: set[str] = field(default_factory=set)
-    known: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
     @property
     def used(self) -> int:
-        return sum(len(stations) for stations in self.days.values())
+        return len(self.rows)
+
+    @property
+    def days(self) -> dict[date, dict[str, Row]]:
+        """By day and station, both in order."""
+        days: dict[date, dict[str, Row]] = {}
+        for day, station in sorted(self.rows):
+            days.setdefault(day, {})[station] = self.rows[day, station]
+        return days
 
     @property
     def unknown_fields(self) -> list[str]:
-        return sorted(self.fields - _KNOWN_FIELDS)
+        return sorted(name for name in self.fields if not is_known(name))
 
     @property
     def stations(self) -> list[dict[str, Any]]:
         """The stations as their records tell of them, without coordinates, each with its share of the station-days."""
-        days = Counter(station for stations in self.days.values() for station in stations)
+        days = Counter(station for _, station in self.rows)
         return [
-            {"id": station, **self.known[station], "days": days[station], "weight": round(days[station] / self.used, 4)}
+            {
+                "id": station,
+                "name": self.names.get(station),
+                "altitude_m": self._altitude(station),
+                "days": days[station],
+                "weight": round(days[station] / self.used, 4),
+            }
             for station in sorted(days)
         ]
 
+    def _altitude(self, station: str) -> float | None:
+        found = (self.rows[key][ALTITUDE].number for key in sorted(self.rows) if key[1] == station)
+        return next((altitude for altitude in found if altitude is not None), None)
 
-def read(payloads: Sequence[Payload], month: Month) -> Reading:
-    """Every station's days of the month. Raises PermanentError for what is no list of daily records."""
-    reading = Reading()
+
+def read(payloads: Sequence[Payload], month: Month, stations: Collection[str]) -> Reading:
+    """The month's days of `stations`.
+
+    Raises PermanentError for what is no list of daily records, for records of other stations or other days alone, and
+    for a file whose values mostly cannot be read.
+    """
+    reading, rows, seen = Reading(), list[tuple[tuple[date, str], Row]](), set[str]()
+    strange: list[object] = []
     for payload in payloads:
-        for record in records(payload):
-            _collect(record, month, reading)
+        for number, told in enumerate(records(payload), start=1):
+            reading.received += 1
+            reading.fields.update(told if isinstance(told, dict) else ())
+            record = record_of(told, payload.name, number)
+            if record is None:
+                strange.append(told)
+                continue
+            seen.add(record.station)
+            if record.station not in stations:
+                reading.rejected["other_station"] += 1
+            elif not month.first_day <= record.day <= month.last_day:
+                reading.rejected["outside_month"] += 1
+            else:
+                rows.append(((record.day, record.station), record.cells))
+                _remember_name(reading, record.station, record.name)
+    if strange:
+        reading.rejected["no_day_or_station"] = len(strange)
+        if len(strange) > reading.received / 2:
+            raise PermanentError(f"{len(strange)} records without `fecha` or `indicativo`: {str(strange[0])[:200]}")
+    elsewhere = reading.rejected["other_station"] + reading.rejected["outside_month"]
+    refuse_another_subject(stations, seen, reading.received, elsewhere)
+    reading.rows = {key: _with_pressure(row) for key, row in one_row_a_key(rows, reading.rejected).items()}
+    refuse_spoilt_files(reading.rows.values())
+    reading.nulled = count_nulled(reading.rows.values())
+    reading.rejected = +reading.rejected
     return reading
 
 
-def city_day(day: date, stations: Mapping[str, Mapping[str, Any]], timezone: str, source: str) -> dict[str, Any]:
+def city_day(day: date, stations: Mapping[str, Row], timezone: str, source: str) -> dict[str, Any]:
     """The canonical row of a day: each value is the mean of the stations that have it."""
-
+    values = {station: _values(row) for station, row in stations.items()}
     return {
         "date": day_bounds(day, timezone)[0],
-        **{name: mean_of(stations.values(), name) for name in COLUMNS},
+        **{name: mean_of(values.values(), name) for name in COLUMNS},
         "source": source,
-        "raw_data": {
-            "stations": {name: stations[name] for name in sorted(stations)},
-            "precipitation_day": "07-07 UTC",
-            "modelled": False,
-        },
+        "raw_data": {"stations": values, "precipitation_day": "07-07 UTC", "modelled": False},
     }
 
 
-def records(payload: Payload) -> Sequence[Mapping[str, Any]]:
-    """The wire is ISO-8859-15; copies saved by others are UTF-8, which is told by being valid UTF-8."""
-    body = payload.path.read_bytes()
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        text = body.decode(ENCODING)
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise PermanentError(f"{payload.name} is not JSON: {error}; it begins {text[:60]!r}") from error
-    if not isinstance(document, list) or not all(isinstance(record, dict) for record in document):
-        raise PermanentError(f"{payload.name} is not a list of days: {text[:200]!r}")
-    return document
+def _with_pressure(row: Row) -> Row:
+    """The row with the pressure at sea level, where all that it is made of is known."""
+    extremes = [row[name].number for name in EXTREMES]
+    altitude, temperature = row[ALTITUDE].number, row[MEANS["temperature"]].number
+    known = [value for value in extremes if value is not None]
+    if len(known) < len(extremes) or altitude is None or temperature is None:
+        return row
+    return {**row, "pressure": reduced_pressure(fmean(known), altitude, temperature, row[EXTREMES[0]])}
 
 
-def _collect(record: Mapping[str, Any], month: Month, reading: Reading) -> None:
-    reading.received += 1
-    reading.fields.update(record)
-    try:
-        day, station = date.fromisoformat(str(record["fecha"])), str(record["indicativo"])
-    except (KeyError, ValueError) as error:
-        raise PermanentError(f"a record without `fecha` or `indicativo`: {str(record)[:200]}") from error
-    if not month.first_day <= day <= month.last_day:
-        reading.rejected["outside_month"] += 1
-    elif station in reading.days.get(day, {}):
-        reading.rejected["duplicate"] += 1
-    else:
-        reading.days.setdefault(day, {})[station] = _station_day(record, reading)
-        altitude = number(record.get("altitud"), Counter(), "altitud", negative=True)
-        reading.known.setdefault(station, {"name": record.get("nombre"), "altitude_m": altitude})
-
-
-def _station_day(record: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        name: number(record.get(key), reading.nulled, key, negative=name == "temperature")
-        for name, key in _COLUMNS.items()
-    }
-    flags = []
-    rain = record.get("prec")
-    if rain in _TRACES:
-        values["precipitation"] = 0.0  # under 0.1 mm, which the flag tells
-        flags.append("trace_precipitation")
-    elif rain == _ACCUMULATED:
-        values["precipitation"] = None  # fell on this day, measured with a later one
-        flags.append("accumulated_precipitation")
-    else:
-        values["precipitation"] = number(rain, reading.nulled, "prec")
-    extremes = [number(record.get(key), reading.nulled, key) for key in ("presMax", "presMin")]
-    altitude = number(record.get("altitud"), reading.nulled, "altitud", negative=True)
-    values["pressure"] = None
-    if None not in (*extremes, altitude, values["temperature"]):
-        at_station = fmean(value for value in extremes if value is not None)
-        values["pressure"] = round(sea_level_pressure(at_station, float(altitude or 0), values["temperature"]), 2)
-        flags.append("pressure_reduced")
+def _values(row: Row) -> dict[str, Any]:
+    """A station's day as the month's detail has it."""
+    values: dict[str, Any] = {column: row[name].number for column, name in MEANS.items()}
+    values["pressure"] = row["pressure"].number if "pressure" in row else None
+    flag = _FLAGS.get(row[MEANS["precipitation"]].text)
+    flags = [*([flag] if flag else []), *(["pressure_reduced"] if values["pressure"] is not None else [])]
     return {**values, **({"flags": flags} if flags else {})}
 
 
-def number(text: object, nulled: Counter[str], key: str, negative: bool = False) -> float | None:
-    """AEMET's number, a string with a decimal comma; None where the key is absent or the text is none (counted)."""
-    if text is None:
-        return None
-    if not isinstance(text, str) or not _NUMBER.fullmatch(text.strip()):
-        nulled[f"not_a_number:{key}"] += 1
-        return None
-    value = float(text.strip().replace(",", "."))
-    if value < 0 and not negative:
-        nulled[f"negative:{key}"] += 1
-        return None
-    return value
+def _remember_name(reading: Reading, station: str, name: str | None) -> None:
+    """Of two spellings the first in the alphabet, whatever the order of records."""
+    if name is not None:
+        reading.names[station] = min(name, reading.names.get(station, name))

@@ -12,7 +12,6 @@ month, so that the provider offers no fingerprint of one.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,15 +21,16 @@ from typing import IO, Any
 
 from city_data.providers.base import Payload, PermanentError, TransientError
 from city_data.providers.http import HttpClient
-from city_data.providers.meteo_france.hours import HOUR, NAMES, stamp_text
+from city_data.providers.meteo_france.lines import HOUR, NAMES, STAMP, bare, columns_of, stamp_text
 from city_data.providers.shared.downloads import Kept, opened
 from city_data.providers.shared.stations import NoData
+from city_data.providers.transport.documents import read_json
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 
 CATALOGUE = "https://www.data.gouv.fr/api/1/datasets/6569b4473bedf2e7abad3b72/"
 _TITLE = re.compile(r"HOR_departement_(\w{2,3})_periode_(\d{4})-(\d{4})", re.IGNORECASE)
 _MOST_PACKED, _MOST_BYTES, _MOST_RATIO, _MOST_LINE = 1_000_000_000, 16_000_000_000, 300, 1 << 20
-_PIECE = 1 << 20
+_PIECE, _MOST_MEMBERS = 1 << 20, 100_000
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Extract:
 
 def catalogue(http: HttpClient) -> list[DepartmentFile]:
     """Every department file that the data set lists. Raises PermanentError where there is none: the titles changed."""
-    document = json.loads(http.get(CATALOGUE, accept=_judge).body)
+    document = read_json(http.get(CATALOGUE, accept=_judge).body)
     resources = document.get("resources") if isinstance(document, dict) else None
     found = [made for entry in resources or () if (made := _file(entry)) is not None]
     if not found:
@@ -95,23 +95,28 @@ def extract(packed: IO[bytes], size: int, stations: Sequence[str], first: str, l
     Raises TransientError for what is no whole gzip, PermanentError for a foreign header, an endless line or a bomb.
     """
     found = Extract()
-    wanted = {name.encode() for station in stations for name in (station, station.lstrip("0"))}
-    lowest, highest = first.encode(), last.encode()
     lines = _lines(packed, size)
     header = next(lines, b"")
     station_at, stamp_at = _places(header)
     most = max(station_at, stamp_at) + 1
     found.header = header
-    seen: set[bytes] = set()
+    seen: dict[bytes, str] = {}
     for line in lines:
         cells = line.split(b";", most)
         if len(cells) <= most - 1:
             continue  # a blank line, or one that breaks off: of no station
-        seen.add(cells[station_at])
-        if cells[station_at] in wanted and lowest <= cells[stamp_at] <= highest:
+        station = seen.get(cells[station_at])
+        if station is None:
+            station = seen[cells[station_at]] = bare(cells[station_at].decode("latin-1")).zfill(8)
+        if station in stations and _within(bare(cells[stamp_at].decode("latin-1")), first, last):
             found.lines.append(line)
-    found.stations = {name.decode("latin-1").strip().zfill(8) for name in seen}
+    found.stations = set(seen.values())
     return found
+
+
+def _within(stamp: str, first: str, last: str) -> bool:
+    """What is no stamp is kept as well: the parser counts it, or refuses the file."""
+    return first <= stamp <= last or STAMP.fullmatch(stamp) is None
 
 
 def _covering(files: Sequence[DepartmentFile], department: str, years: Sequence[int]) -> list[DepartmentFile]:
@@ -168,14 +173,16 @@ def _inflated(packed: IO[bytes]) -> Iterator[bytes]:
     from isal import isal_zlib
     from isal.igzip_lib import IsalError  # what isal_zlib really raises: it is no zlib.error
 
-    inflate, held = None, b""
+    inflate, held, members = None, b"", 0
     try:
         while True:
             held = held or packed.read(_PIECE)
             if inflate is None:
                 if not held:
                     break
-                inflate = isal_zlib.decompressobj(16 + isal_zlib.MAX_WBITS)
+                inflate, members = isal_zlib.decompressobj(16 + isal_zlib.MAX_WBITS), members + 1
+                if members > _MOST_MEMBERS:  # what follows a member is copied for each
+                    raise PermanentError(f"the file is made of more than {_MOST_MEMBERS:,} gzip members")
             piece = inflate.decompress(held, _PIECE)
             if not held and not piece:  # neither more bytes nor any that it still had inside
                 break
@@ -196,7 +203,7 @@ def _broken(packed: IO[bytes], why: str) -> TransientError:
 
 def _places(header: bytes) -> tuple[int, int]:
     """Where station and stamp stand."""
-    names = [name.strip() for name in header.decode("utf-8-sig", "replace").split(";")]
+    names = columns_of(header.decode("utf-8", "replace"))
     try:
         return names.index(NAMES[0][0]), names.index(NAMES[0][1])
     except ValueError as error:
@@ -220,6 +227,6 @@ def _judge(response: Response) -> None:
     accept_ok(response)
     text = " ".join(response.body[:200].decode("latin-1").split())
     try:
-        json.loads(response.body)
+        read_json(response.body)
     except ValueError as error:
         raise TransientError(f"{response.url} answered what is not JSON: {text or 'an empty body'}") from error

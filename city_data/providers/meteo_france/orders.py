@@ -8,7 +8,6 @@ to disk before anything else is asked.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +15,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from city_data import environment
 from city_data.providers.base import Payload, PermanentError, ProviderError, TransientError
 from city_data.providers.http import HttpClient
-from city_data.providers.meteo_france.hours import HOUR
+from city_data.providers.meteo_france.lines import HOUR
 from city_data.providers.shared.stations import NoData
+from city_data.providers.transport.documents import read_json
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 
-KEY_VARIABLE, APPLICATION_VARIABLE = "METEO_FRANCE_API_KEY", "METEO_FRANCE_APPLICATION_ID"
 BASE = "https://public-api.meteofrance.fr/public/DPClim/v1"
 TOKENS = "https://portail-api.meteofrance.fr/token"
 # The accent comes as UTF-8, as Latin-1 or escaped.
@@ -49,7 +49,10 @@ class Access:
     @classmethod
     def of(cls, environ: Mapping[str, str] = os.environ) -> Access | None:
         """None where neither variable is set: the keyless files serve then."""
-        key, application = (environ.get(name, "").strip() or None for name in (KEY_VARIABLE, APPLICATION_VARIABLE))
+        key, application = (
+            environment.METEO_FRANCE_API_KEY.get(environ),
+            environment.METEO_FRANCE_APPLICATION_ID.get(environ),
+        )
         return cls(key, application) if key or application else None
 
     def get(
@@ -60,12 +63,16 @@ class Access:
             return http.get(url, params, self._headers(http), accept)
         except _Refused as error:
             if self.key:
-                raise PermanentError(f"the key was refused ({error}); check {KEY_VARIABLE}") from error
+                raise PermanentError(
+                    f"the key was refused ({error}); check {environment.METEO_FRANCE_API_KEY}"
+                ) from error
         self._token = None
         try:
             return http.get(url, params, self._headers(http), accept)
         except _Refused as error:
-            raise PermanentError(f"a new token was refused ({error}); check {APPLICATION_VARIABLE}") from error
+            raise PermanentError(
+                f"a new token was refused ({error}); check {environment.METEO_FRANCE_APPLICATION_ID}"
+            ) from error
 
     def _headers(self, http: HttpClient) -> Mapping[str, str]:
         if self.key:
@@ -75,7 +82,9 @@ class Access:
             try:
                 answer = http.post(TOKENS, {"grant_type": "client_credentials"}, headers, _judge)
             except _Refused as error:
-                raise PermanentError(f"no token was given ({error}); check {APPLICATION_VARIABLE}") from error
+                raise PermanentError(
+                    f"no token was given ({error}); check {environment.METEO_FRANCE_APPLICATION_ID}"
+                ) from error
             self._token = _field(answer, "access_token")
         return {"Authorization": f"Bearer {self._token}"}
 
@@ -174,7 +183,7 @@ def _judge_file(response: Response) -> None:
 
 def _json(response: Response) -> object:
     try:
-        return json.loads(response.body)
+        return read_json(response.body)
     except ValueError as error:
         raise TransientError(f"{response.url} answered broken JSON: {error}") from error
 

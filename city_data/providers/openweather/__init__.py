@@ -6,13 +6,14 @@ themselves (hours.py).
 
 from __future__ import annotations
 
-import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from city_data import environment
 from city_data.providers.base import (
     Capabilities,
     NotConfigured,
@@ -36,19 +37,20 @@ from city_data.providers.openweather.hours import (
     HOUR,
     RAIN_RULE,
     by_hour,
+    canonical_row,
     fields,
     items_of,
     json_object,
     missing,
-    row,
     stamp_of,
+    used_row,
     whole_hour,
 )
+from city_data.providers.shared.cells import count_nulled, refuse_spoilt_files
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, hiding, retry_after
 from city_data.window import as_of
 
 URL = "https://history.openweathermap.org/data/2.5/history/city"
-KEY_VARIABLE = "OPENWEATHER_API_KEY"
 # Both ends are included. Of a longer range the API silently sends the first week.
 _LONGEST = timedelta(days=7) - HOUR
 # A month is five answers where each covers what it was asked; one that needs more than this is not being answered.
@@ -77,7 +79,7 @@ class OpenWeather(Provider):
         licence_url="https://openweathermap.org/",
         modelled=True,
         hosts=("history.openweathermap.org",),
-        key_variable=KEY_VARIABLE,
+        key_variable=environment.OPENWEATHER_API_KEY.name,
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
@@ -121,23 +123,28 @@ class OpenWeather(Provider):
 
         with about(self.name, request):
             rejected: Counter[str] = Counter()
-            nulled: Counter[str] = Counter()
-            items = [item for payload in payloads for item in items_of(payload.name, payload.path.read_bytes())]
-            hours = by_hour(items, rejected)
+            answers = [(payload.name, items_of(payload.name, payload.path.read_bytes())) for payload in payloads]
+            items = [item for _, answer in answers for item in answer]
+            hours = by_hour(answers, rejected)
             start, end = request.month.bounds(request.place.timezone)
-            inside = [row(hour, hours, nulled) for hour in sorted(hours) if start <= hour < end]
-            rows = [row for row in inside if any(row[name] is not None for name in COLUMNS)]
-            rejected += Counter(outside_month=len(hours) - len(inside), no_value=len(inside) - len(rows))
+            # An hour more on either side is asked for: see `fetch`.
+            if hours and not any(start - HOUR <= hour <= end for hour in hours):
+                raise PermanentError(f"the answer is of {min(hours)} to {max(hours)}, and no hour is of the month")
+            inside = {hour: used_row(hour, hours) for hour in sorted(hours) if start <= hour < end}
+            refuse_spoilt_files(inside.values())
+            used = {hour: row for hour, row in inside.items() if any(cell.value is not None for cell in row.values())}
+            rejected += Counter(outside_month=len(hours) - len(inside), no_value=len(inside) - len(used))
+            rows = [canonical_row(hour, row) for hour, row in used.items()]
             frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS, "raw_data"]))
             frame["date"] = pd.to_datetime(frame["date"], utc=True)
             frame["source"] = self.source(payloads)
             return ParsedMonth(
                 frame,
                 received=len(items),
-                used=len(rows),
+                used=len(used),
                 fields=fields(items),
                 rejected=dict(rejected),
-                nulled=dict(nulled),
+                nulled=dict(count_nulled(used.values())),
                 provenance={"missing_hours": missing(hours), "precipitation": RAIN_RULE},
             )
 
@@ -159,7 +166,7 @@ class OpenWeather(Provider):
         response = self._ask(http, key, params)
         name = f"{begin:%Y-%m-%dT%H}Z.json"
         with hiding([key]):
-            stamps = [stamp_of(item) for item in items_of(name, response.body)]
+            stamps = [stamp for item in items_of(name, response.body) if (stamp := stamp_of(item)) is not None]
         if not stamps:
             raise _NoData(f"no hour from {begin:%Y-%m-%dT%H}Z to {until:%Y-%m-%dT%H}Z")
         if min(stamps) < begin or max(stamps) > until:
@@ -178,10 +185,10 @@ class OpenWeather(Provider):
 
 
 def _key() -> str:
-    key = os.environ.get(KEY_VARIABLE, "").strip()
+    key = environment.OPENWEATHER_API_KEY.get()
     if not key:
         raise NotConfigured(
-            f"{KEY_VARIABLE} is not set; keys and subscriptions are at https://openweathermap.org/price"
+            f"{environment.OPENWEATHER_API_KEY} is not set; keys and subscriptions are at https://openweathermap.org/price"
         )
     return key
 
@@ -193,14 +200,15 @@ def _span(begin: datetime, until: datetime) -> dict[str, str]:
 def _judge(response: Response) -> None:
     """Errors are `{"cod": ..., "message": ...}`; `cod` is a string in this API and a number in others."""
     text = response.text("latin-1").strip()
-    told = json_object(text)
+    told = json_object(response.body)
     code = response.status
-    if code < 400 and str(told.get("cod", "")).isdecimal():
+    if code < 400 and re.fullmatch("[0-9]{3}", str(told.get("cod", ""))):
         code = int(str(told["cod"]))
     said = str(told.get("message") or " ".join(text[:200].split()) or "an empty body")
     if code == 401:
         raise PermanentError(
-            f"refused (401: {said}); check {KEY_VARIABLE}, and that its account has a subscription to the History API"
+            f"refused (401: {said}); check {environment.OPENWEATHER_API_KEY}, and that its account has a "
+            "subscription to the History API"
         )
     if code == 404 and told:  # the service's own word, not that of whatever stands before it
         raise _NoData(f"404: {said}")

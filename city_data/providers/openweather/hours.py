@@ -1,113 +1,155 @@
 """OpenWeather's items, each of them one hour, as rows of the canonical frame.
 
 Belongs here: what an answer's keys mean, and which item tells of which hour. Does not: how they are asked for
-(openweather.py).
+(`__init__`).
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from city_data.providers.base import PermanentError
-from city_data.providers.shared.numbers import number
+from city_data.providers.shared.cells import Cell, Field, Row
+from city_data.providers.shared.duplicates import one_row_a_key
+from city_data.providers.shared.numbers import JSON_NUMBERS
+from city_data.providers.transport.documents import read_json
 
 HOUR = timedelta(hours=1)
 COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description")
-# Of a place on earth, °C: above it the answer is in kelvin, whose lowest natural value is 184.
-_HOTTEST = 100.0
 RAIN_RULE = "an hour whose successor has neither rain nor snow had none, by the source's protocol"
+# Of a place on earth, °C: an answer that mostly lies above it is in kelvin, whose lowest natural value is 184.
+_HOTTEST = 100.0
+_HEAT, _RAIN, _WET, _WIND, _PRESSURE = (Field.of_weather(name, name, JSON_NUMBERS) for name in COLUMNS[:-1])
+_WORDS, _LONGEST_WORDS = "description", 200
+_ABSENT = "neither rain nor snow"
+# What an hour is read from: other spellings of these keys are theirs.
+_KEYS = {"dt", "main", "temp", "humidity", "pressure", "sea_level", "wind", "speed", "rain", "snow", "1h", "weather"}
 Item = Mapping[str, Any]
 
 
 def items_of(name: str, body: bytes) -> list[Item]:
-    """The hours of one answer. Raises PermanentError where it is no whole answer in our units."""
-    document = json_object(body.decode("utf-8", "replace"))
+    """The hours of one answer, empty where one is no hour. Raises PermanentError where it is no whole answer in our
+    units, or mostly holds something else."""
+    document = json_object(body)
     items = document.get("list")
     if str(document.get("cod")) != "200" or not isinstance(items, list):
         raise PermanentError(f"{name} is no list of hours: {' '.join(body[:200].decode('latin-1').split())}")
     if document.get("cnt") != len(items):
         raise PermanentError(f"{name} says that it has {document.get('cnt')} hours and holds {len(items)}")
-    for item in items:
-        if not isinstance(item, dict) or not isinstance(item.get("main"), dict):
-            raise PermanentError(f"{name} holds what is no hour: {str(item)[:200]}")
-        degrees = item["main"].get("temp")
-        if isinstance(degrees, int | float) and degrees > _HOTTEST:
-            raise PermanentError(f"{name} tells a temperature of {degrees}: in kelvin, not in °C as was asked")
-    return items
+    read = [_with_plain_keys(item, name, row) for row, item in enumerate(items, start=1)]
+    broken = [item for item, plain in zip(items, read, strict=True) if not plain]
+    if len(broken) > len(items) / 2:
+        raise PermanentError(f"{name} mostly holds what is no hour, such as {str(broken[0])[:200]}")
+    degrees = [heat for item in read if item and isinstance(heat := item["main"].get("temp"), int | float)]
+    hot = [heat for heat in degrees if heat > _HOTTEST]
+    if len(hot) > len(degrees) / 2:
+        raise PermanentError(f"{name} tells a temperature of {hot[0]}: in kelvin, not in °C as was asked")
+    return read
 
 
-def stamp_of(item: Item) -> datetime:
+def stamp_of(item: Item) -> datetime | None:
+    """None where an item tells no time."""
     try:
         return datetime.fromtimestamp(item["dt"], UTC)
-    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-        raise PermanentError(f"an hour has no time: {str(item)[:200]}") from error
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
-def by_hour(items: Sequence[Item], rejected: Counter[str]) -> dict[datetime, Item]:
-    """The first item of each whole hour; old answers had times in between, whose hour nothing tells."""
-    hours: dict[datetime, Item] = {}
-    for item in items:
-        stamp = stamp_of(item)
-        if stamp != whole_hour(stamp):
-            rejected["off_the_hour"] += 1
-        elif stamp in hours:
-            rejected["duplicate"] += 1
-        else:
-            hours[stamp] = item
-    return hours
+def by_hour(answers: Sequence[tuple[str, Sequence[Item]]], rejected: Counter[str]) -> dict[datetime, Row]:
+    """What the items tell at each whole hour; old answers had times in between, whose hour nothing tells."""
+    rows: list[tuple[datetime, Row]] = []
+    for name, items in answers:
+        for row, item in enumerate(items, start=1):
+            stamp = stamp_of(item)
+            if stamp is None:
+                rejected["no_hour"] += 1
+            elif stamp != whole_hour(stamp):
+                rejected["off_the_hour"] += 1
+            else:
+                rows.append((stamp, _cells(item, name, row)))
+    return one_row_a_key(rows, rejected)
 
 
-def row(hour: datetime, hours: Mapping[datetime, Item], nulled: Counter[str]) -> dict[str, Any]:
+def used_row(hour: datetime, hours: Mapping[datetime, Row]) -> Row:
     """The hour from its own item, and its rain from the next one's, which tells that of the hour before."""
-    item, following = hours[hour], hours.get(hour + HOUR)
-    main, sky = item["main"], item.get("weather")
+    row = {name: cell for name, cell in hours[hour].items() if name != _RAIN.name}
+    following = hours.get(hour + HOUR)
+    if following is None:
+        return row
+    rain = following[_RAIN.name]
+    return {**row, _RAIN.name: replace(rain, value=0.0) if rain.text == _ABSENT else rain}
+
+
+def canonical_row(hour: datetime, row: Row) -> dict[str, Any]:
+    """The values of a `used_row`."""
+    by_absence = _RAIN.name in row and row[_RAIN.name].text == _ABSENT
+    flags = {"modelled": True, **({"precipitation_by_absence": True} if by_absence else {})}
+    return {"date": hour, **{name: row[name].value if name in row else None for name in COLUMNS}, "raw_data": flags}
+
+
+def _cells(item: Item, name: str, row: int) -> Row:
+    main = item["main"]
     # The documentation's old example has the station's level in `pressure`, and then the sea's beside it.
     pressure = main.get("sea_level", main.get("pressure"))
-    flags: dict[str, Any] = {"modelled": True}
-    if following is not None and "rain" not in following and "snow" not in following:
-        flags["precipitation_by_absence"] = True
     return {
-        "date": hour,
-        "temperature": number(main.get("temp"), "temperature", nulled),
-        "precipitation": None if following is None else _precipitation(following, nulled),
-        "humidity": number(main.get("humidity"), "humidity", nulled),
-        "wind_speed": number(_block(item, "wind").get("speed"), "wind_speed", nulled),
-        "pressure": number(pressure, "pressure", nulled),
-        "description": _words(sky),
-        "raw_data": flags,
+        _HEAT.name: _HEAT.read(main.get("temp"), name, row),
+        _RAIN.name: _rain(item, name, row),
+        _WET.name: _WET.read(main.get("humidity"), name, row),
+        _WIND.name: _WIND.read(_block(item, "wind").get("speed"), name, row),
+        _PRESSURE.name: _PRESSURE.read(pressure, name, row),
+        _WORDS: _words(item.get("weather"), name, row),
     }
 
 
-def _precipitation(item: Item, nulled: Counter[str]) -> float | None:
-    """Rain and snow of the hour before, mm: none where neither key is there, unknown where a sum of three hours is."""
-    total = 0.0
-    for name in ("rain", "snow"):
-        if name not in item:
-            continue
-        fallen = _block(item, name).get("1h")
-        amount = number(fallen, "precipitation", nulled)
-        if amount is None:
-            if fallen is None:
-                nulled["no_hourly_sum:precipitation"] += 1
-            return None
-        total += amount
-    return round(total, 2)
+def _rain(item: Item, name: str, row: int) -> Cell:
+    """Rain and snow of the hour before, mm: `_ABSENT` where neither key is there, which of several items of an hour
+    tells the least; `no_hourly_sum` where only a sum of three hours is."""
+    parts = [_block(item, kind).get("1h") for kind in ("rain", "snow") if kind in item]
+    if not parts:
+        return Cell(None, _ABSENT, name, row)
+    cells = [_RAIN.read(part, name, row) for part in parts]
+    unknown = next((cell for cell in cells if cell.number is None), None)
+    if unknown is not None:
+        return unknown if unknown.reason else replace(unknown, reason="no_hourly_sum")
+    return Cell(round(sum(cell.number or 0.0 for cell in cells), 2), "stated", name, row)
+
+
+def _words(sky: object, name: str, row: int) -> Cell:
+    """The first of several conditions, which the documentation calls the primary one."""
+    first = sky[0] if isinstance(sky, list) and sky else None
+    words = first.get("description") if isinstance(first, dict) else None
+    if words is None:
+        return Cell(None, "", name, row)
+    if not isinstance(words, str) or not words.isprintable() or len(words) > _LONGEST_WORDS:
+        return Cell(None, str(words), name, row, "unreadable")
+    return Cell(words, words, name, row)
+
+
+def _with_plain_keys(item: object, name: str, row: int) -> Item:
+    """The item with its keys, and those of its blocks, as the documentation spells them; empty where it is no hour."""
+    plain = _plain(item, name, row) if isinstance(item, dict) else {}
+    if not isinstance(plain.get("main"), dict) or stamp_of(plain) is None:
+        return {}
+    return {key: _plain(value, name, row) if isinstance(value, dict) else value for key, value in plain.items()}
+
+
+def _plain(block: Mapping[str, Any], name: str, row: int) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in block.items():
+        known = key if (spelled := key.strip().casefold()) not in _KEYS else spelled
+        if known in values and values[known] != value:
+            raise PermanentError(f"{name}: row {row} has two fields {known!r}: {str(block)[:200]}")
+        values[known] = value
+    return values
 
 
 def _block(item: Item, name: str) -> Mapping[str, Any]:
     block = item.get(name)
     return block if isinstance(block, dict) else {}
-
-
-def _words(sky: object) -> str | None:
-    """The first of several conditions, which the documentation calls the primary one."""
-    first = sky[0] if isinstance(sky, list) and sky else None
-    words = first.get("description") if isinstance(first, dict) else None
-    return words if isinstance(words, str) else None
 
 
 def fields(items: Sequence[Item]) -> list[str]:
@@ -127,10 +169,10 @@ def missing(hours: Mapping[datetime, object]) -> int:
     return int((max(hours) - min(hours)) / HOUR) + 1 - len(hours) if hours else 0
 
 
-def json_object(text: str) -> Mapping[str, Any]:
-    """Empty where the text is no JSON object."""
+def json_object(body: bytes) -> Mapping[str, Any]:
+    """Empty where the bytes are not a JSON object."""
     try:
-        document = json.loads(text)
+        document = read_json(body, "latin-1")
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

@@ -7,7 +7,6 @@ months, or what is in its files.
 from __future__ import annotations
 
 import difflib
-import json
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from city_data.providers.base import Capabilities, PermanentError, Request, TransientError, no_data
 from city_data.providers.http import HttpClient
+from city_data.providers.transport.documents import begins_json, read_json
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
 from city_data.window import Month
 
@@ -27,7 +27,7 @@ def resources(http: HttpClient, catalogue: str, package: str) -> list[Resource]:
     """What `package_show` lists. Raises TransientError for a page in its stead, PermanentError for another document."""
     response = http.get(catalogue, params={"id": package}, accept=_judge_catalogue)
     try:
-        document = json.loads(response.body)
+        document = read_json(response.body)
         listed = document["result"]["resources"]
     except (ValueError, KeyError, TypeError) as error:
         raise PermanentError(f"the catalogue is not CKAN's: {type(error).__name__}: {error}") from error
@@ -113,5 +113,5 @@ def _judge_catalogue(response: Response) -> None:
     text = response.text("latin-1").strip()
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
-    if text[0] != "{":
+    if not begins_json(text, "{"):
         raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")

@@ -19,12 +19,12 @@ from typing import IO
 
 import pydantic
 
+from city_data import environment
 from city_data.payloads import file_sha256
 from city_data.providers.base import PermanentError, ProviderError
 from city_data.providers.http import HttpClient
 from city_data.providers.transport.response import Response, accept_ok, bare
 
-FOLDER_VARIABLE = "CITY_DATA_CACHE_DIR"
 # A file that no month has needed for so long has left the window, or its label.
 UNUSED_SECONDS = 40 * 86_400
 
@@ -66,7 +66,7 @@ class _Unchanged(ProviderError):
 
 def folder(environ: Mapping[str, str] = os.environ) -> Path:
     """`CITY_DATA_CACHE_DIR`, else the user's cache folder."""
-    told = environ.get(FOLDER_VARIABLE)
+    told = environment.DOWNLOADS.get(environ)
     base = Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "/tmp") / ".cache")  # noqa: S108  no secret
     return (Path(told) if told else base / "city_data") / "downloads"
 
@@ -84,7 +84,9 @@ def opened(http: HttpClient, url: str, max_bytes: int) -> Iterator[Kept]:
         place.mkdir(parents=True, exist_ok=True)
         (place / "lock").touch()
     except OSError as error:
-        raise PermanentError(f"{folder()} cannot be written ({error}); set {FOLDER_VARIABLE} to a folder") from error
+        raise PermanentError(
+            f"{folder()} cannot be written ({error}); set {environment.DOWNLOADS} to a folder"
+        ) from error
     with _locked(place):
         entry = _current(http, url, place, max_bytes)
         file = (place / entry.sha256).open("rb")

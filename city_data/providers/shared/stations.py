@@ -6,15 +6,37 @@ Belongs here: arithmetic on stations' values. Does not: any one source's words f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
-from city_data.providers.base import ProviderError
+from city_data.providers.errors import PermanentError, ProviderError
+from city_data.providers.shared.cells import Cell, Field
+from city_data.providers.shared.numbers import NumberFormat
+
+# Metres, from the Dead Sea to Everest.
+ALTITUDE_BOUNDS = (-500, 9_000)
+# hPa, from the highest inhabited place to the strongest anticyclone at the shore.
+STATION_PRESSURE_BOUNDS = (450, 1_100)
+_AT_SEA_LEVEL = Field.of_weather("pressure", "pressure", NumberFormat())
 
 
 class NoData(ProviderError):
     """The stations have nothing in the range asked for: whether that is so yet, or for good, only the date tells."""
+
+
+def refuse_another_subject(asked: Collection[str], found: Collection[str], received: int, elsewhere: int) -> None:
+    """Raises PermanentError where all `received` rows lie `elsewhere`: with other stations than those `asked` about, or
+    in other months. `found` are the stations that the rows name."""
+    if received and elsewhere == received:
+        about = "another month" if set(found) & set(asked) else f"the stations {', '.join(sorted(found)[:10])}"
+        raise PermanentError(f"the answer is about {about}, not about the month of {', '.join(asked)}")
+
+
+def reduced_pressure(at_station: float, altitude: float, temperature: float, like: Cell) -> Cell:
+    """The pressure at sea level as a cell of the row of `like`, from which it is made."""
+    value = round(sea_level_pressure(at_station, altitude, temperature), 2)
+    return _AT_SEA_LEVEL.read(value, like.file, like.row)
 
 
 def mean_of(stations: Iterable[Mapping[str, Any]], name: str) -> float | None:

@@ -64,11 +64,19 @@ def plain(answer: httpx.Response, chunks: Iterator[bytes], most: int) -> Iterato
         return
     if coding not in ("gzip", "x-gzip"):
         raise PermanentError(f"{bare(str(answer.url))} answered in the coding {coding!r}, which was not asked for")
+    yield from _inflated(chunks, bare(str(answer.url)), most)
+
+
+def _inflated(chunks: Iterator[bytes], url: str, most: int) -> Iterator[bytes]:
+    """Of one gzip member, as servers send it. The first byte after it ends the answer: collecting what follows costs a
+    copy of all of it a chunk, and counts towards no cap."""
     inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    try:
-        for chunk in chunks:
+    for chunk in chunks:
+        try:
             yield inflate.decompress(chunk, most + 1)
-    except zlib.error as error:
-        raise TransientError(f"{bare(str(answer.url))} answered broken gzip: {error}") from error
+        except zlib.error as error:
+            raise TransientError(f"{url} answered broken gzip: {error}") from error
+        if inflate.unused_data:
+            raise TransientError(f"{url} answered gzip with other bytes after its end: {inflate.unused_data[:40]!r}")
     if not inflate.eof:
-        raise TransientError(f"{bare(str(answer.url))} answered gzip that breaks off")
+        raise TransientError(f"{url} answered gzip that breaks off")

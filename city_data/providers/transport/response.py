@@ -55,7 +55,7 @@ def retry_after(headers: Mapping[str, str], otherwise: float | None = None) -> f
         return min(float(text), _LONGEST)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return otherwise
     if moment.tzinfo is None:  # written with the zone -0000
         moment = moment.replace(tzinfo=UTC)

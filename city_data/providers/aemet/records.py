@@ -1,0 +1,102 @@
+"""AEMET's daily records as cells: strings with decimal commas, absent keys, words for rain.
+
+Belongs here: what is written in AEMET's files. Does not: how they are asked for (`__init__`), or how stations make a
+city's day (days.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from city_data.providers.base import Payload, PermanentError
+from city_data.providers.shared.cells import Cell, Field, Row
+from city_data.providers.shared.numbers import NumberFormat
+from city_data.providers.shared.stations import ALTITUDE_BOUNDS, STATION_PRESSURE_BOUNDS
+from city_data.providers.transport.documents import read_json
+
+ENCODING = "iso-8859-15"
+KNOWN_FIELDS = {
+    "fecha", "indicativo", "nombre", "provincia", "altitud", "tmed", "prec", "tmin", "horatmin", "tmax", "horatmax",
+    "dir", "velmedia", "racha", "horaracha", "sol", "presMax", "horaPresMax", "presMin", "horaPresMin", "hrMedia",
+    "hrMax", "horaHrMax", "hrMin", "horaHrMin", "pintMax", "horaPIntMax",
+}  # fmt: skip
+# The service's own description of the fields spells them `presmax` and `hrmedia`.
+_SPELLED = {name.casefold(): name for name in KNOWN_FIELDS}
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# AEMET leaves out the key of a missing value: an empty text is no number.
+_FORMAT = NumberFormat(decimal=",", missing=frozenset())
+MEANS = {"temperature": "tmed", "precipitation": "prec", "humidity": "hrMedia", "wind_speed": "velmedia"}
+EXTREMES, ALTITUDE = ("presMax", "presMin"), "altitud"
+_RAIN = "prec"
+_FIELDS = (
+    *(Field.of_weather(column, name, _FORMAT) for column, name in MEANS.items()),
+    *(Field(name, _FORMAT, *STATION_PRESSURE_BOUNDS) for name in EXTREMES),
+    Field(ALTITUDE, replace(_FORMAT, counts=True), *ALTITUDE_BOUNDS),
+)
+TRACE, ACCUMULATED = "Ip", "Acum"
+# A trace is less than 0.1 mm: `Ip`, or -0.3 where a field can only hold numbers. What is `Acum` fell on this day, and
+# was measured with a later one.
+_WORDS_FOR_RAIN: Mapping[str, tuple[str, float | None]] = {
+    "ip": (TRACE, 0.0),
+    "-0,3": (TRACE, 0.0),
+    "acum": (ACCUMULATED, None),
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A station's day."""
+
+    day: date
+    station: str
+    name: str | None
+    cells: Row
+
+
+def records(payload: Payload) -> Sequence[Any]:
+    """The wire is ISO-8859-15; copies saved by others are UTF-8, which valid UTF-8 gives away."""
+    body = payload.path.read_bytes()
+    try:
+        document = read_json(body, ENCODING)
+    except ValueError as error:
+        raise PermanentError(f"{payload.name} is not JSON: {error}; it begins {body[:60]!r}") from error
+    if not isinstance(document, list):
+        raise PermanentError(f"{payload.name} is not a list of days: {body[:200]!r}")
+    return document
+
+
+def record_of(told: object, file: str, row: int) -> Record | None:
+    """One element of the list; None where it has no day, or no station. Raises PermanentError where it has a known
+    field twice."""
+    values = _by_field(told, file, row) if isinstance(told, dict) else {}
+    text, station = str(values.get("fecha", "")).strip(), str(values.get("indicativo", "")).strip().upper()
+    try:
+        day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None or not station:
+        return None
+    name = values.get("nombre")
+    cells = {field.name: field.read(values.get(field.name), file, row) for field in _FIELDS}
+    if (word := _WORDS_FOR_RAIN.get(str(values.get(_RAIN)).strip().casefold())) is not None:
+        cells[_RAIN] = Cell(word[1], word[0], file, row)
+    return Record(day, station, name if isinstance(name, str) else None, cells)
+
+
+def is_known(name: str) -> bool:
+    """Whether AEMET's description has a field of this name, in whatever case."""
+    return name.strip().casefold() in _SPELLED
+
+
+def _by_field(told: Mapping[str, Any], file: str, row: int) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in told.items():
+        name = _SPELLED.get(key.strip().casefold(), key)
+        if name in values and values[name] != value:
+            raise PermanentError(f"{file}: row {row} has two fields {name!r}: {str(told)[:200]}")
+        values[name] = value
+    return values

@@ -1,0 +1,47 @@
+"""Several rows of one station and hour: which value counts, and how the others are counted.
+
+Belongs here: the one rule of every source. Does not: what makes two rows the same (each source's key), or how a bulk
+file applies the rule to millions of rows, which must come to the same.
+
+The rule, field by field: a value wins over an empty or unusable cell; values that are equal count once; of values that
+disagree, the lower median counts. It is a value that was really sent, it does not depend on the order of rows, and of
+three readings a single outlier never wins. All rows of a key but one are rejected, as `duplicate`, or as `disagreeing`
+where any of their fields has two different values.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from city_data.providers.shared.cells import Cell, Row
+
+Key = TypeVar("Key")
+
+
+def one_row_a_key(rows: Iterable[tuple[Key, Row]], rejected: Counter[str]) -> dict[Key, Row]:
+    """The row that counts of every key, in the order in which keys first came; the others go into `rejected`."""
+    found: dict[Key, list[Row]] = {}
+    for key, row in rows:
+        found.setdefault(key, []).append(row)
+    return {key: same[0] if len(same) == 1 else _resolved(same, rejected) for key, same in found.items()}
+
+
+def lower_median(cells: Sequence[Cell]) -> Cell:
+    """The cell that counts of a field's cells, whatever their order."""
+    valued = sorted((cell for cell in cells if cell.value is not None), key=_by_value)
+    return valued[(len(valued) - 1) // 2] if valued else max(cells, key=lambda cell: (cell.reason, cell.text))
+
+
+def _resolved(rows: Sequence[Mapping[str, Cell]], rejected: Counter[str]) -> Row:
+    fields = list(dict.fromkeys(field for row in rows for field in row))
+    cells = {field: [row[field] for row in rows if field in row] for field in fields}
+    disagree = any(len({cell.value for cell in same if cell.value is not None}) > 1 for same in cells.values())
+    rejected["disagreeing" if disagree else "duplicate"] += len(rows) - 1
+    return {field: lower_median(same) for field, same in cells.items()}
+
+
+def _by_value(cell: Cell) -> tuple[float, str, str]:
+    """Numbers by size, words by the alphabet; of equal ones the text decides, for what is told of it elsewhere."""
+    return (cell.number or 0.0, cell.value if isinstance(cell.value, str) else "", cell.text)

@@ -1,0 +1,89 @@
+"""The files of the page: headers, caching and packaging. Their behaviour in a browser: ../../browser/."""
+
+from __future__ import annotations
+
+import fnmatch
+import gzip
+import tomllib
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from api.routes import page
+from city_data.datasets import DATASETS
+from city_data_tests.api.conftest import MakeClient
+
+NAMES = sorted(path.relative_to(page.FOLDER).as_posix() for path in page.FOLDER.rglob("*") if path.is_file())
+LARGEST = 600 * 1024
+
+
+def test_page_has_a_strict_policy_and_is_revalidated_each_time(client: TestClient) -> None:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-cache"
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'self';")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    again = client.get("/", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", answer.headers["ETag"])
+    head = client.head("/")
+    assert (head.status_code, head.content, head.headers["ETag"]) == (200, b"", answer.headers["ETag"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_is_served_unchanged(client: TestClient, name: str) -> None:
+    content = (page.FOLDER / name).read_bytes()
+    assert len(content) < LARGEST
+    plain = client.get(f"/page/{name}", headers={"Accept-Encoding": "identity"})
+    packed = client.get(f"/page/{name}", headers={"Accept-Encoding": "gzip"})
+    assert plain.content == packed.content == content
+    assert (plain.headers.get("Content-Encoding"), packed.headers["Content-Encoding"]) == (None, "gzip")
+    assert plain.headers["ETag"] != packed.headers["ETag"]
+    assert plain.headers["Vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("path", ["nothing.js", "../static.py", "%2e%2e/settings.py", "vendor", "vendor/", ""])
+def test_paths_outside_the_files_are_404(client: TestClient, path: str) -> None:
+    assert client.get(f"/page/{path}").status_code == 404
+
+
+def test_units_are_those_of_the_datasets(client: TestClient) -> None:
+    facts = client.get("/page/facts.json").json()
+    assert {name: [(c["name"], c["unit"]) for c in columns] for name, columns in facts["datasets"].items()} == {
+        name: [(column.name, column.unit) for column in dataset.columns] for name, dataset in DATASETS.items()
+    }
+    assert facts["tenant_claim"] == "tenant_id"
+
+
+def test_window_is_the_retention_window(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = make_client().get("/page/facts.json").json()
+    assert (facts["window_months"], facts["as_of"]) == (24, None)
+    monkeypatch.setenv("CITY_DATA_RETENTION_MONTHS", "36")
+    monkeypatch.setenv("CITY_DATA_AS_OF", "2026-03-04")
+    facts = make_client().get("/page/facts.json").json()
+    assert (facts["window_months"], facts["as_of"]) == (36, "2026-03-04T00:00:00+00:00")
+
+
+def test_page_can_be_disabled(make_client: MakeClient) -> None:
+    client = make_client(api_page=False)
+    assert {client.get(path).status_code for path in ("/", "/page/app.js", "/page/facts.json")} == {404}
+    assert client.get("/api/v1/external/cities").status_code == 200
+
+
+def test_the_package_holds_every_file() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["api"]
+    depth = {pattern.count("/"): pattern for pattern in patterns}
+    missing = [name for name in NAMES if not fnmatch.fnmatch(f"page/{name}", depth.get(name.count("/") + 1, ""))]
+    assert missing == []
+
+
+def test_compressed_files_are_the_same_in_every_process() -> None:
+    """Replicas have equal ETags: gzip's timestamp is omitted."""
+    packed_file = page.PageFile.of(".js", b"let a = 1;" * 100)
+    assert packed_file == page.PageFile.of(".js", b"let a = 1;" * 100)
+    assert packed_file.packed[4:8] == b"\0\0\0\0"
+    assert gzip.decompress(packed_file.packed) == packed_file.plain

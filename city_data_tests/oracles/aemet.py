@@ -1,0 +1,61 @@
+"""AEMET's month from its JSON lists of daily records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from city_data_tests.oracles.plain import CannotTell, Values, city, grouped, json_of, mean, midnight, number, sea_level
+
+NUMBERS = {
+    "tmed": "temperature",
+    "prec": "precipitation",
+    "hrmedia": "humidity",
+    "velmedia": "wind_speed",
+    "presmax": "at_station",
+    "presmin": "at_station",
+    "altitud": "altitude",
+}
+
+
+def month(payloads: Sequence[bytes], request: Any) -> Values:
+    rows = []
+    for body in payloads:
+        document = json_of(body, "utf-8-sig", "iso-8859-15")
+        if not isinstance(document, list):
+            raise CannotTell("no list")
+        rows += [row for record in document if isinstance(record, dict) and (row := _row(record, request))]
+    stations = grouped(rows)
+    for row in stations.values():
+        extremes = (row["presmax"], row["presmin"])
+        both = None if None in extremes else mean(extremes)
+        row["pressure"] = sea_level(both, row["altitud"], row["tmed"])
+        for name in ("tmed", "prec", "hrmedia", "velmedia"):
+            row[NUMBERS[name]] = row[name]
+    return city(stations, lambda day: midnight(day, request.place.timezone))
+
+
+def _row(record: dict[str, Any], request: Any) -> Any:
+    """Its day and station, and its numbers; nothing where it is another month's or another station's."""
+    known: dict[str, Any] = {}
+    for key, value in record.items():
+        name = key.strip().casefold()
+        if name in known and known[name] != value:
+            raise CannotTell(f"two fields {name}")
+        known[name] = value
+    text, station = str(known.get("fecha", "")).strip(), str(known.get("indicativo", "")).strip().upper()
+    if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text) or station not in request.settings.stations:
+        return None
+    try:
+        day = date(*map(int, text.split("-")))
+    except ValueError:
+        return None
+    if (day.year, day.month) != (request.month.year, request.month.month):
+        return None
+    values = {name: number(known.get(name), ",", kind) for name, kind in NUMBERS.items()}
+    word = str(known.get("prec")).strip().casefold()
+    if word in ("ip", "-0,3"):
+        values["prec"] = 0.0
+    return (day, station), values
