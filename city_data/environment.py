@@ -84,6 +84,11 @@ DAGSTER_HOME = Variable("DAGSTER_HOME", "Folder of Dagster's dagster.yaml", othe
 ROUTES = Variable(
     "CITY_DATA_ROUTES", "JSON object from a source's host to the base URL that answers in its place, for the sandbox"
 )
+CONTACT = Variable(
+    "CITY_DATA_CONTACT",
+    "Address or URL of the operator, named in the User-Agent of every call: firewalls refuse anonymous scripts",
+    otherwise="the User-Agent names the project alone",
+)
 API_PORT = Variable("API_PORT", "Port of the reader", "8000")
 UI_PORT = Variable("UI_PORT", "Port of Dagster's webserver on one machine", "3000")
 EXPORTER_PORT = Variable("EXPORTER_PORT", "Port of the exporter's /metrics", "9101")
@@ -116,6 +121,12 @@ OPENWEATHER_API_KEY = Variable(
     "Key of OpenWeather, where a city names `openweather`; the History API needs a subscription",
     secret=True,
     group="sources",
+)
+OPENWEATHER_CALLS_A_MINUTE = Variable(
+    "OPENWEATHER_CALLS_A_MINUTE", "Calls a minute of the OpenWeather plan, 1 to 100000", "60", group="sources"
+)
+OPENWEATHER_CALLS_A_DAY = Variable(
+    "OPENWEATHER_CALLS_A_DAY", "Calls a day of the OpenWeather plan, 1 to 100000000", "1000", group="sources"
 )
 
 VARIABLES: tuple[Variable, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Variable))

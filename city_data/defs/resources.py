@@ -99,7 +99,8 @@ class HttpResource(dg.ConfigurableResource["HttpResource"]):
     def client(self, provider: Provider, database: DatabaseResource) -> HttpClient:
         from city_data.store.budget import PostgresBudget
 
-        return HttpClient(provider.name, provider.capabilities, budget=PostgresBudget(database.open()))
+        budget = PostgresBudget(database.open())
+        return HttpClient(provider.name, provider.capabilities, budget, rate_limit=provider.rate_limit())
 
 
 def resources(environ_cache_url: str = "") -> dict[str, object]:

@@ -32,7 +32,8 @@ from city_data.providers.base import (
     Snapshot,
     TransientError,
 )
-from city_data.providers.http import Clock, HttpClient, HttpSettings, SystemClock
+from city_data.providers.http import HttpClient, HttpSettings
+from city_data.providers.transport.pacing import Clock, SystemClock
 from city_data.store.polls import FROZEN, STORED, Poll, PollArchive
 from city_data.window import Month, as_of
 
@@ -55,6 +56,9 @@ class Spaced:
 
     clock: Clock = field(default_factory=SystemClock)
     _last: dict[str, float] = field(default_factory=dict)
+
+    def block(self, name: str, seconds: float) -> None:
+        """A poll that fails doubles the wait by itself."""
 
     def reserve(self, name: str, limit: RateLimit, patience: float) -> float:
         now = self.clock.monotonic()

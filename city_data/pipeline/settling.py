@@ -164,7 +164,7 @@ def within_budget(tasks: list[Task]) -> list[Task]:
     kept = []
     for feed, month in tasks:
         provider = feed.primary.provider
-        rate = provider.capabilities.rate_limit
+        rate = provider.rate_limit()
         limits = [(rate.calls, rate.seconds), *((quota.calls, quota.seconds) for quota in rate.quotas)]
         left.setdefault(provider.name, BUDGET_SHARE * min(calls * DAY_S / seconds for calls, seconds in limits))
         left[provider.name] -= provider.calls(feed.primary.settings)
