@@ -12,6 +12,7 @@ from pathlib import Path
 
 from city_data.pipeline.feeds import Feed, ProviderBinding
 from city_data.pipeline.outcomes import TypedOutcomes
+from city_data.pipeline.recheck import compare, stored_fingerprint
 from city_data.providers.base import (
     CollectingProvider,
     NotAvailable,
@@ -19,10 +20,11 @@ from city_data.providers.base import (
     NotYetPublished,
     Provider,
     ProviderError,
+    Request,
 )
 from city_data.providers.http import HttpClient
 from city_data.store.polls import PollArchive
-from city_data.store.raw import Manifest
+from city_data.store.raw import ArchiveError, Manifest
 from city_data.window import Month
 
 
@@ -37,6 +39,7 @@ def fetch_month(
     """Fetch from the feed's provider, or from its fallback where the first has no such month or no key. The month
     of a live feed is gathered from the polls that the collector has archived.
 
+    Bytes that are archived are not fetched again where the source's fingerprint says that it still has them.
     The first provider's outcome is never lost: a fallback's manifest has it as `fallback_reason`, and a fallback's own
     failure names it. Raises the provider's own typed outcome, PermanentError where it ends in none; the first
     provider's where the fallback does not have the month either.
@@ -50,6 +53,8 @@ def fetch_month(
                     return gather_month(feed, choice, month, moment, archive, _text(first_reason))
                 request = feed.request(choice, month, moment)
                 with TypedOutcomes(choice.provider.name, request):
+                    if (known := _unchanged(feed, choice, request, archive, client, Path(folder))) is not None:
+                        return archive.record_unchanged(known, moment, time.monotonic() - started, _text(first_reason))
                     payloads = choice.provider.fetch(request, client(choice.provider), Path(folder))
             except (NotAvailable, NotConfigured) as reason:
                 if first_reason is None:
@@ -66,6 +71,26 @@ def fetch_month(
             return archive.store(*keys, payloads, moment, seconds, fallback_reason=_text(first_reason))
     assert first_reason is not None  # noqa: S101  a feed has at least one choice, which returned or gave a reason
     raise first_reason
+
+
+def _unchanged(
+    feed: Feed,
+    choice: ProviderBinding,
+    request: Request,
+    archive: PollArchive,
+    client: Callable[[Provider], HttpClient],
+    folder: Path,
+) -> Manifest | None:
+    """The month's manifest, where its bytes are intact in the archive and the source still has the same."""
+    try:
+        manifest = archive.latest(feed.dataset.name, feed.city.city_id, request.month)
+        if manifest.provider != choice.provider.name or not stored_fingerprint(manifest):
+            return None
+        archive.payloads(manifest, folder)
+    except ArchiveError:
+        return None
+    current = choice.provider.fingerprint(request, client(choice.provider))
+    return manifest if compare(stored_fingerprint(manifest), current).result == "unchanged" else None
 
 
 def gather_month(

@@ -141,6 +141,15 @@ class RawArchive:
         self._write(f"{folder}/{stamp(fetched_at)}{_MANIFEST_SUFFIX}", manifest.model_dump_json(indent=1).encode())
         return manifest
 
+    def record_unchanged(
+        self, manifest: Manifest, fetched_at: datetime, seconds: float, fallback_reason: str | None = None
+    ) -> Manifest:
+        """Record that the source still has the newest manifest's bytes, as a fetch of the same bytes does."""
+        newest = self._newest(self._folder(manifest.dataset, manifest.city_id, Month.parse(manifest.month)))
+        if newest is None:
+            raise ArchiveError(f"{manifest.dataset}/{manifest.city_id} {manifest.month}: not in the raw archive")
+        return self._record_repeat(newest, manifest, fetched_at, seconds, fallback_reason)
+
     def latest(self, dataset: str, city_id: str, month: Month) -> Manifest:
         """The newest fetch's manifest. Raises ArchiveError where the month was never fetched."""
         newest = self._newest(self._folder(dataset, city_id, month))
@@ -207,7 +216,7 @@ class RawArchive:
     def _store_file(self, folder: str, payload: Payload) -> RawFile:
         digest = file_sha256(payload.path)
         target = f"{folder}/{digest}.bin"
-        if not self._fs.exists(target):
+        if not self._is_intact(target, digest, payload.path.stat().st_size):
             part = f"{target}.part"  # a killed upload leaves a part, never a short file under a content hash
             self._fs.put_file(str(payload.path), part)
             self._fs.mv(part, target)
@@ -222,6 +231,12 @@ class RawArchive:
             origin=payload.origin,
             fingerprint=dict(payload.fingerprint),
         )
+
+    def _is_intact(self, target: str, digest: str, size: int) -> bool:
+        """Whether the file is there with these bytes; of a remote one the size has to do."""
+        if "file" in self._protocols():
+            return Path(target).exists() and file_sha256(Path(target)) == digest
+        return bool(self._fs.exists(target)) and self._fs.size(target) == size
 
     def _payload(self, folder: str, file: RawFile, into: Path) -> Payload:
         stored = f"{folder}/{file.sha256}.bin"

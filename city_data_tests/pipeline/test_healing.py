@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from datetime import datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +15,8 @@ from rich.console import Console
 from city_data.cli.progress import entries_of
 from city_data.cli.status import print_months
 from city_data.operations.exporter import LedgerCollector
+from city_data.providers.http import HttpClient
+from city_data.providers.transport.response import Response
 from city_data.store.ledger import MonthEntry
 from city_data_tests.pipeline.life import CLOSED, DAY, HOUR, MONTH, NO_DATA, Life, reader
 from city_data_tests.world import World
@@ -174,3 +177,36 @@ def test_configured_station_without_data_is_named_everywhere(world: World) -> No
         assert life.tick("recheck_settled", LATE + 30 * DAY)
         assert life.check("configured_stations")
         assert "stations_without_data" not in entry_of(world).provenance
+
+
+def test_unsettled_month_is_downloaded_again_only_where_its_validators_changed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads: list[str] = []
+    download = HttpClient.download
+
+    def counted(client: HttpClient, url: str, *arguments: Any, **options: Any) -> Response:
+        downloads.append(url)
+        return download(client, url, *arguments, **options)
+
+    monkeypatch.setattr(HttpClient, "download", counted)
+    published = CLOSED + 7 * DAY
+    with reader(world) as client:
+        life = Life(world, "traffic", client)
+        assert life.tick("refresh_unsettled", published)
+        life.all_say("provisional", 1)
+        assert len(downloads) == 1
+        assert life.tick("refresh_unsettled", published + DAY)
+        life.all_say("settled", 1)
+        assert len(downloads) == 1
+
+        world.sandbox.publication.revisions = {MONTH: 1}
+        assert life.tick("recheck_settled", published + 30 * DAY)
+        life.all_say("provisional", 2, "revised")
+        assert len(downloads) == 2
+        (archived,) = world.archive.latest("traffic", "madrid", MONTH).files
+        file = world.folder / "raw" / "traffic" / "madrid" / str(MONTH) / f"{archived.sha256}.bin"
+        file.write_bytes(b"PK rotten")  # the source's word is worth nothing without the bytes
+        assert life.tick("refresh_unsettled", published + 31 * DAY)
+        life.all_say("settled", 2, "revised")
+        assert len(downloads) == 3
