@@ -6,14 +6,18 @@ Belongs here: what is held, for people. Does not: days and columns (days.py), wo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from city_data import environment
+from city_data.operations.live_feed_metrics import read_polls
 from city_data.pipeline.feeds import Feed
 from city_data.store.ledger import MonthEntry, State
+from city_data.store.polls import PollArchive
 from city_data.window import Month, Window
 
 Held = Mapping[tuple[str, str, Month], MonthEntry]
@@ -33,6 +37,7 @@ SIGNS: dict[State, str] = {
     "failed": "x",
 }
 NEVER_ASKED = "·"
+STALE_POLL_HOURS = 3
 EMPTY_COLUMN = "!"
 
 
@@ -84,6 +89,21 @@ def print_months(console: Console, feeds: Sequence[Feed], months: Sequence[Month
         gone = sum(entry is not None and entry.state == "not_available" for entry in complete)
         never = f", {gone} not available" if gone else ""
         console.print(f"{there} of {len(complete)} complete months held, {settled} settled{never}\n")
+
+
+def print_polls(console: Console, feeds: Sequence[Feed], moment: datetime) -> None:
+    """One line a live feed: the newest poll with data, and the open month's polls by outcome."""
+    live = [feed for feed in feeds if feed.live is not None]
+    if not live:
+        return
+    archive = PollArchive(environment.RAW_URL.required())
+    for feed in live:
+        figures = read_polls(archive, feed, moment)
+        hours = (moment.timestamp() - figures.last_stored) / 3600
+        last = f"last poll with data {hours:.1f} h ago" if figures.last_stored else "no poll with data yet"
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(figures.polls.items()))
+        text = f"{feed.city.name} {feed.dataset.name}: {last}; polls of the open month: {counts}"
+        console.print(text, style="yellow" if hours > STALE_POLL_HOURS else None, highlight=False)
 
 
 def _strip(entries: Iterable[MonthEntry | None]) -> Text:

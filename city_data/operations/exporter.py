@@ -269,14 +269,19 @@ def serve(host: str, port: int) -> None:
 
     from city_data.cities import load_registry
     from city_data.operations.backfill import deployed_instance
+    from city_data.operations.live_feed_metrics import LiveFeedCollector
     from city_data.pipeline.feeds import enabled_feeds
+    from city_data.store.polls import PollArchive
     from city_data.window import as_of
 
     database = Database(environment.DATABASE_URL.required(), pool_size=1, application_name="city_data_exporter")
     with deployed_instance() if environment.DAGSTER_HOME.get() else nullcontext() as instance:
         heartbeats = daemon_heartbeats(instance) if instance else None
         registry = CollectorRegistry()
-        registry.register(LedgerCollector(database, enabled_feeds(load_registry()), as_of, heartbeats))
+        feeds = enabled_feeds(load_registry())
+        registry.register(LedgerCollector(database, feeds, as_of, heartbeats))
+        if raw_url := environment.RAW_URL.get():
+            registry.register(LiveFeedCollector(PollArchive(raw_url), feeds, as_of))
         try:
             server, thread = start_http_server(port, host, registry)
         except OSError as error:
