@@ -80,6 +80,11 @@ WEBSERVER_URL = Variable("CITY_DATA_WEBSERVER_URL", "Dagster webserver that runs
 DAGSTER_URL = Variable(
     "CITY_DATA_DAGSTER_URL", "PostgreSQL of Dagster's own storage", otherwise="embedded in the home", secret=True
 )
+DAGSTER_WEBSERVER_URL = Variable(
+    "DAGSTER_WEBSERVER_URL",
+    "Address of Dagster's pages as people reach them, for links in notices",
+    otherwise="the port on this machine where `UI_PORT` is set, else the run's id alone",
+)
 DAGSTER_HOME = Variable("DAGSTER_HOME", "Folder of Dagster's dagster.yaml", otherwise="in the home")
 ROUTES = Variable(
     "CITY_DATA_ROUTES", "JSON object from a source's host to the base URL that answers in its place, for the sandbox"

@@ -171,7 +171,8 @@ def month_load(
 
 def _missing_stations(choice: ProviderBinding, parsed: ParsedMonth) -> tuple[str, ...]:
     """The configured stations that the month has nothing of."""
-    present = {str(station["id"]) for station in parsed.provenance.get("stations", ())}
+    listed = parsed.provenance.get("stations", ())
+    present = {str(station["id"] if isinstance(station, Mapping) else station) for station in listed}
     return tuple(one for one in choice.provider.stations(choice.settings) if one not in present)
 
 

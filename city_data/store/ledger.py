@@ -201,6 +201,13 @@ def read_states(database: Database, city_id: str, dataset: str, month: Month) ->
         return [StateChange(**row) for row in connection.execute(query.where(*of_month)).mappings()]
 
 
+def first_change(database: Database) -> datetime | None:
+    """When the ledger's first month got a state; None for an empty ledger. Raises DatabaseUnavailable."""
+    with database.read() as connection:
+        first: datetime | None = connection.execute(sa.select(sa.func.min(MONTH_STATE.c.at))).scalar_one()
+        return first
+
+
 def record_recheck(
     database: Database, city_id: str, dataset: str, month: Month, result: Recheck, *, at: datetime
 ) -> None:

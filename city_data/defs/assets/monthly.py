@@ -41,7 +41,7 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         context: dg.AssetExecutionContext, archive: ArchiveResource, database: DatabaseResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
-        with RecordedFailures(database, feed, month, moment, context.run.run_id):
+        with RecordedFailures(database, feed, month, moment, context.run.run_id, context.retry_number):
             held, before = database.entry(feed, month), database.entry(feed, month - 1)
             built = build_month(feed, month, archive.open(), before)
             for outcome in built.outcomes:

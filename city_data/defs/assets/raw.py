@@ -59,7 +59,7 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         http: HttpResource,
     ) -> Iterator[dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
-        with RecordedFailures(database, feed, month, moment, context.run.run_id):
+        with RecordedFailures(database, feed, month, moment, context.run.run_id, context.retry_number):
             database.record_providers(feed)
             manifest = _fetched(context, config, feed, month, moment, archive.open(), database, http)
         if manifest is not None:
