@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo bench test test-lowest lint docs helm-test helm-docs helm-tools clients contract lock
+.PHONY: setup demo bench test test-lowest fuzz lint docs helm-test helm-docs helm-tools clients contract lock
 
 setup: .venv/.ready
 
@@ -41,6 +41,11 @@ test-lowest: setup
 # The generated parts of docs/, from the code that they describe.
 docs: setup
 	$(BIN)/python -m city_data_tests.docs.generate
+
+# Changed bytes of every provider's fixtures and recorded payloads, of which `make test` has a fixed few. For any number:
+# `make fuzz ARGS="--cases 20000 --provider madrid_opendata --seed 1"`; what failed is kept in fuzz-failures/.
+fuzz: setup
+	$(BIN)/python -m city_data_tests.fuzz $(ARGS)
 
 # The chart's part of `make test`.
 helm-test: setup helm-tools

@@ -70,9 +70,7 @@ def print_summary(console: Console, feeds: Sequence[Feed], window: Window, held:
 def print_months(console: Console, feeds: Sequence[Feed], months: Sequence[Month], today: Month, held: Held) -> None:
     """One table a feed: the months, newest last, what its sources can give, and a line of totals."""
     for feed in feeds:
-        columns = (
-            "month", "state", "coverage", "rows", "version", "used", "source", "findings", "rechecked", "last error",
-        )  # fmt: skip
+        columns = ("month", "state", "coverage", "rows", "version", "source", "rechecked", "findings", "last error")
         title = f"{feed.city.name}: {feed.dataset.name} ({feed.resolution})"
         table = Table(*columns, title=title, title_justify="left")
         for column in table.columns[:5]:
@@ -118,14 +116,13 @@ def _strip(entries: Iterable[MonthEntry | None]) -> Text:
 
 def _row(month: Month, entry: MonthEntry | None) -> list[str]:
     if entry is None:
-        return [str(month), "[dim]never asked[/]", *[""] * 8]
+        return [str(month), "[dim]never asked[/]", *[""] * 7]
     coverage = "" if entry.coverage is None else f"{entry.coverage:.1%}"
     counts = [f"{entry.rows} of {entry.expected_rows}", str(entry.version or "")] if entry.has_data else ["", ""]
     state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
     rechecked = f"{entry.rechecked_at:%Y-%m-%d} {entry.recheck}" if entry.rechecked_at else ""
-    used = "" if entry.used_share is None else f"{entry.used_share:.1%}"
     source, error = entry.source or "", escape(entry.last_error or _missing_at_source(entry))
-    return [str(month), state, coverage, *counts, used, source, _findings(entry), rechecked, error]
+    return [str(month), state, coverage, *counts, source, rechecked, _findings(entry), error]
 
 
 def _findings(entry: MonthEntry) -> str:
@@ -133,8 +130,10 @@ def _findings(entry: MonthEntry) -> str:
     found = [f"[bold red]no {', '.join(entry.empty_columns)}[/]"] if entry.empty_columns else []
     if missing := entry.provenance.get("stations_without_data"):
         found.append(f"[yellow]no data from {', '.join(missing)}[/]")
-    counts = {"nulled": sum(entry.nulled.values()), "rejected": sum(entry.rejected.values())}
-    return "; ".join([*found, *(f"{count:,} {name}" for name, count in counts.items() if count)])
+    if entry.used_share is not None and entry.used_share < 1:
+        found.append(f"{entry.used_share:.1%} of {entry.received:,} rows used")
+    nulled = sum(entry.nulled.values())
+    return "; ".join([*found, *([f"{nulled:,} values nulled"] if nulled else [])])
 
 
 def _missing_at_source(entry: MonthEntry) -> str:

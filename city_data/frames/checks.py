@@ -7,6 +7,7 @@ provider formats.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -125,14 +126,15 @@ def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
             return pa.Column(object, pa.Check.isin(column.allowed), nullable=True)
         if column.kind == "text":
             return pa.Column(object, nullable=True)
-        bounds = [pa.Check.ge(column.low)] if column.low is not None else []
+        bounds = [pa.Check.gt(-math.inf), pa.Check.lt(math.inf)]
+        bounds += [pa.Check.ge(column.low)] if column.low is not None else []
         bounds += [pa.Check.le(column.high)] if column.high is not None else []
         return pa.Column(float, bounds, nullable=True)
 
     try:
         pa.DataFrameSchema({name: rule(name) for name in dataset.column_names}).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
-        return {str(name): sorted(cases["index"]) for name, cases in error.failure_cases.groupby("column")}
+        return {str(name): sorted(set(cases["index"])) for name, cases in error.failure_cases.groupby("column")}
     return {}
 
 

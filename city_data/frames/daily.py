@@ -58,7 +58,7 @@ def daily(frame: pd.DataFrame, timezone: str) -> pd.DataFrame:
     numbers = [column.name for column in WEATHER.columns if column.kind == "number"]
     ordered = frame.sort_values("date", kind="stable")
     hours: dict[str, Values] = {name: [None] * len(ordered) for name in WEATHER.column_names}
-    for name in numbers:
+    for name in [name for name in numbers if name in ordered]:
         hours[name] = [
             None if value != value else float(value) for value in ordered[name]
         ]  # only NaN differs from itself

@@ -33,7 +33,7 @@ from city_data.providers.base import (
     TransientError,
 )
 from city_data.providers.http import HttpClient, HttpSettings
-from city_data.providers.transport.pacing import Clock, SystemClock
+from city_data.providers.transport.clock import Clock, SystemClock
 from city_data.store.polls import FROZEN, STORED, Poll, PollArchive
 from city_data.window import Month, as_of
 

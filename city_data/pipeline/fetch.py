@@ -23,9 +23,12 @@ from city_data.providers.base import (
     Request,
 )
 from city_data.providers.http import HttpClient
-from city_data.store.polls import PollArchive
+from city_data.store.polls import STORED, PollArchive
 from city_data.store.raw import ArchiveError, Manifest
 from city_data.window import Month
+
+# Two hours of polls on the collector's beat: more of them make a value, or are not what they were.
+_FEW_POLLS = 12
 
 
 def fetch_month(
@@ -101,19 +104,46 @@ def gather_month(
     archive: PollArchive,
     fallback_reason: str | None = None,
 ) -> Manifest:
-    """The month's polls as a manifest. Raises NotYetPublished where a month has none yet, NotAvailable where it ended
-    without any: they cannot be fetched later."""
+    """The month's polls as a manifest. Raises NotYetPublished where a month has none yet, or too few for one value,
+    NotAvailable where it ended so: they cannot be fetched later."""
     keys = (feed.dataset.name, feed.city.city_id, month)
     manifest = archive.gather(*keys, choice.provider.name, moment, fallback_reason)
-    if manifest is not None:
+    over = moment >= month.bounds(feed.city.timezone)[1]
+    if manifest is not None and not _makes_no_value(feed, choice, month, manifest, archive, over):
         return manifest
     polls = archive.polls(*keys)
     listed = ", ".join(f"{count} {outcome}" for outcome, count in polls.items())
-    summary = f"none of {sum(polls.values())} polls brought data ({listed})" if polls else "no poll was made in it"
+    if not polls:
+        summary = "no poll was made in it"
+    elif manifest is None:
+        summary = f"none of {sum(polls.values())} polls brought data ({listed})"
+    else:
+        summary = f"{_stored(manifest)} stored polls make no value ({listed})"
     subject = f"{choice.provider.name}: {feed.city.city_id} {month}"
-    if moment < month.bounds(feed.city.timezone)[1]:
+    if not over:
         raise NotYetPublished(f"{subject}: {summary} so far; is `city-data collect` running?")
     raise NotAvailable(f"{subject}: {summary}, and the source has no history")
+
+
+def _makes_no_value(
+    feed: Feed, choice: ProviderBinding, month: Month, manifest: Manifest, archive: PollArchive, over: bool
+) -> bool:
+    """Whether valid polls are too few for one value. Where no row could be used, the checks give the reason: the
+    first polls of a month may hold readings of the month before, and nothing else."""
+    if _stored(manifest) > _FEW_POLLS:
+        return False
+    request = feed.request(choice, month, manifest.fetched_at)
+    with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
+        payloads = archive.payloads(manifest, Path(folder))
+        with TypedOutcomes(choice.provider.name, request):
+            parsed = choice.provider.parse(request, payloads)
+    measured = [name for name in feed.dataset.measured_names if name in parsed.frame]
+    return not parsed.frame[measured].notna().any(axis=None) and (parsed.used > 0 or not over)
+
+
+def _stored(manifest: Manifest) -> int:
+    """How many polls of the month brought data; the manifest itself names one index of them."""
+    return (manifest.polls or {}).get(STORED, 0)
 
 
 def _text(reason: ProviderError | None) -> str | None:

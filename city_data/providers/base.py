@@ -112,9 +112,10 @@ class ParsedMonth:
 
     Counts are of the provider's own rows: a CSV line, a station's day, an hour of a time axis, never the frame's rows.
     `received` = `used` + the sum of `rejected`, always: each row received is used, or rejected under exactly one reason
-    (words such as `outside_month`, `duplicate`, `no_value`). `nulled` counts single values of used rows that became
-    NULL, by `reason:field`. `fields` are the columns or keys that the bytes really have, by the source's own names,
-    without those that come and go with the weather.
+    (words such as `outside_month`, `duplicate`, `disagreeing`, `other_station`, `no_value`). `nulled` counts single
+    values of used rows that became NULL, by `reason:field` (`unreadable`, `implausible`, `negative`, or the source's
+    own doubt): see shared/cells.py. `fields` are the columns or keys that the bytes really have, by the source's own
+    names, without those that come and go with the weather.
     `provenance["stations"]`, where a source names what it measures with, is a list of `{"id": ...}` with what is known
     of `name`, `latitude`, `longitude`, `altitude_m` and `weight`, its share of what the month's values are made of.
     """

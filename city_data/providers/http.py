@@ -23,7 +23,8 @@ from city_data.providers.capabilities import Capabilities, RateLimit
 from city_data.providers.errors import PermanentError, QuotaExceeded, TransientError
 from city_data.providers.transport.addresses import checked, redirected
 from city_data.providers.transport.body import Part, first, plain, validator
-from city_data.providers.transport.pacing import Budget, Clock, SystemClock, Unlimited
+from city_data.providers.transport.call_budget import Budget, Unlimited
+from city_data.providers.transport.clock import Clock, SystemClock
 from city_data.providers.transport.request import Question
 from city_data.providers.transport.response import Response, accept_ok, bare, hiding
 
@@ -214,9 +215,9 @@ class HttpClient:
                     if form is not None:
                         raise PermanentError(f"{self.provider}: {bare(url)} redirects what was posted to it")
                     url, params = redirected(url, answer.headers.get("location", "")), None
-            except httpx.InvalidURL as error:
+            except (httpx.InvalidURL, UnicodeEncodeError) as error:
                 raise PermanentError(
-                    f"{self.provider}: refused to call what is no address: {target[:200]!r}"
+                    f"{self.provider}: refused to call {bare(url)}: its address, a key or a parameter cannot be sent"
                 ) from error
             except httpx.RequestError as error:
                 reason = f"{type(error).__name__}: {error}".rstrip(": ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.console import Console
 
 from city_data.cli.days import print_days
@@ -43,10 +45,13 @@ def test_month_with_an_emptied_column_is_shown_as_such(world: World) -> None:
     print_months(console, feeds, months, Month(2026, 11), held)
     august, september = (line for line in console.export_text().splitlines() if line.startswith("│ 2026-0"))
     assert "no humidity" in september
-    assert "nulled" in september
+    assert "values nulled" in september
     assert "80.0%" in september
     assert "no humidity" not in august
     assert "100.0%" in august
+    fewer = replace(held["madrid", "weather", Month(2026, 8)], received=200, used=90, rejected={"other_month": 110})
+    print_months(console, feeds, months[:1], Month(2026, 11), {("madrid", "weather", Month(2026, 8)): fewer})
+    assert "45.0% of 200 rows used" in console.export_text()
     print_days(console, feeds, months, held)
     lines = [line for line in console.export_text().splitlines() if " humidity " in line]
     assert ["empty" in line for line in lines] == [False, True]

@@ -19,14 +19,15 @@ import city_data
 from api.app import create_app
 from api.settings import Settings
 from city_data.datasets import WEATHER
-from city_data.frames import canonical, checks
+from city_data.frames import canonical
+from city_data.pipeline import gate
 from city_data.store.database import Database
 from city_data.store.schema import metadata
 from city_data.store.series import read_series
 from city_data.window import Month
-from city_data_tests.api.asking import MEDIA, rows_of
 from city_data_tests.api.conftest import HERE, TENANT
 from city_data_tests.api.conftest import WEATHER as PATH
+from city_data_tests.api.rows import MEDIA, rows_of
 
 ZONE = "Europe/Madrid"
 FRAME = f"/api/v1/tenants/{TENANT}/external/operations/training-frame"
@@ -50,15 +51,16 @@ def forms(client: TestClient, column: str, query: dict[str, str]) -> dict[str, V
     return found
 
 
-def outcome_of(column: str, value: float) -> bool:
-    """Whether the range check takes the value as plausible."""
+def is_plausible(column: str, value: float) -> bool:
+    """Whether the gate leaves the value as it is; an implausible one becomes NULL and is counted."""
     import pandas as pd
 
-    month = Month(2026, 9)
-    stamps = month.day_starts(ZONE)
+    stamps = Month(2026, 9).day_starts(ZONE)
     numbers = [value, *[1.0] * (len(stamps) - 1)]
     frame = pd.DataFrame({"date": pd.DatetimeIndex(stamps), column: numbers, "source": "probe"})
-    return column not in checks.implausible(canonical.canonical_frame(frame, WEATHER), WEATHER)
+    kept, odd = gate.without_implausible(canonical.canonical_frame(frame, WEATHER), WEATHER)
+    assert (column in odd) == (kept[column].iloc[0] != value)
+    return column not in odd
 
 
 def _is_whole(name: str | None, kind: str, _: object) -> bool:
@@ -89,7 +91,7 @@ def main(column: str, month: str, version: str | None) -> dict[str, Any]:
         "forms": read,
         "snapshot": answer.headers["X-Snapshot-Id"],
         "old": [row[column] for row in old.json()],
-        "passes": [outcome_of(column, value) for value in (low, high, low - 1, high + 1)],
+        "plausible": [is_plausible(column, value) for value in (low, high, low - 1, high + 1)],
         "schema": differences,
         "documented": column in json.dumps(documented),
     }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from api.settings import Settings
 from city_data.datasets import DATASETS, Column
-from city_data.defs.assets import raw
+from city_data.defs.assets import failures
 from city_data.defs.keys import MONTHS_JOB
 from city_data.defs.retention import expire_job, retention_sensor
 from city_data.defs.schedules import monthly_schedule, recheck_schedule, refresh_schedule
@@ -53,9 +53,9 @@ def _retries() -> str:
         ),
         (
             "2. Dagster step",
-            f"{raw.MAX_RETRIES} retries a step",
-            f"the wait that the last attempt named, else {raw.RETRY_WAIT_S:g} s; beyond {raw.LONGEST_WAIT_S:g} s the "
-            "step fails at once",
+            f"{failures.MAX_RETRIES} retries a step",
+            f"the wait that the last attempt named, else {failures.RETRY_WAIT_S:g} s; beyond "
+            f"{failures.LONGEST_WAIT_S:g} s the step fails at once",
         ),
         (
             "3. Daily refresh",
@@ -69,7 +69,7 @@ def _retries() -> str:
 
 def _aemet_waits() -> str:
     http = HttpSettings()
-    retries = raw.MAX_RETRIES
+    retries = failures.MAX_RETRIES
     rows = [
         (
             "1. HTTP client",

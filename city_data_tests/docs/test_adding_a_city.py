@@ -31,9 +31,9 @@ def test_a_city_is_one_entry_in_one_file(world: World) -> None:
     keys = {key.to_user_string() for key in defs().resolve_asset_graph().get_all_asset_keys()}
     assert {f"{step}/weather/{city_id}" for step in ("raw", "monthly", "cache")} <= keys
     (done,) = world.load("weather", "2026-10", city_id=city_id)
-    held = world.entry("weather", "2026-10", city_id)
+    stored = world.entry("weather", "2026-10", city_id)
     assert (done.error, done.rows) == (None, 745)
-    assert held is not None
-    assert held.first_date == Month(2026, 10).bounds(zone)[0]
-    assert isinstance(held.loaded_at, datetime)
+    assert stored is not None
+    assert stored.first_date == Month(2026, 10).bounds(zone)[0]
+    assert isinstance(stored.loaded_at, datetime)
     assert list(file.parent.iterdir()) == [file]

@@ -89,7 +89,7 @@ def test_the_column_is_stored_checked_and_read_in_every_form(world: World, tree:
     before = probe(tree)
     assert before["schema"] == []
     assert before["documented"]
-    assert before["passes"] == [True, True, False, False]
+    assert before["plausible"] == [True, True, False, False]
     assert set(before["stored"]) == {None}
     assert len(before["forms"]) == 25
     assert {value for values in before["forms"].values() for value in values} == {None}

@@ -107,7 +107,7 @@ def test_the_provider_is_written_as_the_rest_is(added: Added) -> None:
 def toytown() -> Iterator[Site]:
     """Toytown's service: a file of September, in the format that the page shows."""
     stamps = Month(2026, 9).hours("Europe/Madrid")
-    hours = [{"utc": stamp.isoformat(), "celsius": 10 + stamp.hour / 2, "rain_mm": None} for stamp in stamps]
+    hours = [{"utc": stamp.isoformat(), "celsius": 10 + stamp.hour / 2, "rain_mm": 0.2} for stamp in stamps]
     with site() as service:
         service.on(f"/{HOST}/api/months/2026-09", Answer(json.dumps({"hours": hours}).encode()))
         service.on(f"/{HOST}/api/months/2026-10", Answer(status=404))

@@ -11,7 +11,8 @@ import dagster as dg
 import pytest
 
 from city_data.cities import load_registry
-from city_data.defs.assets import raw
+from city_data.defs.assets.failures import RecordedFailures
+from city_data.defs.resources import DatabaseResource
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.pipeline.settling import ASK_AGAIN_AFTER, due_months, is_due
 from city_data.providers.base import TransientError
@@ -54,13 +55,19 @@ def busy(
     return caught.value, clock.slept, len(made.calls)
 
 
+def fail(database_url: str, error: TransientError) -> None:
+    """The step's end, as the raw asset has it."""
+    with RecordedFailures(DatabaseResource(url=database_url), FEED, MONTH, datetime(2026, 11, 24, tzinfo=UTC), "run"):
+        raise error
+
+
 def test_a_busy_aemet_waits_a_minute_in_the_client_and_in_the_step_and_then_a_day(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str
 ) -> None:
     error, slept, calls = busy(monkeypatch, tmp_path, {})
     assert (slept, calls) == ([60, 60], 3)
     with pytest.raises(dg.RetryRequested) as again:
-        raw._raise(error)
+        fail(database_url, error)
     assert (again.value.seconds_to_wait, again.value.max_retries) == (60, 3)
     shown = page("retries-and-limits.md").text
     for line in ("60 s between attempts; 3 attempts fit", "60 s between tries of the step, 3 times"):
@@ -68,16 +75,18 @@ def test_a_busy_aemet_waits_a_minute_in_the_client_and_in_the_step_and_then_a_da
     assert figures.PARTS["aemet waits"]() in shown
 
 
-def test_a_wait_that_aemet_names_is_obeyed_in_both_layers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_wait_that_aemet_names_is_obeyed_in_both_layers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str
+) -> None:
     error, slept, _ = busy(monkeypatch, tmp_path, {"Retry-After": "20"})
     assert set(slept) == {20}
     with pytest.raises(dg.RetryRequested) as again:
-        raw._raise(error)
+        fail(database_url, error)
     assert again.value.seconds_to_wait == 20
     error, slept, calls = busy(monkeypatch, tmp_path, {"Retry-After": "3600"})
     assert (slept, calls) == ([], 1)
     with pytest.raises(dg.Failure):
-        raw._raise(error)
+        fail(database_url, error)
 
 
 def test_a_failed_month_is_requested_again_the_next_day(world: World, no_waiting: None) -> None:

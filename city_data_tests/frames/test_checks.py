@@ -57,6 +57,14 @@ def test_implausible_values_are_found_by_column_and_place(column: str, value: ob
     assert checks.implausible(month(), TRAFFIC) == {}
 
 
+def test_infinity_is_implausible_even_of_a_column_without_bounds() -> None:
+    columns = (Column("noise", "number", "dB", "Noise", low=0), Column("balance", "number", None, "In minus out"))
+    dataset = replace(TRAFFIC, columns=columns)
+    values = {"noise": [-1.0, 5.0, float("inf")], "balance": [-1e9, float("-inf"), None]}
+    frame = pd.DataFrame({"date": pd.DatetimeIndex(STAMPS[:3]), "source": "test", **values})
+    assert checks.implausible(canonical.canonical_frame(frame, dataset), dataset) == {"noise": [0, 2], "balance": [1]}
+
+
 @pytest.mark.parametrize(
     ("cells", "of", "passed"), [(1, 30, True), (3, 30, True), (4, 30, False), (7, 744, True), (8, 744, False)]
 )

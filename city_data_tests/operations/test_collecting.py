@@ -127,8 +127,9 @@ def test_open_month_without_a_snapshot_is_not_yet_published(collecting: Collecti
     assert (entry.state, entry.version) == ("not_yet_published", None)
     assert "city-data collect" in str(entry.provenance["reason"])
     assert collecting.poll(AS_OF) == ["stored"]
-    first = collecting.month("2026-11")
-    assert (first.state, first.coverage, first.version) == ("provisional", 0, 1)  # one snapshot makes no hour
+    first = collecting.month("2026-11")  # one snapshot makes no hour, and a month without one value is none
+    assert (first.state, first.coverage, first.version) == ("not_yet_published", None, None)
+    assert "1 stored polls make no value (1 stored)" in str(first.provenance["reason"])
 
 
 def test_partial_month_settles_once_it_has_ended(collecting: Collecting) -> None:
@@ -151,8 +152,8 @@ def test_frozen_feed_stores_one_snapshot_and_its_later_months_are_not_available(
     assert collecting.poll(*(datetime(2026, 10, day, 12, tzinfo=UTC) for day in (1, 9, 31))) == ["frozen"] * 3
     world.at(AS_OF)
     september, october = collecting.month("2026-09"), collecting.month("2026-10")
-    assert (september.state, september.coverage) == ("settled", 0)
-    assert september.provenance["polls"] == {"frozen": 6, "stored": 1}
+    assert (september.state, september.version) == ("not_available", None)
+    assert "1 stored polls make no value (6 frozen, 1 stored)" in str(september.provenance["reason"])
     assert (october.state, october.version) == ("not_available", None)
     assert "none of 3 polls brought data (3 frozen)" in str(october.provenance["reason"])
     world.sandbox.faults.clear()

@@ -151,6 +151,26 @@ def test_answers_without_data_keep_the_interval_and_errors_double_it_up_to_an_ho
     assert bench.archive.polls(*SEPTEMBER) == {"empty": 4, "permanent_error": 1, "stored": 1, "transient_error": 7}
 
 
+def test_answers_of_any_kind_are_skipped_and_counted_and_the_collection_goes_on(bench: Bench) -> None:
+    answers = [
+        b'{"features":[{"attributes":[1,2]}]}',
+        b'{"features":[{"attributes":{"idpm":"\\ud800","ih":1}}]}',
+        b'{"features":' * 50_000,
+        b'{"error":"\\ud800\\u0000"}',
+        loops(NOON).body.decode().encode("utf-16"),
+        loops(NOON).body * 2,
+    ]
+    bench.web.on(PATH, *map(Answer, answers), loops(NOON))
+    bench.steps(bench.collector(), 12)
+    assert bench.archive.polls(*SEPTEMBER) == {
+        "frozen": 5, "not_json": 3, "permanent_error": 2, "service_error": 1, "stored": 1
+    }  # fmt: skip
+    manifest = bench.archive.gather(*SEPTEMBER, "valencia_opendata", NOON)
+    assert manifest is not None
+    (payload,) = bench.archive.payloads(manifest, bench.folder)
+    assert payload.path.read_bytes() == loops(NOON).body
+
+
 def test_slow_answers_do_not_shift_later_polls(bench: Bench) -> None:
     def slow(seconds: float) -> Answer:
         return Answer(loops(NOON).body, before=lambda: bench.clock.sleep(seconds))

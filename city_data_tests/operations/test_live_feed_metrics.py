@@ -69,7 +69,8 @@ def test_renamed_field_shows_in_metrics_and_status_and_heals(valencia: World) ->
     assert figure("external_live_feed_last_stored_timestamp") == AS_OF.timestamp()
     assert figure("external_live_feed_polls", outcome=outcome) == 4
     assert figure("external_live_feed_polls_without_value") == 4
-    assert f"last poll with data 4.0 h ago; polls of the open month: 0 frozen, 4 {outcome}, 1 stored" in status_line(valencia, moment)
+    line = f"last poll with data 4.0 h ago; polls of the open month: 0 frozen, 4 {outcome}, 1 stored"
+    assert line in status_line(valencia, moment)
 
     valencia.sandbox.faults.clear()
     moment = AS_OF + timedelta(hours=5)

@@ -42,6 +42,8 @@ def _row(record: dict[str, Any], request: Any) -> Any:
     known: dict[str, Any] = {}
     for key, value in record.items():
         name = key.strip().casefold()
+        if name not in (*NUMBERS, "fecha", "indicativo"):
+            continue
         if name in known and known[name] != value:
             raise CannotTell(f"two fields {name}")
         known[name] = value

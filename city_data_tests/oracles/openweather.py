@@ -9,6 +9,8 @@ from typing import Any
 from city_data_tests.oracles.plain import HOUR, CannotTell, Values, bounds, json_of, merged, number
 
 UNKNOWN = object()
+# The keys that are read, which may be spelled in other letters.
+KEYS = {"dt", "main", "temp", "humidity", "pressure", "sea_level", "wind", "speed", "rain", "snow", "1h", "weather"}
 
 
 def month(payloads: Sequence[bytes], request: Any) -> Values:
@@ -68,8 +70,8 @@ def _amount(item: dict[str, Any]) -> object:
 def _spelled(told: dict[str, Any]) -> dict[str, Any]:
     item: dict[str, Any] = {}
     for key, value in told.items():
-        name = key.strip().casefold()
+        name = key.strip().casefold() if key.strip().casefold() in KEYS else key
         if name in item and item[name] != value:
             raise CannotTell(f"two fields {name}")
-        item[name] = _spelled(value) if isinstance(value, dict) else value
-    return item
+        item[name] = value
+    return {name: _spelled(value) if isinstance(value, dict) else value for name, value in item.items()}

@@ -62,8 +62,8 @@ def number(value: object, mark: str, kind: str) -> float | None:
 
 
 def middle(values: Iterable[float | None]) -> float | None:
-    """Of several values of one hour: the lower of the two in the middle."""
-    known = sorted(value for value in values if value is not None)
+    """Of several different values of one hour: the lower of the two in the middle."""
+    known = sorted({value for value in values if value is not None})
     return known[(len(known) - 1) // 2] if known else None
 
 

@@ -124,7 +124,7 @@ class Life:
         feeds = [self.world.feed(self.dataset)]
         print_months(console, feeds, [MONTH], self.world.window.open, entries_of(feeds))
         (line,) = [line for line in text.getvalue().splitlines() if f" {MONTH} " in line]
-        _, _, state, _, _, version, _, _, _, rechecked, *_ = (cell.strip() for cell in line.split("│"))
+        _, _, state, _, _, version, _, rechecked, *_ = (cell.strip() for cell in line.split("│"))
         return state, int(version) if version else None, rechecked.partition(" ")[2] or None
 
     def dagster(self) -> tuple[str, int | None, str | None]:

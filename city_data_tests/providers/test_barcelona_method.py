@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
+from statistics import median_low
 
 import numpy as np
 import pytest
@@ -38,9 +39,13 @@ def made_of(rows: list[Row], clock: Clock = CLOCK) -> CityHours:
 
 def second_by_second(rows: list[Row], hours: int) -> list[tuple[float, float | None, float | None]]:
     """Coverage, mean state and closed share of each hour, by asking every segment at every ten seconds."""
-    told: dict[int, dict[int, int]] = defaultdict(dict)
+    said: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for segment, second, state in rows:
-        told[segment].setdefault(second, state)
+        said[segment][second].append(state)
+    told = {
+        segment: {second: median_low({state for state in states if state} or {0}) for second, states in changes.items()}
+        for segment, changes in said.items()
+    }
     reach = max(second for _, second, _ in rows)
     found: dict[int, list[list[int]]] = {segment: [[] for _ in range(hours)] for segment in told}
     for segment, changes in told.items():
@@ -52,13 +57,13 @@ def second_by_second(rows: list[Row], hours: int) -> list[tuple[float, float | N
     panel = [by_hour for by_hour in found.values() if best and sum(map(len, by_hour)) >= PANEL_SHARE * best]
     result: list[tuple[float, float | None, float | None]] = []
     for hour in range(hours):
-        said = [state for by_hour in panel for state in by_hour[hour]]
-        driven = [state for state in said if state != 6]
+        known = [state for by_hour in panel for state in by_hour[hour]]
+        driven = [state for state in known if state != 6]
         result.append(
             (
-                len(said) / (360 * len(panel)) if panel else 0,
+                len(known) / (360 * len(panel)) if panel else 0,
                 sum(driven) / len(driven) if driven else None,
-                (len(said) - len(driven)) / len(said) if said else None,
+                (len(known) - len(driven)) / len(known) if known else None,
             )
         )
     return result

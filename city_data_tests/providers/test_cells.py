@@ -107,6 +107,13 @@ def test_the_order_of_rows_never_matters(texts: list[str | None], chance: st.Dat
     assert lower_median(shuffled) == lower_median(cells)
 
 
+@given(st.lists(st.sampled_from(["1,0", "2,0", "3,0"]), min_size=1), st.data())
+def test_row_sent_once_more_moves_nothing(texts: list[str], data: st.DataObject) -> None:
+    more = data.draw(st.lists(st.sampled_from(texts)))
+    one, two = ([HEAT.read(text, "a.json", 1) for text in listed] for listed in (texts, texts + more))
+    assert lower_median(one).value == lower_median(two).value
+
+
 def test_fields_of_several_rows_are_put_together() -> None:
     def cell(value: float | None) -> Cell:
         return Cell(value, str(value), "a.json", 1)

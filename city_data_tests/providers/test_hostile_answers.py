@@ -151,6 +151,47 @@ def test_a_status_that_is_no_status_is_a_typed_outcome(
     refused(caught.value, name)
 
 
+@pytest.mark.parametrize("resources", [5, "x", {"a": 1}, [5], [{"title": 1}], None])
+def test_a_catalogue_of_another_shape_is_refused(web: Site, tmp_path: Path, resources: object) -> None:
+    everywhere(web, Answer(json.dumps({"resources": resources}).encode()))
+    with pytest.raises(PermanentError, match="lists no file") as caught:
+        asked("meteo_france", web, tmp_path)
+    refused(caught.value, "meteo_france")
+
+
+@pytest.mark.parametrize("address", ["https://www.data.gouv.fr/\ud800", "https://www.data.gouv.fr/a\nb", "\x00"])
+def test_a_catalogue_s_address_that_cannot_be_one_is_refused(web: Site, tmp_path: Path, address: str) -> None:
+    entry = {"title": "HOR_departement_75_periode_2025-2026", "url": address}
+    everywhere(web, Answer(json.dumps({"resources": [entry]}).encode()))
+    with pytest.raises(PermanentError, match="refused to call") as caught:
+        asked("meteo_france", web, tmp_path)
+    refused(caught.value, "meteo_france")
+
+
+@pytest.mark.parametrize("name", ["aemet", "openweather"])
+@pytest.mark.parametrize("key", ["clé-canary", "canary\udcff"])
+def test_a_key_that_no_header_can_carry_is_a_typed_outcome(
+    web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, key: str
+) -> None:
+    monkeypatch.setenv(f"{name.upper()}_API_KEY", key)
+    everywhere(web, Answer(b"{}", 401))
+    with pytest.raises(PermanentError) as caught:
+        asked(name, web, tmp_path)
+    refused(caught.value, name)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["jeton-é", "a\nb", "\ud800", "\x00"])
+def test_a_token_that_no_header_can_carry_is_a_typed_outcome(
+    web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("METEO_FRANCE_APPLICATION_ID", "id")
+    everywhere(web, Answer(json.dumps({"access_token": token}).encode()))
+    with pytest.raises((PermanentError, TransientError)) as caught:
+        asked("meteo_france", web, tmp_path)
+    refused(caught.value, "meteo_france")
+
+
 @pytest.mark.parametrize("location", ["https://[::1", "//[", "https://a.example/\x7f", "https://a.example:x/"])
 def test_a_redirect_to_no_address_is_a_typed_outcome(web: Site, location: str) -> None:
     web.on(PATH, Answer(b"", 302, {"Location": location}))

@@ -20,7 +20,9 @@ from city_data.providers.base import NotAvailable, NotYetPublished, Payload, Per
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.providers.madrid_opendata import _MONTHS, MadridOpenData, months_of
 from city_data.providers.madrid_opendata.hours import STRATA_WEIGHTS, congestion
-from city_data.providers.madrid_opendata.rows import count, open_month, station_hours
+from city_data.providers.madrid_opendata.layout import M30
+from city_data.providers.madrid_opendata.reading import open_month
+from city_data.providers.madrid_opendata.rows import HUNDREDTHS, count, station_hours
 from city_data.providers.madrid_opendata.zip import MOST_RATIO, verify
 from city_data.window import Month
 from city_data_tests.providers.madrid_files import HEADER, hour, parsed, question, rows, zipped
@@ -65,8 +67,8 @@ def test_recorded_heads_are_read(recorded: Path, tmp_path: Path) -> None:
         sums, placeless = station_hours(file)
         flow, kind = head["columns"].index("intensidad"), head["columns"].index("tipo_elem")
         assert (sums["rows"].sum(), placeless) == (5, 0), head["month"]
-        assert sums["flow"].sum() == sum(float(row[flow]) for row in head["rows"])
-        assert sums["m30"].sum() == len({(row[0], row[1][:13]) for row in head["rows"] if "30" in row[kind]})
+        assert sums["flow"].sum() == HUNDREDTHS * sum(float(row[flow]) for row in head["rows"])
+        assert (sums["label"] == M30).sum() == len({(row[0], row[1][:13]) for row in head["rows"] if "30" in row[kind]})
     assert len(months) == 33
 
 
@@ -83,14 +85,14 @@ def test_recorded_excerpts_are_read(
 ) -> None:
     path = zipped(tmp_path, month, (recorded / "madrid" / name).read_bytes())
     sums, placeless = station_hours(open_month(path, Month.parse(month)))
-    assert (sums["rows"].sum(), placeless, sums["flow"].sum()) == (row_count, 0, flow)
-    assert sums["m30"].all()
+    assert (sums["rows"].sum(), placeless, sums["flow"].sum()) == (row_count, 0, flow * HUNDREDTHS)
+    assert (sums["label"] == M30).all()
 
 
 def test_recorded_blank_error_is_valid_and_counted_apart(recorded: Path, tmp_path: Path) -> None:
     head = (recorded / "madrid" / "historico_01-2022_first_line.csv").read_bytes()
     sums, _ = station_hours(open_month(zipped(tmp_path, "2022-01", head), Month(2022, 1)))
-    assert [count(sums["reasons"].to_numpy(), name).sum() for name in ("unmarked", "clean", "not_a_number")] == [
+    assert [count(sums["digits"].to_numpy(), name).sum() for name in ("unmarked", "clean", "not_a_number")] == [
         1,
         0,
         0,
@@ -239,14 +241,14 @@ def test_bombs_and_other_containers_are_refused(tmp_path: Path) -> None:
         parsed(bomb, "2023-05")
     assert zipfile.ZipFile(bomb).infolist()[0].compress_size * MOST_RATIO < 20_000_000
     text = "\n".join([HEADER, *hour(3001, "2023-05-01 00", 10)])
-    with pytest.raises(PermanentError, match="method 0"):
-        parsed(zipped(tmp_path, "2023-05", text, method=zipfile.ZIP_STORED), "2023-05")
-    with pytest.raises(PermanentError, match=r"holds 04-2023.csv, not 05-2023.csv"):
+    with pytest.raises(PermanentError, match="method 12"):
+        parsed(zipped(tmp_path, "2023-05", text, method=zipfile.ZIP_BZIP2), "2023-05")
+    with pytest.raises(PermanentError, match=r"holds 04-2023.csv, not one 05-2023.csv"):
         parsed(zipped(tmp_path, "2023-05", text, "04-2023.csv"), "2023-05")
     with zipfile.ZipFile(bomb, "w") as archive:
         archive.writestr("05-2023.csv", text)
-        archive.writestr("leeme.txt", text)
-    with pytest.raises(PermanentError, match=r"05-2023.csv, leeme.txt"):
+        archive.writestr("otra/05-2023.csv", text)
+    with pytest.raises(PermanentError, match=r"05-2023.csv, otra/05-2023.csv"):
         parsed(bomb, "2023-05")
 
 

@@ -13,13 +13,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from city_data.providers.base import PermanentError
-from city_data.providers.madrid_opendata.hours import STRATA_WEIGHTS, _Cells, _estimate
+from city_data.providers.madrid_opendata.hours import STRATA_WEIGHTS
+from city_data.providers.shared import city_hours
 from city_data.window import Month
 from city_data_tests.providers.madrid_files import HEADER, hour, parsed, rows, zipped
 
 M30 = {"kind": "M30", "rest": "1;0;80;N;5"}
 WEEK = 168
+NO_SPEED = {"kind": "M30", "rest": "1;0;0;N;5"}
 Floats = NDArray[np.float64]
+
+
+def both(stamp: str, flow: object) -> list[str]:
+    """An hour of an urban point and of one on the M30, without which there is no volume."""
+    return hour(3001, stamp, flow) + hour(1001, stamp, flow, **NO_SPEED)
 
 
 def days(month: str, first: int, last: int) -> Iterator[str]:
@@ -29,17 +36,15 @@ def days(month: str, first: int, last: int) -> Iterator[str]:
             yield f"{month}-{day:02d} {clock:02d}"
 
 
-def cells(flow: Floats, m30: list[bool] | None = None) -> _Cells:
-    known = np.where(np.isnan(flow), 0, 4).astype(np.uint8)
-    return _Cells(np.array(m30 or [False] * len(flow)), known, flow.astype(np.float32))
-
-
 def estimate(
     flow: NDArray[np.float64], m30: list[bool] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    hours = flow.shape[1]
-    volume, coverage, _, _ = _estimate(cells(flow, m30), np.arange(hours) % WEEK, hours)
-    return volume, coverage
+    """Volume and coverage; of one stratum, where nothing is said of the M30."""
+    motorway = np.array(m30 or [False] * len(flow))
+    strata = {"urban": ~motorway, "m30": motorway} if m30 else {"city": ~motorway}
+    weights = STRATA_WEIGHTS if m30 else {"city": 1.0}
+    made = city_hours.estimate(flow, strata, weights, np.arange(flow.shape[1]) % WEEK)
+    return made.volume, made.coverage
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -116,7 +121,7 @@ def test_a_month_that_has_only_begun_is_judged_on_its_hours_so_far(tmp_path: Pat
 
 def test_zero_is_a_count_and_missing_is_not(tmp_path: Path) -> None:
     flows = ("0", "NaN", "50", "50")
-    lines = [line for clock, flow in enumerate(flows) for line in hour(3001, f"2026-09-01 {clock:02d}", flow)]
+    lines = [line for clock, flow in enumerate(flows) for line in both(f"2026-09-01 {clock:02d}", flow)]
     frame = parsed(rows(tmp_path, "2026-09", lines), "2026-09").frame
     assert frame["traffic_volume"].tolist() == pytest.approx([0, float("nan"), 50, 50], nan_ok=True)
     assert frame["congestion_level"].tolist() == [None, None, "low", "low"]  # weighted by no flow
@@ -169,10 +174,10 @@ def test_whatever_is_in_a_file_its_rows_add_up(flows: list[str], clocks: list[in
 
 @pytest.mark.parametrize("times", [2, 4, 5, 12])
 def test_repeated_rows_count_once(tmp_path: Path, times: int) -> None:
-    once = [line for clock in range(4) for line in hour(3001, f"2026-09-01 {clock:02d}", 100 * clock)]
+    once = [line for clock in range(4) for line in both(f"2026-09-01 {clock:02d}", 100 * clock)]
     made = parsed(rows(tmp_path, "2026-09", once * times), "2026-09")
     assert made.frame["traffic_volume"].tolist() == pytest.approx([0, 100, 200, 300])
-    assert made.rejected == {"duplicate": 16 * (times - 1)}
+    assert made.rejected == {"duplicate": 32 * (times - 1)}
 
 
 def test_rows_by_the_minute_are_another_format(tmp_path: Path) -> None:
@@ -208,11 +213,10 @@ def test_dates_day_first_and_nothing_ambiguous(tmp_path: Path, stamps: list[str]
 def october(doubled: bool) -> list[str]:
     """Up to the 26th of October 2025, when two o'clock comes twice, with 200 and then 300 vehicles/h."""
     lines = []
-    for station in (3001, 3002):
-        for stamp in days("2025-10", 1, 26):
-            first = stamp == "2025-10-26 02"
-            lines += hour(station, stamp, 200 if first else 100)
-            lines += hour(station, stamp, 300) if first and doubled else []
+    for stamp in days("2025-10", 1, 26):
+        first = stamp == "2025-10-26 02"
+        lines += both(stamp, 200 if first else 100)
+        lines += both(stamp, 300) if first and doubled else []
     return lines
 
 
@@ -242,7 +246,7 @@ def test_march_s_missing_hour_is_no_row(tmp_path: Path) -> None:
 
 
 def test_columns_may_come_and_go(tmp_path: Path) -> None:
-    text = "\n".join([f"{HEADER};nuevo", *(f"{line};7" for line in hour(3001, "2026-09-01 00", 100))])
+    text = "\n".join([f"{HEADER};nuevo", *(f"{line};7" for line in both("2026-09-01 00", 100))])
     made = parsed(zipped(tmp_path, "2026-09", text), "2026-09")
     assert made.provenance["unknown_fields"] == ["nuevo"]
     assert made.frame["traffic_volume"].tolist() == [100]

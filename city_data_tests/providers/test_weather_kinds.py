@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from city_data.providers import discover
-from city_data_tests.providers.test_contract import Case
-from city_data_tests.providers.wire import FIXTURES
 from city_data_tests.relations import Outcome, assert_same, outcome
 from city_data_tests.relations.weather import WIRES, Row, open_meteo_json
 
@@ -237,30 +232,3 @@ def test_words_that_cannot_be_stored_are_none() -> None:
     made = month_of("openweather", spoilt)
     assert made.month is not None
     assert made.month.nulled.get("unreadable:description") == 1
-
-
-_HASH = """
-import hashlib, sys
-from city_data import frames
-from city_data.datasets import DATASETS
-from city_data_tests.providers.test_contract import Case
-from city_data.providers import discover
-from pathlib import Path
-for name in sys.argv[2:]:
-    case = Case(discover()[name], Path(sys.argv[1]) / name)
-    month, dataset = case.parse(), DATASETS[case.provider.capabilities.dataset]
-    rows = frames.records(frames.canonical(month.frame, dataset), dataset)
-    told = [frames.content_sha256(rows), month.received, month.used, *sorted(month.rejected.items())]
-    print(name, *told, *sorted(month.nulled.items()), list(month.fields), repr(month.provenance))
-"""
-
-
-def test_the_same_bytes_give_the_same_month_under_every_hash_seed() -> None:
-    """Every provider's fixture, in fresh processes."""
-    names = [name for name in sorted(discover()) if Case(discover()[name], FIXTURES / name).told]
-    told = set()
-    for seed in ("0", "1", "42", "4294967295"):
-        command = [sys.executable, "-c", _HASH, str(FIXTURES), *names]
-        told.add(subprocess.run(command, check=True, capture_output=True, env={"PYTHONHASHSEED": seed}).stdout)
-    assert len(told) == 1
-    assert len(told.pop().splitlines()) == len(names)

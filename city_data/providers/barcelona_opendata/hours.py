@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from city_data.providers.barcelona_opendata.rows import CLOSED, NO_DATA, Rows
+from city_data.providers.barcelona_opendata.rows import CLOSED, NO_DATA, STATES, Rows
 from city_data.providers.shared.local_hours import Clock
 
 if TYPE_CHECKING:
@@ -107,11 +107,7 @@ def _spells(rows: Rows, clock: Clock) -> tuple[_Spells, int, list[int], dict[str
     moment, unresolved = _moments(rows.face, clock)
     there = moment >= 0
     segment, moment, state = rows.segment[there], moment[there], rows.state[there]
-    order = np.lexsort((moment, segment))  # stable: of two rows of one moment the file's first stays
-    segment, moment, state = segment[order], moment[order], state[order]
-    again = np.zeros(len(order), dtype=bool)
-    again[1:] = (segment[1:] == segment[:-1]) & (moment[1:] == moment[:-1])
-    segment, moment, state = segment[~again], moment[~again], state[~again]
+    segment, moment, state, repeated = _once(segment, moment, state)
     month, last = len(clock.faces) * _HOUR, int(moment.max(initial=0))
     # The rest of a month that is not over is not known, however quiet the roads.
     reach = month if len(moment) and month - last <= CARRY_LIMIT else last
@@ -122,10 +118,34 @@ def _spells(rows: Rows, clock: Clock) -> tuple[_Spells, int, list[int], dict[str
     first[1:] = segment[1:] != segment[:-1]
     dropped = {
         "nonexistent_local_hour": int((~there).sum()),
-        "duplicate": int(again.sum()),
         "no_value": int((state == NO_DATA).sum()),
+        **repeated,
     }
     return _Spells(np.cumsum(first) - 1, moment, end, state), reach, unresolved, dropped
+
+
+def _once(
+    segment: NDArray[np.int32], moment: NDArray[np.int64], state: NDArray[np.int8]
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int8], dict[str, int]]:
+    """One row a segment and moment, in their order, by the rule that all sources share (shared/duplicates.py): a state
+    wins over none, equal ones count once, and of those that disagree the lower median counts."""
+    import numpy as np
+
+    order = np.lexsort((np.where(state == NO_DATA, len(STATES), state), moment, segment))
+    segment, moment, state = segment[order], moment[order], state[order]
+    first, other = np.ones(len(order), dtype=bool), np.ones(len(order), dtype=bool)
+    first[1:] = (segment[1:] != segment[:-1]) | (moment[1:] != moment[:-1])
+    other[1:] = first[1:] | (state[1:] != state[:-1])
+    if not len(order):
+        return segment, moment, state, {}
+    more = np.diff(np.append(np.flatnonzero(first), len(order))) - 1
+    segment, moment, state = segment[other], moment[other], state[other]
+    starts = np.flatnonzero(first[other])
+    told = np.add.reduceat((state != NO_DATA).astype(np.int64), starts)
+    disagree = (told > 1) & (state[starts] != state[starts + np.maximum(told - 1, 0)])
+    repeated = {"duplicate": int(more[~disagree].sum()), "disagreeing": int(more[disagree].sum())}
+    counts = starts + np.maximum(told - 1, 0) // 2
+    return segment[counts], moment[counts], state[counts], repeated
 
 
 def _moments(face: NDArray[np.int32], clock: Clock) -> tuple[NDArray[np.int64], list[int]]:

@@ -6,13 +6,14 @@ Belongs here: the CSV. Does not: what an hour is made of (hours.py), or where fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from city_data.providers.base import PermanentError
+from city_data.providers.shared.numbers import NumberFormat
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -24,24 +25,33 @@ STATES = ("no_data", "very_fluid", "fluid", "dense", "very_dense", "congested", 
 NO_DATA, CLOSED = 0, 6
 NEEDED = ("idTram", "data", "estatActual")
 OPTIONAL = ("estatPrevist",)  # a forecast, which is no history
-HEAD_BYTES, TAIL_BYTES = 4_000, 400
+HEAD_BYTES, TAIL_BYTES = 4_000, 1_000
+_FOOTER_LINES = 3
 _MOST_SEGMENTS = 1_000_000  # the largest identifier was 540; other files of the city count from 10,001
 _STAMP_DIGITS = 14
+_HABIT = 3  # fewer spoilt cells than this are no habit of a file
+_CODES = NumberFormat(counts=True)
+# Around a cell: identifiers carry blanks in some years, and a quote may stand alone.
+_DECORATION = ' \t\r"\u00a0\u202f'
 REASONS = ("kept", "no_segment", "not_a_time", "outside_month", "not_a_state")
 
 
 @dataclass(frozen=True)
 class StateFile:
-    """One month's CSV and its columns."""
+    """One month's CSV and its columns, known ones by the city's spelling."""
 
     month: Month
     path: Path
     columns: tuple[str, ...]
-    quote: bool
 
     @property
     def unknown(self) -> list[str]:
         return [name for name in self.columns if name not in (*NEEDED, *OPTIONAL)]
+
+    @property
+    def positions(self) -> list[str]:
+        """A name for each column that no other has, by which the file is read."""
+        return [name if name in NEEDED else f"{place}:{name}" for place, name in enumerate(self.columns)]
 
 
 @dataclass(frozen=True)
@@ -75,20 +85,34 @@ def open_month(path: Path, month: Month) -> StateFile:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
         tail = file.read().decode("latin-1")
     lines = head.splitlines() or [""]
-    columns = tuple(_cells(lines[0]))
+    spelled = {name.lower(): name for name in (*NEEDED, *OPTIONAL)}
+    columns = tuple(spelled.get(cell.lower(), cell) for cell in _cells(lines[0]))
     missing = [name for name in NEEDED if name not in columns]
     if missing:
         raise PermanentError(f"the CSV lacks {', '.join(missing)}; it begins {lines[0][:200]!r}")
+    if twice := [name for name in NEEDED if columns.count(name) > 1]:
+        raise PermanentError(f"the CSV has {', '.join(twice)} more than once")
     if len(lines) > 1:
-        last = tail.splitlines()[-1]
-        cells = _cells(last)
-        if len(cells) != len(columns) or len(cells[columns.index("data")]) != _STAMP_DIGITS:
-            raise PermanentError(f"the CSV breaks off: its last row is {last!r}")
-    return StateFile(month, path, columns, '"' in head)
+        _refuse_cut(tail, columns)
+    return StateFile(month, path, columns)
+
+
+def _refuse_cut(tail: str, columns: Sequence[str]) -> None:
+    """Raises PermanentError where the last row breaks off. Blank lines and a footer, which is no row, may follow it."""
+    rows = [cells for line in tail.splitlines() if any(cells := _cells(line))]
+    for _ in range(_FOOTER_LINES):
+        if rows and rows[-1][0].strip("0123456789."):
+            rows.pop()
+    if rows and (len(rows[-1]) != len(columns) or len(rows[-1][columns.index("data")]) != _STAMP_DIGITS):
+        raise PermanentError(f"the CSV breaks off: its last row is {','.join(rows[-1])!r}")
 
 
 def read(file: StateFile) -> Rows:
-    """Every row, once. Raises PermanentError for bytes that are no CSV, and where most rows are of another month."""
+    """Every row, once.
+
+    Raises PermanentError for bytes that are no CSV, and where most rows are of another month, or have a segment or a
+    state that cannot be read.
+    """
     import polars as pl
 
     with _readable(file):
@@ -103,8 +127,24 @@ def read(file: StateFile) -> Rows:
             f"{file.path.name} is not of the month: of {len(table):,} rows {elsewhere:,} have other dates, or none; "
             f"rejected: {rejected}"
         )
+    for reason, column in (("no_segment", "idTram"), ("not_a_state", "estatActual")):
+        _refuse_habit(file, table, REASONS.index(reason), column)
     segment, face, state = (kept[name].to_numpy() for name in ("segment", "face", "state"))
     return Rows(segment, face, state, rejected, len(table))
+
+
+def _refuse_habit(file: StateFile, table: pl.DataFrame, reason: int, column: str) -> None:
+    """Where the cells of a column mostly cannot be read the format has changed, and what is left is no month."""
+    import polars as pl
+
+    line = table.with_row_index("line", 2).filter((pl.col("reason") == reason) & (pl.col(column) != ""))
+    good = int((table["reason"] == 0).sum())
+    if len(line) >= _HABIT and len(line) > good:
+        number, text = line.select("line", column).row(0)
+        raise PermanentError(
+            f"{file.path.name}: {len(line):,} of {len(line) + good:,} cells of {column!r} cannot be read, such as "
+            f"{text[:40]!r} in line {number}"
+        )
 
 
 @contextmanager
@@ -118,7 +158,7 @@ def _readable(file: StateFile) -> Iterator[None]:
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.strip().strip('"').strip() for cell in line.split(",")]
+    return [cell.strip(_DECORATION) for cell in line.split(",")]
 
 
 def _rows(file: StateFile) -> pl.LazyFrame:
@@ -126,24 +166,19 @@ def _rows(file: StateFile) -> pl.LazyFrame:
 
     text = pl.scan_csv(
         file.path,
-        schema=dict.fromkeys(file.columns, pl.String),
-        quote_char='"' if file.quote else None,
+        schema=dict.fromkeys(file.positions, pl.String),
+        has_header=False,
+        skip_rows=1,
+        quote_char=None,  # no more than decoration here: a stray one must not join lines
         encoding="utf8-lossy",
-    )
-
-    def whole(name: str) -> pl.Expr:
-        """Identifiers carry blanks in some years."""
-        return pl.col(name).str.strip_chars()
-
-    segment = whole("idTram").cast(pl.Int64, strict=False)
-    stamp = whole("data")
-    number = pl.when(stamp.str.len_bytes() == _STAMP_DIGITS).then(stamp.cast(pl.Int64, strict=False))
+    ).select(pl.col(name).str.strip_chars(_DECORATION) for name in NEEDED)
+    segment, stamp, state = _whole("idTram"), pl.col("data"), _whole("estatActual")
+    number = pl.when(stamp.str.contains(rf"\A[0-9]{{{_STAMP_DIGITS}}}\z")).then(stamp.cast(pl.Int64, strict=False))
     day, hour = number // 1_000_000 % 100, number // 10_000 % 100
     minute, second = number // 100 % 100, number % 100
     real = day.is_between(1, 31) & (hour < 24) & (minute < 60) & (second < 60)
     month = number // 100_000_000
     inside = (month == file.month.year * 100 + file.month.month) & (day <= file.month.last_day.day)
-    state = whole("estatActual").cast(pl.Int64, strict=False)
     reason = (
         pl.when(~segment.is_between(1, _MOST_SEGMENTS).fill_null(False))
         .then(1)
@@ -157,8 +192,18 @@ def _rows(file: StateFile) -> pl.LazyFrame:
     )
     face = ((day - 1) * 24 + hour) * 3600 + minute * 60 + second
     return text.select(
+        "idTram",
+        "estatActual",
         segment.cast(pl.Int32, strict=False).alias("segment"),
         face.cast(pl.Int32, strict=False).alias("face"),
         state.cast(pl.Int8, strict=False).alias("state"),
         reason.cast(pl.UInt8).alias("reason"),
     )
+
+
+def _whole(name: str) -> pl.Expr:
+    """A column's numbers that are whole, `2.0` among them."""
+    import polars as pl
+
+    number = _CODES.values(pl.col(name))
+    return pl.when(number == number.floor()).then(number)

@@ -67,7 +67,7 @@ class MadridOpenData(Provider):
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
         """One payload: the month's ZIP, inflated once to know that it is whole."""
-        from city_data.providers.madrid_opendata.rows import open_month
+        from city_data.providers.madrid_opendata.reading import open_month
         from city_data.providers.madrid_opendata.zip import verify
 
         with about(self.name, request):
@@ -92,7 +92,7 @@ class MadridOpenData(Provider):
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """The month's city-hours, up to the last that the file has."""
         from city_data.providers.madrid_opendata.hours import STRATA_WEIGHTS, city_hours
-        from city_data.providers.madrid_opendata.rows import open_month
+        from city_data.providers.madrid_opendata.reading import open_month
         from city_data.providers.shared.city_hours import METHOD_VERSION
 
         with about(self.name, request):
@@ -113,6 +113,7 @@ class MadridOpenData(Provider):
                 "layout": {"columns": list(file.layout.columns), "separator": file.layout.separator},
                 "unknown_fields": file.layout.unknown,
                 "valid_rows": made.valid,
+                "relabelled_rows": made.relabelled,
                 "csv_bytes": file.bytes,
             }
             return ParsedMonth(
@@ -121,6 +122,7 @@ class MadridOpenData(Provider):
                 used=made.used,
                 fields=file.layout.columns,
                 rejected=made.rejected,
+                nulled=made.nulled,
                 provenance=provenance,
             )
 

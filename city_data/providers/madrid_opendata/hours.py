@@ -1,25 +1,29 @@
-"""Madrid's station-hours and strata, made into city-hours by shared/city_hours.py; speed, congestion.
+"""Madrid's station-hours and strata, which the method of city_hours.py makes into city-hours; speed and congestion.
 
-Belongs here: repeated rows, October's doubled hour, the two strata, bands of load. Does not: reading files
-(rows.py), or the method that every city of counting points shares (shared/city_hours.py).
+Belongs here: each station's kind, the two strata, bands of load, cells that cannot be used. Does not: rows (rows.py),
+repeated ones (repeats.py), or the method that every city of counting points shares (shared/city_hours.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from city_data.providers.base import PermanentError
+from city_data.providers.errors import PermanentError
+from city_data.providers.madrid_opendata.layout import COUNTS, M30, NO_KIND, SHARES, URBAN
+from city_data.providers.madrid_opendata.reading import MonthFile, first_cell
+from city_data.providers.madrid_opendata.repeats import crowded, merged, passes, resolve
 from city_data.providers.madrid_opendata.rows import (
+    HIGHEST,
+    HUNDREDTHS,
+    OTHERS,
     REASONS,
     VALID,
-    MonthFile,
     count,
-    ordered_rows,
+    others_mask,
     station_hours,
-    summed,
 )
-from city_data.providers.shared.city_hours import QUARTERS_AN_HOUR, QUARTERS_NEEDED, estimate
+from city_data.providers.shared.city_hours import QUARTERS_NEEDED, Estimate, estimate
 from city_data.providers.shared.local_hours import Clock
 
 if TYPE_CHECKING:
@@ -32,12 +36,15 @@ if TYPE_CHECKING:
 STRATA_WEIGHTS = {"urban": 0.9, "m30": 0.1}
 # Urban service levels are an exact function of `carga` (7,670 recorded points, no exception).
 _LEVELS = ((25, "low"), (50, "medium"), (75, "high"), (float("inf"), "severe"))
+_NAMES = {"urban": URBAN, "m30": M30}
+_HABIT = 3  # fewer spoilt cells than this are no habit of a file
 
 
 @dataclass(frozen=True)
 class CityHours:
     """One value a slot, up to the last slot with data; NaN is missing. `volume` in vehicles/h, `speed` in km/h, `load`
-    (`carga`) in %, `coverage` 0..1; `unresolved` are slots that stand for both passes of October's doubled hour."""
+    (`carga`) in %, `coverage` 0..1; `unresolved` are slots that stand for both passes of October's doubled hour;
+    `relabelled` are rows that name another kind than most of their station's, or none."""
 
     volume: NDArray[np.float64]
     speed: NDArray[np.float64]
@@ -46,44 +53,53 @@ class CityHours:
     stations: NDArray[np.int64]
     unresolved: list[int]
     rejected: dict[str, int]
+    nulled: dict[str, int]
     panel: dict[str, int]
     points: int
     rows: int
     used: int
     valid: dict[str, int]
+    relabelled: int
 
 
 def city_hours(file: MonthFile, timezone: str) -> CityHours:
     """The method, on one file."""
     import numpy as np
+    import polars as pl
 
     clock = Clock.of(file.month, timezone)
-    all_sums, placeless = station_hours(file)
-    sums, repeated = _without_repeats(file, all_sums, clock)
-    table, unresolved, never = _in_slots(file, sums, clock)
-    # Counted where every row has its place, so that each is counted once: a repeated row may be an invalid one too.
-    reasons = {name: int(count(table["reasons"].to_numpy(), name).sum()) for name in REASONS}
-    passed = int(sums["rows"].sum()) - int(table["rows"].sum()) - never
-    rejected = {name: n for name, n in reasons.items() if name not in VALID}
-    rejected |= {"other_month": placeless, "duplicate": repeated + passed, "nonexistent_local_hour": never}
+    sums, placeless = station_hours(file)
+    rows = int(sums["rows"].sum()) + placeless
+    kinds = _kinds(sums)
+    known = sums.join(kinds, on="station").filter(pl.col("kind") != NO_KIND)
+    relabelled = int(known.filter(pl.col("label") != pl.col("kind"))["rows"].sum())
+    rejected = {"other_month": placeless, "unknown_kind": int(sums["rows"].sum()) - int(known["rows"].sum())}
+    table, unresolved, dropped = _in_slots(file, _one_kind(known), kinds, clock)
+    digits = table["digits"].to_numpy()
+    reasons = {name: int(count(digits, name).sum()) for name in REASONS}
+    rejected = merged(rejected, {name: n for name, n in reasons.items() if name not in VALID}, dropped)
+    used = sum(reasons[name] for name in VALID)
+    nulled = _nulled(file, table, reasons)
     cells = _Cells.of(table, len(clock.faces))
     seen = np.flatnonzero(cells.quarters.any(axis=0))
     hours = int(seen[-1]) + 1 if len(seen) else 0
-    volume, coverage, stations, panel = _estimate(cells, np.array(clock.week_hours), hours)
-    means = {m30: _weighted_mean(table, m30, hours) for m30 in (True, False)}
+    made = _estimate(cells, np.array(clock.week_hours), hours)
+    without = {f"no_panel_{name}:intensidad": used for name, size in made.panel.items() if hours and not size}
     return CityHours(
-        volume=volume,
-        speed=means[True],
-        load=means[False],
-        coverage=coverage,
-        stations=stations,
+        volume=made.volume,
+        speed=_weighted_mean(table, M30, hours),
+        load=_weighted_mean(table, URBAN, hours),
+        coverage=made.coverage,
+        stations=made.stations,
         unresolved=unresolved,
-        rejected={name: n for name, n in rejected.items() if n},
-        panel=panel,
+        rejected=rejected,
+        nulled=nulled | without,
+        panel=made.panel,
         points=len(cells.m30),
-        rows=int(all_sums["rows"].sum()) + placeless,
-        used=sum(reasons[name] for name in VALID),
+        rows=rows,
+        used=used,
         valid={name: reasons[name] for name in VALID},
+        relabelled=relabelled,
     )
 
 
@@ -92,13 +108,69 @@ def congestion(load: float) -> str | None:
     return None if load != load else next(level for most, level in _LEVELS if load <= most)
 
 
+def _kinds(sums: pl.DataFrame) -> pl.DataFrame:
+    """Each station's one `kind`: that of most of its labelled rows; urban, the commoner, where two are named equally
+    often; none where no row names one."""
+    import polars as pl
+
+    votes = sums.group_by("station").agg(
+        *(pl.col("rows").filter(pl.col("label") == kind).sum().alias(name) for name, kind in _NAMES.items())
+    )
+    kind = pl.when(pl.col("m30") > pl.col("urban")).then(M30).when(pl.col("urban") > 0).then(URBAN).otherwise(NO_KIND)
+    return votes.select("station", kind.cast(pl.UInt8).alias("kind"))
+
+
+def _one_kind(known: pl.DataFrame) -> pl.DataFrame:
+    """Station-hours whose rows are all of the station's kind. What a row of another label says beside its flow is
+    dropped: it is the measure of the other kind."""
+    import polars as pl
+
+    own = pl.col("label") == pl.col("kind")
+    if known.select(own.all()).item():
+        return known.drop("label")
+    masked = pl.col("digits") & pl.lit(2**64 - 1 - others_mask(), pl.UInt64)
+    cleared = known.with_columns(
+        pl.when(own).then(pl.col("digits")).otherwise(masked).alias("digits"),
+        *(pl.when(own).then(pl.col(name)).otherwise(0).alias(name) for name in ("weight", "weighted")),
+    )
+    return cleared.group_by("station", "hour", "kind").agg(pl.col("rows", "digits", "flow", "weight", "weighted").sum())
+
+
+def _nulled(file: MonthFile, table: pl.DataFrame, reasons: dict[str, int]) -> dict[str, int]:
+    """Second values of used rows that could not be used, by reason and column.
+
+    Raises PermanentError where one count is ambiguous, and where the cells of a column mostly cannot be used.
+    """
+    import polars as pl
+
+    if reasons["ambiguous"]:
+        where = first_cell(file, "intensidad", COUNTS, pl.col("number").is_infinite())
+        raise PermanentError(f"{where} is ambiguous: thousands, or a fraction?")
+    readable = sum(reasons[name] for name in ("negative", "spike", "no_samples", *VALID))
+    _refuse_habit(file, "intensidad", reasons["unreadable"], readable, pl.col("number").is_nan())
+    nulled: dict[str, int] = {}
+    for kind, (column, most) in HIGHEST.items():
+        digits = table.filter(pl.col("kind") == kind)["digits"].to_numpy()
+        fates = {fate: int(count(digits, f"other_{fate}").sum()) for fate in OTHERS}
+        nulled |= {f"{fate}:{column}": number for fate, number in fates.items() if fate != "known" and number}
+        odd = pl.col("number").is_nan() | (pl.col("number") > most)
+        _refuse_habit(file, column, fates["unreadable"] + fates["implausible"], fates["known"], odd)
+    return nulled
+
+
+def _refuse_habit(file: MonthFile, column: str, spoilt: int, good: int, odd: pl.Expr) -> None:
+    if spoilt >= _HABIT and spoilt > good:
+        where = first_cell(file, column, COUNTS if column == "intensidad" else SHARES, odd)
+        raise PermanentError(f"{spoilt:,} of {spoilt + good:,} cells of {column!r} cannot be used, such as {where}")
+
+
 @dataclass(frozen=True)
 class _Cells:
     """Stations by slots: valid quarters, and the mean flow of hours that have enough of them (NaN elsewhere)."""
 
     m30: NDArray[np.bool_]
     quarters: NDArray[np.uint8]
-    flow: NDArray[np.float32]
+    flow: NDArray[np.float64]
 
     @classmethod
     def of(cls, table: pl.DataFrame, slots: int) -> _Cells:
@@ -108,65 +180,42 @@ class _Cells:
         rank = np.zeros(int(station.max(initial=0)) + 1, dtype=np.int32)
         stations = np.flatnonzero(np.bincount(station))  # sorting millions of rows would cost 0.3 s
         rank[stations] = np.arange(len(stations))
-        row = rank[station]
+        row, slot = rank[station], table["slot"].to_numpy()
         m30 = np.zeros(len(stations), dtype=bool)
-        m30[row] = table["m30"].to_numpy()
-        slot = table["slot"].to_numpy()
+        m30[row] = table["kind"].to_numpy() == M30
         quarters = np.zeros((len(stations), slots), dtype=np.uint8)
-        quarters[row, slot] = count(table["reasons"].to_numpy(), *VALID)
-        flow = np.full((len(stations), slots), np.nan, dtype=np.float32)
+        quarters[row, slot] = count(table["digits"].to_numpy(), *VALID)
+        flow = np.full((len(stations), slots), np.nan)
         flow[row, slot] = table["flow"].to_numpy()
         flow[quarters < QUARTERS_NEEDED] = np.nan
-        return cls(m30, quarters, np.divide(flow, np.maximum(quarters, 1), dtype=np.float32))
+        return cls(m30, quarters, flow / HUNDREDTHS / np.maximum(quarters, 1))
 
 
-def _estimate(
-    cells: _Cells, week_hours: NDArray[np.int64], hours: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], dict[str, int]]:
-    """Volume, coverage and counted stations by slot, and the panel's size by stratum."""
-    import numpy as np
-
-    flow, strata = cells.flow[:, :hours].astype(np.float64), {"urban": ~cells.m30, "m30": cells.m30}
-    made = estimate(flow, strata, STRATA_WEIGHTS, week_hours[:hours])
-    return made.volume, made.coverage, made.stations, made.panel
+def _estimate(cells: _Cells, week_hours: NDArray[np.int64], hours: int) -> Estimate:
+    strata = {"urban": ~cells.m30, "m30": cells.m30}
+    return estimate(cells.flow[:, :hours], strata, STRATA_WEIGHTS, week_hours[:hours])
 
 
-def _weighted_mean(table: pl.DataFrame, m30: bool, hours: int) -> NDArray[np.float64]:
+def _weighted_mean(table: pl.DataFrame, kind: int, hours: int) -> NDArray[np.float64]:
     """Flow-weighted by slot: of M30 points' speed (km/h), or of urban points' `carga` (%)."""
     import numpy as np
 
-    chosen = table["m30"].to_numpy() == m30
+    chosen = table["kind"].to_numpy() == kind
     slot = table["slot"].to_numpy()[chosen]
+    # Whole numbers of hundredths: their sums are exact, in whatever order.
     weight, weighted = (
         np.bincount(slot, weights=table[name].to_numpy()[chosen], minlength=hours)[:hours]
         for name in ("weight", "weighted")
     )
-    mean: NDArray[np.float64] = np.divide(weighted, weight, out=np.full(hours, np.nan), where=weight > 0)
+    mean: NDArray[np.float64] = np.divide(weighted, weight * HUNDREDTHS, out=np.full(hours, np.nan), where=weight > 0)
     return mean
 
 
-def _without_repeats(file: MonthFile, sums: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, int]:
-    """A station has four quarters an hour: where it has more rows, repeated ones are dropped. October's doubled hour
-    has its own rule."""
-    import numpy as np
-    import polars as pl
-
-    hour = sums["hour"].to_numpy()
-    crowded = np.unique(hour[(sums["rows"].to_numpy() > QUARTERS_AN_HOUR) & ~np.isin(hour, clock.doubled)]).tolist()
-    if not crowded:
-        return sums, 0
-    listed = ordered_rows(file, crowded)
-    once = listed.unique(subset=["station", "stamp"], keep="first", maintain_order=True)
-    again = summed(once)
-    most = int(again["rows"].max())  # type: ignore[arg-type]
-    if most > QUARTERS_AN_HOUR:
-        raise PermanentError(f"a point has {most} different times in one hour, not {QUARTERS_AN_HOUR} quarters")
-    rest = sums.filter(~pl.col("hour").is_in(crowded))
-    return pl.concat([rest, again.select(rest.columns)]), len(listed) - len(once)
-
-
-def _in_slots(file: MonthFile, sums: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, list[int], int]:
-    """Station-hours with their `slot`; the slots that stand for both passes of a doubled hour; rows of no slot."""
+def _in_slots(
+    file: MonthFile, sums: pl.DataFrame, kinds: pl.DataFrame, clock: Clock
+) -> tuple[pl.DataFrame, list[int], dict[str, int]]:
+    """Station-hours with their `slot`, each quarter once; the slots that stand for both passes of a doubled hour; and
+    rows left out, by reason."""
     import numpy as np
     import polars as pl
 
@@ -177,33 +226,21 @@ def _in_slots(file: MonthFile, sums: pl.DataFrame, clock: Clock) -> tuple[pl.Dat
     slot = slots[hour]
     never = int(sums["rows"].to_numpy()[slot < 0].sum())
     keep = (slot >= 0) & ~np.isin(hour, clock.doubled)
-    single = sums.with_columns(pl.Series("slot", slot))
-    placed = [single if keep.all() else single.filter(pl.Series(keep))]
+    single = sums if keep.all() else sums.filter(pl.Series(keep))
+    repeated = crowded(single)
+    dropped: dict[str, int] = {"nonexistent_local_hour": never}
+    if len(repeated):
+        made = resolve(file, repeated, kinds)
+        dropped = merged(dropped, made.rejected)
+        resolved = pl.concat(made.hours).join(kinds, on="station")
+        single = pl.concat([single.join(repeated, on=["station", "hour"], how="anti"), resolved.select(single.columns)])
+    placed = [single.with_columns(pl.Series("slot", slots[single["hour"].to_numpy()]))]
     unresolved = []
     for face in clock.doubled:
-        listed, twice = _passes(ordered_rows(file, [face]))
-        unresolved += [] if twice or listed.is_empty() else [first[face]]
-        for turn in (0, 1):
-            passed = summed(listed.filter(pl.col("turn") == turn))
-            passed = passed.with_columns(pl.lit(first[face] + turn, pl.Int32).alias("slot"))
-            placed.append(passed.select(placed[0].columns))
-    return pl.concat(placed), unresolved, never
-
-
-def _passes(listed: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
-    """Number each sensor's rows of one quarter in the file's order: 0 the first pass of the hour, 1 the second.
-
-    Where most quarters stand once, the passes cannot be told apart and all rows are of the first.
-    """
-    import polars as pl
-
-    keys = ["station", "stamp"]
-
-    def usual(table: pl.DataFrame) -> Any:
-        return table.group_by(keys).len()["len"].median()
-
-    if usual(listed) not in (None, 1.0, 2.0):
-        listed = listed.unique(maintain_order=True)  # repeated lines on top of a repeated hour
-    twice = usual(listed) == 2.0
-    numbered = listed.with_columns(pl.int_range(pl.len()).over(keys).alias("turn"))
-    return numbered.filter(pl.col("turn") < (2 if twice else 1)), twice
+        hours, made = passes(file, face, kinds)
+        dropped = merged(dropped, made.rejected)
+        unresolved += [first[face]] if len(hours) == 1 and len(hours[0]) else []
+        for turn, passed in enumerate(hours):
+            slotted = passed.join(kinds, on="station").with_columns(pl.lit(first[face] + turn, pl.Int32).alias("slot"))
+            placed.append(slotted.select(placed[0].columns))
+    return pl.concat(placed), unresolved, dropped

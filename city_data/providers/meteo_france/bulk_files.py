@@ -58,7 +58,8 @@ def catalogue(http: HttpClient) -> list[DepartmentFile]:
     """Every department file that the data set lists. Raises PermanentError where there is none: the titles changed."""
     document = read_json(http.get(CATALOGUE, accept=_judge).body)
     resources = document.get("resources") if isinstance(document, dict) else None
-    found = [made for entry in resources or () if (made := _file(entry)) is not None]
+    listed = resources if isinstance(resources, list) else []
+    found = [made for entry in listed if (made := _file(entry)) is not None]
     if not found:
         raise PermanentError(f"{CATALOGUE} lists no file by the name HOR_departement_.._periode_....-....")
     return found

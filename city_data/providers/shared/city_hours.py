@@ -45,7 +45,8 @@ def estimate(
     """The method, on a month's station-hours: `flow` is stations by hours (NaN where a station has none), `strata` tell
     each station's, `weights` are fixed, `week_hours` name each hour's place in the local week.
 
-    A station's share of valid hours, which admits it to the panel, is taken over the hours in `judged`, or all.
+    A station's share of valid hours, which admits it to the panel, is taken over the hours in `judged`, or all. Where a
+    stratum has no panel there is no volume.
     """
     import numpy as np
 
@@ -60,13 +61,14 @@ def estimate(
     volume, weight, seen = np.zeros(hours), 0.0, np.full(hours, len(flow) > 0)
     for name, stratum in strata.items():
         size = int(stratum.sum())
-        if not size:
+        if not size:  # its share is fixed: the city without it would be another
+            seen[:] = False
             continue
         mu = np.where(known[stratum], profile[stratum], 0).sum(axis=0)
         v = np.where(known[stratum], flow[stratum], 0).sum(axis=0)
         # Where a month has only begun, a point can lack a profile at some hour of the week: it counts as the mean one.
         profiled = np.maximum((~np.isnan(profile[stratum])).sum(axis=0), 1)
-        panel_mu = np.nansum(profile[stratum], axis=0) * size / profiled
+        panel_mu = np.nansum(profile[stratum], axis=0) * (size / profiled)
         # A panel that never counts a vehicle at this hour has nothing to scale: it counts what it counts.
         ratio = np.divide(v, mu, out=np.ones(hours), where=mu > 0)
         # The strata's levels differ: an hour without one of them is an hour without a value.

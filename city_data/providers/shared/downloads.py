@@ -79,7 +79,7 @@ def opened(http: HttpClient, url: str, max_bytes: int) -> Iterator[Kept]:
     PermanentError where the folder cannot be written; a source that does not answer is no reason to use an old file.
     """
     host_route = next((base for host, base in http.routes.items() if url.startswith(f"https://{host}/")), "")
-    place = folder() / hashlib.sha256(f"{host_route} {url}".encode()).hexdigest()[:32]
+    place = folder() / hashlib.sha256(f"{host_route} {url}".encode(errors="backslashreplace")).hexdigest()[:32]
     try:
         place.mkdir(parents=True, exist_ok=True)
         (place / "lock").touch()

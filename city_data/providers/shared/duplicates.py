@@ -3,10 +3,10 @@
 Belongs here: the one rule of every source. Does not: what makes two rows the same (each source's key), or how a bulk
 file applies the rule to millions of rows, which must come to the same.
 
-The rule, field by field: a value wins over an empty or unusable cell; values that are equal count once; of values that
-disagree, the lower median counts. It is a value that was really sent, it does not depend on the order of rows, and of
-three readings a single outlier never wins. All rows of a key but one are rejected, as `duplicate`, or as `disagreeing`
-where any of their fields has two different values.
+The rule, field by field: a value wins over an empty or unusable cell; values that are equal count once; of values
+that disagree, the lower median counts. It is a value that was really sent, it depends neither on the order of rows nor
+on how often one of them was sent, and of three readings a single outlier never wins. All rows of a key but one are
+rejected, as `duplicate`, or as `disagreeing` where any of their fields has two different values.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ def one_row_a_key(rows: Iterable[tuple[Key, Row]], rejected: Counter[str]) -> di
 
 def lower_median(cells: Sequence[Cell]) -> Cell:
     """The cell that counts of a field's cells, whatever their order."""
-    valued = sorted((cell for cell in cells if cell.value is not None), key=_by_value)
-    return valued[(len(valued) - 1) // 2] if valued else max(cells, key=lambda cell: (cell.reason, cell.text))
+    valued = sorted((cell for cell in cells if cell.value is not None), key=_by_value, reverse=True)
+    distinct = sorted({cell.value: cell for cell in valued}.values(), key=_by_value)
+    return distinct[(len(distinct) - 1) // 2] if distinct else max(cells, key=lambda cell: (cell.reason, cell.text))
 
 
 def _resolved(rows: Sequence[Mapping[str, Cell]], rejected: Counter[str]) -> Row:

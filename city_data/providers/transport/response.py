@@ -118,7 +118,7 @@ def hiding(secrets: Iterable[str]) -> Iterator[None]:
     except ProviderError as error:
         told = str(error)
         for secret in filter(None, secrets):
-            told = told.replace(secret, "***").replace(quote(secret, safe=""), "***")
+            told = told.replace(secret, "***").replace(quote(secret, safe="", errors="replace"), "***")
         error.args = (told,)
         raise
 

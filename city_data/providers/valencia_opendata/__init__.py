@@ -1,8 +1,9 @@
 """Valencia's traffic loops: the city's map server tells their present flow, and nothing of the past.
 https://geoportal.valencia.es
 
-Belongs here: the calls, the canonical frame. Does not: what an answer means (polls.py), or when the feed
-is polled (operations/collector.py). The portal of the original plan (valencia.opendatasoft.com) is gone.
+Belongs here: the calls, the canonical frame. Does not: what an answer means (polls.py), which readings count
+(hours.py), or when the feed is polled (operations/collector.py). The portal of the original plan
+(valencia.opendatasoft.com) is gone.
 
 `congestion_level` is NULL though the city tells each segment's state (layer 192): that layer has no moment of
 measurement, so a frozen feed could not be told from calm streets, and its codes are not ordinal (3 closed, 4 no data,
@@ -11,7 +12,6 @@ measurement, so a frozen feed could not be told from calm streets, and its codes
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -30,11 +30,12 @@ from city_data.providers.base import (
     about,
 )
 from city_data.providers.http import HttpClient
+from city_data.providers.transport.documents import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from city_data.providers.valencia_opendata.polls import MadeHours
+    from city_data.providers.valencia_opendata.hours import MadeHours
 
 HOST = "geoportal.valencia.es"
 LOOPS = f"https://{HOST}/server/rest/services/OPENDATA/Trafico/MapServer/208/query"
@@ -80,21 +81,26 @@ class ValenciaOpenData(CollectingProvider):
                     raise NoSnapshot("header_only", f"the answer has no loop from row {len(rows)} on")
                 bodies.append(response.body)
                 rows, more, origin = [*rows, *page.rows], page.more, response.origin
+            body = b"\n".join(bodies)
+            if sum(len(page.rows) for page in snapshots.pages(body)) != len(rows):
+                raise NoSnapshot("not_archivable", "the pages cannot be told apart again")
             moments = snapshots.measured(rows)
             newest = snapshots.newest(moments, request.as_of)
             path = into / snapshots.name(request.as_of)
-            path.write_bytes(b"\n".join(bodies))
+            path.write_bytes(body)
             payload = Payload(path.name, path, LOOPS, _question(0), "application/json", origin=origin)
-            points = {str(row[snapshots.POINT]) for row in rows}
+            points = {snapshots.point_of(row) for row in rows}
             return Snapshot(payload, snapshots.mark(moments), newest, repeated=len(rows) - len(points))
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
-        """The month's city-hours, from the first that was collected to the last."""
+        """The month's city-hours, from the first that was collected to the last. Raises PermanentError also where a
+        whole month has not one."""
         from city_data.providers.shared.city_hours import METHOD_VERSION
-        from city_data.providers.valencia_opendata.polls import city_hours
+        from city_data.providers.valencia_opendata.hours import city_hours
 
         with about(self.name, request):
             made = city_hours(payloads, request.month, request.place.timezone)
+            _refuse_without_value(made, request)
             return ParsedMonth(
                 _frame(made, request, self.source(payloads)),
                 received=made.received,
@@ -106,17 +112,30 @@ class ValenciaOpenData(CollectingProvider):
                     "panel": made.hours.panel,
                     "points": made.points,
                     "snapshots": len(payloads),
+                    "unreadable_snapshots": made.unreadable,
                 },
             )
 
     def check_connection(self, http: HttpClient) -> str:
         response = http.get(LOOPS, params={**EVERYTHING, "returnCountOnly": "true"})
         try:
-            count = int(json.loads(response.body)["count"])
-        except (ValueError, KeyError, TypeError) as error:
+            count = int(read_json(response.body)["count"])
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             found = " ".join(response.body[:200].decode("latin-1").split())
             raise PermanentError(f"{self.name}: {LOOPS} does not count its loops but says {found!r}") from error
         return f"answers, no key needed; {count} loops, of which it tells the present alone"
+
+
+def _refuse_without_value(made: MadeHours, request: Request) -> None:
+    """A month that ended without one value is none. One that has only begun may not have an hour yet."""
+    import numpy as np
+
+    ended = request.as_of >= request.month.bounds(request.place.timezone)[1]
+    if ended and not np.isfinite(made.hours.volume).any():
+        raise PermanentError(
+            f"not one value in the whole month: {made.used} of {made.received} readings can be used; "
+            f"rejected: {made.rejected}"
+        )
 
 
 def _question(offset: int) -> dict[str, str]:

@@ -1,30 +1,14 @@
-"""Time and call budgets as the HTTP client sees them.
+"""Call budgets as the HTTP client sees them.
 
-Belongs here: the protocols, the system's clock, and no budget at all. Does not: a budget that runs share
-(store/budget.py), or when the client waits (http.py).
+Belongs here: the protocol, and no budget at all. Does not: the budget of all runs (store/budget.py), or when the client
+waits (http.py).
 """
 
 from __future__ import annotations
 
-import time
 from typing import Protocol
 
 from city_data.providers.capabilities import RateLimit
-
-
-class Clock(Protocol):
-    """Time, injected so that tests never wait."""
-
-    def monotonic(self) -> float: ...
-    def sleep(self, seconds: float) -> None: ...
-
-
-class SystemClock:
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 class Budget(Protocol):

@@ -1,0 +1,193 @@
+"""Rows of one station and quarter that stand more than once in Madrid's files, and October's doubled hour.
+
+Belongs here: which of them counts, by the rule that all sources share (shared/duplicates.py), for millions of rows.
+Does not: which rows are valid (rows.py), or the city-hour (hours.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from city_data.providers.errors import PermanentError
+from city_data.providers.madrid_opendata.layout import NO_KIND
+from city_data.providers.madrid_opendata.reading import MonthFile
+from city_data.providers.madrid_opendata.rows import OTHERS, REASONS, VALID, bit, count, scanning, summed
+from city_data.providers.shared.city_hours import QUARTERS_AN_HOUR, QUARTERS_NEEDED
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+_ROWS_AT_ONCE = 3_000_000  # where a whole month stands twice, it is gone through in parts of about 200 MB
+_HOUR = ["station", "hour"]
+_QUARTER = ["station", "hour", "quarter"]
+
+
+@dataclass
+class Repeats:
+    """Station-hours without repeats, and how many rows were left out by reason."""
+
+    hours: list[pl.DataFrame] = field(default_factory=list)
+    rejected: dict[str, int] = field(default_factory=dict)
+
+    def reject(self, reason: str, rows: int) -> None:
+        if rows:
+            self.rejected[reason] = self.rejected.get(reason, 0) + rows
+
+
+def crowded(sums: pl.DataFrame) -> pl.DataFrame:
+    """The station-hours of `sums` in which a quarter stands more than once."""
+    import numpy as np
+    import polars as pl
+
+    digits = sums["digits"].to_numpy()
+    twice = sums["rows"].to_numpy() > QUARTERS_AN_HOUR
+    for quarter in range(QUARTERS_AN_HOUR):
+        twice |= count(digits, f"quarter_{quarter}") > np.uint64(1)
+    return sums.filter(pl.Series(twice))
+
+
+def resolve(file: MonthFile, found: pl.DataFrame, kinds: pl.DataFrame) -> Repeats:
+    """The crowded station-hours `found`, each from its own rows alone.
+
+    Raises PermanentError where a station has more times in an hour than quarters.
+    """
+    made = Repeats()
+    for part in _parts(found):
+        once(_rows_of(file, part.select(_HOUR), kinds), made)
+    return made
+
+
+def once(rows: pl.DataFrame, made: Repeats) -> None:
+    """Add the station-hours of some rows, with one row a station and quarter.
+
+    Field by field a value wins over none, equal values count once, and of values that disagree the lower median counts:
+    a row sent once more moves nothing.
+    """
+    import polars as pl
+
+    times = rows.group_by(_HOUR).agg(pl.col("minute").n_unique())["minute"].max()
+    if isinstance(times, int) and times > QUARTERS_AN_HOUR:
+        raise PermanentError(f"a point has {times} different times in one hour, not {QUARTERS_AN_HOUR} quarters")
+    valid = pl.col("reason") >= REASONS.index(VALID[0])
+    flow, other = pl.col("flow").filter(valid), pl.col("other").drop_nulls()
+    quarters = rows.group_by(_QUARTER).agg(
+        (pl.len() - 1).alias("more"),
+        ((flow.n_unique() > 1) | (other.n_unique() > 1)).alias("disagree"),
+        pl.col("reason").max(),
+        flow.unique().quantile(0.5, "lower").fill_null(0).cast(pl.UInt32).alias("flow"),
+        other.unique().quantile(0.5, "lower").cast(pl.UInt32).alias("other"),
+        pl.col("fate").min(),
+    )
+    for reason, rule in (("duplicate", ~pl.col("disagree")), ("disagreeing", pl.col("disagree"))):
+        made.reject(reason, int(quarters.filter(rule)["more"].sum()))
+    made.hours.append(_hours(quarters))
+
+
+def passes(file: MonthFile, face: int, kinds: pl.DataFrame) -> tuple[list[pl.DataFrame], Repeats]:
+    """The doubled hour that clocks show as `face`: the station-hours of its first and its second pass; of one alone
+    where the two cannot be told apart, which then stands for both.
+
+    A station tells its passes where at least three quarters stand twice, in the file's order. Where at least half of
+    the stations do, the others' rows, of which nobody knows the pass, are left out.
+    """
+    import polars as pl
+
+    rows = _rows_of(file, None, kinds, face).with_row_index("place")
+    stations = rows["station"].n_unique()
+    pairs = _pairs(rows)
+    told = pairs.group_by("station").agg(pl.col("quarter").n_unique()).filter(pl.col("quarter") >= QUARTERS_NEEDED)
+    made = Repeats()
+    if not len(told) or 2 * len(told) < stations:
+        once(rows, made)
+        return made.hours, made
+    clear = rows.join(told.select("station"), on="station", how="semi")
+    used = pairs.join(told.select("station"), on="station", how="semi")
+    kept = clear.join(used.select(_QUARTER).unique(), on=_QUARTER, how="semi")
+    made.reject("duplicate", len(kept) - len(used))
+    made.reject("unresolved_hour", len(rows) - len(kept))
+    for turn in (0, 1):
+        once(used.filter(pl.col("turn") == turn), made)
+    return made.hours, made
+
+
+def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of quarters that stand exactly twice, apart from repeats on top of that; `turn` is 0 or 1."""
+    import polars as pl
+
+    content = [*_QUARTER, "label", "reason", "flow", "other"]
+    several = rows.filter(pl.len().over(_QUARTER) > 2).unique(content, keep="first", maintain_order=True)
+    pairs = pl.concat([rows.filter(pl.len().over(_QUARTER) == 2), several.filter(pl.len().over(_QUARTER) == 2)])
+    return pairs.with_columns(((pl.col("place").rank("ordinal").over(_QUARTER)) - 1).alias("turn"))
+
+
+def _hours(quarters: pl.DataFrame) -> pl.DataFrame:
+    """Station-hours of quarters that stand once each."""
+    import polars as pl
+
+    reasons: pl.Expr = pl.lit(0, pl.UInt64)
+    for place, name in enumerate(REASONS):
+        reasons = pl.when(pl.col("reason") == place).then(bit(name)).otherwise(reasons)
+    fates: pl.Expr = pl.lit(0, pl.UInt64)
+    for place, fate in enumerate(OTHERS):
+        fates = pl.when(pl.col("fate") == place).then(bit(f"other_{fate}")).otherwise(fates)
+    return summed(quarters.lazy().with_columns(digits=reasons + fates), _HOUR).collect()
+
+
+def _rows_of(file: MonthFile, hours: pl.DataFrame | None, kinds: pl.DataFrame, face: int | None = None) -> pl.DataFrame:
+    """Rows of some station-hours, or of all stations at one face, in the file's order: of stations that have a kind;
+    `fate` is the place in OTHERS of a second value of the station's own kind."""
+    import polars as pl
+
+    with scanning(file) as rows:
+        placed = rows.filter(pl.col("key").is_not_null()).drop("key")
+        chosen = placed.filter(pl.col("hour") == face) if hours is None else placed.join(
+            hours.lazy().with_columns(pl.col("station").cast(pl.Int64), pl.col("hour").cast(pl.Int64)),
+            on=_HOUR, how="semi",
+        )  # fmt: skip
+        table = chosen.collect(engine="streaming")
+    own, digits = pl.col("label") == pl.col("kind"), table["digits"].to_numpy()
+    return (
+        table.with_columns(
+            pl.col("station").cast(pl.Int32),
+            pl.col("hour").cast(pl.Int16),
+            (pl.col("minute") % 60 // 15).alias("quarter"),
+            _place(digits, list(REASONS)).alias("reason"),
+            _place(digits, [f"other_{fate}" for fate in OTHERS]).alias("fate"),
+        )
+        .join(kinds, on="station", how="inner", maintain_order="left")
+        .filter(pl.col("kind") != NO_KIND)
+        .with_columns(pl.when(own).then(pl.col("other")), pl.when(own).then(pl.col("fate")))
+        .drop("digits", "kind")
+    )
+
+
+def _place(digits: NDArray[np.uint64], names: list[str]) -> pl.Expr:
+    """The place among `names` of the one that a row is counted under."""
+    import polars as pl
+
+    place: pl.Expr = pl.lit(None, pl.UInt8)
+    for number, name in enumerate(names):
+        place = pl.when(pl.Series(count(digits, name) > 0)).then(pl.lit(number, pl.UInt8)).otherwise(place)
+    return place
+
+
+def _parts(found: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """`found` in parts of whole stations, none of many more rows than can be at hand at once."""
+    import polars as pl
+
+    ordered = found.sort("station")
+    part = (ordered["rows"].cast(pl.Int64).cum_sum() // _ROWS_AT_ONCE).alias("part")
+    first = ordered.with_columns(part).group_by("station", maintain_order=True).agg(pl.col("part").min())
+    for stations in first.partition_by("part", maintain_order=True):
+        yield ordered.join(stations.select("station"), on="station", how="semi")
+
+
+def merged(rejected: Mapping[str, int], *more: Mapping[str, int]) -> dict[str, int]:
+    """Counts added up, without those that are none."""
+    names = dict.fromkeys(name for counts in (rejected, *more) for name in counts)
+    sums = {name: sum(counts.get(name, 0) for counts in (rejected, *more)) for name in names}
+    return {name: number for name, number in sums.items() if number}

@@ -1,0 +1,129 @@
+"""Months that the fuzzer begins with: every fixture, every layout of Madrid's, every recorded payload of a provider.
+
+Belongs here: payloads as bytes, with the request that they answer as far as they do. Does not: how they are changed
+(mutations.py), or what must come of them (judging.py).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from city_data.providers import discover
+from city_data.providers.base import Place, Provider, Request
+from city_data.window import Month
+from city_data_tests.oracles import traffic_months
+from city_data_tests.oracles.received import Received
+from city_data_tests.providers.test_contract import Case
+from city_data_tests.providers.wire import FIXTURES, RECORDED
+
+FOLDERS = {
+    "aemet": "aemet",
+    "barcelona_opendata": "barcelona",
+    "madrid_opendata": "madrid",
+    "meteo_france": "meteofrance",
+    "open_meteo": "openmeteo",
+    "openweather": "openweather",
+    "valencia_opendata": "valencia",
+}
+# What a recorded file answers, where its name does not tell.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "diarios_3194U_2019-10.json": {"stations": ["3194U"]},
+    "diarios_B228_2026-05-01_15.json": {"stations": ["B228"]},
+    "HOR_44_blain_2024-01-01.csv": {"department": "44", "stations": ["44015001"]},
+    "dpclim_horaire_76116001_2024-06-15.csv": {"department": "76", "stations": ["76116001"]},
+}
+_MONTH = re.compile(r"(?P<year>20[0-3]\d)-(?P<month>0[1-9]|1[0-2])")
+_MOST_BYTES = 300_000  # a larger file is cut to whole lines: thousands of cases are to be had in minutes
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A provider's payloads and what was asked for."""
+
+    name: str
+    provider: Provider
+    request: Request
+    payloads: tuple[Received, ...]
+
+
+def seeds_of(provider: str) -> list[Seed]:
+    """In the order of their names."""
+    made = discover()[provider]
+    fixture = Case(made, FIXTURES / provider)
+    bodies = tuple(Received.of(payload.name, payload.path.read_bytes()) for payload in fixture.payloads())
+    found = [Seed("fixture", made, fixture.request, bodies)]
+    if provider == "madrid_opendata":
+        found += list(_madrid_layouts(made, fixture.request))
+    if provider == "barcelona_opendata":
+        found += list(_barcelona_rows(made, fixture.request))
+    if RECORDED.is_dir():
+        found += list(_recorded(made, fixture.request))
+    return found
+
+
+def _madrid_layouts(provider: Provider, request: Request) -> Iterator[Seed]:
+    """The layouts through the years, and the recorded heads of 33 months."""
+    for path in sorted((FIXTURES / provider.name).glob("*.csv")):
+        yield _madrid(provider, request, path.stem, path.read_bytes())
+    heads = RECORDED / "madrid" / "historico_heads_2015-2019.json"
+    for head in json.loads(heads.read_bytes())["months"] if heads.is_file() else []:
+        separator = head["separator_used"]
+        text = "\n".join(separator.join(line) for line in (head["columns"], *head["rows"])) + "\n"
+        year, month = head["month"].split("-")
+        yield _madrid(provider, request, f"{month}-{year}", text.encode())
+
+
+def _madrid(provider: Provider, request: Request, stem: str, csv: bytes) -> Seed:
+    number, year = stem.split("-")
+    body = Received.of(f"{stem}.zip", traffic_months.madrid_zip(csv, int(year), int(number)))
+    return Seed(f"layout of {stem}", provider, replace(request, month=Month(int(year), int(number))), (body,))
+
+
+def _barcelona_rows(provider: Provider, request: Request) -> Iterator[Seed]:
+    """The few recorded rows of months of states, each as the city's file."""
+    told = RECORDED / "barcelona" / "trams_observed_rows.json"
+    for quoted in json.loads(told.read_bytes())["rows"] if told.is_file() else []:
+        rows = [[str(cell) for cell in row] for row in quoted["values"]]
+        month = Month(int(rows[0][1][:4]), int(rows[0][1][4:6]))
+        body = Received.of("TRAMS_TRAMS.csv", traffic_months.barcelona_file(rows))
+        yield Seed(f"rows of {month}", provider, replace(request, month=month), (body,))
+
+
+def _recorded(provider: Provider, request: Request) -> Iterator[Seed]:
+    for path in sorted((RECORDED / FOLDERS[provider.name]).glob("*")):
+        if path.name == "NOTES.md" or path.name.startswith("historico_heads"):
+            continue
+        asked = _asked(provider, request, path.name)
+        body = path.read_bytes()
+        if len(body) > _MOST_BYTES:
+            body = body[: body.rindex(b"\n", 0, _MOST_BYTES) + 1] if b"\n" in body[:_MOST_BYTES] else body[:_MOST_BYTES]
+        if provider.name == "madrid_opendata" and path.suffix == ".csv":
+            body = traffic_months.madrid_zip(body, asked.month.year, asked.month.month)
+        name = "20260901T100000Z.json" if provider.name == "valencia_opendata" else path.name
+        yield Seed(path.name, provider, asked, (Received.of(name, body),))
+
+
+def _asked(provider: Provider, request: Request, name: str) -> Request:
+    """The fixture's request, with the file's own month, settings and, where it tells one, location."""
+    swapped = re.search(r"_(?P<month>\d\d)-(?P<year>20\d\d)_", name)
+    match = swapped or _MONTH.search(name)
+    month = Month(int(match["year"]), int(match["month"])) if match else request.month
+    settings = request.settings
+    if name in SETTINGS:
+        settings = provider.settings_model.model_validate(SETTINGS[name])
+    return replace(request, month=month, settings=settings, place=_place(request.place, name))
+
+
+def _place(place: Place, name: str) -> Place:
+    path: Path = RECORDED / "openmeteo" / name
+    if not path.is_file() or path.suffix != ".json":
+        return place
+    document = json.loads(path.read_bytes())
+    if not isinstance(document, dict) or "latitude" not in document:
+        return place
+    return replace(place, latitude=float(document["latitude"]), longitude=float(document["longitude"]))

@@ -1,0 +1,65 @@
+"""A parsed month beside the month that an oracle computed.
+
+Belongs here: how the two are compared, and how bytes are handed to a provider. Does not: how either is computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from city_data.providers.base import ParsedMonth, Payload, Provider, Request
+from city_data_tests.oracles.received import Received
+from city_data_tests.sandbox.asking import accounted
+
+Hours = Mapping[datetime, Mapping[str, float | str | None]]
+
+
+def parse_bytes(provider: Provider, request: Request, payloads: Sequence[Received]) -> ParsedMonth:
+    """What the provider makes of these bytes, under these names."""
+    with TemporaryDirectory(prefix="city_data-oracle-") as folder:
+        files = []
+        for number, body in enumerate(payloads):
+            place = Path(folder) / str(number)
+            place.mkdir()
+            (place / body.name).write_bytes(body)
+            files.append(Payload(body.name, place / body.name, "https://example.org/"))
+        return accounted(provider.parse(request, files))
+
+
+def hours_of_frame(month: ParsedMonth, columns: Sequence[str]) -> Hours:
+    frame = month.frame
+    values: dict[str, list[Any]] = {name: frame[name].tolist() for name in columns}
+    return {
+        stamp.to_pydatetime(): {name: _plain(values[name][row]) for name in columns}
+        for row, stamp in enumerate(frame["date"])
+    }
+
+
+def differences(month: ParsedMonth, expected: Hours, columns: Sequence[str], tolerance: float = 1e-7) -> list[str]:
+    """Where the two tell different values; a row that one of them lacks is a row of NULL."""
+    found = hours_of_frame(month, columns)
+    told = []
+    for stamp in sorted(found.keys() | expected.keys()):
+        for name in columns:
+            one, other = (hours.get(stamp, {}).get(name) for hours in (found, expected))
+            if not _equal(one, other, tolerance):
+                told.append(f"{stamp:%Y-%m-%dT%H:%MZ} {name}: parsed {one!r}, oracle {other!r}")
+    return told
+
+
+def _plain(value: Any) -> float | str | None:
+    if value is None or value != value:
+        return None
+    return value if isinstance(value, str) else float(value)
+
+
+def _equal(one: float | str | None, other: float | str | None, tolerance: float) -> bool:
+    """Sums in another order differ in their last digits; stored values have two decimals."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=tolerance)
+    return one == other

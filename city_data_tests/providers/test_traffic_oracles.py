@@ -1,0 +1,84 @@
+"""The traffic providers give what their oracles compute: on generated months, on DST months, on every fixture."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from city_data.providers import discover
+from city_data.providers.base import Place, Request, Settings
+from city_data.window import Month
+from city_data_tests.oracles import barcelona_opendata, madrid_opendata, valencia_opendata
+from city_data_tests.oracles import traffic_months as months
+from city_data_tests.oracles.comparing import differences, hours_of_frame, parse_bytes
+from city_data_tests.oracles.received import Received
+from city_data_tests.providers.test_contract import Case
+from city_data_tests.providers.wire import FIXTURES
+
+ORACLES = {
+    "madrid_opendata": madrid_opendata.month,
+    "barcelona_opendata": barcelona_opendata.month,
+    "valencia_opendata": valencia_opendata.month,
+}
+COLUMNS = {
+    "madrid_opendata": ["traffic_volume", "congestion_level", "average_speed"],
+    "barcelona_opendata": ["congestion_level"],
+    "valencia_opendata": ["traffic_volume"],
+}
+# Six days of a month without a change of clocks; in October and March up to the day after it.
+MONTHS = [(2026, 6, 6), (2025, 10, 27), (2026, 3, 30)]
+SEEDS = st.integers(0, 2**32 - 1)
+# A seed cannot be made simpler.
+PHASES = (Phase.explicit, Phase.generate)
+
+
+def request(year: int, month: int) -> Request:
+    place = Place("somewhere", 40.0, -3.0, "Europe/Madrid")
+    return Request(place, Month(year, month), Settings(), datetime(2026, 11, 24, tzinfo=UTC))
+
+
+def held_to_oracle(provider: str, asked: Request, payloads: list[Received]) -> int:
+    """Compare, and return how many values there were."""
+    month = parse_bytes(discover()[provider], asked, payloads)
+    assert differences(month, ORACLES[provider](payloads, asked), COLUMNS[provider]) == []
+    hours = hours_of_frame(month, COLUMNS[provider]).values()
+    return sum(value is not None for hour in hours for value in hour.values())
+
+
+@pytest.mark.parametrize("span", MONTHS, ids=lambda span: f"{span[0]}-{span[1]:02d}")
+@given(seed=SEEDS)
+@settings(max_examples=6, phases=PHASES)
+def test_madrid_gives_what_its_oracle_computes(span: tuple[int, int, int], seed: int) -> None:
+    year, month, days = span
+    table = months.madrid_rows(Random(seed), year, month, days)
+    body = Received.of(f"{month:02d}-{year}.zip", months.madrid_file(table, year, month))
+    assert held_to_oracle("madrid_opendata", request(year, month), [body])
+
+
+@pytest.mark.parametrize("span", MONTHS, ids=lambda span: f"{span[0]}-{span[1]:02d}")
+@given(seed=SEEDS)
+@settings(max_examples=10, phases=PHASES)
+def test_barcelona_gives_what_its_oracle_computes(span: tuple[int, int, int], seed: int) -> None:
+    year, month, days = span
+    body = Received.of("trams.csv", months.barcelona_file(months.barcelona_rows(Random(seed), year, month, days)))
+    assert held_to_oracle("barcelona_opendata", request(year, month), [body])
+
+
+@given(seed=SEEDS, cadence=st.sampled_from([3, 15, 30, 60]), start=st.sampled_from([(2025, 10, 25), (2026, 3, 28)]))
+@settings(max_examples=15, phases=PHASES)
+def test_valencia_gives_what_its_oracle_computes(seed: int, cadence: int, start: tuple[int, int, int]) -> None:
+    year, month, day = start
+    polls = months.valencia_polls(Random(seed), datetime(year, month, day, 20, tzinfo=UTC), 36, cadence)
+    payloads = [months.valencia_poll(taken, rows) for taken, rows in polls]
+    assert held_to_oracle("valencia_opendata", request(year, month), payloads)
+
+
+@pytest.mark.parametrize("provider", ORACLES)
+def test_every_fixture_gives_what_its_oracle_computes(provider: str) -> None:
+    case = Case(discover()[provider], FIXTURES / provider)
+    payloads = [Received.of(payload.name, payload.path.read_bytes()) for payload in case.payloads()]
+    held_to_oracle(provider, case.request, payloads)

@@ -1,0 +1,255 @@
+"""Relations that hold between months of one source: rows in another order or spelling move no value unmarked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from random import Random
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from city_data.providers import discover
+from city_data.providers.base import ParsedMonth, PermanentError
+from city_data_tests.oracles import traffic_months as months
+from city_data_tests.oracles.comparing import Hours, hours_of_frame, parse_bytes
+from city_data_tests.oracles.received import Received
+from city_data_tests.providers.test_traffic_oracles import COLUMNS, request
+from city_data_tests.relations.traffic import (
+    OTHER_NUMBERS,
+    SAME_ROWS,
+    in_column,
+    quoted,
+    repacked,
+    same_bytes,
+    times_two,
+)
+
+YEAR, MONTH, DAYS = 2026, 6, 4
+SEEDS = st.integers(0, 2**32 - 1)
+PHASES = (Phase.explicit, Phase.generate)  # a seed cannot be made simpler
+FLOW, LOAD, SPEED, KIND = 3, 5, 6, 2
+some = settings(max_examples=2, phases=PHASES)
+
+Table = months.Table
+Make = Callable[[Table], Received]
+
+
+def madrid(rows: Table) -> Received:
+    return Received.of(f"{MONTH:02d}-{YEAR}.zip", months.madrid_file(rows, YEAR, MONTH))
+
+
+def barcelona(rows: Table) -> Received:
+    return Received.of("trams.csv", months.barcelona_file(rows))
+
+
+SOURCES: dict[str, tuple[Callable[[Random, int, int, int], Table], Make, str]] = {
+    "madrid_opendata": (months.madrid_rows, madrid, ";"),
+    "barcelona_opendata": (months.barcelona_rows, barcelona, ","),
+}
+
+
+def month_of(provider: str, *payloads: Received) -> ParsedMonth:
+    return parse_bytes(discover()[provider], request(YEAR, MONTH), payloads)
+
+
+def values(provider: str, month: ParsedMonth) -> Hours:
+    """Hours that have a value, bit by bit."""
+    found = hours_of_frame(month, COLUMNS[provider])
+    return {stamp: row for stamp, row in found.items() if any(value is not None for value in row.values())}
+
+
+def rows_of(provider: str, seed: int) -> Table:
+    return SOURCES[provider][0](Random(seed), YEAR, MONTH, DAYS)
+
+
+@cache
+def month_of_seed(provider: str, seed: int) -> ParsedMonth:
+    """The month of unchanged rows, which has values."""
+    month = month_of(provider, SOURCES[provider][1](rows_of(provider, seed)))
+    assert values(provider, month)
+    return month
+
+
+@pytest.mark.parametrize("change", SAME_ROWS)
+@pytest.mark.parametrize("provider", SOURCES)
+@given(seed=SEEDS)
+@some
+def test_rows_in_another_order_or_twice_are_the_same_month(provider: str, change: str, seed: int) -> None:
+    changed = SAME_ROWS[change](Random(seed), rows_of(provider, seed))
+    before, after = month_of_seed(provider, seed), month_of(provider, SOURCES[provider][1](changed))
+    assert values(provider, after) == values(provider, before)
+    assert after.used == before.used
+
+
+@pytest.mark.parametrize("spelling", same_bytes(";"))
+@pytest.mark.parametrize("provider", SOURCES)
+def test_file_in_another_spelling_is_the_same_month(provider: str, spelling: str) -> None:
+    rows, (_, make, mark) = rows_of(provider, 5), SOURCES[provider]
+    body, change = make(rows), same_bytes(mark)[spelling]
+    changed = repacked(body, change) if provider == "madrid_opendata" else change(body)
+    before, after = month_of_seed(provider, 5), month_of(provider, Received.of(body.name, changed))
+    assert values(provider, after) == values(provider, before)
+    assert (after.used, after.rejected, after.nulled) == (before.used, before.rejected, before.nulled)
+
+
+@pytest.mark.parametrize("spelling", OTHER_NUMBERS)
+@pytest.mark.parametrize(
+    ("provider", "column"),
+    [("madrid_opendata", column) for column in (0, FLOW, LOAD, SPEED, 8)] + [("barcelona_opendata", n) for n in (0, 2)],
+)
+@pytest.mark.parametrize("quotes", [False, True])
+def test_numbers_written_another_way_are_equal_or_refused(
+    provider: str, column: int, spelling: str, quotes: bool
+) -> None:
+    rows, (_, make, mark) = rows_of(provider, 6), SOURCES[provider]
+    before = month_of_seed(provider, 6)
+    body = make(in_column(column, OTHER_NUMBERS[spelling])(Random(), rows))
+    if quotes:
+        change = quoted(mark)
+        body = Received.of(body.name, repacked(body, change) if provider == "madrid_opendata" else change(body))
+    try:
+        after = month_of(provider, body)
+    except PermanentError:
+        return
+    wrong = {stamp for stamp, row in values(provider, after).items() if values(provider, before).get(stamp) != row}
+    assert not wrong or after.used < before.used or sum(after.nulled.values()) > sum(before.nulled.values())
+
+
+@given(seed=SEEDS)
+@some
+def test_twice_the_readings_are_twice_the_volume(seed: int) -> None:
+    rows = [row for row in rows_of("madrid_opendata", seed) if row[FLOW] not in ("27943", "9000")]
+    before, after = (month_of("madrid_opendata", madrid(table)) for table in (rows, times_two(FLOW)(Random(), rows)))
+    one, two = (values("madrid_opendata", month) for month in (before, after))
+    assert one.keys() == two.keys()
+    for stamp, row in two.items():
+        assert row["congestion_level"] == one[stamp]["congestion_level"]
+        assert row["average_speed"] == one[stamp]["average_speed"]
+        volume = one[stamp]["traffic_volume"]
+        assert row["traffic_volume"] == (None if volume is None else pytest.approx(2 * float(volume), rel=1e-12))
+
+
+@pytest.mark.parametrize("kind", ["M30", "URB"])
+@pytest.mark.parametrize("spoil", ["gone", "unlabelled", "other label", "no samples", "unreadable"])
+def test_stratum_that_is_lost_leaves_no_volume_and_says_so(kind: str, spoil: str) -> None:
+    rows = [[*row[:KIND], "M30" if int(row[0]) < 3000 else "URB", *row[3:]] for row in rows_of("madrid_opendata", 8)]
+    changes: dict[str, Callable[[list[str]], list[str] | None]] = {
+        "gone": lambda row: None,
+        "unlabelled": lambda row: [*row[:KIND], "", *row[3:]],
+        "other label": lambda row: [*row[:KIND], "AUTOPISTA", *row[3:]],
+        "no samples": lambda row: [*row[:-1], "0"],
+        "unreadable": lambda row: [*row[:FLOW], f"{row[FLOW]},0", *row[FLOW + 1 :]],
+    }
+    spoilt = [made for row in rows if (made := changes[spoil](row) if row[KIND] == kind else row) is not None]
+    try:
+        month = month_of("madrid_opendata", madrid(spoilt))
+    except PermanentError:
+        assert spoil == "unreadable"
+        return
+    assert month.frame["traffic_volume"].isna().all()
+    assert set(month.nulled) >= {f"no_panel_{'m30' if kind == 'M30' else 'urban'}:intensidad"}
+
+
+def test_station_that_dies_moves_the_city_by_no_more_than_its_estimate() -> None:
+    """Stations of one profile: without one of them the panel's values stand, at a lower coverage."""
+    labels = {3001: "URB", 3002: "URB", 3003: "URB", 1001: "M30"}
+    rows = [
+        [str(station), f"{moment.astimezone(months.ZONE):%Y-%m-%d %H:%M:%S}", label,
+         str(100 + moment.hour * station % 7), "1", "20", "80", "N", "15"]
+        for station, label in labels.items()
+        for moment in months.moments(YEAR, MONTH, 20, 15)
+    ]  # fmt: skip
+    whole = values("madrid_opendata", month_of("madrid_opendata", madrid(rows)))
+    dead = [row for row in rows if row[0] != "3002" or int(row[1][8:10]) <= 15]
+    month = month_of("madrid_opendata", madrid(dead))
+    for stamp, row in values("madrid_opendata", month).items():
+        assert row["traffic_volume"] == pytest.approx(whole[stamp]["traffic_volume"])
+    assert month.frame["raw_data"].iloc[-1]["coverage"] < 1
+    gone = month_of("madrid_opendata", madrid([row for row in rows if row[0] != "3002"]))
+    assert gone.provenance["points"] == 3
+
+
+def test_rows_of_another_month_move_nothing_and_are_counted() -> None:
+    for provider, (_, make, _) in SOURCES.items():
+        rows = rows_of(provider, 9)
+        july = {row[1]: row[1].replace("2026-06", "2026-07").replace("202606", "202607") for row in rows}
+        other = [[row[0], july[row[1]], *row[2:]] for row in rows[:50]]
+        before, after = month_of(provider, make(rows)), month_of(provider, make(other + rows))
+        assert values(provider, after) == values(provider, before)
+        assert sum(after.rejected.values()) == sum(before.rejected.values()) + 50
+
+
+POLLS = months.valencia_polls(Random(3), datetime(2026, 6, 2, tzinfo=UTC), 30)
+
+
+def valencia(*payloads: Received) -> Hours:
+    return values("valencia_opendata", month_of("valencia_opendata", *payloads))
+
+
+def changed_polls(change: Callable[[datetime, list[months.Loop]], Received]) -> Hours:
+    return valencia(*(change(taken, rows) for taken, rows in POLLS))
+
+
+VALENCIA: dict[str, Callable[[datetime, list[months.Loop]], Received]] = {
+    "shuffled": lambda taken, rows: months.valencia_poll(taken, Random(1).sample(rows, len(rows))),
+    "doubled": lambda taken, rows: months.valencia_poll(taken, rows + rows),
+    "split over pages": lambda taken, rows: months.valencia_poll(taken, rows[:2], rows[2:]),
+    "pages that overlap": lambda taken, rows: months.valencia_poll(taken, rows[:3], rows[1:]),
+    "a byte order mark": lambda taken, rows: of_bytes(taken, rows, lambda body: b"\xef\xbb\xbf" + body),
+    "indented": lambda taken, rows: of_bytes(taken, rows, lambda body: json.dumps(json.loads(body), indent=1).encode()),
+    "unknown fields": lambda taken, rows: of_bytes(taken, rows, lambda body: body.replace(b'"ih"', b'"x": 1, "ih"')),
+    "moments with a point": lambda taken, rows: of_bytes(taken, rows, lambda body: body.replace(b"00}", b"00.0}")),
+    "an empty page at the end": lambda taken, rows: months.valencia_poll(taken, rows, []),
+}
+
+
+def of_bytes(taken: datetime, rows: Sequence[months.Loop], change: Callable[[bytes], bytes]) -> Received:
+    body = months.valencia_poll(taken, rows)
+    return Received.of(body.name, change(bytes(body)))
+
+
+@pytest.mark.parametrize("change", VALENCIA)
+def test_polls_in_another_spelling_are_the_same_month(change: str) -> None:
+    before = changed_polls(lambda taken, rows: months.valencia_poll(taken, rows))
+    assert before
+    assert changed_polls(VALENCIA[change]) == before
+
+
+def test_order_of_polls_and_polls_seen_twice_move_nothing() -> None:
+    payloads = [months.valencia_poll(taken, rows) for taken, rows in POLLS]
+    again = [months.valencia_poll(taken + timedelta(seconds=1), rows) for taken, rows in POLLS]
+    before = valencia(*payloads)
+    assert valencia(*Random(2).sample(payloads, len(payloads))) == before
+    assert valencia(*payloads, *again) == before
+
+
+def test_twice_the_flows_are_twice_the_volume_of_valencia() -> None:
+    def twice(taken: datetime, rows: list[months.Loop]) -> Received:
+        return months.valencia_poll(taken, [(p, f if f is None or f > 1000 else 2 * f, s) for p, f, s in rows])
+
+    before = changed_polls(lambda taken, rows: months.valencia_poll(taken, rows))
+    after = changed_polls(twice)
+    assert after.keys() == before.keys()
+    for stamp, row in after.items():
+        assert row["traffic_volume"] == pytest.approx(2 * float(before[stamp]["traffic_volume"] or 0), rel=1e-12)
+
+
+@pytest.mark.parametrize("write", [str, lambda flow: f"{flow:.1f}".replace(".", ","), lambda flow: flow / 1000])
+def test_flows_written_another_way_are_no_value_of_valencia_unmarked(write: Callable[[float], object]) -> None:
+    before = changed_polls(lambda taken, rows: months.valencia_poll(taken, rows))
+    payloads = [
+        months.valencia_poll(taken, [(p, f if f is None else write(f), s) for p, f, s in rows])  # type: ignore[misc]
+        for taken, rows in POLLS
+    ]
+    try:
+        after = valencia(*payloads)
+    except PermanentError:
+        return
+    if write(5.0) == 0.005:  # a thousandth of a flow is a number like any other
+        assert after.keys() == before.keys()
+    else:
+        assert after in ({}, before)
