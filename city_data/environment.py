@@ -81,9 +81,19 @@ WEBSERVER_URL = Variable("CITY_DATA_WEBSERVER_URL", "Dagster webserver that runs
 DAGSTER_URL = Variable(
     "CITY_DATA_DAGSTER_URL", "PostgreSQL of Dagster's own storage", otherwise="embedded in the home", secret=True
 )
+DAGSTER_WEBSERVER_URL = Variable(
+    "DAGSTER_WEBSERVER_URL",
+    "Address of Dagster's pages as people reach them, for links in notices",
+    otherwise="the port on this machine where `UI_PORT` is set, else the run's id alone",
+)
 DAGSTER_HOME = Variable("DAGSTER_HOME", "Folder of Dagster's dagster.yaml", otherwise="in the home")
 ROUTES = Variable(
     "CITY_DATA_ROUTES", "JSON object from a source's host to the base URL that answers in its place, for the sandbox"
+)
+CONTACT = Variable(
+    "CITY_DATA_CONTACT",
+    "Address or URL of the operator, named in the User-Agent of every call: firewalls refuse anonymous scripts",
+    otherwise="the User-Agent names the project alone",
 )
 API_PORT = Variable("API_PORT", "Port of the reader", "8000")
 UI_PORT = Variable("UI_PORT", "Port of Dagster's webserver on one machine", "3000")
@@ -117,6 +127,12 @@ OPENWEATHER_API_KEY = Variable(
     "Key of OpenWeather, where a city names `openweather`; the History API needs a subscription",
     secret=True,
     group="sources",
+)
+OPENWEATHER_CALLS_A_MINUTE = Variable(
+    "OPENWEATHER_CALLS_A_MINUTE", "Calls a minute of the OpenWeather plan, 1 to 100000", "60", group="sources"
+)
+OPENWEATHER_CALLS_A_DAY = Variable(
+    "OPENWEATHER_CALLS_A_DAY", "Calls a day of the OpenWeather plan, 1 to 100000000", "1000", group="sources"
 )
 
 VARIABLES: tuple[Variable, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Variable))

@@ -110,7 +110,8 @@ def status(
     """Show stored months: one line per feed; with --city, --dataset or months, one row per month."""
     from city_data.cli.days import print_days
     from city_data.cli.progress import entries_of
-    from city_data.cli.status import print_months, print_summary
+    from city_data.cli.status import print_months, print_polls, print_summary
+    from city_data.window import as_of
 
     window, feeds = select_feeds(city, dataset)
     months = select_months(window, from_, to)
@@ -122,6 +123,8 @@ def status(
             print_months(console, feeds, months, window.open, entries)
         else:
             print_summary(console, feeds, window, entries)
+        print_polls(console, feeds, as_of())
+        if not (days or city or dataset or from_ or to):
             console.print(f"every month: city-data status --city {feeds[0].city.city_id}", highlight=False)
 
 

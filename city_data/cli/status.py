@@ -6,14 +6,18 @@ Belongs here: what is held, for people. Does not: days and columns (days.py), wo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from city_data import environment
+from city_data.operations.live_feed_metrics import read_polls
 from city_data.pipeline.feeds import Feed
 from city_data.store.ledger import MonthEntry, State
+from city_data.store.polls import PollArchive
 from city_data.window import Month, Window
 
 Held = Mapping[tuple[str, str, Month], MonthEntry]
@@ -33,6 +37,7 @@ SIGNS: dict[State, str] = {
     "failed": "x",
 }
 NEVER_ASKED = "·"
+STALE_POLL_HOURS = 3
 EMPTY_COLUMN = "!"
 
 
@@ -84,6 +89,21 @@ def print_months(console: Console, feeds: Sequence[Feed], months: Sequence[Month
         console.print(f"{there} of {len(complete)} complete months held, {settled} settled{never}\n")
 
 
+def print_polls(console: Console, feeds: Sequence[Feed], moment: datetime) -> None:
+    """One line a live feed: the newest poll with data, and the open month's polls by outcome."""
+    live = [feed for feed in feeds if feed.live is not None]
+    if not live:
+        return
+    archive = PollArchive(environment.RAW_URL.required())
+    for feed in live:
+        figures = read_polls(archive, feed, moment)
+        hours = (moment.timestamp() - figures.last_stored) / 3600
+        last = f"last poll with data {hours:.1f} h ago" if figures.last_stored else "no poll with data yet"
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(figures.polls.items()))
+        text = f"{feed.city.name} {feed.dataset.name}: {last}; polls of the open month: {counts}"
+        console.print(text, style="yellow" if hours > STALE_POLL_HOURS else None, highlight=False)
+
+
 def _strip(entries: Iterable[MonthEntry | None]) -> Text:
     text = Text()
     for entry in entries:
@@ -101,17 +121,26 @@ def _row(month: Month, entry: MonthEntry | None) -> list[str]:
     counts = [f"{entry.rows} of {entry.expected_rows}", str(entry.version or "")] if entry.has_data else ["", ""]
     state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
     rechecked = f"{entry.rechecked_at:%Y-%m-%d} {entry.recheck}" if entry.rechecked_at else ""
-    source, error = entry.source or "", escape(entry.last_error or "")
+    source, error = entry.source or "", escape(entry.last_error or _missing_at_source(entry))
     return [str(month), state, coverage, *counts, source, rechecked, _findings(entry), error]
 
 
 def _findings(entry: MonthEntry) -> str:
     """What is odd in a stored month, in a few words; `--days` has the counts by reason and column."""
     found = [f"[bold red]no {', '.join(entry.empty_columns)}[/]"] if entry.empty_columns else []
+    if missing := entry.provenance.get("stations_without_data"):
+        found.append(f"[yellow]no data from {', '.join(missing)}[/]")
     if entry.used_share is not None and entry.used_share < 1:
         found.append(f"{entry.used_share:.1%} of {entry.received:,} rows used")
     nulled = sum(entry.nulled.values())
     return "; ".join([*found, *([f"{nulled:,} values nulled"] if nulled else [])])
+
+
+def _missing_at_source(entry: MonthEntry) -> str:
+    """Why the first source does not have the month, whether a fallback serves it or nothing does."""
+    if entry.fallback_reason is not None:
+        return f"fallback: {entry.fallback_reason}"
+    return "" if entry.has_data else str(entry.provenance.get("reason", ""))
 
 
 def _key(feed: Feed, month: Month) -> tuple[str, str, Month]:

@@ -1,12 +1,14 @@
 """Slack notices: failed runs at once, and each month's rotation in one message.
 
 Belongs here: the sensors and their texts. Does not: which months are due or expired (schedules.py, retention.py).
-A notice has names and figures only: error messages and stacks may contain secrets.
+A notice has names, figures and the ledger's reason, from which secrets were struck out where they arose. Stacks stay in
+Dagster. A notice that Slack refuses is posted again at the next tick.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -16,6 +18,7 @@ from city_data.defs.resources import DatabaseResource
 from city_data.errors import CityDataError
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.timetable import monthly_tick
+from city_data.texts import printable
 from city_data.window import Month, as_of, rolling_window
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 SLACK_TIMEOUT_S = 10.0
 CHECK_EVERY_S = 3600
+MOST_REASON, MOST_NOTICES = 300, 50
 # The slowest source's lag and some days. Then the rotation is reported even if a month is still missing.
 WAIT_FOR_MONTH = timedelta(days=14)
 
@@ -99,7 +103,7 @@ def rotation_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
         from city_data.store.audit import read_audit
-        from city_data.store.ledger import read_months
+        from city_data.store.ledger import first_change, read_months
 
         if not environment.SLACK_WEBHOOK_URL.get():
             return dg.SkipReason(f"{environment.SLACK_WEBHOOK_URL} is not set")
@@ -110,39 +114,93 @@ def rotation_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
         if context.cursor == str(closed):
             return dg.SkipReason(f"{closed} is already reported")
         expired = [row["month"] for row in read_audit(database.open()) if row["month"] == leaving]
+        began = first_change(database.open())
+        if not expired and (began is None or began > tick):
+            return dg.SkipReason(f"the platform is newer than the rotation of {closed}")
         summary = rotation(feeds, read_months(database.open(), first=closed, last=closed), expired, tick)
         if not summary.complete and moment < tick + WAIT_FOR_MONTH:
             return dg.SkipReason(f"{closed} is incomplete, waiting for {', '.join(summary.missing)}")
-        post_to_slack(rotation_text(summary))
-        context.update_cursor(str(closed))
+        incomplete = f"{closed} incomplete"
+        if not summary.complete and context.cursor == incomplete:
+            return dg.SkipReason(f"{closed} is reported as incomplete, and still is")
+        try:
+            post_to_slack(rotation_text(summary))
+        except NoticeFailed as error:
+            return dg.SkipReason(f"{closed} is not reported yet: {error}")
+        context.update_cursor(str(closed) if summary.complete else incomplete)
         return dg.SkipReason(f"{closed} reported")
 
     return sensor
 
 
-def failure_text(job_name: str, run_id: str, partition: str | None, failed_steps: list[str]) -> str:
-    """The Slack message of a failed run."""
-    subject = f"{job_name} {partition}" if partition else job_name
-    where = f"in {', '.join(failed_steps)}" if failed_steps else "before its first step"
-    return f"city_data: {subject} failed {where} (run {run_id[:8]}); see the run in Dagster"
+def failure_text(run: dg.DagsterRun, entry: "MonthEntry | None") -> str:
+    """The Slack message of a failed run: dataset, city, month and reason, and where to read more."""
+    city, dataset, month = (run.tags.get(name) for name in ("city_data/city", "city_data/dataset", "dagster/partition"))
+    subject = f"{dataset} of {city}, {month}" if dataset and city else " ".join(filter(None, (run.job_name, month)))
+    reason = entry.last_error if entry is not None and entry.last_error else "the run ended before its month was tried"
+    text = " ".join(printable(reason, MOST_REASON).split())
+    return f"city_data: {subject} failed: {text}; {_run_link(run.run_id)}"
+
+
+def _run_link(run_id: str) -> str:
+    base = environment.DAGSTER_WEBSERVER_URL.get()
+    if base is None and os.environ.get(environment.UI_PORT.name):
+        base = f"http://127.0.0.1:{environment.UI_PORT.get()}"
+    return f"{base.rstrip('/')}/runs/{run_id}" if base else f"run {run_id[:8]} in Dagster"
 
 
 def failure_notice() -> dg.SensorDefinition:
-    return dg.run_failure_sensor(
+    """Not a run failure sensor: Dagster's own moves on where its function fails, so that a refused notice is lost, and
+    it does not see runs of `city-data backfill`, which have no code location."""
+
+    @dg.sensor(
         name="failure_notice",
+        minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Posts failed runs to Slack if {environment.SLACK_WEBHOOK_URL} is set",
-    )(notify_slack)
+        description=f"Posts failed runs to Slack if {environment.SLACK_WEBHOOK_URL} is set; a refused one again",
+    )
+    def sensor(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
+        if not environment.SLACK_WEBHOOK_URL.get():
+            return dg.SkipReason(f"{environment.SLACK_WEBHOOK_URL} is not set")
+        if context.cursor is None:  # failures of before are not news
+            context.update_cursor(datetime.now(UTC).isoformat())
+            return dg.SkipReason("failed runs are reported from now on")
+        posted = 0
+        for record in _failures_since(context.instance, *context.cursor.split(" ")):
+            try:
+                post_to_slack(failure_text(record.dagster_run, _entry_of(record.dagster_run, database)))
+            except NoticeFailed as error:
+                return dg.SkipReason(f"{posted} reported; the next one is tried again: {error}")
+            posted += 1
+            context.update_cursor(f"{record.update_timestamp.isoformat()} {record.dagster_run.run_id}")
+        return dg.SkipReason(f"{posted} reported")
+
+    return sensor
 
 
-def notify_slack(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-    """Post the failed run's names to Slack. Raises NoticeFailed, which the sensor's tick shows."""
-    if not environment.SLACK_WEBHOOK_URL.get():
-        return dg.SkipReason(f"{environment.SLACK_WEBHOOK_URL} is not set")
-    run = context.dagster_run
-    steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
-    post_to_slack(failure_text(run.job_name, run.run_id, run.tags.get("dagster/partition"), steps))
-    return None
+def _failures_since(instance: dg.DagsterInstance, since: str, last_id: str = "") -> list[dg.RunRecord]:
+    """Failed runs in order of their last change, after the one that was reported last."""
+    moment = datetime.fromisoformat(since)
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=moment - timedelta(microseconds=1))
+    records = instance.get_run_records(failed, limit=MOST_NOTICES, order_by="update_timestamp", ascending=True)
+    ordered = sorted(records, key=_order)
+    return [record for record in ordered if _order(record) > (moment, last_id)]
+
+
+def _order(record: dg.RunRecord) -> tuple[datetime, str]:
+    moment = record.update_timestamp
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC), record.dagster_run.run_id)
+
+
+def _entry_of(run: dg.DagsterRun, database: DatabaseResource) -> "MonthEntry | None":
+    from city_data.store.ledger import read_months
+
+    city, dataset, partition = (run.tags.get(n) for n in ("city_data/city", "city_data/dataset", "dagster/partition"))
+    if not (city and dataset and partition):
+        return None
+    month = Month.parse(partition)
+    entries = read_months(database.open(), city_id=city, dataset=dataset, first=month, last=month)
+    return entries[0] if entries else None
 
 
 class NoticeFailed(CityDataError):

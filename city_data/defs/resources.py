@@ -100,7 +100,8 @@ class HttpResource(dg.ConfigurableResource["HttpResource"]):
     def client(self, provider: Provider, database: DatabaseResource) -> HttpClient:
         from city_data.store.budget import PostgresBudget
 
-        return HttpClient(provider.name, provider.capabilities, budget=PostgresBudget(database.open()))
+        budget = PostgresBudget(database.open())
+        return HttpClient(provider.name, provider.capabilities, budget, rate_limit=provider.rate_limit())
 
     @contextmanager
     def clients(

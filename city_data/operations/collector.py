@@ -57,6 +57,9 @@ class Spaced:
     clock: Clock = field(default_factory=SystemClock)
     _last: dict[str, float] = field(default_factory=dict)
 
+    def block(self, name: str, seconds: float) -> None:
+        """A poll that fails doubles the wait by itself."""
+
     def reserve(self, name: str, limit: RateLimit, patience: float) -> float:
         now = self.clock.monotonic()
         wait = max(0.0, self._last.get(name, now - limit.spacing) + limit.spacing - now)

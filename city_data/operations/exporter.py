@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, get_args
 import structlog
 from prometheus_client.core import (
     CounterMetricFamily,
-    GaugeMetricFamily,
     HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
@@ -27,6 +26,7 @@ from prometheus_client.registry import Collector
 from city_data import environment
 from city_data.errors import CityDataError
 from city_data.frames import coverage
+from city_data.operations.metric_families import counter, gauge, labelled
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.timetable import monthly_tick
 from city_data.store.audit import read_audit
@@ -75,9 +75,9 @@ class LedgerCollector(Collector):
             )
         except DatabaseUnavailable as error:
             _log.warning("ledger not read", why=str(error))
-            yield _gauge("external_ledger_up", "Whether the ledger could be read", 0)
+            yield gauge("external_ledger_up", "Whether the ledger could be read", 0)
             return
-        yield _gauge("external_ledger_up", "Whether the ledger could be read", 1)
+        yield gauge("external_ledger_up", "Whether the ledger could be read", 1)
         window = rolling_window(moment)
         held = [(feed, _entries_of(feed, entries)) for feed in self._feeds]
         yield from _ingestion(self._feeds, totals)
@@ -86,12 +86,12 @@ class LedgerCollector(Collector):
         yield from _feeds_told(self._feeds)
         expired = {row["month"] for row in audit}
         overdue = {entry.month for entry in entries if entry.month < window.first}
-        yield _counter("external_retention_expired_months", "Months that were expired", len(expired))
-        yield _gauge("external_retention_overdue_months", "Months held that have left the window", len(overdue))
+        yield counter("external_retention_expired_months", "Months that were expired", len(expired))
+        yield gauge("external_retention_overdue_months", "Months held that have left the window", len(overdue))
         tick = monthly_tick(moment)
-        yield _gauge("external_monthly_tick_timestamp", "When the monthly schedule last asked", tick.timestamp())
+        yield gauge("external_monthly_tick_timestamp", "When the monthly schedule last asked", tick.timestamp())
         if self._heartbeats is not None:
-            yield _labelled(
+            yield labelled(
                 "dagster_daemon_heartbeat_timestamp",
                 "When each of Dagster's daemons was last alive",
                 ("daemon",),
@@ -120,7 +120,7 @@ def _cumulative(total: Totals) -> list[tuple[str, float]]:
 
 def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: datetime) -> Iterator[Metric]:
     def by_feed(name: str, text: str, value: Callable[[Feed, Entries], float]) -> Metric:
-        return _labelled(name, text, _FEED, {_label(feed): value(feed, entries) for feed, entries in held})
+        return labelled(name, text, _FEED, {_label(feed): value(feed, entries) for feed, entries in held})
 
     yield by_feed("external_city_data_records", "Records held", lambda _, e: sum(m.rows for m in e.values()))
     yield by_feed(
@@ -143,12 +143,17 @@ def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: dateti
         f"Complete months that should be held by their provider's lag and {LATENESS.days} days, and are not",
         lambda feed, e: sum(is_overdue(feed, m, e.get(m), moment) for m in window.complete_months()),
     )
+    yield by_feed(
+        "external_city_data_fallback_months",
+        "Complete months served by the fallback, since the first source does not have them",
+        lambda _, e: sum(m in e and e[m].fallback_reason is not None for m in window.complete_months()),
+    )
     states: dict[tuple[str, ...], float] = {
         (*_label(feed), state): float(sum(_state(entries.get(m)) == state for m in window.months()))
         for feed, entries in held
         for state in STATES
     }
-    yield _labelled("external_city_data_months", "Months of the window by state", (*_FEED, "state"), states)
+    yield labelled("external_city_data_months", "Months of the window by state", (*_FEED, "state"), states)
 
 
 def _values(held: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Metric]:
@@ -159,7 +164,7 @@ def _values(held: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Me
     }
 
     def by_feed(name: str, text: str, value: Callable[[Sequence[MonthEntry]], float]) -> Metric:
-        return _labelled(name, text, _FEED, {label: value(months) for label, months in stored.items()})
+        return labelled(name, text, _FEED, {label: value(months) for label, months in stored.items()})
 
     yield by_feed(
         "external_city_data_used_ratio",
@@ -182,7 +187,7 @@ def _values(held: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Me
         values: dict[tuple[str, ...], float] = {
             (*_label(feed), column): value(stored[_label(feed)], column) for feed, column in promised
         }
-        return _labelled(name, text, (*_FEED, "column"), values)
+        return labelled(name, text, (*_FEED, "column"), values)
 
     yield by_column(
         "external_city_data_column_coverage_ratio",
@@ -250,21 +255,6 @@ def _mean(shares: Sequence[float]) -> float:
     return sum(shares) / len(shares) if shares else 0.0
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=value)
-
-
-def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(name, text, value=value)
-
-
-def _labelled(name: str, text: str, labels: tuple[str, ...], values: dict[tuple[str, ...], float]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for label, value in values.items():
-        family.add_metric(label, value)
-    return family
-
-
 def daemon_heartbeats(instance: dg.DagsterInstance) -> Callable[[], dict[str, float]]:
     """Each daemon's last heartbeat by its type, Unix seconds."""
     return lambda: {name: beat.timestamp for name, beat in instance.get_daemon_heartbeats().items()}
@@ -279,14 +269,19 @@ def serve(host: str, port: int) -> None:
 
     from city_data.cities import load_registry
     from city_data.operations.backfill import deployed_instance
+    from city_data.operations.live_feed_metrics import LiveFeedCollector
     from city_data.pipeline.feeds import enabled_feeds
+    from city_data.store.polls import PollArchive
     from city_data.window import as_of
 
     database = Database(environment.DATABASE_URL.required(), pool_size=1, application_name="city_data_exporter")
     with deployed_instance() if environment.DAGSTER_HOME.get() else nullcontext() as instance:
         heartbeats = daemon_heartbeats(instance) if instance else None
         registry = CollectorRegistry()
-        registry.register(LedgerCollector(database, enabled_feeds(load_registry()), as_of, heartbeats))
+        feeds = enabled_feeds(load_registry())
+        registry.register(LedgerCollector(database, feeds, as_of, heartbeats))
+        if raw_url := environment.RAW_URL.get():
+            registry.register(LiveFeedCollector(PollArchive(raw_url), feeds, as_of))
         try:
             server, thread = start_http_server(port, host, registry)
         except OSError as error:

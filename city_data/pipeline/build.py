@@ -50,6 +50,7 @@ class Built:
     profile: drift.MonthProfile
     outcomes: list[checks.Outcome]
     seconds: float
+    missing_stations: tuple[str, ...] = ()
 
     @property
     def means(self) -> Mapping[str, float]:
@@ -97,6 +98,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
     profile_before = drift.profile_of(before, feed.city.timezone) if before and before.has_data else None
     known = stamps if ended else [stamp for stamp in stamps if len(frame) and stamp <= frame["date"].iloc[-1]]
     forward_only = choice.provider.capabilities.forward_only
+    missing = _missing_stations(choice, parsed)
     return Built(
         manifest=manifest,
         parsed=parsed,
@@ -111,8 +113,10 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
             checks.month_coverage(frame, feed.dataset, len(stamps), ended, forward_only),
             *admitted.outcomes,
             *drift.evaluate(profile, profile_before),
+            drift.configured_stations(missing, ended),
         ],
         seconds=manifest.seconds + time.monotonic() - started,
+        missing_stations=missing,
     )
 
 
@@ -152,6 +156,8 @@ def month_load(
             "licence": capabilities.licence,
             "licence_url": capabilities.licence_url,
             **({} if built.manifest.polls is None else {"polls": built.manifest.polls}),
+            **_fallback(feed, built.manifest),
+            **({"stations_without_data": list(built.missing_stations)} if built.missing_stations else {}),
         },
         code_version=CODE_VERSION,
         run_id=run_id,
@@ -159,7 +165,21 @@ def month_load(
         fetched_at=built.manifest.fetched_at,
         at=moment,
         seconds=built.seconds,
+        fallback_reason=built.manifest.fallback_reason,
     )
+
+
+def _missing_stations(choice: ProviderBinding, parsed: ParsedMonth) -> tuple[str, ...]:
+    """The configured stations that the month has nothing of."""
+    listed = parsed.provenance.get("stations", ())
+    present = {str(station["id"] if isinstance(station, Mapping) else station) for station in listed}
+    return tuple(one for one in choice.provider.stations(choice.settings) if one not in present)
+
+
+def _fallback(feed: Feed, manifest: Manifest) -> dict[str, Any]:
+    if manifest.fallback_reason is None:
+        return {}
+    return {"fallback": {"first_source": feed.primary.provider.name, "reason": manifest.fallback_reason}}
 
 
 def _at_resolution(feed: Feed, choice: ProviderBinding, admitted: "Admitted") -> tuple[ParsedMonth, set[str]]:

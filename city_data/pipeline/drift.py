@@ -6,7 +6,7 @@ month must be in itself (frames/checks.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,11 @@ TOLD = {
     "column_drift": "No column has lost most of the values that it had the month before",
     "used_drift": "The share of the source's rows that was used is like that of the month before",
     "revision": "What was settled has not been changed by its source",
+    "configured_stations": "Every configured station has data in an ended month",
+    "first_source": "The first source has the month, so that no fallback serves it",
 }
+
+_JUDGED_ELSEWHERE = {"revision", "first_source", "configured_stations"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def evaluate(now: MonthProfile, before: MonthProfile | None) -> list[Outcome]:
     """One outcome a comparison; passed, and saying why, where there is nothing to compare with."""
     if before is None:
         why = "no month before to compare with"
-        return [Outcome(name, True, why) for name in TOLD if name != "revision"]
+        return [Outcome(name, True, why) for name in TOLD if name not in _JUDGED_ELSEWHERE]
     return [
         _schema(now, before),
         _size(now, before),
@@ -114,6 +118,20 @@ def revision(held: MonthEntry | None, revised: bool) -> Outcome:
     if revised:
         return Outcome("revision", False, f"revised by its source since {since}: provisional until it agrees", told)
     return Outcome("revision", True, f"as in {since}", told)
+
+
+def configured_stations(missing: Sequence[str], ended: bool) -> Outcome:
+    """A warning for stations of the city's settings without data; an open month may yet have it."""
+    text = f"no data from {', '.join(missing)}" if missing else "every configured station has data"
+    return Outcome("configured_stations", not (missing and ended), text, {"missing": ", ".join(missing)})
+
+
+def first_source(fallback_reason: str | None, provider: str) -> Outcome:
+    """A warning for a month that the fallback `provider` serves, with the first source's outcome."""
+    text = f"served by the first source, {provider}"
+    if fallback_reason is not None:
+        text = f"served by the fallback {provider}: {fallback_reason}"
+    return Outcome("first_source", fallback_reason is None, text, {"provider": provider})
 
 
 def _schema(now: MonthProfile, before: MonthProfile) -> Outcome:

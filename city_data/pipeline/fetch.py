@@ -12,6 +12,7 @@ from pathlib import Path
 
 from city_data.pipeline.feeds import Feed, ProviderBinding
 from city_data.pipeline.outcomes import TypedOutcomes
+from city_data.pipeline.recheck import compare, stored_fingerprint
 from city_data.providers.base import (
     CollectingProvider,
     NotAvailable,
@@ -19,10 +20,11 @@ from city_data.providers.base import (
     NotYetPublished,
     Provider,
     ProviderError,
+    Request,
 )
 from city_data.providers.http import HttpClient
 from city_data.store.polls import STORED, PollArchive
-from city_data.store.raw import Manifest
+from city_data.store.raw import ArchiveError, Manifest
 from city_data.window import Month
 
 # Two hours of polls on the collector's beat: more of them make a value, or are not what they were.
@@ -40,8 +42,10 @@ def fetch_month(
     """Fetch from the feed's provider, or from its fallback where the first has no such month or no key. The month
     of a live feed is gathered from the polls that the collector has archived.
 
-    Raises the provider's own typed outcome, PermanentError where it ends in none; the first provider's where the
-    fallback does not have the month either.
+    Bytes that are archived are not fetched again where the source's fingerprint says that it still has them.
+    The first provider's outcome is never lost: a fallback's manifest has it as `fallback_reason`, and a fallback's own
+    failure names it. Raises the provider's own typed outcome, PermanentError where it ends in none; the first
+    provider's where the fallback does not have the month either.
     """
     first_reason: ProviderError | None = None
     for choice in choices or feed.choices:
@@ -49,26 +53,61 @@ def fetch_month(
         with tempfile.TemporaryDirectory(prefix="city_data-") as folder:
             try:
                 if isinstance(choice.provider, CollectingProvider):
-                    return gather_month(feed, choice, month, moment, archive)
+                    return gather_month(feed, choice, month, moment, archive, _text(first_reason))
                 request = feed.request(choice, month, moment)
                 with TypedOutcomes(choice.provider.name, request):
+                    if (known := _unchanged(feed, choice, request, archive, client, Path(folder))) is not None:
+                        return archive.record_unchanged(known, moment, time.monotonic() - started, _text(first_reason))
                     payloads = choice.provider.fetch(request, client(choice.provider), Path(folder))
             except (NotAvailable, NotConfigured) as reason:
-                first_reason = first_reason or reason
+                if first_reason is None:
+                    first_reason = reason
+                else:
+                    first_reason.args = (f"{first_reason}; fallback: {reason}",)
                 continue
+            except ProviderError as error:
+                if first_reason is not None:
+                    error.args = (f"{error}; called as the fallback of: {first_reason}",)
+                raise
+            keys = (feed.dataset.name, feed.city.city_id, month, choice.provider.name)
             seconds = time.monotonic() - started
-            return archive.store(
-                feed.dataset.name, feed.city.city_id, month, choice.provider.name, payloads, moment, seconds
-            )
+            return archive.store(*keys, payloads, moment, seconds, fallback_reason=_text(first_reason))
     assert first_reason is not None  # noqa: S101  a feed has at least one choice, which returned or gave a reason
     raise first_reason
 
 
-def gather_month(feed: Feed, choice: ProviderBinding, month: Month, moment: datetime, archive: PollArchive) -> Manifest:
+def _unchanged(
+    feed: Feed,
+    choice: ProviderBinding,
+    request: Request,
+    archive: PollArchive,
+    client: Callable[[Provider], HttpClient],
+    folder: Path,
+) -> Manifest | None:
+    """The month's manifest, where its bytes are intact in the archive and the source still has the same."""
+    try:
+        manifest = archive.latest(feed.dataset.name, feed.city.city_id, request.month)
+        if manifest.provider != choice.provider.name or not stored_fingerprint(manifest):
+            return None
+        archive.payloads(manifest, folder)
+    except ArchiveError:
+        return None
+    current = choice.provider.fingerprint(request, client(choice.provider))
+    return manifest if compare(stored_fingerprint(manifest), current).result == "unchanged" else None
+
+
+def gather_month(
+    feed: Feed,
+    choice: ProviderBinding,
+    month: Month,
+    moment: datetime,
+    archive: PollArchive,
+    fallback_reason: str | None = None,
+) -> Manifest:
     """The month's polls as a manifest. Raises NotYetPublished where a month has none yet, or too few for one value,
     NotAvailable where it ended so: they cannot be fetched later."""
     keys = (feed.dataset.name, feed.city.city_id, month)
-    manifest = archive.gather(*keys, choice.provider.name, moment)
+    manifest = archive.gather(*keys, choice.provider.name, moment, fallback_reason)
     over = moment >= month.bounds(feed.city.timezone)[1]
     if manifest is not None and not _makes_no_value(feed, choice, month, manifest, archive, over):
         return manifest
@@ -105,3 +144,7 @@ def _makes_no_value(
 def _stored(manifest: Manifest) -> int:
     """How many polls of the month brought data; the manifest itself names one index of them."""
     return (manifest.polls or {}).get(STORED, 0)
+
+
+def _text(reason: ProviderError | None) -> str | None:
+    return None if reason is None else str(reason)

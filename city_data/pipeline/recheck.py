@@ -15,7 +15,7 @@ from city_data.pipeline.feeds import Feed, ProviderBinding
 from city_data.pipeline.outcomes import TypedOutcomes
 from city_data.providers.base import NotAvailable, NotYetPublished, Provider
 from city_data.providers.http import HttpClient
-from city_data.store.raw import ArchiveError, RawArchive
+from city_data.store.raw import ArchiveError, Manifest, RawArchive
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def check_for_revision(
         return RecheckResult("fetched")  # the first source may have the month by now
     # A first source without an answer today must not lose an observed month to a modelled fallback.
     own = [choice]
-    stored = {name: text for file in manifest.files for name, text in file.fingerprint.items()}
+    stored = stored_fingerprint(manifest)
     if not stored:
         return RecheckResult("fetched", choices=own)
     request = feed.request(choice, month, moment)
@@ -62,6 +62,11 @@ def check_for_revision(
     except (NotYetPublished, NotAvailable) as withdrawn:
         return RecheckResult("withdrawn", {"source": str(withdrawn)})
     return replace(compare(stored, current), choices=own)
+
+
+def stored_fingerprint(manifest: Manifest) -> dict[str, str]:
+    """The fingerprint of the archived files; empty where their source has none."""
+    return {name: text for file in manifest.files for name, text in file.fingerprint.items()}
 
 
 def compare(stored: Mapping[str, str], current: Mapping[str, str] | None) -> RecheckResult:

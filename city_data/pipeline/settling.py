@@ -9,6 +9,9 @@ defs/assets/raw.py).
 - A settled month whose source sends other bytes with other values is revised: a new version, and provisional until two
   fetches agree again, since a source that has just revised a month may not be done with it.
 - Other values of the same bytes are our parser's doing, not the source's: the state stays.
+- A month that its first source does not have, whether nobody has it or a fallback serves it, is asked for again at
+  growing intervals: each as long as the time since it was first missing, from a day to four weeks. Only what lies
+  before a source's first month, or in the past of a live feed, is final.
 - Unsettled months are asked for daily, settled ones rechecked every four weeks, a quarter of them each week.
 """
 
@@ -31,6 +34,7 @@ AGREEMENT_GAP = timedelta(hours=20)
 # A little under a day, so that a daily tick finds yesterday's fetch due again.
 ASK_AGAIN_AFTER = timedelta(hours=20)
 RECHECK_AFTER = timedelta(days=28)
+LONGEST_INTERVAL = timedelta(days=28)
 RECHECK_WEEKS = 4
 DAY_S = 86_400.0
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
@@ -51,7 +55,7 @@ def settled_state(
     published = month.bounds(timezone)[1] + capabilities.lag
     final = published + capabilities.settling
     in_time: Literal["provisional", "settled"] = "settled" if manifest.fetched_at >= final else "provisional"
-    if held is None or not held.has_data or held.fetched_at is None:
+    if held is None or not held.has_data or held.fetched_at is None or _provider_of(held) != choice.provider.name:
         return in_time
     was_settled = held.state == "settled"
     if manifest.fetched_at == held.fetched_at:
@@ -66,16 +70,54 @@ def settled_state(
 def is_revision(manifest: Manifest, content_sha256: str, held: MonthEntry) -> bool:
     """Whether the source has other values than it had: other bytes, and other rows made of them."""
     known_bytes = sorted(str(file.get("sha256")) for file in held.raw_files)
+    if _provider_of(held) != manifest.provider:
+        return False  # another source, not another answer of the same
     return held.content_sha256 != content_sha256 and known_bytes != manifest.digest
 
 
 def is_due(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:
-    """Whether a month should be asked for again: never settled ones, nor those asked within the day."""
+    """Whether a month should be asked for again: not where it is settled by its first source, nor where it is final."""
     if entry is None:
         return month.bounds(feed.city.timezone)[0] <= moment
-    if entry.state in ("settled", "not_available"):
+    missing = not entry.has_data and entry.state == "not_available"
+    if missing and all(is_final(feed, choice, month, moment) for choice in feed.choices):
         return False
-    return entry.checked_at is None or moment - entry.checked_at >= ASK_AGAIN_AFTER
+    if entry.state == "settled" and (is_from_primary(feed, entry) or is_final(feed, feed.primary, month, moment)):
+        return False
+    return entry.checked_at is None or moment - entry.checked_at >= _interval(entry)
+
+
+def is_final(feed: Feed, choice: ProviderBinding, month: Month, moment: datetime) -> bool:
+    """Whether a provider never will have the month: before its first one, or in the past of a live feed."""
+    capabilities = choice.provider.capabilities
+    before_the_first = capabilities.earliest is not None and month < capabilities.earliest
+    return before_the_first or (capabilities.forward_only and moment >= month.bounds(feed.city.timezone)[1])
+
+
+def is_from_primary(feed: Feed, entry: MonthEntry) -> bool:
+    """Whether the month's rows are from the feed's first provider."""
+    return entry.has_data and _provider_of(entry) == feed.primary.provider.name
+
+
+def choices_to_ask(feed: Feed, entry: MonthEntry | None) -> list[ProviderBinding]:
+    """The providers to ask for a month: the first alone where it gave the month, so that a passing fault does not
+    replace observed rows by modelled ones, or where the fallback's rows are settled."""
+    if entry is not None and entry.has_data and (is_from_primary(feed, entry) or entry.state == "settled"):
+        return [feed.primary]
+    return feed.choices
+
+
+def _interval(entry: MonthEntry) -> timedelta:
+    """The least time between two tries: a day; of a month missing at its first source, the time it has been missing."""
+    if entry.last_error or entry.checked_at is None or entry.state not in ("settled", "not_available"):
+        return ASK_AGAIN_AFTER
+    missing_for = entry.checked_at - (entry.unavailable_since or entry.checked_at)
+    return min(max(missing_for, ASK_AGAIN_AFTER), LONGEST_INTERVAL)
+
+
+def _provider_of(entry: MonthEntry) -> str:
+    """A stand-in's name goes before the provider's."""
+    return (entry.source or "").rpartition(":")[2]
 
 
 def due_months(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window, moment: datetime) -> list[Task]:
@@ -122,7 +164,7 @@ def within_budget(tasks: list[Task]) -> list[Task]:
     kept = []
     for feed, month in tasks:
         provider = feed.primary.provider
-        rate = provider.capabilities.rate_limit
+        rate = provider.rate_limit()
         limits = [(rate.calls, rate.seconds), *((quota.calls, quota.seconds) for quota in rate.quotas)]
         left.setdefault(provider.name, BUDGET_SHARE * min(calls * DAY_S / seconds for calls, seconds in limits))
         left[provider.name] -= provider.calls(feed.primary.settings)

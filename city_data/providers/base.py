@@ -26,6 +26,8 @@ from city_data.providers.errors import (
     NotYetPublished,
     PermanentError,
     ProviderError,
+    QuotaExceeded,
+    SourceBlocked,
     TransientError,
 )
 from city_data.texts import all_printable
@@ -51,10 +53,12 @@ __all__ = [
     "Provider",
     "ProviderError",
     "Quota",
+    "QuotaExceeded",
     "RateLimit",
     "Request",
     "Settings",
     "Snapshot",
+    "SourceBlocked",
     "TransientError",
     "about",
     "awaited",
@@ -187,9 +191,20 @@ class Provider(ABC):
         """
         return None
 
+    def rate_limit(self) -> RateLimit:
+        """The limit that holds for this deployment: the declared one, unless a setting names another plan's.
+
+        Raises ConfigurationError for a wrong setting.
+        """
+        return self.capabilities.rate_limit
+
     def calls(self, settings: Settings) -> int:  # noqa: ARG002
         """At most how many calls one month of one place takes, retries left out: what it costs of the rate limit."""
         return 2
+
+    def stations(self, settings: Settings) -> Sequence[str]:  # noqa: ARG002
+        """The ids of the configured stations, as `provenance["stations"]` has them; empty where none are configured."""
+        return ()
 
     @abstractmethod
     def check_connection(self, http: HttpClient) -> str:

@@ -28,6 +28,14 @@ class TransientError(ProviderError):
         self.retry_after = retry_after
 
 
+class QuotaExceeded(TransientError):
+    """The source counts too many calls; `retry_after` ends the minute, hour or day that its answer names."""
+
+
+class SourceBlocked(TransientError):
+    """A firewall in front of the source answered in its place."""
+
+
 class PermanentError(ProviderError):
     """Trying again cannot help: a wrong key, a changed format, a refused host."""
 

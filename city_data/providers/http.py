@@ -15,14 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlunsplit
 
 from city_data import environment
 from city_data.providers.capabilities import Capabilities, RateLimit
-from city_data.providers.errors import PermanentError, TransientError
+from city_data.providers.errors import PermanentError, QuotaExceeded, TransientError
 from city_data.providers.transport.addresses import checked, redirected
 from city_data.providers.transport.body import Part, first, plain, validator
+from city_data.providers.transport.call_budget import Budget, Unlimited
 from city_data.providers.transport.clock import Clock, SystemClock
 from city_data.providers.transport.request import Question
 from city_data.providers.transport.response import Response, accept_ok, bare, hiding
@@ -32,25 +33,10 @@ if TYPE_CHECKING:
 
 # A stand-in server says so in every answer, and the rows made from it carry the word in `source`.
 ORIGIN_HEADER = "X-City-Data-Origin"
-USER_AGENT = "city_data/0.1 (shared city history; one polite client a city)"
+USER_AGENT = "city_data/0.1 (shared city history; {contact})"
 MAX_HOPS = 5
 # It writes every address with its query, where some sources want their key.
 logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
-class Budget(Protocol):
-    """Shared by all runs where its state is."""
-
-    def reserve(self, name: str, limit: RateLimit, patience: float) -> float:
-        """The seconds to wait before a call, which is reserved only where they are at most `patience`."""
-        ...
-
-
-class Unlimited:
-    """No budget: for servers of our own."""
-
-    def reserve(self, name: str, limit: RateLimit, patience: float) -> float:  # noqa: ARG002  the protocol's signature
-        return 0.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +75,8 @@ Accept = Callable[[Response], None]
 
 @dataclass
 class HttpClient:
-    """Calls one provider. `accept` raises TransientError for what may be asked again, and any other outcome to stop."""
+    """Calls one provider, within `rate_limit`, else that of its capabilities. `accept` raises TransientError for what
+    may be asked again, and any other outcome to stop."""
 
     provider: str
     capabilities: Capabilities
@@ -97,6 +84,7 @@ class HttpClient:
     settings: HttpSettings = field(default_factory=HttpSettings)
     clock: Clock = field(default_factory=SystemClock)
     routes: Mapping[str, str] = field(default_factory=routes)
+    rate_limit: RateLimit | None = None
 
     def get(
         self,
@@ -212,7 +200,7 @@ class HttpClient:
         for _ in range(MAX_HOPS):
             host, target = self._checked(url)
             first_host = first_host or host
-            sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", **(question.asking or {})}
+            sent = {"User-Agent": _user_agent(), "Accept-Encoding": "gzip", **(question.asking or {})}
             sent |= question.headers or {} if host == first_host else {}
             timeout = httpx.Timeout(self.settings.read_timeout, connect=self.settings.connect_timeout)
             self._spend(host, deadline)
@@ -247,7 +235,7 @@ class HttpClient:
         if host in self.routes:
             return  # a server of our own has no budget to respect
         patience = max(0.0, deadline - self.clock.monotonic())
-        wait = self.budget.reserve(self.provider, self.capabilities.rate_limit, patience)
+        wait = self.budget.reserve(self.provider, self.rate_limit or self.capabilities.rate_limit, patience)
         if wait > patience:
             raise TransientError(f"{self.provider}: the call budget is used up; next call in {wait:.0f} s", wait)
         if wait > 0:
@@ -270,6 +258,8 @@ class HttpClient:
                 return once(deadline)
             except TransientError as error:
                 wait = self._wait(error, attempt)
+                if isinstance(error, QuotaExceeded) and wait > self.settings.longest_wait:
+                    self.budget.block(self.provider, wait)
                 last = attempt == self.settings.attempts or wait > self.settings.longest_wait
                 if last or self.clock.monotonic() + wait > deadline:
                     raise
@@ -281,6 +271,10 @@ class HttpClient:
         if error.retry_after is not None:
             return error.retry_after
         return float(self.settings.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311  jitter
+
+
+def _user_agent() -> str:
+    return USER_AGENT.format(contact=environment.CONTACT.get() or "one polite client a city")
 
 
 @cache

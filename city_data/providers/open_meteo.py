@@ -33,7 +33,12 @@ from city_data.providers.shared.cells import Cell, Field, Row, count_nulled, ref
 from city_data.providers.shared.duplicates import one_row_a_key
 from city_data.providers.shared.numbers import JSON_NUMBERS, NotANumber
 from city_data.providers.transport.documents import begins_json, read_json
-from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
+from city_data.providers.transport.response import (
+    Response,
+    accept_ok,
+    refuse_broken_json,
+    too_many_calls,
+)
 from city_data.window import Month
 
 URL = "https://archive-api.open-meteo.com/v1/archive"
@@ -170,12 +175,13 @@ def _judge(response: Response) -> None:
     """Errors are `{"error": true, "reason": ...}` with 400 or 429, and no Retry-After."""
     text = response.text("latin-1").strip()
     if response.status == 429:
-        raise TransientError(f"too many calls (429): {text[:200]}", retry_after(response.headers, MINUTE))
+        raise too_many_calls(response, text)
     accept_ok(response)
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
     if not begins_json(text):
         raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
+    refuse_broken_json(response)
 
 
 def _document(payload: Payload) -> Mapping[str, Any]:

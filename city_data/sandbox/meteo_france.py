@@ -43,10 +43,14 @@ class _Order:
 
 
 class MeteoFrance(Source):
-    """Without configured keys, any key that is not blank is accepted. An order is pending `polls` times."""
+    """Without configured keys, any key that is not blank is accepted. An order is pending `polls` times.
+
+    An order whose range touches `gap` (UTC) fails, as the real service's do for ranges with a gap.
+    """
 
     hosts = (CATALOGUE, FILES, FORMER_FILES, API, PORTAL)
     polls = 1
+    gap: tuple[datetime, datetime] | None = None
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -121,6 +125,9 @@ class MeteoFrance(Source):
             return JSONResponse({"message": "paramètre invalide"}, 400)
         if last - first > timedelta(days=366):
             return JSONResponse({"message": "la période demandée dépasse un an"}, 400)
+        if self.gap is not None and first <= self.gap[1] and self.gap[0] <= last:
+            why = "production en échec (la commande contient une plage d'absence de données)"
+            return JSONResponse({"message": why}, 500)
         body = api_csv(station, self._stamps(int(first.timestamp()) // 3600, int(last.timestamp()) // 3600))
         if body is None:
             why = "production en échec (la station ne contient pas de donnée pour cette période)"

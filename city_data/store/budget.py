@@ -48,6 +48,19 @@ _RESERVE_OF_QUOTA = sa.text(
 )
 
 
+_BLOCK = sa.text(
+    """
+    INSERT INTO provider_budget AS stored (name, next_at, last_at)
+    VALUES (:name, clock_timestamp() + :seconds * interval '1 second', clock_timestamp())
+    ON CONFLICT (name) DO UPDATE SET next_at = greatest(stored.next_at, excluded.next_at), last_at = excluded.last_at
+    """
+)
+_BLOCKED = sa.text(
+    "SELECT extract(epoch FROM next_at - clock_timestamp()) FROM provider_budget WHERE name = :name"
+    " AND next_at > clock_timestamp()"
+)
+
+
 class Quota(Protocol):
     """At most `calls` in each `seconds`, counted from 1970."""
 
@@ -78,6 +91,11 @@ class PostgresBudget:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def block(self, name: str, seconds: float) -> None:
+        """Let no run call for so long, as the source has said. Raises DatabaseUnavailable."""
+        with self._database.write() as connection:
+            connection.execute(_BLOCK, {"name": f"{name}/blocked", "seconds": seconds})
+
     def reserve(self, name: str, limit: Limit, patience: float) -> float:
         """The seconds (0 or more) to wait before a call, which is reserved only where they are at most `patience`.
 
@@ -86,12 +104,15 @@ class PostgresBudget:
         interval = limit.seconds / limit.calls * limit.weight
         rate = {"name": name, "interval": interval, "spacing": limit.spacing, "burst": limit.seconds - interval}
         with self._database.write() as connection:
+            blocked = connection.execute(_BLOCKED, {"name": f"{name}/blocked"}).scalar_one_or_none()
+            if blocked is not None and blocked > patience:
+                return float(blocked)
             waits = [connection.execute(_RESERVE, rate).scalar_one()]
             for quota in limit.quotas:
                 share = quota.seconds / quota.calls * limit.weight
                 values = {"name": f"{name}/{quota.seconds}", "interval": share, "seconds": quota.seconds}
                 waits.append(connection.execute(_RESERVE_OF_QUOTA, values).scalar_one())
-            wait = max(0.0, *map(float, waits))
+            wait = max(0.0, float(blocked or 0.0), *map(float, waits))
             if wait > patience:
                 connection.rollback()
         return wait

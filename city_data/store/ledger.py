@@ -44,6 +44,8 @@ class MonthEntry(Identified):
     `received` provider rows = `used` + the sum of `rejected`; `days` as frames/coverage.py has it. `recheck` is the
     result of the last recheck of the settled month: `fetched` where the source has no fingerprints, so that it was
     fetched again. A month with data keeps its state through later failures, which are in `last_error`.
+    `unavailable_since`: when its first source was first without it; `fallback_reason`: the first source's outcome,
+    where the fallback serves the month.
     """
 
     city_id: str
@@ -77,6 +79,8 @@ class MonthEntry(Identified):
     recheck: Recheck | None
     last_error: str | None
     last_error_at: datetime | None
+    unavailable_since: datetime | None = None
+    fallback_reason: str | None = None
 
     @property
     def has_data(self) -> bool:
@@ -144,6 +148,7 @@ def record_state(
     """
     failed = state == "failed"
     error = {"last_error": message if failed else None, "last_error_at": at if failed else None}
+    since = {"unavailable_since": at} if state == "not_available" else {}
     without = {"state": state, "run_id": run_id, "expected_rows": expected_rows}
     fresh: dict[str, Any] = {
         "city_id": city_id,
@@ -159,9 +164,14 @@ def record_state(
         "checked_at": at,
         **without,
         **error,
+        **since,
     }
     statement = insert(CITY_MONTH).values(fresh)
     changed = {name: _unless_data(name, statement.excluded[name]) for name in (*without, "provenance")}
+    if since:
+        # Growing intervals are counted from the first time; a fallback month's reason follows its first source.
+        changed["unavailable_since"] = sa.func.coalesce(CITY_MONTH.c.unavailable_since, at)
+        changed["fallback_reason"] = sa.case((CITY_MONTH.c.fallback_reason.is_not(None), message))
     statement = statement.on_conflict_do_update(
         index_elements=["city_id", "dataset", "month"], set_={**changed, "checked_at": at, **error}
     )
@@ -189,6 +199,13 @@ def read_states(database: Database, city_id: str, dataset: str, month: Month) ->
     of_month = (table.c.city_id == city_id, table.c.dataset == dataset, table.c.month == month.first_day)
     with database.read() as connection:
         return [StateChange(**row) for row in connection.execute(query.where(*of_month)).mappings()]
+
+
+def first_change(database: Database) -> datetime | None:
+    """When the ledger's first month got a state; None for an empty ledger. Raises DatabaseUnavailable."""
+    with database.read() as connection:
+        first: datetime | None = connection.execute(sa.select(sa.func.min(MONTH_STATE.c.at))).scalar_one()
+        return first
 
 
 def record_recheck(

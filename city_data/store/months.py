@@ -45,7 +45,7 @@ class MonthLocked(DatabaseUnavailable):
 class MonthLoad:
     """A month ready to publish. `frame` is canonical; `timezone` is the city's; moments are aware.
 
-    `seconds`: the duration of its fetch, parse and checks.
+    `seconds`: the duration of its fetch, parse and checks. `fallback_reason`: see `MonthEntry`.
     """
 
     city_id: str
@@ -71,6 +71,7 @@ class MonthLoad:
     used: int = 0
     nulled: Mapping[str, int] = field(default_factory=dict)
     days: Mapping[str, Any] = field(default_factory=dict)
+    fallback_reason: str | None = None
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
@@ -248,6 +249,8 @@ def _write_ledger(
         "checked_at": load.at,
         "last_error": None,
         "last_error_at": None,
+        "unavailable_since": _unavailable_since(load, stored),
+        "fallback_reason": load.fallback_reason,
     }
     if stored is None or stored.state != load.state:
         add_state_change(
@@ -266,6 +269,12 @@ def _write_ledger(
         replaced = {name: fresh.excluded[name] for name in values}
         written = fresh.on_conflict_do_update(index_elements=_KEYS, set_=replaced).returning(CITY_MONTH)
     return entry(connection.execute(written).mappings().one())
+
+
+def _unavailable_since(load: MonthLoad, stored: MonthEntry | None) -> datetime | None:
+    if load.fallback_reason is None:
+        return None
+    return stored.unavailable_since if stored is not None and stored.unavailable_since is not None else load.at
 
 
 def _other(values: Mapping[str, Any], stored: MonthEntry) -> dict[str, Any]:

@@ -71,7 +71,9 @@ class PollArchive(RawArchive):
                     return poll
         return None
 
-    def gather(self, dataset: str, city_id: str, month: Month, provider: str, at: datetime) -> Manifest | None:
+    def gather(
+        self, dataset: str, city_id: str, month: Month, provider: str, at: datetime, fallback_reason: str | None = None
+    ) -> Manifest | None:
         """Write the month's manifest of its stored polls; None where there are none.
 
         It names one index of them: a month has thousands, too many to list in ledger and events.
@@ -88,7 +90,9 @@ class PollArchive(RawArchive):
             path.write_text(json.dumps([file.model_dump() for file in files]))
             index = Payload(INDEX, path, files[-1].url, origin=files[-1].origin)
             polls = self.polls(dataset, city_id, month)
-            return self.store(dataset, city_id, month, provider, [index], at, polls=polls)
+            return self.store(
+                dataset, city_id, month, provider, [index], at, polls=polls, fallback_reason=fallback_reason
+            )
 
     def payloads(self, manifest: Manifest, into: Path) -> list[Payload]:
         """As `RawArchive.payloads`; of a collected month its polls' payloads, oldest first."""

@@ -53,11 +53,12 @@ class RepeatedFetch(pydantic.BaseModel):
     times: int
     fetched_at: datetime
     seconds: float
+    fallback_reason: str | None = None
 
 
 class Manifest(pydantic.BaseModel):
     """One fetch of one month; the last where the same was fetched again. `polls`, of a collected month, counts the
-    collector's polls by outcome."""
+    collector's polls by outcome. `fallback_reason`, of a month from the fallback, is the first source's outcome."""
 
     dataset: str
     city_id: str
@@ -67,6 +68,7 @@ class Manifest(pydantic.BaseModel):
     seconds: float
     files: list[RawFile]
     polls: dict[str, int] | None = None
+    fallback_reason: str | None = None
 
     @property
     def total_bytes(self) -> int:
@@ -116,6 +118,7 @@ class RawArchive:
         fetched_at: datetime,
         seconds: float = 0.0,
         polls: dict[str, int] | None = None,
+        fallback_reason: str | None = None,
     ) -> Manifest:
         """Store the payloads' bytes (known ones are not written again) and write the fetch's manifest last."""
         folder = self._folder(dataset, city_id, month)
@@ -126,7 +129,7 @@ class RawArchive:
         if newest is not None and stored is not None:
             same = (stored.provider, stored.files, stored.polls) == (provider, files, polls)
             if same and stored.fetched_at <= fetched_at:
-                return self._record_repeat(newest, stored, fetched_at, seconds)
+                return self._record_repeat(newest, stored, fetched_at, seconds, fallback_reason)
         manifest = Manifest(
             dataset=dataset,
             city_id=city_id,
@@ -136,9 +139,19 @@ class RawArchive:
             seconds=seconds,
             files=files,
             polls=polls,
+            fallback_reason=fallback_reason,
         )
         self._write(f"{folder}/{stamp(fetched_at)}{_MANIFEST_SUFFIX}", manifest.model_dump_json(indent=1).encode())
         return manifest
+
+    def record_unchanged(
+        self, manifest: Manifest, fetched_at: datetime, seconds: float, fallback_reason: str | None = None
+    ) -> Manifest:
+        """Record that the source still has the newest manifest's bytes, as a fetch of the same bytes does."""
+        newest = self._newest(self._folder(manifest.dataset, manifest.city_id, Month.parse(manifest.month)))
+        if newest is None:
+            raise ArchiveError(f"{manifest.dataset}/{manifest.city_id} {manifest.month}: not in the raw archive")
+        return self._record_repeat(newest, manifest, fetched_at, seconds, fallback_reason)
 
     def latest(self, dataset: str, city_id: str, month: Month) -> Manifest:
         """The newest fetch's manifest. Raises ArchiveError where the month was never fetched."""
@@ -152,7 +165,7 @@ class RawArchive:
             raise ArchiveError(f"{newest} is damaged; materialize the raw asset again")
         if repeat is None:
             return manifest
-        return manifest.model_copy(update={"fetched_at": repeat.fetched_at, "seconds": repeat.seconds})
+        return manifest.model_copy(update=repeat.model_dump(exclude={"times"}))
 
     def payloads(self, manifest: Manifest, into: Path) -> list[Payload]:
         """The manifest's bytes as local files (in place where the archive is local, else copied into `into`).
@@ -199,12 +212,19 @@ class RawArchive:
             _log.warning("damaged file in the raw archive", path=path, why=f"{error.error_count()} faults")
             return None
 
-    def _record_repeat(self, path: str, stored: Manifest, fetched_at: datetime, seconds: float) -> Manifest:
+    def _record_repeat(
+        self, path: str, stored: Manifest, fetched_at: datetime, seconds: float, fallback_reason: str | None
+    ) -> Manifest:
         """Only the newest fetch's time is new: a manifest for each would outgrow the data."""
         before = self._repeat(path)
-        repeat = RepeatedFetch(times=before.times + 1 if before else 1, fetched_at=fetched_at, seconds=seconds)
+        repeat = RepeatedFetch(
+            times=before.times + 1 if before else 1,
+            fetched_at=fetched_at,
+            seconds=seconds,
+            fallback_reason=fallback_reason,
+        )
         self._write(path.removesuffix(_MANIFEST_SUFFIX) + _REPEAT_SUFFIX, repeat.model_dump_json().encode())
-        return stored.model_copy(update={"fetched_at": fetched_at, "seconds": seconds})
+        return stored.model_copy(update=repeat.model_dump(exclude={"times"}))
 
     def _store_file(self, folder: str, payload: Payload) -> RawFile:
         digest = file_sha256(payload.path)

@@ -77,6 +77,8 @@ CITY_MONTH = sa.Table(
     sa.Column("recheck", sa.Text, comment="What the last look at a settled month found"),
     sa.Column("last_error", sa.Text),
     sa.Column("last_error_at", _moment),
+    sa.Column("unavailable_since", _moment, comment="Since when the first source has not had the month"),
+    sa.Column("fallback_reason", sa.Text, comment="Why the fallback serves the month: the first source's outcome"),
     sa.PrimaryKeyConstraint("city_id", "dataset", "month"),
 )
 

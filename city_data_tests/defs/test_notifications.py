@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dagster as dg
 import pytest
 
 from city_data.definitions import defs
-from city_data.defs.keys import MONTHS_JOB
+from city_data.defs import notifications
 from city_data.defs.notifications import (
     NoticeFailed,
-    failure_text,
-    notify_slack,
     post_to_slack,
     rotation,
     rotation_text,
@@ -28,65 +28,48 @@ from city_data_tests.world import World
 DECEMBER = datetime(2026, 12, 12, 9, tzinfo=UTC)
 
 
-@pytest.fixture
-def webhook(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """A local HTTP server in place of Slack, and the messages it received."""
-    messages: list[dict[str, str]] = []
+@dataclass
+class Slack:
+    """A local HTTP server in place of Slack: the messages that it took, and the answers to those before."""
 
-    class Slack(BaseHTTPRequestHandler):
+    messages: list[str] = field(default_factory=list)
+    answers: list[int | None] = field(default_factory=list)  # None: no answer within the client's patience
+    tried: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slack]:
+    server_state, over = Slack(), threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
+            text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"]
+            server_state.tried.append(text)
+            status = server_state.answers.pop(0) if server_state.answers else 200
+            if status is None:
+                over.wait(30)
+                return
+            if status == 200:
+                server_state.messages.append(text)
+            self.send_response(status)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-    server = HTTPServer(("127.0.0.1", 0), Slack)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     monkeypatch.setenv("SLACK_WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/hook")
-    yield messages  # type: ignore[misc]
+    yield server_state
+    over.set()
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def failure_context(world: World, run_id: str) -> dg.RunFailureSensorContext:
-    run = world.instance.get_run_by_id(run_id)
-    assert run is not None
-    event = world.instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)[-1].dagster_event
-    assert event is not None
-    return dg.build_run_status_sensor_context(
-        sensor_name="failure_notice", dagster_event=event, dagster_instance=world.instance, dagster_run=run
-    ).for_run_failure()
-
-
-def test_failed_run_is_reported_to_slack_without_secrets(
-    world: World, webhook: list[dict[str, str]], no_waiting: None
-) -> None:
-    world.monkeypatch.setenv("AEMET_API_KEY", "canary-key")
-    world.sandbox.faults.order("/diarios/", status=403, body="canary-key refused")
-    (done,) = world.load("weather", "2026-09")
-    assert notify_slack(failure_context(world, done.run_id)) is None
-    (message,) = webhook
-    assert "2026-09" in message["text"]
-    assert "raw__weather__madrid" in message["text"]
-    assert "canary" not in message["text"]
-
-
-def test_failed_run_without_a_webhook_is_skipped(world: World, no_waiting: None) -> None:
-    world.monkeypatch.delenv("SLACK_WEBHOOK_URL", raising=False)
-    world.sandbox.faults.order("/diarios/", status=403)
-    (done,) = world.load("weather", "2026-09")
-    skipped = notify_slack(failure_context(world, done.run_id))
-    assert isinstance(skipped, dg.SkipReason)
-    assert "SLACK_WEBHOOK_URL" in str(skipped.skip_message)
-    assert "failed before its first step" in failure_text(MONTHS_JOB, done.run_id, None, [])
-
-
-def summary(world: World, cursor: str | None = None) -> tuple[str, str | None]:
-    """The skip message of the rotation sensor's tick, and its cursor."""
+def tick(world: World, sensor: str, cursor: str | None) -> tuple[str, str | None]:
+    """The skip message of a sensor's tick, and its cursor."""
     repository = defs().get_repository_def()
     context = dg.build_sensor_context(
         instance=world.instance,
@@ -94,45 +77,136 @@ def summary(world: World, cursor: str | None = None) -> tuple[str, str | None]:
         resources=repository.get_top_level_resources(),
         cursor=cursor,
     )
-    data = repository.get_sensor_def("rotation_summary").evaluate_tick(context)
+    data = repository.get_sensor_def(sensor).evaluate_tick(context)
     return str(data.skip_message), data.cursor
 
 
-def test_complete_rotation_is_reported_to_slack_once(world: World, webhook: list[dict[str, str]]) -> None:
+def test_failed_run_is_reported_with_its_reason_and_a_link_without_secrets(
+    world: World, slack: Slack, no_waiting: None
+) -> None:
+    _, cursor = tick(world, "failure_notice", None)
+    world.monkeypatch.setenv("AEMET_API_KEY", "canary-key")
+    world.monkeypatch.setenv("DAGSTER_WEBSERVER_URL", "https://dagster.example/")
+    world.sandbox.faults.order("/diarios/", status=401, body="canary-key refused")
+    (done,) = world.load("weather", "2026-09")
+    reason, cursor = tick(world, "failure_notice", cursor)
+    assert reason == "1 reported"
+    (message,) = slack.messages
+    assert message.startswith(
+        "city_data: weather of madrid, 2026-09 failed: aemet: madrid 2026-09: the key was refused"
+    )
+    assert message.endswith(f"https://dagster.example/runs/{done.run_id}")
+    assert "canary" not in message
+    assert tick(world, "failure_notice", cursor) == ("0 reported", cursor)
+
+
+def test_every_notice_that_slack_refused_is_taken_exactly_once(
+    world: World, slack: Slack, no_waiting: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifications, "SLACK_TIMEOUT_S", 0.5)
+    _, cursor = tick(world, "failure_notice", None)
+    world.sandbox.faults.order("/diarios/", status=503)
+    world.load("weather", "2026-07", "2026-08", "2026-09")
+    slack.answers = [500, 200, None, 429]  # errs, takes one, hangs, is asked too often
+    reasons = []
+    for _ in range(5):
+        reason, cursor = tick(world, "failure_notice", cursor)
+        reasons.append(reason.partition(":")[0])
+    again = "reported; the next one is tried again"
+    assert reasons == [f"0 {again}", f"1 {again}", f"0 {again}", "2 reported", "0 reported"]
+    assert [message.split()[4] for message in slack.messages] == ["2026-07", "2026-08", "2026-09"]
+    assert len(slack.tried) == 3 + 3
+
+
+def test_failed_runs_before_the_first_tick_are_not_reported(world: World, slack: Slack, no_waiting: None) -> None:
+    world.sandbox.faults.order("/diarios/", status=403)
+    world.load("weather", "2026-09")
+    _, cursor = tick(world, "failure_notice", None)
+    assert tick(world, "failure_notice", cursor)[0] == "0 reported"
+    assert slack.messages == []
+
+
+def test_failed_run_without_a_webhook_is_skipped(world: World) -> None:
+    world.monkeypatch.delenv("SLACK_WEBHOOK_URL", raising=False)
+    reason, _ = tick(world, "failure_notice", None)
+    assert "SLACK_WEBHOOK_URL" in reason
+
+
+def test_error_of_a_run_that_gave_up_is_the_source_s(world: World, no_waiting: None) -> None:
+    world.sandbox.faults.order("/diarios/", status=503)
+    (done,) = world.load("weather", "2026-09")
+    assert "answered 503" in str(done.error)
+    assert "max_retries" not in str(done.error)
+
+
+def test_new_home_raises_no_alarm_for_the_rotation_before_it(world: World, slack: Slack) -> None:
+    world.monkeypatch.setenv("ENABLED_CITIES", "madrid")
+    started = datetime(2026, 12, 20, 9, tzinfo=UTC)
+    world.at(started)
+    assert "newer than the rotation of 2026-11" in summary(world)[0]
+    world.load("weather", "2026-09")
+    assert "newer than the rotation of 2026-11" in summary(world)[0]
+    assert slack.tried == []
+
+
+def test_rotation_reported_as_incomplete_is_reported_again_when_whole(world: World, slack: Slack) -> None:
+    world.monkeypatch.setenv("ENABLED_CITIES", "madrid")
+    world.load("weather", "2026-09")
+    world.at(DECEMBER + timedelta(days=7))
+    world.load("weather", "2026-11")
+    slack.answers = [500]
+    reason, cursor = summary(world)
+    assert "not reported yet" in reason
+    _, cursor = summary(world, cursor)
+    assert "still missing: traffic/madrid" in slack.messages[-1]
+    assert "still is" in summary(world, cursor)[0]
+    world.load("traffic", "2026-11")
+    _, cursor = summary(world, cursor)
+    assert "2 of 2 months added" in slack.messages[-1]
+    assert len(slack.messages) == 2
+    assert "already reported" in summary(world, cursor)[0]
+
+
+def summary(world: World, cursor: str | None = None) -> tuple[str, str | None]:
+    return tick(world, "rotation_summary", cursor)
+
+
+def test_complete_rotation_is_reported_to_slack_once(world: World, slack: Slack) -> None:
     world.monkeypatch.setenv("ENABLED_CITIES", "madrid")
     world.load("weather", "2024-11")
     world.at(DECEMBER)
     world.load("weather", "2026-11")
     reason, cursor = summary(world)
     assert "traffic/madrid" in reason
-    assert (webhook, cursor) == ([], None)
+    assert (slack.messages, cursor) == ([], None)
 
     world.load("traffic", "2026-11")
     job = defs().resolve_job_def(EXPIRE_JOB)
     assert job.execute_in_process(instance=world.instance).success
     _, cursor = summary(world)
-    (message,) = webhook
+    (message,) = slack.messages
     assert cursor == "2026-11"
     for part in ("2026-11 of 1 cities: 2 of 2 months added in 271 h 0 min", "coverage 9", "expired: 2024-11"):
-        assert part in message["text"]
-    assert "still missing" not in message["text"]
+        assert part in message
+    assert "still missing" not in message
     reason, _ = summary(world, cursor)
     assert "already reported" in reason
-    assert len(webhook) == 1
+    assert len(slack.messages) == 1
 
 
-def test_incomplete_rotation_is_reported_after_the_wait(world: World, webhook: list[dict[str, str]]) -> None:
+def test_incomplete_rotation_is_reported_after_the_wait(world: World, slack: Slack) -> None:
     world.monkeypatch.setenv("ENABLED_CITIES", "madrid")
+    world.load("weather", "2026-09")
     world.at(DECEMBER + timedelta(days=7))
     summary(world)
-    (message,) = webhook
+    (message,) = slack.messages
     for part in (
         "0 of 2 months added",
         "no coverage",
         "still missing: weather/madrid, traffic/madrid",
         "expired: none",
     ):
-        assert part in message["text"]
+        assert part in message
 
 
 def test_rotation_is_complete_where_a_month_is_not_available(world: World) -> None:

@@ -5,6 +5,7 @@ Belongs here: how a metric is shown. Does not: which there are (operations/expor
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -13,8 +14,10 @@ from prometheus_client.metrics_core import Metric
 from api.observability import Metrics
 from city_data.cities import load_registry
 from city_data.operations.exporter import LedgerCollector
+from city_data.operations.live_feed_metrics import LiveFeedCollector
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.store.database import Database
+from city_data.store.polls import PollArchive
 from city_data_tests.docs.tables import code, table
 
 # The names that a scrape shows for a family of a type.
@@ -25,7 +28,10 @@ def exporter_families(database: Database) -> list[Metric]:
     """The exporter's families, with labels, of the shipped registry's feeds and one daemon."""
     feeds = enabled_feeds(load_registry(environ={}))
     moment = datetime(2026, 11, 24, 9, tzinfo=UTC)
-    return list(LedgerCollector(database, feeds, lambda: moment, lambda: {"SCHEDULER": 0.0}).collect())
+    ledger = LedgerCollector(database, feeds, lambda: moment, lambda: {"SCHEDULER": 0.0})
+    with tempfile.TemporaryDirectory() as folder:
+        polls = list(LiveFeedCollector(PollArchive(folder), feeds, lambda: moment).collect())
+    return [*ledger.collect(), *polls]
 
 
 def exporter_table(database: Database) -> str:

@@ -96,7 +96,7 @@ def test_months_before_the_first_snapshot_are_not_available(collecting: Collecti
     for month in ("2026-09", "2026-10"):
         entry = collecting.month(month)
         assert (entry.state, entry.version, entry.rows, entry.last_error) == ("not_available", None, 0, None)
-        assert "no snapshot was taken in it" in str(entry.provenance["reason"])
+        assert "no poll was made in it" in str(entry.provenance["reason"])
         assert not is_due(world.feed("traffic", "valencia"), Month.parse(month), entry, AS_OF + timedelta(days=400))
     assert collecting.month("2026-11").state == "provisional"
 

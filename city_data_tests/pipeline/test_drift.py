@@ -34,7 +34,7 @@ def told(**changes: Any) -> dict[str, Outcome]:
 def test_the_same_again_passes_and_so_does_a_first_month() -> None:
     assert all(outcome.passed and not outcome.blocking for outcome in told().values())
     assert [outcome.passed for outcome in drift.evaluate(BEFORE, None)] == [True] * 5
-    assert set(drift.TOLD) == {*told(), "revision"}
+    assert set(drift.TOLD) == {*told(), "revision", "first_source", "configured_stations"}
 
 
 @pytest.mark.parametrize(

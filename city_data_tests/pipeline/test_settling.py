@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from city_data.cities import load_registry
 from city_data.pipeline.feeds import Feed, ProviderBinding, enabled_feeds
-from city_data.pipeline.settling import due_months, is_due, is_revision, recheck_due, settled_state, within_budget
+from city_data.pipeline.settling import (
+    choices_to_ask,
+    due_months,
+    is_due,
+    is_revision,
+    recheck_due,
+    settled_state,
+    within_budget,
+)
 from city_data.store.ledger import MonthEntry
 from city_data.store.raw import Manifest, RawFile
 from city_data.window import Month, Window
@@ -41,6 +49,7 @@ def manifest(at: datetime, content: str) -> Manifest:
 def entry(month: Month = MONTH, **values: Any) -> MonthEntry:
     known: dict[str, Any] = dict.fromkeys(MonthEntry.__dataclass_fields__)
     known |= {"city_id": "madrid", "dataset": "traffic", "month": month, "version": 1, "raw_files": [], "days": {}}
+    known |= {"source": "sandbox:madrid_opendata"}
     return MonthEntry(**known | values)
 
 
@@ -119,8 +128,44 @@ def test_settled_months_and_those_asked_within_the_day_are_not_due() -> None:
     for state in ("provisional", "not_yet_published", "failed"):
         assert is_due(FEED, MONTH, entry(state=state, checked_at=NOW - DAY), NOW)
         assert not is_due(FEED, MONTH, entry(state=state, checked_at=NOW - HOUR), NOW)
-    for state in ("settled", "not_available"):
-        assert not is_due(FEED, MONTH, entry(state=state, checked_at=NOW - 300 * DAY), NOW)
+    assert not is_due(FEED, MONTH, entry(state="settled", checked_at=NOW - 300 * DAY), NOW)
+
+
+def missing(checked_at: datetime, since: datetime, **values: Any) -> MonthEntry:
+    known = {"state": "not_available", "version": None, "checked_at": checked_at, "unavailable_since": since}
+    return entry(**known | values)
+
+
+def test_missing_month_is_due_after_as_long_as_it_has_been_missing_from_a_day_to_four_weeks() -> None:
+    for waited, interval in ((0 * DAY, 20 * HOUR), (4 * DAY, 4 * DAY), (90 * DAY, 28 * DAY)):
+        held = missing(NOW, NOW - waited)
+        assert not is_due(FEED, MONTH, held, NOW + interval - HOUR)
+        assert is_due(FEED, MONTH, held, NOW + interval)
+    of_an_old_ledger = missing(NOW, NOW, unavailable_since=None)
+    assert is_due(FEED, MONTH, of_an_old_ledger, NOW + DAY)
+
+
+def test_month_before_its_source_s_first_one_and_a_live_feed_s_past_are_final() -> None:
+    earliest = CAPABILITIES.earliest
+    assert earliest is not None
+    assert not is_due(FEED, earliest - 1, missing(NOW - 300 * DAY, NOW - 301 * DAY), NOW)
+    assert is_due(FEED, earliest, missing(NOW - 300 * DAY, NOW - 301 * DAY), NOW)
+    live = next(f for f in enabled_feeds(load_registry(environ={})) if f.name == "traffic/valencia")
+    assert not is_due(live, MONTH, missing(NOW - 300 * DAY, NOW - 301 * DAY), NOW)
+
+
+def test_fallback_s_month_is_due_for_its_first_source_and_its_rows_are_not_of_it() -> None:
+    weather = next(f for f in enabled_feeds(load_registry(environ={})) if f.name == "weather/madrid")
+    substitute = entry(
+        state="settled", dataset="weather", source="open_meteo", checked_at=NOW, unavailable_since=NOW - 4 * DAY
+    )
+    assert not is_due(weather, MONTH, substitute, NOW + 3 * DAY)
+    assert is_due(weather, MONTH, substitute, NOW + 4 * DAY)
+    assert is_due(weather, MONTH, replace(substitute, last_error="503"), NOW + DAY)
+    assert choices_to_ask(weather, substitute) == [weather.primary]
+    assert choices_to_ask(weather, replace(substitute, state="provisional")) == weather.choices
+    assert choices_to_ask(weather, replace(substitute, source="sandbox:aemet")) == [weather.primary]
+    assert choices_to_ask(weather, None) == weather.choices
 
 
 class Slow(type(FEED.primary.provider)):  # type: ignore[misc]

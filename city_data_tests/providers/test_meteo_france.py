@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pandas as pd
 import pytest
 
@@ -16,12 +18,15 @@ from city_data.providers.base import (
     NotYetPublished,
     PermanentError,
     Place,
+    TransientError,
 )
 from city_data.providers.meteo_france import MeteoFranceSettings
 from city_data.providers.meteo_france import bulk_files as bulk
 from city_data.providers.meteo_france.lines import stamp_text
 from city_data.providers.shared.stations import NoData
 from city_data.sandbox import Sandbox, running
+from city_data.sandbox.meteo_france import CATALOGUE, DATASET
+from city_data.sandbox.meteo_france import FILES as FILES_HOST
 from city_data.window import Month, rolling_window
 from city_data_tests.sandbox.asking import AS_OF, Asked
 
@@ -144,6 +149,42 @@ def test_of_two_files_that_hold_a_year_the_newer_is_read() -> None:
     assert [f.title for f in bulk._covering(files, "75", [2023, 2024])] == ["2020-2024", "2024-2025"]
     with pytest.raises(NoData, match="no file covers 2027"):
         bulk._covering(files, "75", [2027])
+
+
+def department_file(first: int, last: int, department: str = "75", modified: str = "", url: str = "") -> dict[str, str]:
+    title = f"HOR_departement_{department}_periode_{first}-{last}"
+    return {"title": title, "url": url or f"https://{FILES_HOST}/{title}.csv.gz", "last_modified": modified}
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [department_file(2027, 2028), department_file(2020, 2025)],
+        # Two departments: the first has lost its former period, which the other one shows to exist.
+        [department_file(2027, 2028), department_file(2027, 2028, "69"), department_file(2020, 2026, "69")],
+    ],
+)
+def test_hole_of_the_catalogue_at_new_year_is_transient_and_heals(
+    sandbox: Sandbox, tmp_path: Path, listed: list[dict[str, str]]
+) -> None:
+    sandbox.faults.order("/datasets/", body=json.dumps({"resources": listed}))
+    with pytest.raises(TransientError, match="the catalogue has a hole: no file covers 2026"):
+        Asked(sandbox, NAME, "2026-09").fetch(tmp_path)
+    sandbox.faults.clear()
+    assert len(Asked(sandbox, NAME, "2026-09").month_of(tmp_path).frame) > 700
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_of_two_files_by_one_title_the_one_modified_last_is_read(
+    sandbox: Sandbox, tmp_path: Path, newest_first: bool
+) -> None:
+    document = httpx.get(f"{sandbox.base_url}/{CATALOGUE}/api/1/datasets/{DATASET}/").json()
+    (current,) = [r for r in document["resources"] if r["title"] == "HOR_departement_75_periode_2025-2026"]
+    stale = department_file(2025, 2026, modified="2026-06-25T03:00:00+00:00", url=f"https://{FILES_HOST}/gone.csv.gz")
+    both = [current | {"last_modified": "2026-11-20T04:00:00+00:00"}, stale]
+    sandbox.faults.order("/datasets/", body=json.dumps({"resources": both if newest_first else both[::-1]}))
+    (payload,) = Asked(sandbox, NAME, "2026-09").fetch(tmp_path)
+    assert payload.url == current["url"]
 
 
 def test_overseas_clocks_need_two_files_at_new_year(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from city_data.providers.base import NotAvailable, NotYetPublished, PermanentError, TransientError
+from city_data.providers.meteo_france.lines import HOUR
 from city_data.providers.meteo_france.orders import Access, order_number, stations_of
 from city_data.providers.transport.response import Response
 from city_data.sandbox import Sandbox, running
@@ -109,9 +110,7 @@ def test_no_data_is_a_normal_state(
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
-@pytest.mark.parametrize(
-    "said", ["production en échec", "la commande contient une plage d'absence de données", r"production en \u00e9chec"]
-)
+@pytest.mark.parametrize("said", ["la station ne contient pas de donnée", "échec: ne contient pas de donn\u00e9es"])
 @pytest.mark.parametrize("where", [ORDER, FILE])
 def test_no_data_in_other_words(
     sandbox: Sandbox, tmp_path: Path, key: None, where: str, said: str, charset: str
@@ -119,6 +118,42 @@ def test_no_data_in_other_words(
     sandbox.faults.order(where, status=500, body=said, charset=charset)
     with pytest.raises(NotAvailable):
         Asked(sandbox, NAME, "2026-03").fetch(tmp_path)
+
+
+def test_range_with_a_gap_is_halved_and_loses_only_the_gap_s_day(
+    sandbox: Sandbox, tmp_path: Path, key: None, at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Asked(sandbox, NAME, MONTH).month_of(tmp_path / "whole").frame["date"]
+    gap = datetime(2026, 9, 10, 5, tzinfo=UTC), datetime(2026, 9, 10, 7, tzinfo=UTC)
+    monkeypatch.setattr(MeteoFrance, "gap", gap)
+    sandbox.answered.clear()
+    kept = set(Asked(sandbox, NAME, MONTH).month_of(tmp_path / "halved").frame["date"])
+    lost = sorted(set(whole) - kept)
+    assert kept < set(whole)
+    assert len(lost) <= 24
+    assert lost[0] <= gap[0] - HOUR
+    assert lost[-1] >= gap[1] - HOUR
+    assert sandbox.answered[ORDER, 202] + sandbox.answered[ORDER, 500] <= 12
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "production en échec",
+        "production terminée, échec",
+        "la commande contient une plage d'absence de données",
+        r"production en \u00e9chec",
+    ],
+)
+@pytest.mark.parametrize("where", [ORDER, FILE])
+def test_month_whose_every_order_fails_is_transient_in_a_bounded_number_of_orders(
+    sandbox: Sandbox, tmp_path: Path, key: None, at_once: None, where: str, said: str, charset: str
+) -> None:
+    sandbox.faults.order(where, status=500, body=said, charset=charset)
+    with pytest.raises(TransientError, match="orders"):
+        Asked(sandbox, NAME, "2026-03").fetch(tmp_path)
+    assert sandbox.answered[where, 500] <= 40
 
 
 @pytest.mark.parametrize("where", [ORDER, FILE])

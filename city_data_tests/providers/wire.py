@@ -120,5 +120,8 @@ def client(made: Site, **changes: Any) -> HttpClient:
 
 
 class _NoBudget:
+    def block(self, name: str, seconds: float) -> None:
+        """Nothing is shared."""
+
     def reserve(self, name: str, limit: RateLimit, patience: float) -> float:
         return 0.0

@@ -47,6 +47,26 @@ def test_a_burst_is_free_and_what_follows_waits_its_turn(budgets: list[PostgresB
     assert budgets[0].reserve("another", limit, PATIENT) == 0
 
 
+def test_source_s_word_that_its_quota_is_used_up_holds_for_all_runs(budgets: list[PostgresBudget]) -> None:
+    limit = Limit(calls=2, seconds=4000)
+    budgets[0].block("aemet", 3600)
+    assert budgets[1].reserve("aemet", limit, 900) == pytest.approx(3600, abs=60)
+    assert budgets[1].reserve("aemet", limit, PATIENT) == pytest.approx(3600, abs=60)
+    assert budgets[1].reserve("another", limit, 900) == 0
+    budgets[1].block("aemet", 60)  # a shorter word does not shorten it
+    assert budgets[0].reserve("aemet", limit, 900) == pytest.approx(3600, abs=60)
+
+
+def test_block_ends_with_its_time(budgets: list[PostgresBudget], database_url: str) -> None:
+    limit = Limit(calls=2, seconds=4000)
+    budgets[0].block("aemet", 3600)
+    database = Database(database_url)
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE provider_budget SET next_at = next_at - interval '3601 seconds'")
+    database.dispose()
+    assert budgets[1].reserve("aemet", limit, 900) == 0
+
+
 def test_calls_keep_their_distance(budgets: list[PostgresBudget]) -> None:
     limit = Limit(calls=1000, seconds=1000, spacing=100)
     waits = [budgets[n % 2].reserve("open_meteo", limit, PATIENT) for n in range(4)]

@@ -16,7 +16,7 @@ from city_data.cities import RegistryError
 from city_data.defs.resources import DatabaseResource
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.outcomes import words
-from city_data.providers.base import PermanentError, ProviderError, TransientError
+from city_data.providers.base import PermanentError, ProviderError, SourceBlocked, TransientError
 from city_data.store.raw import ArchiveError
 from city_data.window import Month
 
@@ -42,6 +42,7 @@ class RecordedFailures:
     month: Month
     moment: datetime
     run_id: str
+    retry_number: int = 0
 
     def __enter__(self) -> None:
         return None
@@ -55,9 +56,11 @@ class RecordedFailures:
         if not isinstance(error, Exception) or isinstance(error, DatabaseUnavailable | StaleLoad):
             return
         self.database.record_state(self.feed, self.month, "failed", _text(error), self.moment, self.run_id)
-        if isinstance(error, TransientError):
+        # The client has tried a firewall for minutes: more calls from here make its verdict worse.
+        if isinstance(error, TransientError) and not isinstance(error, SourceBlocked):
             wait = RETRY_WAIT_S if error.retry_after is None else error.retry_after
-            if wait <= LONGEST_WAIT_S:
+            # Dagster's own text for the last one, "Exceeded max_retries", would hide the source's.
+            if wait <= LONGEST_WAIT_S and self.retry_number < MAX_RETRIES:
                 raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
         if isinstance(error, _EXPECTED):
             raise dg.Failure(str(error), metadata={"kind": _kind(error)}, allow_retries=False) from error

@@ -41,7 +41,7 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         context: dg.AssetExecutionContext, archive: ArchiveResource, database: DatabaseResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
-        with RecordedFailures(database, feed, month, moment, context.run.run_id):
+        with RecordedFailures(database, feed, month, moment, context.run.run_id, context.retry_number):
             held, before = database.entry(feed, month), database.entry(feed, month - 1)
             built = build_month(feed, month, archive.open(), before)
             for outcome in built.outcomes:
@@ -52,6 +52,7 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             load = month_load(feed, month, built, held, context.run.run_id, context.retry_number + 1, moment)
             revised = held is not None and held.has_data and is_revision(built.manifest, load.content_sha256, held)
             yield check_result(key, drift.revision(held, revised))
+            yield check_result(key, drift.first_source(load.fallback_reason, built.manifest.provider))
             published = database.replace_month(load)
         yield dg.MaterializeResult(asset_key=key, metadata=month_metadata(feed, built, published))
 

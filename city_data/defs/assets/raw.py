@@ -16,7 +16,8 @@ from city_data.defs.resources import ArchiveResource, DatabaseResource, HttpReso
 from city_data.pipeline import recheck
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.fetch import fetch_month
-from city_data.providers.base import NotAvailable, NotYetPublished, Provider
+from city_data.pipeline.settling import choices_to_ask
+from city_data.providers.base import NotAvailable, NotConfigured, NotYetPublished, Provider
 from city_data.providers.http import HttpClient
 from city_data.store.polls import PollArchive
 from city_data.store.raw import Manifest
@@ -59,7 +60,7 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         http: HttpResource,
     ) -> Iterator[dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
-        with RecordedFailures(database, feed, month, moment, context.run.run_id):
+        with RecordedFailures(database, feed, month, moment, context.run.run_id, context.retry_number):
             database.record_providers(feed)
             with http.clients(database, context.instance) as client:
                 manifest = _fetched(context, config, feed, month, moment, archive.open(), database, client)
@@ -81,15 +82,18 @@ def _fetched(
 ) -> Manifest | None:
     """The month's bytes in the archive; None where there is nothing to fetch, which ledger and events then say."""
     result: recheck.RecheckResult | None = None
+    entry = database.entry(feed, month)
     try:
         if config.only_if_revised:
             result = recheck.check_for_revision(feed, month, moment, archive, client)
             if not result.fetch:
                 _record_recheck(context, database, feed, month, result, moment)
                 return None
-        choices = result.choices if result else None
+        choices = result.choices if result else choices_to_ask(feed, entry)
         manifest = fetch_month(feed, month, moment, archive, client, choices)
-    except (NotYetPublished, NotAvailable) as outcome:
+    except (NotYetPublished, NotAvailable, NotConfigured) as outcome:
+        if isinstance(outcome, NotConfigured) and (entry is None or entry.fallback_reason is None):
+            raise  # nothing serves the month in its place
         if result is not None:
             _record_recheck(
                 context, database, feed, month, recheck.RecheckResult("withdrawn", {"source": str(outcome)}), moment

@@ -34,7 +34,13 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient
 from city_data.providers.transport.documents import begins_json, read_json
-from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
+from city_data.providers.transport.response import (
+    Response,
+    accept_ok,
+    refuse_broken_json,
+    refuse_firewall,
+    too_many_calls,
+)
 
 BASE = "https://opendata.aemet.es/opendata/api/valores/climatologicos"
 _EXPIRED_TRIES = 2
@@ -109,6 +115,9 @@ class Aemet(Provider):
                 provenance={"stations": reading.stations, "unknown_fields": reading.unknown_fields},
             )
 
+    def stations(self, settings: Settings) -> Sequence[str]:
+        return settings.stations if isinstance(settings, AemetSettings) else ()
+
     def calls(self, settings: Settings) -> int:
         return 2 * len(settings.stations) if isinstance(settings, AemetSettings) else 2
 
@@ -164,12 +173,13 @@ def _judge(response: Response) -> None:
     if response.status >= 400 and code < 400:
         code = response.status
     said = str(told.get("descripcion") or response.headers.get("aemet_mensaje") or " ".join(text[:200].split()))
+    refuse_firewall(response)
     if code in (401, 403):
         raise PermanentError(f"the key was refused ({said}); check AEMET_API_KEY")
     if code == 404:
         raise _not_found(said)
     if code == 429:
-        raise TransientError(f"too many calls (429): {said}", retry_after(response.headers, MINUTE))
+        raise too_many_calls(response, said)
     if code >= 400:
         accept_ok(Response(code, response.headers, response.url, said.encode("latin-1", "replace")))
     accept_ok(response)
@@ -177,6 +187,7 @@ def _judge(response: Response) -> None:
         raise TransientError(f"{response.url} answered with an empty body")
     if not begins_json(text):
         raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
+    refuse_broken_json(response, ENCODING)
 
 
 def _not_found(said: str) -> ProviderError:

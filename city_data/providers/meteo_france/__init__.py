@@ -117,6 +117,9 @@ class MeteoFrance(Provider):
                 provenance={"stations": reading.stations, "quality_codes": reading.quality_codes},
             )
 
+    def stations(self, settings: Settings) -> Sequence[str]:
+        return settings.stations if isinstance(settings, MeteoFranceSettings) else ()
+
     def check_connection(self, http: HttpClient) -> str:
         access = orders.Access.of()
         if access is None:

@@ -25,7 +25,7 @@ from city_data.providers.meteo_france.lines import HOUR, NAMES, STAMP, bare, col
 from city_data.providers.shared.downloads import Kept, opened
 from city_data.providers.shared.stations import NoData
 from city_data.providers.transport.documents import read_json
-from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
+from city_data.providers.transport.response import Response, accept_ok
 
 CATALOGUE = "https://www.data.gouv.fr/api/1/datasets/6569b4473bedf2e7abad3b72/"
 _TITLE = re.compile(r"HOR_departement_(\w{2,3})_periode_(\d{4})-(\d{4})", re.IGNORECASE)
@@ -42,6 +42,7 @@ class DepartmentFile:
     last_year: int
     title: str
     url: str
+    last_modified: str = ""
 
 
 @dataclass
@@ -69,7 +70,8 @@ def fetch(
 ) -> list[Payload]:
     """One payload a file that has lines of the month: mostly one, two where its hours end in another year.
 
-    Raises NoData where no file covers the month, or none of its lines is of the stations.
+    Raises NoData where no file covers the month, or none of its lines is of the stations; TransientError where the
+    catalogue has a hole.
     """
     first, last = bounds[0] + HOUR, bounds[1]  # stamps are the ends of hours
     payloads, reasons = [], []
@@ -121,14 +123,25 @@ def _within(stamp: str, first: str, last: str) -> bool:
 
 
 def _covering(files: Sequence[DepartmentFile], department: str, years: Sequence[int]) -> list[DepartmentFile]:
-    """The files that hold the years; of two that hold one, as around New Year, the newer."""
+    """The files that hold the years; of two that hold one, as around New Year, the newer; of two by one title, as
+    while the files move to another host, the one modified last.
+
+    Raises TransientError for a year between listed ones that no file has: periods shift at New Year, one by one.
+    """
     own = [file for file in files if file.department == department]
     if not own:
         known = ", ".join(sorted({file.department for file in files}))
         raise PermanentError(f"the catalogue has no department {department!r}; it has {known}")
-    newest_first = sorted(own, key=lambda file: (file.last_year, file.first_year), reverse=True)
+    newest_first = sorted(own, key=lambda file: (file.last_year, file.first_year, file.last_modified), reverse=True)
     chosen = [next((f for f in newest_first if f.first_year <= year <= f.last_year), None) for year in years]
     covering = list(dict.fromkeys(file for file in chosen if file is not None))
+    listed = [year for file in files for year in (file.first_year, file.last_year)]
+    holes = [
+        year for year, file in zip(years, chosen, strict=True) if file is None and min(listed) < year < max(listed)
+    ]
+    if holes:
+        periods = ", ".join(file.title for file in newest_first)
+        raise TransientError(f"the catalogue has a hole: no file covers {', '.join(map(str, holes))}; it has {periods}")
     if not covering:
         periods = ", ".join(file.title for file in newest_first)
         raise NoData(f"no file covers {' and '.join(map(str, years))}; there are {periods}")
@@ -219,12 +232,11 @@ def _file(entry: Any) -> DepartmentFile | None:
     match = _TITLE.fullmatch(title.strip().removesuffix(".csv.gz"))
     if match is None:
         return None
-    return DepartmentFile(match[1].upper(), int(match[2]), int(match[3]), title, url)
+    modified = str(entry.get("last_modified") or "")  # ISO 8601, which sorts by time
+    return DepartmentFile(match[1].upper(), int(match[2]), int(match[3]), title, url, modified)
 
 
 def _judge(response: Response) -> None:
-    if response.status == 429:
-        raise TransientError(f"{response.url}: too many calls (429)", retry_after(response.headers, MINUTE))
     accept_ok(response)
     text = " ".join(response.body[:200].decode("latin-1").split())
     try:

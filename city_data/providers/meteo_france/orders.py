@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from city_data import environment
@@ -21,17 +21,30 @@ from city_data.providers.http import HttpClient
 from city_data.providers.meteo_france.lines import HOUR
 from city_data.providers.shared.stations import NoData
 from city_data.providers.transport.documents import read_json
-from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
+from city_data.providers.transport.response import (
+    MINUTE,
+    Response,
+    accept_ok,
+    refuse_firewall,
+    too_many_calls,
+)
 
 BASE = "https://public-api.meteofrance.fr/public/DPClim/v1"
 TOKENS = "https://portail-api.meteofrance.fr/token"
-# The accent comes as UTF-8, as Latin-1 or escaped.
-_NO_DATA = re.compile(r"production en \S*chec|absence de don|ne contient pas de donn", re.IGNORECASE)
+# The accent comes as UTF-8, as Latin-1 or escaped; the rest of the wording varies.
+_NO_DATA = re.compile(r"ne contient pas de donn", re.IGNORECASE)
+_FAILED = re.compile(r"production\b.*chec|absence de donn", re.IGNORECASE)
+# A range with a gap fails as a whole, and is halved down to a day; a month with one gap takes 10 orders.
+_SHORTEST, _MOST_ORDERS = timedelta(days=1), 40
 _ORDERS, _FIRST_WAIT, _LONGEST_WAIT, _PATIENCE = 3, 2.0, 15.0, 600.0
 
 
 class _Refused(ProviderError):
     """The key or token was not taken (401)."""
+
+
+class _RangeFailed(ProviderError):
+    """The order failed, as it does for a range with a gap: a smaller range may succeed."""
 
 
 class _Gone(ProviderError):
@@ -97,16 +110,15 @@ def fetch(
     bounds: tuple[datetime, datetime],
     as_of: datetime,
 ) -> list[Payload]:
-    """One payload a station that has data: its CSV as received.
+    """One payload an order: mostly one a station, its CSV as received; more where a range with a gap was halved.
 
     Raises NoData where no station has any.
     """
     first, last = bounds[0] + HOUR, min(bounds[1], as_of)  # stamps are the ends of hours
     payloads, reasons = [], []
     for station in stations:
-        params = {"id-station": station, "date-deb-periode": _iso(first), "date-fin-periode": _iso(last)}
         try:
-            payloads.append(_station(access, http, into / f"{station}.csv", params))
+            payloads += _ranges(access, http, into, station, first, last)
         except NoData as error:
             reasons.append(f"station {station}: {error}")
     if not payloads:
@@ -131,6 +143,37 @@ def stations_of(access: Access, http: HttpClient, department: str) -> int:
     if not isinstance(found, list):
         raise PermanentError(f"{answer.url} answered no list: {str(found)[:200]}")
     return len(found)
+
+
+def _ranges(
+    access: Access, http: HttpClient, into: Path, station: str, first: datetime, last: datetime
+) -> list[Payload]:
+    """The station's payloads, oldest first: a range that fails is halved. Raises NoData where no range has data,
+    TransientError where all fail."""
+    payloads: list[Payload] = []
+    waiting, reasons, failed, orders = [(first, last)], list[str](), 0, 0
+    while waiting:
+        begin, end = waiting.pop()
+        orders += 1
+        if orders > _MOST_ORDERS:
+            raise TransientError(f"station {station}: {_MOST_ORDERS} orders, and {len(waiting) + 1} ranges are left")
+        name = f"{station}.csv" if (begin, end) == (first, last) else f"{station}-{begin:%Y%m%dT%H}.csv"
+        params = {"id-station": station, "date-deb-periode": _iso(begin), "date-fin-periode": _iso(end)}
+        try:
+            payloads.append(_station(access, http, into / name, params))
+        except NoData as error:
+            reasons.append(str(error))
+        except _RangeFailed as error:
+            reasons.append(str(error))
+            if end - begin <= _SHORTEST:
+                failed += 1
+                continue
+            middle = begin + HOUR * ((end - begin) // HOUR // 2)
+            waiting += [(middle + HOUR, end), (begin, middle)]
+    if not payloads:
+        kind = TransientError if failed else NoData
+        raise kind("; ".join(dict.fromkeys(reasons)))
+    return payloads
 
 
 def _station(access: Access, http: HttpClient, path: Path, params: Mapping[str, str]) -> Payload:
@@ -162,12 +205,15 @@ def _judge(response: Response) -> None:
     text = " ".join(response.body[:300].decode("utf-8", "replace").split())
     if response.status == 401:
         raise _Refused(text or "401")
+    refuse_firewall(response)
     if response.status == 403:
         raise PermanentError(f"the application may not use this product (403): {text}; subscribe it to DPClim")
     if response.status == 429:
-        raise TransientError(f"{response.url}: too many calls (429): {text}", retry_after(response.headers, MINUTE))
+        raise too_many_calls(response, text)
     if response.status == 500 and _NO_DATA.search(text):
         raise NoData(text)
+    if response.status == 500 and _FAILED.search(text):
+        raise _RangeFailed(text)
     accept_ok(response)
     if response.status != 204 and not text:
         raise TransientError(f"{response.url} answered with an empty body")

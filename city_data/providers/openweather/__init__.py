@@ -47,7 +47,7 @@ from city_data.providers.openweather.hours import (
     whole_hour,
 )
 from city_data.providers.shared.cells import count_nulled, refuse_spoilt_files
-from city_data.providers.transport.response import MINUTE, Response, accept_ok, hiding, retry_after
+from city_data.providers.transport.response import Response, accept_ok, hiding, too_many_calls
 from city_data.window import as_of
 
 URL = "https://history.openweathermap.org/data/2.5/history/city"
@@ -73,7 +73,7 @@ class OpenWeather(Provider):
         settling=timedelta(days=7),
         # How far back history goes depends on the subscription.
         earliest=None,
-        # The free allowance: what goes beyond a day's thousand calls is refused, or charged for.
+        # The free allowance: what goes beyond a day's thousand calls is refused, or charged for. See `rate_limit`.
         rate_limit=RateLimit(calls=60, seconds=60, quotas=(Quota(calls=1_000, seconds=86_400),)),
         licence="Weather data provided by OpenWeather (CC BY-SA 4.0)",
         licence_url="https://openweathermap.org/",
@@ -148,6 +148,11 @@ class OpenWeather(Provider):
                 provenance={"missing_hours": missing(hours), "precipitation": RAIN_RULE},
             )
 
+    def rate_limit(self) -> RateLimit:
+        a_minute = environment.OPENWEATHER_CALLS_A_MINUTE.whole_number("a number of calls from 1 to 100000", 1, 100_000)
+        a_day = environment.OPENWEATHER_CALLS_A_DAY.whole_number("a number of calls, 1 or more", 1, 100_000_000)
+        return RateLimit(calls=a_minute, seconds=60, quotas=(Quota(calls=a_day, seconds=86_400),))
+
     def calls(self, settings: Settings) -> int:  # noqa: ARG002
         return MOST_CALLS
 
@@ -213,7 +218,7 @@ def _judge(response: Response) -> None:
     if code == 404 and told:  # the service's own word, not that of whatever stands before it
         raise _NoData(f"404: {said}")
     if code == 429:
-        raise TransientError(f"too many calls (429): {said}", retry_after(response.headers, MINUTE))
+        raise too_many_calls(response, said)
     accept_ok(Response(code, response.headers, response.url, said.encode("latin-1", "replace")))
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")

@@ -15,7 +15,14 @@ from typing import Any
 from city_data.providers.base import Capabilities, PermanentError, Request, TransientError, no_data
 from city_data.providers.http import HttpClient
 from city_data.providers.transport.documents import begins_json, read_json
-from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
+from city_data.providers.transport.response import (
+    MINUTE,
+    Response,
+    accept_ok,
+    refuse_broken_json,
+    refuse_firewall,
+    retry_after,
+)
 from city_data.window import Month
 
 _ALIKE = 0.85  # "dicembre" is 0.94 like "diciembre"; junio and julio are 0.8 alike, juny and juliol 0.6
@@ -90,8 +97,9 @@ def month_number(word: str, names: Sequence[str]) -> int | None:
 
 def judge(response: Response) -> None:
     """The portals' firewalls answer bursts with 403 or 429."""
-    if response.status in (403, 429):
-        raise TransientError(f"{response.url} answered {response.status}", retry_after(response.headers, MINUTE))
+    refuse_firewall(response)
+    if response.status == 403:
+        raise TransientError(f"{response.url} answered 403", retry_after(response.headers, MINUTE))
     accept_ok(response)
 
 
@@ -115,3 +123,4 @@ def _judge_catalogue(response: Response) -> None:
         raise TransientError(f"{response.url} answered with an empty body")
     if not begins_json(text, "{"):
         raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
+    refuse_broken_json(response)

@@ -7,6 +7,8 @@ source means by its body, which its own module knows.
 from __future__ import annotations
 
 import email.utils
+import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +16,16 @@ from dataclasses import dataclass
 from datetime import UTC
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from city_data.providers.errors import PermanentError, ProviderError, TransientError
+from city_data import environment
+from city_data.providers.errors import PermanentError, ProviderError, QuotaExceeded, SourceBlocked, TransientError
+from city_data.providers.transport.documents import read_json
 
+# The window of a quota as sources name it, in the languages of ours; the longest that is named counts.
+_DAY_WORDS = re.compile(r"\b(daily|tomorrow|today|per day|24 ?h|d[ií]a|diari\w*|ma[ñn]ana|jour\w*|demain|blocked)\b")
+_HOUR_WORDS = re.compile(r"\b(hourly|per hour|(?:next|an?|this) hour|hours?|hora|heures?)\b")
 # Sources that say "too many" without saying for how long count by the minute.
 MINUTE = 60.0
+HOUR = 3_600.0
 # No source means more than a day, and no scheduler can wait for infinity.
 _LONGEST = 86_400.0
 
@@ -41,11 +49,51 @@ def accept_ok(response: Response) -> None:
     """The default judgement of an answer: 2xx passes; 408, 425, 429 and 5xx are transient; the rest is permanent."""
     if 200 <= response.status < 300:
         return
+    refuse_firewall(response)
     excerpt = " ".join(response.body[:200].decode("latin-1").split())
     message = f"{response.url} answered {response.status}: {excerpt or 'an empty body'}"
-    if response.status in (408, 425, 429) or response.status >= 500:
+    if response.status == 429:
+        raise too_many_calls(response, excerpt)
+    if response.status in (408, 425) or response.status >= 500:
         raise TransientError(message, retry_after(response.headers))
     raise PermanentError(message)
+
+
+def too_many_calls(response: Response, text: str) -> QuotaExceeded:
+    """The outcome of a 429: Retry-After ends the wait, else the window named in `text`, else a minute."""
+    return QuotaExceeded(f"too many calls (429): {text[:200]}", retry_after(response.headers, _window_s(text)))
+
+
+def _window_s(text: str) -> float:
+    """Seconds to the end of the day or hour, as sources count them by the clock (UTC), where the text names one."""
+    lowered = text.lower()
+    for words, seconds in ((_DAY_WORDS, _LONGEST), (_HOUR_WORDS, HOUR)):
+        if words.search(lowered):
+            return seconds - time.time() % seconds
+    return MINUTE
+
+
+def refuse_firewall(response: Response) -> None:
+    """Raises SourceBlocked for a page in place of a refusal: a key, or a changed format, has nothing to do with it."""
+    head = response.body[:1_000].decode("latin-1").lstrip("\ufeffï»¿ \r\n\t").lower()
+    if response.status in (403, 503) and head.startswith(("<!doctype", "<html", "<head", "<?xml", "<!--", "<body")):
+        page = re.sub(r"<[^>]*>|\s+", " ", response.body[:2_000].decode("latin-1"))
+        raise SourceBlocked(
+            f"a firewall in front of {response.url} refused the call ({response.status}, a page: "
+            f"{' '.join(page.split())[:120] or 'without text'}); set {environment.CONTACT} so that calls name whom to "
+            "write to, or call from another address",
+            retry_after(response.headers, MINUTE),
+        )
+
+
+def refuse_broken_json(response: Response, otherwise: str | None = None) -> None:
+    """Raises TransientError for a document that breaks off: what is whole and wrong is for the parser to name."""
+    try:
+        read_json(response.body, otherwise)
+    except json.JSONDecodeError as error:
+        raise TransientError(f"{response.url} answered broken JSON: {error}") from error
+    except ValueError:
+        return
 
 
 def retry_after(headers: Mapping[str, str], otherwise: float | None = None) -> float | None:
