@@ -109,7 +109,7 @@ def status(
 ) -> None:
     """Show stored months: one line per feed; with --city, --dataset or months, one row per month."""
     from city_data.cli.days import print_days
-    from city_data.cli.progress import entries_of
+    from city_data.cli.progress import entries_of, print_sizes
     from city_data.cli.status import print_months, print_polls, print_summary
     from city_data.window import as_of
 
@@ -126,6 +126,8 @@ def status(
         print_polls(console, feeds, as_of())
         if not (days or city or dataset or from_ or to):
             console.print(f"every month: city-data status --city {feeds[0].city.city_id}", highlight=False)
+            if (folder := home.absolute()).exists():
+                print_sizes(console, folder)
 
 
 @app.command()

@@ -9,15 +9,18 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from city_data import environment
 from city_data.interruption import on_signals
 from city_data.local import platform
+from city_data.local.home import sizes
 from city_data.local.ports import Ports
 from city_data.pipeline.feeds import Feed
 from city_data.store.connections import shared_cache, shared_database
@@ -115,6 +118,12 @@ def _follow(
     ]
     print_failures(console, failed or [f"{count} partitions; see the backfill in Dagster"])
     return failed or [status]
+
+
+def print_sizes(console: Console, folder: Path) -> None:
+    """What the home holds on the disk, by part."""
+    parts = (f"{name} {decimal(size)}" for name, size in sizes(folder).items())
+    console.print(f"{folder}: {', '.join(parts)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_addresses(console: Console, ports: Ports) -> None:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from city_data.errors import one_line
 from city_data.local import platform
 from city_data.local.ports import Ports
 from city_data.pipeline.feeds import Feed
+from city_data.store.database import DatabaseUnavailable
 from city_data.window import Window
 
 
@@ -33,7 +35,7 @@ def stay_up(
 
     Raises PortInUse, ConfigurationError, LocalError.
     """
-    from city_data.cli.progress import entries_of, print_addresses, print_ready, run_backfill
+    from city_data.cli.progress import entries_of, print_addresses, print_ready
     from city_data.cli.status import print_summary
 
     def report(text: str) -> None:
@@ -51,7 +53,7 @@ def stay_up(
         os.environ.update(own.variables)
         platform.prepare_dagster(report)
         with platform.services(own, ports, collecting=any(feed.live for feed in feeds)) as children:
-            failed = run_backfill(console, feeds, window.months(), only_due=True) if mode == "demo" else []
+            failed = _first_backfill(console, feeds, window) if mode == "demo" else []
             children.await_port("api", ports.api)
             children.await_port("webserver", ports.ui)
             print_summary(console, feeds, window, entries_of(feeds))
@@ -63,6 +65,18 @@ def stay_up(
             except KeyboardInterrupt:
                 console.print("stopping")
     return failed
+
+
+def _first_backfill(console: Console, feeds: Sequence[Feed], window: Window) -> list[str]:
+    """The failed months. A database that goes away ends the backfill only: what is loaded is served."""
+    from city_data.cli.progress import print_failures, run_backfill
+
+    try:
+        return run_backfill(console, feeds, window.months(), only_due=True)
+    except DatabaseUnavailable as error:
+        failed = [f"the backfill: {one_line(error)}; the daily refresh loads the months that are left"]
+        print_failures(console, failed)
+        return failed
 
 
 def stop_in_order_on_signals() -> None:

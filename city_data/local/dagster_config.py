@@ -15,10 +15,19 @@ DAGSTER_CONFIG: dict[str, object] = {
     "storage": {"postgres": {"postgres_url": {"env": environment.DAGSTER_URL.name}}},
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},  # hides the newsletter invitation on the first page
+    "retention": {
+        "schedule": {"purge_after_days": {"skipped": 7, "failure": 90, "success": 365}},
+        "sensor": {"purge_after_days": {"skipped": 3, "failure": 30, "success": 365}},
+    },
     "run_coordinator": {
         "module": "dagster.core.run_coordinator",
         "class": "QueuedRunCoordinator",
-        "config": {"dequeue_interval_seconds": 1},
+        # A code server that is being restarted must not fail the run that is launched meanwhile.
+        "config": {
+            "dequeue_interval_seconds": 1,
+            "max_user_code_failure_retries": 20,
+            "user_code_failure_retry_delay": 3,
+        },
     },
     # A pool's slot belongs to a run, not to a step: a run waits for it in the queue without a process, and the slot of
     # a dead run is free when the run has failed. Within a run the executor would wait at full CPU (dagster 20367).

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import stat
 from pathlib import Path
 
 
@@ -31,6 +32,20 @@ def write_private(path: Path, text: str) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """The bytes of each part of the home, by the name of its folder, largest first."""
+    parts = {part.name: sum(map(_size, part.rglob("*"))) for part in folder.iterdir() if part.is_dir()}
+    return dict(sorted(parts.items(), key=lambda item: item[1], reverse=True))
+
+
+def _size(path: Path) -> int:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return 0  # a database deletes files at any time
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 class FileLock:

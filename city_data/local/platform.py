@@ -100,12 +100,18 @@ def joined(folder: Path, report: Report) -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def owned(folder: Path, mode: Mode, report: Report) -> Iterator[Platform]:
-    """The databases of `folder`, started here and stopped when the context ends.
+    """The databases of `folder`, started here and stopped when the context ends, or a deployment's own.
 
     Waits for a short command that has started them. Raises LocalError where a platform runs there already, and all
     that `joined` raises.
     """
     with ExitStack() as stack:
+        if environment.DATABASE_URL.get():
+            with usable(folder):
+                home.create(folder)
+                (folder / "dagster").mkdir(exist_ok=True, mode=0o700)
+            yield Platform(folder, dict(os.environ), stack.enter_context(Supervisor(report)))
+            return
         lock, users = _locks(folder, mode, stack)
         waiting = False
         while not lock.acquire():

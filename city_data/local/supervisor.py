@@ -16,8 +16,9 @@ from city_data.errors import CityDataError
 
 CHECK_EVERY_S = 0.5
 LONGEST_WAIT_S = 30.0
-# An essential process that ends so often without running for a minute in between cannot be healed.
-MOST_RESTARTS = 5
+# An essential process that ends so often, in about three minutes, without running for one of them cannot be healed.
+# A full disk, which stops PostgreSQL, often has space again by then.
+MOST_RESTARTS = 10
 STABLE_S = 60.0
 Report = Callable[[str], None]
 

@@ -30,6 +30,15 @@ def holder(path: Path) -> subprocess.Popen[str]:
     return process
 
 
+def test_sizes_are_the_bytes_of_each_part_largest_first(tmp_path: Path) -> None:
+    for name, size in (("raw/traffic", 10), ("postgres", 200), ("logs", 0)):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").write_bytes(bytes(size))
+    (tmp_path / "mode").write_text("live")
+    (tmp_path / "raw" / "dangling").symlink_to("nowhere")
+    assert list(home.sizes(tmp_path).items()) == [("postgres", 200), ("raw", 10), ("logs", 0)]
+
+
 def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     process, lock = holder(tmp_path / "lock"), home.FileLock(tmp_path / "lock")
     assert not lock.acquire()
