@@ -69,6 +69,7 @@ def test_demo_then_every_other_command_on_its_home(variables: dict[str, str]) ->
     demo = command(variables, "demo", "--once")
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "25 of 25 months done" in demo.stdout
+    assert demo.stdout.index(f":{variables['UI_PORT']}") < demo.stdout.index("1 of 25 months")
     assert "24 of 24" in demo.stdout
     assert "ready after" in demo.stdout
     assert left_behind(home) == []

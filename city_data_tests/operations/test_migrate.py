@@ -145,6 +145,12 @@ def test_feeds_of_a_provider_with_the_same_months_share_one_backfill(world: Worl
     assert backfill.groups(backfill.tasks(of_aemet, months)) == [(months, of_aemet)]
 
 
+def test_newest_months_are_loaded_first_and_each_for_all_feeds(world: World) -> None:
+    feeds, months = [world.feed("weather"), world.feed("traffic")], [Month(2026, 8), Month(2026, 9)]
+    ordered = backfill.newest_first(backfill.tasks(feeds, months))
+    assert ordered == [(feed, month) for month in reversed(months) for feed in feeds]
+
+
 def test_backfill_has_feeds_of_one_provider_alone(world: World) -> None:
     first, second = world.feed("weather"), world.feed("traffic")
     september, october = Month(2026, 9), Month(2026, 10)
