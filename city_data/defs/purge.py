@@ -3,9 +3,9 @@
 Belongs here: the job and its schedule, and the choice of the events that stay. Does not: the months' own history, which
 is in the ledger and its audit.
 
-A run of a month writes about 50 events, 80 kB. Later the UI needs few of them, 14 kB: the latest materialization of each
-partition, and the run's start and end. Check results have a table of their own, which stays. The expiry's observations
-are its audit.
+A run of a month writes about 50 events, 80 kB. Later the UI needs few of them, 14 kB: the latest materialization of
+each partition, and the run's start and end. Check results have a table of their own, which stays. The expiry's
+observations are its audit.
 """
 
 from datetime import UTC, datetime, timedelta
