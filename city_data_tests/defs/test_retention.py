@@ -130,7 +130,7 @@ def test_sensor_requests_no_second_expiry_while_one_runs(world: World) -> None:
 
 
 @pytest.mark.parametrize("where", ["raw", "cache"])
-def test_month_left_in_one_store_alone_expires(world: World, where: str) -> None:
+def test_month_left_in_only_one_store_expires(world: World, where: str) -> None:
     world.load("weather", OLDEST)
     world.at(DECEMBER)
     if where == "raw":
@@ -157,9 +157,7 @@ def audit(world: World) -> list[tuple[str, str, str, bool]]:
 
 
 @pytest.mark.parametrize("broken", ["first raw folder", "second raw folder", "tables"])
-def test_expiry_that_failed_at_any_step_resumes_there(
-    world: World, broken: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_expiry_resumes_at_the_failed_step(world: World, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expired_by_halves(world)
     newer = world.rows("weather", "2026-10")
     real = RawArchive.drop
@@ -197,7 +195,7 @@ def test_expiry_that_failed_at_any_step_resumes_there(
     assert world.rows("weather", "2026-10") == newer
 
 
-def test_month_in_the_ledger_alone_expires_and_is_audited(world: World) -> None:
+def test_month_only_in_the_ledger_expires_and_is_audited(world: World) -> None:
     month = Month.parse(OLDEST)
     record_state(world.database, "madrid", "weather", month, "not_available", at=DECEMBER)
     world.at(DECEMBER)

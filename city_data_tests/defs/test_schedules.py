@@ -84,7 +84,7 @@ def test_monthly_tick_is_the_last_one_before_a_moment(moment: datetime, tick: da
     assert monthly_tick(moment) == tick
 
 
-def test_month_of_a_stopped_run_is_requested_again_and_a_running_one_is_not(world: World) -> None:
+def test_stopped_month_is_requested_again_but_not_a_running_one(world: World) -> None:
     months = ("2026-08", "2026-09")
     for month in world.window.months():
         if str(month) not in months:

@@ -132,7 +132,7 @@ def instance(kubelet: Kubelet, rendered: list[Manifest], kubeconfig: Path, home:
 
 
 @pytest.mark.timeout(400)
-def test_a_release_comes_up_and_a_month_is_materialized_by_the_job_that_the_launcher_posts(
+def test_release_starts_and_the_launchers_job_materializes_a_month(
     kubelet: Kubelet,
     rendered: list[Manifest],
     secrets: Secrets,

@@ -28,7 +28,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
         yield opened
 
 
-def test_segments_come_back_and_go_by_month(redis_url: str, client: redis.Redis) -> None:
+def test_segments_are_read_back_and_deleted_by_month(redis_url: str, client: redis.Redis) -> None:
     cache = Cache(redis_url)
     assert cache.put_segment(KEY, SEGMENT)
     assert cache.put_segment(name_of("traffic", "madrid", MONTH + 1, 3), SEGMENT)
@@ -57,7 +57,7 @@ def test_a_full_redis_refuses_quietly(tmp_path: Path) -> None:
     server.stop()
 
 
-def test_without_a_url_it_is_off() -> None:
+def test_cache_is_off_without_a_url() -> None:
     cache = Cache(None)
     assert cache.put_segment(KEY, SEGMENT) is False
     assert (cache.inventory(), cache.drop_month(MONTH), cache.status()) == (set(), 0, "off")
