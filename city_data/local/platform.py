@@ -140,7 +140,7 @@ def services(platform: Platform, ports: Ports, collecting: bool = False) -> Iter
         children.start("code", code, before_restart=fail_dead_runs)
         if collecting:
             children.start("collector", [*python, "city_data.cli", "collect"])
-        own = {"API_PORT": str(ports.api), **tokens.settings(folder, variables)}
+        own = {environment.API_PORT.name: str(ports.api), **tokens.settings(folder, variables)}
         children.start("api", [*python, "api"], own, essential=True)
         children.await_port("code", code_port)
         webserver = [*python, "city_data.local.webserver", "-w", str(workspace), "-p", str(ports.ui)]
