@@ -22,7 +22,7 @@ from starlette.types import Scope
 from api.auth.gate import Authorizer
 from api.bodies.month_bodies import SegmentGone
 from api.bodies.reader import Answer
-from api.bodies.responses import AnswerResponse, answer_headers, is_known
+from api.bodies.responses import AnswerResponse, answer_headers, etag, is_known
 from api.caching import LruCache
 from api.history_service import HistoryService, ResolvedRequest
 from api.observability import Metrics, RequestLog, record_request
@@ -43,9 +43,23 @@ _LONG_WAY = frozenset({b"origin", b"expect", b"upgrade", b"content-length", b"tr
 _PLAIN = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#-'*+.^-z|~0-9A-Z-]+:[\t -~]*\r\n)*\r\n")
 
 
+@dataclass(frozen=True)
+class Head:
+    """The header lines of an answer, good for the plan and the body that they were built from and for no other."""
+
+    plan: weakref.ref[Plan]
+    length: int | None
+    lines: bytes = field(repr=False)
+    log: RequestLog
+
+    def is_of(self, plan: Plan, answer: Answer | None) -> bool:
+        """`answer` is None for a 304."""
+        return self.plan() is plan and self.length == (answer.length if answer is not None else None)
+
+
 @dataclass
 class CachedRequest:
-    """What a question means, and of its last plan: whether the client knows it, and what is said before its body.
+    """A resolved request, and the last head of its answers.
 
     `headers` are what the client knows (If-None-Match); `token` is a digest.
     """
@@ -54,11 +68,7 @@ class CachedRequest:
     headers: Headers
     token: bytes | None
     route: str
-    plan: weakref.ref[Plan] | None = None
-    known: bool = False
-    length: int = 0
-    head: bytes | None = field(default=None, repr=False)
-    note: RequestLog = field(default_factory=RequestLog)
+    head: Head | None = None
 
 
 class RequestCache:
@@ -89,9 +99,9 @@ class RequestCache:
         plan = self._answering.cached_plan(seen.meant)
         if plan is None:
             return None
-        self._follow(seen, plan)
-        answer = None if seen.known else self._answering.reader.cached_answer(plan, seen.meant.representation)
-        if answer is None and not seen.known:
+        known = _is_known(seen, plan)
+        answer = None if known else self._answering.reader.cached_answer(plan, seen.meant.representation)
+        if answer is None and not known:
             return None
         added = self._gate.readmit(seen.token, seen.meant.tenant)
         if added is None:
@@ -114,8 +124,8 @@ class RequestCache:
                 return None
             try:
                 plan = await self._answering.plan(seen.meant)
-                self._follow(seen, plan)
-                answer = None if seen.known else await self._answering.reader.answer(plan, seen.meant.representation)
+                known = _is_known(seen, plan)
+                answer = None if known else await self._answering.reader.answer(plan, seen.meant.representation)
             except (SegmentGone, DatabaseUnavailable, SQLAlchemyError):
                 return None
         return self._sent(seen, plan, answer, opening, added, began)
@@ -125,32 +135,38 @@ class RequestCache:
     ) -> list[bytes]:
         """Counted and told as sent."""
         status = 200 if answer is not None else 304
-        head = b"".join((_STATUS[status], _lines(opening), self._head(seen, plan, answer), _lines(added), b"\r\n"))
+        made = _head(seen, plan, answer)
+        head = b"".join((_STATUS[status], _lines(opening), made.lines, _lines(added), b"\r\n"))
         if answer is not None:
-            seen.note.served_from = answer.served_from
-        record_request(self._metrics, "GET", seen.route, status, seen.note, time.perf_counter() - began)
+            made.log.served_from = answer.served_from
+        record_request(self._metrics, "GET", seen.route, status, made.log, time.perf_counter() - began)
         return [head, *(answer.chunks if answer is not None else ())]
 
-    def _follow(self, seen: CachedRequest, plan: Plan) -> None:
-        """What hangs on the plan, where it is another than the last time."""
-        if seen.plan is None or seen.plan() is not plan:
-            said = answer_headers(plan, seen.meant.distance_km, seen.meant.representation)
-            seen.plan, seen.known, seen.head = weakref.ref(plan), is_known(seen.headers, said["ETag"]), None
 
-    def _head(self, seen: CachedRequest, plan: Plan, answer: Answer | None) -> bytes:
-        """The headers that are the same until the plan is another, or its bytes were compressed anew."""
-        length = answer.length if answer is not None else 0
-        if seen.head is None or seen.length != length:
-            meant, said = seen.meant, answer_headers(plan, seen.meant.distance_km, seen.meant.representation)
-            response = (
-                Response(status_code=304, headers=said)
-                if answer is None
-                else AnswerResponse(answer, meant.representation, said)
-            )
-            seen.length, seen.head = length, _lines([*response.raw_headers, *SAFE_HEADERS])
-            seen.note = RequestLog(records=None if answer is None else answer.records)
-            seen.note.add_range(meant.tenant, meant.city.city_id, meant.distance_km, meant.interval.days)
-        return seen.head
+def _is_known(seen: CachedRequest, plan: Plan) -> bool:
+    """Whether the client has the plan's answer already."""
+    if seen.head is not None and seen.head.plan() is plan:
+        return seen.head.length is None
+    return is_known(seen.headers, etag(plan.tag, seen.meant.representation))
+
+
+def _head(seen: CachedRequest, plan: Plan, answer: Answer | None) -> Head:
+    """The head of this plan's answer; `answer` is None for a 304.
+
+    Other requests run while this one waits for the store, and leave the head of their own plan in `seen`.
+    """
+    if seen.head is None or not seen.head.is_of(plan, answer):
+        meant, said = seen.meant, answer_headers(plan, seen.meant.distance_km, seen.meant.representation)
+        response = (
+            Response(status_code=304, headers=said)
+            if answer is None
+            else AnswerResponse(answer, meant.representation, said)
+        )
+        log = RequestLog(records=None if answer is None else answer.records)
+        log.add_range(meant.tenant, meant.city.city_id, meant.distance_km, meant.interval.days)
+        lines = _lines([*response.raw_headers, *SAFE_HEADERS])
+        seen.head = Head(weakref.ref(plan), None if answer is None else answer.length, lines, log)
+    return seen.head
 
 
 def question_key(request: bytes) -> bytes | None:
