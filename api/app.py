@@ -30,7 +30,6 @@ from api.routes import health, page
 from api.routes.cities import Cities
 from api.routes.history import History
 from api.routes.provenance import Provenance
-from api.routes.shortcut import Shortcut
 from api.routes.training import Training
 from api.settings import Settings
 from api.transport.limits import ConcurrencyLimiter, Guard
@@ -95,8 +94,10 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     app.include_router(
         health.router(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST
     )
-    app.state.request_cache = RequestCache(history_service, authorizer, metrics, under_way)
-    app.router.routes.insert(0, Shortcut(history_service, authorizer, app.state.request_cache))
+    app.state.request_cache = RequestCache(
+        history_service, authorizer, metrics, under_way, varies_by_origin=bool(settings.api_cors_origins)
+    )
+    app.add_middleware(app.state.request_cache.around)
     if settings.is_local:
         app.add_route("/metrics", _exposition(metrics), include_in_schema=False)
     if settings.api_page:

@@ -33,6 +33,8 @@ from city_data.cities import City, Registry
 from city_data.datasets import DatasetName
 from city_data.window import Month
 
+_RESOLVED = "resolved_request"
+
 
 @dataclass(frozen=True)
 class IncomingRequest:
@@ -72,7 +74,11 @@ class HistoryService:
 
     async def answer(self, incoming: IncomingRequest) -> Response:
         """Raises exceptions that errors.py turns into 4xx and 503."""
-        return await self.respond(incoming, await self.resolve(incoming))
+        resolved = await self.resolve(incoming)
+        response = await self.respond(incoming, resolved)
+        if _is_lasting(incoming.parameters):
+            incoming.scope.setdefault("state", {})[_RESOLVED] = resolved
+        return response
 
     async def resolve(self, incoming: IncomingRequest) -> ResolvedRequest:
         """Raises exceptions that errors.py turns into 4xx and 503."""
@@ -120,3 +126,15 @@ class HistoryService:
 
     def _plan(self, resolved: ResolvedRequest, months: Mapping[Month, StoredVersion]) -> Plan:
         return self.plans.plan(resolved.city, resolved.dataset, resolved.interval, months)
+
+
+def resolved_of(scope: Scope) -> ResolvedRequest | None:
+    """The resolved request of an answered scope, if an equal request always resolves to the same."""
+    resolved: ResolvedRequest | None = scope.get("state", {}).get(_RESOLVED)
+    return resolved
+
+
+def _is_lasting(parameters: HistoricalRequest) -> bool:
+    """Whether it resolves without a tenant's location, a moment or a source's resolution, which may change."""
+    changing = (parameters.version, parameters.as_of, parameters.resolution)
+    return parameters.latitude is not None and parameters.longitude is not None and changing == (None, None, None)

@@ -103,7 +103,7 @@ class Months:
             representation,
             self._remembered([month_slice.name for month_slice in plan.slices], representation.tag),
         )
-        if _from_segments(representation):
+        if is_from_segments(representation):
             if representation.tag == _ZSTD:
                 await self._find_zstd(lookup)
             await self._find_stored(lookup)
@@ -111,7 +111,7 @@ class Months:
 
     def fill(self, lookup: MonthLookup) -> None:
         """Build the missing bodies, reading the database where needed. Raises SegmentGone, DatabaseUnavailable."""
-        built = (self._make_from_segments if _from_segments(lookup.representation) else self._make_from_frames)(
+        built = (self._make_from_segments if is_from_segments(lookup.representation) else self._make_from_frames)(
             lookup, lookup.wanted
         )
         if lookup.representation.encoding != "identity":
@@ -246,7 +246,8 @@ class Months:
         self._bodies.put((name, tag), body, len(body.segment.body) + _OVERHEAD)
 
 
-def _from_segments(representation: Representation) -> bool:
+def is_from_segments(representation: Representation) -> bool:
+    """Whether months are made of the stored segments, and not of frames, which takes several times as long."""
     return representation.shape.is_default and representation.format.name in ("json", "ndjson")
 
 

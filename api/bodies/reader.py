@@ -15,7 +15,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from api.bodies.encodings import splice
-from api.bodies.month_bodies import Body, Months
+from api.bodies.month_bodies import Body, Months, is_from_segments
 from api.bodies.tables import schema
 from api.bodies.writers import delimiters_of, parquet
 from api.caching import LruCache, SingleFlight
@@ -72,6 +72,14 @@ class Reader:
             return known
         bodies = self._months.cached_bodies(plan, representation)
         return self._join(plan, representation, bodies, "memory") if bodies is not None else None
+
+    def cost(self, plan: Plan, representation: Representation) -> int:
+        """The number of months to build from frames; 0 if memory has the answer or stored segments suffice."""
+        if is_from_segments(representation) or self._answers.get(_key(plan, representation)) is not None:
+            return 0
+        is_parquet = representation.format.name == "parquet"
+        is_cached = not is_parquet and self._months.cached_bodies(plan, representation) is not None
+        return 0 if is_cached else len(plan.slices)
 
     def count_memory_hit(self, plan: Plan) -> None:
         """Count an answer from memory. Called when it is sent."""

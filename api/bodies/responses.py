@@ -124,10 +124,14 @@ class AnswerResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        chunks = self._chunks if scope["method"] != "HEAD" else (b"",)
-        last = len(chunks) - 1
-        for n, chunk in enumerate(chunks):
-            await send({"type": "http.response.body", "body": chunk, "more_body": n < last})
+        await send_body(send, self._chunks if scope["method"] != "HEAD" else (b"",))
+
+
+async def send_body(send: Send, chunks: Sequence[bytes]) -> None:
+    """The ASGI messages of a body."""
+    last = len(chunks) - 1
+    for n, chunk in enumerate(chunks):
+        await send({"type": "http.response.body", "body": chunk, "more_body": n < last})
 
 
 def _file_stem(plan: Plan, representation: Representation) -> str:

@@ -14,17 +14,14 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.transport import protocol
-from api.transport.request_cache import RequestCache
 from city_data.local.embedded import free_port
 
 
 @contextlib.contextmanager
-def serving(
-    app: object, most: int = 4_000, cache: RequestCache | None = None, *, lifespan: bool = False
-) -> Iterator[int]:
+def serving(app: object, most: int = 4_000, *, lifespan: bool = False) -> Iterator[int]:
     """The port of a server in a separate thread, which stops at the end as at SIGTERM."""
     port = free_port()
-    config = protocol.config(app, "127.0.0.1", port, most, lifespan=lifespan, hits=cache)  # type: ignore[arg-type]
+    config = protocol.config(app, "127.0.0.1", port, most, lifespan=lifespan)  # type: ignore[arg-type]
     running = protocol.Beside(config)
     thread = threading.Thread(target=lambda: _run(running))
     thread.start()
