@@ -53,13 +53,16 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         read_only=True,
     )
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    # As many threads as connections, so that no thread waits for the connection pool.
-    limiter, metrics = CapacityLimiter(connections), Metrics(registry)
+    # As many threads as connections, so that no thread waits for the connection pool. A third of them is for expensive
+    # answers alone, so that these cannot fill the worker.
+    expensive = max(1, connections // 3)
+    limiter, metrics = CapacityLimiter(max(1, connections - expensive)), Metrics(registry)
+    expensive_limiter = CapacityLimiter(expensive)
     providers = Providers(database, limiter, settings.api_ledger_ttl_s)
     versions = Versions(database, limiter, settings.api_ledger_ttl_s)
     shared = SharedCache(redis_url)
     months = Months(database, shared, Cache(redis_url), metrics, settings.api_segment_bytes)
-    reader = Reader(months, limiter, metrics, answer_bytes=settings.api_answer_bytes)
+    reader = Reader(months, limiter, expensive_limiter, metrics, answer_bytes=settings.api_answer_bytes)
 
     tenants = _tenants(settings, metrics)
 
@@ -81,13 +84,15 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     app.state.metrics = metrics
     errors.install(app)
     under_way = ConcurrencyLimiter(settings.api_concurrency, metrics)
-    _add_middleware(app, settings, metrics, under_way)
-    history_service = HistoryService(registry, settings.api_max_range_days, versions, reader, providers, tenants)
     authorizer = _authorizer(settings, metrics)
+    _add_middleware(app, settings, metrics, under_way, authorizer)
+    history_service = HistoryService(
+        registry, settings.api_max_range_days, versions, reader, providers, tenants, authorizer.charge
+    )
     router = Cities(registry, versions, providers).router()
     router.include_router(History(history_service).router())
-    joiner = Joiner(database, limiter, capacity=settings.api_frame_bytes)
-    router.include_router(Training(registry, settings, versions, joiner, tenants).router())
+    joiner = Joiner(database, expensive_limiter, capacity=settings.api_frame_bytes)
+    router.include_router(Training(registry, settings, versions, joiner, tenants, authorizer.charge).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
     # On the router, so that a route added later requires authentication by default.
     app.include_router(router, dependencies=[Depends(authorizer)], responses=errors.EVERYWHERE)
@@ -127,7 +132,9 @@ def _tenants(settings: Settings, metrics: Metrics) -> TenantLocations | None:
     return TenantLocations(settings.tenant_service_url, token.get_secret_value() if token else None, metrics)
 
 
-def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_way: ConcurrencyLimiter) -> None:
+def _add_middleware(
+    app: FastAPI, settings: Settings, metrics: Metrics, under_way: ConcurrencyLimiter, authorizer: Authorizer
+) -> None:
     """The last middleware added is the outermost: the observer also sees requests that the others refuse."""
     if settings.api_cors_origins:
         app.add_middleware(
@@ -138,7 +145,7 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_wa
             expose_headers=["*"],
             max_age=600,
         )
-    app.add_middleware(Guard, under_way=under_way, max_body_bytes=settings.api_max_body_bytes)
+    app.add_middleware(Guard, under_way=under_way, authorizer=authorizer, max_body_bytes=settings.api_max_body_bytes)
     app.add_middleware(Observer, metrics=metrics)
 
 

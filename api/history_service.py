@@ -6,7 +6,7 @@ Does not: paths and documentation (routes/history.py), choosing months (query/pl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from api.attribution import Providers
-from api.bodies.reader import Reader
+from api.bodies.reader import Answer, Reader
 from api.bodies.responses import answer_headers, respond
 from api.errors import Loc
 from api.observability import request_log
@@ -70,6 +70,7 @@ class HistoryService:
     reader: Reader
     providers: Providers
     tenants: TenantLocations | None
+    charge: Callable[[Scope, int], None]
     plans: Plans = field(default_factory=Plans)
 
     async def answer(self, incoming: IncomingRequest) -> Response:
@@ -112,8 +113,12 @@ class HistoryService:
             request_log(incoming.scope),
             make_plan=make_plan,
             headers_of=lambda plan: answer_headers(plan, resolved.distance_km, resolved.representation),
-            read=lambda plan: self.reader.answer(plan, resolved.representation),
+            read=lambda plan: self._read(incoming.scope, plan, resolved.representation),
         )
+
+    async def _read(self, scope: Scope, plan: Plan, representation: Representation) -> Answer:
+        self.charge(scope, self.reader.cost(plan, representation))
+        return await self.reader.answer(plan, representation)
 
     def cached_plan(self, resolved: ResolvedRequest) -> Plan | None:
         """The plan of the current versions, if the cached ledger is recent enough."""

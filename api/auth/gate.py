@@ -91,12 +91,19 @@ class Authorizer:
         except KeysUnavailable as error:
             raise ServiceUnavailable(str(error), retry_after_s=int(BETWEEN_READS_S)) from error
 
-    def _take(self, rate_limiter: RateLimiter, scope: Scope, caller: Caller) -> None:
-        allowance = rate_limiter.take(caller.subject)
-        request_log(scope).headers.extend(allowance.headers())
+    def charge(self, scope: Scope, cost: int) -> None:
+        """Draw what an expensive answer costs beside its request, in requests. Raises HTTPException 429."""
+        caller = scope.get("state", {}).get(_CALLER)
+        if caller is not None and self._rate_limiter is not None and cost > 0:
+            self._take(self._rate_limiter, scope, caller, cost)
+
+    def _take(self, rate_limiter: RateLimiter, scope: Scope, caller: Caller, cost: int = 1) -> None:
+        allowance, headers = rate_limiter.take(caller.subject, cost), request_log(scope).headers
+        headers[:] = [header for header in headers if not header[0].startswith(b"ratelimit-")] + allowance.headers()
         if not allowance.allowed:
             self._metrics.rate_limited.inc()
-            detail = f"Rate limit exceeded; try again in {allowance.retry_s} s."
+            reason = "" if cost == 1 else f" for an answer that costs {cost} requests"
+            detail = f"Rate limit exceeded{reason}; try again in {allowance.retry_s} s."
             raise HTTPException(429, detail, {"Retry-After": str(allowance.retry_s)})
 
 

@@ -39,17 +39,19 @@ class RateLimiter:
         self._per_s, self._burst, self._clock = per_s, burst, clock
         self._levels: LruCache[str, tuple[float, float]] = LruCache(_CALLERS)
 
-    def take(self, caller: str) -> Allowance:
+    def take(self, caller: str, cost: int = 1) -> Allowance:
+        """Draw `cost`, or all of a full bucket where that is less."""
+        cost = min(cost, self._burst)
         now = self._clock()
         level, since = self._levels.get(caller) or (float(self._burst), now)
         level = min(self._burst, level + (now - since) * self._per_s)
-        allowed = level >= 1
-        level -= allowed
+        allowed = level >= cost
+        level -= cost if allowed else 0
         self._levels.put(caller, (level, now), 1)
         return Allowance(
             allowed,
             self._burst,
             int(level),
             math.ceil((self._burst - level) / self._per_s),
-            max(1, math.ceil((1 - level) / self._per_s)),
+            max(1, math.ceil((cost - level) / self._per_s)),
         )

@@ -49,11 +49,13 @@ class Reader:
         self,
         months: Months,
         limiter: CapacityLimiter,
+        expensive: CapacityLimiter,
         metrics: Metrics,
         *,
         answer_bytes: int,
     ) -> None:
-        self._months, self._limiter, self._metrics = months, limiter, metrics
+        """`expensive` limits the threads that make months of frames, so that all other reads find a thread."""
+        self._months, self._limiter, self._expensive, self._metrics = months, limiter, expensive, metrics
         self._answers: LruCache[str, Answer] = LruCache(answer_bytes)
         self._flights: SingleFlight[str, Answer] = SingleFlight()
 
@@ -87,15 +89,16 @@ class Reader:
 
     async def _make(self, plan: Plan, representation: Representation) -> Answer:
         if representation.format.name == "parquet":
-            return await self._in_thread(lambda: self._read_parquet(plan, representation))
+            return await self._in_thread(lambda: self._read_parquet(plan, representation), self._expensive)
         lookup = await self._months.lookup(plan, representation)
         if lookup.wanted:  # in a thread: it may query PostgreSQL, and compression releases the GIL
-            await self._in_thread(lambda: self._months.fill(lookup))
+            limiter = self._limiter if is_from_segments(representation) else self._expensive
+            await self._in_thread(lambda: self._months.fill(lookup), limiter)
         self._months.count(lookup)
         return self._join(plan, representation, lookup.bodies, lookup.farthest)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+    async def _in_thread(self, work: Callable[[], T], limiter: CapacityLimiter) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=limiter)
 
     def _join(self, plan: Plan, representation: Representation, bodies: list[Body], served_from: str) -> Answer:
         filled = [body for body in bodies if body.segment.rows]

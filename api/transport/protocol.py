@@ -18,6 +18,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.errors import MALFORMED
+
 REQUEST_S, ANSWER_S, KEEP_ALIVE_S, STOPPING_S = 8.0, 5.0, 5, 10
 MIN_PROGRESS = 16 * 1024
 MAX_HEADER_BYTES = 32 * 1024
@@ -25,7 +27,6 @@ _SPARE_FILES = 128
 _HEADERS_TOO_LARGE = b"431 Request Header Fields Too Large"
 _TOO_LARGE = b"The request line and headers are larger than this service takes."
 _FRAMING_TOO_LARGE = b"The body's chunks and trailers are larger than this service takes."
-_NO_HTTP = b"Malformed HTTP request."
 _TOO_SLOW = b"The request did not arrive in time."
 
 
@@ -145,7 +146,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words, as plain text
         if not self._refused:
-            self._refuse(b"400 Bad Request", _NO_HTTP)
+            self._refuse(b"400 Bad Request", MALFORMED.encode())
 
     def _await_request(self) -> None:
         self._stop_waiting()

@@ -158,12 +158,16 @@ def request_key(scope: Scope, by_routes: frozenset[bytes]) -> Key | None:
     """
     if len(scope["query_string"]) > _LONGEST_QUERY:
         return None
-    kept = []
+    kept, hosts = [], 0
     for name, value in scope["headers"]:
         if name in _RELEVANT:
             kept += [name, value]
+        elif name == b"host":
+            hosts += 1
         elif name in by_routes:
             return None
+    if hosts != 1:
+        return None
     return scope["path"], scope["query_string"], hashlib.sha256(b"\n".join(kept)).digest()
 
 
