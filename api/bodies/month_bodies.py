@@ -210,8 +210,8 @@ class Months:
         if not rest:
             return
         lookup.farthest, (dataset, city_id) = "database", (lookup.plan.dataset, lookup.plan.city.city_id)
-        versions = [_version(month_slice) for month_slice in rest]
-        read = store_segments.read_segments(self._database, dataset, city_id, versions)
+        loaded = loaded_at(rest)
+        read = store_segments.read_segments(self._database, dataset, city_id, list(loaded), loaded)
         for key, stored in read.items():
             self._cache.put_segment(name_of(dataset, city_id, *key), stored)
         for month_slice in rest:
@@ -230,7 +230,8 @@ class Months:
         lookup.missed += len(rest)
         if rest:
             plan, lookup.farthest = lookup.plan, "database"
-            read = read_frame_bytes(self._database, plan.dataset, plan.city.city_id, [_version(one) for one in rest])
+            loaded = loaded_at(rest)
+            read = read_frame_bytes(self._database, plan.dataset, plan.city.city_id, list(loaded), loaded)
             for month_slice in rest:
                 if (frame := read.get(_version(month_slice))) is not None:
                     frames[month_slice.entry.month] = frame
@@ -276,14 +277,17 @@ def _whole(month_slice: MonthSlice, segment: Segment) -> Body:
     return Body(segment, month_slice.entry.first_date, month_slice.entry.last_date)
 
 
+def loaded_at(month_slices: MonthSlices) -> dict[tuple[Month, int], datetime | None]:
+    """The versions that the slices belong to, each with the time of its load."""
+    return {_version(month_slice): month_slice.entry.loaded_at for month_slice in month_slices}
+
+
 def _version(month_slice: MonthSlice) -> tuple[Month, int]:
     return month_slice.entry.month, month_slice.version
 
 
 def _is_of(month_slice: MonthSlice, segment: Segment) -> bool:
-    """A row count that differs from the ledger means the month was dropped and reloaded, or the bytes are another
-    month's.
-    """
+    """A row count that differs from the ledger means the month was dropped and reloaded."""
     return segment.rows == month_slice.entry.rows
 
 

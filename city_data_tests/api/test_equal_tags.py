@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import pytest
 
 from api.bodies import month_bodies
+from city_data.store.database import Database
+from city_data.store.partitions import drop_month
+from city_data.window import Month
 from city_data_tests.api.conftest import LOADED, Load
 from city_data_tests.api.locked import NO_TIME, TOKEN, MakeReader, path
 from city_data_tests.api.sockets import Answer, Connection, written
@@ -55,6 +59,25 @@ def test_load_between_two_equal_cold_requests_mixes_no_heads(
         assert answer.body == named(reader, answer).body
     assert (old.header("etag"), old.header("x-snapshot-id")) != (new.header("etag"), new.header("x-snapshot-id"))
     assert again.header("etag") == new.header("etag")
+
+
+def test_month_dropped_and_reloaded_under_a_read_is_not_served_by_its_old_name(
+    make_reader: MakeReader, load: Load, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new life of the month has the same version number and the same number of rows."""
+    reader, read = make_reader(NO_TIME, **COLD), month_bodies.store_segments.read_segments
+    reader.ask(REQUEST)
+
+    def reloaded_before(*args: Any, **more: Any) -> Any:
+        monkeypatch.setattr(month_bodies.store_segments, "read_segments", read)
+        drop_month(database, Month(2025, 10))
+        load("weather", "2025-10", at=LOADED + timedelta(hours=1), add=300.0)
+        return read(*args, **more)
+
+    monkeypatch.setattr(month_bodies.store_segments, "read_segments", reloaded_before)
+    (answer,) = reader.ask(REQUEST)
+    assert json.loads(answer.body)[0]["temperature"] >= 300.0
+    assert (answer.body, answer.header("etag")) == (named(reader, answer).body, reader.ask(REQUEST)[0].header("etag"))
 
 
 def named(reader: Any, answer: Answer) -> Answer:

@@ -132,17 +132,23 @@ def small_windows(port: int, count: int, request: bytes) -> Iterator[list[socket
         yield found
 
 
+def rest(stuck: socket.socket) -> bytes:
+    """All that comes until the server has closed, or half a second after the last of it."""
+    found, more = b"", b"x"
+    stuck.settimeout(0.5)
+    with contextlib.suppress(ConnectionResetError, TimeoutError):
+        while more:
+            found += (more := stuck.recv(100_000))
+    return found
+
+
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
 def test_answers_that_nobody_takes_hold_no_socket(shorter: None, connection: str) -> None:
     """At 166940c 40 of 40 sockets were held for 96 s, and every new connection was reset."""
     request = written("/", Connection=connection)
     with serving(answers_60_kb, most=40, send_buffer=4_096) as port, small_windows(port, 40, request) as stuck:
-        until = time.monotonic() + SHORT_S * 3 + 5
-        for one in stuck:
-            one.settimeout(max(0.1, until - time.monotonic()))
-            with contextlib.suppress(ConnectionResetError):
-                assert len(one.recv(60_000, socket.MSG_WAITALL)) < 60_000
-        assert time.monotonic() < until
+        time.sleep(SHORT_S * 4)  # of the kernels' clocks, which nothing can turn
+        assert max(len(rest(one)) for one in stuck) < 60_000
         assert len(httpx.get(f"http://127.0.0.1:{port}/").content) == 60_000
 
 
