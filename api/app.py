@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     providers = Providers(database, limiter, settings.api_ledger_ttl_s)
     versions = Versions(database, limiter, settings.api_ledger_ttl_s)
     shared = SharedCache(redis_url)
-    months = Months(database, shared, Cache(redis_url), metrics, settings.api_segment_bytes)
+    months = Months(database, shared, Cache(redis_url), limiter, metrics, settings.api_segment_bytes)
     reader = Reader(months, limiter, expensive_limiter, metrics, answer_bytes=settings.api_answer_bytes)
 
     tenants = _tenants(settings, metrics)
