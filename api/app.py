@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from api import errors
 from api.attribution import Providers
@@ -39,6 +40,18 @@ from city_data.store.cache import Cache
 from city_data.store.database import Database
 
 STATEMENT_TIMEOUT_S = 10
+
+
+class ReaderApp(FastAPI):
+    """The routes behind the cache of requests, which answers repeats before FastAPI sees them."""
+
+    def answer_by(self, cache: RequestCache) -> None:
+        """Let `cache` answer first."""
+        self.state.request_cache = self._first = cache
+        cache.stand_before(super().__call__)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._first(scope, receive, send)
 
 
 def create_app(settings: Settings | None = None, registry: Registry | None = None) -> FastAPI:
@@ -74,11 +87,12 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         if tenants is not None:
             await tenants.close()
 
-    app = FastAPI(
+    app = ReaderApp(
         title="city_data",
         version=version("city-data"),
         description="Weather and traffic history of cities, month by month, for demand forecasts.",
         lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would repeat the Host that the client sent
         **({} if settings.is_local else {"docs_url": None, "redoc_url": None, "openapi_url": None}),  # type: ignore[arg-type]
     )
     app.state.metrics = metrics
@@ -99,10 +113,10 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     app.include_router(
         health.router(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST
     )
-    app.state.request_cache = RequestCache(
+    cache = RequestCache(
         history_service, authorizer, metrics, under_way, varies_by_origin=bool(settings.api_cors_origins)
     )
-    app.add_middleware(app.state.request_cache.around)
+    app.answer_by(cache)
     if settings.is_local:
         app.add_route("/metrics", _exposition(metrics), include_in_schema=False)
     if settings.api_page:

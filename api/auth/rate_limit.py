@@ -8,15 +8,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from api.caching import LruCache
 
 _CALLERS = 10_000
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):
     """The requests a caller has left: `remaining` now, and `limit` again after `reset_s`."""
 
     allowed: bool
@@ -26,8 +25,11 @@ class Allowance:
     retry_s: int
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        fields = {"limit": self.limit, "remaining": self.remaining, "reset": self.reset_s}
-        return [(f"ratelimit-{name}".encode(), str(value).encode()) for name, value in fields.items()]
+        return [
+            (b"ratelimit-limit", b"%d" % self.limit),
+            (b"ratelimit-remaining", b"%d" % self.remaining),
+            (b"ratelimit-reset", b"%d" % self.reset_s),
+        ]
 
 
 class RateLimiter:

@@ -82,7 +82,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport = self.watched  # type: ignore[assignment]
         self._deadline: TimerHandle | None = None
         self._part: Literal["none", "head", "body"] = "none"
-        self._completed = self._head_bytes = self._body_bytes = self._framing_bytes = 0
+        self._completed = self._fed = self._head_bytes = self._body_bytes = self._framing_bytes = 0
         self._refused = False
         if len(self.connections) > self.most:
             next(iter(self.waiting), self).transport.abort()
@@ -95,6 +95,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         part, completed, body_bytes = self._part, self._completed, self._body_bytes
+        self._fed = len(data)
         super().data_received(data)
         if self._refused:
             return
@@ -116,16 +117,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._part = "head"
         self._body_bytes = self._framing_bytes = 0
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._part == "head":  # a trailer must not become a header of the request that is being answered
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
+        may_be_large = self._head_bytes + self._fed > MAX_HEADER_BYTES
         self._part, self._head_bytes = "body", 0
-        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEADER_BYTES:
+        if may_be_large and _size(self.url, self.headers) > MAX_HEADER_BYTES:
             self._refuse(_HEADERS_TOO_LARGE, _TOO_LARGE)
         else:
             super().on_headers_complete()
+        self.headers = []  # the request keeps its own: a trailer must not become a header of it
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -180,6 +179,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
+    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
+
+
 class Beside(uvicorn.Server):
     """A second server in the loop of the first, which alone hears signals and stops it."""
 
@@ -199,6 +202,7 @@ def config(app: ASGIApp, host: str, port: int, most: int, *, lifespan: bool = Tr
         ws="none",
         lifespan="on" if lifespan else "off",
         access_log=False,
+        proxy_headers=False,  # nothing here depends on a client's address, so no proxy is believed
         log_level="warning",
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,

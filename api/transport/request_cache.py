@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,7 +25,7 @@ from api.bodies.reader import Answer
 from api.bodies.responses import AnswerResponse, answer_headers, etag, is_known, send_body
 from api.caching import LruCache
 from api.history_service import HistoryService, ResolvedRequest, resolved_of
-from api.observability import Metrics, RequestLog, record_request
+from api.observability import Metrics, RequestLog, log_request
 from api.query.planning import Plan
 from api.transport.limits import SAFE_HEADERS, ConcurrencyLimiter
 from city_data.store.database import DatabaseUnavailable
@@ -48,6 +49,7 @@ class Head:
     status: int
     headers: list[tuple[bytes, bytes]] = field(repr=False)
     log: RequestLog
+    observe: Callable[[float], None]
 
     def is_of(self, plan: Plan, answer: Answer | None) -> bool:
         """`answer` is None for a 304."""
@@ -69,7 +71,7 @@ class CachedRequest:
 
 
 class RequestCache:
-    """ASGI middleware, one an app. For one event loop."""
+    """An ASGI application before another. For one event loop."""
 
     def __init__(
         self,
@@ -87,13 +89,12 @@ class RequestCache:
         self._requests: LruCache[Key, CachedRequest] = LruCache(_REMEMBERED)
         self._app: ASGIApp | None = None
 
-    def around(self, app: ASGIApp) -> RequestCache:
-        """Stand before `app`, which answers what is not cached."""
+    def stand_before(self, app: ASGIApp) -> None:
+        """`app` answers the requests that are not cached."""
         self._app = app
-        return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert self._app is not None  # noqa: S101 - `around` comes first
+        assert self._app is not None  # noqa: S101 - `stand_before` comes first
         key = request_key(scope, self._by_routes) if scope["type"] == "http" and scope["method"] == "GET" else None
         cached = self._requests.get(key) if key is not None else None
         if cached is None or not await self._answer(cached, send):
@@ -120,12 +121,14 @@ class RequestCache:
             if found is None:
                 return False
             plan, answer, added = found
-        head = _head(cached, plan, answer)
+        head = self._head(cached, plan, answer)
         if answer is not None:
             head.log.served_from = answer.served_from
         await send({"type": "http.response.start", "status": head.status, "headers": [*head.headers, *added]})
         await send_body(send, answer.chunks if answer is not None else (b"",))
-        record_request(self._metrics, "GET", cached.route, head.status, head.log, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        head.observe(seconds)
+        log_request("GET", cached.route, head.status, head.log, seconds)
         return True
 
     async def _fetch(self, cached: CachedRequest) -> tuple[Plan, Answer | None, HeaderLines] | None:
@@ -139,16 +142,38 @@ class RequestCache:
             added = self._authorizer.readmit(cached.token, cached.resolved.tenant)
             if added is None:
                 return None
-            form, reader = cached.resolved.representation, self._history_service.reader
+            representation, reader = cached.resolved.representation, self._history_service.reader
             try:
                 plan = await self._history_service.plan(cached.resolved)
                 if _is_known(cached, plan):
                     return plan, None, added
-                if reader.cost(plan, form):
+                if reader.cost(plan, representation):
                     return None
-                return plan, await reader.answer(plan, form), added
+                return plan, await reader.answer(plan, representation), added
             except (SegmentGone, DatabaseUnavailable, SQLAlchemyError):
                 return None
+
+    def _head(self, cached: CachedRequest, plan: Plan, answer: Answer | None) -> Head:
+        """The head of this plan's answer; `answer` is None for a 304.
+
+        Other requests run while this one waits for the store, and leave the head of their own plan in `cached`.
+        """
+        if cached.head is None or not cached.head.is_of(plan, answer):
+            resolved = cached.resolved
+            said = answer_headers(plan, resolved.distance_km, resolved.representation)
+            response = (
+                Response(status_code=304, headers=said)
+                if answer is None
+                else AnswerResponse(answer, resolved.representation, said)
+            )
+            log = RequestLog(records=None if answer is None else answer.records)
+            log.add_range(resolved.tenant, resolved.city.city_id, resolved.distance_km, resolved.interval.days)
+            length = None if answer is None else answer.length
+            lines = [*response.raw_headers, *SAFE_HEADERS]
+            status = response.status_code
+            observe = self._metrics.durations("GET", cached.route, log.city, status)
+            cached.head = Head(weakref.ref(plan), length, status, lines, log, observe)
+        return cached.head
 
 
 def request_key(scope: Scope, by_routes: frozenset[bytes]) -> Key | None:
@@ -182,24 +207,3 @@ def _is_known(cached: CachedRequest, plan: Plan) -> bool:
     if cached.head is not None and cached.head.plan() is plan:
         return cached.head.length is None
     return is_known(cached.known, etag(plan.tag, cached.resolved.representation))
-
-
-def _head(cached: CachedRequest, plan: Plan, answer: Answer | None) -> Head:
-    """The head of this plan's answer; `answer` is None for a 304.
-
-    Other requests run while this one waits for the store, and leave the head of their own plan in `cached`.
-    """
-    if cached.head is None or not cached.head.is_of(plan, answer):
-        resolved = cached.resolved
-        said = answer_headers(plan, resolved.distance_km, resolved.representation)
-        response = (
-            Response(status_code=304, headers=said)
-            if answer is None
-            else AnswerResponse(answer, resolved.representation, said)
-        )
-        log = RequestLog(records=None if answer is None else answer.records)
-        log.add_range(resolved.tenant, resolved.city.city_id, resolved.distance_km, resolved.interval.days)
-        length = None if answer is None else answer.length
-        lines = [*response.raw_headers, *SAFE_HEADERS]
-        cached.head = Head(weakref.ref(plan), length, response.status_code, lines, log)
-    return cached.head

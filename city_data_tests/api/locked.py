@@ -54,7 +54,7 @@ def locked_reader(
     client: TestClient = make_client(**{**auth, "api_ledger_ttl_s": ledger_s, **changes})
     cache = client.app.state.request_cache  # type: ignore[attr-defined]
     counted = Counted(cache._app)
-    cache.around(counted)
+    cache.stand_before(counted)
     if not remembers:
         cache._requests = LruCache(0)
     with serving(client.app) as port:

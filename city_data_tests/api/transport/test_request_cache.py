@@ -119,7 +119,7 @@ NAMES = st.sampled_from([b"accept", b"authorization", b"accept-encoding", b"x-id
 @given(st.lists(st.tuples(NAMES, st.text("ab ,:").map(str.encode))))
 def test_keys_are_equal_where_what_matters_is(headers: list[tuple[bytes, bytes]]) -> None:
     def keyed(lines: list[tuple[bytes, bytes]]) -> Key | None:
-        return request_key(scope(*lines), _BY_ROUTES)
+        return request_key(scope((b"host", b"x"), *lines), _BY_ROUTES)
 
     assert keyed(headers) == keyed([line for line in headers if line[0] != b"x-id"])
     assert keyed(headers) != keyed([*headers, (b"accept", b"b")])
@@ -189,7 +189,7 @@ def test_a_new_version_is_seen(make_reader: MakeReader, load: Load) -> None:
 
 def test_a_ledger_that_is_too_old_is_read_again(make_reader: MakeReader, load: Load) -> None:
     reader, now = make_reader(LONG), [0.0]
-    reader.app.state.request_cache._answering.versions._clock = lambda: time.monotonic() + now[0]
+    reader.app.state.request_cache._history_service.versions._clock = lambda: time.monotonic() + now[0]
     request = written(path(dataset="weather"), Authorization=TOKEN)
     before = reader.ask(request, times=2)[-1]
     load("weather", "2025-10", at=LOADED + timedelta(days=1), add=3.0)
