@@ -25,6 +25,7 @@ from api.bodies.redis import SharedCache
 from api.bodies.training_reader import Joiner
 from api.history_service import HistoryService
 from api.observability import Metrics, Observer
+from api.query.known_parameters import require_known_parameters
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
 from api.routes import health, page
@@ -109,7 +110,8 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     router.include_router(Training(registry, settings, versions, joiner, tenants, authorizer.charge).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
     # On the router, so that a route added later requires authentication by default.
-    app.include_router(router, dependencies=[Depends(authorizer)], responses=errors.EVERYWHERE)
+    required = [Depends(authorizer), Depends(require_known_parameters)]
+    app.include_router(router, dependencies=required, responses=errors.EVERYWHERE)
     app.include_router(
         health.router(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST
     )

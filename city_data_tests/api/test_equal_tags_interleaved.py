@@ -47,10 +47,10 @@ class World:
     loads: int = 0
     unavailable: int = 0
 
-    async def run_sync(self, work: Callable[[], T], *_: Any, **__: Any) -> T:
+    async def run_sync(self, work: Callable[..., T], *args: Any, **_: Any) -> T:
         """In place of a thread: the loop turns some times before and after, and anything may happen to the store."""
         await self.turn()
-        result = work()
+        result = work(*args)
         await self.turn()
         return result
 
