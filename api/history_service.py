@@ -15,8 +15,9 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from api.attribution import Providers
+from api.bodies.answering import respond
 from api.bodies.reader import Answer, Reader
-from api.bodies.responses import answer_headers, respond
+from api.bodies.responses import answer_headers
 from api.errors import Loc
 from api.observability import request_log
 from api.query.city import city_of_tenant

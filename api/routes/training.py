@@ -20,8 +20,9 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from api.attribution import attribution_headers
+from api.bodies.answering import respond
 from api.bodies.reader import Answer
-from api.bodies.responses import common_headers, distance_text, etag, respond, saved_as
+from api.bodies.responses import common_headers, distance_text, etag, saved_as
 from api.bodies.training_reader import Joiner, TrainingPlan, join_plans
 from api.observability import request_log
 from api.query.city import city_of_tenant
