@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 
 from api.bodies.encodings import pack
+from api.bodies.month_lookup import Body, MonthLookup, MonthSlices
 from api.bodies.redis import SharedCache
 from api.bodies.tables import cut, month_table
 from api.bodies.writers import from_records, month_text
@@ -37,7 +37,6 @@ from city_data.window import Month
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MonthSlices = Sequence[MonthSlice]
 _STORED = "-gzip"  # the representation that PostgreSQL and Redis store: JSON objects in deflate blocks
 _ZSTD = "-zstd"
 _FRAMES_SHARE = 4
@@ -48,37 +47,6 @@ _DATE_LENGTH = len("2026-10-01T00:00:00Z")
 
 class SegmentGone(CityDataError):
     """A version named by the ledger no longer exists: its month was replaced or expired between two queries."""
-
-
-class Body(NamedTuple):
-    """A month in a representation, with the dates of its first and last record."""
-
-    segment: Segment
-    first: datetime | None
-    last: datetime | None
-
-
-@dataclass
-class MonthLookup:
-    """The lookup of a plan's months: the farthest layer that was read, and the number of slices missing in memory.
-
-    `built` are bodies by slice name; `stored` are segments from which bodies can be built."""
-
-    plan: Plan
-    representation: Representation
-    built: dict[str, Body] = field(default_factory=dict)
-    stored: dict[Month, Segment] = field(default_factory=dict)
-    farthest: str = "memory"
-    missed: int = 0
-
-    @property
-    def wanted(self) -> list[MonthSlice]:
-        """The slices that have no body yet."""
-        return [month_slice for month_slice in self.plan.slices if month_slice.name not in self.built]
-
-    @property
-    def bodies(self) -> list[Body]:
-        return [self.built[month_slice.name] for month_slice in self.plan.slices]
 
 
 class Months:

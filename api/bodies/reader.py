@@ -15,7 +15,8 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from api.bodies.encodings import splice
-from api.bodies.month_bodies import Body, Months, is_from_segments
+from api.bodies.month_bodies import Months, is_from_segments
+from api.bodies.month_lookup import Body
 from api.bodies.tables import schema
 from api.bodies.writers import delimiters_of, parquet
 from api.caching import LruCache, SingleFlight
