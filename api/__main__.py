@@ -46,9 +46,7 @@ def _serve() -> int:
     if settings.api_metrics_port is not None:
         exposed = prometheus_client.make_asgi_app(app.state.metrics.registry)
         metrics = protocol.config(exposed, settings.api_host, settings.api_metrics_port, _SCRAPERS, lifespan=False)
-    main_port = protocol.config(
-        app, settings.api_host, settings.api_port, settings.api_connections, hits=app.state.request_cache
-    )
+    main_port = protocol.config(app, settings.api_host, settings.api_port, settings.api_connections)
     protocol.run(main_port, metrics)
     return 0
 

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from api import errors
 from api.attribution import Providers
@@ -24,13 +25,13 @@ from api.bodies.redis import SharedCache
 from api.bodies.training_reader import Joiner
 from api.history_service import HistoryService
 from api.observability import Metrics, Observer
+from api.query.known_parameters import require_known_parameters
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
 from api.routes import health, page
 from api.routes.cities import Cities
 from api.routes.history import History
 from api.routes.provenance import Provenance
-from api.routes.shortcut import Shortcut
 from api.routes.training import Training
 from api.settings import Settings
 from api.transport.limits import ConcurrencyLimiter, Guard
@@ -40,6 +41,18 @@ from city_data.store.cache import Cache
 from city_data.store.database import Database
 
 STATEMENT_TIMEOUT_S = 10
+
+
+class ReaderApp(FastAPI):
+    """The routes behind the cache of requests, which answers repeats before FastAPI sees them."""
+
+    def answer_by(self, cache: RequestCache) -> None:
+        """Let `cache` answer first."""
+        self.state.request_cache = self._first = cache
+        cache.stand_before(super().__call__)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._first(scope, receive, send)
 
 
 def create_app(settings: Settings | None = None, registry: Registry | None = None) -> FastAPI:
@@ -54,13 +67,16 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         read_only=True,
     )
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    # As many threads as connections, so that no thread waits for the connection pool.
-    limiter, metrics = CapacityLimiter(connections), Metrics(registry)
+    # As many threads as connections, so that no thread waits for the connection pool. A third of them is for expensive
+    # answers alone, so that these cannot fill the worker.
+    expensive = max(1, connections // 3)
+    limiter, metrics = CapacityLimiter(max(1, connections - expensive)), Metrics(registry)
+    expensive_limiter = CapacityLimiter(expensive)
     providers = Providers(database, limiter, settings.api_ledger_ttl_s)
     versions = Versions(database, limiter, settings.api_ledger_ttl_s)
     shared = SharedCache(redis_url)
-    months = Months(database, shared, Cache(redis_url), metrics, settings.api_segment_bytes)
-    reader = Reader(months, limiter, metrics, answer_bytes=settings.api_answer_bytes)
+    months = Months(database, shared, Cache(redis_url), limiter, metrics, settings.api_segment_bytes)
+    reader = Reader(months, limiter, expensive_limiter, metrics, answer_bytes=settings.api_answer_bytes)
 
     tenants = _tenants(settings, metrics)
 
@@ -72,31 +88,37 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         if tenants is not None:
             await tenants.close()
 
-    app = FastAPI(
+    app = ReaderApp(
         title="city_data",
         version=version("city-data"),
         description="Weather and traffic history of cities, month by month, for demand forecasts.",
         lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would repeat the Host that the client sent
         **({} if settings.is_local else {"docs_url": None, "redoc_url": None, "openapi_url": None}),  # type: ignore[arg-type]
     )
     app.state.metrics = metrics
     errors.install(app)
     under_way = ConcurrencyLimiter(settings.api_concurrency, metrics)
-    _add_middleware(app, settings, metrics, under_way)
-    history_service = HistoryService(registry, settings.api_max_range_days, versions, reader, providers, tenants)
     authorizer = _authorizer(settings, metrics)
+    _add_middleware(app, settings, metrics, under_way, authorizer)
+    history_service = HistoryService(
+        registry, settings.api_max_range_days, versions, reader, providers, tenants, authorizer.charge
+    )
     router = Cities(registry, versions, providers).router()
     router.include_router(History(history_service).router())
-    joiner = Joiner(database, limiter, capacity=settings.api_frame_bytes)
-    router.include_router(Training(registry, settings, versions, joiner, tenants).router())
+    joiner = Joiner(database, expensive_limiter, capacity=settings.api_frame_bytes)
+    router.include_router(Training(registry, settings, versions, joiner, tenants, authorizer.charge).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
     # On the router, so that a route added later requires authentication by default.
-    app.include_router(router, dependencies=[Depends(authorizer)], responses=errors.EVERYWHERE)
+    required = [Depends(authorizer), Depends(require_known_parameters)]
+    app.include_router(router, dependencies=required, responses=errors.EVERYWHERE)
     app.include_router(
         health.router(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST
     )
-    app.state.request_cache = RequestCache(history_service, authorizer, metrics, under_way)
-    app.router.routes.insert(0, Shortcut(history_service, authorizer, app.state.request_cache))
+    cache = RequestCache(
+        history_service, authorizer, metrics, under_way, varies_by_origin=bool(settings.api_cors_origins)
+    )
+    app.answer_by(cache)
     if settings.is_local:
         app.add_route("/metrics", _exposition(metrics), include_in_schema=False)
     if settings.api_page:
@@ -126,7 +148,9 @@ def _tenants(settings: Settings, metrics: Metrics) -> TenantLocations | None:
     return TenantLocations(settings.tenant_service_url, token.get_secret_value() if token else None, metrics)
 
 
-def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_way: ConcurrencyLimiter) -> None:
+def _add_middleware(
+    app: FastAPI, settings: Settings, metrics: Metrics, under_way: ConcurrencyLimiter, authorizer: Authorizer
+) -> None:
     """The last middleware added is the outermost: the observer also sees requests that the others refuse."""
     if settings.api_cors_origins:
         app.add_middleware(
@@ -137,7 +161,7 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, under_wa
             expose_headers=["*"],
             max_age=600,
         )
-    app.add_middleware(Guard, under_way=under_way, max_body_bytes=settings.api_max_body_bytes)
+    app.add_middleware(Guard, under_way=under_way, authorizer=authorizer, max_body_bytes=settings.api_max_body_bytes)
     app.add_middleware(Observer, metrics=metrics)
 
 

@@ -22,6 +22,7 @@ from city_data.store.database import DatabaseUnavailable
 
 RETRY_AFTER_S = 2
 _MAX_ECHO = 200
+MALFORMED = "Malformed HTTP request."
 _STORE_UNAVAILABLE = "The data store cannot be read at the moment; try again soon."
 
 Loc = Literal["query", "body", "path"]
@@ -61,7 +62,7 @@ _HEADERS = {
 }
 # Sent before any route is reached: by the server, or by the limits on requests.
 ANY_REQUEST: dict[int | str, dict[str, Any]] = {
-    400: _documented("Malformed HTTP request", "Malformed HTTP request."),
+    400: _documented("Malformed HTTP request, or not exactly one Host", MALFORMED),
     408: _documented("The request did not arrive in time", "The request did not arrive in time."),
     413: _documented("The body is too large", "The body is larger than 65536 bytes."),
     431: _documented("The headers are too large", "The request line and headers are larger than this service takes."),
@@ -106,6 +107,14 @@ def error_response(status: int, detail: object, headers: dict[str, str] | None =
     return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 
+def refusal(error: HTTPException | ServiceUnavailable) -> Response:
+    """The response that reports `error`."""
+    if isinstance(error, ServiceUnavailable):
+        headers = {"Retry-After": str(error.retry_after_s), "Cache-Control": "no-store"}
+        return error_response(503, str(error), headers)
+    return error_response(error.status_code, error.detail, dict(error.headers or {}))
+
+
 def _echo(value: object) -> object:
     """A caller's input as a short JSON value, so that an error response is neither large nor invalid."""
     match value:
@@ -142,14 +151,12 @@ async def _on_http(_: Request, error: Exception) -> Response:
     if error.status_code == 400:  # FastAPI's status for a body that cannot be parsed as JSON
         entry = {"type": "json_invalid", "loc": ["body"], "msg": str(error.detail), "input": None}
         return error_response(422, [entry])
-    return error_response(error.status_code, error.detail, dict(error.headers or {}))
+    return refusal(error)
 
 
 async def _on_unavailable(_: Request, error: Exception) -> Response:
     REQUESTS_LOG.warning("unavailable", error=type(error).__name__)
-    unavailable = error if isinstance(error, ServiceUnavailable) else ServiceUnavailable(_STORE_UNAVAILABLE)
-    headers = {"Retry-After": str(unavailable.retry_after_s), "Cache-Control": "no-store"}
-    return error_response(503, str(unavailable), headers)
+    return refusal(error if isinstance(error, ServiceUnavailable) else ServiceUnavailable(_STORE_UNAVAILABLE))
 
 
 def install(app: FastAPI) -> None:

@@ -6,7 +6,7 @@ Does not: paths and documentation (routes/history.py), choosing months (query/pl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -15,8 +15,9 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from api.attribution import Providers
-from api.bodies.reader import Reader
-from api.bodies.responses import answer_headers, respond
+from api.bodies.answering import respond
+from api.bodies.reader import Answer, Reader
+from api.bodies.responses import answer_headers
 from api.errors import Loc
 from api.observability import request_log
 from api.query.city import city_of_tenant
@@ -32,6 +33,8 @@ from api.query.versions import Versions
 from city_data.cities import City, Registry
 from city_data.datasets import DatasetName
 from city_data.window import Month
+
+_RESOLVED = "resolved_request"
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,16 @@ class HistoryService:
     reader: Reader
     providers: Providers
     tenants: TenantLocations | None
+    charge: Callable[[Scope, int], None]
     plans: Plans = field(default_factory=Plans)
 
     async def answer(self, incoming: IncomingRequest) -> Response:
         """Raises exceptions that errors.py turns into 4xx and 503."""
-        return await self.respond(incoming, await self.resolve(incoming))
+        resolved = await self.resolve(incoming)
+        response = await self.respond(incoming, resolved)
+        if _is_lasting(incoming.parameters):
+            incoming.scope.setdefault("state", {})[_RESOLVED] = resolved
+        return response
 
     async def resolve(self, incoming: IncomingRequest) -> ResolvedRequest:
         """Raises exceptions that errors.py turns into 4xx and 503."""
@@ -106,8 +114,12 @@ class HistoryService:
             request_log(incoming.scope),
             make_plan=make_plan,
             headers_of=lambda plan: answer_headers(plan, resolved.distance_km, resolved.representation),
-            read=lambda plan: self.reader.answer(plan, resolved.representation),
+            read=lambda plan: self._read(incoming.scope, plan, resolved.representation),
         )
+
+    async def _read(self, scope: Scope, plan: Plan, representation: Representation) -> Answer:
+        self.charge(scope, self.reader.cost(plan, representation))
+        return await self.reader.answer(plan, representation)
 
     def cached_plan(self, resolved: ResolvedRequest) -> Plan | None:
         """The plan of the current versions, if the cached ledger is recent enough."""
@@ -120,3 +132,15 @@ class HistoryService:
 
     def _plan(self, resolved: ResolvedRequest, months: Mapping[Month, StoredVersion]) -> Plan:
         return self.plans.plan(resolved.city, resolved.dataset, resolved.interval, months)
+
+
+def resolved_of(scope: Scope) -> ResolvedRequest | None:
+    """The resolved request of an answered scope, if an equal request always resolves to the same."""
+    resolved: ResolvedRequest | None = scope.get("state", {}).get(_RESOLVED)
+    return resolved
+
+
+def _is_lasting(parameters: HistoricalRequest) -> bool:
+    """Whether it resolves without a tenant's location, a moment or a source's resolution, which may change."""
+    changing = (parameters.version, parameters.as_of, parameters.resolution)
+    return parameters.latitude is not None and parameters.longitude is not None and changing == (None, None, None)

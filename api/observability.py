@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.log_output import LINES_LOST, LossyLoggerFactory
 from city_data.cities import Registry
 from city_data.datasets import DATASETS
 
@@ -52,6 +54,7 @@ class Metrics:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = CollectorRegistry()
+        self.registry.register(LINES_LOST)
         self._cache_hits = Counter(
             "external_cache_hit", "Months found in a cache layer", ["layer", "dataset"], registry=self.registry
         )
@@ -99,8 +102,13 @@ class Metrics:
         self._tenants.labels(outcome).inc()
 
     def answered(self, method: str, route: str, city: str | None, status: int, seconds: float) -> None:
+        self.durations(method, route, city, status)(seconds)
+
+    def durations(self, method: str, route: str, city: str | None, status: int) -> Callable[[float], None]:
+        """What observes the seconds of such answers."""
         label = city if city in self._cities else ""
-        self._durations.labels(method, route, label, str(status)).observe(seconds)
+        observe: Callable[[float], None] = self._durations.labels(method, route, label, str(status)).observe
+        return observe
 
 
 def request_log(scope: Scope) -> RequestLog:
@@ -141,8 +149,12 @@ class Observer:
 def record_request(metrics: Metrics, method: str, route: str, status: int, log: RequestLog, seconds: float) -> None:
     """Count an answered request and log it; `route` is the template of its path."""
     metrics.answered(method, route, log.city, status, seconds)
-    if route in _QUIET and status < 400:
-        return
+    if route not in _QUIET or status >= 400:
+        log_request(method, route, status, log, seconds)
+
+
+def log_request(method: str, route: str, status: int, log: RequestLog, seconds: float) -> None:
+    """Write the request's log line."""
     REQUESTS_LOG.info(
         "request",
         method=method,
@@ -169,6 +181,6 @@ def configure_logging() -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        logger_factory=LossyLoggerFactory(sys.stdout.buffer),
         cache_logger_on_first_use=True,
     )

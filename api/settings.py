@@ -69,10 +69,16 @@ class Settings(BaseSettings):
     @classmethod
     def _require_https_jwks(cls, value: str | None) -> str | None:
         """An attacker who can change the key set in transit could sign any token."""
-        url = urlsplit(value or "")
-        if value and url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.hostname or "")):
+        if value and not _is_private(value):
             raise ValueError("must be https; where https is not available, mount the key set as AUTH_JWKS_FILE")
         return value
+
+    @pydantic.model_validator(mode="after")
+    def _require_https_with_a_tenant_token(self) -> Self:
+        """Whoever can read the token on its way can use it."""
+        if self.tenant_service_token and self.tenant_service_url and not _is_private(self.tenant_service_url):
+            raise ValueError("TENANT_SERVICE_URL must be https where TENANT_SERVICE_TOKEN is sent to it")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _require_loopback_without_auth(self) -> Self:
@@ -101,6 +107,15 @@ class Settings(BaseSettings):
         if self.auth_jwks_file and self.auth_jwks_url:
             raise ValueError("set AUTH_JWKS_FILE or AUTH_JWKS_URL, not both")
         return self
+
+
+def _is_private(address: str) -> bool:
+    """Whether nobody on the way can read or change what is sent to the URL."""
+    try:
+        url = urlsplit(address)
+        return url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname or ""))
+    except ValueError:  # brackets that hold no address
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -18,6 +18,7 @@ from api.auth.tokens import BETWEEN_READS_S, Caller, InvalidToken, KeysUnavailab
 from api.errors import ServiceUnavailable
 from api.observability import Metrics, request_log
 
+_CALLER = "caller"
 _REALM = 'Bearer realm="city_data"'
 # auto_error is off: FastAPI would answer a missing token itself, with another body and without counting it.
 _BEARER = HTTPBearer(
@@ -35,29 +36,38 @@ class Authorizer:
         self._tokens, self._rate_limiter, self._metrics = tokens, rate_limiter, metrics
 
     async def __call__(
-        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+        self,
+        request: Request,
+        _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],  # for the document alone
     ) -> None:
-        """As `admit`."""
-        await self.admit(
-            request.scope, credentials.credentials if credentials else None, request.path_params.get("tenant_id")
-        )
-
-    async def admit(self, scope: Scope, token: str | None, tenant_text: str | None) -> None:
-        """Raises HTTPException 401, 404 or 429, ServiceUnavailable while the issuer's keys cannot be read."""
-        if self._tokens is None:
+        """As `authenticate`, and 404 for another tenant's path."""
+        caller = await self.authenticate(request.scope)
+        if caller is None:
             return
-        caller = await self._caller(self._tokens, token)
-        log = request_log(scope)
-        log.tenant = str(caller.tenant) if caller.tenant else None
-        if self._rate_limiter is not None:
-            self._take(self._rate_limiter, scope, caller)
-        tenant = _uuid(tenant_text)
+        tenant = _uuid(request.path_params.get("tenant_id"))
         # A path without a tenant is open to every caller; the route answers an invalid UUID with 422.
         if tenant is not None and tenant != caller.tenant:
             raise HTTPException(404, f"Tenant {tenant} does not exist for this token.")
 
+    async def authenticate(self, scope: Scope) -> Caller | None:
+        """The request's caller, who is counted once however often this is called; None where everyone is let in.
+
+        Raises HTTPException 401 or 429, ServiceUnavailable while the issuer's keys cannot be read.
+        """
+        if self._tokens is None:
+            return None
+        state = scope.setdefault("state", {})
+        if _CALLER not in state:
+            caller = await self._caller(self._tokens, bearer_token(scope))
+            request_log(scope).tenant = str(caller.tenant) if caller.tenant else None
+            if self._rate_limiter is not None:
+                self._take(self._rate_limiter, scope, caller)
+            state[_CALLER] = caller
+        found: Caller = state[_CALLER]
+        return found
+
     def readmit(self, digest: bytes | None, tenant: UUID) -> list[tuple[bytes, bytes]] | None:
-        """As `admit`, by a digest of a verified token: the headers to add, or None where only `admit` can decide."""
+        """As the dependency, for a verified token's digest: headers to add; None where the routes have to answer."""
         if self._tokens is None:
             return []
         caller = self._tokens.remembered(digest) if digest is not None else None
@@ -81,13 +91,29 @@ class Authorizer:
         except KeysUnavailable as error:
             raise ServiceUnavailable(str(error), retry_after_s=int(BETWEEN_READS_S)) from error
 
-    def _take(self, rate_limiter: RateLimiter, scope: Scope, caller: Caller) -> None:
-        allowance = rate_limiter.take(caller.subject)
-        request_log(scope).headers.extend(allowance.headers())
+    def charge(self, scope: Scope, cost: int) -> None:
+        """Draw what an expensive answer costs beside its request, in requests. Raises HTTPException 429."""
+        caller = scope.get("state", {}).get(_CALLER)
+        if caller is not None and self._rate_limiter is not None and cost > 0:
+            self._take(self._rate_limiter, scope, caller, cost)
+
+    def _take(self, rate_limiter: RateLimiter, scope: Scope, caller: Caller, cost: int = 1) -> None:
+        allowance, headers = rate_limiter.take(caller.subject, cost), request_log(scope).headers
+        headers[:] = [header for header in headers if not header[0].startswith(b"ratelimit-")] + allowance.headers()
         if not allowance.allowed:
             self._metrics.rate_limited.inc()
-            detail = f"Rate limit exceeded; try again in {allowance.retry_s} s."
+            reason = "" if cost == 1 else f" for an answer that costs {cost} requests"
+            detail = f"Rate limit exceeded{reason}; try again in {allowance.retry_s} s."
             raise HTTPException(429, detail, {"Retry-After": str(allowance.retry_s)})
+
+
+def bearer_token(scope: Scope) -> str | None:
+    """The first Authorization header's token, however many spaces stand before it (RFC 9110, 11.6.2)."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, rest = value.decode("latin-1").partition(" ")
+            return rest.strip(" ") or None if scheme.lower() == "bearer" else None
+    return None
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -8,15 +8,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from api.caching import LruCache
 
 _CALLERS = 10_000
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):
     """The requests a caller has left: `remaining` now, and `limit` again after `reset_s`."""
 
     allowed: bool
@@ -26,8 +25,11 @@ class Allowance:
     retry_s: int
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        fields = {"limit": self.limit, "remaining": self.remaining, "reset": self.reset_s}
-        return [(f"ratelimit-{name}".encode(), str(value).encode()) for name, value in fields.items()]
+        return [
+            (b"ratelimit-limit", b"%d" % self.limit),
+            (b"ratelimit-remaining", b"%d" % self.remaining),
+            (b"ratelimit-reset", b"%d" % self.reset_s),
+        ]
 
 
 class RateLimiter:
@@ -39,17 +41,19 @@ class RateLimiter:
         self._per_s, self._burst, self._clock = per_s, burst, clock
         self._levels: LruCache[str, tuple[float, float]] = LruCache(_CALLERS)
 
-    def take(self, caller: str) -> Allowance:
+    def take(self, caller: str, cost: int = 1) -> Allowance:
+        """Draw `cost`, or all of a full bucket where that is less."""
+        cost = min(cost, self._burst)
         now = self._clock()
         level, since = self._levels.get(caller) or (float(self._burst), now)
         level = min(self._burst, level + (now - since) * self._per_s)
-        allowed = level >= 1
-        level -= allowed
+        allowed = level >= cost
+        level -= cost if allowed else 0
         self._levels.put(caller, (level, now), 1)
         return Allowance(
             allowed,
             self._burst,
             int(level),
             math.ceil((self._burst - level) / self._per_s),
-            max(1, math.ceil((1 - level) / self._per_s)),
+            max(1, math.ceil((cost - level) / self._per_s)),
         )

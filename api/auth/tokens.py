@@ -1,4 +1,4 @@
-"""Who a bearer token speaks for. Belongs here: the issuer's keys, verifying a JWT (RFC 7519), remembering it.
+"""Callers by their bearer tokens. Belongs here: the issuer's keys, verifying a JWT (RFC 7519), remembering it.
 
 Does not: HTTP's answers to a bad token (gate.py). RS256 alone is accepted: an algorithm of the token's own choice lets
 `none`, or a public key used as an HMAC secret, pass. A key set is RFC 7517's.
@@ -32,6 +32,8 @@ LEEWAY_S = 30
 MAX_TOKEN_BYTES = 8 * 1024
 MIN_KEY_BITS = 2048
 BETWEEN_READS_S, MAX_AGE_S = 10.0, 600.0
+# An issuer that cannot be reached for a day has lost its say over withdrawn keys.
+MAX_TRUSTED_S = 24 * 3600.0
 _MAX_KEY_SET_BYTES = 1024 * 1024
 _READ_TIMEOUT_S = 5.0
 _REMEMBERED = 10_000
@@ -39,7 +41,7 @@ _REQUIRED = ["exp", "aud", "iss", "sub"]
 
 
 class InvalidToken(CityDataError):
-    """The token is not believed. `reason` is one of a few words, fit for a metric's label."""
+    """The token is invalid. `reason` is one of a few words, fit for a metric's label."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -52,7 +54,7 @@ class KeysUnavailable(CityDataError):
 
 @dataclass(frozen=True)
 class Caller:
-    """`tenant` is None for a token that speaks for no tenant: it may read what belongs to none."""
+    """`tenant` is None for a token without one: it may read only what belongs to no tenant."""
 
     subject: str
     tenant: UUID | None
@@ -61,7 +63,8 @@ class Caller:
 class Keys:
     """The issuer's keys: read when first needed, every MAX_AGE_S, and for a key id that is not known.
 
-    Reads lie BETWEEN_READS_S apart whatever is asked, and the last good set stays while the next cannot be had.
+    Reads lie BETWEEN_READS_S apart whatever is requested, and the last good set stays while the next cannot be read,
+    for MAX_TRUSTED_S at most.
     `generation` grows whenever the set changes.
     """
 
@@ -70,6 +73,7 @@ class Keys:
         self._document: dict[str, Any] = {}
         self._keys: dict[str | None, RSAPublicKey] = {}
         self._tried_at: float | None = None
+        self._read_at: float | None = None
         self._reading: asyncio.Task[None] | None = None
         self.generation = 0
 
@@ -78,6 +82,7 @@ class Keys:
         may_read = self._tried_at is None or self._is_reading() or self._older_than(BETWEEN_READS_S)
         if may_read and not self._has(key_id):
             await asyncio.shield(self._start_reading())
+        self._let_go()
         if not self._keys:
             raise KeysUnavailable("The keys that tokens are checked with cannot be read at the moment; ask again soon.")
         if not self._has(key_id):
@@ -88,6 +93,14 @@ class Keys:
         """Read again behind the request's back where the set has grown old, so that withdrawn keys end."""
         if self._older_than(MAX_AGE_S):
             self._start_reading()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Trust no key that its issuer has not published for MAX_TRUSTED_S."""
+        if self._read_at is not None and self._clock() - self._read_at > MAX_TRUSTED_S:
+            REQUESTS_LOG.error("keys_expired", keys=len(self._keys))
+            self._document, self._keys, self._read_at = {}, {}, None
+            self.generation += 1
 
     def _has(self, key_id: str | None) -> bool:
         return key_id in self._keys if key_id is not None else len(self._keys) == 1
@@ -111,6 +124,7 @@ class Keys:
         except (OSError, httpx.HTTPError, ValueError, RecursionError) as error:
             REQUESTS_LOG.warning("keys_unreadable", error=type(error).__name__, kept=len(self._keys))
             return
+        self._read_at = self._clock()
         if document != self._document:
             self._document, self._keys = document, keys
             self.generation += 1
@@ -124,7 +138,7 @@ class Tokens:
     ) -> None:
         self._keys, self._issuer, self._audience, self._tenant_claim = keys, issuer, audience, tenant_claim
         self._clock = clock
-        # By digest: whoever can read this memory must not find tokens in it.
+        # By digest: nobody who can read this memory finds tokens in it.
         self._known: LruCache[bytes, tuple[Caller, float, int]] = LruCache(_REMEMBERED)
 
     async def caller(self, token: str) -> Caller:
@@ -138,7 +152,7 @@ class Tokens:
         return caller
 
     def remembered(self, digest: bytes) -> Caller | None:
-        """Whom a token speaks for that has passed before and would pass now."""
+        """The caller of a token that was verified before and would be now."""
         self._keys.keep_fresh()
         known = self._known.get(digest)
         if known is None or known[1] <= self._clock() or known[2] != self._keys.generation:
@@ -162,20 +176,28 @@ class Tokens:
                 options={"require": _REQUIRED},
             )
         except jwt.InvalidTokenError as error:
-            raise _told(error) from error
+            raise _invalid(error) from error
         # JSON nested a thousand deep; an exp of 1e999; half a character.
         except (RecursionError, OverflowError, UnicodeError) as error:
             raise InvalidToken("malformed", "The token is not a JWT.") from error
-        return Caller(claims["sub"], self._tenant(claims)), float(claims["exp"])
+        return Caller(claims["sub"], self._tenant(claims)), _seconds(claims["exp"])
 
     def _tenant(self, claims: dict[str, Any]) -> UUID | None:
-        told = claims.get(self._tenant_claim)
-        if told is None:
+        tenant = claims.get(self._tenant_claim)
+        if tenant is None:
             return None
         try:
-            return UUID(told)
+            return UUID(tenant)
         except (ValueError, AttributeError, TypeError):
             raise InvalidToken("claims", f"The token's claim {self._tenant_claim} is not a UUID.") from None
+
+
+def _seconds(exp: Any) -> float:
+    """A time that a clock can reach; one of 400 digits passes the library's comparison of integers."""
+    try:
+        return float(exp)
+    except (OverflowError, TypeError, ValueError):
+        raise InvalidToken("claims", "The token's claim exp is not a time.") from None
 
 
 def token_digest(token: str) -> bytes:
@@ -197,20 +219,31 @@ async def _download(url: str) -> bytes:
 
 
 def _usable(document: Any) -> dict[str | None, RSAPublicKey]:
-    """The set's RSA signing keys by id. Raises ValueError where there is none."""
+    """The set's RSA signing keys by id; an entry of another kind or shape is passed over, as its issuer may know why
+    it is there (RFC 7517, 5). Raises ValueError where no key is left.
+    """
+    entries = document.get("keys") if isinstance(document, dict) else None
     found: dict[str | None, RSAPublicKey] = {}
-    for entry in document.get("keys", []) if isinstance(document, dict) else []:
-        if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig" or entry.get("alg", ALGORITHM) != ALGORITHM:
-            continue
-        try:
-            key = jwt.PyJWK(entry, ALGORITHM).key
-        except jwt.PyJWTError as error:
-            raise ValueError("a key of the set cannot be read") from error
-        if isinstance(key, RSAPublicKey) and key.key_size >= MIN_KEY_BITS:
-            found[entry.get("kid")] = key
+    for entry in entries if isinstance(entries, list) else []:
+        key_id = entry.get("kid") if isinstance(entry, dict) else None
+        if (key := _signing_key(entry)) is not None and (key_id is None or isinstance(key_id, str)):
+            found[key_id] = key
     if not found:
         raise ValueError(f"no RSA signing key of {MIN_KEY_BITS} bits or more in the key set")
     return found
+
+
+def _signing_key(entry: Any) -> RSAPublicKey | None:
+    """The entry's key, where it is one that tokens may be signed with."""
+    if not isinstance(entry, dict) or entry.get("kty") != "RSA":
+        return None
+    if entry.get("use", "sig") != "sig" or entry.get("alg", ALGORITHM) != ALGORITHM:
+        return None
+    try:
+        key = jwt.PyJWK(entry, ALGORITHM).key
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError):  # whatever a wrong n or e brings
+        return None
+    return key if isinstance(key, RSAPublicKey) and key.key_size >= MIN_KEY_BITS else None
 
 
 _REASONS: tuple[tuple[type[jwt.InvalidTokenError], str, str], ...] = (
@@ -225,7 +258,7 @@ _REASONS: tuple[tuple[type[jwt.InvalidTokenError], str, str], ...] = (
 )
 
 
-def _told(error: jwt.InvalidTokenError) -> InvalidToken:
+def _invalid(error: jwt.InvalidTokenError) -> InvalidToken:
     for kind, reason, text in _REASONS:
         if isinstance(error, kind):
             return InvalidToken(reason, text)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+from anyio import CapacityLimiter
 
 from api.bodies.encodings import pack
+from api.bodies.month_lookup import Body, MonthLookup, MonthSlices
 from api.bodies.redis import SharedCache
 from api.bodies.tables import cut, month_table
 from api.bodies.writers import from_records, month_text
@@ -24,7 +27,8 @@ from api.query.shapes import Representation, Shape
 from city_data.datasets import DATASETS
 from city_data.errors import CityDataError
 from city_data.store import segments as store_segments
-from city_data.store.cache import Cache, name_of
+from city_data.store.cache import Cache
+from city_data.store.cache_seal import Seal, read_seal
 from city_data.store.database import Database
 from city_data.store.segments import Segment
 from city_data.store.versions import decode_frame, read_frame_bytes
@@ -33,7 +37,6 @@ from city_data.window import Month
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MonthSlices = Sequence[MonthSlice]
 _STORED = "-gzip"  # the representation that PostgreSQL and Redis store: JSON objects in deflate blocks
 _ZSTD = "-zstd"
 _FRAMES_SHARE = 4
@@ -46,43 +49,22 @@ class SegmentGone(CityDataError):
     """A version named by the ledger no longer exists: its month was replaced or expired between two queries."""
 
 
-class Body(NamedTuple):
-    """A month in a representation, with the dates of its first and last record."""
-
-    segment: Segment
-    first: datetime | None
-    last: datetime | None
-
-
-@dataclass
-class MonthLookup:
-    """The lookup of a plan's months: the farthest layer that was read, and the number of slices missing in memory.
-
-    `built` are bodies by slice name; `stored` are segments from which bodies can be built."""
-
-    plan: Plan
-    representation: Representation
-    built: dict[str, Body] = field(default_factory=dict)
-    stored: dict[Month, Segment] = field(default_factory=dict)
-    farthest: str = "memory"
-    missed: int = 0
-
-    @property
-    def wanted(self) -> list[MonthSlice]:
-        """The slices that have no body yet."""
-        return [month_slice for month_slice in self.plan.slices if month_slice.name not in self.built]
-
-    @property
-    def bodies(self) -> list[Body]:
-        return [self.built[month_slice.name] for month_slice in self.plan.slices]
-
-
 class Months:
     """Cached months, bounded by `capacity` bytes, a share of which is for frames. Thread-safe except `lookup`."""
 
-    def __init__(self, database: Database, shared: SharedCache, cache: Cache, metrics: Metrics, capacity: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        shared: SharedCache,
+        cache: Cache,
+        limiter: CapacityLimiter,
+        metrics: Metrics,
+        capacity: int,
+    ) -> None:
         """`shared` reads Redis in the event loop; `cache` writes it from threads."""
         self._database, self._shared, self._cache, self._metrics = database, shared, cache, metrics
+        self._limiter = limiter
+        self._seal: Seal | None = None
         frames = capacity // _FRAMES_SHARE
         self._frames: LruCache[str, bytes] = LruCache(frames)
         self._bodies: LruCache[tuple[str, str], Body] = LruCache(capacity - frames)
@@ -103,7 +85,7 @@ class Months:
             representation,
             self._remembered([month_slice.name for month_slice in plan.slices], representation.tag),
         )
-        if _from_segments(representation):
+        if is_from_segments(representation):
             if representation.tag == _ZSTD:
                 await self._find_zstd(lookup)
             await self._find_stored(lookup)
@@ -111,7 +93,7 @@ class Months:
 
     def fill(self, lookup: MonthLookup) -> None:
         """Build the missing bodies, reading the database where needed. Raises SegmentGone, DatabaseUnavailable."""
-        built = (self._make_from_segments if _from_segments(lookup.representation) else self._make_from_frames)(
+        built = (self._make_from_segments if is_from_segments(lookup.representation) else self._make_from_frames)(
             lookup, lookup.wanted
         )
         if lookup.representation.encoding != "identity":
@@ -161,7 +143,8 @@ class Months:
     async def _in_redis(
         self, lookup: MonthLookup, wanted: MonthSlices, names: Sequence[str]
     ) -> list[tuple[MonthSlice, Segment]]:
-        pairs = zip(wanted, await self._shared.get_segments(names), strict=True)
+        keys = [(name, month_slice.identity) for name, month_slice in zip(names, wanted, strict=True)]
+        pairs = zip(wanted, await self._shared.get_segments(keys, self._read_seal), strict=True)
         valid = [
             (month_slice, segment)
             for month_slice, segment in pairs
@@ -170,6 +153,11 @@ class Months:
         lookup.farthest = "redis" if valid else lookup.farthest
         self._metrics.count_lookups("redis", lookup.plan.dataset, len(valid), len(wanted) - len(valid))
         return valid
+
+    async def _read_seal(self) -> Seal:
+        if self._seal is None:
+            self._seal = await anyio.to_thread.run_sync(read_seal, self._database, limiter=self._limiter)
+        return self._seal
 
     def _remember_stored(self, lookup: MonthLookup, month_slice: MonthSlice, segment: Segment) -> Body:
         lookup.stored[month_slice.entry.month], body = segment, _whole(month_slice, segment)
@@ -184,7 +172,7 @@ class Months:
                 month_slice, lookup.stored[month_slice.entry.month], lookup.representation
             )
             if lookup.representation.tag == _ZSTD and month_slice.whole:
-                self._cache.put_segment(month_slice.zstd_name, body.segment)
+                self._put_in_redis(month_slice.zstd_name, month_slice, body.segment)
         return built
 
     def _make_from_frames(self, lookup: MonthLookup, wanted: MonthSlices) -> dict[str, Body]:
@@ -210,15 +198,18 @@ class Months:
         if not rest:
             return
         lookup.farthest, (dataset, city_id) = "database", (lookup.plan.dataset, lookup.plan.city.city_id)
-        versions = [_version(month_slice) for month_slice in rest]
-        read = store_segments.read_segments(self._database, dataset, city_id, versions)
-        for key, stored in read.items():
-            self._cache.put_segment(name_of(dataset, city_id, *key), stored)
+        loaded = loaded_at(rest)
+        read = store_segments.read_segments(self._database, dataset, city_id, list(loaded), loaded)
         for month_slice in rest:
             segment = read.get(_version(month_slice))
             if segment is not None and _is_of(month_slice, segment):
                 self._remember_stored(lookup, month_slice, segment)
+                self._put_in_redis(month_slice.stored_name, month_slice, segment)
         _require(rest, lookup.stored)
+
+    def _put_in_redis(self, name: str, month_slice: MonthSlice, segment: Segment) -> None:
+        if self._seal is not None:  # read where Redis was read; without it there is none
+            self._cache.put_segment(name, month_slice.identity, segment, self._seal)
 
     def _read_frames(self, lookup: MonthLookup, wanted: MonthSlices) -> dict[Month, bytes]:
         frames: dict[Month, bytes] = {}
@@ -230,7 +221,8 @@ class Months:
         lookup.missed += len(rest)
         if rest:
             plan, lookup.farthest = lookup.plan, "database"
-            read = read_frame_bytes(self._database, plan.dataset, plan.city.city_id, [_version(one) for one in rest])
+            loaded = loaded_at(rest)
+            read = read_frame_bytes(self._database, plan.dataset, plan.city.city_id, list(loaded), loaded)
             for month_slice in rest:
                 if (frame := read.get(_version(month_slice))) is not None:
                     frames[month_slice.entry.month] = frame
@@ -246,7 +238,8 @@ class Months:
         self._bodies.put((name, tag), body, len(body.segment.body) + _OVERHEAD)
 
 
-def _from_segments(representation: Representation) -> bool:
+def is_from_segments(representation: Representation) -> bool:
+    """Whether months are made of the stored segments, and not of frames, which takes several times as long."""
     return representation.shape.is_default and representation.format.name in ("json", "ndjson")
 
 
@@ -275,14 +268,17 @@ def _whole(month_slice: MonthSlice, segment: Segment) -> Body:
     return Body(segment, month_slice.entry.first_date, month_slice.entry.last_date)
 
 
+def loaded_at(month_slices: MonthSlices) -> dict[tuple[Month, int], datetime | None]:
+    """The versions that the slices belong to, each with the time of its load."""
+    return {_version(month_slice): month_slice.entry.loaded_at for month_slice in month_slices}
+
+
 def _version(month_slice: MonthSlice) -> tuple[Month, int]:
     return month_slice.entry.month, month_slice.version
 
 
 def _is_of(month_slice: MonthSlice, segment: Segment) -> bool:
-    """A row count that differs from the ledger means the month was dropped and reloaded, or the bytes are another
-    month's.
-    """
+    """A row count that differs from the ledger means the month was dropped and reloaded."""
     return segment.rows == month_slice.entry.rows
 
 

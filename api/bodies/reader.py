@@ -15,7 +15,8 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from api.bodies.encodings import splice
-from api.bodies.month_bodies import Body, Months
+from api.bodies.month_bodies import Months, is_from_segments
+from api.bodies.month_lookup import Body
 from api.bodies.tables import schema
 from api.bodies.writers import delimiters_of, parquet
 from api.caching import LruCache, SingleFlight
@@ -49,11 +50,13 @@ class Reader:
         self,
         months: Months,
         limiter: CapacityLimiter,
+        expensive: CapacityLimiter,
         metrics: Metrics,
         *,
         answer_bytes: int,
     ) -> None:
-        self._months, self._limiter, self._metrics = months, limiter, metrics
+        """`expensive` limits the threads that make months of frames, so that all other reads find a thread."""
+        self._months, self._limiter, self._expensive, self._metrics = months, limiter, expensive, metrics
         self._answers: LruCache[str, Answer] = LruCache(answer_bytes)
         self._flights: SingleFlight[str, Answer] = SingleFlight()
 
@@ -73,21 +76,30 @@ class Reader:
         bodies = self._months.cached_bodies(plan, representation)
         return self._join(plan, representation, bodies, "memory") if bodies is not None else None
 
+    def cost(self, plan: Plan, representation: Representation) -> int:
+        """The number of months to build from frames; 0 if memory has the answer or stored segments suffice."""
+        if is_from_segments(representation) or self._answers.get(_key(plan, representation)) is not None:
+            return 0
+        is_parquet = representation.format.name == "parquet"
+        is_cached = not is_parquet and self._months.cached_bodies(plan, representation) is not None
+        return 0 if is_cached else len(plan.slices)
+
     def count_memory_hit(self, plan: Plan) -> None:
         """Count an answer from memory. Called when it is sent."""
         self._metrics.count_lookups("memory", plan.dataset, len(plan.slices), 0)
 
     async def _make(self, plan: Plan, representation: Representation) -> Answer:
         if representation.format.name == "parquet":
-            return await self._in_thread(lambda: self._read_parquet(plan, representation))
+            return await self._in_thread(lambda: self._read_parquet(plan, representation), self._expensive)
         lookup = await self._months.lookup(plan, representation)
         if lookup.wanted:  # in a thread: it may query PostgreSQL, and compression releases the GIL
-            await self._in_thread(lambda: self._months.fill(lookup))
+            limiter = self._limiter if is_from_segments(representation) else self._expensive
+            await self._in_thread(lambda: self._months.fill(lookup), limiter)
         self._months.count(lookup)
         return self._join(plan, representation, lookup.bodies, lookup.farthest)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+    async def _in_thread(self, work: Callable[[], T], limiter: CapacityLimiter) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=limiter)
 
     def _join(self, plan: Plan, representation: Representation, bodies: list[Body], served_from: str) -> Answer:
         filled = [body for body in bodies if body.segment.rows]

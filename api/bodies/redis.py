@@ -1,7 +1,8 @@
 """Asynchronous reads from Redis. Belongs here: reading segments in the event loop, concurrently.
 
-Does not: keys, seals and the circuit breaker (city_data/store/cache.py), or writing, which runs in the thread that
-built the segment. Reads stay in the loop because a thread switch costs more than the read itself.
+Does not: keys and the circuit breaker (city_data/store/cache.py), seals (city_data/store/cache_seal.py), or writing,
+which runs in the thread that built the segment. Reads stay in the loop because a thread switch costs more than the read
+itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import redis
 import redis.asyncio
 
 from city_data.store.cache import CircuitBreaker, opened
+from city_data.store.cache_seal import Seal
 from city_data.store.segments import Segment
 
 # Longer than the timeout of a thread: in an event loop the wait includes the work of other requests.
@@ -23,7 +25,7 @@ _T = TypeVar("_T")
 
 
 class SharedCache:
-    """The asynchronous counterpart of Cache: an absent, failing or corrupt Redis is a miss; no method raises."""
+    """Redis may be absent, failing or hostile: that is a miss, and no method raises for it. For one event loop."""
 
     def __init__(
         self, url: str | None, timeout_s: float = TIMEOUT_S, clock: Callable[[], float] = time.monotonic
@@ -42,19 +44,22 @@ class SharedCache:
             )
             self._client = redis.asyncio.Redis.from_pool(pool)
 
-    async def get_segments(self, names: Sequence[str]) -> Sequence[Segment | None]:
-        """The segment under each key (`cache.name_of`), or None where it is absent or damaged; damaged ones are
-        deleted.
+    async def get_segments(
+        self, wanted: Sequence[tuple[str, str]], seal: Callable[[], Awaitable[Seal]]
+    ) -> Sequence[Segment | None]:
+        """For each pair of a key (`cache.name_of`) and a version's identity its segment, or None where it is absent or
+        its seal is broken; broken ones are deleted. Raises the exceptions of `seal`.
         """
         client = self._client
-        if client is None or not names or self._breaker.is_open:
-            return [None] * len(names)
-        values = await self._tried(client.mget(names))
+        if client is None or not wanted or self._breaker.is_open:
+            return [None] * len(wanted)
+        key = await seal()
+        values = await self._tried(client.mget([name for name, _ in wanted]))
         if values is None:
-            return [None] * len(names)
-        segments, damaged = opened(names, values)
-        if damaged:
-            await self._tried(client.delete(*damaged))
+            return [None] * len(wanted)
+        segments, broken = opened(wanted, values, key)
+        if broken:
+            await self._tried(client.delete(*broken))
         return segments
 
     async def close(self) -> None:

@@ -5,9 +5,8 @@ Does not: building the body (reader.py).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from starlette.datastructures import Headers
@@ -15,16 +14,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.attribution import attribution_headers
-from api.bodies.month_bodies import SegmentGone
 from api.bodies.reader import Answer
-from api.errors import ServiceUnavailable
-from api.observability import RequestLog
 from api.query.planning import Plan
 from api.query.shapes import Representation
 from api.query.snapshot_ids import SnapshotId
 
 _MOST_DISTANCES = 8
-P = TypeVar("P")
 
 
 def etag(tag: str, representation: Representation) -> str:
@@ -83,31 +78,6 @@ def saved_as(representation: Representation, stem: Callable[[], str]) -> dict[st
     return {"Content-Disposition": f'attachment; filename="{stem()}.{representation.format.suffix}"'}
 
 
-async def respond(
-    request_headers: Headers,
-    representation: Representation,
-    log: RequestLog,
-    make_plan: Callable[[bool], Awaitable[P]],
-    headers_of: Callable[[P], dict[str, str]],
-    read: Callable[[P], Awaitable[Answer]],
-) -> Response:
-    """The answer to the plan, or 304. Where a segment is gone, because its month was replaced or expired meanwhile, the
-    plan is made again from fresh versions, once. Raises ServiceUnavailable where that does not help.
-    """
-    for fresh in (False, True):
-        current = await make_plan(fresh)
-        response_headers = headers_of(current)
-        if is_known(request_headers, response_headers["ETag"]):
-            return Response(status_code=304, headers=response_headers)
-        try:
-            answer = await read(current)
-        except SegmentGone:
-            continue
-        log.records, log.served_from = answer.records, answer.served_from
-        return AnswerResponse(answer, representation, response_headers)
-    raise ServiceUnavailable("A month is being replaced at the moment; try again soon.")
-
-
 class AnswerResponse(Response):
     """Sends the chunks one after the other, without joining a body of megabytes."""
 
@@ -124,10 +94,14 @@ class AnswerResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        chunks = self._chunks if scope["method"] != "HEAD" else (b"",)
-        last = len(chunks) - 1
-        for n, chunk in enumerate(chunks):
-            await send({"type": "http.response.body", "body": chunk, "more_body": n < last})
+        await send_body(send, self._chunks if scope["method"] != "HEAD" else (b"",))
+
+
+async def send_body(send: Send, chunks: Sequence[bytes]) -> None:
+    """The ASGI messages of a body."""
+    last = len(chunks) - 1
+    for n, chunk in enumerate(chunks):
+        await send({"type": "http.response.body", "body": chunk, "more_body": n < last})
 
 
 def _file_stem(plan: Plan, representation: Representation) -> str:

@@ -16,7 +16,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from api.bodies.encodings import pack, splice
-from api.bodies.month_bodies import SegmentGone
+from api.bodies.month_bodies import SegmentGone, loaded_at
 from api.bodies.reader import Answer
 from api.bodies.tables import cut
 from api.bodies.writers import delimiters_of, month_text, parquet
@@ -171,12 +171,8 @@ class Joiner:
         slices = plan.slices(dataset)
         wanted = [slices[month] for month in months if month in slices]
         try:
-            tables = read_frames(
-                self._database,
-                dataset,
-                plan.city.city_id,
-                [(month_slice.entry.month, month_slice.version) for month_slice in wanted],
-            )
+            loaded = loaded_at(wanted)
+            tables = read_frames(self._database, dataset, plan.city.city_id, list(loaded), loaded)
         except NoSuchVersion as error:
             raise SegmentGone(str(error)) from error
         parts: dict[Month, training.Part] = {}

@@ -80,7 +80,9 @@ def documented(records: Any, description: str, headers: Mapping[str, str]) -> di
         "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in headers.items()},
     }
     known = {"description": "Nothing has changed since If-None-Match"}
-    return {"response_class": Response, "responses": {200: ok, 304: known, **ERRORS}}
+    part = {"description": "The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag"}
+    beyond = {"model": ErrorResponse, "description": "The Range starts beyond the end of the Parquet file"}
+    return {"response_class": Response, "responses": {200: ok, 206: part, 304: known, **ERRORS, 416: beyond}}
 
 
 def add_read(router: APIRouter, path: str, endpoint: Callable[..., Awaitable[Response]], **described: Any) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import anyio.to_thread
 from anyio import CapacityLimiter
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import ErrorResponse, ValidationErrorResponse, invalid
@@ -30,6 +30,12 @@ from city_data.window import Month
 
 # Reported in fields of their own, or used only by checks.
 _SEPARATE_FIELDS = {"means", "modelled", "licence", "licence_url", "stations", "grid_cell", "method_version", "reason"}
+
+
+# Documented alone: the refusal of another text is ours.
+MonthParameter = Annotated[
+    str, Path(examples=["2026-10"], json_schema_extra={"pattern": r"^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])$"})
+]
 
 
 class FileInfo(BaseModel):
@@ -164,7 +170,7 @@ class Provenance:
             )
         return router
 
-    async def month(self, request: Request, city_id: str, month: str) -> MonthProvenanceResponse:
+    async def month(self, request: Request, city_id: str, month: MonthParameter) -> MonthProvenanceResponse:
         """Versions, files with their hashes, stations, method, licence, rejected rows and the history of states."""
         city = enabled_city(self.registry, city_id)
         request_log(request.scope).city = city.city_id

@@ -5,7 +5,7 @@ Does not: joining months (bodies/training_reader.py), or defining columns (city_
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -17,9 +17,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field, create_model
 from pydantic_core import to_jsonable_python
 from starlette.responses import Response
+from starlette.types import Scope
 
 from api.attribution import attribution_headers
-from api.bodies.responses import common_headers, distance_text, etag, respond, saved_as
+from api.bodies.answering import respond
+from api.bodies.reader import Answer
+from api.bodies.responses import common_headers, distance_text, etag, saved_as
 from api.bodies.training_reader import Joiner, TrainingPlan, join_plans
 from api.observability import request_log
 from api.query.city import city_of_tenant
@@ -95,6 +98,7 @@ class Training:
     versions: Versions
     joiner: Joiner
     tenants: TenantLocations | None
+    charge: Callable[[Scope, int], None]
 
     def router(self) -> APIRouter:
         router = APIRouter()
@@ -141,8 +145,12 @@ class Training:
             headers_of=lambda frame_plan: (
                 _headers(frame_plan, distance, representation) | attribution_headers(*frame_plan.plans.values())
             ),
-            read=lambda frame_plan: self.joiner.answer(frame_plan, representation),
+            read=lambda frame_plan: self._read(request.scope, frame_plan, representation),
         )
+
+    async def _read(self, scope: Scope, plan: TrainingPlan, representation: Representation) -> Answer:
+        self.charge(scope, len(plan.months))
+        return await self.joiner.answer(plan, representation)
 
     def _most(self, resolution: Resolution) -> int:
         most = self.settings.api_max_range_days

@@ -1,7 +1,8 @@
-"""What every request and answer passes. Belongs here: caps on a body and on requests under way, headers for safety.
+"""Limits of every request that the cache leaves to the routes. Belongs here: caps on a body and on requests under way,
+headers for safety.
 
-Does not: slow or idle sockets (protocol.py), or who asks (auth/gate.py). Plain ASGI: Starlette's BaseHTTPMiddleware
-passes a body through a queue, which costs more than serving it.
+Does not: slow or idle sockets (protocol.py), or checking tokens (auth/gate.py). Plain ASGI: Starlette's
+BaseHTTPMiddleware passes a body through a queue, which costs more than serving it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import RETRY_AFTER_S, error_response
+from api.auth.gate import Authorizer
+from api.errors import MALFORMED, ServiceUnavailable, error_response, refusal
 from api.observability import Metrics, request_log
 
 _ALWAYS = [
@@ -25,14 +27,14 @@ _DOCS = (
     b"style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
     b"font-src https://fonts.gstatic.com; img-src 'self' data: https:; frame-ancestors 'none'"
 )
-# Of every answer that is no page.
+# Of every answer but a page.
 SAFE_HEADERS = [*_ALWAYS, (_CSP, _NOTHING)]
 _DOCS_PATHS = ("/docs", "/redoc")
-_HEALTH = "/health/"
+_HEALTH, _API = "/health/", "/api/"
 
 
 class ConcurrencyLimiter:
-    """The requests that are being answered, each inside a `with`: at most `most` are to be let in. One an app."""
+    """The requests under way, each inside a `with`: at most `most` are to be let in. One an app."""
 
     def __init__(self, most: int, metrics: Metrics) -> None:
         self._most, self._metrics, self._count = most, metrics, 0
@@ -51,10 +53,17 @@ class ConcurrencyLimiter:
 
 
 class Guard:
-    """ASGI middleware. Health is answered however many requests are under way: a busy reader is not a dead one."""
+    """ASGI middleware. Health is answered however many requests are under way: a busy reader is not a dead one.
 
-    def __init__(self, app: ASGIApp, under_way: ConcurrencyLimiter, *, max_body_bytes: int) -> None:
-        self._app, self._under_way, self._max_body_bytes = app, under_way, max_body_bytes
+    A body is read whole before its request counts as under way, and its caller is known before a byte of it is read:
+    half requests, and those of strangers, take no one's place.
+    """
+
+    def __init__(
+        self, app: ASGIApp, under_way: ConcurrencyLimiter, authorizer: Authorizer, *, max_body_bytes: int
+    ) -> None:
+        self._app, self._under_way, self._authorizer = app, under_way, authorizer
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,45 +76,71 @@ class Guard:
                 message["headers"] = [*own, *_ALWAYS, *_policy(scope, own), *request_log(scope).headers]
             await send(message)
 
-        length, chunked = _body(scope)
+        try:
+            await self._pass_on(scope, receive, guarded)
+        except (HTTPException, ServiceUnavailable) as error:  # of this middleware: the routes answer their own
+            await refusal(error)(scope, receive, guarded)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hosts, length, has_body = _announced(scope)
+        if hosts != 1 and (hosts or scope["http_version"] != "1.0"):
+            await error_response(400, MALFORMED)(scope, receive, send)
+            return
         if length > self._max_body_bytes:
-            await error_response(413, self._too_large())(scope, receive, guarded)
-        elif scope["path"].startswith(_HEALTH):
-            await self._app(scope, receive, guarded)
-        elif self._under_way.is_full:
+            raise HTTPException(413, self._too_large())
+        if scope["path"].startswith(_HEALTH):
+            await self._app(scope, receive, send)
+            return
+        if has_body and scope["path"].startswith(_API):
+            await self._authorizer.authenticate(scope)
+            body = await self._whole_body(receive)
+            if body is None:  # the client left
+                return
+            receive = _replay(body, receive)
+        if self._under_way.is_full:
             detail = "More requests are under way than this service takes at once; ask again soon."
-            await error_response(503, detail, {"Retry-After": str(RETRY_AFTER_S)})(scope, receive, guarded)
-        else:
-            with self._under_way:
-                await self._app(scope, self._counting(receive) if chunked else receive, guarded)
+            raise ServiceUnavailable(detail)
+        with self._under_way:
+            await self._app(scope, receive, send)
 
-    def _counting(self, receive: Receive) -> Receive:
-        """A body of unannounced length, refused once it has passed the cap."""
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
+    async def _whole_body(self, receive: Receive) -> bytes | None:
+        body, more = bytearray(), True
+        while more:
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if len(body) > self._max_body_bytes:
                 raise HTTPException(413, self._too_large())
-            return message
-
-        return counted
+            more = message.get("more_body", False)
+        return bytes(body)
 
     def _too_large(self) -> str:
         return f"The body is larger than {self._max_body_bytes} bytes."
 
 
-def _body(scope: Scope) -> tuple[int, bool]:
-    """The announced length, and whether the length is not announced."""
-    length, chunked = 0, False
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """As `receive`, of a body that has arrived."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replayed
+
+
+def _announced(scope: Scope) -> tuple[int, int, bool]:
+    """Host headers, the announced length of a body, and whether there is to be a body."""
+    hosts, length, has_body = 0, 0, False
     for name, value in scope["headers"]:
-        if name == b"content-length":
+        if name == b"host":
+            hosts += 1
+        elif name == b"content-length":
             length = int(value) if value.isdigit() else 0
+            has_body = has_body or length > 0
         elif name == b"transfer-encoding":
-            chunked = True
-    return length, chunked
+            has_body = True
+    return hosts, length, has_body
 
 
 def _policy(scope: Scope, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -1,238 +1,186 @@
-"""Sockets. Belongs here: how long a client may take, how many may be connected, how much a header may hold; running.
+"""Deadlines and limits of sockets, over uvicorn's protocol. Belongs here: how long a client may take, how many may be
+connected, how much a head or the framing of a body may hold.
 
-Does not: requests that have arrived whole (limits.py). uvicorn alone never closes a socket that sends no request or
-half of one: its own timeout counts only after an answer, and any byte stops it. Granian keeps half a body open
-(measured).
+Does not: requests that have arrived whole (limits.py). Alone, uvicorn closes no socket that sends no request or half of
+one, counts no trailers and takes them for headers, and lets an answer wait for its reader for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import resource
 from asyncio import TimerHandle, Transport
-from collections.abc import Generator, Iterable
-from typing import Any, ClassVar
+from collections.abc import Generator
+from typing import Any, ClassVar, Literal
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.transport.request_cache import REQUEST, RequestCache
+from api.errors import MALFORMED
 
 REQUEST_S, ANSWER_S, KEEP_ALIVE_S, STOPPING_S = 8.0, 5.0, 5, 10
 MIN_PROGRESS = 16 * 1024
 MAX_HEADER_BYTES = 32 * 1024
 _SPARE_FILES = 128
-_HEAD = b"HTTP/1.1 "
+_HEADERS_TOO_LARGE = b"431 Request Header Fields Too Large"
 _TOO_LARGE = b"The request line and headers are larger than this service takes."
-_NO_HTTP = b"This is no HTTP request."
+_FRAMING_TOO_LARGE = b"The body's chunks and trailers are larger than this service takes."
 _TOO_SLOW = b"The request did not arrive in time."
 
 
-class JoiningTransport:
-    """Holds an answer's head until its body comes, in the same turn of the loop: two writes are two packets and two
-    calls of the system, which were half of what a read costs (measured).
+class WatchedTransport:
+    """A transport that is aborted where its peer takes too little of what was written: MIN_PROGRESS bytes, or all that
+    is left, in every ANSWER_S. One timer for as long as anything is unsent, also after the server has closed.
     """
 
     def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
-        self._head: bytes | None = None
+        self._timer: TimerHandle | None = None
+        self._written = self._taken = self._left = 0
 
     def write(self, data: bytes) -> None:
-        if self._head is not None:
-            head, self._head = self._head, None
-            self._transport.writelines((head, data))
-        elif data.startswith(_HEAD) and len(data) <= MAX_HEADER_BYTES:
-            self._head = data
-            self._loop.call_soon(self._flush)
-        else:
-            self._transport.write(data)
+        self._written += len(data)
+        self._transport.write(data)
+        if self._timer is None:
+            self._watch()
 
-    def writelines(self, parts: Iterable[bytes]) -> None:
-        self._flush()
-        self._transport.writelines(parts)
+    def stop_watching(self) -> None:
+        """Call once the connection is lost."""
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
+    def _watch(self) -> None:
+        self._left = self._transport.get_write_buffer_size()
+        self._taken = self._written - self._left
+        self._timer = self._loop.call_later(ANSWER_S, self._judge)
 
-    def _flush(self) -> None:
-        if self._head is not None:
-            head, self._head = self._head, None
-            self._transport.write(head)
+    def _judge(self) -> None:
+        taken = self._written - self._transport.get_write_buffer_size() - self._taken
+        self._timer = None
+        if taken < min(MIN_PROGRESS, self._left):
+            self._transport.abort()
+        elif self._transport.get_write_buffer_size():
+            self._watch()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with deadlines: REQUEST_S for a request to arrive whole, and MIN_PROGRESS bytes of an answer
-    taken in every ANSWER_S. Where `most` sockets are open, the one that has waited longest for its request must go.
+    """uvicorn's protocol with REQUEST_S for a request to arrive whole. Where `most` sockets are open, the one that has
+    waited longest for its request must go.
     """
 
     most: ClassVar[int]
     waiting: ClassVar[dict[GuardedProtocol, None]]
-    hits: ClassVar[RequestCache | None]
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.transport = JoiningTransport(transport, self.loop)  # type: ignore[assignment]
+        self.watched = WatchedTransport(transport, self.loop)
+        self.transport = self.watched  # type: ignore[assignment]
         self._deadline: TimerHandle | None = None
-        self._stall: TimerHandle | None = None
-        self._head_bytes, self._in_head, self._refused = 0, True, False
-        self._begun = self._ended = 0
-        self._fetching: asyncio.Task[list[bytes] | None] | None = None
-        self._stopping = False
+        self._part: Literal["none", "head", "body"] = "none"
+        self._completed = self._fed = self._head_bytes = self._body_bytes = self._framing_bytes = 0
+        self._refused = False
         if len(self.connections) > self.most:
             next(iter(self.waiting), self).transport.abort()
         self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._arrived()
-        self._set_stall(None)
+        self._stop_waiting()
+        self.watched.stop_watching()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        answered = self.cycle is None or self.cycle.response_complete
-        idle = answered and self._begun == self._ended
-        if idle and self.hits is not None and self._hit(self.hits, data):
+        part, completed, body_bytes = self._part, self._completed, self._body_bytes
+        self._fed = len(data)
+        super().data_received(data)
+        if self._refused:
             return
-        # Any byte, even an empty line between requests, stops uvicorn's own timer for idle sockets.
-        if self._deadline is None and answered:
-            self._await_request()
-        self._take(data, alone=idle)
-        if self._in_head and not self._refused:
+        if part == "body" and completed == self._completed:
+            # Chunk sizes and their extensions, then trailers, of which the parser reports none before its end.
+            self._framing_bytes += len(data) - (self._body_bytes - body_bytes)
+            if self._framing_bytes > MAX_HEADER_BYTES + self._body_bytes:
+                self._refuse(_HEADERS_TOO_LARGE, _FRAMING_TOO_LARGE)
+        elif self._part != "body" and completed == self._completed:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEADER_BYTES:
-                self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
+                self._refuse(_HEADERS_TOO_LARGE, _TOO_LARGE)
+        # Any byte, even an empty line between requests, has stopped uvicorn's own timer for idle sockets.
+        if self._deadline is None and (self._part != "none" or completed == self._completed):
+            self._await_request()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._begun += 1
-        self._head_bytes, self._in_head = 0, True
+        self._part = "head"
+        self._body_bytes = self._framing_bytes = 0
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
-        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEADER_BYTES:
-            self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
+        may_be_large = self._head_bytes + self._fed > MAX_HEADER_BYTES
+        self._part, self._head_bytes = "body", 0
+        if may_be_large and _size(self.url, self.headers) > MAX_HEADER_BYTES:
+            self._refuse(_HEADERS_TOO_LARGE, _TOO_LARGE)
         else:
             super().on_headers_complete()
+        self.headers = []  # the request keeps its own: a trailer must not become a header of it
 
     def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
         if not self._refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._ended += 1
+        self._part, self._head_bytes = "none", 0
+        self._completed += 1
         if not self._refused:
             super().on_message_complete()
-            self._arrived()
+            self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._deadline is None and self.cycle.response_complete:
+            self.waiting[self] = None  # until uvicorn's own timer closes it, or another connection needs its place
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words, as plain text
         if not self._refused:
-            self._refuse(b"400 Bad Request", _NO_HTTP)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._watch_answer()
-
-    def resume_writing(self) -> None:
-        self._set_stall(None)
-        super().resume_writing()
-
-    def _hit(self, hits: RequestCache, data: bytes) -> bool:
-        """Answer a question asked before, unless the last answer still waits to be taken."""
-        seen = None if self.flow.write_paused or self.transport.is_closing() else hits.find(data)
-        if seen is None:
-            return False
-        self._arrived()
-        self._unset_keepalive_if_required()
-        opening = self.server_state.default_headers
-        parts = hits.answer(seen, opening)
-        if parts is not None:
-            self._send(parts)
-            return True
-        self.flow.pause_reading()
-        self._fetching = self.loop.create_task(hits.fetch(seen, opening))
-        self.tasks.add(self._fetching)  # type: ignore[arg-type]  # those that a server waits for when it stops
-        self._fetching.add_done_callback(functools.partial(self._fetched, data))
-        return True
-
-    def _fetched(self, data: bytes, task: asyncio.Task[list[bytes] | None]) -> None:
-        self._fetching = None
-        self.tasks.discard(task)
-        if task.cancelled() or self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if error := task.exception():
-            self.loop.call_exception_handler({"message": "a question asked before", "exception": error})
-        parts = task.result() if error is None else None
-        if parts is None:  # whatever is wrong, the routes find it too, and say it
-            self._take(data)
-        else:
-            self._send(parts)
-        if self._stopping:
-            self.shutdown()
-
-    def _send(self, parts: list[bytes]) -> None:
-        self.transport.writelines(parts)
-        self.on_response_complete()
-
-    def shutdown(self) -> None:
-        if self._fetching is not None:
-            self._stopping = True  # the answer first
-        else:
-            super().shutdown()
+            self._refuse(b"400 Bad Request", MALFORMED.encode())
 
     def _await_request(self) -> None:
+        self._stop_waiting()
         self._deadline = self.loop.call_later(REQUEST_S, self._too_slow)
         self.waiting[self] = None
 
-    def _arrived(self) -> None:
+    def _stop_waiting(self) -> None:
         self.waiting.pop(self, None)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _too_slow(self) -> None:
-        began = self._head_bytes > 0 or not self._in_head
-        under_way = self.cycle is not None and not self.cycle.response_complete
-        if self.transport.get_write_buffer_size() or under_way or not began:
+        if self.pipeline:  # its bytes are left unread while an earlier request is being answered
+            self._await_request()
+        elif self.transport.get_write_buffer_size() or not (self._head_bytes or self._part == "head"):
             self.transport.abort()
         else:
             self._refuse(b"408 Request Timeout", _TOO_SLOW)
 
-    def _take(self, data: bytes, *, alone: bool = True) -> None:
-        """The long way; `alone` where nothing came before in the same request."""
-        begun = self._begun
-        super().data_received(data)
-        if alone and self._begun == self._ended == begun + 1 and not self._refused:
-            self.cycle.scope[REQUEST] = data  # type: ignore[literal-required]
-
     def _refuse(self, status: bytes, detail: bytes) -> None:
-        """In the error shape of all answers; then closed."""
+        """In the error shape of all answers, and close; only close where this or one before is being answered."""
         self._refused = True
+        cycle = self.cycle
+        if cycle is not None and (not cycle.response_complete if self._part != "body" else cycle.response_started):
+            self.transport.abort()
+            return
         body = b'{"detail": "' + detail + b'"}'
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d" % len(body)
         self.transport.write(b"HTTP/1.1 " + status + b"\r\n" + head + b"\r\n\r\n" + body)
         self.transport.close()
 
-    def _watch_answer(self) -> None:
-        left = self.transport.get_write_buffer_size()
-        self._set_stall(self.loop.call_later(ANSWER_S, self._judge_answer, left))
 
-    def _judge_answer(self, left_before: int) -> None:
-        if left_before - self.transport.get_write_buffer_size() < MIN_PROGRESS:
-            self.transport.abort()
-        else:
-            self._watch_answer()
-
-    def _set_stall(self, timer: TimerHandle | None) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-        self._stall = timer
+def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
+    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
 
 
 class Beside(uvicorn.Server):
@@ -243,13 +191,9 @@ class Beside(uvicorn.Server):
         yield
 
 
-def config(
-    app: ASGIApp, host: str, port: int, most: int, *, lifespan: bool = True, hits: RequestCache | None = None
-) -> uvicorn.Config:
-    """A server's settings. At most `most` sockets are open at once, or what the process may open.
-
-    `hits` are asked before the application."""
-    protocol = type("Protocol", (GuardedProtocol,), {"most": min(most, _files(most)), "waiting": {}, "hits": hits})
+def config(app: ASGIApp, host: str, port: int, most: int, *, lifespan: bool = True) -> uvicorn.Config:
+    """A server's settings. At most `most` sockets are open at once, or as many as the process may open."""
+    protocol = type("Protocol", (GuardedProtocol,), {"most": min(most, _files(most)), "waiting": {}})
     return uvicorn.Config(
         app,
         host=host,
@@ -258,6 +202,7 @@ def config(
         ws="none",
         lifespan="on" if lifespan else "off",
         access_log=False,
+        proxy_headers=False,  # nothing here depends on a client's address, so no proxy is believed
         log_level="warning",
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -1,182 +1,209 @@
-"""Questions asked before: answered without parsing and ASGI, and in the very turn of the loop where all is at hand.
+"""Cache of resolved requests: a repeat is answered before routing, at once where plan and body are in memory.
 
-Belongs here: what a question meant, and whether all that its answer rests on still holds. Does not: sockets
-(protocol.py), or any rule of its own: whatever is not certain now is left to the routes, and the bytes, headers,
-metrics and log are theirs. A read from memory took 174 us by way of ASGI, of which its socket took 39 (measured).
+Belongs here: which requests are equal, and whether all that the answer rests on still holds. Does not: any rule of its
+own. Token, tenant, rate and ledger are checked at every hit, and whatever is not certain now is left to the routes,
+whose bytes, headers, metrics and log these are. Plain ASGI: the outermost application that decides anything.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth.gate import Authorizer
+from api.auth.gate import Authorizer, bearer_token
+from api.auth.tokens import token_digest
 from api.bodies.month_bodies import SegmentGone
 from api.bodies.reader import Answer
-from api.bodies.responses import AnswerResponse, answer_headers, is_known
+from api.bodies.responses import AnswerResponse, answer_headers, etag, is_known, send_body
 from api.caching import LruCache
-from api.history_service import HistoryService, ResolvedRequest
-from api.observability import Metrics, RequestLog, record_request
+from api.history_service import HistoryService, ResolvedRequest, resolved_of
+from api.observability import Metrics, RequestLog, log_request
 from api.query.planning import Plan
 from api.transport.limits import SAFE_HEADERS, ConcurrencyLimiter
 from city_data.store.database import DatabaseUnavailable
 
-# The key in a scope of a request's own bytes, where it came whole and alone (protocol.py).
-REQUEST = "city_data.request"
 _REMEMBERED = 2_000
-_MOST_BYTES = 16 * 1024  # less than protocol.py takes, which refuses more
-_STATUS = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
-Lines = Sequence[tuple[bytes, bytes]]
-_MATTER = frozenset({b"authorization", b"accept", b"accept-encoding", b"if-none-match"})
-# They change how an answer travels, or what is added to it.
-_LONG_WAY = frozenset({b"origin", b"expect", b"upgrade", b"content-length", b"transfer-encoding"})
-# RFC 9112, without what its readers disagree on: bare line ends, folded lines, bytes beyond ASCII.
-_PLAIN = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[!#-'*+.^-z|~0-9A-Z-]+:[\t -~]*\r\n)*\r\n")
+_LONGEST_QUERY = 4_096
+HeaderLines = list[tuple[bytes, bytes]]
+Key = tuple[str, bytes, bytes]
+# All that an answer may depend on.
+_RELEVANT = frozenset({b"authorization", b"accept", b"accept-encoding", b"if-none-match"})
+# They announce a body, change how an answer travels, or what is added to it.
+_BY_ROUTES = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"range", b"if-range"})
+
+
+@dataclass(frozen=True)
+class Head:
+    """Status and headers of an answer, good for the plan and the body that they were built from and for no other."""
+
+    plan: weakref.ref[Plan]
+    length: int | None
+    status: int
+    headers: list[tuple[bytes, bytes]] = field(repr=False)
+    log: RequestLog
+    observe: Callable[[float], None]
+
+    def is_of(self, plan: Plan, answer: Answer | None) -> bool:
+        """`answer` is None for a 304."""
+        return self.plan() is plan and self.length == (answer.length if answer is not None else None)
 
 
 @dataclass
 class CachedRequest:
-    """What a question means, and of its last plan: whether the client knows it, and what is said before its body.
+    """A resolved request, and the last head of its answers.
 
-    `headers` are what the client knows (If-None-Match); `token` is a digest.
+    `known` are the client's If-None-Match headers; `token` is a digest.
     """
 
-    meant: ResolvedRequest
-    headers: Headers
+    resolved: ResolvedRequest
+    known: Headers
     token: bytes | None
     route: str
-    plan: weakref.ref[Plan] | None = None
-    known: bool = False
-    length: int = 0
-    head: bytes | None = field(default=None, repr=False)
-    note: RequestLog = field(default_factory=RequestLog)
+    head: Head | None = None
 
 
 class RequestCache:
-    """One an app. For one event loop."""
+    """An ASGI application before another. For one event loop."""
 
     def __init__(
-        self, answering: HistoryService, gate: Authorizer, metrics: Metrics, under_way: ConcurrencyLimiter
+        self,
+        history_service: HistoryService,
+        authorizer: Authorizer,
+        metrics: Metrics,
+        under_way: ConcurrencyLimiter,
+        *,
+        varies_by_origin: bool,
     ) -> None:
-        self._answering, self._gate, self._metrics, self._under_way = answering, gate, metrics, under_way
-        self._seen: LruCache[bytes, CachedRequest] = LruCache(_REMEMBERED)
+        """`varies_by_origin`: answers to browsers of other origins have headers that this cache does not make."""
+        self._history_service, self._authorizer, self._metrics = history_service, authorizer, metrics
+        self._under_way = under_way
+        self._by_routes = _BY_ROUTES | {b"origin"} if varies_by_origin else _BY_ROUTES
+        self._requests: LruCache[Key, CachedRequest] = LruCache(_REMEMBERED)
+        self._app: ASGIApp | None = None
 
-    def remember(self, scope: Scope, headers: Headers, token: bytes | None, meant: ResolvedRequest) -> None:
-        """A question that was answered from the current versions; `headers` are the `relevant` ones."""
-        request = scope.get(REQUEST)
-        key = question_key(request) if request is not None else None
-        if key is not None:
-            known = Headers(raw=[header for header in headers.raw if header[0] == b"if-none-match"])
-            self._seen.put(key, CachedRequest(meant, known, token, scope["route"].path), 1)
+    def stand_before(self, app: ASGIApp) -> None:
+        """`app` answers the requests that are not cached."""
+        self._app = app
 
-    def find(self, request: bytes) -> CachedRequest | None:
-        """The question that these bytes ask, where it was asked before."""
-        key = question_key(request)
-        return self._seen.get(key) if key is not None else None
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._app is not None  # noqa: S101 - `stand_before` comes first
+        key = request_key(scope, self._by_routes) if scope["type"] == "http" and scope["method"] == "GET" else None
+        cached = self._requests.get(key) if key is not None else None
+        if cached is None or not await self._answer(cached, send):
+            await self._app(scope, receive, send)
+            if key is not None and (resolved := resolved_of(scope)) is not None:
+                self._requests.put(key, _cached_request(scope, resolved), 1)
 
-    def answer(self, seen: CachedRequest, opening: Lines) -> list[bytes] | None:
-        """Head and body, where all is at hand and the caller may have it. `opening` are the server's own headers."""
-        began = time.perf_counter()
-        plan = self._answering.cached_plan(seen.meant)
-        if plan is None:
-            return None
-        self._follow(seen, plan)
-        answer = None if seen.known else self._answering.reader.cached_answer(plan, seen.meant.representation)
-        if answer is None and not seen.known:
-            return None
-        added = self._gate.readmit(seen.token, seen.meant.tenant)
-        if added is None:
-            return None
+    async def _answer(self, cached: CachedRequest, send: Send) -> bool:
+        """Answer a repeat; False where nothing was sent, for the routes to answer or to say what is wrong."""
+        began, resolved, reader = time.perf_counter(), cached.resolved, self._history_service.reader
+        plan, added = self._history_service.cached_plan(resolved), None
+        answer: Answer | None = None
+        if plan is not None:
+            known = _is_known(cached, plan)
+            answer = None if known else reader.cached_answer(plan, resolved.representation)
+            if known or answer is not None:
+                added = self._authorizer.readmit(cached.token, resolved.tenant)
+                if added is None:
+                    return False
+                if answer is not None:
+                    reader.count_memory_hit(plan)
+        if added is None or plan is None:
+            found = await self._fetch(cached)
+            if found is None:
+                return False
+            plan, answer, added = found
+        head = self._head(cached, plan, answer)
         if answer is not None:
-            self._answering.reader.count_memory_hit(plan)
-        return self._sent(seen, plan, answer, opening, added, began)
+            head.log.served_from = answer.served_from
+        await send({"type": "http.response.start", "status": head.status, "headers": [*head.headers, *added]})
+        await send_body(send, answer.chunks if answer is not None else (b"",))
+        seconds = time.perf_counter() - began
+        head.observe(seconds)
+        log_request("GET", cached.route, head.status, head.log, seconds)
+        return True
 
-    async def fetch(self, seen: CachedRequest, opening: Lines) -> list[bytes] | None:
-        """As `answer`, with what has to be waited for; None where the routes have to say what is wrong.
+    async def _fetch(self, cached: CachedRequest) -> tuple[Plan, Answer | None, HeaderLines] | None:
+        """What has to be waited for; None where the routes have to answer.
 
-        The caller is let in before anything is asked of the store, and so pays twice where the routes end it.
+        The caller is admitted before anything is requested of the store, and so pays twice where the routes end it.
         """
-        began = time.perf_counter()
         if self._under_way.is_full:
             return None
         with self._under_way:
-            added = self._gate.readmit(seen.token, seen.meant.tenant)
+            added = self._authorizer.readmit(cached.token, cached.resolved.tenant)
             if added is None:
                 return None
+            representation, reader = cached.resolved.representation, self._history_service.reader
             try:
-                plan = await self._answering.plan(seen.meant)
-                self._follow(seen, plan)
-                answer = None if seen.known else await self._answering.reader.answer(plan, seen.meant.representation)
+                plan = await self._history_service.plan(cached.resolved)
+                if _is_known(cached, plan):
+                    return plan, None, added
+                if reader.cost(plan, representation):
+                    return None
+                return plan, await reader.answer(plan, representation), added
             except (SegmentGone, DatabaseUnavailable, SQLAlchemyError):
                 return None
-        return self._sent(seen, plan, answer, opening, added, began)
 
-    def _sent(
-        self, seen: CachedRequest, plan: Plan, answer: Answer | None, opening: Lines, added: Lines, began: float
-    ) -> list[bytes]:
-        """Counted and told as sent."""
-        status = 200 if answer is not None else 304
-        head = b"".join((_STATUS[status], _lines(opening), self._head(seen, plan, answer), _lines(added), b"\r\n"))
-        if answer is not None:
-            seen.note.served_from = answer.served_from
-        record_request(self._metrics, "GET", seen.route, status, seen.note, time.perf_counter() - began)
-        return [head, *(answer.chunks if answer is not None else ())]
+    def _head(self, cached: CachedRequest, plan: Plan, answer: Answer | None) -> Head:
+        """The head of this plan's answer; `answer` is None for a 304.
 
-    def _follow(self, seen: CachedRequest, plan: Plan) -> None:
-        """What hangs on the plan, where it is another than the last time."""
-        if seen.plan is None or seen.plan() is not plan:
-            said = answer_headers(plan, seen.meant.distance_km, seen.meant.representation)
-            seen.plan, seen.known, seen.head = weakref.ref(plan), is_known(seen.headers, said["ETag"]), None
-
-    def _head(self, seen: CachedRequest, plan: Plan, answer: Answer | None) -> bytes:
-        """The headers that are the same until the plan is another, or its bytes were compressed anew."""
-        length = answer.length if answer is not None else 0
-        if seen.head is None or seen.length != length:
-            meant, said = seen.meant, answer_headers(plan, seen.meant.distance_km, seen.meant.representation)
+        Other requests run while this one waits for the store, and leave the head of their own plan in `cached`.
+        """
+        if cached.head is None or not cached.head.is_of(plan, answer):
+            resolved = cached.resolved
+            said = answer_headers(plan, resolved.distance_km, resolved.representation)
             response = (
                 Response(status_code=304, headers=said)
                 if answer is None
-                else AnswerResponse(answer, meant.representation, said)
+                else AnswerResponse(answer, resolved.representation, said)
             )
-            seen.length, seen.head = length, _lines([*response.raw_headers, *SAFE_HEADERS])
-            seen.note = RequestLog(records=None if answer is None else answer.records)
-            seen.note.add_range(meant.tenant, meant.city.city_id, meant.distance_km, meant.interval.days)
-        return seen.head
+            log = RequestLog(records=None if answer is None else answer.records)
+            log.add_range(resolved.tenant, resolved.city.city_id, resolved.distance_km, resolved.interval.days)
+            length = None if answer is None else answer.length
+            lines = [*response.raw_headers, *SAFE_HEADERS]
+            status = response.status_code
+            observe = self._metrics.durations("GET", cached.route, log.city, status)
+            cached.head = Head(weakref.ref(plan), length, status, lines, log, observe)
+        return cached.head
 
 
-def question_key(request: bytes) -> bytes | None:
-    """What equal questions share: request line and headers that matter, whatever ids a proxy adds to each request.
+def request_key(scope: Scope, by_routes: frozenset[bytes]) -> Key | None:
+    """Equal for requests that have the same answer, whatever ids a proxy adds to each; None for the routes' own.
 
-    None for what is no plain GET, to the letter: its bytes are then the parser's to judge. By digest: whoever can read
-    this memory must not find tokens in it.
+    Headers by digest: nobody who can read this memory finds tokens in it.
     """
-    if len(request) > _MOST_BYTES or _PLAIN.fullmatch(request) is None:
+    if len(scope["query_string"]) > _LONGEST_QUERY:
         return None
-    first, *lines = request[:-4].split(b"\r\n")
-    kept = [first]
-    for line in lines:
-        name, _, value = line.partition(b":")
-        lowered = name.lower()
-        if lowered in _MATTER:
-            kept.append(line)
-        elif lowered in _LONG_WAY or (lowered == b"connection" and value.strip().lower() != b"keep-alive"):
+    kept, hosts = [], 0
+    for name, value in scope["headers"]:
+        if name in _RELEVANT:
+            kept += [name, value]
+        elif name == b"host":
+            hosts += 1
+        elif name in by_routes:
             return None
-    return hashlib.sha256(b"\n".join(kept)).digest()
+    if hosts != 1:
+        return None
+    return scope["path"], scope["query_string"], hashlib.sha256(b"\n".join(kept)).digest()
 
 
-def relevant(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
-    """All that an answer may depend on."""
-    return Headers(raw=[header for header in headers if header[0] in _MATTER])
+def _cached_request(scope: Scope, resolved: ResolvedRequest) -> CachedRequest:
+    known = Headers(raw=[header for header in scope["headers"] if header[0] == b"if-none-match"])
+    token = bearer_token(scope)
+    return CachedRequest(resolved, known, token_digest(token) if token is not None else None, scope["route"].path)
 
 
-def _lines(headers: Lines) -> bytes:
-    return b"".join([b"%s: %s\r\n" % line for line in headers])
+def _is_known(cached: CachedRequest, plan: Plan) -> bool:
+    """Whether the client has the plan's answer already."""
+    if cached.head is not None and cached.head.plan() is plan:
+        return cached.head.length is None
+    return is_known(cached.known, etag(plan.tag, cached.resolved.representation))

@@ -1,7 +1,7 @@
-"""The segment cache in Redis. Redis may be absent, away, full or wrong: no run or answer depends on it.
+"""The segment cache in Redis. Redis may be absent, away, full or hostile: no run or answer depends on it.
 
-Belongs here: keys, checksums of values, and the circuit breaker. Does not: the form of a segment (segments.py). No
-method of a Cache raises.
+Belongs here: keys of values, and the circuit breaker. Does not: the form of a segment (segments.py), or the proof that
+a value is the platform's own (cache_seal.py). No method of a Cache raises.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from typing import Literal, TypeVar
 
 import redis
 import structlog
-from isal.isal_zlib import crc32
 
 from city_data import environment
 from city_data.datasets import DATASETS, DatasetName
 from city_data.errors import ConfigurationError
+from city_data.store.cache_seal import SEAL_BYTES, Seal
 from city_data.store.segments import Segment
 from city_data.window import Month
 
 _PREFIX = "city_data:segment:v1"
-_HEAD = struct.Struct("<4sIQI")  # magic, crc32 and length of the text, rows
-_SEAL = struct.Struct("<I")  # crc32 of key, head and body: a value is good under its own key only
-_MAGIC = b"CDS2"
+_HEAD = struct.Struct("<4sIQI")  # magic, crc32 and length of the text, rows; then the body, all after the seal
+_MAGIC = b"CDS3"
 _KEY = re.compile(rb".*:((?!0000)\d{4}-(?:0[1-9]|1[0-2])):\d+(?::[0-9a-f]+)?")
 FAILURES_TO_OPEN = 3
 OPEN_FOR_S = 5.0
@@ -74,12 +73,13 @@ class Cache:
             return "off"
         return "ok" if self._tried(self._client.ping, False) else "away"
 
-    def put_segment(self, name: str, segment: Segment) -> bool:
-        """Store a segment under its `name_of`; False where that was not possible."""
+    def put_segment(self, name: str, identity: str, segment: Segment, seal: Seal) -> bool:
+        """Store a segment of the version `identity` under its `name_of`; False where that was not possible."""
         client = self._client
         if client is None:
             return False
-        return self._tried(lambda: bool(client.set(name, _packed(name, segment), ex=self._ttl_s)), False)
+        value = _packed(name, identity, segment, seal)
+        return self._tried(lambda: bool(client.set(name, value, ex=self._ttl_s)), False)
 
     def inventory(self) -> set[Month]:
         """The months with any key; empty where Redis does not answer."""
@@ -122,16 +122,25 @@ def name_of(dataset: DatasetName, city_id: str, month: Month, version: int, enco
     return f"{_PREFIX}:{dataset}{encoding}:{city_id}:{month}:{version}:{DATASETS[dataset].columns_digest}"
 
 
-def opened(names: Sequence[str], values: Sequence[bytes | str | None]) -> tuple[list[Segment | None], list[str]]:
-    """The segment of each value, None where it is absent or damaged; and the names of the damaged ones."""
+def opened(
+    wanted: Sequence[tuple[str, str]], values: Sequence[bytes | str | None], seal: Seal
+) -> tuple[list[Segment | None], list[str]]:
+    """The segment of each value for these names and identities, None where it is absent or its seal is broken; and the
+    names of the broken ones.
+    """
+    found = list(zip(wanted, values, strict=True))
     segments = [
-        _unpacked(name, value) if isinstance(value, bytes) else None for name, value in zip(names, values, strict=True)
+        _unpacked(name, identity, value, seal) if isinstance(value, bytes) else None
+        for (name, identity), value in found
     ]
-    matches = zip(names, values, segments, strict=True)
-    damaged = [name for name, value, segment in matches if value is not None and segment is None]
-    if damaged:
-        _log.warning("damaged cache values deleted", keys=damaged)
-    return segments, damaged
+    broken = [
+        name
+        for ((name, _), value), segment in zip(found, segments, strict=True)
+        if value is not None and segment is None
+    ]
+    if broken:
+        _log.warning("cache values with a broken seal deleted", keys=broken)
+    return segments, broken
 
 
 def _client(url: str, timeout_s: float) -> redis.Redis:
@@ -146,18 +155,14 @@ def _ttl_s() -> int:
     return environment.CACHE_TTL_DAYS.whole_number("a number of days from 1 to 3650", 1, 3650) * 24 * 3600
 
 
-def _packed(name: str, segment: Segment) -> bytes:
-    sealed = _HEAD.pack(_MAGIC, segment.crc32, segment.length, segment.rows) + segment.body
-    return _SEAL.pack(_seal(name, sealed)) + sealed
+def _packed(name: str, identity: str, segment: Segment, seal: Seal) -> bytes:
+    value = _HEAD.pack(_MAGIC, segment.crc32, segment.length, segment.rows) + segment.body
+    return seal.make(name, identity, value) + value
 
 
-def _unpacked(name: str, value: bytes) -> Segment | None:
-    begins = _SEAL.size + _HEAD.size
-    if len(value) < begins or _SEAL.unpack_from(value)[0] != _seal(name, memoryview(value)[_SEAL.size :]):
+def _unpacked(name: str, identity: str, sealed: bytes, seal: Seal) -> Segment | None:
+    value = sealed[SEAL_BYTES:]
+    if len(value) < _HEAD.size or not seal.is_good(sealed[:SEAL_BYTES], name, identity, value):
         return None
-    magic, checksum, length, rows = _HEAD.unpack_from(value, _SEAL.size)
-    return Segment(value[begins:], checksum, length, rows) if magic == _MAGIC else None
-
-
-def _seal(name: str, sealed: bytes | memoryview) -> int:
-    return crc32(sealed, crc32(name.encode()))
+    magic, checksum, length, rows = _HEAD.unpack_from(value)
+    return Segment(value[_HEAD.size :], checksum, length, rows) if magic == _MAGIC else None

@@ -141,6 +141,14 @@ PROVIDER_BUDGET = sa.Table(
     sa.Column("last_at", _moment, nullable=False, comment="When the last reserved call is made"),
 )
 
+CACHE_KEY = sa.Table(
+    "cache_key",
+    metadata,
+    sa.Column("one", sa.Boolean, sa.CheckConstraint("one"), primary_key=True, server_default=sa.true()),
+    sa.Column("key", sa.LargeBinary, nullable=False),
+    comment="One row: the key that segments in Redis are sealed with",
+)
+
 RETENTION_AUDIT = sa.Table(
     "retention_audit",
     metadata,

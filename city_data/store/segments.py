@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 import uuid
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -133,17 +133,28 @@ def conformed(segment: Segment, dataset: Dataset) -> Segment:
 
 
 def read_segments(
-    database: Database, dataset: DatasetName, city_id: str, wanted: Sequence[tuple[Month, int]]
+    database: Database,
+    dataset: DatasetName,
+    city_id: str,
+    wanted: Sequence[tuple[Month, int]],
+    loaded_at: Mapping[tuple[Month, int], datetime | None] | None = None,
 ) -> dict[tuple[Month, int], Segment]:
-    """The wanted (month, version) pairs that exist, `conformed`. Raises DatabaseUnavailable."""
+    """The wanted (month, version) pairs that exist, `conformed`. Raises DatabaseUnavailable.
+
+    With `loaded_at`, only those loaded then: a month that was dropped and loaded anew has the same numbers again.
+    """
     if not wanted:
         return {}
     table = MONTH_VERSION
     pairs = sa.tuple_(table.c.month, table.c.version).in_([(month.first_day, version) for month, version in wanted])
-    query = sa.select(table.c.month, table.c.version, table.c.body, table.c.crc32, table.c.length, table.c.rows)
-    query = query.where(table.c.dataset == dataset, table.c.city_id == city_id, pairs)
+    names = ("month", "version", "body", "crc32", "length", "rows", "loaded_at")
+    query = sa.select(*(table.c[name] for name in names)).where(
+        table.c.dataset == dataset, table.c.city_id == city_id, pairs
+    )
     with database.read() as connection:
         rows = connection.execute(query).all()
+    if loaded_at is not None:
+        rows = [row for row in rows if loaded_at[Month.of(row.month), row.version] == row.loaded_at]
     return {
         (Month.of(row.month), row.version): conformed(
             Segment(bytes(row.body), row.crc32, row.length, row.rows), DATASETS[dataset]

@@ -168,28 +168,47 @@ def read_entries(database: Database, dataset: DatasetName, city_id: str, month: 
         return [_entry(document) for document in connection.execute(query.order_by(table.c.version)).scalars()]
 
 
-def read_frames(database: Database, dataset: DatasetName, city_id: str, wanted: Sequence[Key]) -> dict[Key, pa.Table]:
+def read_frames(
+    database: Database,
+    dataset: DatasetName,
+    city_id: str,
+    wanted: Sequence[Key],
+    loaded_at: Mapping[Key, datetime | None] | None = None,
+) -> dict[Key, pa.Table]:
     """The frames of (month, version) pairs, as tables (see `decode_frame`), in the order requested.
 
     Raises NoSuchVersion naming the missing ones, DatabaseUnavailable.
     """
-    rows = read_frame_bytes(database, dataset, city_id, wanted)
+    rows = read_frame_bytes(database, dataset, city_id, wanted, loaded_at)
     if missing := [f"{month} version {version}" for month, version in wanted if (month, version) not in rows]:
         raise NoSuchVersion(f"{dataset}/{city_id}: not kept: {', '.join(missing)}")
     return {key: decode_frame(rows[key], DATASETS[dataset]) for key in wanted}
 
 
-def read_frame_bytes(database: Database, dataset: DatasetName, city_id: str, wanted: Sequence[Key]) -> dict[Key, bytes]:
-    """The stored ones of the wanted frames, as `encode_frame` wrote them. Raises DatabaseUnavailable."""
+def read_frame_bytes(
+    database: Database,
+    dataset: DatasetName,
+    city_id: str,
+    wanted: Sequence[Key],
+    loaded_at: Mapping[Key, datetime | None] | None = None,
+) -> dict[Key, bytes]:
+    """The stored ones of the wanted frames, as `encode_frame` wrote them. Raises DatabaseUnavailable.
+
+    With `loaded_at`, only those loaded then: a month that was dropped and loaded anew has the same numbers again.
+    """
     if not wanted:
         return {}
     table = MONTH_VERSION
     pairs = sa.tuple_(table.c.month, table.c.version).in_([(month.first_day, version) for month, version in wanted])
-    query = sa.select(table.c.month, table.c.version, table.c.frame).where(
+    query = sa.select(table.c.month, table.c.version, table.c.frame, table.c.loaded_at).where(
         table.c.dataset == dataset, table.c.city_id == city_id, pairs
     )
     with database.read() as connection:
-        return {(Month.of(row.month), row.version): bytes(row.frame) for row in connection.execute(query)}
+        rows = connection.execute(query).all()
+    stored = {(Month.of(row.month), row.version): row for row in rows}
+    return {
+        key: bytes(row.frame) for key, row in stored.items() if loaded_at is None or loaded_at[key] == row.loaded_at
+    }
 
 
 def _json(value: object) -> str | None:

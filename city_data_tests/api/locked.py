@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from starlette.testclient import TestClient
 
+from api.caching import LruCache
 from city_data_tests.api.conftest import HERE, MakeClient
 from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, key_set
 from city_data_tests.api.sockets import Answer, Connection, Counted, serving
@@ -31,7 +32,7 @@ class Reader:
 
     @property
     def routed(self) -> int:
-        """The number of requests that reached the application."""
+        """How many requests the cache left to the routes."""
         return self._counted.count
 
     def ask(self, request: bytes, times: int = 1) -> list[Answer]:
@@ -51,9 +52,12 @@ def locked_reader(
     keys.write_bytes(key_set(GOOD))
     auth = {"auth_mode": "jwt", "auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_file": keys}
     client: TestClient = make_client(**{**auth, "api_ledger_ttl_s": ledger_s, **changes})
-    counted = Counted(client.app)
-    cache = client.app.state.request_cache if remembers else None  # type: ignore[attr-defined]
-    with serving(counted, cache=cache) as port:
+    cache = client.app.state.request_cache  # type: ignore[attr-defined]
+    counted = Counted(cache._app)
+    cache.stand_before(counted)
+    if not remembers:
+        cache._requests = LruCache(0)
+    with serving(client.app) as port:
         yield Reader(client.app, port, counted)
 
 

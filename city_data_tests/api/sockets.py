@@ -14,19 +14,22 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.transport import protocol
-from api.transport.request_cache import RequestCache
 from city_data.local.embedded import free_port
 
 
 @contextlib.contextmanager
-def serving(
-    app: object, most: int = 4_000, cache: RequestCache | None = None, *, lifespan: bool = False
-) -> Iterator[int]:
-    """The port of a server in a separate thread, which stops at the end as at SIGTERM."""
+def serving(app: object, most: int = 4_000, *, lifespan: bool = False, send_buffer: int | None = None) -> Iterator[int]:
+    """The port of a server in a separate thread, which stops at the end as at SIGTERM.
+
+    `send_buffer` is the size of each socket's send buffer in the kernel; without it, the kernel's default.
+    """
     port = free_port()
-    config = protocol.config(app, "127.0.0.1", port, most, lifespan=lifespan, hits=cache)  # type: ignore[arg-type]
+    config = protocol.config(app, "127.0.0.1", port, most, lifespan=lifespan)  # type: ignore[arg-type]
     running = protocol.Beside(config)
-    thread = threading.Thread(target=lambda: _run(running))
+    listening = socket.create_server(("127.0.0.1", port), backlog=2_048)
+    if send_buffer is not None:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    thread = threading.Thread(target=lambda: _run(running, listening))
     thread.start()
     while not running.started:
         time.sleep(0.01)
@@ -37,10 +40,10 @@ def serving(
         thread.join()
 
 
-def _run(running: uvicorn.Server) -> None:
+def _run(running: uvicorn.Server, listening: socket.socket) -> None:
     """Run in the same kind of event loop as `python -m api`."""
     with asyncio.Runner(loop_factory=running.config.get_loop_factory()) as runner:
-        runner.run(running.serve())
+        runner.run(running.serve(sockets=[listening]))
 
 
 class Counted:

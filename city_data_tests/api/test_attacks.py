@@ -16,8 +16,10 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
+from api.query.known_parameters import known_parameters
 from city_data.local.embedded import free_port
 from city_data.store.cache import Cache
 from city_data_tests.api.conftest import HERE, TENANT, TRAFFIC, Load, MakeClient
@@ -77,6 +79,44 @@ def test_body_out_of_bounds_is_422(client: TestClient, body: bytes) -> None:
     response = client.post(POST, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 422, response.text
     assert len(response.content) < 2_000
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("resoluton", "resolution"),
+        ("Columns", "columns"),
+        ("lat", "latitude"),
+        ("start", "start_date"),
+        ("zzz", "there are as_of, columns"),
+        ("x" * 5_000, "there are as_of"),
+        ("%00", "there are as_of"),
+    ],
+)
+def test_an_unknown_parameter_is_422_and_names_the_nearest(client: TestClient, name: str, near: str) -> None:
+    response = client.get(TRAFFIC, params=HERE | DAY | {name: "daily"})
+    assert response.status_code == 422
+    (entry,) = response.json()["detail"]
+    assert (entry["type"], entry["loc"][0], near in entry["msg"]) == ("unknown_parameter", "query", True), entry
+    assert len(response.content) < 1_000
+
+
+@pytest.mark.parametrize(
+    "path", [POST, CITY.format("madrid"), "/api/v1/cities", "/api/v1/cities/madrid/months/2025-10"]
+)
+def test_every_route_refuses_unknown_parameters(client: TestClient, path: str) -> None:
+    response = client.request("POST" if path == POST else "GET", path, params={"noise": "1"})
+    assert (response.status_code, response.json()["detail"][0]["loc"]) == (422, ["query", "noise"])
+
+
+def test_the_known_parameters_are_those_of_the_document(client: TestClient) -> None:
+    """For every route, so that one declared in another way is found."""
+    documented = client.app.openapi()["paths"]  # type: ignore[attr-defined]
+    for context in iter_route_contexts(client.app.routes):  # type: ignore[attr-defined]
+        for method in context.route.methods & {"GET", "POST"} if context.path in documented else ():
+            listed = documented[context.path][method.lower()].get("parameters", [])
+            named = sorted(one["name"] for one in listed if one["in"] == "query")
+            assert list(known_parameters(context.route.endpoint)) == named, context.path
 
 
 @pytest.mark.parametrize("city", ["%00", "'; DROP TABLE city_month; --", "..%2f..%2fetc", "💥", "x" * 5_000, "%ff"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.table import Table
 from city_data_tests.bench import imports, ingest, meteo_france, platform, replace, serve
 from city_data_tests.bench.figure import Figure
 
-BENCHES = {
+BENCHES: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "imports": imports.run,
     "replace": replace.run,
     "ingest": ingest.run,
@@ -29,7 +30,9 @@ def main() -> int:
     for name in wanted:
         console.print(f"measuring {name} ...")
         with tempfile.TemporaryDirectory(prefix="city_data-bench-", ignore_cleanup_errors=True) as folder:
-            figures += BENCHES[name](Path(folder))
+            for figure in BENCHES[name](Path(folder)):
+                console.print(f"  {figure.name}: {figure.shown()} {_holds(figure)}", highlight=False)
+                figures.append(figure)
     table = Table("figure", "measured", "floor", "limit", "holds")
     for figure in figures:
         table.add_row(figure.name, figure.shown(), figure.floor_shown(), figure.limit_shown(), _holds(figure))

@@ -14,12 +14,14 @@ from structlog.testing import capture_logs
 
 from city_data.local.embedded import EmbeddedRedis
 from city_data.store.cache import FAILURES_TO_OPEN, OPEN_FOR_S, Cache, name_of, opened
+from city_data.store.cache_seal import Seal
 from city_data.store.segments import encode
 from city_data.window import Month
 
 MONTH = Month(2026, 8)
 SEGMENT = encode([b'{"a":1}', b'{"a":null}'])
-KEY = name_of("traffic", "madrid", MONTH, 1)
+KEY, IDENTITY = name_of("traffic", "madrid", MONTH, 1), "traffic/madrid/2026-08/1/abc/2026-09-01"
+SEAL = Seal(b"k" * 32)
 
 
 @pytest.fixture
@@ -30,9 +32,10 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 def test_segments_are_read_back_and_deleted_by_month(redis_url: str, client: redis.Redis) -> None:
     cache = Cache(redis_url)
-    assert cache.put_segment(KEY, SEGMENT)
-    assert cache.put_segment(name_of("traffic", "madrid", MONTH + 1, 3), SEGMENT)
-    assert opened([KEY, f"{KEY}2"], client.mget([KEY, f"{KEY}2"])) == ([SEGMENT, None], [])  # type: ignore[arg-type]
+    assert cache.put_segment(KEY, IDENTITY, SEGMENT, SEAL)
+    assert cache.put_segment(name_of("traffic", "madrid", MONTH + 1, 3), IDENTITY, SEGMENT, SEAL)
+    names = [KEY, f"{KEY}2"]
+    assert opened([(name, IDENTITY) for name in names], client.mget(names), SEAL) == ([SEGMENT, None], [])  # type: ignore[arg-type]
     assert cache.status() == "ok"
     assert int(str(client.ttl(KEY))) > 0
     assert cache.inventory() == {MONTH, MONTH + 1}
@@ -53,13 +56,13 @@ def test_a_full_redis_refuses_quietly(tmp_path: Path) -> None:
     with redis.Redis.from_url(server.url) as client:
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", "1")
-    assert Cache(server.url).put_segment(KEY, SEGMENT) is False
+    assert Cache(server.url).put_segment(KEY, IDENTITY, SEGMENT, SEAL) is False
     server.stop()
 
 
 def test_cache_is_off_without_a_url() -> None:
     cache = Cache(None)
-    assert cache.put_segment(KEY, SEGMENT) is False
+    assert cache.put_segment(KEY, IDENTITY, SEGMENT, SEAL) is False
     assert (cache.inventory(), cache.drop_month(MONTH), cache.status()) == (set(), 0, "off")
 
 
@@ -68,11 +71,11 @@ def test_circuit_breaker_opens_for_a_stopped_redis_and_closes_again(tmp_path: Pa
     server.start()
     now = [100.0]
     cache = Cache(server.url, clock=lambda: now[0])
-    cache.put_segment(KEY, SEGMENT)
+    cache.put_segment(KEY, IDENTITY, SEGMENT, SEAL)
     server.stop()
     with capture_logs() as logged:
         for _ in range(FAILURES_TO_OPEN + 5):
-            assert cache.put_segment(KEY, SEGMENT) is False
+            assert cache.put_segment(KEY, IDENTITY, SEGMENT, SEAL) is False
         assert (len(logged), cache.status()) == (FAILURES_TO_OPEN, "away")
         now[0] += OPEN_FOR_S
         assert (cache.status(), len(logged)) == ("away", FAILURES_TO_OPEN + 1)
@@ -80,7 +83,7 @@ def test_circuit_breaker_opens_for_a_stopped_redis_and_closes_again(tmp_path: Pa
     server.start()
     now[0] += OPEN_FOR_S
     assert cache.status() == "ok"
-    assert cache.put_segment(KEY, SEGMENT)
+    assert cache.put_segment(KEY, IDENTITY, SEGMENT, SEAL)
     server.stop()
 
 
@@ -92,7 +95,7 @@ def test_a_hung_redis_costs_a_tenth_of_a_second(redis_url: str, client: redis.Re
     try:
         for cache in (warm, fresh):
             started = time.monotonic()
-            assert cache.put_segment(KEY, SEGMENT) is False
+            assert cache.put_segment(KEY, IDENTITY, SEGMENT, SEAL) is False
             assert time.monotonic() - started < 0.25  # 0.1 s of waiting, and a busy machine
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -100,7 +103,7 @@ def test_a_hung_redis_costs_a_tenth_of_a_second(redis_url: str, client: redis.Re
 
 def test_time_to_live_is_a_setting(redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITY_DATA_CACHE_TTL_DAYS", "7")
-    Cache(redis_url).put_segment(KEY, SEGMENT)
+    Cache(redis_url).put_segment(KEY, IDENTITY, SEGMENT, SEAL)
     assert 7 * 86_400 - 60 < int(str(client.ttl(KEY))) <= 7 * 86_400
     monkeypatch.setenv("CITY_DATA_CACHE_TTL_DAYS", "soon")
     with pytest.raises(ValueError, match="CITY_DATA_CACHE_TTL_DAYS"):

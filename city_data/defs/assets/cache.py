@@ -30,6 +30,7 @@ def cache_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         context: dg.AssetExecutionContext, database: DatabaseResource, cache: CacheResource
     ) -> dg.MaterializeResult[None]:
         from city_data.store.cache import name_of
+        from city_data.store.cache_seal import read_seal
         from city_data.store.segments import read_segments
 
         month = Month.parse(context.partition_key)
@@ -37,9 +38,11 @@ def cache_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         if entry is None or entry.version is None:
             return dg.MaterializeResult(metadata={"cached": False, "bytes": 0.0})
         wanted = [(month, entry.version)]
-        segments = read_segments(database.open(), feed.dataset.name, feed.city.city_id, wanted)
+        loaded = {wanted[0]: entry.loaded_at}
+        segments = read_segments(database.open(), feed.dataset.name, feed.city.city_id, wanted, loaded)
+        seal = read_seal(database.open())
         cached = all(
-            store.put_segment(name_of(feed.dataset.name, feed.city.city_id, *key), segment)
+            store.put_segment(name_of(feed.dataset.name, feed.city.city_id, *key), entry.identity, segment, seal)
             for key, segment in segments.items()
         )
         size = sum(len(segment.body) for segment in segments.values())

@@ -47,8 +47,8 @@ def test_every_route_but_health_requires_a_token(locked: Locked) -> None:
     checked = routes(client)
     assert len([path for _, path in checked if path not in PUBLIC]) >= 10
     served = {route.path for route in iter_route_contexts(client.app.routes)}  # type: ignore[attr-defined]
-    # Files, which tell nothing of the data, and the short way of history, whose lock the other tests of here meet.
-    assert served - {path for _, path in checked} == {"/", "/page/{name:path}", None}
+    # Files, which show nothing of the data.
+    assert served - {path for _, path in checked} == {"/", "/page/{name:path}"}
     for method, path in checked:
         response = client.request(
             method, path.format(tenant_id=TENANT_A, city_id="madrid", dataset="traffic", month="2026-10")
@@ -212,6 +212,11 @@ NEEDED = {"auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_u
         ({"auth_jwks_file": "/keys.json"}, "not both"),
         ({"auth_jwks_url": "http://issuer.test/keys"}, "https"),
         ({"auth_mode": "none", "api_host": "0.0.0.0"}, "loopback|this machine only"),
+        (
+            {"tenant_service_url": "http://tenants.test", "tenant_service_token": "t"},
+            "TENANT_SERVICE_URL must be https",
+        ),
+        ({"tenant_service_url": "http://[", "tenant_service_token": "t"}, "TENANT_SERVICE_URL must"),
     ],
 )
 def test_insecure_settings_are_rejected(changes: dict[str, object], message: str) -> None:
@@ -219,3 +224,16 @@ def test_insecure_settings_are_rejected(changes: dict[str, object], message: str
     assert Settings.model_validate(known | NEEDED).auth_mode == "jwt"
     with pytest.raises(ValueError, match=message):
         Settings.model_validate(known | NEEDED | changes)
+
+
+@pytest.mark.parametrize("spaces", [1, 2, 7])
+def test_spaces_before_a_token_are_the_same_on_every_route(locked: Locked, load: Load, spaces: int) -> None:
+    load("traffic", "2025-10")
+    client, headers = locked(), {"Authorization": f"Bearer{' ' * spaces}{GOOD.token()}"}
+    paths = [CITIES, PATH.format(TENANT_A), PATH.format(TENANT_A.upper()), "/api/v1/cities/madrid/months/2025-10"]
+    assert [client.get(path, params=DAY, headers=headers).status_code for path in paths for _ in range(2)] == [200] * 8
+
+
+def test_paths_with_a_slash_too_many_do_not_repeat_the_host(locked: Locked) -> None:
+    response = locked().get(f"{CITIES}/", headers=bearer(GOOD.token()) | {"Host": "evil.test"}, follow_redirects=False)
+    assert (response.status_code, "location" in response.headers) == (404, False)

@@ -99,6 +99,7 @@ BAD = {
     "a lone surrogate": (lambda: "\ud800.a.b", "malformed"),
     "nested deep": (lambda: f"{b64(b'[' * 5000)}.e30.x", "malformed"),
     "too long": (lambda: GOOD.token(pad="x" * tokens.MAX_TOKEN_BYTES), "malformed"),
+    "exp of 400 digits": (lambda: GOOD.token(exp=10**400), "claims"),
     "exp without end": (
         lambda: jwt.api_jws.encode(
             json.dumps(GOOD.claims()).replace(str(GOOD.claims()["exp"]), "1e999").encode(),
@@ -241,3 +242,58 @@ def test_a_url_that_gives_no_key_set_is_away(status: int, body: bytes) -> None:
         made = Tokens(tokens.keys_from_url(issuer.url), ISSUER, AUDIENCE, "tenant_id")
         with pytest.raises(KeysUnavailable):
             run(made.caller(GOOD.token()))
+
+
+WRONG_KEYS: list[Any] = [
+    None,
+    7,
+    "key",
+    [],
+    {},
+    {"kty": ["RSA"]},
+    {"kty": "RSA"},
+    {"kty": "RSA", "n": "", "e": "AQAB"},
+    {"kty": "RSA", "n": 5, "e": None},
+    {"kty": "RSA", "n": "!!", "e": "AQAB", "kid": "bad"},
+    {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "short"},
+    {"kty": "RSA", "use": ["sig"], "n": "AQAB", "e": "AQAB"},
+    {**GOOD.public(), "kid": ["one"]},
+    {**GOOD.public(), "kid": {}},
+    {**GOOD.public(), "e": "AA"},
+    {**Issuer("small", bits=1024).public()},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG_KEYS, ids=str)
+def test_an_unusable_key_is_skipped_and_the_others_are_used(wrong: Any) -> None:
+    source = Source()
+    source.content = json.dumps({"keys": [wrong, GOOD.public()]}).encode()
+    assert run(checked(source).caller(GOOD.token())).subject == "trainer"
+
+
+@pytest.mark.parametrize("document", [[], 7, None, {}, {"keys": None}, {"keys": {}}, {"keys": [7]}, {"keys": "one"}])
+def test_a_set_without_a_usable_key_is_none(document: Any) -> None:
+    source = Source()
+    source.content = json.dumps(document).encode()
+    with pytest.raises(KeysUnavailable):
+        run(checked(source).caller(GOOD.token()))
+
+
+def test_keys_that_their_issuer_has_not_published_for_a_day_are_trusted_no_more() -> None:
+    source, clock = Source(GOOD), Clock()
+    known, token = checked(source, clock), GOOD.token()
+
+    async def days() -> None:
+        await known.caller(token)
+        source.content = None
+        clock.now += tokens.MAX_TRUSTED_S
+        assert (await known.caller(token)).subject == "trainer"
+        clock.now += 1
+        assert known.remembered(tokens.token_digest(token)) is None
+        with pytest.raises(KeysUnavailable):
+            await known.caller(token)
+        source.content = key_set(GOOD)
+        clock.now += tokens.BETWEEN_READS_S
+        assert (await known.caller(token)).subject == "trainer"
+
+    run(days())

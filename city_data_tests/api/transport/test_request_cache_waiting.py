@@ -91,7 +91,7 @@ def test_a_server_that_stops_answers_first(
     client = make_client(api_ledger_ttl_s=0)
     request, answers = written(path()), list[Answer]()
     with ExitStack() as stack:
-        port = stack.enter_context(serving(client.app, cache=client.app.state.request_cache))  # type: ignore[attr-defined]
+        port = stack.enter_context(serving(client.app))
         connection = stack.enter_context(Connection(port))
         connection.ask(request)
         ledger = Held(monkeypatch, error)

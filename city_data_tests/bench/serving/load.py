@@ -30,6 +30,14 @@ class Measured:
     p99_ms: float
 
 
+class NotAnswered(RuntimeError):
+    """The server at `base` did not answer every request with 200 and in time."""
+
+    def __init__(self, base: str, why: str) -> None:
+        super().__init__(f"{base}: {why}")
+        self.base = base
+
+
 def measure(
     wrk: str,
     base: str,
@@ -40,7 +48,7 @@ def measure(
     seconds: int = 2,
     connections: int = CONNECTIONS,
 ) -> Measured:
-    """Raises RuntimeError where any answer was not 200 or did not come whole."""
+    """Raises NotAnswered where any answer was not 200 or did not come whole."""
     script = folder / "load.lua"
     script.write_text(_SCRIPT.replace("PATHS", ", ".join(map(json.dumps, paths))))
     command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "--latency", "-s", str(script)]
@@ -48,7 +56,7 @@ def measure(
         command += ["-H", f"{name}: {value}"]
     told = subprocess.run([*command, base], check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
     if "Non-2xx" in told or "Socket errors" in told:
-        raise RuntimeError(f"{base}: {told}")
+        raise NotAnswered(base, told)
     found = re.search(r"Requests/sec:\s+([\d.]+)", told)
     if found is None:
         raise RuntimeError(told)

@@ -166,4 +166,4 @@ def await_answer(url: str, process: subprocess.Popen[bytes]) -> None:
         except httpx.HTTPError:
             pass
         time.sleep(0.1)
-    raise RuntimeError(f"{url} did not come up")
+    raise OSError(f"{url} did not come up")

@@ -1434,7 +1434,7 @@ export interface operations {
                     "application/json": components["schemas"]["CityInfoResponse"][];
                 };
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1563,7 +1563,7 @@ export interface operations {
                     "application/json": components["schemas"]["DataAvailabilityResponse"];
                 };
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1708,7 +1708,7 @@ export interface operations {
                     "application/json": components["schemas"]["MonthProvenanceResponse"];
                 };
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1850,7 +1850,7 @@ export interface operations {
                     "application/json": components["schemas"]["CityInfoResponse"][];
                 };
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1979,7 +1979,7 @@ export interface operations {
                     "application/json": components["schemas"]["DataAvailabilityResponse"];
                 };
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2124,7 +2124,7 @@ export interface operations {
                     "application/json": components["schemas"]["MonthProvenanceResponse"];
                 };
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2315,6 +2315,13 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Nothing has changed since If-None-Match */
             304: {
                 headers: {
@@ -2322,7 +2329,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2404,6 +2411,15 @@ export interface operations {
                      *       "detail": "The body is larger than 65536 bytes."
                      *     }
                      */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -2531,6 +2547,13 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Nothing has changed since If-None-Match */
             304: {
                 headers: {
@@ -2538,7 +2561,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2620,6 +2643,15 @@ export interface operations {
                      *       "detail": "The body is larger than 65536 bytes."
                      *     }
                      */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -2747,6 +2779,13 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Nothing has changed since If-None-Match */
             304: {
                 headers: {
@@ -2754,7 +2793,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2836,6 +2875,15 @@ export interface operations {
                      *       "detail": "The body is larger than 65536 bytes."
                      *     }
                      */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -2963,6 +3011,13 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Nothing has changed since If-None-Match */
             304: {
                 headers: {
@@ -2970,7 +3025,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3052,6 +3107,15 @@ export interface operations {
                      *       "detail": "The body is larger than 65536 bytes."
                      *     }
                      */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -3162,6 +3226,13 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Nothing has changed since If-None-Match */
             304: {
                 headers: {
@@ -3169,7 +3240,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3251,6 +3322,15 @@ export interface operations {
                      *       "detail": "The body is larger than 65536 bytes."
                      *     }
                      */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -3384,6 +3464,13 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Nothing has changed since If-None-Match */
             304: {
                 headers: {
@@ -3391,7 +3478,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3473,6 +3560,15 @@ export interface operations {
                      *       "detail": "The body is larger than 65536 bytes."
                      *     }
                      */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
@@ -3583,6 +3679,13 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Nothing has changed since If-None-Match */
             304: {
                 headers: {
@@ -3590,7 +3693,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3675,6 +3778,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description Invalid parameters */
             422: {
                 headers: {
@@ -3750,7 +3862,7 @@ export interface operations {
                     "application/json": components["schemas"]["HealthResponse"];
                 };
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3826,7 +3938,7 @@ export interface operations {
                     "application/json": components["schemas"]["HealthResponse"];
                 };
             };
-            /** @description Malformed HTTP request */
+            /** @description Malformed HTTP request, or not exactly one Host */
             400: {
                 headers: {
                     [name: string]: unknown;

@@ -1,0 +1,53 @@
+"""Query parameters by name: an unknown one is refused. Belongs here: the dependency of every route, and its 422.
+
+Does not: what the known ones may hold (routes/). `resoluton=daily` would otherwise be answered with hours and 200.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, get_type_hints
+
+from fastapi import Request, params
+from fastapi.exceptions import RequestValidationError
+
+from api.errors import problem
+
+_SHOWN = 80
+
+
+async def require_known_parameters(request: Request) -> None:
+    """Raises RequestValidationError for every parameter that the route does not have, naming the nearest it has."""
+    if not request.scope["query_string"]:
+        return
+    known = known_parameters(request.scope["endpoint"])
+    unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
+    if unknown:
+        raise RequestValidationError(
+            [
+                problem("query", name[:_SHOWN], "unknown_parameter", _refusal(name, known), request.query_params[name])
+                for name in unknown[:10]
+            ]
+        )
+
+
+@cache
+def known_parameters(endpoint: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of what the endpoint declares as `Annotated[..., Query(...)]`, as all do here."""
+    return tuple(
+        sorted(
+            mark.alias or name
+            for name, kind in get_type_hints(endpoint, include_extras=True).items()
+            for mark in getattr(kind, "__metadata__", ())
+            if isinstance(mark, params.Query)
+        )
+    )
+
+
+def _refusal(name: str, known: Sequence[str]) -> str:
+    if not known:
+        return "this route has no query parameters"
+    near = get_close_matches(name[:_SHOWN].lower(), known, n=1)
+    return f"unknown; did you mean {near[0]}?" if near else f"unknown; there are {', '.join(known)}"

@@ -1,0 +1,157 @@
+"""Parts of Parquet files by Range, and the readers of data that ask for them."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import duckdb
+import httpx
+import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.http import HTTPFileSystem
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from city_data.datasets import TRAFFIC as TRAFFIC_DATASET
+from city_data.datasets import expected_stamps
+from city_data.frames import canonical
+from city_data.store.database import Database
+from city_data.store.months import MonthLoad, replace_month
+from city_data.window import Month
+from city_data_tests.api.conftest import HERE, TRAFFIC, ZONE, Load, MakeClient, month_load
+from city_data_tests.api.sockets import serving
+
+QUERY = HERE | {"start_date": "2025-10-01", "end_date": "2025-11-30", "format": "parquet"}
+
+
+@pytest.fixture
+def reader(make_client: MakeClient, load: Load) -> TestClient:
+    for month in ("2025-10", "2025-11"):
+        load("traffic", month)
+    return make_client()
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [("0-0", 0, 0), ("0-3", 0, 3), ("10-", 10, -1), ("-8", -8, -1), ("5-999999999", 5, -1), ("-999999999", 0, -1)],
+)
+def test_a_range_is_those_bytes_of_the_whole(reader: TestClient, asked: str, first: int, last: int) -> None:
+    whole = reader.get(TRAFFIC, params=QUERY)
+    part = reader.get(TRAFFIC, params=QUERY, headers={"Range": f"bytes={asked}"})
+    size = len(whole.content)
+    begin, end = first % size, last % size
+    assert (whole.status_code, whole.headers["Accept-Ranges"]) == (200, "bytes")
+    assert (part.status_code, part.content) == (206, whole.content[begin : end + 1])
+    assert part.headers["Content-Range"] == f"bytes {begin}-{end}/{size}"
+    assert part.headers["Content-Length"] == str(len(part.content))
+    assert part.headers["ETag"] == whole.headers["ETag"]
+
+
+def test_ranges_that_cannot_be_are_416_and_odd_ones_are_ignored(reader: TestClient) -> None:
+    size = len(reader.get(TRAFFIC, params=QUERY).content)
+    for asked in (f"bytes={size}-", f"bytes={size}-{size + 5}", "bytes=-0", "bytes=9-8"):
+        beyond = reader.get(TRAFFIC, params=QUERY, headers={"Range": asked})
+        assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, f"bytes */{size}"), asked
+    for asked in ("bytes=0-1,5-6", "lines=1-2", "bytes=a-b", "bytes=", "bytes=-", "0-1"):
+        whole = reader.get(TRAFFIC, params=QUERY, headers={"Range": asked})
+        assert (whole.status_code, len(whole.content)) == (200, size), asked
+    csv = reader.get(TRAFFIC, params=QUERY | {"format": "csv"}, headers={"Range": "bytes=0-1"})
+    assert (csv.status_code, "accept-ranges" in csv.headers) == (200, False)
+
+
+def test_a_part_of_another_file_is_never_sent(reader: TestClient, load: Load) -> None:
+    whole = reader.get(TRAFFIC, params=QUERY)
+    tag = whole.headers["ETag"]
+    for held, status in ((tag, 206), (f"W/{tag}", 200), ('"other"', 200), ("Sat, 28 Nov 2026 00:00:00 GMT", 200)):
+        answer = reader.get(TRAFFIC, params=QUERY, headers={"Range": "bytes=0-9", "If-Range": held})
+        assert answer.status_code == status, held
+    load("traffic", "2025-10", add=7.0)
+    after = reader.get(TRAFFIC, params=QUERY, headers={"Range": "bytes=0-9", "If-Range": tag})
+    assert (after.status_code, after.headers["ETag"] != tag) == (200, True)
+    kept = QUERY | {"version": whole.headers["X-Snapshot-Id"]}
+    again = reader.get(TRAFFIC, params=kept, headers={"Range": "bytes=0-9", "If-Range": tag})
+    assert (again.status_code, again.content) == (206, whole.content[:10])
+
+
+class Counted:
+    """The application, and how many bytes of bodies it sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app, self.sent = app, 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counting(message: Message) -> None:
+            self.sent += len(message.get("body", b""))
+            await send(message)
+
+        await self._app(scope, receive, counting)
+
+
+MONTHS = list(Month(2016, 1).until(Month(2026, 1)))
+ALL = QUERY | {"start_date": "2016-01-01", "end_date": "2025-12-31"}
+
+
+def random_month(month: Month, chance: random.Random) -> MonthLoad:
+    """Numbers that no encoding makes small."""
+    made = month_load("traffic", str(month))
+    stamps = expected_stamps(month, ZONE, "hourly")
+    names = ("traffic_volume", "pedestrian_count", "average_speed")
+    columns = {name: [chance.random() * 100 for _ in stamps] for name in names}
+    frame = pd.DataFrame({"date": pd.DatetimeIndex(stamps), **columns, "source": "test"})
+    return replace(made, frame=canonical.canonical_frame(frame, TRAFFIC_DATASET))
+
+
+@pytest.fixture
+def served(make_client: MakeClient, database: Database) -> Iterator[tuple[str, Counted]]:
+    """Ten years of hours: a file of which a column is a small part."""
+    chance = random.Random(1)
+    for month in MONTHS:
+        replace_month(database, random_month(month, chance))
+    counted = Counted(make_client().app)
+    with serving(counted) as port:
+        yield f"http://127.0.0.1:{port}{TRAFFIC}?{urlencode(ALL)}", counted
+
+
+def by_polars(url: str) -> Any:
+    return pl.scan_parquet(url).select(pl.col("traffic_volume").sum()).collect().item()
+
+
+class Web(HTTPFileSystem):
+    """fsspec's own asks for a whole file to know whether it exists, and does not know when it was changed."""
+
+    def modified(self, path: str) -> datetime:
+        return datetime(2026, 11, 1, tzinfo=UTC)
+
+    async def _exists(self, path: str, **_: Any) -> bool:
+        return True
+
+
+def by_duckdb(url: str) -> Any:
+    with duckdb.connect() as connection:
+        connection.register_filesystem(Web(block_size=4_096, cache_type="none"))
+        connection.execute("SET enable_external_file_cache = false")
+        (found,) = connection.execute("SELECT sum(traffic_volume) FROM read_parquet(?)", [url]).fetchone() or (None,)
+    return found
+
+
+def by_pandas(url: str) -> Any:
+    web = Web(block_size=4_096, cache_type="none")
+    return pd.read_parquet(url, filesystem=web, columns=["traffic_volume"])["traffic_volume"].sum()
+
+
+@pytest.mark.parametrize("read", [by_polars, by_duckdb, by_pandas])
+def test_readers_of_data_read_the_url_and_no_more_than_they_need(served: tuple[str, Counted], read: Any) -> None:
+    url, counted = served
+    whole = httpx.get(url).content
+    expected = pq.read_table(io.BytesIO(whole))["traffic_volume"].to_pandas().sum()
+    counted.sent = 0
+    assert read(url) == pytest.approx(expected)
+    assert 0 < counted.sent < len(whole)
