@@ -44,7 +44,7 @@ Open = Callable[..., Page]
 Scheme = Literal["light", "dark"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A reader of Madrid, whose traffic has a failed month; Barcelona, with a month that never was; Lisbon: nothing."""
     postgres.create_database(DATABASE, template="template_city_data")
@@ -83,7 +83,7 @@ def serving(settings: Settings) -> Iterator[str]:
         thread.join()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     chromium = find_tool("chromium")
     with sync_playwright() as playwright:

@@ -1,6 +1,6 @@
 """Barcelona's month files, written by tests, and the catalogue that lists them.
 
-Belongs here: what test_barcelona.py and test_barcelona_method.py share. Does not: the sandbox's plausible months.
+Belongs here: what the tests of Barcelona share. Does not: the sandbox's plausible months.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from city_data.window import Month
 
 HEADER = "idTram,data,estatActual,estatPrevist"
 BARCELONA = Place("barcelona", 41.3851, 2.1734, "Europe/Madrid")
+GOOD = f"{HEADER}\n1,20230501000054,2,0\n1,20230501010054,2,0\n".encode()
 
 
 def question(month: str, as_of: datetime = datetime(2026, 11, 24, tzinfo=UTC)) -> Request:

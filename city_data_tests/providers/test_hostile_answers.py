@@ -30,10 +30,9 @@ from city_data.providers.transport.documents import read_json
 from city_data.providers.transport.response import retry_after
 from city_data.texts import all_printable, printable
 from city_data.window import Month
-from city_data_tests.providers.wire import Answer, Site, client
+from city_data_tests.providers.wire import PATH, URL, Answer, Site, client
 from city_data_tests.sandbox.asking import AS_OF, MADRID, StillClock
 
-URL, PATH = "https://a.example/data", "/a.example/data"
 DEEP = 200_000
 SETTINGS: dict[str, Settings] = {
     "aemet": AemetSettings(stations=("3195",)),

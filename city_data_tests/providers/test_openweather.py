@@ -1,4 +1,4 @@
-"""OpenWeather's History API: recorded payloads, weeks that cover the month, its errors, and a key that stays in."""
+"""OpenWeather's History API: weekly requests that cover the month, its errors, and a key that is never revealed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,7 +21,6 @@ from city_data.providers.base import (
     NotAvailable,
     NotConfigured,
     NotYetPublished,
-    ParsedMonth,
     Payload,
     PermanentError,
     Place,
@@ -32,29 +29,24 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.providers.openweather import MOST_CALLS, OpenWeather
-from city_data.sandbox.openweather import NO_DATA, NO_SUBSCRIPTION, UNSUBSCRIBED
+from city_data.sandbox.openweather import NO_DATA
 from city_data.store.budget import PostgresBudget
 from city_data.store.database import Database
 from city_data.store.raw import RawArchive
 from city_data.window import Month
-from city_data_tests.providers.wire import FIXTURES, Answer, Call, Site, site
+from city_data_tests.providers.openweather_files import SEPTEMBER
+from city_data_tests.providers.wire import Answer, Call, Site, site
 from city_data_tests.sandbox.asking import MADRID, StillClock, accounted
 
 HOST = "history.openweathermap.org"
 PATH = f"/{HOST}/data/2.5/history/city"
 KEY = "canary 51c9/b7"
-SEPTEMBER = Request(MADRID, Month(2026, 9), OpenWeather.settings_model(), datetime(2026, 11, 24, tzinfo=UTC))
 HOUR, WEEK = 3600, 7 * 24
 
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENWEATHER_API_KEY", KEY)
-
-
-def parsed(path: Path, month: str = "2026-09") -> ParsedMonth:
-    asked = replace(SEPTEMBER, month=Month.parse(month))
-    return accounted(OpenWeather().parse(asked, [Payload(path.name, path, "https://example.org")]))
 
 
 def client(web: Site) -> HttpClient:
@@ -90,64 +82,6 @@ def served(keep: Callable[[int], bool] = lambda _: True, most: int = WEEK) -> Ca
 
 
 @pytest.mark.parametrize(
-    ("name", "month", "said"),
-    [
-        ("history_city_kelvin_2021-10-01.EXCERPT.json", "2021-10", "says that it has 25 hours and holds 3"),
-        ("history_city_metric_2024-05-31.EXCERPT.json", "2024-05", "says that it has 145 hours and holds 3"),
-        ("history_city_doc_example_2017-01.json", "2017-01", "279.946: in kelvin"),
-        ("timemachine_paris_2023-03-21.json", "2023-03", "no list of hours"),
-        ("timemachine_london_2023-03-16.json", "2023-03", "no list of hours"),
-        ("day_summary_sao_paulo_2021-09-16.json", "2021-09", "no list of hours"),
-        ("error_401_onecall_subscription.json", "2026-09", "no list of hours"),
-        ("error_404_history_no_data.json", "2026-09", "no list of hours"),
-        ("error_429.json", "2026-09", "no list of hours"),
-    ],
-)
-def test_recorded_answers_of_other_products_and_units_are_refused(
-    recorded: Path, name: str, month: str, said: str
-) -> None:
-    with pytest.raises(PermanentError, match=f"openweather: madrid {month}: .*{said}"):
-        parsed(recorded / "openweather" / name, month)
-
-
-def mended(file: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """A recorded answer with the count that its excerpt really has, and `change`d."""
-    document = json.loads(file.read_bytes())
-    document["cnt"] = len(document["list"])
-    change(document)
-    (folder / file.name).write_text(json.dumps(document))
-    return folder / file.name
-
-
-def test_recorded_excerpt_is_read_and_its_gap_is_counted(recorded: Path, tmp_path: Path) -> None:
-    excerpt = recorded / "openweather" / "history_city_metric_2024-05-31.EXCERPT.json"
-    made = parsed(mended(excerpt, tmp_path, lambda _: None), "2024-05")
-    assert made.provenance["missing_hours"] == 142
-    assert made.frame["temperature"].tolist() == [22.87, 22.34]
-    assert made.frame["pressure"].tolist() == [1013, 1013]
-    assert made.frame["wind_speed"].tolist() == [1.11, 0.68]
-    # The second hour tells of the first one's rain, by having no such key; of its own nothing does.
-    assert made.frame["precipitation"].fillna(-1).tolist() == [0, -1]
-    assert made.frame["raw_data"].tolist() == [{"modelled": True, "precipitation_by_absence": True}, {"modelled": True}]
-    assert made.rejected == {"outside_month": 1}
-
-
-def test_kelvin_is_refused_and_the_old_example_has_no_whole_hour(recorded: Path, tmp_path: Path) -> None:
-    kelvin = recorded / "openweather" / "history_city_kelvin_2021-10-01.EXCERPT.json"
-    with pytest.raises(PermanentError, match=r"285\.27: in kelvin"):
-        parsed(mended(kelvin, tmp_path, lambda _: None), "2021-10")
-
-    def to_celsius(document: dict[str, Any]) -> None:
-        for item in document["list"]:
-            item["main"]["temp"] -= 273.15
-
-    example = recorded / "openweather" / "history_city_doc_example_2017-01.json"
-    made = parsed(mended(example, tmp_path, to_celsius), "2017-01")
-    assert made.frame.empty
-    assert made.rejected == {"off_the_hour": 3}
-
-
-@pytest.mark.parametrize(
     ("name", "status", "kind", "said"),
     [
         ("error_401_onecall_subscription.json", 401, PermanentError, "separate subscription.*OPENWEATHER_API_KEY"),
@@ -168,13 +102,6 @@ def test_recorded_errors_are_typed(
     if isinstance(caught.value, TransientError):  # blocked for the day, which ends at midnight UTC
         assert caught.value.retry_after is not None
         assert 0 < caught.value.retry_after <= 86_400
-
-
-def test_the_stand_in_s_errors_are_the_recorded_ones(recorded: Path) -> None:
-    folder = recorded / "openweather"
-    assert (folder / "error_404_history_no_data.json").read_bytes().strip() == NO_DATA
-    assert (folder / "error_401_onecall_subscription.json").read_bytes().strip() == NO_SUBSCRIPTION
-    assert UNSUBSCRIBED not in NO_SUBSCRIPTION.decode()
 
 
 def test_weekly_requests_cover_the_month(web: Site, tmp_path: Path) -> None:
@@ -304,15 +231,3 @@ def test_openweather_can_be_any_citys_fallback(tmp_path: Path) -> None:
     found = [feed.fallback.provider.name for feed in feeds(load_registry(file, environ={}).all()) if feed.fallback]
     assert found
     assert set(found) == {"openweather"}
-
-
-def test_rain_in_the_fixture_belongs_to_the_hour_before() -> None:
-    folder = FIXTURES / "openweather"
-    payloads = [
-        Payload(name, folder / name, "https://example.org") for name in sorted(p.name for p in folder.glob("2*"))
-    ]
-    made = OpenWeather().parse(SEPTEMBER, payloads)
-    frame = made.frame.set_index("date")["precipitation"]
-    assert frame[pd.Timestamp("2026-08-31T23:00Z")] == 1.5  # rain and snow told at midnight
-    assert made.nulled == {"no_hourly_sum:precipitation": 1, "negative:humidity": 1}
-    assert "rain.1h" in made.fields

@@ -19,6 +19,8 @@ from city_data.providers.http import HttpClient
 from city_data_tests.sandbox.asking import StillClock
 
 HOSTS = ("a.example", "b.example")
+URL, PATH = "https://a.example/data", "/a.example/data"
+WHOLE = bytes(range(256)) * 800
 # Beside the repository; its payloads are read in place.
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "providers"
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"

@@ -1,0 +1,99 @@
+"""The layout in a real browser: phones, contrast, states without colour, labels and circles of the map, licences."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import yaml
+from playwright.sync_api import expect
+
+from api.settings import Settings
+from city_data.local.embedded import EmbeddedPostgres
+from city_data.providers import discover
+from city_data_tests.browser.conftest import DATABASE, PHONE, TROUBLE, Open, serving
+from city_data_tests.browser.elements import cell, panel
+from city_data_tests.browser.measures import PALE
+
+
+def test_states_are_distinguishable_without_colour(open_page: Open) -> None:
+    page = open_page(fragment="#barcelona")
+    expect(cell(page, "weather", "2026-08")).to_have_text("–")
+    expect(cell(page, "weather", "2026-08")).to_have_attribute("data-state", "not_available")
+    expect(cell(page, "weather", "2026-10")).to_have_css("text-decoration-line", "underline")
+    expect(cell(page, "weather", "2026-09")).to_have_css("text-decoration-line", "none")
+    expect(page.locator("#legend li")).to_have_count(6)
+
+
+def test_phone_layout_does_not_scroll_sideways(open_page: Open) -> None:
+    page = open_page(fragment="#madrid", size=PHONE)
+    expect(panel(page, "traffic").locator("canvas")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    over = "(all) => all.filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML)"
+    assert page.locator("main *:not(svg *), footer *").evaluate_all(over) == []
+    tight = "(all) => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)"
+    assert page.locator("[role=gridcell]").evaluate_all(tight) == []
+    page.locator("#city-list [data-city=lisbon]").click()
+    expect(panel(page, "weather")).to_contain_text("city-data backfill --city lisbon")
+    expect(panel(page, "traffic")).to_contain_text("No source of traffic is known for Lisbon")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_contrast_is_sufficient_in_light_and_dark(open_page: Open, scheme: Literal["light", "dark"]) -> None:
+    page = open_page(fragment="#madrid", scheme=scheme)
+    cell(page, "traffic", "2026-09").focus()
+    expect(page.locator("#month-detail")).to_contain_text(TROUBLE)
+    assert page.evaluate(PALE) == []
+    page.locator("#city-list [data-city=barcelona]").click()
+    expect(cell(page, "weather", "2026-10")).to_have_attribute("data-state", "provisional")
+    assert page.evaluate(PALE) == []
+
+
+def test_footer_links_the_licence_of_each_source(open_page: Open) -> None:
+    licences = open_page().locator("#licences")
+    for provider in discover().values():
+        if provider.name in ("aemet", "open_meteo", "madrid_opendata", "barcelona_opendata"):
+            link = licences.get_by_role("link", name=provider.capabilities.licence)
+            expect(link).to_have_attribute("href", provider.capabilities.licence_url)
+
+
+def test_city_circle_has_its_true_radius(open_page: Open) -> None:
+    """On Mercator's map, kilometres at a latitude are the equator's divided by its cosine."""
+    page = open_page(fragment="#madrid")
+    width = page.locator(".reach.chosen").evaluate("(circle) => circle.getBBox().width")
+    assert width == pytest.approx(2 * 30 / 6371 / 0.7613, rel=0.01)
+
+
+def test_many_cities_can_be_searched_and_labels_do_not_overlap(
+    open_page: Open, postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"country": "ES", "radius_km": 10, "timezone": "Europe/Madrid", "enabled": True}
+    cities = [
+        {"city_id": f"c{n}", "name": f"Cityname {n}", "latitude": 38 + n % 7, "longitude": -6 + n // 7 / 5, **place}
+        for n in range(42)
+    ]
+    registry = tmp_path / "cities.yaml"
+    registry.write_text(yaml.safe_dump({"cities": [city | {"weather": {"provider": "open_meteo"}} for city in cities]}))
+    monkeypatch.setenv("CITY_DATA_CITIES", str(registry))
+    monkeypatch.delenv("ENABLED_CITIES")
+    settings = {"database_url": postgres.url(DATABASE), "auth_mode": "none"}
+    with serving(Settings.model_validate(settings)) as many:
+        page = open_page(at=many, fragment="#c41")
+        expect(page.locator("#coverage-title")).to_contain_text("Cityname 41")
+        chosen = page.locator("#city-list [data-city=c41]")
+        expect(chosen).to_be_in_viewport()
+        assert page.evaluate("scrollY") == 0
+        labels = page.locator(".city text:not([display=none])")
+        expect(labels.filter(has_text="Cityname 41")).to_have_count(1)
+        boxes = labels.evaluate_all("(all) => all.map((e) => e.getBoundingClientRect().toJSON())")
+        assert 7 <= len(boxes) < 42
+        for a, b in itertools.combinations(boxes, 2):
+            apart = (
+                a["right"] <= b["left"] or b["right"] <= a["left"] or a["bottom"] <= b["top"] or b["bottom"] <= a["top"]
+            )
+            assert apart, (a, b)
+        page.get_by_label("Find a city").fill("name 7")
+        expect(page.locator("#city-list li:visible")).to_have_count(1)
+        expect(chosen).to_be_hidden()
