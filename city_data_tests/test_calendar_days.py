@@ -1,4 +1,4 @@
-"""Days as the calendar knows them: names that do not depend on the machine, and an end to what is known."""
+"""Calendar days: names that do not depend on the machine, and unknown holidays as unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry refuses what it cannot trust, and says where."""
+"""The registry refuses invalid entries and names the place of the fault."""
 
 from __future__ import annotations
 

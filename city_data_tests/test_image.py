@@ -1,4 +1,4 @@
-"""The image's recipe: linted, locked, without tests' tools, and whole without what one machine's platform embeds."""
+"""The image's Dockerfile: linted, locked, without test tools, and complete without embedded databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The package as its users meet it: what the wheel holds, what each extra brings, and what a missing extra says."""
+"""The installed package: the wheel's files, each extra's dependencies, and the message of a missing extra."""
 
 from __future__ import annotations
 

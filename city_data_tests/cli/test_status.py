@@ -1,4 +1,4 @@
-"""The summary: one line per feed, one sign per month, and no truncation without a terminal."""
+"""The summary: one line per feed, one symbol per month, and no truncation without a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generated parts of pages are what the code has now."""
+"""The generated parts of pages match the code."""
 
 from __future__ import annotations
 

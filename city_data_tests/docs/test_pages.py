@@ -1,4 +1,4 @@
-"""Pages lead where they say, show only blocks that a test runs, and name files that exist."""
+"""Links on pages work, fenced blocks are run by a test, and the files they name exist."""
 
 from __future__ import annotations
 

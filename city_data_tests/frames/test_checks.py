@@ -1,4 +1,4 @@
-"""Each check refuses what it is there to refuse, and passes a whole plausible month."""
+"""Each check refuses its own fault and passes a whole plausible month."""
 
 from __future__ import annotations
 

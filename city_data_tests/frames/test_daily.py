@@ -1,4 +1,4 @@
-"""Hours made into days: the rule itself is held by the training frame's and the reader's tests."""
+"""Hours aggregated into days; the rule itself is tested with the training frame and the reader."""
 
 from __future__ import annotations
 

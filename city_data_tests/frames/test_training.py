@@ -1,4 +1,4 @@
-"""The join of one month, whatever the zone and the resolutions: the grid is whole, and nothing is made up."""
+"""The join of one month in any timezone and resolution: the grid is complete, and no value is invented."""
 
 from __future__ import annotations
 

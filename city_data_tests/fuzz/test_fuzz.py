@@ -1,4 +1,4 @@
-"""Changed bytes of every provider come to the oracle's month, a month that says what it lacks, or a typed outcome."""
+"""Mutated bytes of every provider give the oracle's month, a month with a finding, or a typed error."""
 
 from __future__ import annotations
 

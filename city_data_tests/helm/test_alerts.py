@@ -1,4 +1,4 @@
-"""Alerts fire when they must and only then; and no alert or dashboard names a metric that nobody exports."""
+"""Alerts fire when they should and only then, and every metric in an alert or dashboard is exported."""
 
 from __future__ import annotations
 

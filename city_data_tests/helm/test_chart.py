@@ -1,4 +1,4 @@
-"""The chart as helm renders it: valid to the letter, and safe."""
+"""The rendered chart: valid against strict schemas, and safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The collector's Deployment: one process that goes on, told apart by its probe from one that hangs."""
+"""The collector's Deployment: one process that keeps running, and a probe that detects a hanging one."""
 
 from __future__ import annotations
 

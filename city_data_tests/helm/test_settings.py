@@ -1,4 +1,4 @@
-"""What the chart tells processes, held against what they read: nothing unknown, and nothing that cannot be given."""
+"""Settings of the chart against those the code reads: none unknown, and every one can be set."""
 
 from __future__ import annotations
 

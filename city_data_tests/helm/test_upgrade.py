@@ -1,4 +1,4 @@
-"""A release through its revisions: what an upgrade and a rollback change, and that a cluster lets them."""
+"""A release's revisions: what an upgrade and a rollback change, and that a cluster accepts them."""
 
 from __future__ import annotations
 

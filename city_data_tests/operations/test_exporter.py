@@ -1,4 +1,4 @@
-"""The exporter's figures are the ledger's, through loads, failures and an expiry; and every feed has its series."""
+"""The exporter's metrics equal the ledger through loads, failures and expiry; every feed has its series."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source changed against the month before is told, with the figures, and blocks nothing."""
+"""Drift of a source against the month before: reported with its figures, and never a reason to block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a month, end to end: sandbox over HTTP, Dagster runs on PostgreSQL, ledger, rows, cache."""
+"""A month's whole pipeline: sandbox over HTTP, Dagster runs on PostgreSQL, ledger, rows, cache."""
 
 from __future__ import annotations
 

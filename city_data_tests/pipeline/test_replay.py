@@ -1,4 +1,4 @@
-"""Replay after a parser was mended: offline, told before it is published, and only what changed is published."""
+"""Replay after a parser was fixed: offline, reported before anything is published, and only changes are published."""
 
 from __future__ import annotations
 

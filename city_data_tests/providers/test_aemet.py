@@ -1,4 +1,4 @@
-"""AEMET: every recorded payload parsed or refused as its notes say, its words for rain, and its two steps."""
+"""AEMET: every recorded payload parsed or refused, textual rain amounts, and the two steps of a request."""
 
 from __future__ import annotations
 

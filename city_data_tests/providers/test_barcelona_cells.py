@@ -1,4 +1,4 @@
-"""Barcelona's rows as files are written wrongly: repeats, spellings, footers, formats. A state is right or missing."""
+"""Barcelona's rows in malformed files: repeats, notations, footers, formats. A state is right or missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Barcelona's city-hour, method version 1: gaps, silence, closures, dead segments, weights, and the clocks."""
+"""Barcelona's city-hour, method version 1: gaps, silence, closures, dead segments, weights, clock changes."""
 
 from __future__ import annotations
 

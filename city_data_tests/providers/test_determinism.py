@@ -1,4 +1,4 @@
-"""The same bytes are the same month: in every process, whatever order hash maps, threads and group-bys yield."""
+"""The same bytes give the same month in every process, whatever order hash maps, threads and group-bys use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that serve many months are downloaded once, never used unasked, and never half."""
+"""Files of many months are downloaded once, revalidated before every use, and never used incomplete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a source does wrong ends in a typed outcome that says who, where, when and what was found."""
+"""Every fault of a source is a typed error that names the provider, place, month and cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that no well-meant source sends end in a typed outcome, soon, and in words that can be stored."""
+"""Hostile answers end quickly in a typed error whose message can be stored."""
 
 from __future__ import annotations
 

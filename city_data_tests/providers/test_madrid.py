@@ -1,4 +1,4 @@
-"""Madrid's files and catalogue: every layout, recorded rows, the month's file found and made sure of."""
+"""Madrid's files and catalogue: every layout, recorded rows, the month's file found, fetched and verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Madrid's rows as cities write them wrongly: numbers, kinds, repeats, dates, containers. Right or missing."""
+"""Madrid's rows in malformed files: numbers, types, repeats, dates, containers. A value is right or missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The city-hour, method version 1: dying sensors, growing networks, outages, repeated rows, and the clocks."""
+"""Madrid's city-hour, method version 1: dying sensors, growing networks, outages, repeats, clock changes."""
 
 from __future__ import annotations
 

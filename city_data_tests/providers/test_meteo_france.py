@@ -1,4 +1,4 @@
-"""Meteo-France's department files: found by title, kept, cut to a month; and the states of a month."""
+"""Meteo-France's department files: found by title, cached, cut to a month; and the states of a month."""
 
 from __future__ import annotations
 

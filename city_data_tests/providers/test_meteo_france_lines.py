@@ -1,4 +1,4 @@
-"""Meteo-France's lines: recorded ones, hostile ones, and what their values become."""
+"""Meteo-France's lines, recorded and hostile, and the values parsed from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DPClim: orders that are waited for and read once, keys, tokens, and what a 500 means."""
+"""DPClim: orders that are polled and read once, keys, tokens, and the meaning of a 500."""
 
 from __future__ import annotations
 

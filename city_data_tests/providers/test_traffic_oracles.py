@@ -1,4 +1,4 @@
-"""The traffic providers give what their oracles compute: on generated months, on DST months, on every fixture."""
+"""Traffic providers equal their oracles: on generated months, on clock-change months, on every fixture."""
 
 from __future__ import annotations
 

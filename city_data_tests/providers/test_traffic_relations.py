@@ -1,4 +1,4 @@
-"""Relations that hold between months of one source: rows in another order or spelling move no value unmarked."""
+"""Metamorphic relations of traffic: other row orders and notations change no value without a mark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Valencia's loops: which answers are data, paging, and how snapshots become city-hours."""
+"""Valencia's loops: which answers are data, paging, and how polls become city-hours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Valencia's readings and answers as a live feed spoils them: early stamps, slow loops, repeats, any answer."""
+"""Valencia's malformed readings and answers: early timestamps, slow loops, repeats, arbitrary values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Months of weather that were wrong without a word, or refused though good: one test a kind, over every wire format."""
+"""Malformed weather, one test for each kind of fault, over every wire format."""
 
 from __future__ import annotations
 

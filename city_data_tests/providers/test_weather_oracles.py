@@ -1,4 +1,4 @@
-"""Parsers of weather against a plain recomputation from the same bytes: generated months, and the stand-in's."""
+"""Weather parsers equal a plain recomputation from the same bytes: generated months, and the sandbox's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must not change a month of weather does not; what cannot be read for certain is refused or counted."""
+"""Metamorphic relations of weather: irrelevant changes move no value, and unreadable ones are refused or counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Barcelona's stand-in: the catalogue, the files, and the clocks."""
+"""Barcelona's stand-in: the catalogue, the files, and clock changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders for faults are carried out, counted, and healed."""
+"""Ordered faults are served, counted, and removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Madrid's stand-in: the catalogue, the files, and the clocks."""
+"""Madrid's stand-in: the catalogue, the files, and clock changes."""
 
 from __future__ import annotations
 

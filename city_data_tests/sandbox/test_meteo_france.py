@@ -1,4 +1,4 @@
-"""The stand-in for Meteo-France writes what the real one writes, to the header, and keeps its real stations."""
+"""Meteo-France's stand-in: recorded headers, real stations, and orders."""
 
 from __future__ import annotations
 

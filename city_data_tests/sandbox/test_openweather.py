@@ -1,4 +1,4 @@
-"""OpenWeather's stand-in: items as recorded, the week that it stops at, the units, the keys."""
+"""OpenWeather's stand-in: recorded items, the limit of a week, units, keys."""
 
 from __future__ import annotations
 

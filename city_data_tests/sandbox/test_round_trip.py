@@ -1,4 +1,4 @@
-"""Every provider reads a plausible month from its stand-in, and the rows say what they are."""
+"""Every provider parses a plausible month from its stand-in, and its rows are marked as the sandbox's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Valencia's stand-in: ArcGIS's wire, a layer that moves with the clock, and a feed that can be made to stand still."""
+"""Valencia's stand-in: ArcGIS's format, a layer that changes with the clock, and a feed that can be frozen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cache that is away, hung or wrong costs a moment, never an answer."""
+"""A cache that is unreachable, hung or wrong costs a moment, never an answer."""
 
 from __future__ import annotations
 

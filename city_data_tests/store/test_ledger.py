@@ -1,4 +1,4 @@
-"""States without data, and what they leave alone."""
+"""States without data, and the months they leave unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One month, all old or all new, whatever happens to its writer."""
+"""Loads of a month are atomic, whatever happens to the writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Months that leave: their partitions, versions and ledger rows go together, and never from under a reader."""
+"""Expiry of a month: partitions, versions and ledger rows are deleted together, never during a read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions: immutable, made only by change, enough to remake the month from, and cheap to keep."""
+"""Versions: immutable, created only by a change, sufficient to restore the month, and cheap to keep."""
 
 from __future__ import annotations
 
