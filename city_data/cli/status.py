@@ -16,7 +16,7 @@ from city_data.pipeline.feeds import Feed
 from city_data.store.ledger import MonthEntry, State
 from city_data.window import Month, Window
 
-Held = Mapping[tuple[str, str, Month], MonthEntry]
+StoredMonths = Mapping[tuple[str, str, Month], MonthEntry]
 COLOURS: dict[State, str] = {
     "settled": "green",
     "provisional": "yellow",
@@ -32,16 +32,16 @@ SIGNS: dict[State, str] = {
     "not_available": "-",
     "failed": "x",
 }
-NEVER_ASKED = "·"
+NEVER_REQUESTED = "·"
 EMPTY_COLUMN = "!"
 
 
-def print_summary(console: Console, feeds: Sequence[Feed], window: Window, held: Held) -> None:
+def print_summary(console: Console, feeds: Sequence[Feed], window: Window, stored: StoredMonths) -> None:
     """One line a feed: a sign a month, oldest first, and the counts of its complete months."""
     table = Table("city", "dataset", "", "source", f"{window.first} to {window.open}", "held", "settled", "coverage")
     table.columns[4].no_wrap = True
     for feed in feeds:
-        entries = {month: held.get(_key(feed, month)) for month in window.months()}
+        entries = {month: stored.get(_key(feed, month)) for month in window.months()}
         complete = [entry for month in window.complete_months() if (entry := entries[month]) is not None]
         there = [entry for entry in complete if entry.has_data]
         settled = sum(entry.state == "settled" for entry in complete)
@@ -58,11 +58,13 @@ def print_summary(console: Console, feeds: Sequence[Feed], window: Window, held:
         )
     console.print(table)
     signs = [f"{sign} {state}" for state, sign in SIGNS.items()]
-    legend = [*signs, f"{EMPTY_COLUMN} stored with an empty column", f"{NEVER_ASKED} never asked"]
+    legend = [*signs, f"{EMPTY_COLUMN} stored with an empty column", f"{NEVER_REQUESTED} never asked"]
     console.print("one sign a month: " + ", ".join(legend), highlight=False)
 
 
-def print_months(console: Console, feeds: Sequence[Feed], months: Sequence[Month], today: Month, held: Held) -> None:
+def print_months(
+    console: Console, feeds: Sequence[Feed], months: Sequence[Month], today: Month, stored: StoredMonths
+) -> None:
     """One table a feed: the months, newest last, what its sources can give, and a line of totals."""
     for feed in feeds:
         columns = ("month", "state", "coverage", "rows", "version", "source", "rechecked", "findings", "last error")
@@ -70,7 +72,7 @@ def print_months(console: Console, feeds: Sequence[Feed], months: Sequence[Month
         table = Table(*columns, title=title, title_justify="left")
         for column in table.columns[:5]:
             column.no_wrap = True
-        entries = {month: held.get(_key(feed, month)) for month in months}
+        entries = {month: stored.get(_key(feed, month)) for month in months}
         for month, entry in entries.items():
             table.add_row(*_row(month, entry))
         console.print(table)
@@ -88,7 +90,7 @@ def _strip(entries: Iterable[MonthEntry | None]) -> Text:
     text = Text()
     for entry in entries:
         if entry is None:
-            text.append(NEVER_ASKED)
+            text.append(NEVER_REQUESTED)
         else:
             text.append(EMPTY_COLUMN if entry.empty_columns else SIGNS[entry.state], COLOURS[entry.state])
     return text
@@ -107,11 +109,11 @@ def _row(month: Month, entry: MonthEntry | None) -> list[str]:
 
 def _findings(entry: MonthEntry) -> str:
     """What is odd in a stored month, in a few words; `--days` has the counts by reason and column."""
-    found = [f"[bold red]no {', '.join(entry.empty_columns)}[/]"] if entry.empty_columns else []
+    findings = [f"[bold red]no {', '.join(entry.empty_columns)}[/]"] if entry.empty_columns else []
     if entry.used_share is not None and entry.used_share < 1:
-        found.append(f"{entry.used_share:.1%} of {entry.received:,} rows used")
+        findings.append(f"{entry.used_share:.1%} of {entry.received:,} rows used")
     nulled = sum(entry.nulled.values())
-    return "; ".join([*found, *([f"{nulled:,} values nulled"] if nulled else [])])
+    return "; ".join([*findings, *([f"{nulled:,} values nulled"] if nulled else [])])
 
 
 def _key(feed: Feed, month: Month) -> tuple[str, str, Month]:

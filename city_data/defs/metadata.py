@@ -30,7 +30,7 @@ def check_specs(key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]) -> l
             dg.AssetCheckSpec(
                 name, asset=key, description=text, blocking=name in checks.BLOCKING, partitions_def=partitions
             )
-            for name, text in {**checks.BLOCKING, **checks.TOLD, **drift.TOLD}.items()
+            for name, text in {**checks.BLOCKING, **checks.REPORTED, **drift.REPORTED}.items()
         ]
 
 

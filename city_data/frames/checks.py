@@ -40,7 +40,7 @@ BLOCKING = {
     "unique_dates": "No date appears twice",
     "inside_month": "Every row lies inside the month in the city's time zone",
 }
-TOLD = {
+REPORTED = {
     "promised_columns": "Every column that the source promises has values",
     "nulled_values": f"Of no column more than {MANY_NULLED:.0%} of the used rows' cells could not be used",
 }
@@ -94,11 +94,11 @@ def month_coverage(
     """What a source of the present alone did not give in time is gone: refusing the rest would help nobody."""
     rows = int(frame[dataset.measured_names].notna().any(axis=1).sum())
     share = min(1.0, rows / expected_rows) if expected_rows else 0.0
-    note = (" (collected, nothing more can come)" if forward_only else "") if ended else " (open month)"
+    suffix = (" (collected, nothing more can come)" if forward_only else "") if ended else " (open month)"
     return Outcome(
         "coverage",
         passed=share > 0 and (forward_only or not ended or share >= MINIMUM_COVERAGE),
-        description=f"{share:.1%} of {expected_rows} expected rows have a value{note}",
+        description=f"{share:.1%} of {expected_rows} expected rows have a value{suffix}",
         metadata={"coverage": share, "expected_rows": expected_rows, "rows": len(frame)},
     )
 
@@ -109,11 +109,13 @@ def stamps(frame: pd.DataFrame, expected: Sequence[datetime], future: Odd) -> Ou
 
     grid = pd.DatetimeIndex(list(expected), dtype="datetime64[us, UTC]")
     off = frame.loc[~frame["date"].isin(grid), "date"]
-    found = [f"{len(off)} rows have stamps that the month does not have, such as {off.iloc[0]}"] if len(off) else []
+    problems = [f"{len(off)} rows have stamps that the month does not have, such as {off.iloc[0]}"] if len(off) else []
     if future.is_too_many(0):
-        found.append(f"rows after the fetch: {future}")
-    told: dict[str, float | int | str] = {"off_grid": len(off), "future": future.cells}
-    return Outcome("expected_stamps", not found, "; ".join(found) or "every stamp is one of the month's", told)
+        problems.append(f"rows after the fetch: {future}")
+    metadata: dict[str, float | int | str] = {"off_grid": len(off), "future": future.cells}
+    return Outcome(
+        "expected_stamps", not problems, "; ".join(problems) or "every stamp is one of the month's", metadata
+    )
 
 
 def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
@@ -140,35 +142,35 @@ def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
 
 def ranges(odd: Mapping[str, Odd], share: float) -> Outcome:
     """`odd` counts implausible values by column, or by the source's own field; up to `share` of each are borne."""
-    told: dict[str, float | int | str] = {"rows_outside": sum(cells.cells for cells in odd.values())}
-    told |= {f"implausible_{name}": cells.cells for name, cells in odd.items()}
+    metadata: dict[str, float | int | str] = {"rows_outside": sum(cells.cells for cells in odd.values())}
+    metadata |= {f"implausible_{name}": cells.cells for name, cells in odd.items()}
     many = {name: cells for name, cells in odd.items() if cells.is_too_many(share)}
     listed = "; ".join(f"{name}: {cells}" for name, cells in sorted((many or odd).items()))
     text = f"implausible values of {listed}" if many else f"made NULL: {listed}" if odd else "all values are plausible"
-    return Outcome("plausible_ranges", not many, text, told)
+    return Outcome("plausible_ranges", not many, text, metadata)
 
 
 def readable(nulled: Mapping[str, int], used: int, observed: Mapping[str, int]) -> Outcome:
     """`observed` counts the values of the promised columns. A field may bear the source's name, or a column's."""
-    found = []
+    problems = []
     unreadable = nulled_by_field(nulled, UNREADABLE)
     for name, cells in sorted(unreadable.items()):
         if observed.get(name) == 0:
-            found.append(f"{name} is empty, and {cells:,} of its cells could not be read")
+            problems.append(f"{name} is empty, and {cells:,} of its cells could not be read")
         elif Odd(cells, used).is_too_many(MOST_UNREADABLE):
-            found.append(f"{name}: {cells:,} cells of {used:,} used rows could not be read")
-    text = "; ".join(found) or "the cells of every column can be read"
-    return Outcome("readable_columns", not found, text, {"unreadable": sum(unreadable.values())})
+            problems.append(f"{name}: {cells:,} cells of {used:,} used rows could not be read")
+    text = "; ".join(problems) or "the cells of every column can be read"
+    return Outcome("readable_columns", not problems, text, {"unreadable": sum(unreadable.values())})
 
 
 def used_rows(received: int, used: int, rejected: Mapping[str, int], least: float, ended: bool) -> Outcome:
     """Of a month that is not over the source may have listed hours that it has yet to fill."""
     share = coverage.used_share(received, used, rejected)
     why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(rejected.items())) or "none"
-    told: dict[str, float | int | str] = {"received": received, "used": used}
-    told |= {} if share is None else {"used_share": share}
+    metadata: dict[str, float | int | str] = {"received": received, "used": used}
+    metadata |= {} if share is None else {"used_share": share}
     text = f"{used:,} of {received:,} rows used; rejected: {why}"
-    return Outcome("used_rows", share is None or not ended or share >= least, text, told)
+    return Outcome("used_rows", share is None or not ended or share >= least, text, metadata)
 
 
 def promised(observed: Mapping[str, int]) -> Outcome:
@@ -182,8 +184,8 @@ def nulled_values(nulled: Mapping[str, int], used: int) -> Outcome:
     spoilt = nulled_by_field(nulled, {*UNREADABLE, IMPLAUSIBLE, FUTURE})
     many = {name: Odd(cells, used) for name, cells in spoilt.items() if Odd(cells, used).is_too_many(MANY_NULLED)}
     listed = "; ".join(f"{name}: {cells}" for name, cells in sorted(many.items()))
-    told: dict[str, float | int | str] = {"nulled": sum(nulled.values()), **nulled}
-    return Outcome("nulled_values", not many, listed or f"{sum(spoilt.values()):,} cells could not be used", told)
+    metadata: dict[str, float | int | str] = {"nulled": sum(nulled.values()), **nulled}
+    return Outcome("nulled_values", not many, listed or f"{sum(spoilt.values()):,} cells could not be used", metadata)
 
 
 def unique(frame: pd.DataFrame) -> Outcome:
@@ -195,7 +197,5 @@ def unique(frame: pd.DataFrame) -> Outcome:
 def inside(frame: pd.DataFrame, month: Month, timezone: str) -> Outcome:
     start, end = month.bounds(timezone)
     outside = frame.loc[(frame["date"] < start) | (frame["date"] >= end), "date"]
-    found = (
-        f"{len(outside)} rows outside {month}, such as {outside.iloc[0]}" if len(outside) else f"all rows in {month}"
-    )
-    return Outcome("inside_month", outside.empty, found, {"outside": len(outside)})
+    text = f"{len(outside)} rows outside {month}, such as {outside.iloc[0]}" if len(outside) else f"all rows in {month}"
+    return Outcome("inside_month", outside.empty, text, {"outside": len(outside)})

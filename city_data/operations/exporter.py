@@ -38,8 +38,8 @@ from city_data.window import Month, Window, rolling_window
 if TYPE_CHECKING:
     import dagster as dg
 
-NEVER_ASKED = "never_asked"
-STATES: tuple[str, ...] = (*get_args(State), NEVER_ASKED)
+NEVER_REQUESTED = "never_asked"
+STATES: tuple[str, ...] = (*get_args(State), NEVER_REQUESTED)
 # A source may be a little late before anybody is called.
 LATENESS = timedelta(days=3)
 _FEED = ("city", "dataset")
@@ -79,11 +79,11 @@ class LedgerCollector(Collector):
             return
         yield _gauge("external_ledger_up", "Whether the ledger could be read", 1)
         window = rolling_window(moment)
-        held = [(feed, _entries_of(feed, entries)) for feed in self._feeds]
+        by_feed = [(feed, _entries_of(feed, entries)) for feed in self._feeds]
         yield from _ingestion(self._feeds, totals)
-        yield from _months(held, window, moment)
-        yield from _values(held, window)
-        yield from _feeds_told(self._feeds)
+        yield from _months(by_feed, window, moment)
+        yield from _values(by_feed, window)
+        yield from _feed_info(self._feeds)
         expired = {row["month"] for row in audit}
         overdue = {entry.month for entry in entries if entry.month < window.first}
         yield _counter("external_retention_expired_months", "Months that were expired", len(expired))
@@ -118,9 +118,9 @@ def _cumulative(total: Totals) -> list[tuple[str, float]]:
     return [(bound, sum(total.duration_counts[: n + 1])) for n, bound in enumerate(bounds)]
 
 
-def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: datetime) -> Iterator[Metric]:
+def _months(feeds: Sequence[tuple[Feed, Entries]], window: Window, moment: datetime) -> Iterator[Metric]:
     def by_feed(name: str, text: str, value: Callable[[Feed, Entries], float]) -> Metric:
-        return _labelled(name, text, _FEED, {_label(feed): value(feed, entries) for feed, entries in held})
+        return _labelled(name, text, _FEED, {_label(feed): value(feed, entries) for feed, entries in feeds})
 
     yield by_feed("external_city_data_records", "Records held", lambda _, e: sum(m.rows for m in e.values()))
     yield by_feed(
@@ -145,17 +145,17 @@ def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: dateti
     )
     states: dict[tuple[str, ...], float] = {
         (*_label(feed), state): float(sum(_state(entries.get(m)) == state for m in window.months()))
-        for feed, entries in held
+        for feed, entries in feeds
         for state in STATES
     }
     yield _labelled("external_city_data_months", "Months of the window by state", (*_FEED, "state"), states)
 
 
-def _values(held: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Metric]:
+def _values(feeds: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Metric]:
     """Of the complete months held: what became of the source's rows, and how much of each promised column is there."""
     stored = {
         _label(feed): [e[month] for month in window.complete_months() if month in e and e[month].has_data]
-        for feed, e in held
+        for feed, e in feeds
     }
 
     def by_feed(name: str, text: str, value: Callable[[Sequence[MonthEntry]], float]) -> Metric:
@@ -178,7 +178,7 @@ def _values(held: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Me
     )
 
     def by_column(name: str, text: str, value: Callable[[Sequence[MonthEntry], str], float]) -> Metric:
-        promised = [(feed, column) for feed, _ in held for column in feed.primary.provider.capabilities.columns]
+        promised = [(feed, column) for feed, _ in feeds for column in feed.primary.provider.capabilities.columns]
         values: dict[tuple[str, ...], float] = {
             (*_label(feed), column): value(stored[_label(feed)], column) for feed, column in promised
         }
@@ -202,14 +202,14 @@ def _used_share(months: Sequence[MonthEntry]) -> float:
     return coverage.used_share(received, used, rejected) or 0.0
 
 
-def mean_coverage(feed: Feed, held: Sequence[MonthEntry]) -> float:
+def mean_coverage(feed: Feed, stored: Sequence[MonthEntry]) -> float:
     """Of months that hold data, oldest first. A source that tells the present alone was not asked before its first
     record: the month in which collecting began counts from there, or it would call somebody every time.
     """
-    shares = [entry.coverage or 0.0 for entry in held]
-    if held and feed.primary.provider.capabilities.forward_only and held[0].first_date is not None:
-        start, end = held[0].month.bounds(feed.city.timezone)
-        shares[0] = min(1.0, shares[0] * ((end - start) / (end - held[0].first_date)))
+    shares = [entry.coverage or 0.0 for entry in stored]
+    if stored and feed.primary.provider.capabilities.forward_only and stored[0].first_date is not None:
+        start, end = stored[0].month.bounds(feed.city.timezone)
+        shares[0] = min(1.0, shares[0] * ((end - start) / (end - stored[0].first_date)))
     return _mean(shares)
 
 
@@ -221,13 +221,13 @@ def is_overdue(feed: Feed, month: Month, entry: MonthEntry | None, moment: datet
     return moment > published + LATENESS
 
 
-def _feeds_told(feeds: Sequence[Feed]) -> Iterator[Metric]:
-    told = InfoMetricFamily("external_city_data_feed", "Who gives a city's dataset", labels=_FEED)
+def _feed_info(feeds: Sequence[Feed]) -> Iterator[Metric]:
+    info = InfoMetricFamily("external_city_data_feed", "Who gives a city's dataset", labels=_FEED)
     for feed in feeds:
         capabilities = feed.primary.provider.capabilities
         lag = str(capabilities.lag.days)
-        told.add_metric(_label(feed), {"provider": feed.primary.provider.name, "lag_days": lag})
-    yield told
+        info.add_metric(_label(feed), {"provider": feed.primary.provider.name, "lag_days": lag})
+    yield info
 
 
 def _entries_of(feed: Feed, entries: Sequence[MonthEntry]) -> Entries:
@@ -239,7 +239,7 @@ def _label(feed: Feed) -> tuple[str, str]:
 
 
 def _state(entry: MonthEntry | None) -> str:
-    return NEVER_ASKED if entry is None else entry.state
+    return NEVER_REQUESTED if entry is None else entry.state
 
 
 def _latest(moments: Iterator[datetime | None]) -> float:

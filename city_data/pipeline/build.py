@@ -117,7 +117,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
 
 
 def month_load(
-    feed: Feed, month: Month, built: Built, held: "MonthEntry | None", run_id: str, attempt: int, moment: datetime
+    feed: Feed, month: Month, built: Built, current: "MonthEntry | None", run_id: str, attempt: int, moment: datetime
 ) -> "MonthLoad":
     """What the store replaces the month with."""
     from city_data.frames import canonical
@@ -132,7 +132,7 @@ def month_load(
         month=month,
         timezone=feed.city.timezone,
         frame=built.frame,
-        state=settled_state(choice, month, feed.city.timezone, built.manifest, content, held),
+        state=settled_state(choice, month, feed.city.timezone, built.manifest, content, current),
         source=built.source,
         expected_rows=built.expected_rows,
         coverage=built.coverage,

@@ -33,7 +33,7 @@ COLUMN_SHARE, COLUMN_LEAST = 0.5, 0.1
 # Most months of rain are another distribution than the month before: its mean and spread say nothing.
 _NOT_COMPARED = {"precipitation"}
 
-TOLD = {
+REPORTED = {
     "schema_drift": "The source has the columns that it had the month before",
     "size_drift": "The source's rows and bytes are as many as the month before, day for day",
     "distribution_drift": "Each column's mean and spread are like those of the month before",
@@ -63,16 +63,16 @@ class MonthProfile:
 
 def profile_of(entry: MonthEntry, timezone: str) -> MonthProfile:
     """What the ledger knows of a month that has data."""
-    told = entry.provenance
+    provenance = entry.provenance
     return MonthProfile(
         provider=(entry.source or "").rpartition(":")[2],
-        fields=tuple(told.get("fields", ())),
+        fields=tuple(provenance.get("fields", ())),
         bytes=sum(int(file.get("bytes", 0)) for file in entry.raw_files),
         received=entry.received,
         expected_rows=entry.expected_rows,
         whole=entry.fetched_at is not None and entry.fetched_at >= entry.month.bounds(timezone)[1],
-        means=told.get("means", {}),
-        spreads=told.get("spreads", {}),
+        means=provenance.get("means", {}),
+        spreads=provenance.get("spreads", {}),
         columns=entry.column_coverage,
         used_share=entry.used_share,
     )
@@ -92,7 +92,7 @@ def evaluate(now: MonthProfile, before: MonthProfile | None) -> list[Outcome]:
     """One outcome a comparison; passed, and saying why, where there is nothing to compare with."""
     if before is None:
         why = "no month before to compare with"
-        return [Outcome(name, True, why) for name in TOLD if name != "revision"]
+        return [Outcome(name, True, why) for name in REPORTED if name != "revision"]
     return [
         _schema(now, before),
         _size(now, before),
@@ -102,15 +102,15 @@ def evaluate(now: MonthProfile, before: MonthProfile | None) -> list[Outcome]:
     ]
 
 
-def revision(held: MonthEntry | None, revised: bool) -> Outcome:
+def revision(current: MonthEntry | None, revised: bool) -> Outcome:
     """`revised`: the source has sent other values than those of `held`."""
-    if held is None or held.state != "settled" or held.settled_at is None:
+    if current is None or current.state != "settled" or current.settled_at is None:
         return Outcome("revision", True, "was not settled before")
-    since = f"version {held.version}, settled {held.settled_at:%Y-%m-%d}"
-    told: dict[str, Any] = {"version_before": held.version or 0}
+    since = f"version {current.version}, settled {current.settled_at:%Y-%m-%d}"
+    metadata: dict[str, Any] = {"version_before": current.version or 0}
     if revised:
-        return Outcome("revision", False, f"revised by its source since {since}: provisional until it agrees", told)
-    return Outcome("revision", True, f"as in {since}", told)
+        return Outcome("revision", False, f"revised by its source since {since}: provisional until it agrees", metadata)
+    return Outcome("revision", True, f"as in {since}", metadata)
 
 
 def _schema(now: MonthProfile, before: MonthProfile) -> Outcome:
@@ -120,40 +120,40 @@ def _schema(now: MonthProfile, before: MonthProfile) -> Outcome:
     # A month that has only begun may lack what comes seldom.
     gone = sorted(set(before.fields) - set(now.fields)) if now.whole else []
     changes = [f"{word}: {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
-    told: dict[str, Any] = {"fields": len(now.fields), "new": ", ".join(new), "gone": ", ".join(gone)}
-    return Outcome("schema_drift", not changes, "; ".join(changes) or f"the same {len(now.fields)} columns", told)
+    metadata: dict[str, Any] = {"fields": len(now.fields), "new": ", ".join(new), "gone": ", ".join(gone)}
+    return Outcome("schema_drift", not changes, "; ".join(changes) or f"the same {len(now.fields)} columns", metadata)
 
 
 def _size(now: MonthProfile, before: MonthProfile) -> Outcome:
     if not (now.whole and before.whole) or now.provider != before.provider:
         return Outcome("size_drift", True, "not compared: not two whole months of one source")
-    told: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     odd = []
     for name in ("received", "bytes"):
         new, old = (getattr(month, name) / max(month.expected_rows, 1) for month in (now, before))
         if old:
-            told |= {f"{name}_before": getattr(before, name), name: getattr(now, name), f"{name}_ratio": new / old}
+            metadata |= {f"{name}_before": getattr(before, name), name: getattr(now, name), f"{name}_ratio": new / old}
             if not SIZE_BAND[0] <= new / old <= SIZE_BAND[1]:
                 odd.append(f"{name} {getattr(before, name):,} to {getattr(now, name):,}")
     usual = f"{now.received:,} rows, {now.bytes:,} bytes"
-    return Outcome("size_drift", not odd, "; ".join(odd) or usual, told)
+    return Outcome("size_drift", not odd, "; ".join(odd) or usual, metadata)
 
 
 def _distribution(now: MonthProfile, before: MonthProfile) -> Outcome:
-    told: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     odd = []
     for name in sorted(now.means.keys() & before.means.keys() - _NOT_COMPARED):
         mean, mean_before = now.means[name], before.means[name]
         spread, spread_before = now.spreads.get(name), before.spreads.get(name)
-        told |= {f"{name}_mean_before": mean_before, f"{name}_mean": mean}
+        metadata |= {f"{name}_mean_before": mean_before, f"{name}_mean": mean}
         if _has_moved(name, mean, mean_before, spread_before):
             odd.append(f"mean of {name} {mean_before:.1f} to {mean:.1f}")
         if spread is not None and spread_before and now.whole and before.whole:
-            told |= {f"{name}_spread_before": spread_before, f"{name}_spread": spread}
+            metadata |= {f"{name}_spread_before": spread_before, f"{name}_spread": spread}
             if not 1 / SPREAD_FACTOR <= spread / spread_before <= SPREAD_FACTOR:
                 odd.append(f"spread of {name} {spread_before:.2f} to {spread:.2f}")
-    usual = "means and spreads are alike" if told else "no column in common with the month before"
-    return Outcome("distribution_drift", not odd, "; ".join(odd) or usual, told)
+    usual = "means and spreads are alike" if metadata else "no column in common with the month before"
+    return Outcome("distribution_drift", not odd, "; ".join(odd) or usual, metadata)
 
 
 def _columns(now: MonthProfile, before: MonthProfile) -> Outcome:
@@ -165,9 +165,9 @@ def _columns(now: MonthProfile, before: MonthProfile) -> Outcome:
         for name, share in sorted(now.columns.items())
         if before.columns.get(name, 0.0) >= COLUMN_LEAST and share < COLUMN_SHARE * before.columns[name]
     }
-    told: dict[str, Any] = {f"{name}_coverage": share for name, share in now.columns.items()}
+    metadata: dict[str, Any] = {f"{name}_coverage": share for name, share in now.columns.items()}
     text = "; ".join(f"{name} {was:.1%} to {share:.1%}" for name, (was, share) in lost.items())
-    return Outcome("column_drift", not lost, text or "no column has lost its values", told)
+    return Outcome("column_drift", not lost, text or "no column has lost its values", metadata)
 
 
 def _used(now: MonthProfile, before: MonthProfile) -> Outcome:
@@ -175,10 +175,10 @@ def _used(now: MonthProfile, before: MonthProfile) -> Outcome:
         return Outcome("used_drift", True, "not compared: not two months of one source whose rows were counted")
     if not (now.whole and before.whole):
         return Outcome("used_drift", True, "not compared: not two whole months")
-    told: dict[str, Any] = {"used_share_before": before.used_share, "used_share": now.used_share}
+    metadata: dict[str, Any] = {"used_share_before": before.used_share, "used_share": now.used_share}
     moved = abs(now.used_share - before.used_share) > USED_SHARE_BAND
     text = f"{before.used_share:.1%} of the rows used, then {now.used_share:.1%}"
-    return Outcome("used_drift", not moved, text if moved else f"{now.used_share:.1%} of the rows used", told)
+    return Outcome("used_drift", not moved, text if moved else f"{now.used_share:.1%} of the rows used", metadata)
 
 
 def _has_moved(name: str, now: float, before: float, spread: float | None) -> bool:

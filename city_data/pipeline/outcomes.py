@@ -31,7 +31,7 @@ class TypedOutcomes:
         from city_data.store.database import DatabaseUnavailable
 
         if isinstance(error, Exception) and not isinstance(error, ProviderError | DatabaseUnavailable):
-            subject = f"{self.provider}: {self.request.place.city_id} {self.request.month}"
+            subject = f"{self.provider}: {self.request.location.city_id} {self.request.month}"
             raise PermanentError(f"{subject}: unforeseen {words(error)}") from error
 
 

@@ -29,7 +29,7 @@ Task = tuple[Feed, Month]
 # Two fetches that agree say something only when a source had time to change between them.
 AGREEMENT_GAP = timedelta(hours=20)
 # A little under a day, so that a daily tick finds yesterday's fetch due again.
-ASK_AGAIN_AFTER = timedelta(hours=20)
+REFETCH_AFTER = timedelta(hours=20)
 RECHECK_AFTER = timedelta(days=28)
 RECHECK_WEEKS = 4
 DAY_S = 86_400.0
@@ -44,29 +44,29 @@ def settled_state(
     timezone: str,
     manifest: Manifest,
     content_sha256: str,
-    held: MonthEntry | None,
+    current: MonthEntry | None,
 ) -> Literal["provisional", "settled"]:
     """The state of a month that is published from `manifest`; `held` is what the ledger has of it so far."""
     capabilities = choice.provider.capabilities
     published = month.bounds(timezone)[1] + capabilities.lag
     final = published + capabilities.settling
     in_time: Literal["provisional", "settled"] = "settled" if manifest.fetched_at >= final else "provisional"
-    if held is None or not held.has_data or held.fetched_at is None:
+    if current is None or not current.has_data or current.fetched_at is None:
         return in_time
-    was_settled = held.state == "settled"
-    if manifest.fetched_at == held.fetched_at:
+    was_settled = current.state == "settled"
+    if manifest.fetched_at == current.fetched_at:
         return "settled" if was_settled else in_time
-    revised_before = held.loaded_at is not None and held.loaded_at >= final
-    if is_revision(manifest, content_sha256, held):
+    revised_before = current.loaded_at is not None and current.loaded_at >= final
+    if is_revision(manifest, content_sha256, current):
         return "provisional" if was_settled or revised_before else in_time
-    agree = held.fetched_at >= published and manifest.fetched_at - held.fetched_at >= AGREEMENT_GAP
+    agree = current.fetched_at >= published and manifest.fetched_at - current.fetched_at >= AGREEMENT_GAP
     return "settled" if was_settled or agree else ("provisional" if revised_before else in_time)
 
 
-def is_revision(manifest: Manifest, content_sha256: str, held: MonthEntry) -> bool:
+def is_revision(manifest: Manifest, content_sha256: str, current: MonthEntry) -> bool:
     """Whether the source has other values than it had: other bytes, and other rows made of them."""
-    known_bytes = sorted(str(file.get("sha256")) for file in held.raw_files)
-    return held.content_sha256 != content_sha256 and known_bytes != manifest.digest
+    known_bytes = sorted(str(file.get("sha256")) for file in current.raw_files)
+    return current.content_sha256 != content_sha256 and known_bytes != manifest.digest
 
 
 def is_due(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:
@@ -75,7 +75,7 @@ def is_due(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime)
         return month.bounds(feed.city.timezone)[0] <= moment
     if entry.state in ("settled", "not_available"):
         return False
-    return entry.checked_at is None or moment - entry.checked_at >= ASK_AGAIN_AFTER
+    return entry.checked_at is None or moment - entry.checked_at >= REFETCH_AFTER
 
 
 def due_months(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window, moment: datetime) -> list[Task]:
@@ -84,16 +84,16 @@ def due_months(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window,
     Months never asked for come before those asked again, the longest unasked first: what does not fit today is first
     in line tomorrow.
     """
-    held = _by_task(entries)
+    by_task = _by_task(entries)
     due = [
         (feed, month)
         for month in window.months()
         for feed in feeds
-        if is_due(feed, month, held.get(_key(feed, month)), moment)
+        if is_due(feed, month, by_task.get(_key(feed, month)), moment)
     ]
 
     def waiting_since(task: Task) -> float:
-        entry = held.get(_key(*task))
+        entry = by_task.get(_key(*task))
         return entry.checked_at.timestamp() if entry and entry.checked_at else 0.0
 
     wanted = within_budget(sorted(due, key=waiting_since))
@@ -103,14 +103,14 @@ def due_months(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window,
 def recheck_due(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window, moment: datetime) -> list[Task]:
     """The settled months to look at again this week: those not looked at for four weeks, the longest first, a quarter
     of each feed's at a time; and those whose last look failed."""
-    held = _by_task(entries)
+    by_task = _by_task(entries)
     due: list[Task] = []
     for feed in feeds:
         if feed.primary.provider.capabilities.forward_only:
             continue  # its past is nowhere but in the archive
-        found = [(held.get(_key(feed, month)), month) for month in window.complete_months()]
-        settled = [(entry, month) for entry, month in found if entry is not None and entry.state == "settled"]
-        old = [(_looked_at(e), m) for e, m in settled if moment - _looked_at(e) >= RECHECK_AFTER or e.last_error]
+        candidates = [(by_task.get(_key(feed, month)), month) for month in window.complete_months()]
+        settled = [(entry, month) for entry, month in candidates if entry is not None and entry.state == "settled"]
+        old = [(_last_checked(e), m) for e, m in settled if moment - _last_checked(e) >= RECHECK_AFTER or e.last_error]
         share = -(-len(settled) // RECHECK_WEEKS)
         due += [(feed, month) for _, month in sorted(old)[:share]]
     return within_budget(due)
@@ -119,7 +119,7 @@ def recheck_due(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window
 def within_budget(tasks: list[Task]) -> list[Task]:
     """The first of `tasks`, as many as a day's share of each provider's calls has room for."""
     left: dict[str, float] = {}
-    kept = []
+    affordable = []
     for feed, month in tasks:
         provider = feed.primary.provider
         rate = provider.capabilities.rate_limit
@@ -127,11 +127,11 @@ def within_budget(tasks: list[Task]) -> list[Task]:
         left.setdefault(provider.name, BUDGET_SHARE * min(calls * DAY_S / seconds for calls, seconds in limits))
         left[provider.name] -= provider.calls(feed.primary.settings)
         if left[provider.name] >= 0:
-            kept.append((feed, month))
-    return kept
+            affordable.append((feed, month))
+    return affordable
 
 
-def _looked_at(entry: MonthEntry) -> datetime:
+def _last_checked(entry: MonthEntry) -> datetime:
     return max(moment for moment in (entry.rechecked_at, entry.fetched_at, _LONG_AGO) if moment is not None)
 
 

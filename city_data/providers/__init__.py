@@ -16,12 +16,12 @@ from city_data.providers.base import Provider
 @cache
 def discover() -> dict[str, Provider]:
     """Every concrete `Provider` in the modules of this package, by name, sorted."""
-    found: dict[str, Provider] = {}
+    providers: dict[str, Provider] = {}
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{info.name}")
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if issubclass(kind, Provider) and not inspect.isabstract(kind) and kind.__module__ == module.__name__:
-                if kind.name in found:
-                    raise ValueError(f"two providers are named {kind.name!r}: {kind} and {type(found[kind.name])}")
-                found[kind.name] = kind()
-    return dict(sorted(found.items()))
+                if kind.name in providers:
+                    raise ValueError(f"two providers are named {kind.name!r}: {kind} and {type(providers[kind.name])}")
+                providers[kind.name] = kind()
+    return dict(sorted(providers.items()))

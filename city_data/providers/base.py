@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Capabilities",
     "CollectingProvider",
+    "Location",
     "NoSnapshot",
     "NotAvailable",
     "NotConfigured",
@@ -47,7 +48,6 @@ __all__ = [
     "ParsedMonth",
     "Payload",
     "PermanentError",
-    "Place",
     "Provider",
     "ProviderError",
     "Quota",
@@ -69,7 +69,7 @@ class Settings(pydantic.BaseModel):
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """The city as far as a provider needs it. Coordinates in degrees; `timezone` is an IANA name."""
 
     city_id: str
@@ -82,7 +82,7 @@ class Place:
 class Request:
     """One month of one place, with the city's settings for the provider, at the moment `as_of`."""
 
-    place: Place
+    location: Location
     month: Month
     settings: Settings
     as_of: datetime
@@ -136,7 +136,7 @@ def about(provider: str, request: Request) -> Iterator[None]:
     try:
         yield
     except ProviderError as error:
-        subject = f"{provider}: {request.place.city_id} {request.month}"
+        subject = f"{provider}: {request.location.city_id} {request.month}"
         if not str(error).startswith(subject):
             error.args = (f"{subject}: {str(error).removeprefix(f'{provider}: ')}",)
         raise
@@ -144,7 +144,7 @@ def about(provider: str, request: Request) -> Iterator[None]:
 
 def awaited(request: Request, capabilities: Capabilities) -> bool:
     """Whether a month without data can still be expected to appear."""
-    published = request.month.bounds(request.place.timezone)[1] + capabilities.lag
+    published = request.month.bounds(request.location.timezone)[1] + capabilities.lag
     return request.as_of < published + capabilities.grace
 
 
@@ -214,6 +214,6 @@ class CollectingProvider(Provider):
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:  # noqa: ARG002
         """Raises NotAvailable: there is nothing to fetch, the months of such a source are collected."""
         raise NotAvailable(
-            f"{self.name}: {request.place.city_id} {request.month}: the source has the present alone; "
+            f"{self.name}: {request.location.city_id} {request.month}: the source has the present alone; "
             "`city-data collect` takes its snapshots"
         )

@@ -24,7 +24,7 @@ from city_data.providers.errors import PermanentError, TransientError
 from city_data.providers.transport.addresses import checked, redirected
 from city_data.providers.transport.body import Part, first, plain, validator
 from city_data.providers.transport.clock import Clock, SystemClock
-from city_data.providers.transport.request import Question
+from city_data.providers.transport.request import HttpRequest
 from city_data.providers.transport.response import Response, accept_ok, bare, hiding
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class HttpClient:
         Raises TransientError once attempts or the deadline are used up, PermanentError for a refused host or too
         many bytes, and whatever `accept` raises.
         """
-        return self._whole(Question(url, params, headers, secret_params), accept, max_bytes)
+        return self._whole(HttpRequest(url, params, headers, secret_params), accept, max_bytes)
 
     def post(
         self,
@@ -126,13 +126,13 @@ class HttpClient:
         max_bytes: int = 1_000_000,
     ) -> Response:
         """As `get`, with a form, such as one that asks for a token. A redirect is a PermanentError."""
-        return self._whole(Question(url, headers=headers, form=form, method="POST"), accept, max_bytes)
+        return self._whole(HttpRequest(url, headers=headers, form=form, method="POST"), accept, max_bytes)
 
-    def _whole(self, question: Question, accept: Accept, max_bytes: int) -> Response:
+    def _whole(self, request: HttpRequest, accept: Accept, max_bytes: int) -> Response:
         def once(deadline: float) -> Response:
-            url = question.url
-            with hiding(question.secrets):
-                with self._open(question, deadline) as answer:
+            url = request.url
+            with hiding(request.secrets):
+                with self._open(request, deadline) as answer:
                     body = bytearray()
                     for chunk in plain(answer, self._chunks(answer.iter_raw(), deadline, url), max_bytes):
                         body += chunk
@@ -142,11 +142,13 @@ class HttpClient:
                 accept(response)
             return response
 
-        return self._retrying(question.url, once, self.settings.deadline)
+        return self._retrying(request.url, once, self.settings.deadline)
 
     def head(self, url: str, accept: Accept = accept_ok) -> Response:
         """What is said of the answer without its body: status and headers. Raises as `get` does."""
-        return self._whole(Question(url, asking={"Accept-Encoding": "identity"}, method="HEAD"), accept, 0)
+        return self._whole(
+            HttpRequest(url, every_hop_headers={"Accept-Encoding": "identity"}, method="HEAD"), accept, 0
+        )
 
     def download(
         self,
@@ -178,8 +180,8 @@ class HttpClient:
         self, url: str, part: Part, accept: Accept, max_bytes: int, deadline: float, unless: Mapping[str, str]
     ) -> Response:
         done = part.size()
-        asking = {"Accept-Encoding": "identity", **unless, **part.wanted()}
-        with self._open(Question(url, asking=asking), deadline) as answer:
+        every_hop_headers = {"Accept-Encoding": "identity", **unless, **part.wanted()}
+        with self._open(HttpRequest(url, every_hop_headers=every_hop_headers), deadline) as answer:
             if answer.status_code not in (200, 206):
                 body = b"".join(first(self._chunks(answer.iter_raw(), deadline, url), 4096))
                 if answer.status_code == 416 and done:
@@ -204,22 +206,22 @@ class HttpClient:
             return _response(answer, url, b"")
 
     @contextmanager
-    def _open(self, question: Question, deadline: float) -> Iterator[httpx.Response]:
+    def _open(self, request: HttpRequest, deadline: float) -> Iterator[httpx.Response]:
         import httpx
 
-        url, params, form = question.url, question.query, question.form
+        url, params, form = request.url, request.query, request.form
         first_host = ""
         for _ in range(MAX_HOPS):
             host, target = self._checked(url)
             first_host = first_host or host
-            sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", **(question.asking or {})}
-            sent |= question.headers or {} if host == first_host else {}
+            sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", **(request.every_hop_headers or {})}
+            sent |= request.headers or {} if host == first_host else {}
             timeout = httpx.Timeout(self.settings.read_timeout, connect=self.settings.connect_timeout)
             self._spend(host, deadline)
             try:
                 with (
                     httpx.Client(timeout=timeout, trust_env=not self.routes, verify=_ssl_context()) as client,
-                    client.stream(question.method, target, params=params, headers=sent, data=form) as answer,
+                    client.stream(request.method, target, params=params, headers=sent, data=form) as answer,
                 ):
                     if not answer.has_redirect_location:  # a 304 is none
                         yield answer

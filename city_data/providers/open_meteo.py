@@ -94,13 +94,13 @@ class OpenMeteo(Provider):
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
         """One payload: the UTC days that hold the local month, and one hour more, since rain is told after it fell."""
         with about(self.name, request):
-            start, end = request.month.bounds(request.place.timezone)
+            start, end = request.month.bounds(request.location.timezone)
             last = min((end + _HOUR).date(), request.as_of.astimezone(UTC).date())
             if last < start.date() or request.as_of <= start:
                 raise NotYetPublished("the month has not begun")
             params = {
-                "latitude": str(request.place.latitude),
-                "longitude": str(request.place.longitude),
+                "latitude": str(request.location.latitude),
+                "longitude": str(request.location.longitude),
                 "start_date": str(start.date()),
                 "end_date": str(last),
                 "hourly": ",".join(_UNITS),
@@ -127,13 +127,16 @@ class OpenMeteo(Provider):
         with about(self.name, request):
             documents = [(payload.name, _document(payload)) for payload in payloads]
             for name, document in documents:
-                _check_place(name, document, request)
-            bounds = request.month.bounds(request.place.timezone)
+                _check_location(name, document, request)
+            bounds = request.month.bounds(request.location.timezone)
             rejected: Counter[str] = Counter()
-            hours, received = _hours(documents, rejected), sum(len(told["hourly"]["time"]) for _, told in documents)
+            hours, received = (
+                _hours(documents, rejected),
+                sum(len(document["hourly"]["time"]) for _, document in documents),
+            )
             inside = {hour: _used(hour, hours) for hour in sorted(hours) if bounds[0] <= hour < bounds[1]}
             if received and not inside:
-                stamps = [str(stamp) for _, told in documents for stamp in told["hourly"]["time"]]
+                stamps = [str(stamp) for _, document in documents for stamp in document["hourly"]["time"]]
                 raise PermanentError(f"no stamp is an hour of the month; they are {min(stamps)} to {max(stamps)}")
             refuse_spoilt_files(inside.values())
             used = {hour: row for hour, row in inside.items() if any(cell.value is not None for cell in row.values())}
@@ -208,16 +211,16 @@ def _check_shape(document: Mapping[str, Any]) -> None:
             raise PermanentError(f"{name} is no list of a value for each of the {len(hourly['time'])} hours")
 
 
-def _check_place(name: str, document: Mapping[str, Any], request: Request) -> None:
+def _check_location(name: str, document: Mapping[str, Any], request: Request) -> None:
     """Raises PermanentError where the answer is not about the grid cell of the place, or a neighbour of it."""
-    cell, place = _grid_cell(document), request.place
+    cell, location = _grid_cell(document), request.location
     north, east = cell["latitude"], cell["longitude"]
     if north is None or east is None:
         raise PermanentError(f"{name} does not say which place it is about")
-    apart = abs((east - place.longitude + 180) % 360 - 180) * math.cos(math.radians(place.latitude))
-    if abs(north - place.latitude) > _CELL or apart > _CELL:
+    apart = abs((east - location.longitude + 180) % 360 - 180) * math.cos(math.radians(location.latitude))
+    if abs(north - location.latitude) > _CELL or apart > _CELL:
         raise PermanentError(
-            f"{name} is about latitude {north}, longitude {east}, not about {place.latitude}, {place.longitude}"
+            f"{name} is about latitude {north}, longitude {east}, not about {location.latitude}, {location.longitude}"
         )
 
 

@@ -34,7 +34,7 @@ def told(**changes: Any) -> dict[str, Outcome]:
 def test_the_same_again_passes_and_so_does_a_first_month() -> None:
     assert all(outcome.passed and not outcome.blocking for outcome in told().values())
     assert [outcome.passed for outcome in drift.evaluate(BEFORE, None)] == [True] * 5
-    assert set(drift.TOLD) == {*told(), "revision"}
+    assert set(drift.REPORTED) == {*told(), "revision"}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_new_column_at_the_source_is_a_warning_of_the_run_and_the_month_is_pub
         for event in events
         if event.dagster_event and event.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION"
     }
-    assert set(drift.TOLD) <= set(found)
+    assert set(drift.REPORTED) <= set(found)
     schema = found["schema_drift"]
     assert (schema.passed, schema.blocking, schema.severity.value) == (False, False, "WARN")
     assert schema.description == "new: nuevo"

@@ -20,7 +20,7 @@ from city_data.pipeline.feeds import Feed
 from city_data.pipeline.gate import Admitted, admit
 from city_data.providers import discover
 from city_data.providers.aemet import Aemet
-from city_data.providers.base import Capabilities, ParsedMonth, Place, Request, Settings
+from city_data.providers.base import Capabilities, Location, ParsedMonth, Request, Settings
 from city_data.providers.open_meteo import OpenMeteo
 from city_data.store.ledger import MonthEntry
 from city_data.store.schema import CITY_MONTH
@@ -48,7 +48,7 @@ def judged(
     **counts: Any,
 ) -> tuple[Admitted, dict[str, Outcome]]:
     known: dict[str, Any] = {"received": len(frame), "used": len(frame), "fields": ["time"], **counts}
-    request = Request(Place("madrid", 40.4, -3.7, zone), SEPTEMBER, Settings(), as_of)
+    request = Request(Location("madrid", 40.4, -3.7, zone), SEPTEMBER, Settings(), as_of)
     admitted = admit(ParsedMonth(frame, **known), request, capabilities)
     return admitted, {outcome.name: outcome for outcome in admitted.outcomes if not outcome.passed}
 

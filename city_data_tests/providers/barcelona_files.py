@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from city_data.providers.barcelona_opendata import BarcelonaOpenData
-from city_data.providers.base import ParsedMonth, Payload, Place, Request
+from city_data.providers.base import Location, ParsedMonth, Payload, Request
 from city_data.window import Month
 
 HEADER = "idTram,data,estatActual,estatPrevist"
-BARCELONA = Place("barcelona", 41.3851, 2.1734, "Europe/Madrid")
+BARCELONA = Location("barcelona", 41.3851, 2.1734, "Europe/Madrid")
 
 
 def question(month: str, as_of: datetime = datetime(2026, 11, 24, tzinfo=UTC)) -> Request:

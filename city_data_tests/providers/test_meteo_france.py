@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from city_data.providers.base import (
+    Location,
     NotAvailable,
     NotYetPublished,
     PermanentError,
-    Place,
 )
 from city_data.providers.meteo_france import MeteoFranceSettings
 from city_data.providers.meteo_france import bulk_files as bulk
@@ -149,7 +149,7 @@ def test_of_two_files_that_hold_a_year_the_newer_is_read() -> None:
 def test_overseas_clocks_need_two_files_at_new_year(sandbox: Sandbox, tmp_path: Path) -> None:
     """La Réunion's January begins at 20 UTC: three of its stamps are of the old year, and in the file before."""
     base = Asked(sandbox, NAME, "2025-01")
-    request = replace(base.request, place=Place("saint_denis", -20.9, 55.4, "Indian/Reunion"))
+    request = replace(base.request, location=Location("saint_denis", -20.9, 55.4, "Indian/Reunion"))
     payloads = base.provider.fetch(request, base.http, tmp_path)
     assert [payload.name for payload in payloads] == ["HOR_75_2020-2024.csv", "HOR_75_2025-2026.csv"]
     frame = base.provider.parse(request, payloads).frame

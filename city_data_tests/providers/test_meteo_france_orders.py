@@ -149,7 +149,7 @@ def test_too_many_calls(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
 def test_a_station_that_is_not_known(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
     asked = Asked(sandbox, NAME, MONTH)
     settings = asked.provider.settings_model(department="75", stations=["75999999"])
-    request = type(asked.request)(asked.request.place, asked.request.month, settings, AS_OF)
+    request = type(asked.request)(asked.request.location, asked.request.month, settings, AS_OF)
     with pytest.raises(PermanentError, match="400"):
         asked.provider.fetch(request, asked.http, tmp_path)
 

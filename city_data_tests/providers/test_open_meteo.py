@@ -14,12 +14,12 @@ import pytest
 
 from city_data.frames.daily import daily
 from city_data.providers.base import (
+    Location,
     NotAvailable,
     NotYetPublished,
     ParsedMonth,
     Payload,
     PermanentError,
-    Place,
     Request,
     TransientError,
 )
@@ -36,8 +36,8 @@ SEPTEMBER = Request(MADRID, Month(2026, 9), OpenMeteo.settings_model(), datetime
 Change = Callable[[dict[str, Any]], Any]
 
 
-def parsed(path: Path, month: str = "2026-09", place: Place = MADRID) -> ParsedMonth:
-    asked = replace(SEPTEMBER, month=Month.parse(month), place=place)
+def parsed(path: Path, month: str = "2026-09", place: Location = MADRID) -> ParsedMonth:
+    asked = replace(SEPTEMBER, month=Month.parse(month), location=place)
     return accounted(OpenMeteo().parse(asked, [Payload(path.name, path, "https://example.org")]))
 
 
@@ -84,7 +84,7 @@ def test_a_recorded_location_is_read_once_it_is_asked_in_our_units(recorded: Pat
     file.write_text(json.dumps([one]))
     with pytest.raises(PermanentError, match=r"about latitude 43\.760983, longitude 15\.362538, not about 40\.4168"):
         parsed(file, "2025-06")
-    made = parsed(file, "2025-06", Place("sibenik", 43.73, 15.35, "UTC"))
+    made = parsed(file, "2025-06", Location("sibenik", 43.73, 15.35, "UTC"))
     assert made.frame["temperature"].tolist() == [float(value) for value in one["hourly"]["temperature_2m"]]
     assert made.frame["pressure"].tolist() == one["hourly"]["pressure_msl"]
     assert made.provenance["unknown_fields"] == ["cloud_cover", "wind_direction_10m"]

@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from city_data.cities import load_registry
 from city_data.pipeline.feeds import feeds
 from city_data.providers.base import (
+    Location,
     NotAvailable,
     NotConfigured,
     NotYetPublished,
     ParsedMonth,
     Payload,
     PermanentError,
-    Place,
     Request,
     TransientError,
 )
@@ -232,7 +232,7 @@ def test_the_open_month_is_asked_for_up_to_now(web: Site, tmp_path: Path) -> Non
 )
 def test_the_clocks_of_march_and_october(web: Site, tmp_path: Path, zone: str, month: str, hours: int) -> None:
     web.on(PATH, served())
-    asked = replace(SEPTEMBER, place=Place("town", 40.0, -3.0, zone), month=Month.parse(month))
+    asked = replace(SEPTEMBER, location=Location("town", 40.0, -3.0, zone), month=Month.parse(month))
     assert len(OpenWeather().parse(asked, fetch(web, tmp_path, asked)).frame) == hours
 
 

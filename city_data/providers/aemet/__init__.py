@@ -95,7 +95,7 @@ class Aemet(Provider):
 
         with about(self.name, request):
             reading = read(payloads, request.month, _settings(request).stations)
-            source, timezone = self.source(payloads), request.place.timezone
+            source, timezone = self.source(payloads), request.location.timezone
             rows = [city_day(day, stations, timezone, source) for day, stations in reading.days.items()]
             frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS, "source", "raw_data"]))
             frame["date"] = pd.to_datetime(frame["date"], utc=True)
@@ -158,20 +158,22 @@ def _key() -> str:
 def _judge(response: Response) -> None:
     """AEMET tells errors by HTTP status, in the body of a 200, or in headers alone; also by HTML or by nothing."""
     text = response.text(ENCODING).strip()
-    told = _error_body(response.body)
-    estado = told.get("estado") or response.headers.get("aemet_estado") or response.status
+    error_body = _error_body(response.body)
+    estado = error_body.get("estado") or response.headers.get("aemet_estado") or response.status
     code = int(estado) if re.fullmatch("[0-9]{3}", str(estado)) else response.status
     if response.status >= 400 and code < 400:
         code = response.status
-    said = str(told.get("descripcion") or response.headers.get("aemet_mensaje") or " ".join(text[:200].split()))
+    message = str(
+        error_body.get("descripcion") or response.headers.get("aemet_mensaje") or " ".join(text[:200].split())
+    )
     if code in (401, 403):
-        raise PermanentError(f"the key was refused ({said}); check AEMET_API_KEY")
+        raise PermanentError(f"the key was refused ({message}); check AEMET_API_KEY")
     if code == 404:
-        raise _not_found(said)
+        raise _outcome_of_404(message)
     if code == 429:
-        raise TransientError(f"too many calls (429): {said}", retry_after(response.headers, MINUTE))
+        raise TransientError(f"too many calls (429): {message}", retry_after(response.headers, MINUTE))
     if code >= 400:
-        accept_ok(Response(code, response.headers, response.url, said.encode("latin-1", "replace")))
+        accept_ok(Response(code, response.headers, response.url, message.encode("latin-1", "replace")))
     accept_ok(response)
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
@@ -179,12 +181,12 @@ def _judge(response: Response) -> None:
         raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
 
 
-def _not_found(said: str) -> ProviderError:
+def _outcome_of_404(message: str) -> ProviderError:
     """One code for three things; only the words tell them apart."""
-    lowered = said.lower()
+    lowered = message.lower()
     if "expirad" in lowered:
-        return _Expired(said)
-    return _NoData(said) if "no hay datos" in lowered else PermanentError(f"refused the question (404): {said}")
+        return _Expired(message)
+    return _NoData(message) if "no hay datos" in lowered else PermanentError(f"refused the question (404): {message}")
 
 
 def _error_body(body: bytes) -> Mapping[str, Any]:

@@ -76,8 +76,8 @@ class Reading:
         ]
 
     def _altitude(self, station: str) -> float | None:
-        found = (self.rows[key][ALTITUDE].number for key in sorted(self.rows) if key[1] == station)
-        return next((altitude for altitude in found if altitude is not None), None)
+        altitudes = (self.rows[key][ALTITUDE].number for key in sorted(self.rows) if key[1] == station)
+        return next((altitude for altitude in altitudes if altitude is not None), None)
 
 
 def read(payloads: Sequence[Payload], month: Month, stations: Collection[str]) -> Reading:
@@ -86,17 +86,17 @@ def read(payloads: Sequence[Payload], month: Month, stations: Collection[str]) -
     Raises PermanentError for what is no list of daily records, for records of other stations or other days alone, and
     for a file whose values mostly cannot be read.
     """
-    reading, rows, seen = Reading(), list[tuple[tuple[date, str], Row]](), set[str]()
+    reading, rows, station_ids = Reading(), list[tuple[tuple[date, str], Row]](), set[str]()
     strange: list[object] = []
     for payload in payloads:
-        for number, told in enumerate(records(payload), start=1):
+        for number, item in enumerate(records(payload), start=1):
             reading.received += 1
-            reading.fields.update(told if isinstance(told, dict) else ())
-            record = record_of(told, payload.name, number)
+            reading.fields.update(item if isinstance(item, dict) else ())
+            record = record_of(item, payload.name, number)
             if record is None:
-                strange.append(told)
+                strange.append(item)
                 continue
-            seen.add(record.station)
+            station_ids.add(record.station)
             if record.station not in stations:
                 reading.rejected["other_station"] += 1
             elif not month.first_day <= record.day <= month.last_day:
@@ -109,7 +109,7 @@ def read(payloads: Sequence[Payload], month: Month, stations: Collection[str]) -
         if len(strange) > reading.received / 2:
             raise PermanentError(f"{len(strange)} records without `fecha` or `indicativo`: {str(strange[0])[:200]}")
     elsewhere = reading.rejected["other_station"] + reading.rejected["outside_month"]
-    refuse_another_subject(stations, seen, reading.received, elsewhere)
+    refuse_another_subject(stations, station_ids, reading.received, elsewhere)
     reading.rows = {key: _with_pressure(row) for key, row in one_row_a_key(rows, reading.rejected).items()}
     refuse_spoilt_files(reading.rows.values())
     reading.nulled = count_nulled(reading.rows.values())

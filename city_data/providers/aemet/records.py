@@ -69,10 +69,10 @@ def records(payload: Payload) -> Sequence[Any]:
     return document
 
 
-def record_of(told: object, file: str, row: int) -> Record | None:
+def record_of(item: object, file: str, row: int) -> Record | None:
     """One element of the list; None where it has no day, or no station. Raises PermanentError where it has a known
     field twice."""
-    values = _by_field(told, file, row) if isinstance(told, dict) else {}
+    values = _by_field(item, file, row) if isinstance(item, dict) else {}
     text, station = str(values.get("fecha", "")).strip(), str(values.get("indicativo", "")).strip().upper()
     try:
         day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
@@ -92,11 +92,11 @@ def is_known(name: str) -> bool:
     return name.strip().casefold() in _SPELLED
 
 
-def _by_field(told: Mapping[str, Any], file: str, row: int) -> dict[str, Any]:
+def _by_field(item: Mapping[str, Any], file: str, row: int) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for key, value in told.items():
+    for key, value in item.items():
         name = _SPELLED.get(key.strip().casefold(), key)
         if name in values and values[name] != value:
-            raise PermanentError(f"{file}: row {row} has two fields {name!r}: {str(told)[:200]}")
+            raise PermanentError(f"{file}: row {row} has two fields {name!r}: {str(item)[:200]}")
         values[name] = value
     return values

@@ -105,23 +105,23 @@ class BarcelonaOpenData(Provider):
             rows = read(file)
             if not rows.known:
                 raise PermanentError(f"{payload.name} holds no state: {_without(rows)}")
-            made = method.city_hours(rows, Clock.of(request.month, request.place.timezone))
+            result = method.city_hours(rows, Clock.of(request.month, request.location.timezone))
             provenance = {
                 "method_version": method.METHOD_VERSION,
                 "levels": {"version": method.LEVELS_VERSION, "mean_state_at_most": method.LEVELS},
                 "carry_limit_s": method.CARRY_LIMIT,
                 "minimum_coverage": method.MINIMUM_COVERAGE,
-                "segments": made.points,
-                "panel": made.panel,
+                "segments": result.points,
+                "panel": result.panel,
                 "states": rows.states,
                 "unknown_fields": file.unknown,
             }
             return ParsedMonth(
-                _frame(made, request, self.source(payloads)),
+                _frame(result, request, self.source(payloads)),
                 received=rows.total,
-                used=made.used,
+                used=result.used,
                 fields=file.columns,
-                rejected=made.rejected,
+                rejected=result.rejected,
                 provenance=provenance,
             )
 
@@ -129,7 +129,7 @@ class BarcelonaOpenData(Provider):
         """Two small calls: the catalogue, and the headers of the month's file."""
         with about(self.name, request):
             listed = ckan.resources(http, CATALOGUE, PACKAGE)
-            return ckan.look(http, listed, ckan.address(listed, months_of, request, self.capabilities))
+            return ckan.current_fingerprint(http, listed, ckan.address(listed, months_of, request, self.capabilities))
 
     def check_connection(self, http: HttpClient) -> str:
         listed = ckan.resources(http, CATALOGUE, PACKAGE)
@@ -146,12 +146,12 @@ def months_of(resource: Mapping[str, Any]) -> set[Month]:
     """The month that a resource is for, by name and address. More than one where number and word, or name and address,
     disagree; none for what is no monthly file, as the live feed."""
     texts = [str(resource.get("name") or ""), str(resource.get("url") or "").rpartition("/")[2]]
-    found: set[Month] = set()
+    months: set[Month] = set()
     for match in (_NAMED.search(ckan.plain(text)) for text in texts):
         if match is not None:
             numbers = {int(match["number"]), ckan.month_number(match["word"], _MONTHS) or int(match["number"])}
-            found |= {Month(int(match["year"]), number) for number in numbers}
-    return found
+            months |= {Month(int(match["year"]), number) for number in numbers}
+    return months
 
 
 def _empty(path: Path, month: Month) -> str | None:
@@ -169,28 +169,28 @@ def _without(rows: Rows) -> str:
     return f"all {rows.total:,} rows say 0, no data" if rows.states["no_data"] else "the file has no rows of the month"
 
 
-def _frame(made: CityHours, request: Request, source: str) -> pd.DataFrame:
+def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
 
     from city_data.providers.barcelona_opendata.hours import LEVELS_VERSION, METHOD_VERSION
 
-    stamps = request.month.hours(request.place.timezone)[: len(made.state)]
+    stamps = request.month.hours(request.location.timezone)[: len(result.state)]
     details = [
         {
-            "coverage": round(float(made.coverage[slot]), 4),
-            "mean_state": _rounded(made.state[slot]),
-            "closed_share": _rounded(made.closed[slot]),
-            "segments": int(made.segments[slot]),
+            "coverage": round(float(result.coverage[slot]), 4),
+            "mean_state": _rounded(result.state[slot]),
+            "closed_share": _rounded(result.closed[slot]),
+            "segments": int(result.segments[slot]),
             "method_version": METHOD_VERSION,
             "levels_version": LEVELS_VERSION,
-            **({"flag": "doubled_hour_unresolved"} if slot in made.unresolved else {}),
+            **({"flag": "doubled_hour_unresolved"} if slot in result.unresolved else {}),
         }
         for slot in range(len(stamps))
     ]
     return pd.DataFrame(
         {
             "date": pd.to_datetime(stamps, utc=True),
-            "congestion_level": pd.Series(made.levels, dtype=object),
+            "congestion_level": pd.Series(result.levels, dtype=object),
             "source": source,
             "raw_data": pd.Series(details, dtype=object),
         }

@@ -141,10 +141,10 @@ def _once(
     more = np.diff(np.append(np.flatnonzero(first), len(order))) - 1
     segment, moment, state = segment[other], moment[other], state[other]
     starts = np.flatnonzero(first[other])
-    told = np.add.reduceat((state != NO_DATA).astype(np.int64), starts)
-    disagree = (told > 1) & (state[starts] != state[starts + np.maximum(told - 1, 0)])
+    with_state = np.add.reduceat((state != NO_DATA).astype(np.int64), starts)
+    disagree = (with_state > 1) & (state[starts] != state[starts + np.maximum(with_state - 1, 0)])
     repeated = {"duplicate": int(more[~disagree].sum()), "disagreeing": int(more[disagree].sum())}
-    counts = starts + np.maximum(told - 1, 0) // 2
+    counts = starts + np.maximum(with_state - 1, 0) // 2
     return segment[counts], moment[counts], state[counts], repeated
 
 
@@ -186,10 +186,10 @@ def _tables(spells: _Spells, slots: int) -> tuple[NDArray[np.float64], NDArray[n
         slot = start // _HOUR + later
         seconds = np.minimum(end, (slot + 1) * _HOUR) - np.maximum(start, slot * _HOUR)
         here = seconds > 0
-        cell, held, said = row[here] * slots + slot[here], seconds[here].astype(np.float64), state[here]
-        shut = said == CLOSED
-        known += np.bincount(cell, weights=held, minlength=len(known))
-        weighted += np.bincount(cell, weights=held * np.where(shut, 0, said), minlength=len(known))
-        closed += np.bincount(cell, weights=held * shut, minlength=len(known))
+        cell, duration, row_state = row[here] * slots + slot[here], seconds[here].astype(np.float64), state[here]
+        shut = row_state == CLOSED
+        known += np.bincount(cell, weights=duration, minlength=len(known))
+        weighted += np.bincount(cell, weights=duration * np.where(shut, 0, row_state), minlength=len(known))
+        closed += np.bincount(cell, weights=duration * shut, minlength=len(known))
     shape = (segments, slots)
     return known.reshape(shape), weighted.reshape(shape), closed.reshape(shape)

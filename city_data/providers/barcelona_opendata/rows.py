@@ -33,7 +33,7 @@ _HABIT = 3  # fewer spoilt cells than this are no habit of a file
 _CODES = NumberFormat(counts=True)
 # Around a cell: identifiers carry blanks in some years, and a quote may stand alone.
 _DECORATION = ' \t\r"\u00a0\u202f'
-REASONS = ("kept", "no_segment", "not_a_time", "outside_month", "not_a_state")
+REASONS = ("used", "no_segment", "not_a_time", "outside_month", "not_a_state")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class StateFile:
     @property
     def positions(self) -> list[str]:
         """A name for each column that no other has, by which the file is read."""
-        return [name if name in NEEDED else f"{place}:{name}" for place, name in enumerate(self.columns)]
+        return [name if name in NEEDED else f"{position}:{name}" for position, name in enumerate(self.columns)]
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ def read(file: StateFile) -> Rows:
         table = _rows(file).collect(engine="streaming")
     codes = table["reason"].to_numpy()
     reasons = {name: int((codes == code).sum()) for code, name in enumerate(REASONS)}
-    kept = table.filter(pl.col("reason") == 0)
-    rejected = {name: count for name, count in reasons.items() if count and name != "kept"}
+    used = table.filter(pl.col("reason") == 0)
+    rejected = {name: count for name, count in reasons.items() if count and name != "used"}
     elsewhere = reasons["outside_month"] + reasons["not_a_time"]
     if elsewhere > len(table) / 2:
         raise PermanentError(
@@ -129,7 +129,7 @@ def read(file: StateFile) -> Rows:
         )
     for reason, column in (("no_segment", "idTram"), ("not_a_state", "estatActual")):
         _refuse_habit(file, table, REASONS.index(reason), column)
-    segment, face, state = (kept[name].to_numpy() for name in ("segment", "face", "state"))
+    segment, face, state = (used[name].to_numpy() for name in ("segment", "face", "state"))
     return Rows(segment, face, state, rejected, len(table))
 
 

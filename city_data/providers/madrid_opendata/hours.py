@@ -81,20 +81,20 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
     used = sum(reasons[name] for name in VALID)
     nulled = _nulled(file, table, reasons)
     cells = _Cells.of(table, len(clock.faces))
-    seen = np.flatnonzero(cells.quarters.any(axis=0))
-    hours = int(seen[-1]) + 1 if len(seen) else 0
-    made = _estimate(cells, np.array(clock.week_hours), hours)
-    without = {f"no_panel_{name}:intensidad": used for name, size in made.panel.items() if hours and not size}
+    slots_with_data = np.flatnonzero(cells.quarters.any(axis=0))
+    hours = int(slots_with_data[-1]) + 1 if len(slots_with_data) else 0
+    estimated = _estimate(cells, np.array(clock.week_hours), hours)
+    without = {f"no_panel_{name}:intensidad": used for name, size in estimated.panel.items() if hours and not size}
     return CityHours(
-        volume=made.volume,
+        volume=estimated.volume,
         speed=_weighted_mean(table, M30, hours),
         load=_weighted_mean(table, URBAN, hours),
-        coverage=made.coverage,
-        stations=made.stations,
+        coverage=estimated.coverage,
+        stations=estimated.stations,
         unresolved=unresolved,
         rejected=rejected,
         nulled=nulled | without,
-        panel=made.panel,
+        panel=estimated.panel,
         points=len(cells.m30),
         rows=rows,
         used=used,
@@ -224,21 +224,21 @@ def _in_slots(
     slots[list(first)] = list(first.values())
     hour = sums["hour"].to_numpy()
     slot = slots[hour]
-    never = int(sums["rows"].to_numpy()[slot < 0].sum())
-    keep = (slot >= 0) & ~np.isin(hour, clock.doubled)
-    single = sums if keep.all() else sums.filter(pl.Series(keep))
+    nonexistent = int(sums["rows"].to_numpy()[slot < 0].sum())
+    unambiguous = (slot >= 0) & ~np.isin(hour, clock.doubled)
+    single = sums if unambiguous.all() else sums.filter(pl.Series(unambiguous))
     repeated = crowded(single)
-    dropped: dict[str, int] = {"nonexistent_local_hour": never}
+    dropped: dict[str, int] = {"nonexistent_local_hour": nonexistent}
     if len(repeated):
-        made = resolve(file, repeated, kinds)
-        dropped = merged(dropped, made.rejected)
-        resolved = pl.concat(made.hours).join(kinds, on="station")
+        repeats = resolve(file, repeated, kinds)
+        dropped = merged(dropped, repeats.rejected)
+        resolved = pl.concat(repeats.hours).join(kinds, on="station")
         single = pl.concat([single.join(repeated, on=["station", "hour"], how="anti"), resolved.select(single.columns)])
     placed = [single.with_columns(pl.Series("slot", slots[single["hour"].to_numpy()]))]
     unresolved = []
     for face in clock.doubled:
-        hours, made = passes(file, face, kinds)
-        dropped = merged(dropped, made.rejected)
+        hours, repeats = passes(file, face, kinds)
+        dropped = merged(dropped, repeats.rejected)
         unresolved += [first[face]] if len(hours) == 1 and len(hours[0]) else []
         for turn, passed in enumerate(hours):
             slotted = passed.join(kinds, on="station").with_columns(pl.lit(first[face] + turn, pl.Int32).alias("slot"))

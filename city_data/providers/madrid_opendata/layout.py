@@ -48,7 +48,7 @@ class Layout:
     def positions(self) -> list[str]:
         """A name for each column that no other has, by which a file is read: two of the unknown may be alike."""
         known = (*IDS, *NEEDED, *OPTIONAL)
-        return [name if name in known else f"{place}:{name}" for place, name in enumerate(self.columns)]
+        return [name if name in known else f"{position}:{name}" for position, name in enumerate(self.columns)]
 
 
 def layout_of(head: bytes) -> Layout:

@@ -24,7 +24,7 @@ from city_data.providers.madrid_opendata.layout import (
     kind_of,
     layout_of,
 )
-from city_data.providers.madrid_opendata.zip import as_gzip, look_into
+from city_data.providers.madrid_opendata.zip import as_gzip, find_csv
 from city_data.providers.shared.numbers import NotANumber, NumberFormat
 from city_data.window import Month
 
@@ -55,7 +55,7 @@ def open_month(path: Path, month: Month) -> MonthFile:
 
     Raises PermanentError for what is no ZIP with this month's CSV, for a bomb, and for an unknown layout.
     """
-    info, head = look_into(path, month)
+    info, head = find_csv(path, month)
     return MonthFile(month, path, info, layout_of(head))
 
 
@@ -117,7 +117,7 @@ def _spelled(column: str, meaning: Callable[[str], float | None], kind: type[pl.
                 meanings.setdefault(code, meaning(spelling.strip(DECORATION)))
             # Batches are read side by side: what follows a spelling that another is about to look at is not kept.
             more = range(len(known), highest + 1)
-            whole = next((place for place, code in enumerate(more) if code not in meanings), len(more))
+            whole = next((position for position, code in enumerate(more) if code not in meanings), len(more))
             tail = pl.Series([meanings.get(code) for code in more], dtype=kind)
             table = max(table, pl.concat([known, tail.head(whole)]), key=len)
             known = pl.concat([known, tail])

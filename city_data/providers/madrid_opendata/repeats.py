@@ -50,18 +50,18 @@ def crowded(sums: pl.DataFrame) -> pl.DataFrame:
     return sums.filter(pl.Series(twice))
 
 
-def resolve(file: MonthFile, found: pl.DataFrame, kinds: pl.DataFrame) -> Repeats:
+def resolve(file: MonthFile, hours: pl.DataFrame, kinds: pl.DataFrame) -> Repeats:
     """The crowded station-hours `found`, each from its own rows alone.
 
     Raises PermanentError where a station has more times in an hour than quarters.
     """
-    made = Repeats()
-    for part in _parts(found):
-        once(_rows_of(file, part.select(_HOUR), kinds), made)
-    return made
+    repeats = Repeats()
+    for part in _parts(hours):
+        once(_rows_of(file, part.select(_HOUR), kinds), repeats)
+    return repeats
 
 
-def once(rows: pl.DataFrame, made: Repeats) -> None:
+def once(rows: pl.DataFrame, repeats: Repeats) -> None:
     """Add the station-hours of some rows, with one row a station and quarter.
 
     Field by field a value wins over none, equal values count once, and of values that disagree the lower median counts:
@@ -83,8 +83,8 @@ def once(rows: pl.DataFrame, made: Repeats) -> None:
         pl.col("fate").min(),
     )
     for reason, rule in (("duplicate", ~pl.col("disagree")), ("disagreeing", pl.col("disagree"))):
-        made.reject(reason, int(quarters.filter(rule)["more"].sum()))
-    made.hours.append(_hours(quarters))
+        repeats.reject(reason, int(quarters.filter(rule)["more"].sum()))
+    repeats.hours.append(_hours(quarters))
 
 
 def passes(file: MonthFile, face: int, kinds: pl.DataFrame) -> tuple[list[pl.DataFrame], Repeats]:
@@ -99,19 +99,19 @@ def passes(file: MonthFile, face: int, kinds: pl.DataFrame) -> tuple[list[pl.Dat
     rows = _rows_of(file, None, kinds, face).with_row_index("place")
     stations = rows["station"].n_unique()
     pairs = _pairs(rows)
-    told = pairs.group_by("station").agg(pl.col("quarter").n_unique()).filter(pl.col("quarter") >= QUARTERS_NEEDED)
-    made = Repeats()
-    if not len(told) or 2 * len(told) < stations:
-        once(rows, made)
-        return made.hours, made
-    clear = rows.join(told.select("station"), on="station", how="semi")
-    used = pairs.join(told.select("station"), on="station", how="semi")
-    kept = clear.join(used.select(_QUARTER).unique(), on=_QUARTER, how="semi")
-    made.reject("duplicate", len(kept) - len(used))
-    made.reject("unresolved_hour", len(rows) - len(kept))
+    decided = pairs.group_by("station").agg(pl.col("quarter").n_unique()).filter(pl.col("quarter") >= QUARTERS_NEEDED)
+    repeats = Repeats()
+    if not len(decided) or 2 * len(decided) < stations:
+        once(rows, repeats)
+        return repeats.hours, repeats
+    decided_rows = rows.join(decided.select("station"), on="station", how="semi")
+    paired = pairs.join(decided.select("station"), on="station", how="semi")
+    usable = decided_rows.join(paired.select(_QUARTER).unique(), on=_QUARTER, how="semi")
+    repeats.reject("duplicate", len(usable) - len(paired))
+    repeats.reject("unresolved_hour", len(rows) - len(usable))
     for turn in (0, 1):
-        once(used.filter(pl.col("turn") == turn), made)
-    return made.hours, made
+        once(paired.filter(pl.col("turn") == turn), repeats)
+    return repeats.hours, repeats
 
 
 def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
@@ -129,11 +129,11 @@ def _hours(quarters: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     reasons: pl.Expr = pl.lit(0, pl.UInt64)
-    for place, name in enumerate(REASONS):
-        reasons = pl.when(pl.col("reason") == place).then(bit(name)).otherwise(reasons)
+    for position, name in enumerate(REASONS):
+        reasons = pl.when(pl.col("reason") == position).then(bit(name)).otherwise(reasons)
     fates: pl.Expr = pl.lit(0, pl.UInt64)
-    for place, fate in enumerate(OTHERS):
-        fates = pl.when(pl.col("fate") == place).then(bit(f"other_{fate}")).otherwise(fates)
+    for position, fate in enumerate(OTHERS):
+        fates = pl.when(pl.col("fate") == position).then(bit(f"other_{fate}")).otherwise(fates)
     return summed(quarters.lazy().with_columns(digits=reasons + fates), _HOUR).collect()
 
 
@@ -155,8 +155,8 @@ def _rows_of(file: MonthFile, hours: pl.DataFrame | None, kinds: pl.DataFrame, f
             pl.col("station").cast(pl.Int32),
             pl.col("hour").cast(pl.Int16),
             (pl.col("minute") % 60 // 15).alias("quarter"),
-            _place(digits, list(REASONS)).alias("reason"),
-            _place(digits, [f"other_{fate}" for fate in OTHERS]).alias("fate"),
+            _position(digits, list(REASONS)).alias("reason"),
+            _position(digits, [f"other_{fate}" for fate in OTHERS]).alias("fate"),
         )
         .join(kinds, on="station", how="inner", maintain_order="left")
         .filter(pl.col("kind") != NO_KIND)
@@ -165,21 +165,21 @@ def _rows_of(file: MonthFile, hours: pl.DataFrame | None, kinds: pl.DataFrame, f
     )
 
 
-def _place(digits: NDArray[np.uint64], names: list[str]) -> pl.Expr:
+def _position(digits: NDArray[np.uint64], names: list[str]) -> pl.Expr:
     """The place among `names` of the one that a row is counted under."""
     import polars as pl
 
-    place: pl.Expr = pl.lit(None, pl.UInt8)
+    position: pl.Expr = pl.lit(None, pl.UInt8)
     for number, name in enumerate(names):
-        place = pl.when(pl.Series(count(digits, name) > 0)).then(pl.lit(number, pl.UInt8)).otherwise(place)
-    return place
+        position = pl.when(pl.Series(count(digits, name) > 0)).then(pl.lit(number, pl.UInt8)).otherwise(position)
+    return position
 
 
-def _parts(found: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def _parts(hours: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """`found` in parts of whole stations, none of many more rows than can be at hand at once."""
     import polars as pl
 
-    ordered = found.sort("station")
+    ordered = hours.sort("station")
     part = (ordered["rows"].cast(pl.Int64).cum_sum() // _ROWS_AT_ONCE).alias("part")
     first = ordered.with_columns(part).group_by("station", maintain_order=True).agg(pl.col("part").min())
     for stations in first.partition_by("part", maintain_order=True):

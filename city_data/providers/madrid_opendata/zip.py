@@ -37,7 +37,7 @@ def readable(path: Path) -> Iterator[None]:
         raise PermanentError(f"the download is no whole ZIP ({error}); it begins {begins!r}") from error
 
 
-def look_into(path: Path, month: Month) -> tuple[zipfile.ZipInfo, bytes]:
+def find_csv(path: Path, month: Month) -> tuple[zipfile.ZipInfo, bytes]:
     """The one CSV that is named for this month, whatever else is packed with it, and how it begins.
 
     Raises PermanentError where there is none or more than one, where it cannot be read, and for a bomb.

@@ -80,7 +80,7 @@ class MeteoFrance(Provider):
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
         """The month's lines as CSV: extracts of department files, or, with a key, a DPClim file a station."""
         with about(self.name, request):
-            settings, bounds = _settings(request), request.month.bounds(request.place.timezone)
+            settings, bounds = _settings(request), request.month.bounds(request.location.timezone)
             if request.as_of <= bounds[0]:
                 raise NotYetPublished("the month has not begun")
             access = orders.Access.of()
@@ -101,7 +101,7 @@ class MeteoFrance(Provider):
         import pandas as pd
 
         with about(self.name, request):
-            stations, bounds = _settings(request).stations, request.month.bounds(request.place.timezone)
+            stations, bounds = _settings(request).stations, request.month.bounds(request.location.timezone)
             reading = read(payloads, stations, bounds)
             rows = list(city_hours(reading, stations, self.source(payloads)))
             columns = ["date", *self.capabilities.columns, "source", "raw_data"]

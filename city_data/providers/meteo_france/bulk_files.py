@@ -22,7 +22,7 @@ from typing import IO, Any
 from city_data.providers.base import Payload, PermanentError, TransientError
 from city_data.providers.http import HttpClient
 from city_data.providers.meteo_france.lines import HOUR, NAMES, STAMP, bare, columns_of, stamp_text
-from city_data.providers.shared.downloads import Kept, opened
+from city_data.providers.shared.downloads import CachedFile, opened
 from city_data.providers.shared.stations import NoData
 from city_data.providers.transport.documents import read_json
 from city_data.providers.transport.response import MINUTE, Response, accept_ok, retry_after
@@ -58,10 +58,10 @@ def catalogue(http: HttpClient) -> list[DepartmentFile]:
     document = read_json(http.get(CATALOGUE, accept=_judge).body)
     resources = document.get("resources") if isinstance(document, dict) else None
     listed = resources if isinstance(resources, list) else []
-    found = [made for entry in listed if (made := _file(entry)) is not None]
-    if not found:
+    files = [file for entry in listed if (file := _file(entry)) is not None]
+    if not files:
         raise PermanentError(f"{CATALOGUE} lists no file by the name HOR_departement_.._periode_....-....")
-    return found
+    return files
 
 
 def fetch(
@@ -74,16 +74,16 @@ def fetch(
     first, last = bounds[0] + HOUR, bounds[1]  # stamps are the ends of hours
     payloads, reasons = [], []
     for file in _covering(catalogue(http), department, sorted({first.year, last.year})):
-        with opened(http, file.url, _MOST_PACKED) as kept:
+        with opened(http, file.url, _MOST_PACKED) as cached:
             try:
-                found = extract(kept.file, kept.entry.bytes, stations, stamp_text(first), stamp_text(last))
+                extracted = extract(cached.file, cached.entry.bytes, stations, stamp_text(first), stamp_text(last))
             except TransientError:
-                kept.forget()
+                cached.forget()
                 raise
-            if found.lines:
-                payloads.append(_payload(file, kept, found, stations, into))
+            if extracted.lines:
+                payloads.append(_payload(file, cached, extracted, stations, into))
             else:
-                here = ", ".join(sorted(found.stations)[:20])
+                here = ", ".join(sorted(extracted.stations)[:20])
                 reasons.append(f"{file.title} has no line of {', '.join(stations)} in the month; its stations: {here}")
     if not payloads:
         raise NoData("; ".join(reasons))
@@ -95,24 +95,24 @@ def extract(packed: IO[bytes], size: int, stations: Sequence[str], first: str, l
 
     Raises TransientError for what is no whole gzip, PermanentError for a foreign header, an endless line or a bomb.
     """
-    found = Extract()
+    extracted = Extract()
     lines = _lines(packed, size)
     header = next(lines, b"")
-    station_at, stamp_at = _places(header)
+    station_at, stamp_at = _column_positions(header)
     most = max(station_at, stamp_at) + 1
-    found.header = header
-    seen: dict[bytes, str] = {}
+    extracted.header = header
+    station_ids: dict[bytes, str] = {}
     for line in lines:
         cells = line.split(b";", most)
         if len(cells) <= most - 1:
             continue  # a blank line, or one that breaks off: of no station
-        station = seen.get(cells[station_at])
+        station = station_ids.get(cells[station_at])
         if station is None:
-            station = seen[cells[station_at]] = bare(cells[station_at].decode("latin-1")).zfill(8)
+            station = station_ids[cells[station_at]] = bare(cells[station_at].decode("latin-1")).zfill(8)
         if station in stations and _within(bare(cells[stamp_at].decode("latin-1")), first, last):
-            found.lines.append(line)
-    found.stations = set(seen.values())
-    return found
+            extracted.lines.append(line)
+    extracted.stations = set(station_ids.values())
+    return extracted
 
 
 def _within(stamp: str, first: str, last: str) -> bool:
@@ -135,10 +135,12 @@ def _covering(files: Sequence[DepartmentFile], department: str, years: Sequence[
     return covering
 
 
-def _payload(file: DepartmentFile, kept: Kept, found: Extract, stations: Sequence[str], into: Path) -> Payload:
+def _payload(
+    file: DepartmentFile, cached: CachedFile, extracted: Extract, stations: Sequence[str], into: Path
+) -> Payload:
     path = into / f"HOR_{file.department}_{file.first_year}-{file.last_year}.csv"
-    path.write_bytes(found.header + b"".join(found.lines))
-    entry = kept.entry
+    path.write_bytes(extracted.header + b"".join(extracted.lines))
+    entry = cached.entry
     params = {
         "extract": "the header, and the lines of the stations whose hour is in the month",
         "title": file.title,
@@ -174,21 +176,21 @@ def _inflated(packed: IO[bytes]) -> Iterator[bytes]:
     from isal import isal_zlib
     from isal.igzip_lib import IsalError  # what isal_zlib really raises: it is no zlib.error
 
-    inflate, held, members = None, b"", 0
+    inflate, pending, members = None, b"", 0
     try:
         while True:
-            held = held or packed.read(_PIECE)
+            pending = pending or packed.read(_PIECE)
             if inflate is None:
-                if not held:
+                if not pending:
                     break
                 inflate, members = isal_zlib.decompressobj(16 + isal_zlib.MAX_WBITS), members + 1
                 if members > _MOST_MEMBERS:  # what follows a member is copied for each
                     raise PermanentError(f"the file is made of more than {_MOST_MEMBERS:,} gzip members")
-            piece = inflate.decompress(held, _PIECE)
-            if not held and not piece:  # neither more bytes nor any that it still had inside
+            piece = inflate.decompress(pending, _PIECE)
+            if not pending and not piece:  # neither more bytes nor any that it still had inside
                 break
             yield piece
-            held = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+            pending = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
             inflate = None if inflate.eof else inflate
     except IsalError as error:  # type: ignore[misc]  # an exception class, whatever its stub says
         raise _broken(packed, str(error)) from error
@@ -202,7 +204,7 @@ def _broken(packed: IO[bytes], why: str) -> TransientError:
     return TransientError(f"the download is no whole gzip ({why}); it {f'begins {begins!r}' if begins else 'is empty'}")
 
 
-def _places(header: bytes) -> tuple[int, int]:
+def _column_positions(header: bytes) -> tuple[int, int]:
     """Where station and stamp stand."""
     names = columns_of(header.decode("utf-8", "replace"))
     try:

@@ -60,7 +60,7 @@ def read(payloads: Sequence[Payload], stations: Sequence[str], bounds: tuple[dat
     Raises PermanentError for what is no hourly file, for lines of other stations or times alone, and for a file whose
     lines or values mostly cannot be read.
     """
-    reading, rows, seen = Reading(), list[tuple[tuple[datetime, str], Row]](), set[str]()
+    reading, rows, station_ids = Reading(), list[tuple[tuple[datetime, str], Row]](), set[str]()
     broken: list[BrokenLine] = []
     for payload in payloads:
         file = open_file(payload)
@@ -70,7 +70,7 @@ def read(payloads: Sequence[Payload], stations: Sequence[str], bounds: tuple[dat
             if isinstance(line, BrokenLine):
                 broken.append(line)
                 continue
-            seen.add(line.station)
+            station_ids.add(line.station)
             if not bounds[0] <= line.start < bounds[1]:
                 reading.rejected["outside_month"] += 1
             elif line.station not in stations:
@@ -80,11 +80,11 @@ def read(payloads: Sequence[Payload], stations: Sequence[str], bounds: tuple[dat
     reading.rejected += Counter(line.reason for line in broken)
     _refuse_where_most(broken, reading.received)
     elsewhere = reading.rejected["other_station"] + reading.rejected["outside_month"]
-    refuse_another_subject(stations, seen, reading.received - len(broken), elsewhere)
-    found = {key: with_pressure(row) for key, row in one_row_a_key(rows, reading.rejected).items()}
-    refuse_spoilt_files(found.values())
-    reading.rows = {key: row for key, row in found.items() if _says_anything(row)}
-    reading.rejected += Counter(no_value=len(found) - len(reading.rows))
+    refuse_another_subject(stations, station_ids, reading.received - len(broken), elsewhere)
+    merged = {key: with_pressure(row) for key, row in one_row_a_key(rows, reading.rejected).items()}
+    refuse_spoilt_files(merged.values())
+    reading.rows = {key: row for key, row in merged.items() if _has_value(row)}
+    reading.rejected += Counter(no_value=len(merged) - len(reading.rows))
     reading.nulled = count_nulled(reading.rows.values())
     return reading
 
@@ -92,8 +92,8 @@ def read(payloads: Sequence[Payload], stations: Sequence[str], bounds: tuple[dat
 def city_hours(reading: Reading, stations: Sequence[str], source: str) -> Iterator[dict[str, Any]]:
     """The canonical rows by hour: each number the mean of the stations that have it, the words those of the first
     station, in the order of the settings, that reports any."""
-    for start, found in reading.hours.items():
-        values = {station: _values(row) for station, row in found.items()}
+    for start, by_station in reading.hours.items():
+        values = {station: _values(row) for station, row in by_station.items()}
         codes = (values[name]["weather_code"] for name in stations if name in values)
         code = next((code for code in codes if code is not None), None)
         yield {
@@ -115,12 +115,12 @@ def _values(row: Row) -> dict[str, Any]:
     return {**values, **({"flags": ["pressure_reduced"]} if reduced is not None else {})}
 
 
-def _says_anything(row: Row) -> bool:
+def _has_value(row: Row) -> bool:
     return any(value is not None for name, value in _values(row).items() if name != "flags")
 
 
 def _refuse_where_most(broken: Sequence[BrokenLine], received: int) -> None:
     if len(broken) > received / 2:
-        first, found = broken[0], f"{len(broken)} of {received} lines cannot be read"
+        first, summary = broken[0], f"{len(broken)} of {received} lines cannot be read"
         why = "no hour as AAAAMMJJHH" if first.reason == "no_hour" else "another number of cells than the header has"
-        raise PermanentError(f"{found}, such as line {first.number}, {first.text[:100]!r}: {why}")
+        raise PermanentError(f"{summary}, such as line {first.number}, {first.text[:100]!r}: {why}")

@@ -127,10 +127,10 @@ def order_number(response: Response) -> str:
 def stations_of(access: Access, http: HttpClient, department: str) -> int:
     """How many hourly stations a department has: the cheapest question that takes a key."""
     answer = access.get(http, f"{BASE}/liste-stations/horaire", {"id-departement": department}, _judge)
-    found = _json(answer)
-    if not isinstance(found, list):
-        raise PermanentError(f"{answer.url} answered no list: {str(found)[:200]}")
-    return len(found)
+    listed = _json(answer)
+    if not isinstance(listed, list):
+        raise PermanentError(f"{answer.url} answered no list: {str(listed)[:200]}")
+    return len(listed)
 
 
 def _station(access: Access, http: HttpClient, path: Path, params: Mapping[str, str]) -> Payload:
@@ -189,12 +189,12 @@ def _json(response: Response) -> object:
 
 
 def _field(response: Response, *names: str) -> str:
-    found = _json(response)
+    value = _json(response)
     for name in names:
-        found = found.get(name) if isinstance(found, dict) else None
-    if not isinstance(found, str) or not found:
+        value = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(value, str) or not value:
         raise PermanentError(f"{response.url} answered without {'.'.join(names)}")
-    return found
+    return value
 
 
 def _iso(moment: datetime) -> str:

@@ -90,7 +90,7 @@ class OpenWeather(Provider):
         """
         with about(self.name, request):
             key = _key()
-            start, end = request.month.bounds(request.place.timezone)
+            start, end = request.month.bounds(request.location.timezone)
             if request.as_of <= start:
                 raise NotYetPublished("the month has not begun")
             begin, last = whole_hour(start), min(whole_hour(end), whole_hour(request.as_of.astimezone(UTC)))
@@ -126,7 +126,7 @@ class OpenWeather(Provider):
             answers = [(payload.name, items_of(payload.name, payload.path.read_bytes())) for payload in payloads]
             items = [item for _, answer in answers for item in answer]
             hours = by_hour(answers, rejected)
-            start, end = request.month.bounds(request.place.timezone)
+            start, end = request.month.bounds(request.location.timezone)
             # An hour more on either side is asked for: see `fetch`.
             if hours and not any(start - HOUR <= hour <= end for hour in hours):
                 raise PermanentError(f"the answer is of {min(hours)} to {max(hours)}, and no hour is of the month")
@@ -154,16 +154,16 @@ class OpenWeather(Provider):
     def check_connection(self, http: HttpClient) -> str:
         hour = whole_hour(as_of()) - _CURIOUS
         with suppress(_NoData):  # then the key was taken, which is what was to be shown
-            self._ask(http, _key(), {"lat": "40.4", "lon": "-3.7", **_span(hour, hour)})
+            self._call(http, _key(), {"lat": "40.4", "lon": "-3.7", **_span(hour, hour)})
         return "answers, and takes the key"
 
     def _week(
         self, request: Request, http: HttpClient, into: Path, key: str, begin: datetime, until: datetime
     ) -> tuple[Payload, datetime]:
         """The answer for `begin` to `until`, both included, and its newest hour. Raises _NoData."""
-        place = {"lat": str(request.place.latitude), "lon": str(request.place.longitude)}
-        params = {**place, **_span(begin, until)}
-        response = self._ask(http, key, params)
+        location = {"lat": str(request.location.latitude), "lon": str(request.location.longitude)}
+        params = {**location, **_span(begin, until)}
+        response = self._call(http, key, params)
         name = f"{begin:%Y-%m-%dT%H}Z.json"
         with hiding([key]):
             stamps = [stamp for item in items_of(name, response.body) if (stamp := stamp_of(item)) is not None]
@@ -176,9 +176,9 @@ class OpenWeather(Provider):
         payload = Payload(name, path, URL, params, "application/json", origin=response.origin)
         return payload, whole_hour(max(stamps))
 
-    def _ask(self, http: HttpClient, key: str, params: Mapping[str, str]) -> Response:
-        asked = {**params, "type": "hour", "units": "metric"}
-        return http.get(URL, params=asked, secret_params={"appid": key}, accept=_judge)
+    def _call(self, http: HttpClient, key: str, params: Mapping[str, str]) -> Response:
+        query = {**params, "type": "hour", "units": "metric"}
+        return http.get(URL, params=query, secret_params={"appid": key}, accept=_judge)
 
     def _count(self, payloads: Sequence[Payload], request: Request) -> int:
         return len(self.parse(request, payloads).frame)
@@ -200,22 +200,22 @@ def _span(begin: datetime, until: datetime) -> dict[str, str]:
 def _judge(response: Response) -> None:
     """Errors are `{"cod": ..., "message": ...}`; `cod` is a string in this API and a number in others."""
     text = response.text("latin-1").strip()
-    told = json_object(response.body)
+    answer = json_object(response.body)
     code = response.status
-    if code < 400 and re.fullmatch("[0-9]{3}", str(told.get("cod", ""))):
-        code = int(str(told["cod"]))
-    said = str(told.get("message") or " ".join(text[:200].split()) or "an empty body")
+    if code < 400 and re.fullmatch("[0-9]{3}", str(answer.get("cod", ""))):
+        code = int(str(answer["cod"]))
+    message = str(answer.get("message") or " ".join(text[:200].split()) or "an empty body")
     if code == 401:
         raise PermanentError(
-            f"refused (401: {said}); check {environment.OPENWEATHER_API_KEY}, and that its account has a "
+            f"refused (401: {message}); check {environment.OPENWEATHER_API_KEY}, and that its account has a "
             "subscription to the History API"
         )
-    if code == 404 and told:  # the service's own word, not that of whatever stands before it
-        raise _NoData(f"404: {said}")
+    if code == 404 and answer:  # the service's own word, not that of whatever stands before it
+        raise _NoData(f"404: {message}")
     if code == 429:
-        raise TransientError(f"too many calls (429): {said}", retry_after(response.headers, MINUTE))
-    accept_ok(Response(code, response.headers, response.url, said.encode("latin-1", "replace")))
+        raise TransientError(f"too many calls (429): {message}", retry_after(response.headers, MINUTE))
+    accept_ok(Response(code, response.headers, response.url, message.encode("latin-1", "replace")))
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
-    if not told:
+    if not answer:
         raise TransientError(f"{response.url} answered what is no JSON object: {' '.join(text[:200].split())}")

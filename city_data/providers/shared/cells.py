@@ -51,10 +51,10 @@ class Field:
     @classmethod
     def of_weather(cls, column: str, name: str, number_format: NumberFormat) -> Field:
         """With the plausible range of a column of the weather dataset."""
-        found = next(known for known in WEATHER.columns if known.name == column)
-        assert found.low is not None  # noqa: S101  a column of text has no bounds
-        assert found.high is not None  # noqa: S101
-        return cls(name, number_format, found.low, found.high)
+        definition = next(known for known in WEATHER.columns if known.name == column)
+        assert definition.low is not None  # noqa: S101  a column of text has no bounds
+        assert definition.high is not None  # noqa: S101
+        return cls(name, number_format, definition.low, definition.high)
 
     def read(self, value: object, file: str, row: int) -> Cell:
         """The cell; its `reason` is `unreadable`, `ambiguous`, `negative` (where nothing is) or `implausible`."""
@@ -93,10 +93,10 @@ def refuse_spoilt_files(rows: Iterable[Row]) -> None:
         # A value in doubt is the source's own statement, and no change of its format.
         spoilt = [cell for cell in cells if cell.reason != "doubtful"]
         if len(spoilt) >= _HABIT and len(spoilt) > _MOSTLY * good[file, field]:
-            found = f"{len(spoilt)} of {len(spoilt) + good[file, field]} cells of {field!r} cannot be used"
+            summary = f"{len(spoilt)} of {len(spoilt) + good[file, field]} cells of {field!r} cannot be used"
             worst = Counter(cell.reason for cell in spoilt).most_common(1)[0][0]
             first = min((cell for cell in spoilt if cell.reason == worst), key=lambda cell: cell.row)
-            raise PermanentError(f"{file}: {found}, most of them {worst}, such as {_quoted(field, first)}")
+            raise PermanentError(f"{file}: {summary}, most of them {worst}, such as {_quoted(field, first)}")
 
 
 def _quoted(field: str, cell: Cell) -> str:

@@ -58,11 +58,11 @@ def estimate(
     profile = _profile(flow, valid, week_hours)
     known = valid & ~np.isnan(profile)
     counted, total = np.zeros(hours), np.zeros(hours)
-    volume, weight, seen = np.zeros(hours), 0.0, np.full(hours, len(flow) > 0)
+    volume, weight, complete = np.zeros(hours), 0.0, np.full(hours, len(flow) > 0)
     for name, stratum in strata.items():
         size = int(stratum.sum())
         if not size:  # its share is fixed: the city without it would be another
-            seen[:] = False
+            complete[:] = False
             continue
         mu = np.where(known[stratum], profile[stratum], 0).sum(axis=0)
         v = np.where(known[stratum], flow[stratum], 0).sum(axis=0)
@@ -72,13 +72,13 @@ def estimate(
         # A panel that never counts a vehicle at this hour has nothing to scale: it counts what it counts.
         ratio = np.divide(v, mu, out=np.ones(hours), where=mu > 0)
         # The strata's levels differ: an hour without one of them is an hour without a value.
-        seen &= known[stratum].any(axis=0)
+        complete &= known[stratum].any(axis=0)
         volume += weights[name] * panel_mu * ratio / size
         weight += weights[name]
         counted, total = counted + mu, total + panel_mu
     stations = known.sum(axis=0)
     coverage = np.divide(counted, total, out=(stations > 0).astype(float), where=total > 0)
-    volume = np.where((coverage >= MINIMUM_COVERAGE) & seen, volume / (weight or 1), np.nan)
+    volume = np.where((coverage >= MINIMUM_COVERAGE) & complete, volume / (weight or 1), np.nan)
     return Estimate(volume, coverage, stations, {name: int(stratum.sum()) for name, stratum in strata.items()})
 
 

@@ -47,12 +47,12 @@ def address(
     Raises PermanentError where the catalogue has two, or contradicts itself; NotYetPublished or NotAvailable where it
     has none.
     """
-    found = {str(r.get("url")): months for r in listed if request.month in (months := months_of(r))}
-    if not found:
+    matches = {str(r.get("url")): months for r in listed if request.month in (months := months_of(r))}
+    if not matches:
         raise no_data(request, capabilities, f"not among the {len(listed)} months of the catalogue")
-    if len(found) > 1:
-        raise PermanentError(f"the catalogue lists the month {len(found)} times: {', '.join(found)}")
-    ((url, months),) = found.items()
+    if len(matches) > 1:
+        raise PermanentError(f"the catalogue lists the month {len(matches)} times: {', '.join(matches)}")
+    ((url, months),) = matches.items()
     if len(months) > 1:
         raise PermanentError(f"the catalogue says {' and '.join(map(str, sorted(months)))} of {url}")
     return url
@@ -62,12 +62,12 @@ def fingerprint(listed: Sequence[Resource], url: str, headers: Mapping[str, str]
     """What catalogue and server tell of a file without sending it, as far as the portal fills it: CKAN's own fields of
     the resource, HTTP's tag and date, and the bytes."""
     resource = next(resource for resource in listed if str(resource.get("url")) == url)
-    told = {f"catalogue:{name}": resource.get(name) for name in ("url", "last_modified", "size", "hash")}
-    told |= {name: headers.get(name) for name in ("etag", "last-modified")} | {"bytes": size}
-    return {name: str(value) for name, value in told.items() if value not in (None, "")}
+    values = {f"catalogue:{name}": resource.get(name) for name in ("url", "last_modified", "size", "hash")}
+    values |= {name: headers.get(name) for name in ("etag", "last-modified")} | {"bytes": size}
+    return {name: str(value) for name, value in values.items() if value not in (None, "")}
 
 
-def look(http: HttpClient, listed: Sequence[Resource], url: str) -> dict[str, str]:
+def current_fingerprint(http: HttpClient, listed: Sequence[Resource], url: str) -> dict[str, str]:
     """The `fingerprint` of now, by one call for the file's headers. Raises TransientError and PermanentError."""
     headers = http.head(url, accept=judge).headers
     size = headers.get("content-length", "")

@@ -47,17 +47,17 @@ class Entry(pydantic.BaseModel):
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedFile:
     """An open file, whole as it was received. It stays readable when another process replaces it."""
 
     entry: Entry
     file: IO[bytes]
-    place: Path
+    directory: Path
 
     def forget(self) -> None:
         """To be called where the bytes turn out to be broken, so that the next use downloads them again."""
-        with _locked(self.place):
-            _clear(self.place)
+        with _locked(self.directory):
+            _clear(self.directory)
 
 
 class _Unchanged(ProviderError):
@@ -66,50 +66,50 @@ class _Unchanged(ProviderError):
 
 def folder(environ: Mapping[str, str] = os.environ) -> Path:
     """`CITY_DATA_CACHE_DIR`, else the user's cache folder."""
-    told = environment.DOWNLOADS.get(environ)
+    configured = environment.DOWNLOADS.get(environ)
     base = Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "/tmp") / ".cache")  # noqa: S108  no secret
-    return (Path(told) if told else base / "city_data") / "downloads"
+    return (Path(configured) if configured else base / "city_data") / "downloads"
 
 
 @contextmanager
-def opened(http: HttpClient, url: str, max_bytes: int) -> Iterator[Kept]:
+def opened(http: HttpClient, url: str, max_bytes: int) -> Iterator[CachedFile]:
     """The file at `url`: from the folder where the source says that it has not changed, else downloaded.
 
     Runs that want the same file wait for the one that is downloading it. Raises as `HttpClient.download` does, and
     PermanentError where the folder cannot be written; a source that does not answer is no reason to use an old file.
     """
     host_route = next((base for host, base in http.routes.items() if url.startswith(f"https://{host}/")), "")
-    place = folder() / hashlib.sha256(f"{host_route} {url}".encode(errors="backslashreplace")).hexdigest()[:32]
+    directory = folder() / hashlib.sha256(f"{host_route} {url}".encode(errors="backslashreplace")).hexdigest()[:32]
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "lock").touch()
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "lock").touch()
     except OSError as error:
         raise PermanentError(
             f"{folder()} cannot be written ({error}); set {environment.DOWNLOADS} to a folder"
         ) from error
-    with _locked(place):
-        entry = _current(http, url, place, max_bytes)
-        file = (place / entry.sha256).open("rb")
+    with _locked(directory):
+        entry = _current(http, url, directory, max_bytes)
+        file = (directory / entry.sha256).open("rb")
     with file:
-        yield Kept(entry, file, place)
+        yield CachedFile(entry, file, directory)
 
 
-def _current(http: HttpClient, url: str, place: Path, max_bytes: int) -> Entry:
-    held = _held(place)
-    conditions = held.conditions() if held else {}
+def _current(http: HttpClient, url: str, directory: Path, max_bytes: int) -> Entry:
+    cached = _read_entry(directory)
+    conditions = cached.conditions() if cached else {}
 
     def judge(response: Response) -> None:
         if response.status == 304 and conditions:
             raise _Unchanged
         accept_ok(response)
 
-    incoming = place / "incoming"
+    incoming = directory / "incoming"
     try:
         response = http.download(url, incoming, judge, max_bytes, conditions)
     except _Unchanged:
-        assert held is not None  # noqa: S101  without a held file there are no conditions
-        (place / "entry.json").touch()
-        return held
+        assert cached is not None  # noqa: S101  without a held file there are no conditions
+        (directory / "entry.json").touch()
+        return cached
     entry = Entry(
         url=bare(url),
         sha256=file_sha256(incoming),
@@ -118,18 +118,18 @@ def _current(http: HttpClient, url: str, place: Path, max_bytes: int) -> Entry:
         last_modified=response.headers.get("last-modified"),
         origin=response.origin,
     )
-    _clear(place, but=incoming)
-    incoming.replace(place / entry.sha256)
-    _write(place / "entry.json", entry)
-    _sweep(place.parent)
+    _clear(directory, but=incoming)
+    incoming.replace(directory / entry.sha256)
+    _write(directory / "entry.json", entry)
+    _sweep(directory.parent)
     return entry
 
 
-def _held(place: Path) -> Entry | None:
+def _read_entry(directory: Path) -> Entry | None:
     """None where there is nothing, or what was left by a process that was killed."""
     try:
-        entry = Entry.model_validate_json((place / "entry.json").read_bytes())
-        return entry if (place / entry.sha256).stat().st_size == entry.bytes else None
+        entry = Entry.model_validate_json((directory / "entry.json").read_bytes())
+        return entry if (directory / entry.sha256).stat().st_size == entry.bytes else None
     except (FileNotFoundError, pydantic.ValidationError):
         return None
 
@@ -140,9 +140,9 @@ def _write(path: Path, entry: Entry) -> None:
     part.replace(path)
 
 
-def _clear(place: Path, but: Path | None = None) -> None:
+def _clear(directory: Path, but: Path | None = None) -> None:
     """The lock stays: who waits for it must meet the next one at the same file."""
-    for path in place.iterdir():
+    for path in directory.iterdir():
         if path != but and path.name != "lock":
             path.unlink(missing_ok=True)
 
@@ -157,9 +157,9 @@ def _sweep(root: Path) -> None:
 
 
 @contextmanager
-def _locked(place: Path, wait: bool = True) -> Iterator[bool]:
+def _locked(directory: Path, wait: bool = True) -> Iterator[bool]:
     """Held among processes and threads, until its holder ends. Without `wait`, False where it is taken."""
-    with (place / "lock").open("ab") as file:
+    with (directory / "lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

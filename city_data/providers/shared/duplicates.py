@@ -22,10 +22,10 @@ Key = TypeVar("Key")
 
 def one_row_a_key(rows: Iterable[tuple[Key, Row]], rejected: Counter[str]) -> dict[Key, Row]:
     """The row that counts of every key, in the order in which keys first came; the others go into `rejected`."""
-    found: dict[Key, list[Row]] = {}
+    by_key: dict[Key, list[Row]] = {}
     for key, row in rows:
-        found.setdefault(key, []).append(row)
-    return {key: same[0] if len(same) == 1 else _resolved(same, rejected) for key, same in found.items()}
+        by_key.setdefault(key, []).append(row)
+    return {key: same[0] if len(same) == 1 else _resolved(same, rejected) for key, same in by_key.items()}
 
 
 def lower_median(cells: Sequence[Cell]) -> Cell:

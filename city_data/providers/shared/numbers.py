@@ -91,8 +91,8 @@ class NumberFormat:
         if not self.counts:
             return pl.lit(False)
         bare = text.str.strip_chars(_BLANKS)
-        found = bare.str.contains(rf"\A(?:{self._ambiguous})\z") & ~bare.is_in(sorted(self.missing))
-        return found.fill_null(False)
+        matches = bare.str.contains(rf"\A(?:{self._ambiguous})\z") & ~bare.is_in(sorted(self.missing))
+        return matches.fill_null(False)
 
     @cached_property
     def _number(self) -> str:

@@ -25,12 +25,12 @@ class NoData(ProviderError):
     """The stations have nothing in the range asked for: whether that is so yet, or for good, only the date tells."""
 
 
-def refuse_another_subject(asked: Collection[str], found: Collection[str], received: int, elsewhere: int) -> None:
+def refuse_another_subject(requested: Collection[str], present: Collection[str], received: int, elsewhere: int) -> None:
     """Raises PermanentError where all `received` rows lie `elsewhere`: with other stations than those `asked` about, or
     in other months. `found` are the stations that the rows name."""
     if received and elsewhere == received:
-        about = "another month" if set(found) & set(asked) else f"the stations {', '.join(sorted(found)[:10])}"
-        raise PermanentError(f"the answer is about {about}, not about the month of {', '.join(asked)}")
+        about = "another month" if set(present) & set(requested) else f"the stations {', '.join(sorted(present)[:10])}"
+        raise PermanentError(f"the answer is about {about}, not about the month of {', '.join(requested)}")
 
 
 def reduced_pressure(at_station: float, altitude: float, temperature: float, like: Cell) -> Cell:

@@ -35,8 +35,8 @@ _SINGLE = {
 }  # fmt: skip
 # 50, 60 and 70: intermittent and steady in turn, each slight, moderate, heavy.
 WORDS = _SINGLE | {
-    tens + 2 * place + steady: f"{strength} {'' if steady else 'intermittent '}{kind}"
+    tens + 2 * step + steady: f"{strength} {'' if steady else 'intermittent '}{kind}"
     for tens, kind in ((50, "drizzle"), (60, "rain"), (70, "snow"))
-    for place, strength in enumerate(_STRENGTHS)
+    for step, strength in enumerate(_STRENGTHS)
     for steady in (0, 1)
 }

@@ -31,13 +31,13 @@ def begins_json(text: str, opening: str = "[{") -> bool:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
+    mapping = dict(pairs)
     if (
-        len(made) < len(pairs)
-        and (twice := next((key for key, value in pairs if made[key] != value), None)) is not None
+        len(mapping) < len(pairs)
+        and (twice := next((key for key, value in pairs if mapping[key] != value), None)) is not None
     ):
         raise ValueError(f"the key {twice!r} has two values")
-    return made
+    return mapping
 
 
 def _decoded(body: bytes, otherwise: str | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Question:
+class HttpRequest:
     """`headers` (where keys travel) go to the first host alone, `asking` ones to every hop; `secret_params` are of the
     first address alone. A `form` is for a POST."""
 
@@ -18,7 +18,7 @@ class Question:
     params: Mapping[str, str] | None = None
     headers: Mapping[str, str] | None = None
     secret_params: Mapping[str, str] | None = None
-    asking: Mapping[str, str] | None = None
+    every_hop_headers: Mapping[str, str] | None = None
     form: Mapping[str, str] | None = None
     method: str = "GET"
 

@@ -68,10 +68,10 @@ def hiding(secrets: Iterable[str]) -> Iterator[None]:
     try:
         yield
     except ProviderError as error:
-        told = str(error)
+        text = str(error)
         for secret in filter(None, secrets):
-            told = told.replace(secret, "***").replace(quote(secret, safe="", errors="replace"), "***")
-        error.args = (told,)
+            text = text.replace(secret, "***").replace(quote(secret, safe="", errors="replace"), "***")
+        error.args = (text,)
         raise
 
 

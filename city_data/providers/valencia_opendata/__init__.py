@@ -35,7 +35,7 @@ from city_data.providers.transport.documents import read_json
 if TYPE_CHECKING:
     import pandas as pd
 
-    from city_data.providers.valencia_opendata.hours import MadeHours
+    from city_data.providers.valencia_opendata.hours import CityHours
 
 HOST = "geoportal.valencia.es"
 LOOPS = f"https://{HOST}/server/rest/services/OPENDATA/Trafico/MapServer/208/query"
@@ -75,7 +75,7 @@ class ValenciaOpenData(CollectingProvider):
             while more:
                 if len(bodies) == MOST_PAGES:
                     raise PermanentError(f"the layer has more than {MOST_PAGES} pages")
-                response = http.get(LOOPS, params=_question(len(rows)))
+                response = http.get(LOOPS, params=_query(len(rows)))
                 page = snapshots.read_page(response.body)
                 if not page.rows:
                     raise NoSnapshot("header_only", f"the answer has no loop from row {len(rows)} on")
@@ -88,7 +88,7 @@ class ValenciaOpenData(CollectingProvider):
             newest = snapshots.newest(moments, request.as_of)
             path = into / snapshots.name(request.as_of)
             path.write_bytes(body)
-            payload = Payload(path.name, path, LOOPS, _question(0), "application/json", origin=origin)
+            payload = Payload(path.name, path, LOOPS, _query(0), "application/json", origin=origin)
             points = {snapshots.point_of(row) for row in rows}
             return Snapshot(payload, snapshots.mark(moments), newest, repeated=len(rows) - len(points))
 
@@ -99,20 +99,20 @@ class ValenciaOpenData(CollectingProvider):
         from city_data.providers.valencia_opendata.hours import city_hours
 
         with about(self.name, request):
-            made = city_hours(payloads, request.month, request.place.timezone)
-            _refuse_without_value(made, request)
+            result = city_hours(payloads, request.month, request.location.timezone)
+            _refuse_without_value(result, request)
             return ParsedMonth(
-                _frame(made, request, self.source(payloads)),
-                received=made.received,
-                used=made.used,
-                fields=made.fields,
-                rejected=made.rejected,
+                _frame(result, request, self.source(payloads)),
+                received=result.received,
+                used=result.used,
+                fields=result.fields,
+                rejected=result.rejected,
                 provenance={
                     "method_version": METHOD_VERSION,
-                    "panel": made.hours.panel,
-                    "points": made.points,
+                    "panel": result.hours.panel,
+                    "points": result.points,
                     "snapshots": len(payloads),
-                    "unreadable_snapshots": made.unreadable,
+                    "unreadable_snapshots": result.unreadable,
                 },
             )
 
@@ -121,37 +121,37 @@ class ValenciaOpenData(CollectingProvider):
         try:
             count = int(read_json(response.body)["count"])
         except (ValueError, KeyError, TypeError, OverflowError) as error:
-            found = " ".join(response.body[:200].decode("latin-1").split())
-            raise PermanentError(f"{self.name}: {LOOPS} does not count its loops but says {found!r}") from error
+            excerpt = " ".join(response.body[:200].decode("latin-1").split())
+            raise PermanentError(f"{self.name}: {LOOPS} does not count its loops but says {excerpt!r}") from error
         return f"answers, no key needed; {count} loops, of which it tells the present alone"
 
 
-def _refuse_without_value(made: MadeHours, request: Request) -> None:
+def _refuse_without_value(result: CityHours, request: Request) -> None:
     """A month that ended without one value is none. One that has only begun may not have an hour yet."""
     import numpy as np
 
-    ended = request.as_of >= request.month.bounds(request.place.timezone)[1]
-    if ended and not np.isfinite(made.hours.volume).any():
+    ended = request.as_of >= request.month.bounds(request.location.timezone)[1]
+    if ended and not np.isfinite(result.hours.volume).any():
         raise PermanentError(
-            f"not one value in the whole month: {made.used} of {made.received} readings can be used; "
-            f"rejected: {made.rejected}"
+            f"not one value in the whole month: {result.used} of {result.received} readings can be used; "
+            f"rejected: {result.rejected}"
         )
 
 
-def _question(offset: int) -> dict[str, str]:
+def _query(offset: int) -> dict[str, str]:
     from city_data.providers.valencia_opendata.polls import FIELDS, POINT
 
     page = {"resultOffset": str(offset), "resultRecordCount": str(PAGE_ROWS), "orderByFields": POINT}
     return {**EVERYTHING, "outFields": ",".join(FIELDS), "returnGeometry": "false", **page}
 
 
-def _frame(made: MadeHours, request: Request, source: str) -> pd.DataFrame:
+def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
 
     from city_data.providers.shared.city_hours import METHOD_VERSION
 
-    hours = made.hours
-    stamps = request.month.hours(request.place.timezone)[made.first : made.first + len(hours.volume)]
+    hours = result.hours
+    stamps = request.month.hours(request.location.timezone)[result.first : result.first + len(hours.volume)]
     details = [
         {"coverage": round(share, 4), "stations": stations, "method_version": METHOD_VERSION}
         for share, stations in zip(hours.coverage.tolist(), hours.stations.tolist(), strict=True)

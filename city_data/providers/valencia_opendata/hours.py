@@ -35,7 +35,7 @@ CADENCES = ((22.5, 4, 3), (45.0, 2, 2), (90.0, 1, 1), (float("inf"), 4, 3))
 
 
 @dataclass(frozen=True)
-class MadeHours:
+class CityHours:
     """City-hours from hour `first` of the month on, and what became of every reading. A snapshot that cannot be read,
     of which there are `unreadable`, counts as one that is rejected."""
 
@@ -49,7 +49,7 @@ class MadeHours:
     unreadable: int
 
 
-def city_hours(payloads: Sequence[Payload], month: Month, timezone: str) -> MadeHours:
+def city_hours(payloads: Sequence[Payload], month: Month, timezone: str) -> CityHours:
     """The method, on a month's snapshots. Those that cannot be read are left out and counted; raises PermanentError
     where none can."""
     import numpy as np
@@ -64,7 +64,7 @@ def city_hours(payloads: Sequence[Payload], month: Month, timezone: str) -> Made
     first, last = (int(hour.min()), int(hour.max())) if len(hour) else (0, -1)
     table = np.full((points, last + 1), np.nan)
     table[row, hour] = flow
-    made = estimate(
+    estimated = estimate(
         table[:, first:],
         {"city": np.ones(points, dtype=bool)},
         STRATA_WEIGHTS,
@@ -74,7 +74,7 @@ def city_hours(payloads: Sequence[Payload], month: Month, timezone: str) -> Made
     )
     rejected = dict(zip(counts["reason"].to_list(), counts["len"].to_list(), strict=True)) | repeated
     rejected = {reason: number for reason, number in {**rejected, "unreadable_poll": unreadable}.items() if number}
-    return MadeHours(first, made, points, len(judged) + unreadable, len(good), fields, rejected, unreadable)
+    return CityHours(first, estimated, points, len(judged) + unreadable, len(good), fields, rejected, unreadable)
 
 
 def _readings(payloads: Sequence[Payload]) -> tuple[pl.DataFrame, list[str], int]:
@@ -115,7 +115,7 @@ def _judged(readings: pl.DataFrame, start: int, end: int) -> pl.DataFrame:
 
     stamp, flow = pl.col("stamp"), pl.col("flow")
     ahead = stamp > pl.col("taken") + int(AHEAD.total_seconds() * 1000)
-    whys = {
+    rules = {
         "no_point": pl.col("point").is_null(),
         "no_stamp": stamp.is_null(),
         "future_stamp": ahead.any().over("point", "stamp"),
@@ -125,8 +125,8 @@ def _judged(readings: pl.DataFrame, start: int, end: int) -> pl.DataFrame:
         "spike": flow > SPIKE,
     }
     reason: Any = pl.lit(None, pl.String)
-    for word, holds in reversed(whys.items()):
-        reason = pl.when(holds).then(pl.lit(word)).otherwise(reason)
+    for word, rule in reversed(rules.items()):
+        reason = pl.when(rule).then(pl.lit(word)).otherwise(reason)
     return readings.with_columns(reason.alias("reason"))
 
 
@@ -135,19 +135,19 @@ def _once(usable: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     others by reason. What a later snapshot repeats is a stamp that has not moved."""
     import polars as pl
 
-    found = usable.group_by("point", "stamp").agg(
+    unique = usable.group_by("point", "stamp").agg(
         pl.col("flow").unique().quantile(0.5, "lower"),
         (pl.len() - 1).alias("more"),
         (pl.col("snapshot").n_unique() - 1).alias("again"),
         (pl.col("flow").n_unique() > 1).alias("disagree"),
     )
-    equal = found.filter(~pl.col("disagree"))
+    equal = unique.filter(~pl.col("disagree"))
     repeated = {
         "unmoved_stamp": int(equal["again"].sum()),
         "duplicate": int((equal["more"] - equal["again"]).sum()),
-        "disagreeing": int(found.filter("disagree")["more"].sum()),
+        "disagreeing": int(unique.filter("disagree")["more"].sum()),
     }
-    return found.sort("point", "stamp"), repeated
+    return unique.sort("point", "stamp"), repeated
 
 
 def _hourly(good: pl.DataFrame, start: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], int]:
@@ -183,7 +183,7 @@ def _cadence(
     import numpy as np
 
     slots, needed = np.full(points, CADENCES[0][1]), np.full(points, CADENCES[0][2])
-    for place, stamps in enumerate(np.split(stamp, np.flatnonzero(np.diff(point)) + 1) if len(stamp) else []):
+    for position, stamps in enumerate(np.split(stamp, np.flatnonzero(np.diff(point)) + 1) if len(stamp) else []):
         step = np.median(np.diff(stamps)) / _MINUTE_MS if len(stamps) > 1 else 0.0
-        _, slots[place], needed[place] = next(cadence for cadence in CADENCES if step <= cadence[0])
+        _, slots[position], needed[position] = next(cadence for cadence in CADENCES if step <= cadence[0])
     return slots, needed

@@ -44,10 +44,10 @@ def read_page(body: bytes) -> Page:
     if text.startswith(b"<"):
         raise NoSnapshot("html", f"the answer is a page: {text[:100].decode('latin-1')!r}")
     try:
-        found = list(_documents(text))
-        if len(found) != 1:
-            raise ValueError(f"{len(found)} documents follow each other")
-        return _page(found[0])
+        documents = list(_documents(text))
+        if len(documents) != 1:
+            raise ValueError(f"{len(documents)} documents follow each other")
+        return _page(documents[0])
     except (ValueError, RecursionError) as error:
         raise NoSnapshot("not_json", f"the answer is not JSON in UTF-8: {error}") from error
 
@@ -62,12 +62,12 @@ def pages(body: bytes) -> Iterator[Page]:
 
 def _documents(body: bytes) -> Iterator[Any]:
     """JSON documents in UTF-8 that follow each other, each with or without a byte order mark."""
-    decoder, text, place = json.JSONDecoder(), body.decode("utf-8"), 0
-    while place < len(text):
-        if text[place].isspace() or text[place] == "\ufeff":
-            place += 1
+    decoder, text, position = json.JSONDecoder(), body.decode("utf-8"), 0
+    while position < len(text):
+        if text[position].isspace() or text[position] == "\ufeff":
+            position += 1
             continue
-        document, place = decoder.raw_decode(text, place)
+        document, position = decoder.raw_decode(text, position)
         yield document
 
 
@@ -94,8 +94,8 @@ def _attributes(feature: object) -> object:
 
 def measured(rows: Rows) -> list[tuple[str, int]]:
     """Each loop and its stamp (epoch ms), of rows that have both, sorted."""
-    found = ((point_of(row), number_of(row[STAMP])) for row in rows)
-    return sorted({(point, int(stamp)) for point, stamp in found if point is not None and stamp is not None})
+    pairs = ((point_of(row), number_of(row[STAMP])) for row in rows)
+    return sorted({(point, int(stamp)) for point, stamp in pairs if point is not None and stamp is not None})
 
 
 def point_of(row: Mapping[str, Any]) -> str | None:
