@@ -1,6 +1,6 @@
-"""Every source of data, one file each, found by looking: there is no list to edit.
+"""Discovery of the providers: every module of this package is searched, so no list needs editing.
 
-Belongs here: discovery. Does not: any provider, which is a module of its own; the contract is base.py.
+Belongs here: discovery. Does not: any provider (a module of its own), or the contract (base.py).
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def test_recorded_rows_are_read(recorded: Path, tmp_path: Path) -> None:
 def test_recorded_zeros_are_no_data_and_nothing_is_made_of_them(recorded: Path, tmp_path: Path) -> None:
     told = json.loads((recorded / "barcelona" / "trams_observed_rows.json").read_bytes())
     january, september, august = (quoted["values"] for quoted in told["rows"])
-    with pytest.raises(PermanentError, match="holds no state: all 5 rows say 0"):
+    with pytest.raises(PermanentError, match="has no state: all 5 rows are 0"):
         parsed(states(tmp_path, [row[:3] for row in january]), "2019-01")
     for month, values in (("2019-09", september), ("2026-08", august)):
         made = read(open_month(states(tmp_path, [row[:3] for row in values]), Month.parse(month)))
@@ -222,7 +222,7 @@ ZEROS = f"{HEADER}\n1,20200401000054,0,0\n2,20200401000054,0,0\n".encode()
     [
         (b"", "the file is empty", TransientError),
         (f"{HEADER}\n".encode(), "no rows of the month", NotYetPublished),
-        (ZEROS, "all 2 rows say 0, no data", NotYetPublished),
+        (ZEROS, "all 2 rows are 0, no data", NotYetPublished),
     ],
 )
 def test_a_month_without_states_is_not_available(portal: Portal, body: bytes, said: str, soon: type[Exception]) -> None:
@@ -243,14 +243,14 @@ def test_one_empty_answer_is_the_portal_s_slip(portal: Portal) -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "said"),
     [
-        (b"<html>Service unavailable</html>", TransientError, "no CSV but '<html>"),
-        (GOOD[:-14], PermanentError, "breaks off: its last row is '1,20230'"),
-        (GOOD[:-4], PermanentError, "breaks off"),
+        (b"<html>Service unavailable</html>", TransientError, "not a CSV file but '<html>"),
+        (GOOD[:-14], PermanentError, "is truncated: its last row is '1,20230'"),
+        (GOOD[:-4], PermanentError, "is truncated"),
         (GOOD.replace(b"estatActual", b"estat"), PermanentError, "lacks estatActual"),
         (GOOD.replace(b"idTram", b"tram"), PermanentError, "lacks idTram"),
         (GOOD.replace(b"202305", b"202304"), PermanentError, "not of the month: of 2 rows 2 have other dates"),
         (GOOD.replace(b"20230501", b"2023-5-1"), PermanentError, "not of the month"),
-        (GOOD.replace(b",0\n", b",0,0,0\n"), PermanentError, "breaks off"),
+        (GOOD.replace(b",0\n", b",0,0,0\n"), PermanentError, "is truncated"),
         (GOOD.decode().encode("utf-16"), PermanentError, "lacks idTram"),
     ],
 )

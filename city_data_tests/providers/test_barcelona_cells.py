@@ -54,7 +54,7 @@ def test_month_is_read_where_its_meaning_is_certain(tmp_path: Path, spelling: st
 @pytest.mark.parametrize("end", ["1,20260901", "1,20260901060000", "4", "4,"])
 @pytest.mark.parametrize("footer", ["", "\n", "\n(18 rows affected)\n"])
 def test_row_that_breaks_off_is_refused_whatever_follows(tmp_path: Path, end: str, footer: str) -> None:
-    with pytest.raises(PermanentError, match="breaks off"):
+    with pytest.raises(PermanentError, match="is truncated"):
         parsed(written(tmp_path, "\n".join([HEADER, *good(), end]) + footer), MONTH)
 
 

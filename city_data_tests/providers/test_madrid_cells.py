@@ -271,5 +271,5 @@ def test_stored_zip_is_read_and_its_damage_is_found(tmp_path: Path) -> None:
 def test_entry_name_that_is_not_the_utf_8_it_is_flagged_as_is_a_typed_outcome(tmp_path: Path) -> None:
     path = packed(tmp_path, ("09-2026.csv", "\n".join([HEADER, *good()])), ("leáme.txt", "x"))
     path.write_bytes(path.read_bytes().replace("leáme".encode(), b"le\xff\xfeme"))
-    with pytest.raises(PermanentError, match="no whole ZIP"):
+    with pytest.raises(PermanentError, match="not a complete ZIP"):
         parsed(path, MONTH)

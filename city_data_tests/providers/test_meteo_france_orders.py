@@ -84,7 +84,7 @@ def test_a_file_lost_on_its_way_is_ordered_anew(sandbox: Sandbox, tmp_path: Path
 
 def test_files_that_are_always_gone(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
     sandbox.faults.order(FILE, status=410)
-    with pytest.raises(TransientError, match="3 orders were gone"):
+    with pytest.raises(TransientError, match="3 orders were deleted"):
         Asked(sandbox, NAME, MONTH).fetch(tmp_path)
 
 
@@ -132,7 +132,7 @@ def test_other_server_errors_are_transient(
 
 
 @pytest.mark.parametrize("where", [ORDER, FILE])
-@pytest.mark.parametrize(("body", "said"), [("", "empty body"), ("<html>Maintenance</html>", "a page: <html>")])
+@pytest.mark.parametrize(("body", "said"), [("", "empty body"), ("<html>Maintenance</html>", "an HTML page: <html>")])
 def test_answers_that_are_none(sandbox: Sandbox, tmp_path: Path, key: None, where: str, body: str, said: str) -> None:
     sandbox.faults.order(where, body=body)
     with pytest.raises(TransientError, match=said):
@@ -195,11 +195,11 @@ def test_a_product_that_was_not_subscribed(sandbox: Sandbox, tmp_path: Path, key
 
 def test_connection_with_a_key(sandbox: Sandbox, key: None) -> None:
     asked = Asked(sandbox, NAME, MONTH)
-    assert "takes the key" in asked.provider.check_connection(asked.http)
+    assert "accepts the key" in asked.provider.check_connection(asked.http)
 
 
 def test_the_recorded_order(recorded: Path) -> None:
     body = (recorded / "meteofrance" / "dpclim_commande_202.json").read_bytes()
     assert order_number(Response(202, {}, "https://example.org/", body)) == "2026024266715"
-    with pytest.raises(PermanentError, match="names no order"):
+    with pytest.raises(PermanentError, match="lacks the order number"):
         order_number(Response(202, {}, "https://example.org/", b'{"elaboreProduitAvecDemandeResponse": {}}'))

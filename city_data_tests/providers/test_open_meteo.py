@@ -167,11 +167,11 @@ def test_rain_is_of_the_hour_before_and_holes_are_null_or_no_rows(tmp_path: Path
     ("change", "said"),
     [
         (lambda d: d["hourly"].pop("temperature_2m"), "lacks temperature_2m"),
-        (lambda d: d["hourly"].update(temperature_2m=None), "temperature_2m is no list"),
-        (lambda d: d["hourly"].update(precipitation=[1.0]), "precipitation is no list"),
+        (lambda d: d["hourly"].update(temperature_2m=None), "temperature_2m is not a list"),
+        (lambda d: d["hourly"].update(precipitation=[1.0]), "precipitation is not a list"),
         (lambda d: d["hourly"].update(time="2026"), "no hourly block"),
         (lambda d: d["hourly_units"].update(wind_speed_10m="km/h"), "'km/h', not 'm/s'"),
-        (lambda d: d["hourly"]["time"].__setitem__(3, "soon"), "'soon' is no time"),
+        (lambda d: d["hourly"]["time"].__setitem__(3, "soon"), "'soon' is not a time"),
         (lambda d: d.update(utc_offset_seconds=7200), "not in GMT"),
     ],
 )

@@ -92,15 +92,15 @@ def served(keep: Callable[[int], bool] = lambda _: True, most: int = WEEK) -> Ca
 @pytest.mark.parametrize(
     ("name", "month", "said"),
     [
-        ("history_city_kelvin_2021-10-01.EXCERPT.json", "2021-10", "says that it has 25 hours and holds 3"),
-        ("history_city_metric_2024-05-31.EXCERPT.json", "2024-05", "says that it has 145 hours and holds 3"),
+        ("history_city_kelvin_2021-10-01.EXCERPT.json", "2021-10", "announces 25 hours and has 3"),
+        ("history_city_metric_2024-05-31.EXCERPT.json", "2024-05", "announces 145 hours and has 3"),
         ("history_city_doc_example_2017-01.json", "2017-01", "279.946: in kelvin"),
-        ("timemachine_paris_2023-03-21.json", "2023-03", "no list of hours"),
-        ("timemachine_london_2023-03-16.json", "2023-03", "no list of hours"),
-        ("day_summary_sao_paulo_2021-09-16.json", "2021-09", "no list of hours"),
-        ("error_401_onecall_subscription.json", "2026-09", "no list of hours"),
-        ("error_404_history_no_data.json", "2026-09", "no list of hours"),
-        ("error_429.json", "2026-09", "no list of hours"),
+        ("timemachine_paris_2023-03-21.json", "2023-03", "is not a list of hours"),
+        ("timemachine_london_2023-03-16.json", "2023-03", "is not a list of hours"),
+        ("day_summary_sao_paulo_2021-09-16.json", "2021-09", "is not a list of hours"),
+        ("error_401_onecall_subscription.json", "2026-09", "is not a list of hours"),
+        ("error_404_history_no_data.json", "2026-09", "is not a list of hours"),
+        ("error_429.json", "2026-09", "is not a list of hours"),
     ],
 )
 def test_recorded_answers_that_are_no_month_of_ours_are_refused(
@@ -210,7 +210,7 @@ def test_an_answer_cut_to_crumbs_is_given_up(web: Site, tmp_path: Path) -> None:
 
 def test_an_answer_of_other_days_is_refused(web: Site, tmp_path: Path) -> None:
     web.on(PATH, Answer(body([500_000])))
-    with pytest.raises(PermanentError, match=r"asked for 2026-08-31 22:00.*the answer is of 2027-01-15"):
+    with pytest.raises(PermanentError, match=r"requested 2026-08-31 22:00.*the answer is of 2027-01-15"):
         fetch(web, tmp_path)
 
 

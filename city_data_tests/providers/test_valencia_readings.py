@@ -90,10 +90,10 @@ def test_of_flows_of_one_stamp_the_lower_median_counts_in_any_order(tmp_path: Pa
 
 def test_month_that_ended_without_one_value_says_so(tmp_path: Path) -> None:
     seconds = {NOON + timedelta(minutes=15 * n): answer(("a", 5, NOON.timestamp() + n)) for n in range(100)}
-    with pytest.raises(PermanentError, match=r"2026-09: not one value .* 0 of 100 .*'outside_month': 100"):
+    with pytest.raises(PermanentError, match=r"2026-09: no value .* 0 of 100 .*'outside_month': 100"):
         archived(tmp_path, seconds, OCTOBER)
     frozen = {NOON + timedelta(minutes=15 * n): answer(("a", 5, NOON)) for n in range(100)}
-    with pytest.raises(PermanentError, match=r"2026-09: not one value .* 1 of 100 .*'unmoved_stamp': 99"):
+    with pytest.raises(PermanentError, match=r"2026-09: no value .* 1 of 100 .*'unmoved_stamp': 99"):
         archived(tmp_path, frozen, OCTOBER)
 
 

@@ -1,7 +1,7 @@
-"""How AEMET's station-days make one city's day.
+"""AEMET's station-days as the city's days.
 
-Belongs here: which records count, and the means of stations. Does not: what is written in a record (records.py), or
-how records are asked for (`__init__`).
+Belongs here: the choice of records, and the means of stations. Does not: the fields of a record (records.py), or
+the calls (`__init__`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COLUMNS = (*MEANS, "pressure")
 
 @dataclass
 class Reading:
-    """The used station-days, and what was counted on the way. `names` are the stations' own."""
+    """The used station-days, with counts of the others. `names` are the stations' names."""
 
     rows: Mapping[tuple[date, str], Row] = field(default_factory=dict)
     received: int = 0
@@ -62,7 +62,7 @@ class Reading:
 
     @property
     def stations(self) -> list[dict[str, Any]]:
-        """The stations as their records tell of them, without coordinates, each with its share of the station-days."""
+        """The stations as named in their records, without coordinates, each with its share of the station-days."""
         days = Counter(station for _, station in self.rows)
         return [
             {
@@ -83,8 +83,8 @@ class Reading:
 def read(payloads: Sequence[Payload], month: Month, stations: Collection[str]) -> Reading:
     """The month's days of `stations`.
 
-    Raises PermanentError for what is no list of daily records, for records of other stations or other days alone, and
-    for a file whose values mostly cannot be read.
+    Raises PermanentError for anything but a list of daily records, if all records are of other stations or other days,
+    and for a file with mostly unreadable values.
     """
     reading, rows, station_ids = Reading(), list[tuple[tuple[date, str], Row]](), set[str]()
     strange: list[object] = []
@@ -129,7 +129,7 @@ def city_day(day: date, stations: Mapping[str, Row], timezone: str, source: str)
 
 
 def _with_pressure(row: Row) -> Row:
-    """The row with the pressure at sea level, where all that it is made of is known."""
+    """The row with the pressure at sea level, where pressure, altitude and temperature are known."""
     extremes = [row[name].number for name in EXTREMES]
     altitude, temperature = row[ALTITUDE].number, row[MEANS["temperature"]].number
     known = [value for value in extremes if value is not None]
@@ -139,7 +139,7 @@ def _with_pressure(row: Row) -> Row:
 
 
 def _values(row: Row) -> dict[str, Any]:
-    """A station's day as the month's detail has it."""
+    """A station's day in `raw_data`."""
     values: dict[str, Any] = {column: row[name].number for column, name in MEANS.items()}
     values["pressure"] = row["pressure"].number if "pressure" in row else None
     flag = _FLAGS.get(row[MEANS["precipitation"]].text)
@@ -148,6 +148,6 @@ def _values(row: Row) -> dict[str, Any]:
 
 
 def _remember_name(reading: Reading, station: str, name: str | None) -> None:
-    """Of two spellings the first in the alphabet, whatever the order of records."""
+    """Keep the alphabetically first spelling of a station's name, in any order of records."""
     if name is not None:
         reading.names[station] = min(name, reading.names.get(station, name))

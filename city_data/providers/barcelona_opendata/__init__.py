@@ -2,7 +2,7 @@
 https://opendata-ajuntament.barcelona.cat/data/dataset/trams
 
 Belongs here: the catalogue's months, the download, the canonical frame. Does not: the rows (rows.py), or the
-method that makes city-hours of them (hours.py).
+method that turns them into city-hours (hours.py).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class BarcelonaOpenData(Provider):
         dataset="traffic",
         columns=("congestion_level",),
         resolution="hourly",
-        # The city does not say when a month appears, or until when it changes: Madrid's times are taken.
+        # The city does not document when a month appears, or until when it changes: Madrid's times are used.
         lag=timedelta(days=6),
         settling=timedelta(days=30),
         earliest=Month(2017, 10),
@@ -69,7 +69,7 @@ class BarcelonaOpenData(Provider):
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
-        """One payload: the month's CSV, read once to know that it has states. NotAvailable where it never will."""
+        """One payload: the month's CSV, read once to verify that it has states. NotAvailable if it never will."""
         with about(self.name, request):
             listed = ckan.resources(http, CATALOGUE, PACKAGE)
             url = ckan.address(listed, months_of, request, self.capabilities)
@@ -79,7 +79,7 @@ class BarcelonaOpenData(Provider):
                 why = _empty(path, request.month)
                 if why is None:
                     break
-                if last_try:  # an empty answer may be the portal's slip; twice the same is the file
+                if last_try:  # one empty answer may be an error of the portal, two are taken for the file
                     raise self._without_states(request, path, why)
             return [
                 Payload(
@@ -104,7 +104,7 @@ class BarcelonaOpenData(Provider):
             file = open_month(payload.path, request.month)
             rows = read(file)
             if not rows.known:
-                raise PermanentError(f"{payload.name} holds no state: {_without(rows)}")
+                raise PermanentError(f"{payload.name} has no state: {_without(rows)}")
             result = method.city_hours(rows, Clock.of(request.month, request.location.timezone))
             provenance = {
                 "method_version": method.METHOD_VERSION,
@@ -136,15 +136,16 @@ class BarcelonaOpenData(Provider):
         return f"answers, no key needed; {sum(bool(months_of(r)) for r in listed)} months listed"
 
     def _without_states(self, request: Request, path: Path, why: str) -> ProviderError:
-        """While a month can still be filled it is awaited; a file without even a header may be an answer cut off."""
+        """The outcome of a file without states: awaited while it may still be filled; an empty file may be
+        truncated."""
         if not path.stat().st_size and awaited(request, self.capabilities):
             return TransientError(f"{path.name}: the download is empty")
         return no_data(request, self.capabilities, f"listed, but without a single state ({why})")
 
 
 def months_of(resource: Mapping[str, Any]) -> set[Month]:
-    """The month that a resource is for, by name and address. More than one where number and word, or name and address,
-    disagree; none for what is no monthly file, as the live feed."""
+    """The month of a resource, by name and address. More than one if number and word, or name and address, disagree;
+    none if it is not a monthly file, such as the live feed."""
     texts = [str(resource.get("name") or ""), str(resource.get("url") or "").rpartition("/")[2]]
     months: set[Month] = set()
     for match in (_NAMED.search(ckan.plain(text)) for text in texts):
@@ -155,7 +156,7 @@ def months_of(resource: Mapping[str, Any]) -> set[Month]:
 
 
 def _empty(path: Path, month: Month) -> str | None:
-    """Why a downloaded month has nothing to tell, as April and May 2020; None where it has."""
+    """The reason why a downloaded month has no states, as April and May 2020; None if it has some."""
     from city_data.providers.barcelona_opendata.rows import open_month, read
 
     if not path.stat().st_size:
@@ -166,7 +167,7 @@ def _empty(path: Path, month: Month) -> str | None:
 
 
 def _without(rows: Rows) -> str:
-    return f"all {rows.total:,} rows say 0, no data" if rows.states["no_data"] else "the file has no rows of the month"
+    return f"all {rows.total:,} rows are 0, no data" if rows.states["no_data"] else "the file has no rows of the month"
 
 
 def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:

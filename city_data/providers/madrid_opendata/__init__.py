@@ -1,7 +1,7 @@
 """Madrid's traffic history: one ZIP a month from the city's open data portal. https://datos.madrid.es
 
-Belongs here: the catalogue, the download, the canonical frame. Does not: the rows' layouts (rows.py), or the
-method that makes city-hours of them (hours.py).
+Belongs here: the catalogue, the download, the canonical frame. Does not: the layouts of files (layout.py), or the
+method that turns rows into city-hours (hours.py).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class MadridOpenData(Provider):
         columns=("traffic_volume", "congestion_level", "average_speed"),
         resolution="hourly",
         lag=timedelta(days=6),
-        # A month's file was seen replaced within weeks of its first appearance, not later.
+        # Some months' files were replaced within weeks of their first appearance, none later.
         settling=timedelta(days=30),
         negative_is_missing=True,  # beside the text `NaN` and an empty cell
         earliest=Month(2015, 1),
@@ -66,7 +66,7 @@ class MadridOpenData(Provider):
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
-        """One payload: the month's ZIP, inflated once to know that it is whole."""
+        """One payload: the month's ZIP, inflated once to verify that it is complete."""
         from city_data.providers.madrid_opendata.reading import open_month
         from city_data.providers.madrid_opendata.zip import verify
 
@@ -138,8 +138,8 @@ class MadridOpenData(Provider):
 
 
 def months_of(resource: Mapping[str, Any]) -> set[Month]:
-    """The month a resource is for, by its URL and by its words; its number tells nothing. More than one where the two
-    disagree, none where neither says."""
+    """The month of a resource, by its URL and by its title, since its number has no meaning. More than one if the two
+    disagree, none if neither names one."""
     in_url = _IN_URL.search(str(resource.get("url", "")))
     named = {Month(int(in_url[2]), int(in_url[1]))} if in_url else set()
     by_words = _in_words(" ".join(str(resource.get(key) or "") for key in ("description", "name")))

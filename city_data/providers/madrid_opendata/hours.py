@@ -1,7 +1,7 @@
-"""Madrid's station-hours and strata, which the method of city_hours.py makes into city-hours; speed and congestion.
+"""Madrid's city-hours: station-hours and strata for the method of shared/city_hours.py, speed and congestion.
 
-Belongs here: each station's kind, the two strata, bands of load, cells that cannot be used. Does not: rows (rows.py),
-repeated ones (repeats.py), or the method that every city of counting points shares (shared/city_hours.py).
+Belongs here: each station's kind, the two strata, bands of load, unusable cells. Does not: rows (rows.py),
+repeated rows (repeats.py), or the method for every city with counting points (shared/city_hours.py).
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ STRATA_WEIGHTS = {"urban": 0.9, "m30": 0.1}
 # Urban service levels are an exact function of `carga` (7,670 recorded points, no exception).
 _LEVELS = ((25, "low"), (50, "medium"), (75, "high"), (float("inf"), "severe"))
 _NAMES = {"urban": URBAN, "m30": M30}
-_HABIT = 3  # fewer spoilt cells than this are no habit of a file
+_HABIT = 3  # fewer spoilt cells than this are an accident
 
 
 @dataclass(frozen=True)
 class CityHours:
     """One value a slot, up to the last slot with data; NaN is missing. `volume` in vehicles/h, `speed` in km/h, `load`
     (`carga`) in %, `coverage` 0..1; `unresolved` are slots that stand for both passes of October's doubled hour;
-    `relabelled` are rows that name another kind than most of their station's, or none."""
+    `relabelled` counts rows with another kind than most of their station's, or none."""
 
     volume: NDArray[np.float64]
     speed: NDArray[np.float64]
@@ -63,7 +63,7 @@ class CityHours:
 
 
 def city_hours(file: MonthFile, timezone: str) -> CityHours:
-    """The method, on one file."""
+    """The city-hours of one file."""
     import numpy as np
     import polars as pl
 
@@ -109,8 +109,8 @@ def congestion(load: float) -> str | None:
 
 
 def _kinds(sums: pl.DataFrame) -> pl.DataFrame:
-    """Each station's one `kind`: that of most of its labelled rows; urban, the commoner, where two are named equally
-    often; none where no row names one."""
+    """Each station's one `kind`: that of most of its labelled rows; urban, the commoner, in a tie; NO_KIND if no row
+    has a label."""
     import polars as pl
 
     votes = sums.group_by("station").agg(
@@ -121,8 +121,8 @@ def _kinds(sums: pl.DataFrame) -> pl.DataFrame:
 
 
 def _one_kind(known: pl.DataFrame) -> pl.DataFrame:
-    """Station-hours whose rows are all of the station's kind. What a row of another label says beside its flow is
-    dropped: it is the measure of the other kind."""
+    """Station-hours with all rows under the station's kind. The second value of a row with another label is dropped,
+    since it measures the other kind."""
     import polars as pl
 
     own = pl.col("label") == pl.col("kind")
@@ -137,9 +137,9 @@ def _one_kind(known: pl.DataFrame) -> pl.DataFrame:
 
 
 def _nulled(file: MonthFile, table: pl.DataFrame, reasons: dict[str, int]) -> dict[str, int]:
-    """Second values of used rows that could not be used, by reason and column.
+    """Unusable second values of used rows, by reason and column.
 
-    Raises PermanentError where one count is ambiguous, and where the cells of a column mostly cannot be used.
+    Raises PermanentError if any count is ambiguous, and if most cells of a column are unusable.
     """
     import polars as pl
 
@@ -166,7 +166,7 @@ def _refuse_habit(file: MonthFile, column: str, spoilt: int, good: int, odd: pl.
 
 @dataclass(frozen=True)
 class _Cells:
-    """Stations by slots: valid quarters, and the mean flow of hours that have enough of them (NaN elsewhere)."""
+    """Tables of stations by slots: valid quarters, and the mean flow of hours with enough of them (NaN elsewhere)."""
 
     m30: NDArray[np.bool_]
     quarters: NDArray[np.uint8]
@@ -197,12 +197,12 @@ def _estimate(cells: _Cells, week_hours: NDArray[np.int64], hours: int) -> Estim
 
 
 def _weighted_mean(table: pl.DataFrame, kind: int, hours: int) -> NDArray[np.float64]:
-    """Flow-weighted by slot: of M30 points' speed (km/h), or of urban points' `carga` (%)."""
+    """The flow-weighted mean by slot: of M30 points' speed (km/h), or of urban points' `carga` (%)."""
     import numpy as np
 
     chosen = table["kind"].to_numpy() == kind
     slot = table["slot"].to_numpy()[chosen]
-    # Whole numbers of hundredths: their sums are exact, in whatever order.
+    # Whole numbers of hundredths: their sums are exact in any order.
     weight, weighted = (
         np.bincount(slot, weights=table[name].to_numpy()[chosen], minlength=hours)[:hours]
         for name in ("weight", "weighted")
@@ -215,7 +215,7 @@ def _in_slots(
     file: MonthFile, sums: pl.DataFrame, kinds: pl.DataFrame, clock: Clock
 ) -> tuple[pl.DataFrame, list[int], dict[str, int]]:
     """Station-hours with their `slot`, each quarter once; the slots that stand for both passes of a doubled hour; and
-    rows left out, by reason."""
+    counts of rejected rows by reason."""
     import numpy as np
     import polars as pl
 

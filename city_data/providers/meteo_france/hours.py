@@ -1,6 +1,6 @@
-"""How Meteo-France's station-hours make one city's hour.
+"""Meteo-France's station-hours as the city's hours.
 
-Belongs here: which lines count, and the means of stations. Does not: what is in a line (lines.py), or how lines are got
+Belongs here: the choice of lines, and the means of stations. Does not: the cells of a line (lines.py), or downloads
 (bulk_files.py, orders.py).
 """
 
@@ -24,7 +24,7 @@ NUMBERS = (*VALUES, "pressure")
 
 @dataclass
 class Reading:
-    """The used station-hours, by the hour's start in UTC and the station, and what became of every line."""
+    """The used station-hours, by the hour's start in UTC and the station, with counts of the other lines."""
 
     rows: Mapping[tuple[datetime, str], Row] = field(default_factory=dict)
     received: int = 0
@@ -50,15 +50,15 @@ class Reading:
 
     @property
     def quality_codes(self) -> bool:
-        """DPClim had none before 2025: nobody then tells which of its values are doubtful."""
+        """Whether the files have quality codes. DPClim had none before 2025, so its doubtful values are unknown."""
         return any(f"Q{name}" in self.fields for name in NEEDED)
 
 
 def read(payloads: Sequence[Payload], stations: Sequence[str], bounds: tuple[datetime, datetime]) -> Reading:
     """Every line of `stations` whose hour starts within `bounds`.
 
-    Raises PermanentError for what is no hourly file, for lines of other stations or times alone, and for a file whose
-    lines or values mostly cannot be read.
+    Raises PermanentError for anything but an hourly file, if all lines are of other stations or times, and for a file
+    with mostly unreadable lines or values.
     """
     reading, rows, station_ids = Reading(), list[tuple[tuple[datetime, str], Row]](), set[str]()
     broken: list[BrokenLine] = []
@@ -90,8 +90,8 @@ def read(payloads: Sequence[Payload], stations: Sequence[str], bounds: tuple[dat
 
 
 def city_hours(reading: Reading, stations: Sequence[str], source: str) -> Iterator[dict[str, Any]]:
-    """The canonical rows by hour: each number the mean of the stations that have it, the words those of the first
-    station, in the order of the settings, that reports any."""
+    """The canonical rows by hour: each number is the mean of the stations that have it, the description that of the
+    first station, in the order of the settings, that reports one."""
     for start, by_station in reading.hours.items():
         values = {station: _values(row) for station, row in by_station.items()}
         codes = (values[name]["weather_code"] for name in stations if name in values)
@@ -106,7 +106,7 @@ def city_hours(reading: Reading, stations: Sequence[str], source: str) -> Iterat
 
 
 def _values(row: Row) -> dict[str, Any]:
-    """A station's hour as the month's detail has it."""
+    """A station's hour in `raw_data`."""
     values: dict[str, Any] = {column: row[name].number for column, name in VALUES.items()}
     reduced = row["pressure"].number if "pressure" in row else None
     values["pressure"] = row[SEA_LEVEL].number if reduced is None else reduced

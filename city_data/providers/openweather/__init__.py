@@ -1,7 +1,6 @@
 """OpenWeather's History API: hourly weather of any place, by the week. https://openweathermap.org/history
 
-Belongs here: its question, its weeks, its answer and its errors. Does not: HTTP, or the hours
-themselves (hours.py).
+Belongs here: its requests by the week, and its errors. Does not: HTTP, or the hours themselves (hours.py).
 """
 
 from __future__ import annotations
@@ -53,13 +52,13 @@ from city_data.window import as_of
 URL = "https://history.openweathermap.org/data/2.5/history/city"
 # Both ends are included. Of a longer range the API silently sends the first week.
 _LONGEST = timedelta(days=7) - HOUR
-# A month is five answers where each covers what it was asked; one that needs more than this is not being answered.
+# A month is five answers if each covers its range; more than this many means that the API skips hours.
 MOST_CALLS = 12
 _CURIOUS = timedelta(days=3)
 
 
 class _NoData(ProviderError):
-    """Nothing is held for the range: normal for a part of a month."""
+    """The API has no data for the range, which is normal for a part of a month."""
 
 
 class OpenWeather(Provider):
@@ -73,7 +72,7 @@ class OpenWeather(Provider):
         settling=timedelta(days=7),
         # How far back history goes depends on the subscription.
         earliest=None,
-        # The free allowance: what goes beyond a day's thousand calls is refused, or charged for.
+        # The free allowance: calls beyond a thousand a day are refused, or charged for.
         rate_limit=RateLimit(calls=60, seconds=60, quotas=(Quota(calls=1_000, seconds=86_400),)),
         licence="Weather data provided by OpenWeather (CC BY-SA 4.0)",
         licence_url="https://openweathermap.org/",
@@ -83,10 +82,10 @@ class OpenWeather(Provider):
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
-        """One payload a week that holds anything, and one hour after the month, since rain is told after it fell.
+        """One payload a week that has data, and one hour after the month, since rain is reported after it fell.
 
-        Each question begins where the answer before it ended, not where it was asked to end: so an answer cut short
-        is carried on, and the hours asked for are covered whatever a single answer leaves out.
+        Each request begins where the previous answer ended, not where that answer was supposed to end: after a short
+        answer the missing hours are requested again.
         """
         with about(self.name, request):
             key = _key()
@@ -109,15 +108,15 @@ class OpenWeather(Provider):
             else:
                 raise PermanentError(f"{MOST_CALLS} answers reached {begin:%Y-%m-%dT%H}Z only, of {last:%Y-%m-%dT%H}Z")
             if not payloads or self._count(payloads, request) == 0:
-                why = "no hour of the month is there; how far back history goes depends on the subscription"
+                why = "no hour of the month is available; how far back history goes depends on the subscription"
                 raise no_data(request, self.capabilities, why)
             return payloads
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """The hours of the local month that have any value.
 
-        A row received is an item of a list. Those around the local month count as rejected, though the one after it
-        tells the rain of the month's last hour.
+        A row received is an item of a list. Items around the local month count as rejected, though the one after it
+        has the rain of the month's last hour.
         """
         import pandas as pd
 
@@ -127,7 +126,7 @@ class OpenWeather(Provider):
             items = [item for _, answer in answers for item in answer]
             hours = by_hour(answers, rejected)
             start, end = request.month.bounds(request.location.timezone)
-            # An hour more on either side is asked for: see `fetch`.
+            # One more hour on either side is requested: see `fetch`.
             if hours and not any(start - HOUR <= hour <= end for hour in hours):
                 raise PermanentError(f"the answer is of {min(hours)} to {max(hours)}, and no hour is of the month")
             inside = {hour: used_row(hour, hours) for hour in sorted(hours) if start <= hour < end}
@@ -153,9 +152,9 @@ class OpenWeather(Provider):
 
     def check_connection(self, http: HttpClient) -> str:
         hour = whole_hour(as_of()) - _CURIOUS
-        with suppress(_NoData):  # then the key was taken, which is what was to be shown
+        with suppress(_NoData):  # then the key was accepted, which this check is to prove
             self._call(http, _key(), {"lat": "40.4", "lon": "-3.7", **_span(hour, hour)})
-        return "answers, and takes the key"
+        return "answers, and accepts the key"
 
     def _week(
         self, request: Request, http: HttpClient, into: Path, key: str, begin: datetime, until: datetime
@@ -170,7 +169,7 @@ class OpenWeather(Provider):
         if not stamps:
             raise _NoData(f"no hour from {begin:%Y-%m-%dT%H}Z to {until:%Y-%m-%dT%H}Z")
         if min(stamps) < begin or max(stamps) > until:
-            raise PermanentError(f"asked for {begin} to {until}, the answer is of {min(stamps)} to {max(stamps)}")
+            raise PermanentError(f"requested {begin} to {until}, the answer is of {min(stamps)} to {max(stamps)}")
         path = into / name
         path.write_bytes(response.body)
         payload = Payload(name, path, URL, params, "application/json", origin=response.origin)
@@ -210,7 +209,7 @@ def _judge(response: Response) -> None:
             f"refused (401: {message}); check {environment.OPENWEATHER_API_KEY}, and that its account has a "
             "subscription to the History API"
         )
-    if code == 404 and answer:  # the service's own word, not that of whatever stands before it
+    if code == 404 and answer:  # the service's own error, not that of a proxy before it
         raise _NoData(f"404: {message}")
     if code == 429:
         raise TransientError(f"too many calls (429): {message}", retry_after(response.headers, MINUTE))
@@ -218,4 +217,4 @@ def _judge(response: Response) -> None:
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
     if not answer:
-        raise TransientError(f"{response.url} answered what is no JSON object: {' '.join(text[:200].split())}")
+        raise TransientError(f"{response.url} did not answer a JSON object: {' '.join(text[:200].split())}")

@@ -1,8 +1,8 @@
-"""Files of a source that serve many months: downloaded once a machine, asked after at every use.
+"""A cache of source files that serve many months: downloaded once a machine, revalidated at every use.
 
-Belongs here: where such files lie, whether they are still what the source holds, who waits for whom. Does not: which
-files, or what is in them. Nothing here is archived: what a month was made from is in the raw archive, and losing this
-folder costs downloads alone. One folder may be shared by machines, where its file system knows `flock`.
+Belongs here: the cache folder, revalidation, locks. Does not: the choice of files, or their content. The raw archive
+holds the bytes of every month, so losing this folder costs only downloads. Machines may share one folder if its file
+system supports `flock`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from city_data.providers.base import PermanentError, ProviderError
 from city_data.providers.http import HttpClient
 from city_data.providers.transport.response import Response, accept_ok, bare
 
-# A file that no month has needed for so long has left the window, or its label.
+# A file that no month has needed for so long is out of the window, or listed under another address.
 UNUSED_SECONDS = 40 * 86_400
 
 
 class Entry(pydantic.BaseModel):
-    """A kept file: `etag` and `last_modified` as the source told them, `bytes` and `sha256` as measured."""
+    """A cached file's metadata: `etag` and `last_modified` as the source sent them, `bytes` and `sha256` as
+    measured."""
 
     url: str
     sha256: str
@@ -40,7 +41,7 @@ class Entry(pydantic.BaseModel):
     origin: str | None
 
     def conditions(self) -> Mapping[str, str]:
-        """The headers that ask for the file only if it is another (RFC 9110, 13.1); none where it told no validator."""
+        """Headers that request the file only if it changed (RFC 9110, 13.1); none if the source sent no validator."""
         if self.etag:
             return {"If-None-Match": self.etag}
         return {"If-Modified-Since": self.last_modified} if self.last_modified else {}
@@ -48,20 +49,20 @@ class Entry(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class CachedFile:
-    """An open file, whole as it was received. It stays readable when another process replaces it."""
+    """An open, complete file. It stays readable when another process replaces it."""
 
     entry: Entry
     file: IO[bytes]
     directory: Path
 
     def forget(self) -> None:
-        """To be called where the bytes turn out to be broken, so that the next use downloads them again."""
+        """Delete the file, whose bytes turned out to be broken, so that the next use downloads it again."""
         with _locked(self.directory):
             _clear(self.directory)
 
 
 class _Unchanged(ProviderError):
-    """The source still holds what is kept."""
+    """The cached file is the source's current one."""
 
 
 def folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -76,7 +77,7 @@ def opened(http: HttpClient, url: str, max_bytes: int) -> Iterator[CachedFile]:
     """The file at `url`: from the folder where the source says that it has not changed, else downloaded.
 
     Runs that want the same file wait for the one that is downloading it. Raises as `HttpClient.download` does, and
-    PermanentError where the folder cannot be written; a source that does not answer is no reason to use an old file.
+    PermanentError where the folder cannot be written; if the source does not answer, an old file is never used.
     """
     host_route = next((base for host, base in http.routes.items() if url.startswith(f"https://{host}/")), "")
     directory = folder() / hashlib.sha256(f"{host_route} {url}".encode(errors="backslashreplace")).hexdigest()[:32]
@@ -107,7 +108,7 @@ def _current(http: HttpClient, url: str, directory: Path, max_bytes: int) -> Ent
     try:
         response = http.download(url, incoming, judge, max_bytes, conditions)
     except _Unchanged:
-        assert cached is not None  # noqa: S101  without a held file there are no conditions
+        assert cached is not None  # noqa: S101  without a cached file there are no conditions
         (directory / "entry.json").touch()
         return cached
     entry = Entry(
@@ -126,7 +127,7 @@ def _current(http: HttpClient, url: str, directory: Path, max_bytes: int) -> Ent
 
 
 def _read_entry(directory: Path) -> Entry | None:
-    """None where there is nothing, or what was left by a process that was killed."""
+    """The cached entry; None if there is none, or only the remains of a killed process."""
     try:
         entry = Entry.model_validate_json((directory / "entry.json").read_bytes())
         return entry if (directory / entry.sha256).stat().st_size == entry.bytes else None
@@ -141,14 +142,14 @@ def _write(path: Path, entry: Entry) -> None:
 
 
 def _clear(directory: Path, but: Path | None = None) -> None:
-    """The lock stays: who waits for it must meet the next one at the same file."""
+    """Delete all files but `but` and the lock, since waiting processes hold it open."""
     for path in directory.iterdir():
         if path != but and path.name != "lock":
             path.unlink(missing_ok=True)
 
 
 def _sweep(root: Path) -> None:
-    """Files unused for long go, but none that is in use."""
+    """Delete files that were unused for long, except those that are locked."""
     for path in root.glob("*/entry.json"):
         if time.time() - path.stat().st_mtime > UNUSED_SECONDS:
             with _locked(path.parent, wait=False) as got:
@@ -158,7 +159,8 @@ def _sweep(root: Path) -> None:
 
 @contextmanager
 def _locked(directory: Path, wait: bool = True) -> Iterator[bool]:
-    """Held among processes and threads, until its holder ends. Without `wait`, False where it is taken."""
+    """An exclusive lock among processes and threads, also released if its process dies. Without `wait`, yields False
+    if another holds it."""
     with (directory / "lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -1,4 +1,4 @@
-"""Time, injected into the client so that tests never wait.
+"""The client's clock, injected so that tests never wait.
 
 Belongs here: a clock and its protocol. Does not: deadlines and waits (http.py).
 """
@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time, injected so that tests never wait."""
+    """Monotonic time and sleep, in seconds."""
 
     def monotonic(self) -> float: ...
     def sleep(self, seconds: float) -> None: ...

@@ -1,7 +1,7 @@
-"""An answer of any source, and what its status alone says.
+"""The response of any source, and the outcome of its status.
 
-Belongs here: `Response` and the judgements that hold everywhere. Does not: how it is asked for (http.py), or what one
-source means by its body, which its own module knows.
+Belongs here: `Response` and the rules that hold for every source. Does not: sending requests (http.py), or the
+meaning of one source's body, which its own module knows.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from city_data.providers.errors import PermanentError, ProviderError, TransientError
 
-# Sources that say "too many" without saying for how long count by the minute.
+# Sources that answer "too many" without Retry-After count by the minute.
 MINUTE = 60.0
-# No source means more than a day, and no scheduler can wait for infinity.
+# No source means more than a day, and no scheduler can wait for ever.
 _LONGEST = 86_400.0
 
 
 @dataclass(frozen=True)
 class Response:
-    """An answer. `url` is what was asked, without query; `body` is empty for downloads; header names are lower case."""
+    """An answer. `url` is the requested address without query; `body` is empty for downloads; header names are lower
+    case."""
 
     status: int
     headers: Mapping[str, str]
@@ -38,7 +39,7 @@ class Response:
 
 
 def accept_ok(response: Response) -> None:
-    """The default judgement of an answer: 2xx passes; 408, 425, 429 and 5xx are transient; the rest is permanent."""
+    """The default rule: 2xx passes; 408, 425, 429 and 5xx are transient; the rest is permanent."""
     if 200 <= response.status < 300:
         return
     excerpt = " ".join(response.body[:200].decode("latin-1").split())
@@ -49,7 +50,7 @@ def accept_ok(response: Response) -> None:
 
 
 def retry_after(headers: Mapping[str, str], otherwise: float | None = None) -> float | None:
-    """Seconds from a Retry-After header (seconds or an HTTP date); `otherwise` where there is none that can be read."""
+    """Seconds from a Retry-After header (seconds or an HTTP date); `otherwise` if it is absent or unreadable."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text), _LONGEST)
@@ -64,7 +65,7 @@ def retry_after(headers: Mapping[str, str], otherwise: float | None = None) -> f
 
 @contextmanager
 def hiding(secrets: Iterable[str]) -> Iterator[None]:
-    """Strikes secrets out of every outcome that leaves this context: sources repeat the key that they refuse."""
+    """Redacts secrets in every outcome that leaves this context: sources repeat the key that they refuse."""
     try:
         yield
     except ProviderError as error:
@@ -76,9 +77,9 @@ def hiding(secrets: Iterable[str]) -> Iterator[None]:
 
 
 def bare(url: str) -> str:
-    """A URL without user, query or fragment: what may be written in logs and errors. Whatever is no URL stays out."""
+    """A URL without user, query or fragment, fit for logs and errors. An invalid URL is never repeated."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "an address that is none"
+        return "an invalid address"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
