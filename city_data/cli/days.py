@@ -1,4 +1,4 @@
-"""`city-data status --days`: what of each column is there, month by month and day by day, and what became of every row.
+"""`city-data status --days`: observed values of each column by month and day, and counts of used and rejected rows.
 
 Belongs here: tables for people. Does not: counting (frames/coverage.py).
 """

@@ -1,6 +1,6 @@
 """`city-data status`: every feed in one line, or every month of some feeds in tables.
 
-Belongs here: what is held, for people. Does not: days and columns (days.py), work under way (progress.py).
+Belongs here: stored months, for people. Does not: days and columns (days.py), running work (progress.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLOURS: dict[State, str] = {
     "not_available": "bright_black",
     "failed": "bold red",
 }
-# A sign besides the colour: a log file and some eyes know no colours.
+# A sign besides the colour, for log files and colour-blind readers.
 SIGNS: dict[State, str] = {
     "settled": "█",
     "provisional": "▒",
@@ -38,7 +38,7 @@ EMPTY_COLUMN = "!"
 
 def print_summary(console: Console, feeds: Sequence[Feed], window: Window, stored: StoredMonths) -> None:
     """One line a feed: a sign a month, oldest first, and the counts of its complete months."""
-    table = Table("city", "dataset", "", "source", f"{window.first} to {window.open}", "held", "settled", "coverage")
+    table = Table("city", "dataset", "", "source", f"{window.first} to {window.open}", "stored", "settled", "coverage")
     table.columns[4].no_wrap = True
     for feed in feeds:
         entries = {month: stored.get(_key(feed, month)) for month in window.months()}
@@ -58,14 +58,14 @@ def print_summary(console: Console, feeds: Sequence[Feed], window: Window, store
         )
     console.print(table)
     signs = [f"{sign} {state}" for state, sign in SIGNS.items()]
-    legend = [*signs, f"{EMPTY_COLUMN} stored with an empty column", f"{NEVER_REQUESTED} never asked"]
+    legend = [*signs, f"{EMPTY_COLUMN} stored with an empty column", f"{NEVER_REQUESTED} never requested"]
     console.print("one sign a month: " + ", ".join(legend), highlight=False)
 
 
 def print_months(
     console: Console, feeds: Sequence[Feed], months: Sequence[Month], today: Month, stored: StoredMonths
 ) -> None:
-    """One table a feed: the months, newest last, what its sources can give, and a line of totals."""
+    """One table a feed: the months, newest last, the capabilities of its sources, and a line of totals."""
     for feed in feeds:
         columns = ("month", "state", "coverage", "rows", "version", "source", "rechecked", "findings", "last error")
         title = f"{feed.city.name}: {feed.dataset.name} ({feed.resolution})"
@@ -83,7 +83,7 @@ def print_months(
         settled = sum(entry is not None and entry.state == "settled" for entry in complete)
         gone = sum(entry is not None and entry.state == "not_available" for entry in complete)
         never = f", {gone} not available" if gone else ""
-        console.print(f"{there} of {len(complete)} complete months held, {settled} settled{never}\n")
+        console.print(f"{there} of {len(complete)} complete months stored, {settled} settled{never}\n")
 
 
 def _strip(entries: Iterable[MonthEntry | None]) -> Text:
@@ -98,7 +98,7 @@ def _strip(entries: Iterable[MonthEntry | None]) -> Text:
 
 def _row(month: Month, entry: MonthEntry | None) -> list[str]:
     if entry is None:
-        return [str(month), "[dim]never asked[/]", *[""] * 7]
+        return [str(month), "[dim]never requested[/]", *[""] * 7]
     coverage = "" if entry.coverage is None else f"{entry.coverage:.1%}"
     counts = [f"{entry.rows} of {entry.expected_rows}", str(entry.version or "")] if entry.has_data else ["", ""]
     state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
@@ -108,7 +108,7 @@ def _row(month: Month, entry: MonthEntry | None) -> list[str]:
 
 
 def _findings(entry: MonthEntry) -> str:
-    """What is odd in a stored month, in a few words; `--days` has the counts by reason and column."""
+    """A stored month's empty columns, unused rows and nulled values; `--days` has the counts by reason and column."""
     findings = [f"[bold red]no {', '.join(entry.empty_columns)}[/]"] if entry.empty_columns else []
     if entry.used_share is not None and entry.used_share < 1:
         findings.append(f"{entry.used_share:.1%} of {entry.received:,} rows used")

@@ -1,9 +1,9 @@
-"""What the ledger knows, as Prometheus metrics, read at each scrape.
+"""The ledger's figures as Prometheus metrics, read at each scrape.
 
-Belongs here: names, labels and where each figure comes from. Does not: the reader's own metrics (api/), alerts (helm/).
+Belongs here: names, labels and the source of each figure. Does not: the reader's own metrics (api/), alerts (helm/).
 
-Ingestion runs end before anybody scrapes them, so nothing is pushed: one exporter asks the database. Every enabled city
-and dataset has its series from the first scrape on, since an alert on an increase never sees a counter born at 1.
+Ingestion runs end before they could be scraped, so one exporter reads the database instead. Every enabled city and
+dataset has its series from the first scrape on, since an alert on an increase misses a counter that starts at 1.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 NEVER_REQUESTED = "never_asked"
 STATES: tuple[str, ...] = (*get_args(State), NEVER_REQUESTED)
-# A source may be a little late before anybody is called.
+# A source may be a little late before an alert fires.
 LATENESS = timedelta(days=3)
 _FEED = ("city", "dataset")
 Entries = Mapping[Month, MonthEntry]
@@ -52,7 +52,8 @@ class ExporterError(CityDataError):
 
 
 class LedgerCollector(Collector):
-    """`heartbeats` tells when each of Dagster's daemons was last alive (Unix seconds), where there is a Dagster."""
+    """The metrics of ledger and daemons. `heartbeats` returns the last heartbeat of each of Dagster's daemons (Unix
+    seconds), if there is a Dagster."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class LedgerCollector(Collector):
         self._heartbeats = heartbeats
 
     def collect(self) -> Iterator[Metric]:
-        """A database that is away is a figure too: `external_ledger_up` 0, and no series that could be mistaken."""
+        """All metrics; without the database only `external_ledger_up` 0, so that no series can mislead."""
         moment = self._clock()
         try:
             entries, totals, audit = (
@@ -87,9 +88,9 @@ class LedgerCollector(Collector):
         expired = {row["month"] for row in audit}
         overdue = {entry.month for entry in entries if entry.month < window.first}
         yield _counter("external_retention_expired_months", "Months that were expired", len(expired))
-        yield _gauge("external_retention_overdue_months", "Months held that have left the window", len(overdue))
+        yield _gauge("external_retention_overdue_months", "Stored months that have left the window", len(overdue))
         tick = monthly_tick(moment)
-        yield _gauge("external_monthly_tick_timestamp", "When the monthly schedule last asked", tick.timestamp())
+        yield _gauge("external_monthly_tick_timestamp", "When the monthly schedule last ran", tick.timestamp())
         if self._heartbeats is not None:
             yield _labelled(
                 "dagster_daemon_heartbeat_timestamp",
@@ -122,7 +123,7 @@ def _months(feeds: Sequence[tuple[Feed, Entries]], window: Window, moment: datet
     def by_feed(name: str, text: str, value: Callable[[Feed, Entries], float]) -> Metric:
         return _labelled(name, text, _FEED, {_label(feed): value(feed, entries) for feed, entries in feeds})
 
-    yield by_feed("external_city_data_records", "Records held", lambda _, e: sum(m.rows for m in e.values()))
+    yield by_feed("external_city_data_records", "Records stored", lambda _, e: sum(m.rows for m in e.values()))
     yield by_feed(
         "external_city_data_last_update_timestamp",
         "When a month last changed; 0 for never",
@@ -130,17 +131,17 @@ def _months(feeds: Sequence[tuple[Feed, Entries]], window: Window, moment: datet
     )
     yield by_feed(
         "external_city_data_last_success_timestamp",
-        "When a month was last asked for without a failure; 0 for never",
+        "When a month was last requested without a failure; 0 for never",
         lambda _, e: _latest(m.checked_at for m in e.values() if m.last_error is None),
     )
     yield by_feed(
         "external_city_data_coverage",
-        "Mean share (0..1) of the values that the source promises, over the complete months held; 0 where none is",
+        "Mean share (0..1) of the values that the source promises, over the complete months stored; 0 where none is",
         lambda feed, e: mean_coverage(feed, [e[m] for m in window.complete_months() if m in e and e[m].has_data]),
     )
     yield by_feed(
         "external_city_data_overdue_months",
-        f"Complete months that should be held by their provider's lag and {LATENESS.days} days, and are not",
+        f"Complete months that should be stored by their provider's lag and {LATENESS.days} days, and are not",
         lambda feed, e: sum(is_overdue(feed, m, e.get(m), moment) for m in window.complete_months()),
     )
     states: dict[tuple[str, ...], float] = {
@@ -152,7 +153,7 @@ def _months(feeds: Sequence[tuple[Feed, Entries]], window: Window, moment: datet
 
 
 def _values(feeds: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Metric]:
-    """Of the complete months held: what became of the source's rows, and how much of each promised column is there."""
+    """Used and rejected rows, and coverage of each promised column, over the complete months stored."""
     stored = {
         _label(feed): [e[month] for month in window.complete_months() if month in e and e[month].has_data]
         for feed, e in feeds
@@ -163,17 +164,17 @@ def _values(feeds: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[M
 
     yield by_feed(
         "external_city_data_used_ratio",
-        "Share (0..1) of the source's rows, without repeats, that was used in the complete months held; 0 if none",
+        "Share (0..1) of the source's rows, without repeats, that was used in the complete months stored; 0 if none",
         _used_share,
     )
     yield by_feed(
         "external_city_data_rejected_rows",
-        "Rows of the source that were rejected, in the complete months held",
+        "Rows of the source that were rejected, in the complete months stored",
         lambda months: sum(sum(m.rejected.values()) for m in months),
     )
     yield by_feed(
         "external_city_data_nulled_values",
-        "Values of used rows that became NULL, in the complete months held",
+        "Values of used rows that became NULL, in the complete months stored",
         lambda months: sum(sum(m.nulled.values()) for m in months),
     )
 
@@ -186,12 +187,12 @@ def _values(feeds: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[M
 
     yield by_column(
         "external_city_data_column_coverage_ratio",
-        "Mean share (0..1) of a promised column's expected values, over the complete months held; 0 where none is",
+        "Mean share (0..1) of a promised column's expected values, over the complete months stored; 0 where none is",
         lambda months, column: _mean([m.column_coverage.get(column, 0.0) for m in months]),
     )
     yield by_column(
         "external_city_data_column_empty_months",
-        "Complete months held in which a column that their source promises has no value",
+        "Complete months stored in which a column that their source promises has no value",
         lambda months, column: sum(column in m.empty_columns for m in months),
     )
 
@@ -203,9 +204,8 @@ def _used_share(months: Sequence[MonthEntry]) -> float:
 
 
 def mean_coverage(feed: Feed, stored: Sequence[MonthEntry]) -> float:
-    """Of months that hold data, oldest first. A source that tells the present alone was not asked before its first
-    record: the month in which collecting began counts from there, or it would call somebody every time.
-    """
+    """The mean coverage of months with data, oldest first. A live feed has no hours before its first record: its first
+    month counts from there, or an alert would always fire."""
     shares = [entry.coverage or 0.0 for entry in stored]
     if stored and feed.primary.provider.capabilities.forward_only and stored[0].first_date is not None:
         start, end = stored[0].month.bounds(feed.city.timezone)
@@ -214,7 +214,7 @@ def mean_coverage(feed: Feed, stored: Sequence[MonthEntry]) -> float:
 
 
 def is_overdue(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:
-    """Whether the month should be there: its provider's lag has passed, and it is neither held nor known to be none."""
+    """Whether the month is late: its provider's lag has passed, and it is neither stored nor `not_available`."""
     if entry is not None and (entry.has_data or entry.state == "not_available"):
         return False
     published = month.bounds(feed.city.timezone)[1] + feed.primary.provider.capabilities.lag
@@ -222,7 +222,7 @@ def is_overdue(feed: Feed, month: Month, entry: MonthEntry | None, moment: datet
 
 
 def _feed_info(feeds: Sequence[Feed]) -> Iterator[Metric]:
-    info = InfoMetricFamily("external_city_data_feed", "Who gives a city's dataset", labels=_FEED)
+    info = InfoMetricFamily("external_city_data_feed", "The provider of a city's dataset", labels=_FEED)
     for feed in feeds:
         capabilities = feed.primary.provider.capabilities
         lag = str(capabilities.lag.days)

@@ -1,7 +1,7 @@
 """The source drift sentinel: a month's columns, size and distribution against those of the month before.
 
-Belongs here: what is told, never refused: a source may change for good reasons, but not in silence. Does not: what a
-month must be in itself (frames/checks.py).
+Belongs here: comparisons that are reported and never refuse a month, since a source may change for good reasons. Does
+not: checks of a month in itself (frames/checks.py).
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 SIZE_BAND = (0.6, 1.7)
 # A month's mean may move by this share of the month before: seasons move it too.
 MEAN_SHARE = {"traffic_volume": 0.5, "average_speed": 0.5, "humidity": 0.75, "pressure": 0.03, "wind_speed": 1.0}
-# A share of degrees says nothing: temperature may move by so many of the month before's spreads, which seasons do not
-# and another unit does.
+# A share of degrees is meaningless: the mean temperature may move by 4 standard deviations of the month before, which
+# a season never exceeds and another unit does.
 MEAN_SPREADS = {"temperature": 4.0}
 SPREAD_FACTOR = 3.0
 # The share of rows used may move by so much: a source has its good and its bad months.
 USED_SHARE_BAND = 0.2
 # A column that had at least a tenth of its values, and has less than half as many, is losing them.
 COLUMN_SHARE, COLUMN_LEAST = 0.5, 0.1
-# Most months of rain are another distribution than the month before: its mean and spread say nothing.
+# Rain differs too much from month to month: its mean and spread are no evidence of drift.
 _NOT_COMPARED = {"precipitation"}
 
 REPORTED = {
-    "schema_drift": "The source has the columns that it had the month before",
-    "size_drift": "The source's rows and bytes are as many as the month before, day for day",
-    "distribution_drift": "Each column's mean and spread are like those of the month before",
-    "column_drift": "No column has lost most of the values that it had the month before",
-    "used_drift": "The share of the source's rows that was used is like that of the month before",
-    "revision": "What was settled has not been changed by its source",
+    "schema_drift": "The source has the same columns as the month before",
+    "size_drift": "The source's rows and bytes per day are similar to the month before",
+    "distribution_drift": "Each column's mean and spread are similar to the month before",
+    "column_drift": "No column has lost most of its values since the month before",
+    "used_drift": "The share of the source's rows that was used is similar to the month before",
+    "revision": "The source has not changed a month that was settled",
 }
 
 
 @dataclass(frozen=True)
 class MonthProfile:
-    """A month as far as it is compared. `bytes` and `received` rows are the source's; `whole` once the month had ended
-    when it was fetched. `columns` are the shares (0..1) of expected values that the columns have; `used_share` is None
-    where nothing is known of the rows, as of months that were loaded before rows were counted."""
+    """The figures of a month that are compared. `bytes` and `received` rows are the source's; `whole` once the month
+    had ended when it was fetched. `columns` are the shares (0..1) of expected values that the columns have;
+    `used_share` is None for months that were loaded before rows were counted."""
 
     provider: str
     fields: tuple[str, ...]
@@ -62,7 +62,7 @@ class MonthProfile:
 
 
 def profile_of(entry: MonthEntry, timezone: str) -> MonthProfile:
-    """What the ledger knows of a month that has data."""
+    """The profile of a month that has data, from its ledger row."""
     provenance = entry.provenance
     return MonthProfile(
         provider=(entry.source or "").rpartition(":")[2],
@@ -89,7 +89,7 @@ def spreads(frame: pd.DataFrame, dataset: Dataset) -> dict[str, float]:
 
 
 def evaluate(now: MonthProfile, before: MonthProfile | None) -> list[Outcome]:
-    """One outcome a comparison; passed, and saying why, where there is nothing to compare with."""
+    """One outcome for each comparison; passed, with the reason, if there is no month to compare with."""
     if before is None:
         why = "no month before to compare with"
         return [Outcome(name, True, why) for name in REPORTED if name != "revision"]
@@ -103,7 +103,7 @@ def evaluate(now: MonthProfile, before: MonthProfile | None) -> list[Outcome]:
 
 
 def revision(current: MonthEntry | None, revised: bool) -> Outcome:
-    """`revised`: the source has sent other values than those of `held`."""
+    """The outcome of the revision check. `revised`: the source has sent other values than the ledger's."""
     if current is None or current.state != "settled" or current.settled_at is None:
         return Outcome("revision", True, "was not settled before")
     since = f"version {current.version}, settled {current.settled_at:%Y-%m-%d}"
@@ -117,7 +117,7 @@ def _schema(now: MonthProfile, before: MonthProfile) -> Outcome:
     if not before.fields or now.provider != before.provider:
         return Outcome("schema_drift", True, f"the month before is from {before.provider or 'nowhere'}: not compared")
     new = sorted(set(now.fields) - set(before.fields))
-    # A month that has only begun may lack what comes seldom.
+    # A month that has just begun may lack rare columns.
     gone = sorted(set(before.fields) - set(now.fields)) if now.whole else []
     changes = [f"{word}: {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
     metadata: dict[str, Any] = {"fields": len(now.fields), "new": ", ".join(new), "gone": ", ".join(gone)}
@@ -157,7 +157,8 @@ def _distribution(now: MonthProfile, before: MonthProfile) -> Outcome:
 
 
 def _columns(now: MonthProfile, before: MonthProfile) -> Outcome:
-    """Of the columns that the source gives now: a fallback is another source, and a column it has no more is a loss."""
+    """Losses in the columns that the source gives now, also after a change of source: a column that went empty is a
+    loss."""
     if not (now.whole and before.whole):
         return Outcome("column_drift", True, "not compared: not two whole months")
     lost = {

@@ -1,11 +1,11 @@
 """The gate between parse and publish: one rule for every provider's month, before it is published.
 
-Belongs here: what of a parsed month is dropped or made NULL, with its counts, and the checks at the source's own
-resolution, since a mean of a day hides an impossible hour. Does not: the checks themselves (frames/checks.py), reading
+Belongs here: dropping rows and nulling values of a parsed month, with counts, and the checks at the source's own
+resolution, since a daily mean hides an impossible hour. Does not: the checks themselves (frames/checks.py), reading
 a source's cells (providers/), or comparing months (drift.py).
 
-- A row after the fetch: a modelled source sends forecasts, so it is rejected as `future`; a measurement cannot be of
-  the future, so a few rows become NULL, by `future:column`, and more refuse the month.
+- A row after the fetch: a modelled source sends forecasts, so it is rejected as `future`; no measurement can be of
+  the future, so a few such rows become NULL, by `future:column`, and more refuse the month.
 - A value outside its column's range becomes NULL, by `implausible:column`; more than the share that the provider
   declares refuse the month, whether they are found here or by its parser.
 """
@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Admitted:
-    """The month as it goes on, its frame canonical at the source's resolution, and what the checks found."""
+    """The month without refused values, its frame canonical at the source's resolution, and the outcomes of its
+    checks."""
 
     parsed: ParsedMonth
     outcomes: list[Outcome]
 
 
 def admit(parsed: ParsedMonth, request: Request, capabilities: Capabilities) -> Admitted:
-    """Raises ValueError for a frame that cannot be made canonical."""
+    """Apply the rules and checks of this module. Raises ValueError for a frame that cannot be made canonical."""
     dataset, zone = DATASETS[capabilities.dataset], request.location.timezone
     ended = request.as_of >= request.month.bounds(zone)[1]
     whole = replace(parsed, frame=canonical.canonical_frame(parsed.frame, dataset))
@@ -81,7 +82,8 @@ def merged(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]
 def _without_future(
     parsed: ParsedMonth, dataset: Dataset, capabilities: Capabilities, as_of: datetime
 ) -> tuple[ParsedMonth, Odd]:
-    """A modelled source's row is a row of its frame, so that both counts stay those of its rows."""
+    """The month without rows after the fetch: rejected if modelled, whose frame has one row for each source row, else
+    nulled and counted."""
     frame = parsed.frame
     late = frame[frame["date"] > as_of]
     if late.empty:
@@ -97,7 +99,7 @@ def _without_future(
 
 
 def _with_parser_counts(odd: dict[str, Odd], parsed: ParsedMonth, capabilities: Capabilities) -> dict[str, Odd]:
-    """`odd` and the values that the parser found implausible, which are of the source's rows and by its own names."""
+    """`odd` and the values that the parser nulled as implausible, counted by the source's own field names."""
     reasons = {checks.IMPLAUSIBLE} if capabilities.negative_is_missing else {checks.IMPLAUSIBLE, checks.NEGATIVE}
     merged_odd = dict(odd)
     for name, cells in checks.nulled_by_field(parsed.nulled, reasons).items():

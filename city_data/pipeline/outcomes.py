@@ -1,7 +1,7 @@
-"""Typed outcomes: nothing that a provider's code raises leaves the pipeline untyped.
+"""Typed outcomes: every exception of a provider's code becomes a ProviderError.
 
-Belongs here: what an unforeseen exception becomes. Does not: outcomes that a provider decides (providers/errors.py), or
-what they do to a run (defs/assets).
+Belongs here: wrapping unforeseen exceptions. Does not: outcomes that a provider decides (providers/errors.py), or
+their effect on a run (defs/assets).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _MOST_WORDS = 500
 
 @dataclass(frozen=True)
 class TypedOutcomes:
-    """A context in which a provider's code runs. Its own outcomes leave as they are, and so does a database that is
-    away, which is no provider's doing; anything else leaves as a PermanentError of which it is the cause."""
+    """A context for a provider's code. ProviderErrors pass unchanged, and so does DatabaseUnavailable, which no
+    provider causes; any other exception becomes the cause of a PermanentError."""
 
     provider: str
     request: Request
@@ -36,7 +36,7 @@ class TypedOutcomes:
 
 
 def words(error: BaseException) -> str:
-    """The error's type and text, in characters that a log and a database take."""
+    """The error's type and text, in printable characters for logs and databases."""
     text = f"{type(error).__name__}: {error}".rstrip(": ")
     cut = text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]}..."
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)

@@ -1,15 +1,15 @@
-"""When a month is settled, and when it is asked for again: the rules, in one place.
+"""The rules for settling a month and for requesting it again, in one place.
 
-Belongs here: pure decisions on times, contents and the ledger's row. Does not: asking (defs/schedules.py,
+Belongs here: pure decisions on times, contents and the ledger's row. Does not: requests (defs/schedules.py,
 defs/assets/raw.py).
 
 - Before its source's lag has passed a month is provisional: its source is still adding to it.
 - First fetched after lag and settling time, it is settled at once. In between, it is settled when two fetches, well
-  apart and both after the lag, agree in what was parsed or in the very bytes.
+  apart and both after the lag, have the same parsed values or the same bytes.
 - A settled month whose source sends other bytes with other values is revised: a new version, and provisional until two
-  fetches agree again, since a source that has just revised a month may not be done with it.
-- Other values of the same bytes are our parser's doing, not the source's: the state stays.
-- Unsettled months are asked for daily, settled ones rechecked every four weeks, a quarter of them each week.
+  fetches agree again, since a source that has just revised a month may revise it again.
+- Other values of the same bytes come from a change of our parser: the state stays.
+- Unsettled months are requested daily, settled ones rechecked every four weeks, a quarter of them each week.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from city_data.store.raw import Manifest
 
 Task = tuple[Feed, Month]
-# Two fetches that agree say something only when a source had time to change between them.
+# Two equal fetches are evidence only if the source had time to change between them.
 AGREEMENT_GAP = timedelta(hours=20)
 # A little under a day, so that a daily tick finds yesterday's fetch due again.
 REFETCH_AFTER = timedelta(hours=20)
@@ -46,7 +46,7 @@ def settled_state(
     content_sha256: str,
     current: MonthEntry | None,
 ) -> Literal["provisional", "settled"]:
-    """The state of a month that is published from `manifest`; `held` is what the ledger has of it so far."""
+    """The state of a month that is published from `manifest`; `current` is its ledger row so far."""
     capabilities = choice.provider.capabilities
     published = month.bounds(timezone)[1] + capabilities.lag
     final = published + capabilities.settling
@@ -64,13 +64,13 @@ def settled_state(
 
 
 def is_revision(manifest: Manifest, content_sha256: str, current: MonthEntry) -> bool:
-    """Whether the source has other values than it had: other bytes, and other rows made of them."""
+    """Whether the source has changed its values: other bytes, and other rows built from them."""
     known_bytes = sorted(str(file.get("sha256")) for file in current.raw_files)
     return current.content_sha256 != content_sha256 and known_bytes != manifest.digest
 
 
 def is_due(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:
-    """Whether a month should be asked for again: never settled ones, nor those asked within the day."""
+    """Whether to request a month again: not if it is settled, or was requested within the day."""
     if entry is None:
         return month.bounds(feed.city.timezone)[0] <= moment
     if entry.state in ("settled", "not_available"):
@@ -81,8 +81,8 @@ def is_due(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime)
 def due_months(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window, moment: datetime) -> list[Task]:
     """Every month of the window that is due, oldest first, as far as a day's budget of each provider goes.
 
-    Months never asked for come before those asked again, the longest unasked first: what does not fit today is first
-    in line tomorrow.
+    Months never requested come first, then those with the oldest request: months that do not fit today are first in
+    line tomorrow.
     """
     by_task = _by_task(entries)
     due = [
@@ -101,13 +101,13 @@ def due_months(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window,
 
 
 def recheck_due(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window, moment: datetime) -> list[Task]:
-    """The settled months to look at again this week: those not looked at for four weeks, the longest first, a quarter
-    of each feed's at a time; and those whose last look failed."""
+    """The settled months to recheck this week: those not checked for four weeks, the oldest check first, and those
+    whose last recheck failed; at most a quarter of each feed's."""
     by_task = _by_task(entries)
     due: list[Task] = []
     for feed in feeds:
         if feed.primary.provider.capabilities.forward_only:
-            continue  # its past is nowhere but in the archive
+            continue  # its source has no history to compare with
         candidates = [(by_task.get(_key(feed, month)), month) for month in window.complete_months()]
         settled = [(entry, month) for entry, month in candidates if entry is not None and entry.state == "settled"]
         old = [(_last_checked(e), m) for e, m in settled if moment - _last_checked(e) >= RECHECK_AFTER or e.last_error]
