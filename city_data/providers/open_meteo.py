@@ -216,7 +216,7 @@ def _check_location(name: str, document: Mapping[str, Any], request: Request) ->
     cell, location = _grid_cell(document), request.location
     north, east = cell["latitude"], cell["longitude"]
     if north is None or east is None:
-        raise PermanentError(f"{name} does not name its location")
+        raise PermanentError(f"{name} does not name the location that it is about")
     apart = abs((east - location.longitude + 180) % 360 - 180) * math.cos(math.radians(location.latitude))
     if abs(north - location.latitude) > _CELL or apart > _CELL:
         raise PermanentError(
