@@ -1,4 +1,4 @@
-"""`city-data status --days`: what of each column is there, month by month and day by day, and what became of every row.
+"""`city-data status --days`: observed values of each column by month and day, and counts of used and rejected rows.
 
 Belongs here: tables for people. Does not: counting (frames/coverage.py).
 """
@@ -20,7 +20,10 @@ LEGEND = "one sign a day: █ whole, ▓ at least three quarters, ▒ at least h
 
 
 def print_days(
-    console: Console, feeds: Sequence[Feed], months: Sequence[Month], held: Mapping[tuple[str, str, Month], MonthEntry]
+    console: Console,
+    feeds: Sequence[Feed],
+    months: Sequence[Month],
+    stored: Mapping[tuple[str, str, Month], MonthEntry],
 ) -> None:
     """One table a feed, one line a month and column; then the rows that were rejected, by month and reason."""
     for feed in feeds:
@@ -28,7 +31,7 @@ def print_days(
         table = Table("month", "column", "observed", "expected", "percent", "days", title=title, title_justify="left")
         rows = []
         for month in months:
-            entry = held.get((feed.city.city_id, feed.dataset.name, month))
+            entry = stored.get((feed.city.city_id, feed.dataset.name, month))
             if entry is None or not entry.days:
                 continue
             for line in _lines(month, entry):
@@ -64,10 +67,10 @@ def _sign(of: coverage.Coverage) -> str:
 
 
 def _rows(month: Month, entry: MonthEntry) -> str:
-    def told(counts: Mapping[str, int]) -> str:
+    def listed(counts: Mapping[str, int]) -> str:
         return ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items())) or "none"
 
-    nulled = f"; values made NULL: {told(entry.nulled)}" if entry.nulled else ""
+    nulled = f"; values made NULL: {listed(entry.nulled)}" if entry.nulled else ""
     share = "" if entry.used_share is None else f" ({entry.used_share:.1%} without repeats)"
     rows = f"{entry.received:,} rows received = {entry.used:,} used{share}"
-    return f"{month}: {rows} + rejected: {told(entry.rejected)}{nulled}"
+    return f"{month}: {rows} + rejected: {listed(entry.rejected)}{nulled}"

@@ -1,6 +1,6 @@
 """`city-data status`: every feed in one line, or every month of some feeds in tables.
 
-Belongs here: what is held, for people. Does not: days and columns (days.py), work under way (progress.py).
+Belongs here: stored months, for people. Does not: days and columns (days.py), running work (progress.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from city_data.store.ledger import MonthEntry, State
 from city_data.store.polls import PollArchive
 from city_data.window import Month, Window
 
-Held = Mapping[tuple[str, str, Month], MonthEntry]
+StoredMonths = Mapping[tuple[str, str, Month], MonthEntry]
 COLOURS: dict[State, str] = {
     "settled": "green",
     "provisional": "yellow",
@@ -28,7 +28,7 @@ COLOURS: dict[State, str] = {
     "not_available": "bright_black",
     "failed": "bold red",
 }
-# A sign besides the colour: a log file and some eyes know no colours.
+# A sign besides the colour, for log files and colour-blind readers.
 SIGNS: dict[State, str] = {
     "settled": "█",
     "provisional": "▒",
@@ -41,12 +41,12 @@ STALE_POLL_HOURS = 3
 EMPTY_COLUMN = "!"
 
 
-def print_summary(console: Console, feeds: Sequence[Feed], window: Window, held: Held) -> None:
+def print_summary(console: Console, feeds: Sequence[Feed], window: Window, stored: StoredMonths) -> None:
     """One line a feed: a sign a month, oldest first, and the counts of its complete months."""
-    table = Table("city", "dataset", "", "source", f"{window.first} to {window.open}", "held", "settled", "coverage")
+    table = Table("city", "dataset", "", "source", f"{window.first} to {window.open}", "stored", "settled", "coverage")
     table.columns[4].no_wrap = True
     for feed in feeds:
-        entries = {month: held.get(_key(feed, month)) for month in window.months()}
+        entries = {month: stored.get(_key(feed, month)) for month in window.months()}
         complete = [entry for month in window.complete_months() if (entry := entries[month]) is not None]
         there = [entry for entry in complete if entry.has_data]
         settled = sum(entry.state == "settled" for entry in complete)
@@ -63,19 +63,21 @@ def print_summary(console: Console, feeds: Sequence[Feed], window: Window, held:
         )
     console.print(table)
     signs = [f"{sign} {state}" for state, sign in SIGNS.items()]
-    legend = [*signs, f"{EMPTY_COLUMN} stored with an empty column", f"{NEVER_ASKED} never asked"]
+    legend = [*signs, f"{EMPTY_COLUMN} stored with an empty column", f"{NEVER_REQUESTED} never requested"]
     console.print("one sign a month: " + ", ".join(legend), highlight=False)
 
 
-def print_months(console: Console, feeds: Sequence[Feed], months: Sequence[Month], today: Month, held: Held) -> None:
-    """One table a feed: the months, newest last, what its sources can give, and a line of totals."""
+def print_months(
+    console: Console, feeds: Sequence[Feed], months: Sequence[Month], today: Month, stored: StoredMonths
+) -> None:
+    """One table a feed: the months, newest last, the capabilities of its sources, and a line of totals."""
     for feed in feeds:
         columns = ("month", "state", "coverage", "rows", "version", "source", "rechecked", "findings", "last error")
         title = f"{feed.city.name}: {feed.dataset.name} ({feed.resolution})"
         table = Table(*columns, title=title, title_justify="left")
         for column in table.columns[:5]:
             column.no_wrap = True
-        entries = {month: held.get(_key(feed, month)) for month in months}
+        entries = {month: stored.get(_key(feed, month)) for month in months}
         for month, entry in entries.items():
             table.add_row(*_row(month, entry))
         console.print(table)
@@ -86,7 +88,7 @@ def print_months(console: Console, feeds: Sequence[Feed], months: Sequence[Month
         settled = sum(entry is not None and entry.state == "settled" for entry in complete)
         gone = sum(entry is not None and entry.state == "not_available" for entry in complete)
         never = f", {gone} not available" if gone else ""
-        console.print(f"{there} of {len(complete)} complete months held, {settled} settled{never}\n")
+        console.print(f"{there} of {len(complete)} complete months stored, {settled} settled{never}\n")
 
 
 def print_polls(console: Console, feeds: Sequence[Feed], moment: datetime) -> None:
@@ -108,7 +110,7 @@ def _strip(entries: Iterable[MonthEntry | None]) -> Text:
     text = Text()
     for entry in entries:
         if entry is None:
-            text.append(NEVER_ASKED)
+            text.append(NEVER_REQUESTED)
         else:
             text.append(EMPTY_COLUMN if entry.empty_columns else SIGNS[entry.state], COLOURS[entry.state])
     return text
@@ -116,7 +118,7 @@ def _strip(entries: Iterable[MonthEntry | None]) -> Text:
 
 def _row(month: Month, entry: MonthEntry | None) -> list[str]:
     if entry is None:
-        return [str(month), "[dim]never asked[/]", *[""] * 7]
+        return [str(month), "[dim]never requested[/]", *[""] * 7]
     coverage = "" if entry.coverage is None else f"{entry.coverage:.1%}"
     counts = [f"{entry.rows} of {entry.expected_rows}", str(entry.version or "")] if entry.has_data else ["", ""]
     state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
@@ -131,9 +133,9 @@ def _findings(entry: MonthEntry) -> str:
     if missing := entry.provenance.get("stations_without_data"):
         found.append(f"[yellow]no data from {', '.join(missing)}[/]")
     if entry.used_share is not None and entry.used_share < 1:
-        found.append(f"{entry.used_share:.1%} of {entry.received:,} rows used")
+        findings.append(f"{entry.used_share:.1%} of {entry.received:,} rows used")
     nulled = sum(entry.nulled.values())
-    return "; ".join([*found, *([f"{nulled:,} values nulled"] if nulled else [])])
+    return "; ".join([*findings, *([f"{nulled:,} values nulled"] if nulled else [])])
 
 
 def _missing_at_source(entry: MonthEntry) -> str:

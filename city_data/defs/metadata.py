@@ -1,7 +1,7 @@
-"""What Dagster shows of a month: its check results, the metadata of its materialization, the schema of its table.
+"""A month in Dagster's UI: its check results, the metadata of its materialization, the schema of its table.
 
-Belongs here: turning what is known into Dagster's words. Does not: finding it out (defs/assets/monthly.py,
-frames/checks.py, pipeline/drift.py).
+Belongs here: conversion to Dagster's types. Does not: the figures themselves (pipeline/build.py, frames/checks.py,
+pipeline/drift.py).
 """
 
 import warnings
@@ -24,13 +24,13 @@ PREVIEW_ROWS = 5
 
 def check_specs(key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
     with warnings.catch_warnings():
-        # Checks by partition are in preview in Dagster 1.13; without them a check would tell of its last month only.
+        # Checks by partition are in preview in Dagster 1.13; without them a check would show its last month only.
         warnings.simplefilter("ignore", category=dg.PreviewWarning)
         return [
             dg.AssetCheckSpec(
                 name, asset=key, description=text, blocking=name in checks.BLOCKING, partitions_def=partitions
             )
-            for name, text in {**checks.BLOCKING, **checks.TOLD, **drift.TOLD}.items()
+            for name, text in {**checks.BLOCKING, **checks.REPORTED, **drift.REPORTED}.items()
         ]
 
 
@@ -46,7 +46,7 @@ def check_result(key: dg.AssetKey, outcome: checks.Outcome) -> dg.AssetCheckResu
 
 
 def month_metadata(feed: Feed, built: "Built", published: "Published") -> dict[str, Any]:
-    """Floats, so that the UI plots them over the months; tables for what has a shape."""
+    """Metadata of the materialization: floats, which the UI plots over the months, and tables."""
     entry, parsed, used_share = published.entry, built.parsed, built.profile.used_share
     columns = coverage.of_month(entry.days, feed.dataset)
     return {

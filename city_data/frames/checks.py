@@ -1,6 +1,6 @@
-"""The checks of a month, built from datasets.py: what must hold before it is published.
+"""The checks that a month must pass before it is published, built from datasets.py.
 
-Belongs here: the judgement of one canonical frame and of its counts. Does not: what is dropped or nulled before
+Belongs here: checks of one canonical frame and of its counts. Does not: dropping or nulling values before
 (pipeline/gate.py), comparing with other months (pipeline/drift.py), Dagster's events (defs/assets/monthly.py), or
 provider formats.
 """
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 # Below this share of expected rows an ended month is not published: half a month trains a model on a gap.
 MINIMUM_COVERAGE = 0.5
-# So many odd cells of a column are borne whatever their share: a month of days has 30, and one of them is 3 %.
+# So many implausible cells of a column are tolerated at any share: one of a month's 30 days is already 3 %.
 FEW_CELLS = 3
-# A column of which more cells than this share of the used rows cannot be read is written in another format.
+# With more unreadable cells than this share of the used rows, a column has another format.
 MOST_UNREADABLE = 0.5
 # Nulled cells beyond this share of the used rows are reported.
 MANY_NULLED = 0.01
@@ -32,11 +32,11 @@ MANY_NULLED = 0.01
 BLOCKING = {
     "coverage": f"At least {MINIMUM_COVERAGE:.0%} of the expected rows of an ended month have a measured value; of an "
     "open month, or one that was collected from a live feed, one row",
-    "expected_stamps": "Every row has a stamp that a month of the source's resolution has, none after the fetch",
+    "expected_stamps": "Every row has a valid stamp of the month at the source's resolution, none after the fetch",
     "plausible_ranges": "All but a few values of each column lie within the plausible range that datasets.py states; "
     "those few are NULL",
-    "readable_columns": "No column is empty, or mostly lost, because its cells could not be read",
-    "used_rows": "Of an ended month's rows at least the share was used that the provider declares, repeats left out",
+    "readable_columns": "No column is empty or mostly NULL because its cells were unreadable",
+    "used_rows": "At least the provider's declared share of an ended month's rows was used, repeats left out",
     "unique_dates": "No date appears twice",
     "inside_month": "Every row lies inside the month in the city's time zone",
 }
@@ -50,7 +50,7 @@ IMPLAUSIBLE, NEGATIVE, FUTURE = "implausible", "negative", "future"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check found. `metadata` holds plain values."""
+    """The result of one check. `metadata` holds plain values."""
 
     name: str
     passed: bool
@@ -64,7 +64,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Odd:
-    """Cells of one column that cannot be true, of so many cells or used rows; `example` is one of them."""
+    """The number of wrong cells of one column, of all its cells or used rows (`of`); `example` is one of them."""
 
     cells: int
     of: int
@@ -91,33 +91,36 @@ def nulled_by_field(nulled: Mapping[str, int], reasons: Collection[str]) -> dict
 def month_coverage(
     frame: pd.DataFrame, dataset: Dataset, expected_rows: int, ended: bool, forward_only: bool = False
 ) -> Outcome:
-    """What a source of the present alone did not give in time is gone: refusing the rest would help nobody."""
+    """The share of expected rows with a value. A live feed's missed hours cannot be fetched again, so its incomplete
+    months are published."""
     rows = int(frame[dataset.measured_names].notna().any(axis=1).sum())
     share = min(1.0, rows / expected_rows) if expected_rows else 0.0
-    note = (" (collected, nothing more can come)" if forward_only else "") if ended else " (open month)"
+    suffix = (" (collected live, cannot be completed)" if forward_only else "") if ended else " (open month)"
     return Outcome(
         "coverage",
         passed=share > 0 and (forward_only or not ended or share >= MINIMUM_COVERAGE),
-        description=f"{share:.1%} of {expected_rows} expected rows have a value{note}",
+        description=f"{share:.1%} of {expected_rows} expected rows have a value{suffix}",
         metadata={"coverage": share, "expected_rows": expected_rows, "rows": len(frame)},
     )
 
 
 def stamps(frame: pd.DataFrame, expected: Sequence[datetime], future: Odd) -> Outcome:
-    """`future` counts the rows with values after the fetch, which no measurement can have."""
+    """Whether all stamps are expected ones; `future` counts the rows of a measurement with values after the fetch."""
     import pandas as pd
 
     grid = pd.DatetimeIndex(list(expected), dtype="datetime64[us, UTC]")
     off = frame.loc[~frame["date"].isin(grid), "date"]
-    found = [f"{len(off)} rows have stamps that the month does not have, such as {off.iloc[0]}"] if len(off) else []
+    problems = [f"{len(off)} rows have stamps that the month does not have, such as {off.iloc[0]}"] if len(off) else []
     if future.is_too_many(0):
-        found.append(f"rows after the fetch: {future}")
-    told: dict[str, float | int | str] = {"off_grid": len(off), "future": future.cells}
-    return Outcome("expected_stamps", not found, "; ".join(found) or "every stamp is one of the month's", told)
+        problems.append(f"rows after the fetch: {future}")
+    metadata: dict[str, float | int | str] = {"off_grid": len(off), "future": future.cells}
+    return Outcome(
+        "expected_stamps", not problems, "; ".join(problems) or "every stamp is one of the month's", metadata
+    )
 
 
 def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
-    """The places of the values that lie outside the range, or the words, that datasets.py states, by column."""
+    """The row positions of values outside the range or the allowed words of datasets.py, by column."""
     import pandera.pandas as pa
 
     def rule(name: str) -> pa.Column:
@@ -139,36 +142,37 @@ def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
 
 
 def ranges(odd: Mapping[str, Odd], share: float) -> Outcome:
-    """`odd` counts implausible values by column, or by the source's own field; up to `share` of each are borne."""
-    told: dict[str, float | int | str] = {"rows_outside": sum(cells.cells for cells in odd.values())}
-    told |= {f"implausible_{name}": cells.cells for name, cells in odd.items()}
+    """`odd` counts implausible values by column, or by the source's own field; up to `share` of each are tolerated."""
+    metadata: dict[str, float | int | str] = {"rows_outside": sum(cells.cells for cells in odd.values())}
+    metadata |= {f"implausible_{name}": cells.cells for name, cells in odd.items()}
     many = {name: cells for name, cells in odd.items() if cells.is_too_many(share)}
     listed = "; ".join(f"{name}: {cells}" for name, cells in sorted((many or odd).items()))
     text = f"implausible values of {listed}" if many else f"made NULL: {listed}" if odd else "all values are plausible"
-    return Outcome("plausible_ranges", not many, text, told)
+    return Outcome("plausible_ranges", not many, text, metadata)
 
 
 def readable(nulled: Mapping[str, int], used: int, observed: Mapping[str, int]) -> Outcome:
-    """`observed` counts the values of the promised columns. A field may bear the source's name, or a column's."""
-    found = []
+    """Whether the cells were readable; `observed` counts the values of the promised columns. A field may have the
+    source's name, or a column's."""
+    problems = []
     unreadable = nulled_by_field(nulled, UNREADABLE)
     for name, cells in sorted(unreadable.items()):
         if observed.get(name) == 0:
-            found.append(f"{name} is empty, and {cells:,} of its cells could not be read")
+            problems.append(f"{name} is empty, and {cells:,} of its cells could not be read")
         elif Odd(cells, used).is_too_many(MOST_UNREADABLE):
-            found.append(f"{name}: {cells:,} cells of {used:,} used rows could not be read")
-    text = "; ".join(found) or "the cells of every column can be read"
-    return Outcome("readable_columns", not found, text, {"unreadable": sum(unreadable.values())})
+            problems.append(f"{name}: {cells:,} cells of {used:,} used rows could not be read")
+    text = "; ".join(problems) or "the cells of every column can be read"
+    return Outcome("readable_columns", not problems, text, {"unreadable": sum(unreadable.values())})
 
 
 def used_rows(received: int, used: int, rejected: Mapping[str, int], least: float, ended: bool) -> Outcome:
-    """Of a month that is not over the source may have listed hours that it has yet to fill."""
+    """Whether enough rows were used. An open month passes, since its source may list hours before it fills them."""
     share = coverage.used_share(received, used, rejected)
     why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(rejected.items())) or "none"
-    told: dict[str, float | int | str] = {"received": received, "used": used}
-    told |= {} if share is None else {"used_share": share}
+    metadata: dict[str, float | int | str] = {"received": received, "used": used}
+    metadata |= {} if share is None else {"used_share": share}
     text = f"{used:,} of {received:,} rows used; rejected: {why}"
-    return Outcome("used_rows", share is None or not ended or share >= least, text, told)
+    return Outcome("used_rows", share is None or not ended or share >= least, text, metadata)
 
 
 def promised(observed: Mapping[str, int]) -> Outcome:
@@ -178,12 +182,12 @@ def promised(observed: Mapping[str, int]) -> Outcome:
 
 
 def nulled_values(nulled: Mapping[str, int], used: int) -> Outcome:
-    """Of what a source itself calls doubtful or missing nothing is said here."""
+    """Whether few values were nulled, except those that the source itself marks as doubtful or missing."""
     spoilt = nulled_by_field(nulled, {*UNREADABLE, IMPLAUSIBLE, FUTURE})
     many = {name: Odd(cells, used) for name, cells in spoilt.items() if Odd(cells, used).is_too_many(MANY_NULLED)}
     listed = "; ".join(f"{name}: {cells}" for name, cells in sorted(many.items()))
-    told: dict[str, float | int | str] = {"nulled": sum(nulled.values()), **nulled}
-    return Outcome("nulled_values", not many, listed or f"{sum(spoilt.values()):,} cells could not be used", told)
+    metadata: dict[str, float | int | str] = {"nulled": sum(nulled.values()), **nulled}
+    return Outcome("nulled_values", not many, listed or f"{sum(spoilt.values()):,} cells could not be used", metadata)
 
 
 def unique(frame: pd.DataFrame) -> Outcome:
@@ -195,7 +199,5 @@ def unique(frame: pd.DataFrame) -> Outcome:
 def inside(frame: pd.DataFrame, month: Month, timezone: str) -> Outcome:
     start, end = month.bounds(timezone)
     outside = frame.loc[(frame["date"] < start) | (frame["date"] >= end), "date"]
-    found = (
-        f"{len(outside)} rows outside {month}, such as {outside.iloc[0]}" if len(outside) else f"all rows in {month}"
-    )
-    return Outcome("inside_month", outside.empty, found, {"outside": len(outside)})
+    text = f"{len(outside)} rows outside {month}, such as {outside.iloc[0]}" if len(outside) else f"all rows in {month}"
+    return Outcome("inside_month", outside.empty, text, {"outside": len(outside)})

@@ -1,14 +1,14 @@
-"""How much of a month there is: expected and observed values by column, by month and by local day; rows used.
+"""Coverage of a month: expected and observed values by column, by month and by local day; the share of used rows.
 
-Belongs here: counting them, and reading the counts back. Does not: judging them (checks.py), or showing them (report).
+Belongs here: counting, and reading the counts back. Does not: checks of the counts (checks.py), or reports (cli/).
 
-A month's coverage is the mean of its measured columns' shares: of the values that its source promises, those that are
-there. Words such as a description are no measurement and count nothing. One emptied column of five so costs a fifth,
-where the best column alone would hide it, and the worst alone would call a month without pressure worthless.
+A month's coverage is the mean of its measured columns' shares of the values that the source promises. Text such as a
+description is not a measurement and does not count. So one empty column of five costs a fifth: the best column alone
+would hide it, and the worst alone would call a month without pressure worthless.
 
 Compact, as the ledger keeps it: `{"expected": [24, 23, ...], "observed": {"temperature": [24, 22, ...], ...}}`, one
-number a local day from the first on. A column that the source does not give at all is not in it: nothing of it was
-expected, so that a hole is always the source's or ours, and never a promise that nobody made.
+number a local day from the first on. A column that the source does not give at all is left out, since no
+values of it are expected: every gap is then a fault of the source or of ours.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Days = Mapping[str, Any]
-# Rows that are sent again, or are of stations nobody asked for: the month lacks nothing without them.
+# Rows that repeat others, or are of stations that were not requested: the month is complete without them.
 NOT_MISSED = ("duplicate", "unmoved_stamp", "other_station")
 
 
@@ -40,12 +40,12 @@ class Coverage:
 
     @property
     def percent(self) -> float | None:
-        """Rounded down to two digits, so that 100.0 is said of nothing that has a hole; None where none is expected."""
+        """Rounded down to two digits, so that 100.0 means without any gap; None if no value is expected."""
         return floor(self.observed / self.expected * 10_000) / 100 if self.expected else None
 
 
 def share(frame: pd.DataFrame, dataset: Dataset, given: Collection[str], expected_rows: int) -> float:
-    """The month's coverage (0..1); `given` are the columns that the source gives. 0 where it gives no measurement."""
+    """The month's coverage (0..1); `given` are the columns that the source gives; 0 if none of them is measured."""
     counts = [int(frame[name].notna().sum()) for name in dataset.measured_names if name in given]
     if not counts or not expected_rows:
         return 0.0
@@ -53,7 +53,7 @@ def share(frame: pd.DataFrame, dataset: Dataset, given: Collection[str], expecte
 
 
 def used_share(received: int, used: int, rejected: Mapping[str, int]) -> float | None:
-    """The share (0..1) of the source's rows that the month was made of, repeats left out; None where it sent none."""
+    """The used share (0..1) of the source's rows, repeats left out; None if it sent none."""
     own = received - sum(rejected.get(reason, 0) for reason in NOT_MISSED)
     return used / own if own > 0 else None
 

@@ -1,9 +1,9 @@
-"""What the ledger knows, as Prometheus metrics, read at each scrape.
+"""The ledger's figures as Prometheus metrics, read at each scrape.
 
-Belongs here: names, labels and where each figure comes from. Does not: the reader's own metrics (api/), alerts (helm/).
+Belongs here: names, labels and the source of each figure. Does not: the reader's own metrics (api/), alerts (helm/).
 
-Ingestion runs end before anybody scrapes them, so nothing is pushed: one exporter asks the database. Every enabled city
-and dataset has its series from the first scrape on, since an alert on an increase never sees a counter born at 1.
+Ingestion runs end before they could be scraped, so one exporter reads the database instead. Every enabled city and
+dataset has its series from the first scrape on, since an alert on an increase misses a counter that starts at 1.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from city_data.window import Month, Window, rolling_window
 if TYPE_CHECKING:
     import dagster as dg
 
-NEVER_ASKED = "never_asked"
-STATES: tuple[str, ...] = (*get_args(State), NEVER_ASKED)
-# A source may be a little late before anybody is called.
+NEVER_REQUESTED = "never_asked"
+STATES: tuple[str, ...] = (*get_args(State), NEVER_REQUESTED)
+# A source may be a little late before an alert fires.
 LATENESS = timedelta(days=3)
 _FEED = ("city", "dataset")
 Entries = Mapping[Month, MonthEntry]
@@ -52,7 +52,8 @@ class ExporterError(CityDataError):
 
 
 class LedgerCollector(Collector):
-    """`heartbeats` tells when each of Dagster's daemons was last alive (Unix seconds), where there is a Dagster."""
+    """The metrics of ledger and daemons. `heartbeats` returns the last heartbeat of each of Dagster's daemons (Unix
+    seconds), if there is a Dagster."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class LedgerCollector(Collector):
         self._heartbeats = heartbeats
 
     def collect(self) -> Iterator[Metric]:
-        """A database that is away is a figure too: `external_ledger_up` 0, and no series that could be mistaken."""
+        """All metrics; without the database only `external_ledger_up` 0, so that no series can mislead."""
         moment = self._clock()
         try:
             entries, totals, audit = (
@@ -79,11 +80,11 @@ class LedgerCollector(Collector):
             return
         yield gauge("external_ledger_up", "Whether the ledger could be read", 1)
         window = rolling_window(moment)
-        held = [(feed, _entries_of(feed, entries)) for feed in self._feeds]
+        by_feed = [(feed, _entries_of(feed, entries)) for feed in self._feeds]
         yield from _ingestion(self._feeds, totals)
-        yield from _months(held, window, moment)
-        yield from _values(held, window)
-        yield from _feeds_told(self._feeds)
+        yield from _months(by_feed, window, moment)
+        yield from _values(by_feed, window)
+        yield from _feed_info(self._feeds)
         expired = {row["month"] for row in audit}
         overdue = {entry.month for entry in entries if entry.month < window.first}
         yield counter("external_retention_expired_months", "Months that were expired", len(expired))
@@ -118,11 +119,11 @@ def _cumulative(total: Totals) -> list[tuple[str, float]]:
     return [(bound, sum(total.duration_counts[: n + 1])) for n, bound in enumerate(bounds)]
 
 
-def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: datetime) -> Iterator[Metric]:
+def _months(feeds: Sequence[tuple[Feed, Entries]], window: Window, moment: datetime) -> Iterator[Metric]:
     def by_feed(name: str, text: str, value: Callable[[Feed, Entries], float]) -> Metric:
         return labelled(name, text, _FEED, {_label(feed): value(feed, entries) for feed, entries in held})
 
-    yield by_feed("external_city_data_records", "Records held", lambda _, e: sum(m.rows for m in e.values()))
+    yield by_feed("external_city_data_records", "Records stored", lambda _, e: sum(m.rows for m in e.values()))
     yield by_feed(
         "external_city_data_last_update_timestamp",
         "When a month last changed; 0 for never",
@@ -130,17 +131,17 @@ def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: dateti
     )
     yield by_feed(
         "external_city_data_last_success_timestamp",
-        "When a month was last asked for without a failure; 0 for never",
+        "When a month was last requested without a failure; 0 for never",
         lambda _, e: _latest(m.checked_at for m in e.values() if m.last_error is None),
     )
     yield by_feed(
         "external_city_data_coverage",
-        "Mean share (0..1) of the values that the source promises, over the complete months held; 0 where none is",
+        "Mean share (0..1) of the values that the source promises, over the complete months stored; 0 where none is",
         lambda feed, e: mean_coverage(feed, [e[m] for m in window.complete_months() if m in e and e[m].has_data]),
     )
     yield by_feed(
         "external_city_data_overdue_months",
-        f"Complete months that should be held by their provider's lag and {LATENESS.days} days, and are not",
+        f"Complete months that should be stored by their provider's lag and {LATENESS.days} days, and are not",
         lambda feed, e: sum(is_overdue(feed, m, e.get(m), moment) for m in window.complete_months()),
     )
     yield by_feed(
@@ -150,17 +151,17 @@ def _months(held: Sequence[tuple[Feed, Entries]], window: Window, moment: dateti
     )
     states: dict[tuple[str, ...], float] = {
         (*_label(feed), state): float(sum(_state(entries.get(m)) == state for m in window.months()))
-        for feed, entries in held
+        for feed, entries in feeds
         for state in STATES
     }
     yield labelled("external_city_data_months", "Months of the window by state", (*_FEED, "state"), states)
 
 
-def _values(held: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Metric]:
-    """Of the complete months held: what became of the source's rows, and how much of each promised column is there."""
+def _values(feeds: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Metric]:
+    """Used and rejected rows, and coverage of each promised column, over the complete months stored."""
     stored = {
         _label(feed): [e[month] for month in window.complete_months() if month in e and e[month].has_data]
-        for feed, e in held
+        for feed, e in feeds
     }
 
     def by_feed(name: str, text: str, value: Callable[[Sequence[MonthEntry]], float]) -> Metric:
@@ -168,22 +169,22 @@ def _values(held: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Me
 
     yield by_feed(
         "external_city_data_used_ratio",
-        "Share (0..1) of the source's rows, without repeats, that was used in the complete months held; 0 if none",
+        "Share (0..1) of the source's rows, without repeats, that was used in the complete months stored; 0 if none",
         _used_share,
     )
     yield by_feed(
         "external_city_data_rejected_rows",
-        "Rows of the source that were rejected, in the complete months held",
+        "Rows of the source that were rejected, in the complete months stored",
         lambda months: sum(sum(m.rejected.values()) for m in months),
     )
     yield by_feed(
         "external_city_data_nulled_values",
-        "Values of used rows that became NULL, in the complete months held",
+        "Values of used rows that became NULL, in the complete months stored",
         lambda months: sum(sum(m.nulled.values()) for m in months),
     )
 
     def by_column(name: str, text: str, value: Callable[[Sequence[MonthEntry], str], float]) -> Metric:
-        promised = [(feed, column) for feed, _ in held for column in feed.primary.provider.capabilities.columns]
+        promised = [(feed, column) for feed, _ in feeds for column in feed.primary.provider.capabilities.columns]
         values: dict[tuple[str, ...], float] = {
             (*_label(feed), column): value(stored[_label(feed)], column) for feed, column in promised
         }
@@ -191,7 +192,7 @@ def _values(held: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Me
 
     yield by_column(
         "external_city_data_column_coverage_ratio",
-        "Mean share (0..1) of a promised column's expected values, over the complete months held; 0 where none is",
+        "Mean share (0..1) of a promised column's expected values, over the complete months stored; 0 where none is",
         lambda months, column: _mean([m.column_coverage.get(column, 0.0) for m in months]),
     )
     yield by_column(
@@ -207,32 +208,31 @@ def _used_share(months: Sequence[MonthEntry]) -> float:
     return coverage.used_share(received, used, rejected) or 0.0
 
 
-def mean_coverage(feed: Feed, held: Sequence[MonthEntry]) -> float:
-    """Of months that hold data, oldest first. A source that tells the present alone was not asked before its first
-    record: the month in which collecting began counts from there, or it would call somebody every time.
-    """
-    shares = [entry.coverage or 0.0 for entry in held]
-    if held and feed.primary.provider.capabilities.forward_only and held[0].first_date is not None:
-        start, end = held[0].month.bounds(feed.city.timezone)
-        shares[0] = min(1.0, shares[0] * ((end - start) / (end - held[0].first_date)))
+def mean_coverage(feed: Feed, stored: Sequence[MonthEntry]) -> float:
+    """The mean coverage of months with data, oldest first. A live feed has no hours before its first record: its first
+    month counts from there, or an alert would always fire."""
+    shares = [entry.coverage or 0.0 for entry in stored]
+    if stored and feed.primary.provider.capabilities.forward_only and stored[0].first_date is not None:
+        start, end = stored[0].month.bounds(feed.city.timezone)
+        shares[0] = min(1.0, shares[0] * ((end - start) / (end - stored[0].first_date)))
     return _mean(shares)
 
 
 def is_overdue(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:
-    """Whether the month should be there: its provider's lag has passed, and it is neither held nor known to be none."""
+    """Whether the month is late: its provider's lag has passed, and it is neither stored nor `not_available`."""
     if entry is not None and (entry.has_data or entry.state == "not_available"):
         return False
     published = month.bounds(feed.city.timezone)[1] + feed.primary.provider.capabilities.lag
     return moment > published + LATENESS
 
 
-def _feeds_told(feeds: Sequence[Feed]) -> Iterator[Metric]:
-    told = InfoMetricFamily("external_city_data_feed", "Who gives a city's dataset", labels=_FEED)
+def _feed_info(feeds: Sequence[Feed]) -> Iterator[Metric]:
+    info = InfoMetricFamily("external_city_data_feed", "The provider of a city's dataset", labels=_FEED)
     for feed in feeds:
         capabilities = feed.primary.provider.capabilities
         lag = str(capabilities.lag.days)
-        told.add_metric(_label(feed), {"provider": feed.primary.provider.name, "lag_days": lag})
-    yield told
+        info.add_metric(_label(feed), {"provider": feed.primary.provider.name, "lag_days": lag})
+    yield info
 
 
 def _entries_of(feed: Feed, entries: Sequence[MonthEntry]) -> Entries:
@@ -244,7 +244,7 @@ def _label(feed: Feed) -> tuple[str, str]:
 
 
 def _state(entry: MonthEntry | None) -> str:
-    return NEVER_ASKED if entry is None else entry.state
+    return NEVER_REQUESTED if entry is None else entry.state
 
 
 def _latest(moments: Iterator[datetime | None]) -> float:

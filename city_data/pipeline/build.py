@@ -1,7 +1,7 @@
-"""A month built from the raw archive: parsed, judged, and made ready for the store.
+"""Building a month from the raw archive: parse, check, and prepare for the store.
 
-Belongs here: the way from archived bytes to what is published, pure and offline. Does not: fetching (fetch.py), when a
-month is settled (settling.py), or the asset that publishes it (defs/assets/monthly.py).
+Belongs here: archived bytes to a month ready to publish, pure and offline. Does not: fetching (fetch.py), the rules of
+settling (settling.py), or the asset that publishes it (defs/assets/monthly.py).
 """
 
 import tempfile
@@ -34,9 +34,9 @@ CODE_VERSION = "1"
 
 @dataclass(frozen=True)
 class Built:
-    """A parsed and judged month. `frame` is canonical, with null rows for every expected stamp of an ended month.
+    """A parsed and checked month. `frame` is canonical, with null rows for every expected stamp of an ended month.
 
-    `seconds`: what it took, with the fetch of the archived bytes, whenever that was.
+    `seconds`: the duration of the build and of the earlier fetch of its bytes.
     """
 
     manifest: Manifest
@@ -62,9 +62,9 @@ class Built:
 
 
 def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEntry | None" = None) -> Built:
-    """Parse and judge a month from the raw archive alone: pure, repeatable, offline. `before` is the month before.
+    """Parse and check a month from the raw archive: pure, repeatable, offline. `before` is the month before.
 
-    Raises ArchiveError where nothing usable is archived, PermanentError where the bytes are not the source's format.
+    Raises ArchiveError without usable archived bytes, PermanentError for bytes that are not in the source's format.
     """
     from city_data.frames import canonical
     from city_data.pipeline.gate import admit
@@ -121,9 +121,9 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
 
 
 def month_load(
-    feed: Feed, month: Month, built: Built, held: "MonthEntry | None", run_id: str, attempt: int, moment: datetime
+    feed: Feed, month: Month, built: Built, current: "MonthEntry | None", run_id: str, attempt: int, moment: datetime
 ) -> "MonthLoad":
-    """What the store replaces the month with."""
+    """The month as the store loads it; `current` is its ledger row so far."""
     from city_data.frames import canonical
     from city_data.store.months import MonthLoad
 
@@ -136,7 +136,7 @@ def month_load(
         month=month,
         timezone=feed.city.timezone,
         frame=built.frame,
-        state=settled_state(choice, month, feed.city.timezone, built.manifest, content, held),
+        state=settled_state(choice, month, feed.city.timezone, built.manifest, content, current),
         source=built.source,
         expected_rows=built.expected_rows,
         coverage=built.coverage,
@@ -183,9 +183,9 @@ def _fallback(feed: Feed, manifest: Manifest) -> dict[str, Any]:
 
 
 def _at_resolution(feed: Feed, choice: ProviderBinding, admitted: "Admitted") -> tuple[ParsedMonth, set[str]]:
-    """An hourly fallback of a daily city becomes days, which have no words; everything else is as it came.
+    """The month at the feed's resolution, and the columns that the source gives at it.
 
-    And the columns that the source gives at that resolution.
+    An hourly fallback of a daily city is aggregated to days, which have no text columns.
     """
     capabilities, parsed = choice.provider.capabilities, admitted.parsed
     if capabilities.resolution == feed.resolution:
@@ -195,7 +195,7 @@ def _at_resolution(feed: Feed, choice: ProviderBinding, admitted: "Admitted") ->
     from city_data.pipeline.gate import merged, without_implausible
 
     days = canonical_frame(daily(parsed.frame, feed.city.timezone), feed.dataset)
-    frame, odd = without_implausible(days, feed.dataset)  # a sum of plausible hours may be none of a day
+    frame, odd = without_implausible(days, feed.dataset)  # a sum of plausible hours may be implausible for a day
     nulled = merged(parsed.nulled, {f"{checks.IMPLAUSIBLE}:{name}": cells.cells for name, cells in odd.items()})
     numbers = {column.name for column in feed.dataset.columns if column.kind == "number"}
     return replace(parsed, frame=frame, nulled=nulled), numbers & set(capabilities.columns)

@@ -1,7 +1,7 @@
 """The source drift sentinel: a month's columns, size and distribution against those of the month before.
 
-Belongs here: what is told, never refused: a source may change for good reasons, but not in silence. Does not: what a
-month must be in itself (frames/checks.py).
+Belongs here: comparisons that are reported and never refuse a month, since a source may change for good reasons. Does
+not: checks of a month in itself (frames/checks.py).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SIZE_BAND = (0.6, 1.7)
 # A month's mean may move by this share of the month before: seasons move it too.
 MEAN_SHARE = {"traffic_volume": 0.5, "average_speed": 0.5, "humidity": 0.75, "pressure": 0.03, "wind_speed": 1.0}
-# A share of degrees says nothing: temperature may move by so many of the month before's spreads, which seasons do not
-# and another unit does.
+# A share of degrees is meaningless: the mean temperature may move by 4 standard deviations of the month before, which
+# a season never exceeds and another unit does.
 MEAN_SPREADS = {"temperature": 4.0}
 SPREAD_FACTOR = 3.0
 # The share of rows used may move by so much: a source has its good and its bad months.
@@ -52,9 +52,9 @@ _JUDGED_ELSEWHERE = {"revision", "first_source", "configured_stations"}
 
 @dataclass(frozen=True)
 class MonthProfile:
-    """A month as far as it is compared. `bytes` and `received` rows are the source's; `whole` once the month had ended
-    when it was fetched. `columns` are the shares (0..1) of expected values that the columns have; `used_share` is None
-    where nothing is known of the rows, as of months that were loaded before rows were counted."""
+    """The figures of a month that are compared. `bytes` and `received` rows are the source's; `whole` once the month
+    had ended when it was fetched. `columns` are the shares (0..1) of expected values that the columns have;
+    `used_share` is None for months that were loaded before rows were counted."""
 
     provider: str
     fields: tuple[str, ...]
@@ -69,17 +69,17 @@ class MonthProfile:
 
 
 def profile_of(entry: MonthEntry, timezone: str) -> MonthProfile:
-    """What the ledger knows of a month that has data."""
-    told = entry.provenance
+    """The profile of a month that has data, from its ledger row."""
+    provenance = entry.provenance
     return MonthProfile(
         provider=(entry.source or "").rpartition(":")[2],
-        fields=tuple(told.get("fields", ())),
+        fields=tuple(provenance.get("fields", ())),
         bytes=sum(int(file.get("bytes", 0)) for file in entry.raw_files),
         received=entry.received,
         expected_rows=entry.expected_rows,
         whole=entry.fetched_at is not None and entry.fetched_at >= entry.month.bounds(timezone)[1],
-        means=told.get("means", {}),
-        spreads=told.get("spreads", {}),
+        means=provenance.get("means", {}),
+        spreads=provenance.get("spreads", {}),
         columns=entry.column_coverage,
         used_share=entry.used_share,
     )
@@ -96,7 +96,7 @@ def spreads(frame: pd.DataFrame, dataset: Dataset) -> dict[str, float]:
 
 
 def evaluate(now: MonthProfile, before: MonthProfile | None) -> list[Outcome]:
-    """One outcome a comparison; passed, and saying why, where there is nothing to compare with."""
+    """One outcome for each comparison; passed, with the reason, if there is no month to compare with."""
     if before is None:
         why = "no month before to compare with"
         return [Outcome(name, True, why) for name in TOLD if name not in _JUDGED_ELSEWHERE]
@@ -109,15 +109,15 @@ def evaluate(now: MonthProfile, before: MonthProfile | None) -> list[Outcome]:
     ]
 
 
-def revision(held: MonthEntry | None, revised: bool) -> Outcome:
-    """`revised`: the source has sent other values than those of `held`."""
-    if held is None or held.state != "settled" or held.settled_at is None:
+def revision(current: MonthEntry | None, revised: bool) -> Outcome:
+    """The outcome of the revision check. `revised`: the source has sent other values than the ledger's."""
+    if current is None or current.state != "settled" or current.settled_at is None:
         return Outcome("revision", True, "was not settled before")
-    since = f"version {held.version}, settled {held.settled_at:%Y-%m-%d}"
-    told: dict[str, Any] = {"version_before": held.version or 0}
+    since = f"version {current.version}, settled {current.settled_at:%Y-%m-%d}"
+    metadata: dict[str, Any] = {"version_before": current.version or 0}
     if revised:
-        return Outcome("revision", False, f"revised by its source since {since}: provisional until it agrees", told)
-    return Outcome("revision", True, f"as in {since}", told)
+        return Outcome("revision", False, f"revised by its source since {since}: provisional until it agrees", metadata)
+    return Outcome("revision", True, f"as in {since}", metadata)
 
 
 def configured_stations(missing: Sequence[str], ended: bool) -> Outcome:
@@ -138,47 +138,48 @@ def _schema(now: MonthProfile, before: MonthProfile) -> Outcome:
     if not before.fields or now.provider != before.provider:
         return Outcome("schema_drift", True, f"the month before is from {before.provider or 'nowhere'}: not compared")
     new = sorted(set(now.fields) - set(before.fields))
-    # A month that has only begun may lack what comes seldom.
+    # A month that has just begun may lack rare columns.
     gone = sorted(set(before.fields) - set(now.fields)) if now.whole else []
     changes = [f"{word}: {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
-    told: dict[str, Any] = {"fields": len(now.fields), "new": ", ".join(new), "gone": ", ".join(gone)}
-    return Outcome("schema_drift", not changes, "; ".join(changes) or f"the same {len(now.fields)} columns", told)
+    metadata: dict[str, Any] = {"fields": len(now.fields), "new": ", ".join(new), "gone": ", ".join(gone)}
+    return Outcome("schema_drift", not changes, "; ".join(changes) or f"the same {len(now.fields)} columns", metadata)
 
 
 def _size(now: MonthProfile, before: MonthProfile) -> Outcome:
     if not (now.whole and before.whole) or now.provider != before.provider:
         return Outcome("size_drift", True, "not compared: not two whole months of one source")
-    told: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     odd = []
     for name in ("received", "bytes"):
         new, old = (getattr(month, name) / max(month.expected_rows, 1) for month in (now, before))
         if old:
-            told |= {f"{name}_before": getattr(before, name), name: getattr(now, name), f"{name}_ratio": new / old}
+            metadata |= {f"{name}_before": getattr(before, name), name: getattr(now, name), f"{name}_ratio": new / old}
             if not SIZE_BAND[0] <= new / old <= SIZE_BAND[1]:
                 odd.append(f"{name} {getattr(before, name):,} to {getattr(now, name):,}")
     usual = f"{now.received:,} rows, {now.bytes:,} bytes"
-    return Outcome("size_drift", not odd, "; ".join(odd) or usual, told)
+    return Outcome("size_drift", not odd, "; ".join(odd) or usual, metadata)
 
 
 def _distribution(now: MonthProfile, before: MonthProfile) -> Outcome:
-    told: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     odd = []
     for name in sorted(now.means.keys() & before.means.keys() - _NOT_COMPARED):
         mean, mean_before = now.means[name], before.means[name]
         spread, spread_before = now.spreads.get(name), before.spreads.get(name)
-        told |= {f"{name}_mean_before": mean_before, f"{name}_mean": mean}
+        metadata |= {f"{name}_mean_before": mean_before, f"{name}_mean": mean}
         if _has_moved(name, mean, mean_before, spread_before):
             odd.append(f"mean of {name} {mean_before:.1f} to {mean:.1f}")
         if spread is not None and spread_before and now.whole and before.whole:
-            told |= {f"{name}_spread_before": spread_before, f"{name}_spread": spread}
+            metadata |= {f"{name}_spread_before": spread_before, f"{name}_spread": spread}
             if not 1 / SPREAD_FACTOR <= spread / spread_before <= SPREAD_FACTOR:
                 odd.append(f"spread of {name} {spread_before:.2f} to {spread:.2f}")
-    usual = "means and spreads are alike" if told else "no column in common with the month before"
-    return Outcome("distribution_drift", not odd, "; ".join(odd) or usual, told)
+    usual = "means and spreads are alike" if metadata else "no column in common with the month before"
+    return Outcome("distribution_drift", not odd, "; ".join(odd) or usual, metadata)
 
 
 def _columns(now: MonthProfile, before: MonthProfile) -> Outcome:
-    """Of the columns that the source gives now: a fallback is another source, and a column it has no more is a loss."""
+    """Losses in the columns that the source gives now, also after a change of source: a column that went empty is a
+    loss."""
     if not (now.whole and before.whole):
         return Outcome("column_drift", True, "not compared: not two whole months")
     lost = {
@@ -187,9 +188,9 @@ def _columns(now: MonthProfile, before: MonthProfile) -> Outcome:
         if before.columns.get(name, 0.0) >= (COLUMN_LEAST if name in _MEASURED else WORDS_LEAST)
         and share < COLUMN_SHARE * before.columns[name]
     }
-    told: dict[str, Any] = {f"{name}_coverage": share for name, share in now.columns.items()}
+    metadata: dict[str, Any] = {f"{name}_coverage": share for name, share in now.columns.items()}
     text = "; ".join(f"{name} {was:.1%} to {share:.1%}" for name, (was, share) in lost.items())
-    return Outcome("column_drift", not lost, text or "no column has lost its values", told)
+    return Outcome("column_drift", not lost, text or "no column has lost its values", metadata)
 
 
 def _used(now: MonthProfile, before: MonthProfile) -> Outcome:
@@ -197,10 +198,10 @@ def _used(now: MonthProfile, before: MonthProfile) -> Outcome:
         return Outcome("used_drift", True, "not compared: not two months of one source whose rows were counted")
     if not (now.whole and before.whole):
         return Outcome("used_drift", True, "not compared: not two whole months")
-    told: dict[str, Any] = {"used_share_before": before.used_share, "used_share": now.used_share}
+    metadata: dict[str, Any] = {"used_share_before": before.used_share, "used_share": now.used_share}
     moved = abs(now.used_share - before.used_share) > USED_SHARE_BAND
     text = f"{before.used_share:.1%} of the rows used, then {now.used_share:.1%}"
-    return Outcome("used_drift", not moved, text if moved else f"{now.used_share:.1%} of the rows used", told)
+    return Outcome("used_drift", not moved, text if moved else f"{now.used_share:.1%} of the rows used", metadata)
 
 
 def _has_moved(name: str, now: float, before: float, spread: float | None) -> bool:

@@ -16,7 +16,7 @@ import pydantic
 from city_data.cities import City, FallbackSource, Registry, RegistryError
 from city_data.datasets import DATASETS, Dataset, Resolution
 from city_data.providers import discover
-from city_data.providers.base import Place, Provider, Request, Settings
+from city_data.providers.base import Location, Provider, Request, Settings
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Feed:
         raise RegistryError(f"{self.name}: the archive was fetched by {provider!r}, which the registry no longer names")
 
     def request(self, choice: ProviderBinding, month: Month, as_of: datetime) -> Request:
-        place = Place(self.city.city_id, self.city.latitude, self.city.longitude, self.city.timezone)
-        return Request(place=place, month=month, settings=choice.settings, as_of=as_of)
+        location = Location(self.city.city_id, self.city.latitude, self.city.longitude, self.city.timezone)
+        return Request(location=location, month=month, settings=choice.settings, as_of=as_of)
 
 
 def feeds(cities: Iterable[City]) -> list[Feed]:

@@ -1,11 +1,11 @@
 """The gate between parse and publish: one rule for every provider's month, before it is published.
 
-Belongs here: what of a parsed month is dropped or made NULL, with its counts, and the checks at the source's own
-resolution, since a mean of a day hides an impossible hour. Does not: the checks themselves (frames/checks.py), reading
+Belongs here: dropping rows and nulling values of a parsed month, with counts, and the checks at the source's own
+resolution, since a daily mean hides an impossible hour. Does not: the checks themselves (frames/checks.py), reading
 a source's cells (providers/), or comparing months (drift.py).
 
-- A row after the fetch: a modelled source sends forecasts, so it is rejected as `future`; a measurement cannot be of
-  the future, so a few rows become NULL, by `future:column`, and more refuse the month.
+- A row after the fetch: a modelled source sends forecasts, so it is rejected as `future`; no measurement can be of
+  the future, so a few such rows become NULL, by `future:column`, and more refuse the month.
 - A value outside its column's range becomes NULL, by `implausible:column`; more than the share that the provider
   declares refuse the month, whether they are found here or by its parser.
 """
@@ -29,30 +29,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Admitted:
-    """The month as it goes on, its frame canonical at the source's resolution, and what the checks found."""
+    """The month without refused values, its frame canonical at the source's resolution, and the outcomes of its
+    checks."""
 
     parsed: ParsedMonth
     outcomes: list[Outcome]
 
 
 def admit(parsed: ParsedMonth, request: Request, capabilities: Capabilities) -> Admitted:
-    """Raises ValueError for a frame that cannot be made canonical."""
-    dataset, zone = DATASETS[capabilities.dataset], request.place.timezone
+    """Apply the rules and checks of this module. Raises ValueError for a frame that cannot be made canonical."""
+    dataset, zone = DATASETS[capabilities.dataset], request.location.timezone
     ended = request.as_of >= request.month.bounds(zone)[1]
     whole = replace(parsed, frame=canonical.canonical_frame(parsed.frame, dataset))
     timely, future = _without_future(whole, dataset, capabilities, request.as_of)
     frame, odd = without_implausible(timely.frame, dataset)
     nulled = {f"{checks.IMPLAUSIBLE}:{name}": cells.cells for name, cells in odd.items()}
-    made = replace(timely, frame=frame, nulled=merged(timely.nulled, nulled))
+    admitted = replace(timely, frame=frame, nulled=merged(timely.nulled, nulled))
     counts = canonical.observed(frame, dataset)
     observed = {name: counts[name] for name in capabilities.columns}
     return Admitted(
-        made,
+        admitted,
         [
             checks.stamps(frame, expected_stamps(request.month, zone, capabilities.resolution), future),
-            checks.ranges(_with_parser_s(odd, parsed, capabilities), capabilities.implausible_share),
-            checks.readable(made.nulled, made.used, observed),
-            checks.used_rows(made.received, made.used, made.rejected, capabilities.minimum_used_share, ended),
+            checks.ranges(_with_parser_counts(odd, parsed, capabilities), capabilities.implausible_share),
+            checks.readable(admitted.nulled, admitted.used, observed),
+            checks.used_rows(
+                admitted.received, admitted.used, admitted.rejected, capabilities.minimum_used_share, ended
+            ),
             checks.unique(frame),
             checks.inside(frame, request.month, zone),
             checks.promised({name: observed[name] for name in dataset.measured_names if name in observed}),
@@ -63,13 +66,13 @@ def admit(parsed: ParsedMonth, request: Request, capabilities: Capabilities) -> 
 
 def without_implausible(frame: pd.DataFrame, dataset: Dataset) -> tuple[pd.DataFrame, dict[str, Odd]]:
     """`frame` (canonical) with NULL for every value outside its column's range, and those values, by column."""
-    found = checks.implausible(frame, dataset)
+    outside = checks.implausible(frame, dataset)
     odd = {
-        name: Odd(len(places), int(frame[name].notna().sum()), str(frame[name].iloc[places[0]]))
-        for name, places in found.items()
+        name: Odd(len(positions), int(frame[name].notna().sum()), str(frame[name].iloc[positions[0]]))
+        for name, positions in outside.items()
     }
-    nulls = {name: frame[name].mask(frame.index.isin(places), None) for name, places in found.items()}
-    return (canonical.canonical_frame(frame.assign(**nulls), dataset) if found else frame), odd
+    nulls = {name: frame[name].mask(frame.index.isin(positions), None) for name, positions in outside.items()}
+    return (canonical.canonical_frame(frame.assign(**nulls), dataset) if outside else frame), odd
 
 
 def merged(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
@@ -79,26 +82,27 @@ def merged(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]
 def _without_future(
     parsed: ParsedMonth, dataset: Dataset, capabilities: Capabilities, as_of: datetime
 ) -> tuple[ParsedMonth, Odd]:
-    """A modelled source's row is a row of its frame, so that both counts stay those of its rows."""
+    """The month without rows after the fetch: rejected if modelled, whose frame has one row for each source row, else
+    nulled and counted."""
     frame = parsed.frame
     late = frame[frame["date"] > as_of]
     if late.empty:
         return parsed, Odd(0, len(frame))
-    kept = replace(parsed, frame=frame.drop(index=late.index).reset_index(drop=True))
+    timely = replace(parsed, frame=frame.drop(index=late.index).reset_index(drop=True))
     if capabilities.modelled:
         rejected = merged(parsed.rejected, {checks.FUTURE: len(late)})
-        return replace(kept, used=parsed.used - len(late), rejected=rejected), Odd(0, len(frame))
+        return replace(timely, used=parsed.used - len(late), rejected=rejected), Odd(0, len(frame))
     values = {f"{checks.FUTURE}:{name}": count for name, count in canonical.observed(late, dataset).items() if count}
     rows = late[late[dataset.column_names].notna().any(axis=1)]
     example = str(rows["date"].iloc[0]) if len(rows) else ""
-    return replace(kept, nulled=merged(parsed.nulled, values)), Odd(len(rows), len(frame), example)
+    return replace(timely, nulled=merged(parsed.nulled, values)), Odd(len(rows), len(frame), example)
 
 
-def _with_parser_s(odd: dict[str, Odd], parsed: ParsedMonth, capabilities: Capabilities) -> dict[str, Odd]:
-    """`odd` and the values that the parser found implausible, which are of the source's rows and by its own names."""
+def _with_parser_counts(odd: dict[str, Odd], parsed: ParsedMonth, capabilities: Capabilities) -> dict[str, Odd]:
+    """`odd` and the values that the parser nulled as implausible, counted by the source's own field names."""
     reasons = {checks.IMPLAUSIBLE} if capabilities.negative_is_missing else {checks.IMPLAUSIBLE, checks.NEGATIVE}
-    made = dict(odd)
+    merged_odd = dict(odd)
     for name, cells in checks.nulled_by_field(parsed.nulled, reasons).items():
         here = odd.get(name, Odd(0, 0))
-        made[name] = Odd(here.cells + cells, max(here.of, parsed.used), here.example)
-    return made
+        merged_odd[name] = Odd(here.cells + cells, max(here.of, parsed.used), here.example)
+    return merged_odd

@@ -1,7 +1,7 @@
-"""Typed outcomes: nothing that a provider's code raises leaves the pipeline untyped.
+"""Typed outcomes: every exception of a provider's code becomes a ProviderError.
 
-Belongs here: what an unforeseen exception becomes. Does not: outcomes that a provider decides (providers/errors.py), or
-what they do to a run (defs/assets).
+Belongs here: wrapping unforeseen exceptions. Does not: outcomes that a provider decides (providers/errors.py), or
+their effect on a run (defs/assets).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _MOST_CHARACTERS = 500
 
 @dataclass(frozen=True)
 class TypedOutcomes:
-    """A context in which a provider's code runs. Its own outcomes leave as they are, and so does a database that is
-    away, which is no provider's doing; anything else leaves as a PermanentError of which it is the cause."""
+    """A context for a provider's code. ProviderErrors pass unchanged, and so does DatabaseUnavailable, which no
+    provider causes; any other exception becomes the cause of a PermanentError."""
 
     provider: str
     request: Request
@@ -34,7 +34,7 @@ class TypedOutcomes:
         from city_data.store.database import DatabaseUnavailable
 
         if isinstance(error, Exception) and not isinstance(error, ProviderError | DatabaseUnavailable):
-            subject = f"{self.provider}: {self.request.place.city_id} {self.request.month}"
+            subject = f"{self.provider}: {self.request.location.city_id} {self.request.month}"
             raise PermanentError(f"{subject}: unforeseen {words(error)}") from error
 
 

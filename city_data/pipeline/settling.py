@@ -1,11 +1,11 @@
-"""When a month is settled, and when it is asked for again: the rules, in one place.
+"""The rules for settling a month and for requesting it again, in one place.
 
-Belongs here: pure decisions on times, contents and the ledger's row. Does not: asking (defs/schedules.py,
+Belongs here: pure decisions on times, contents and the ledger's row. Does not: requests (defs/schedules.py,
 defs/assets/raw.py).
 
 - Before its source's lag has passed a month is provisional: its source is still adding to it.
 - First fetched after lag and settling time, it is settled at once. In between, it is settled when two fetches, well
-  apart and both after the lag, agree in what was parsed or in the very bytes.
+  apart and both after the lag, have the same parsed values or the same bytes.
 - A settled month whose source sends other bytes with other values is revised: a new version, and provisional until two
   fetches agree again, since a source that has just revised a month may not be done with it.
 - Other values of the same bytes are our parser's doing, not the source's: the state stays.
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from city_data.store.raw import Manifest
 
 Task = tuple[Feed, Month]
-# Two fetches that agree say something only when a source had time to change between them.
+# Two equal fetches are evidence only if the source had time to change between them.
 AGREEMENT_GAP = timedelta(hours=20)
 # A little under a day, so that a daily tick finds yesterday's fetch due again.
-ASK_AGAIN_AFTER = timedelta(hours=20)
+REFETCH_AFTER = timedelta(hours=20)
 RECHECK_AFTER = timedelta(days=28)
 LONGEST_INTERVAL = timedelta(days=28)
 RECHECK_WEEKS = 4
@@ -48,22 +48,22 @@ def settled_state(
     timezone: str,
     manifest: Manifest,
     content_sha256: str,
-    held: MonthEntry | None,
+    current: MonthEntry | None,
 ) -> Literal["provisional", "settled"]:
-    """The state of a month that is published from `manifest`; `held` is what the ledger has of it so far."""
+    """The state of a month that is published from `manifest`; `current` is its ledger row so far."""
     capabilities = choice.provider.capabilities
     published = month.bounds(timezone)[1] + capabilities.lag
     final = published + capabilities.settling
     in_time: Literal["provisional", "settled"] = "settled" if manifest.fetched_at >= final else "provisional"
     if held is None or not held.has_data or held.fetched_at is None or _provider_of(held) != choice.provider.name:
         return in_time
-    was_settled = held.state == "settled"
-    if manifest.fetched_at == held.fetched_at:
+    was_settled = current.state == "settled"
+    if manifest.fetched_at == current.fetched_at:
         return "settled" if was_settled else in_time
-    revised_before = held.loaded_at is not None and held.loaded_at >= final
-    if is_revision(manifest, content_sha256, held):
+    revised_before = current.loaded_at is not None and current.loaded_at >= final
+    if is_revision(manifest, content_sha256, current):
         return "provisional" if was_settled or revised_before else in_time
-    agree = held.fetched_at >= published and manifest.fetched_at - held.fetched_at >= AGREEMENT_GAP
+    agree = current.fetched_at >= published and manifest.fetched_at - current.fetched_at >= AGREEMENT_GAP
     return "settled" if was_settled or agree else ("provisional" if revised_before else in_time)
 
 
@@ -123,19 +123,19 @@ def _provider_of(entry: MonthEntry) -> str:
 def due_months(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window, moment: datetime) -> list[Task]:
     """Every month of the window that is due, oldest first, as far as a day's budget of each provider goes.
 
-    Months never asked for come before those asked again, the longest unasked first: what does not fit today is first
-    in line tomorrow.
+    Months never requested come first, then those with the oldest request: months that do not fit today are first in
+    line tomorrow.
     """
-    held = _by_task(entries)
+    by_task = _by_task(entries)
     due = [
         (feed, month)
         for month in window.months()
         for feed in feeds
-        if is_due(feed, month, held.get(_key(feed, month)), moment)
+        if is_due(feed, month, by_task.get(_key(feed, month)), moment)
     ]
 
     def waiting_since(task: Task) -> float:
-        entry = held.get(_key(*task))
+        entry = by_task.get(_key(*task))
         return entry.checked_at.timestamp() if entry and entry.checked_at else 0.0
 
     wanted = within_budget(sorted(due, key=waiting_since))
@@ -143,16 +143,16 @@ def due_months(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window,
 
 
 def recheck_due(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window, moment: datetime) -> list[Task]:
-    """The settled months to look at again this week: those not looked at for four weeks, the longest first, a quarter
-    of each feed's at a time; and those whose last look failed."""
-    held = _by_task(entries)
+    """The settled months to recheck this week: those not checked for four weeks, the oldest check first, and those
+    whose last recheck failed; at most a quarter of each feed's."""
+    by_task = _by_task(entries)
     due: list[Task] = []
     for feed in feeds:
         if feed.primary.provider.capabilities.forward_only:
-            continue  # its past is nowhere but in the archive
-        found = [(held.get(_key(feed, month)), month) for month in window.complete_months()]
-        settled = [(entry, month) for entry, month in found if entry is not None and entry.state == "settled"]
-        old = [(_looked_at(e), m) for e, m in settled if moment - _looked_at(e) >= RECHECK_AFTER or e.last_error]
+            continue  # its source has no history to compare with
+        candidates = [(by_task.get(_key(feed, month)), month) for month in window.complete_months()]
+        settled = [(entry, month) for entry, month in candidates if entry is not None and entry.state == "settled"]
+        old = [(_last_checked(e), m) for e, m in settled if moment - _last_checked(e) >= RECHECK_AFTER or e.last_error]
         share = -(-len(settled) // RECHECK_WEEKS)
         due += [(feed, month) for _, month in sorted(old)[:share]]
     return within_budget(due)
@@ -161,7 +161,7 @@ def recheck_due(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window
 def within_budget(tasks: list[Task]) -> list[Task]:
     """The first of `tasks`, as many as a day's share of each provider's calls has room for."""
     left: dict[str, float] = {}
-    kept = []
+    affordable = []
     for feed, month in tasks:
         provider = feed.primary.provider
         rate = provider.rate_limit()
@@ -169,11 +169,11 @@ def within_budget(tasks: list[Task]) -> list[Task]:
         left.setdefault(provider.name, BUDGET_SHARE * min(calls * DAY_S / seconds for calls, seconds in limits))
         left[provider.name] -= provider.calls(feed.primary.settings)
         if left[provider.name] >= 0:
-            kept.append((feed, month))
-    return kept
+            affordable.append((feed, month))
+    return affordable
 
 
-def _looked_at(entry: MonthEntry) -> datetime:
+def _last_checked(entry: MonthEntry) -> datetime:
     return max(moment for moment in (entry.rechecked_at, entry.fetched_at, _LONG_AGO) if moment is not None)
 
 

@@ -1,6 +1,6 @@
-"""Every source of data, one file each, found by looking: there is no list to edit.
+"""Discovery of the providers: every module of this package is searched, so no list needs editing.
 
-Belongs here: discovery. Does not: any provider, which is a module of its own; the contract is base.py.
+Belongs here: discovery. Does not: any provider (a module of its own), or the contract (base.py).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from city_data.providers.base import Provider
 @cache
 def discover() -> dict[str, Provider]:
     """Every concrete `Provider` in the modules of this package, by name, sorted."""
-    found: dict[str, Provider] = {}
+    providers: dict[str, Provider] = {}
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{info.name}")
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if issubclass(kind, Provider) and not inspect.isabstract(kind) and kind.__module__ == module.__name__:
-                if kind.name in found:
-                    raise ValueError(f"two providers are named {kind.name!r}: {kind} and {type(found[kind.name])}")
-                found[kind.name] = kind()
-    return dict(sorted(found.items()))
+                if kind.name in providers:
+                    raise ValueError(f"two providers are named {kind.name!r}: {kind} and {type(providers[kind.name])}")
+                providers[kind.name] = kind()
+    return dict(sorted(providers.items()))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Capabilities",
     "CollectingProvider",
+    "Location",
     "NoSnapshot",
     "NotAvailable",
     "NotConfigured",
@@ -49,7 +50,6 @@ __all__ = [
     "ParsedMonth",
     "Payload",
     "PermanentError",
-    "Place",
     "Provider",
     "ProviderError",
     "Quota",
@@ -73,8 +73,9 @@ class Settings(pydantic.BaseModel):
 
 
 @dataclass(frozen=True)
-class Place:
-    """The city as far as a provider needs it. Coordinates in degrees; `timezone` is an IANA name."""
+class Location:
+    """A city's identifier, position and time zone, as providers need them. Coordinates in degrees; `timezone` is an
+    IANA name."""
 
     city_id: str
     latitude: float
@@ -84,9 +85,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Request:
-    """One month of one place, with the city's settings for the provider, at the moment `as_of`."""
+    """One month of one location, with the city's settings for the provider, as of the moment `as_of`."""
 
-    place: Place
+    location: Location
     month: Month
     settings: Settings
     as_of: datetime
@@ -94,10 +95,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a live feed said at one moment.
+    """A live feed's answer at one moment.
 
-    `mark` is a digest of the moments of measurement in it: equal marks mean that nothing has moved, whatever the bytes.
-    `newest` is the latest of those moments, `repeated` how many rows the source sent more than once.
+    `mark` is a digest of the measurement times in it: equal marks mean that no measurement is new, even if bytes
+    differ. `newest` is the latest of those times, `repeated` the number of rows that the source sent more than once.
     """
 
     payload: Payload
@@ -108,16 +109,16 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class ParsedMonth:
-    """The canonical frame of a month (see `Dataset`), what became of every row that was received, and how it was made.
+    """A month's canonical frame (see `Dataset`), the counts of used and rejected rows, and its provenance.
 
-    Counts are of the provider's own rows: a CSV line, a station's day, an hour of a time axis, never the frame's rows.
+    Counts are of the provider's own rows (a CSV line, a station's day, an hour of a time axis), never of the frame's.
     `received` = `used` + the sum of `rejected`, always: each row received is used, or rejected under exactly one reason
     (words such as `outside_month`, `duplicate`, `disagreeing`, `other_station`, `no_value`). `nulled` counts single
     values of used rows that became NULL, by `reason:field` (`unreadable`, `implausible`, `negative`, or the source's
     own doubt): see shared/cells.py. `fields` are the columns or keys that the bytes really have, by the source's own
     names, without those that come and go with the weather.
-    `provenance["stations"]`, where a source names what it measures with, is a list of `{"id": ...}` with what is known
-    of `name`, `latitude`, `longitude`, `altitude_m` and `weight`, its share of what the month's values are made of.
+    `provenance["stations"]`, where a source names its stations, is a list of `{"id": ...}` with `name`, `latitude`,
+    `longitude`, `altitude_m` and `weight` (the station's share of the month's values), as far as they are known.
     """
 
     frame: pd.DataFrame
@@ -136,11 +137,11 @@ class ParsedMonth:
 
 @contextmanager
 def about(provider: str, request: Request) -> Iterator[None]:
-    """Every outcome that leaves this context says which provider, city and month it is about."""
+    """Adds provider, city and month to the text of every outcome that leaves this context."""
     try:
         yield
     except ProviderError as error:
-        subject = f"{provider}: {request.place.city_id} {request.month}"
+        subject = f"{provider}: {request.location.city_id} {request.month}"
         if not str(error).startswith(subject):
             error.args = (f"{subject}: {str(error).removeprefix(f'{provider}: ')}",)
         raise
@@ -148,12 +149,12 @@ def about(provider: str, request: Request) -> Iterator[None]:
 
 def awaited(request: Request, capabilities: Capabilities) -> bool:
     """Whether a month without data can still be expected to appear."""
-    published = request.month.bounds(request.place.timezone)[1] + capabilities.lag
+    published = request.month.bounds(request.location.timezone)[1] + capabilities.lag
     return request.as_of < published + capabilities.grace
 
 
 def no_data(request: Request, capabilities: Capabilities, why: str) -> NotYetPublished | NotAvailable:
-    """The outcome of a month that its source has nothing of: for now, or for good."""
+    """The outcome of a month without data at its source: NotYetPublished while it is awaited, then NotAvailable."""
     return NotYetPublished(f"{why} yet") if awaited(request, capabilities) else NotAvailable(why)
 
 
@@ -175,19 +176,20 @@ class Provider(ABC):
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """Turn the fetched bytes into the canonical frame: pure, repeatable, offline.
 
-        Raises PermanentError where the bytes are not what the source's format promises.
+        Raises PermanentError where the bytes do not have the source's format.
         """
 
     def source(self, payloads: Sequence[Payload]) -> str:
-        """What rows made of these bytes call their `source`: a stand-in's name goes before the provider's."""
+        """The `source` of rows built from these bytes: the provider's name, after the name of a stand-in server if
+        any."""
         origin = next((payload.origin for payload in payloads if payload.origin), None)
         return f"{origin}:{self.name}" if origin else self.name
 
     def fingerprint(self, request: Request, http: HttpClient) -> Mapping[str, str] | None:  # noqa: ARG002
-        """What the source tells of the month's bytes without sending them (size, dates, tags), in few and small calls.
+        """Size, dates and tags of the month's bytes, which the source reports without sending them, in few small calls.
 
-        A settled month is fetched again only where this differs from the `fingerprint`s of its payloads. None where
-        the source has no such way: it is then fetched again at a slow pace. Raises as `fetch` does.
+        A settled month is fetched again only where this differs from the `fingerprint`s of its payloads. None if the
+        source offers no such call: its months are then fetched again at a slow pace. Raises as `fetch` does.
         """
         return None
 
@@ -199,7 +201,7 @@ class Provider(ABC):
         return self.capabilities.rate_limit
 
     def calls(self, settings: Settings) -> int:  # noqa: ARG002
-        """At most how many calls one month of one place takes, retries left out: what it costs of the rate limit."""
+        """The most calls that one month of one location takes, without retries: its cost in the rate limit."""
         return 2
 
     def stations(self, settings: Settings) -> Sequence[str]:  # noqa: ARG002
@@ -215,20 +217,20 @@ class Provider(ABC):
 
 
 class CollectingProvider(Provider):
-    """A source of the present alone (`forward_only`). The collector polls it and keeps the snapshots; a month's
+    """A live source without history (`forward_only`). The collector polls it and archives the snapshots; a month's
     payloads, as `parse` gets them, are the snapshots taken in it, oldest first, each under the `name` that `poll` gave.
     """
 
     @abstractmethod
     def poll(self, request: Request, http: HttpClient, into: Path) -> Snapshot:
-        """One snapshot, taken at `request.as_of`, into the folder `into`; in as few and small calls as can be.
+        """One snapshot, taken at `request.as_of`, in the folder `into`; with as few and small calls as possible.
 
-        Raises NoSnapshot for an answer that is no data, TransientError or PermanentError.
+        Raises NoSnapshot for an answer without data, TransientError or PermanentError.
         """
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:  # noqa: ARG002
-        """Raises NotAvailable: there is nothing to fetch, the months of such a source are collected."""
+        """Raises NotAvailable: months of a live source are collected, never fetched."""
         raise NotAvailable(
-            f"{self.name}: {request.place.city_id} {request.month}: the source has the present alone; "
-            "`city-data collect` takes its snapshots"
+            f"{self.name}: {request.location.city_id} {request.month}: the source has no history; "
+            "`city-data collect` records its snapshots"
         )

@@ -24,7 +24,7 @@ class Quota:
 class RateLimit:
     """At most `calls` calls in `seconds`, shared by every run; never closer together than `spacing` seconds.
 
-    `quotas` hold beside it, such as a day's. `weight` is what one of our calls counts as at the source.
+    `quotas` apply in addition, such as a day's. `weight` is the number of calls that the source counts for one of ours.
     """
 
     calls: int
@@ -36,14 +36,14 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a provider can give, told before anything is fetched.
+    """A provider's declared columns, resolution, delays, limits and licence.
 
     `lag`: how long after a month's end its data first appears. `settling`: how long after that it may still change.
     `grace`: how long after the lag a month without data is awaited, before it is called missing for good.
     `earliest`: the first month that exists at the source, None where there is no known limit.
     `hosts`: the only hosts that may be called, redirects included. `key_variable`: the secret's environment variable.
-    `forward_only`: the source has the present alone, so its months are those that were collected, see
-    `CollectingProvider`; what was missed cannot be fetched again.
+    `forward_only`: the source has no history, so its months are those that were collected, see
+    `CollectingProvider`; hours that were missed cannot be fetched again.
     `minimum_used_share`: below this share (0..1) of a whole month's rows the used ones are too few to publish, rows
     sent again left out. `implausible_share`: up to this share of a column's values may lie outside the plausible range;
     they become NULL. `negative_is_missing`: a negative number is the source's word for a missing value.
@@ -69,7 +69,7 @@ class Capabilities:
 
     @property
     def summary(self) -> str:
-        """What the source can give, in one line for people."""
+        """Columns, resolution, lag and reach in one line for people."""
         hours = self.lag / timedelta(hours=1)
         lag = f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} h"
         reach = f"from {self.earliest} on" if self.earliest else "no known first month"

@@ -11,9 +11,9 @@ from city_data.texts import printable
 
 
 class ProviderError(CityDataError):
-    """An outcome other than data. The text says which provider, city and month, what was found, and what to do.
+    """An outcome other than data. The text names the provider, city and month, the finding, and the remedy.
 
-    It quotes sources, and goes to logs and to a database: whatever cannot be printed is escaped in it.
+    It quotes sources and goes to logs and to a database, so unprintable characters are escaped.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -21,7 +21,7 @@ class ProviderError(CityDataError):
 
 
 class TransientError(ProviderError):
-    """Trying again later can help. `retry_after` is in seconds, where the source named it."""
+    """A failure that a later retry can cure. `retry_after` is in seconds, where the source named it."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -37,11 +37,11 @@ class SourceBlocked(TransientError):
 
 
 class PermanentError(ProviderError):
-    """Trying again cannot help: a wrong key, a changed format, a refused host."""
+    """A failure that no retry cures: a wrong key, a changed format, a refused host."""
 
 
 class NotConfigured(PermanentError):
-    """The source needs a key or setting that is not given; the text names it. A fallback may serve instead."""
+    """A key or setting that the source needs is missing; the text names it. A fallback may serve instead."""
 
 
 class NotYetPublished(ProviderError):
@@ -53,7 +53,7 @@ class NotAvailable(ProviderError):
 
 
 class NoSnapshot(TransientError):
-    """A live feed answered, but with nothing that is data. `reason` is one word, by which such answers are counted."""
+    """A live feed's answer holds no data. `reason` is one word, by which such answers are counted."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

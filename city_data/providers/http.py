@@ -1,6 +1,6 @@
 """The one HTTP client of the providers: budgets, deadlines, retries, host allow-list, byte caps, resumed downloads.
 
-Belongs here: how any source is called. Does not: what an answer means, which each provider decides through `accept`.
+Belongs here: calling any source. Does not: the meaning of an answer, which each provider decides through `accept`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from city_data.providers.transport.addresses import checked, redirected
 from city_data.providers.transport.body import Part, first, plain, validator
 from city_data.providers.transport.call_budget import Budget, Unlimited
 from city_data.providers.transport.clock import Clock, SystemClock
-from city_data.providers.transport.request import Question
+from city_data.providers.transport.request import HttpRequest
 from city_data.providers.transport.response import Response, accept_ok, bare, hiding
 
 if TYPE_CHECKING:
     import httpx
 
-# A stand-in server says so in every answer, and the rows made from it carry the word in `source`.
+# A stand-in server names itself in every answer, and the rows built from it carry the name in `source`.
 ORIGIN_HEADER = "X-City-Data-Origin"
 USER_AGENT = "city_data/0.1 (shared city history; {contact})"
 MAX_HOPS = 5
-# It writes every address with its query, where some sources want their key.
+# It logs every address with its query, where some sources want their key.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
@@ -56,7 +56,7 @@ def routes(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Hosts that are answered by another server, from `CITY_DATA_ROUTES`: JSON such as
     `{"opendata.aemet.es": "http://127.0.0.1:9900/opendata.aemet.es"}`.
 
-    Raises PermanentError where it is no such map.
+    Raises PermanentError for anything else.
     """
     text = environment.ROUTES.get(environ)
     if not text:
@@ -98,12 +98,12 @@ class HttpClient:
         """The whole answer in memory, at most `max_bytes`.
 
         Keys travel in `headers`, which never leave the first host, or in `secret_params`, which are added to the first
-        address alone. Their values are struck out of every error, even where the source repeats them.
+        address only. Their values are redacted in every error, even where the source repeats them.
 
         Raises TransientError once attempts or the deadline are used up, PermanentError for a refused host or too
         many bytes, and whatever `accept` raises.
         """
-        return self._whole(Question(url, params, headers, secret_params), accept, max_bytes)
+        return self._whole(HttpRequest(url, params, headers, secret_params), accept, max_bytes)
 
     def post(
         self,
@@ -113,14 +113,14 @@ class HttpClient:
         accept: Accept = accept_ok,
         max_bytes: int = 1_000_000,
     ) -> Response:
-        """As `get`, with a form, such as one that asks for a token. A redirect is a PermanentError."""
-        return self._whole(Question(url, headers=headers, form=form, method="POST"), accept, max_bytes)
+        """As `get`, with a form, such as a token request. A redirect is a PermanentError."""
+        return self._whole(HttpRequest(url, headers=headers, form=form, method="POST"), accept, max_bytes)
 
-    def _whole(self, question: Question, accept: Accept, max_bytes: int) -> Response:
+    def _whole(self, request: HttpRequest, accept: Accept, max_bytes: int) -> Response:
         def once(deadline: float) -> Response:
-            url = question.url
-            with hiding(question.secrets):
-                with self._open(question, deadline) as answer:
+            url = request.url
+            with hiding(request.secrets):
+                with self._open(request, deadline) as answer:
                     body = bytearray()
                     for chunk in plain(answer, self._chunks(answer.iter_raw(), deadline, url), max_bytes):
                         body += chunk
@@ -130,11 +130,13 @@ class HttpClient:
                 accept(response)
             return response
 
-        return self._retrying(question.url, once, self.settings.deadline)
+        return self._retrying(request.url, once, self.settings.deadline)
 
     def head(self, url: str, accept: Accept = accept_ok) -> Response:
-        """What is said of the answer without its body: status and headers. Raises as `get` does."""
-        return self._whole(Question(url, asking={"Accept-Encoding": "identity"}, method="HEAD"), accept, 0)
+        """Status and headers of the answer, without its body. Raises as `get` does."""
+        return self._whole(
+            HttpRequest(url, every_hop_headers={"Accept-Encoding": "identity"}, method="HEAD"), accept, 0
+        )
 
     def download(
         self,
@@ -146,7 +148,7 @@ class HttpClient:
     ) -> Response:
         """Stream the answer into the file `into`, resuming where a broken transfer stopped, and check its length.
 
-        `unless` are conditions, such as If-None-Match: what a 304 means is for `accept` to raise. Raises as `get` does;
+        `unless` are conditions, such as If-None-Match; `accept` raises the outcome of a 304. Raises as `get` does;
         a partial file is left beside `into` as `*.part` only while attempts remain.
         """
         part = Part(into.with_name(into.name + ".part"))
@@ -166,8 +168,8 @@ class HttpClient:
         self, url: str, part: Part, accept: Accept, max_bytes: int, deadline: float, unless: Mapping[str, str]
     ) -> Response:
         done = part.size()
-        asking = {"Accept-Encoding": "identity", **unless, **part.wanted()}
-        with self._open(Question(url, asking=asking), deadline) as answer:
+        every_hop_headers = {"Accept-Encoding": "identity", **unless, **part.wanted()}
+        with self._open(HttpRequest(url, every_hop_headers=every_hop_headers), deadline) as answer:
             if answer.status_code not in (200, 206):
                 body = b"".join(first(self._chunks(answer.iter_raw(), deadline, url), 4096))
                 if answer.status_code == 416 and done:
@@ -192,10 +194,10 @@ class HttpClient:
             return _response(answer, url, b"")
 
     @contextmanager
-    def _open(self, question: Question, deadline: float) -> Iterator[httpx.Response]:
+    def _open(self, request: HttpRequest, deadline: float) -> Iterator[httpx.Response]:
         import httpx
 
-        url, params, form = question.url, question.query, question.form
+        url, params, form = request.url, request.query, request.form
         first_host = ""
         for _ in range(MAX_HOPS):
             host, target = self._checked(url)
@@ -207,13 +209,13 @@ class HttpClient:
             try:
                 with (
                     httpx.Client(timeout=timeout, trust_env=not self.routes, verify=_ssl_context()) as client,
-                    client.stream(question.method, target, params=params, headers=sent, data=form) as answer,
+                    client.stream(request.method, target, params=params, headers=sent, data=form) as answer,
                 ):
-                    if not answer.has_redirect_location:  # a 304 is none
+                    if not answer.has_redirect_location:  # a 304 has none
                         yield answer
                         return
                     if form is not None:
-                        raise PermanentError(f"{self.provider}: {bare(url)} redirects what was posted to it")
+                        raise PermanentError(f"{self.provider}: {bare(url)} redirects a POST")
                     url, params = redirected(url, answer.headers.get("location", "")), None
             except (httpx.InvalidURL, UnicodeEncodeError) as error:
                 raise PermanentError(
@@ -248,7 +250,8 @@ class HttpClient:
                 raise TransientError(f"{self.provider}: {bare(url)} had not finished at the deadline")
 
     def _retrying(self, url: str, once: Callable[[float], Response], seconds: float) -> Response:
-        """Own loop, not a retry library's: the wait obeys Retry-After, the deadline and an injected clock at once."""
+        """The retry loop. Not a library's, since the wait obeys Retry-After, the deadline and an injected clock at
+        once."""
         import structlog
 
         log = structlog.get_logger(__name__)
@@ -279,7 +282,7 @@ def _user_agent() -> str:
 
 @cache
 def _ssl_context() -> ssl.SSLContext:
-    """Made once: reading the certificates takes 20 ms, which each call would pay."""
+    """One context for all calls: reading the certificates takes 20 ms."""
     import httpx
 
     return httpx.create_ssl_context()

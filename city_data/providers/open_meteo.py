@@ -1,6 +1,6 @@
 """Open-Meteo's archive: modelled hourly weather of any place. https://open-meteo.com/en/docs/historical-weather-api
 
-Belongs here: its question, its answer and its errors. Does not: HTTP, or making days of hours (frames/daily.py).
+Belongs here: its request, its answer and its errors. Does not: HTTP, or hours to days (frames/daily.py).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _RAIN = _COLUMNS["precipitation"]
 _CODE = Field("weather_code", JSON_NUMBERS, 0, math.inf)
 _FIELDS = (*(Field.of_weather(column, name, JSON_NUMBERS) for column, name in _COLUMNS.items()), _CODE)
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?")
-# Degrees. ERA5's cells, the coarsest, measure a quarter; the cell of a place on a shore may be its neighbour on land.
+# Degrees. ERA5's cells, the coarsest, are a quarter wide; near a shore the cell may be the neighbour on land.
 _CELL = 0.375
 # WMO code table 4677, as far as Open-Meteo uses it.
 _WORDS = {
@@ -83,7 +83,7 @@ class OpenMeteo(Provider):
         columns=("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description"),
         resolution="hourly",
         lag=timedelta(days=5),
-        # Recent days are first filled from forecasts, and change when the reanalysis arrives.
+        # Recent days are forecasts at first, and change when the reanalysis arrives.
         settling=timedelta(days=25),
         earliest=Month(1940, 1),
         # A call counts by its size: six variables of ten, 33 days of fourteen.
@@ -97,15 +97,15 @@ class OpenMeteo(Provider):
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
-        """One payload: the UTC days that hold the local month, and one hour more, since rain is told after it fell."""
+        """One payload: the UTC days of the local month, and one hour more, since rain is reported after it fell."""
         with about(self.name, request):
-            start, end = request.month.bounds(request.place.timezone)
+            start, end = request.month.bounds(request.location.timezone)
             last = min((end + _HOUR).date(), request.as_of.astimezone(UTC).date())
             if last < start.date() or request.as_of <= start:
                 raise NotYetPublished("the month has not begun")
             params = {
-                "latitude": str(request.place.latitude),
-                "longitude": str(request.place.longitude),
+                "latitude": str(request.location.latitude),
+                "longitude": str(request.location.longitude),
                 "start_date": str(start.date()),
                 "end_date": str(last),
                 "hourly": ",".join(_UNITS),
@@ -118,27 +118,30 @@ class OpenMeteo(Provider):
             path.write_bytes(response.body)
             payload = Payload(path.name, path, URL, params, "application/json", origin=response.origin)
             if self._count(payload, request) == 0:
-                raise no_data(request, self.capabilities, "not a value of the month is there")
+                raise no_data(request, self.capabilities, "no value of the month is available")
             return [payload]
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
-        """The hours of the local month that have any value; a hole in the archive is no row.
+        """The hours of the local month that have any value; an hour without one is left out.
 
-        A row received is an hour of the time axis. The hours around the local month count as rejected, though the last
-        one's rain is that of the month's last hour.
+        A row received is an hour of the time axis. The hours around the local month count as rejected, though the
+        last one has the rain of the month's last hour.
         """
         import pandas as pd
 
         with about(self.name, request):
             documents = [(payload.name, _document(payload)) for payload in payloads]
             for name, document in documents:
-                _check_place(name, document, request)
-            bounds = request.month.bounds(request.place.timezone)
+                _check_location(name, document, request)
+            bounds = request.month.bounds(request.location.timezone)
             rejected: Counter[str] = Counter()
-            hours, received = _hours(documents, rejected), sum(len(told["hourly"]["time"]) for _, told in documents)
+            hours, received = (
+                _hours(documents, rejected),
+                sum(len(document["hourly"]["time"]) for _, document in documents),
+            )
             inside = {hour: _used(hour, hours) for hour in sorted(hours) if bounds[0] <= hour < bounds[1]}
             if received and not inside:
-                stamps = [str(stamp) for _, told in documents for stamp in told["hourly"]["time"]]
+                stamps = [str(stamp) for _, document in documents for stamp in document["hourly"]["time"]]
                 raise PermanentError(f"no stamp is an hour of the month; they are {min(stamps)} to {max(stamps)}")
             refuse_spoilt_files(inside.values())
             used = {hour: row for hour, row in inside.items() if any(cell.value is not None for cell in row.values())}
@@ -211,19 +214,19 @@ def _check_shape(document: Mapping[str, Any]) -> None:
         if units.get(name) != unit:
             raise PermanentError(f"{name} is in {units.get(name)!r}, not {unit!r}")
         if not isinstance(hourly[name], list) or len(hourly[name]) != len(hourly["time"]):
-            raise PermanentError(f"{name} is no list of a value for each of the {len(hourly['time'])} hours")
+            raise PermanentError(f"{name} is not a list of one value for each of the {len(hourly['time'])} hours")
 
 
-def _check_place(name: str, document: Mapping[str, Any], request: Request) -> None:
-    """Raises PermanentError where the answer is not about the grid cell of the place, or a neighbour of it."""
-    cell, place = _grid_cell(document), request.place
+def _check_location(name: str, document: Mapping[str, Any], request: Request) -> None:
+    """Raises PermanentError if the answer is not for the location's grid cell or a neighbour of it."""
+    cell, location = _grid_cell(document), request.location
     north, east = cell["latitude"], cell["longitude"]
     if north is None or east is None:
-        raise PermanentError(f"{name} does not say which place it is about")
-    apart = abs((east - place.longitude + 180) % 360 - 180) * math.cos(math.radians(place.latitude))
-    if abs(north - place.latitude) > _CELL or apart > _CELL:
+        raise PermanentError(f"{name} does not name the location that it is about")
+    apart = abs((east - location.longitude + 180) % 360 - 180) * math.cos(math.radians(location.latitude))
+    if abs(north - location.latitude) > _CELL or apart > _CELL:
         raise PermanentError(
-            f"{name} is about latitude {north}, longitude {east}, not about {place.latitude}, {place.longitude}"
+            f"{name} is about latitude {north}, longitude {east}, not about {location.latitude}, {location.longitude}"
         )
 
 
@@ -238,7 +241,7 @@ def _grid_cell(document: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def _hours(documents: Sequence[tuple[str, Mapping[str, Any]]], rejected: Counter[str]) -> dict[datetime, Row]:
-    """One row an hour, as told at its stamp."""
+    """One row an hour, by its stamp."""
     rows: list[tuple[datetime, Row]] = []
     for name, document in documents:
         hourly = document["hourly"]
@@ -253,7 +256,8 @@ def _hours(documents: Sequence[tuple[str, Mapping[str, Any]]], rejected: Counter
 
 
 def _used(hour: datetime, hours: Mapping[datetime, Row]) -> Row:
-    """The hour's cells: rain is stated for the hour before its stamp, the rest at its stamp."""
+    """The hour's cells: rain comes from the next stamp, since it is the sum of the hour before, the rest from its
+    own."""
     following = hours.get(hour + _HOUR)
     row = {name: cell for name, cell in hours[hour].items() if name != _RAIN}
     return row if following is None else {**row, _RAIN: following[_RAIN]}
@@ -270,13 +274,13 @@ def _known_code(cell: Cell) -> Cell:
 
 
 def _stamp(text: object) -> datetime:
-    """GMT was asked for: a stamp with another offset contradicts the answer that it is in."""
+    """A stamp of the time axis. GMT was requested, so another offset contradicts the answer itself."""
     try:
         stamp = datetime.fromisoformat(str(text)) if _ISO.fullmatch(str(text)) else None
     except ValueError:
         stamp = None
     if stamp is None:
-        raise PermanentError(f"{text!r} is no time")
+        raise PermanentError(f"{text!r} is not a time")
     if stamp.utcoffset():
         raise PermanentError(f"the stamp {text!r} is not in GMT")
     return stamp.replace(tzinfo=UTC)

@@ -25,10 +25,10 @@ print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru
 _PARSE = _SHELL.format(
     prepare="""
 from datetime import UTC, datetime
-from city_data.providers.base import Payload, Place, Request, Settings
+from city_data.providers.base import Payload, Location, Request, Settings
 from city_data.providers.madrid_opendata import MadridOpenData
 from city_data.window import Month
-place = Place("madrid", 40.4168, -3.7038, "Europe/Madrid")
+place = Location("madrid", 40.4168, -3.7038, "Europe/Madrid")
 request = Request(place, Month.parse(sys.argv[2]), Settings(), datetime(2026, 11, 24, tzinfo=UTC))
 import city_data.providers.madrid_opendata.hours, pandas, polars
 """,

@@ -22,12 +22,12 @@ _MONTHS = """
 import json, resource, sys, tempfile, time
 from datetime import datetime
 from pathlib import Path
-from city_data.providers.base import Place, Request
+from city_data.providers.base import Location, Request
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.providers.meteo_france import MeteoFrance, MeteoFranceSettings
 from city_data.window import Month
 import pandas
-source, place = MeteoFrance(), Place("paris", 48.8566, 2.3522, "Europe/Paris")
+source, place = MeteoFrance(), Location("paris", 48.8566, 2.3522, "Europe/Paris")
 settings = MeteoFranceSettings(department="75", stations=("75114001",))
 http = HttpClient(source.name, source.capabilities, settings=HttpSettings(read_timeout=300))
 seconds = []

@@ -78,7 +78,7 @@ def test_demo_then_every_other_command_on_its_home(variables: dict[str, str]) ->
     assert "24 of 24" in summary.stdout
     assert "every month: city-data status --city town" in summary.stdout
     status = command(variables, "status", "--city", "town")
-    assert "24 of 24 complete months held" in status.stdout
+    assert "24 of 24 complete months stored" in status.stdout
     assert status.stdout.count("sandbox:open_meteo") == 25
     doctor = command(variables, "doctor")
     assert doctor.returncode == 0, doctor.stdout

@@ -40,7 +40,7 @@ def _range(column: Column) -> str:
 
 
 def _retries() -> str:
-    http, again = HttpSettings(), settling.ASK_AGAIN_AFTER
+    http, again = HttpSettings(), settling.REFETCH_AFTER
     lost = DAGSTER_CONFIG["run_retries"]
     assert isinstance(lost, dict)
     rows = [

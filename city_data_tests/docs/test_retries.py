@@ -15,7 +15,7 @@ from city_data.cities import load_registry
 from city_data.defs.assets.failures import RecordedFailures
 from city_data.defs.resources import DatabaseResource
 from city_data.pipeline.feeds import enabled_feeds
-from city_data.pipeline.settling import ASK_AGAIN_AFTER, due_months, is_due
+from city_data.pipeline.settling import REFETCH_AFTER, due_months, is_due
 from city_data.providers.base import TransientError
 from city_data.providers.http import HttpClient
 from city_data.store.ledger import MonthEntry, read_months
@@ -102,5 +102,5 @@ def test_a_failed_month_is_requested_again_the_next_day(world: World, no_waiting
     assert entry.checked_at is not None
     feed = world.feed("weather")
     assert not is_due(feed, MONTH, entry, entry.checked_at)
-    tomorrow = entry.checked_at + ASK_AGAIN_AFTER
+    tomorrow = entry.checked_at + REFETCH_AFTER
     assert (feed, MONTH) in due_months([feed], [entry], world.window, tomorrow)

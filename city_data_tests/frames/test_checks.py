@@ -144,7 +144,7 @@ def test_empty_promised_column_and_many_nulled_cells_warn_without_refusing() -> 
     assert (many.passed, many.blocking) == (False, False)
     assert many.description == "tmed: 4 of 90"
     assert many.metadata["nulled"] == 97
-    assert set(checks.TOLD) == {empty.name, many.name}
+    assert set(checks.REPORTED) == {empty.name, many.name}
 
 
 def test_a_column_may_be_bounded_on_one_side_or_not_at_all() -> None:

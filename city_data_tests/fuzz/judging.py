@@ -81,7 +81,7 @@ def _outcome(seed: Seed, payloads: Sequence[Received], known: Mapping[str, int])
 
 
 def _typed(seed: Seed, words: str) -> Verdict:
-    subject = f"{seed.provider.name}: {seed.request.place.city_id} {seed.request.month}: "
+    subject = f"{seed.provider.name}: {seed.request.location.city_id} {seed.request.month}: "
     if not words.startswith(subject) or not words.isprintable():
         return Verdict("untyped", f"an outcome without its subject, or that cannot be printed: {words!r}")
     return Verdict("refused", words.removeprefix(subject))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from city_data.providers import discover
-from city_data.providers.base import Place, Provider, Request
+from city_data.providers.base import Location, Provider, Request
 from city_data.window import Month
 from city_data_tests.oracles import traffic_months
 from city_data_tests.oracles.received import Received
@@ -116,14 +116,14 @@ def _asked(provider: Provider, request: Request, name: str) -> Request:
     settings = request.settings
     if name in SETTINGS:
         settings = provider.settings_model.model_validate(SETTINGS[name])
-    return replace(request, month=month, settings=settings, place=_place(request.place, name))
+    return replace(request, month=month, settings=settings, location=_location(request.location, name))
 
 
-def _place(place: Place, name: str) -> Place:
+def _location(location: Location, name: str) -> Location:
     path: Path = RECORDED / "openmeteo" / name
     if not path.is_file() or path.suffix != ".json":
-        return place
+        return location
     document = json.loads(path.read_bytes())
     if not isinstance(document, dict) or "latitude" not in document:
-        return place
-    return replace(place, latitude=float(document["latitude"]), longitude=float(document["longitude"]))
+        return location
+    return replace(location, latitude=float(document["latitude"]), longitude=float(document["longitude"]))

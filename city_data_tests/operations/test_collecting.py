@@ -110,7 +110,7 @@ def test_months_before_the_first_snapshot_are_not_available(collecting: Collecti
     print_months(console, feeds, world.window.months(), world.window.open, entries_of(feeds))
     lines = console.export_text().splitlines()
     assert sum("not_available" in line for line in lines) == 2
-    assert "0 of 24 complete months held, 0 settled, 2 not available" in lines
+    assert "0 of 24 complete months stored, 0 settled, 2 not available" in lines
     (summary_line,) = [line for line in lines if line.startswith("valencia_opendata: ")]
     assert "traffic_volume; hourly, observed, lag 1 h; forward-only" in summary_line
 

@@ -133,7 +133,7 @@ def test_each_poll_is_one_complete_log_line(bench: Bench) -> None:
     assert polls[2]["counts"] == {"stored": 1, "html": 1, "frozen": 1}
     assert polls[0]["feed"] == "traffic/valencia"
     assert polls[0]["bytes"] == len(loops(NOON).body)
-    assert "the answer is a page" in polls[1]["why"]
+    assert "the answer is an HTML page" in polls[1]["why"]
 
 
 def test_answers_without_data_keep_the_interval_and_errors_double_it_up_to_an_hour(bench: Bench) -> None:

@@ -34,7 +34,7 @@ def month(payloads: Sequence[bytes], request: Any) -> Values:
         row["pressure"] = sea_level(both, row["altitud"], row["tmed"])
         for name in ("tmed", "prec", "hrmedia", "velmedia"):
             row[NUMBERS[name]] = row[name]
-    return city(stations, lambda day: midnight(day, request.place.timezone))
+    return city(stations, lambda day: midnight(day, request.location.timezone))
 
 
 def _row(record: dict[str, Any], request: Any) -> Any:

@@ -25,7 +25,7 @@ def month(payloads: Sequence[bytes], request: Any) -> dict[datetime, dict[str, f
     """The congestion level of every hour that the file reaches."""
     (payload,) = payloads
     hours = hours_of(request)
-    faces = [(day - 1) * 24 + hour for day, hour in (local_face(moment, request.place.timezone) for moment in hours)]
+    faces = [(day - 1) * 24 + hour for day, hour in (local_face(moment, request.location.timezone) for moment in hours)]
     rows, blank = _moments(list(_rows(payload, request)), faces)
     changes = _changes(rows)
     last = max((second for _, second, _ in rows), default=0)

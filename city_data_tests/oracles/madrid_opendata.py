@@ -59,7 +59,7 @@ def month(payloads: Sequence[bytes], request: Any) -> dict[datetime, dict[str, f
     """Volume, congestion and speed of every hour up to the last with a valid quarter."""
     (payload,) = payloads
     hours = hours_of(request)
-    faces = [local_face(moment, request.place.timezone) for moment in hours]
+    faces = [local_face(moment, request.location.timezone) for moment in hours]
     rows = list(_rows(payload, request))
     kinds = _kinds(rows)
     there = set(faces)
@@ -90,7 +90,7 @@ def month(payloads: Sequence[bytes], request: Any) -> dict[datetime, dict[str, f
 def _zone(request: Any) -> Any:
     from zoneinfo import ZoneInfo
 
-    return ZoneInfo(request.place.timezone)
+    return ZoneInfo(request.location.timezone)
 
 
 def _rows(payload: bytes, request: Any) -> Iterable[Row]:

@@ -91,7 +91,7 @@ def bounds(request: Any) -> tuple[datetime, datetime]:
     """The local month: from its first midnight up to the next one's."""
     year, month = request.month.year, request.month.month
     following = date(year + month // 12, month % 12 + 1, 1)
-    return midnight(date(year, month, 1), request.place.timezone), midnight(following, request.place.timezone)
+    return midnight(date(year, month, 1), request.location.timezone), midnight(following, request.location.timezone)
 
 
 def merged(rows: list[dict[str, float | None]]) -> dict[str, float | None]:

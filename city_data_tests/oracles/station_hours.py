@@ -20,7 +20,7 @@ Flow = Mapping[tuple[str, int], float]  # by station and hour of the month
 
 def hours_of(request: Any) -> list[datetime]:
     """The start of every hour of UTC in the request's local month."""
-    zone = ZoneInfo(request.place.timezone)
+    zone = ZoneInfo(request.location.timezone)
     year, month = request.month.year, request.month.month
     following = (year + month // 12, month % 12 + 1)
     moment = datetime(year, month, 1, tzinfo=zone).astimezone(UTC)

@@ -43,7 +43,7 @@ def month(payloads: Sequence[bytes], request: Any) -> dict[datetime, dict[str, f
     flow_of = {(loop, hour): mean for loop, moments in by_loop.items() for hour, mean in _hourly(moments)}
     if not touched:
         return {}
-    local = [moment.astimezone(ZoneInfo(request.place.timezone)) for moment in hours]
+    local = [moment.astimezone(ZoneInfo(request.location.timezone)) for moment in hours]
     week_hours = {hour: local[hour].weekday() * 24 + local[hour].hour for hour in range(touched[0], touched[-1] + 1)}
     judged = sorted({hour for _, hour in flow_of})
     made = volumes(flow_of, dict.fromkeys(by_loop, "city"), {"city": 1.0}, week_hours, judged)

@@ -110,7 +110,7 @@ def test_a_new_column_at_the_source_is_a_warning_of_the_run_and_the_month_is_pub
         for event in events
         if event.dagster_event and event.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION"
     }
-    assert set(drift.TOLD) <= set(found)
+    assert set(drift.REPORTED) <= set(found)
     schema = found["schema_drift"]
     assert (schema.passed, schema.blocking, schema.severity.value) == (False, False, "WARN")
     assert schema.description == "new: nuevo"

@@ -38,7 +38,7 @@ def judged(
     **counts: Any,
 ) -> tuple[Admitted, dict[str, Outcome]]:
     known: dict[str, Any] = {"received": len(frame), "used": len(frame), "fields": ["time"], **counts}
-    request = Request(Place("madrid", 40.4, -3.7, zone), SEPTEMBER, Settings(), as_of)
+    request = Request(Location("madrid", 40.4, -3.7, zone), SEPTEMBER, Settings(), as_of)
     admitted = admit(ParsedMonth(frame, **known), request, capabilities)
     return admitted, {outcome.name: outcome for outcome in admitted.outcomes if not outcome.passed}
 

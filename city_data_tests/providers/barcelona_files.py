@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from city_data.providers.barcelona_opendata import BarcelonaOpenData
-from city_data.providers.base import ParsedMonth, Payload, Place, Request
+from city_data.providers.base import Location, ParsedMonth, Payload, Request
 from city_data.window import Month
 
 HEADER = "idTram,data,estatActual,estatPrevist"

@@ -38,7 +38,7 @@ def test_recorded_rows_are_read(recorded: Path, tmp_path: Path) -> None:
 def test_recorded_zeros_are_missing_data(recorded: Path, tmp_path: Path) -> None:
     told = json.loads((recorded / "barcelona" / "trams_observed_rows.json").read_bytes())
     january, september, august = (quoted["values"] for quoted in told["rows"])
-    with pytest.raises(PermanentError, match="holds no state: all 5 rows say 0"):
+    with pytest.raises(PermanentError, match="has no state: all 5 rows are 0"):
         parsed(states(tmp_path, [row[:3] for row in january]), "2019-01")
     for month, values in (("2019-09", september), ("2026-08", august)):
         made = read(open_month(states(tmp_path, [row[:3] for row in values]), Month.parse(month)))

@@ -25,12 +25,12 @@ from city_data.payloads import file_sha256
 from city_data.providers import discover
 from city_data.providers.base import (
     CollectingProvider,
+    Location,
     NotAvailable,
     NotYetPublished,
     ParsedMonth,
     Payload,
     PermanentError,
-    Place,
     Provider,
     Request,
     Settings,
@@ -78,8 +78,8 @@ class Case:
         return dict(json.loads(file.read_bytes()))
 
     @property
-    def place(self) -> Place:
-        return Place(**self.told.get("place", MADRID))
+    def place(self) -> Location:
+        return Location(**self.told.get("place", MADRID))
 
     @property
     def request(self) -> Request:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from city_data.providers import discover
 from city_data.providers.aemet import AemetSettings
 from city_data.providers.base import (
+    Location,
     ParsedMonth,
     Payload,
     PermanentError,
-    Place,
     ProviderError,
     Request,
     Settings,
@@ -50,7 +50,7 @@ DOCUMENTS = {
 
 
 def request_of(name: str) -> Request:
-    place = Place("paris", 48.8566, 2.3522, "Europe/Paris") if name == "meteo_france" else MADRID
+    place = Location("paris", 48.8566, 2.3522, "Europe/Paris") if name == "meteo_france" else MADRID
     return Request(place, Month(2026, 9), SETTINGS[name], AS_OF)
 
 
@@ -82,7 +82,7 @@ def everywhere(web: Site, answer: Answer) -> None:
 
 def refused(error: ProviderError, name: str) -> None:
     """Who, where, when; in words that a database takes."""
-    for word in (name, request_of(name).place.city_id, "2026-09"):
+    for word in (name, request_of(name).location.city_id, "2026-09"):
         assert word in str(error)
     assert str(error).isprintable()
     assert len(str(error)) < 3_000

@@ -217,8 +217,8 @@ def lying(whole: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda whole: whole[: len(whole) // 2], "no whole ZIP"),
-        (lambda whole: whole[:200] + b"\xff" * 50 + whole[250:], "05-2023.csv|no whole ZIP"),
+        (lambda whole: whole[: len(whole) // 2], "not a complete ZIP"),
+        (lambda whole: whole[:200] + b"\xff" * 50 + whole[250:], "05-2023.csv|not a complete ZIP"),
         (lying, "inflates to more than"),
     ],
 )
@@ -268,7 +268,7 @@ def test_verify_detects_damage_anywhere_in_the_stream(tmp_path: Path) -> None:
     info = open_month(path, Month(2023, 5)).info
     for place in range(100, info.compress_size, info.compress_size // 20):
         path.write_bytes(whole[:place] + bytes(byte ^ 0xFF for byte in whole[place : place + 8]) + whole[place + 8 :])
-        with pytest.raises(PermanentError, match=r"no whole ZIP|inflates to"):
+        with pytest.raises(PermanentError, match=r"not a complete ZIP|inflates to"):
             verify(path, info)
 
 

@@ -269,5 +269,5 @@ def test_uncompressed_zip_is_read_and_its_damage_detected(tmp_path: Path) -> Non
 def test_entry_name_with_invalid_utf_8_is_a_typed_error(tmp_path: Path) -> None:
     path = packed(tmp_path, ("09-2026.csv", "\n".join([HEADER, *good()])), ("leáme.txt", "x"))
     path.write_bytes(path.read_bytes().replace("leáme".encode(), b"le\xff\xfeme"))
-    with pytest.raises(PermanentError, match="no whole ZIP"):
+    with pytest.raises(PermanentError, match="not a complete ZIP"):
         parsed(path, MONTH)

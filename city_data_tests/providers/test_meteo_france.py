@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from city_data.providers.base import (
+    Location,
     NotAvailable,
     NotYetPublished,
     PermanentError,
@@ -111,7 +112,7 @@ def test_a_foreign_host_in_the_catalogue_is_not_called(sandbox: Sandbox, tmp_pat
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ('{"resources": []}', "lists no file by the name HOR_departement"),
+        ('{"resources": []}', "lists no file named HOR_departement"),
         ('[{"title": 1}]', "lists no file"),
         (
             '{"resources": [{"title": "HOR_departement_13_periode_2025-2026", "url": "x"}]}',
@@ -190,7 +191,7 @@ def test_of_two_files_by_one_title_the_one_modified_last_is_read(
 def test_overseas_january_needs_two_files(sandbox: Sandbox, tmp_path: Path) -> None:
     """La Réunion's January begins at 20 UTC: three of its stamps are of the old year, and in the file before."""
     base = Asked(sandbox, NAME, "2025-01")
-    request = replace(base.request, place=Place("saint_denis", -20.9, 55.4, "Indian/Reunion"))
+    request = replace(base.request, location=Location("saint_denis", -20.9, 55.4, "Indian/Reunion"))
     payloads = base.provider.fetch(request, base.http, tmp_path)
     assert [payload.name for payload in payloads] == ["HOR_75_2020-2024.csv", "HOR_75_2025-2026.csv"]
     frame = base.provider.parse(request, payloads).frame

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from city_data.providers.base import (
+    Location,
     ParsedMonth,
     Payload,
     PermanentError,
-    Place,
     Request,
     TransientError,
 )
@@ -32,7 +32,7 @@ from city_data_tests.sandbox.asking import AS_OF
 
 def asked_of(station: str, month: str, as_of: datetime = AS_OF, timezone: str = "Europe/Paris") -> Request:
     settings = MeteoFranceSettings(department=station[:2], stations=(station,))
-    return Request(Place("town", 48.0, 2.0, timezone), Month.parse(month), settings, as_of)
+    return Request(Location("town", 48.0, 2.0, timezone), Month.parse(month), settings, as_of)
 
 
 def parse(request: Request, *paths: Path) -> ParsedMonth:

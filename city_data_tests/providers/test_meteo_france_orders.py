@@ -85,7 +85,7 @@ def test_file_lost_in_transit_is_ordered_again(sandbox: Sandbox, tmp_path: Path,
 
 def test_file_that_is_always_gone_is_a_typed_error(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
     sandbox.faults.order(FILE, status=410)
-    with pytest.raises(TransientError, match="3 orders were gone"):
+    with pytest.raises(TransientError, match="3 orders were deleted"):
         Asked(sandbox, NAME, MONTH).fetch(tmp_path)
 
 
@@ -186,7 +186,7 @@ def test_too_many_calls(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
 def test_unknown_station_is_a_typed_error(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
     asked = Asked(sandbox, NAME, MONTH)
     settings = asked.provider.settings_model(department="75", stations=["75999999"])
-    request = type(asked.request)(asked.request.place, asked.request.month, settings, AS_OF)
+    request = type(asked.request)(asked.request.location, asked.request.month, settings, AS_OF)
     with pytest.raises(PermanentError, match="400"):
         asked.provider.fetch(request, asked.http, tmp_path)
 
@@ -232,11 +232,11 @@ def test_unsubscribed_product_is_a_permanent_error(sandbox: Sandbox, tmp_path: P
 
 def test_connection_check_works_with_a_key(sandbox: Sandbox, key: None) -> None:
     asked = Asked(sandbox, NAME, MONTH)
-    assert "takes the key" in asked.provider.check_connection(asked.http)
+    assert "accepts the key" in asked.provider.check_connection(asked.http)
 
 
 def test_recorded_order_is_read(recorded: Path) -> None:
     body = (recorded / "meteofrance" / "dpclim_commande_202.json").read_bytes()
     assert order_number(Response(202, {}, "https://example.org/", body)) == "2026024266715"
-    with pytest.raises(PermanentError, match="names no order"):
+    with pytest.raises(PermanentError, match="lacks the order number"):
         order_number(Response(202, {}, "https://example.org/", b'{"elaboreProduitAvecDemandeResponse": {}}'))

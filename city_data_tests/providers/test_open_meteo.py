@@ -14,12 +14,12 @@ import pytest
 
 from city_data.frames.daily import daily
 from city_data.providers.base import (
+    Location,
     NotAvailable,
     NotYetPublished,
     ParsedMonth,
     Payload,
     PermanentError,
-    Place,
     Request,
     TransientError,
 )
@@ -36,8 +36,8 @@ SEPTEMBER = Request(MADRID, Month(2026, 9), OpenMeteo.settings_model(), datetime
 Change = Callable[[dict[str, Any]], Any]
 
 
-def parsed(path: Path, month: str = "2026-09", place: Place = MADRID) -> ParsedMonth:
-    asked = replace(SEPTEMBER, month=Month.parse(month), place=place)
+def parsed(path: Path, month: str = "2026-09", place: Location = MADRID) -> ParsedMonth:
+    asked = replace(SEPTEMBER, month=Month.parse(month), location=place)
     return accounted(OpenMeteo().parse(asked, [Payload(path.name, path, "https://example.org")]))
 
 
@@ -84,7 +84,7 @@ def test_recorded_location_is_read_in_our_units(recorded: Path, tmp_path: Path) 
     file.write_text(json.dumps([one]))
     with pytest.raises(PermanentError, match=r"about latitude 43\.760983, longitude 15\.362538, not about 40\.4168"):
         parsed(file, "2025-06")
-    made = parsed(file, "2025-06", Place("sibenik", 43.73, 15.35, "UTC"))
+    made = parsed(file, "2025-06", Location("sibenik", 43.73, 15.35, "UTC"))
     assert made.frame["temperature"].tolist() == [float(value) for value in one["hourly"]["temperature_2m"]]
     assert made.frame["pressure"].tolist() == one["hourly"]["pressure_msl"]
     assert made.provenance["unknown_fields"] == ["cloud_cover", "wind_direction_10m"]
@@ -167,11 +167,11 @@ def test_rain_belongs_to_the_hour_before_and_gaps_are_null_or_absent(tmp_path: P
     ("change", "said"),
     [
         (lambda d: d["hourly"].pop("temperature_2m"), "lacks temperature_2m"),
-        (lambda d: d["hourly"].update(temperature_2m=None), "temperature_2m is no list"),
-        (lambda d: d["hourly"].update(precipitation=[1.0]), "precipitation is no list"),
+        (lambda d: d["hourly"].update(temperature_2m=None), "temperature_2m is not a list"),
+        (lambda d: d["hourly"].update(precipitation=[1.0]), "precipitation is not a list"),
         (lambda d: d["hourly"].update(time="2026"), "no hourly block"),
         (lambda d: d["hourly_units"].update(wind_speed_10m="km/h"), "'km/h', not 'm/s'"),
-        (lambda d: d["hourly"]["time"].__setitem__(3, "soon"), "'soon' is no time"),
+        (lambda d: d["hourly"]["time"].__setitem__(3, "soon"), "'soon' is not a time"),
         (lambda d: d.update(utc_offset_seconds=7200), "not in GMT"),
     ],
 )

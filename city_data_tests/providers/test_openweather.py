@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from city_data.cities import load_registry
 from city_data.pipeline.feeds import feeds
 from city_data.providers.base import (
+    Location,
     NotAvailable,
     NotConfigured,
     NotYetPublished,
     Payload,
     PermanentError,
-    Place,
     Request,
     TransientError,
 )
@@ -139,7 +139,7 @@ def test_fetch_gives_up_after_too_many_short_answers(web: Site, tmp_path: Path) 
 
 def test_an_answer_of_other_days_is_refused(web: Site, tmp_path: Path) -> None:
     web.on(PATH, Answer(body([500_000])))
-    with pytest.raises(PermanentError, match=r"asked for 2026-08-31 22:00.*the answer is of 2027-01-15"):
+    with pytest.raises(PermanentError, match=r"requested 2026-08-31 22:00.*the answer is of 2027-01-15"):
         fetch(web, tmp_path)
 
 
@@ -161,7 +161,7 @@ def test_open_month_is_requested_up_to_now(web: Site, tmp_path: Path) -> None:
 )
 def test_clock_change_months_have_every_hour(web: Site, tmp_path: Path, zone: str, month: str, hours: int) -> None:
     web.on(PATH, served())
-    asked = replace(SEPTEMBER, place=Place("town", 40.0, -3.0, zone), month=Month.parse(month))
+    asked = replace(SEPTEMBER, location=Location("town", 40.0, -3.0, zone), month=Month.parse(month))
     assert len(OpenWeather().parse(asked, fetch(web, tmp_path, asked)).frame) == hours
 
 

@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from city_data.providers import discover
-from city_data.providers.base import Place, Request, Settings
+from city_data.providers.base import Location, Request, Settings
 from city_data.window import Month
 from city_data_tests.oracles import barcelona_opendata, madrid_opendata, valencia_opendata
 from city_data_tests.oracles import traffic_months as months
@@ -37,7 +37,7 @@ PHASES = (Phase.explicit, Phase.generate)
 
 
 def request(year: int, month: int) -> Request:
-    place = Place("somewhere", 40.0, -3.0, "Europe/Madrid")
+    place = Location("somewhere", 40.0, -3.0, "Europe/Madrid")
     return Request(place, Month(year, month), Settings(), datetime(2026, 11, 24, tzinfo=UTC))
 
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from city_data.providers.base import (
+    Location,
     NoSnapshot,
     NotAvailable,
     ParsedMonth,
     Payload,
     PermanentError,
-    Place,
     ProviderError,
     Request,
     Settings,
@@ -34,7 +34,7 @@ from city_data.window import Month
 from city_data_tests.providers.wire import Answer, Site
 from city_data_tests.sandbox.asking import StillClock, accounted
 
-VALENCIA = Place("valencia", 39.4699, -0.3763, "Europe/Madrid")
+VALENCIA = Location("valencia", 39.4699, -0.3763, "Europe/Madrid")
 NOON = datetime(2026, 9, 1, 10, tzinfo=UTC)
 PATH = LOOPS.replace("https:/", "")
 Reading = tuple[Any, Any, Any]

@@ -90,10 +90,10 @@ def test_lower_median_of_conflicting_flows_counts_in_any_order(tmp_path: Path) -
 
 def test_ended_month_without_a_value_is_refused(tmp_path: Path) -> None:
     seconds = {NOON + timedelta(minutes=15 * n): answer(("a", 5, NOON.timestamp() + n)) for n in range(100)}
-    with pytest.raises(PermanentError, match=r"2026-09: not one value .* 0 of 100 .*'outside_month': 100"):
+    with pytest.raises(PermanentError, match=r"2026-09: no value .* 0 of 100 .*'outside_month': 100"):
         archived(tmp_path, seconds, OCTOBER)
     frozen = {NOON + timedelta(minutes=15 * n): answer(("a", 5, NOON)) for n in range(100)}
-    with pytest.raises(PermanentError, match=r"2026-09: not one value .* 1 of 100 .*'unmoved_stamp': 99"):
+    with pytest.raises(PermanentError, match=r"2026-09: no value .* 1 of 100 .*'unmoved_stamp': 99"):
         archived(tmp_path, frozen, OCTOBER)
 
 

@@ -143,7 +143,7 @@ def test_an_answer_about_another_place_is_refused(latitude: Any, longitude: Any,
 def test_place_at_the_date_line_matches_its_grid_cell(east: float) -> None:
     wire = WIRES["open_meteo"]
     fiji = replace(wire.place, city_id="fiji", latitude=-16.8, longitude=east, timezone="Pacific/Fiji")
-    request = replace(wire.request("2026-09"), place=fiji)
+    request = replace(wire.request("2026-09"), location=fiji)
     body = open_meteo_json(wire.rows(request, random.Random(1)), replace(fiji, longitude=-east))
     assert outcome(wire.provider, request, [body]).month is not None
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from city_data.providers import discover
 from city_data.providers.aemet import AemetSettings
-from city_data.providers.base import Place, Request, Settings
+from city_data.providers.base import Location, Request, Settings
 from city_data.providers.meteo_france import MeteoFranceSettings
 from city_data.sandbox import Sandbox, running
 from city_data.window import Month
@@ -119,14 +119,14 @@ def recorded_requests() -> list[tuple[str, str, Request]]:
     return found
 
 
-def subject(month: str, settings: Settings, place: Place = MADRID) -> Request:
+def subject(month: str, settings: Settings, place: Location = MADRID) -> Request:
     return Request(place, Month.parse(month), settings, AS_OF)
 
 
 FOLDERS = {"aemet": "aemet", "open_meteo": "openmeteo", "openweather": "openweather", "meteo_france": "meteofrance"}
 BLAIN = MeteoFranceSettings(department="44", stations=("44015001",))
 ROUEN = MeteoFranceSettings(department="76", stations=("76116001",))
-TOWN = Place("town", 48.0, 2.0, "Europe/Paris")
+TOWN = Location("town", 48.0, 2.0, "Europe/Paris")
 ANY = {
     "aemet": subject("2026-06", AemetSettings(stations=("3195", "3129"))),
     "open_meteo": subject("2025-06", Settings()),
@@ -155,8 +155,8 @@ def test_the_recorded_months_are_read(recorded: Path) -> None:
     for name, unit in {"precipitation": "mm", "relative_humidity_2m": "%", "weather_code": "wmo code"}.items():
         one["hourly"][name], one["hourly_units"][name] = [0] * 24, unit
     one["hourly_units"]["wind_speed_10m"] = "m/s"
-    place = Place("sibenik", one["latitude"], one["longitude"], "Europe/Zagreb")
-    agree("open_meteo", [json.dumps([one]).encode()], replace(subject("2025-06", Settings()), place=place))
+    place = Location("sibenik", one["latitude"], one["longitude"], "Europe/Zagreb")
+    agree("open_meteo", [json.dumps([one]).encode()], replace(subject("2025-06", Settings()), location=place))
     metric = json.loads((recorded / "openweather" / "history_city_metric_2024-05-31.EXCERPT.json").read_bytes())
     metric["cnt"] = len(metric["list"])
     agree("openweather", [json.dumps(metric).encode()], subject("2024-05", Settings()))

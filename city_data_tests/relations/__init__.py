@@ -53,7 +53,7 @@ def outcome(provider: Provider, request: Request, bodies: Sequence[bytes], names
             return Outcome(accounted(provider.parse(request, payloads)))
         except PermanentError as error:
             said = str(error)
-            assert said.startswith(f"{provider.name}: {request.place.city_id} {request.month}: "), said
+            assert said.startswith(f"{provider.name}: {request.location.city_id} {request.month}: "), said
             assert said.isprintable()
             return Outcome(None, said)
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from city_data.providers import discover
 from city_data.providers.aemet import AemetSettings
-from city_data.providers.base import Place, Provider, Request, Settings
+from city_data.providers.base import Location, Provider, Request, Settings
 from city_data.providers.meteo_france import MeteoFranceSettings
 from city_data.window import Month
 from city_data_tests.sandbox.asking import AS_OF, MADRID
@@ -24,8 +24,8 @@ from city_data_tests.sandbox.asking import AS_OF, MADRID
 Row = dict[str, Any]
 # One plain month, one of 29 days, and those in which clocks change.
 MONTHS = ("2026-09", "2024-02", "2025-10", "2026-03")
-PARIS = Place("paris", 48.8566, 2.3522, "Europe/Paris")
-KOLKATA = Place("kolkata", 22.57, 88.36, "Asia/Kolkata")
+PARIS = Location("paris", 48.8566, 2.3522, "Europe/Paris")
+KOLKATA = Location("kolkata", 22.57, 88.36, "Asia/Kolkata")
 STATIONS = ("3195", "3129")
 POSTS = ("75114001", "75106001")
 _HOUR = timedelta(hours=1)
@@ -37,7 +37,7 @@ class Wire:
 
     name: str
     provider_name: str
-    place: Place
+    place: Location
     settings: Settings
     rows: Callable[[Request, random.Random], list[Row]]
     encode: Callable[[Sequence[Row]], bytes]
@@ -56,7 +56,7 @@ def decimal(value: float, mark: str = ",") -> str:
 
 def hours(request: Request, margin: int = 3) -> list[datetime]:
     """Every full hour of the month in UTC, and some on either side."""
-    zone = ZoneInfo(request.place.timezone)
+    zone = ZoneInfo(request.location.timezone)
     first = datetime(request.month.year, request.month.month, 1, tzinfo=zone).astimezone(UTC)
     following = request.month + 1
     end = datetime(following.year, following.month, 1, tzinfo=zone).astimezone(UTC)
@@ -154,7 +154,7 @@ def aemet_json(rows: Sequence[Row]) -> bytes:
     return json.dumps(list(rows), ensure_ascii=False, indent=1).encode("iso-8859-15", "replace")
 
 
-def open_meteo_json(rows: Sequence[Row], place: Place = MADRID) -> bytes:
+def open_meteo_json(rows: Sequence[Row], place: Location = MADRID) -> bytes:
     units = ("°C", "mm", "%", "m/s", "hPa", "wmo code")
     names = [*dict.fromkeys(name for row in rows for name in row)] or ["time"]
     known = [name for name in names if name != "time"][:6]

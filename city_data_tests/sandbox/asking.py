@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from city_data.providers import discover
-from city_data.providers.base import ParsedMonth, Payload, Place, Provider, Request
+from city_data.providers.base import Location, ParsedMonth, Payload, Provider, Request
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.sandbox import Sandbox
 from city_data.window import Month
 
-MADRID = Place("madrid", 40.4168, -3.7038, "Europe/Madrid")
+MADRID = Location("madrid", 40.4168, -3.7038, "Europe/Madrid")
 AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
 SETTINGS: dict[str, dict[str, Any]] = {
     "aemet": {"stations": ["3195", "3129", "3196"]},

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from city_data.providers.base import Payload, Place, Request, Settings, Snapshot
+from city_data.providers.base import Location, Payload, Request, Settings, Snapshot
 from city_data.providers.http import HttpClient
 from city_data.providers.valencia_opendata import LOOPS, ValenciaOpenData
 from city_data.sandbox import Sandbox
@@ -20,7 +20,7 @@ from city_data_tests.sandbox.conftest import AS_OF, Call
 
 EVERYTHING = {"where": "1=1", "outFields": "*", "f": "json"}
 PROVIDER = ValenciaOpenData()
-PLACE = Place("valencia", 39.4699, -0.3763, "Europe/Madrid")
+PLACE = Location("valencia", 39.4699, -0.3763, "Europe/Madrid")
 
 
 def query(call: Call, **question: str) -> Any:

@@ -1,4 +1,4 @@
-"""The cache asset: put a published month's segment in Redis, so that the first reader finds it warm.
+"""The cache asset: puts a published month's segment in Redis, so that the first request is a cache hit.
 
 Belongs here: warming only. A cache that is absent, full or wrong never fails a run or changes an answer.
 """

@@ -1,7 +1,7 @@
-"""What a failure does to a run and to the ledger, whichever step it ends.
+"""The effect of a failure on a run and on the ledger, in any step.
 
-Belongs here: recording every failure of a month, and what Dagster is to do with it. Does not: which outcome a source's
-answer means (providers/errors.py), or the normal states of a month (raw.py).
+Belongs here: recording every failure of a month, and Dagster's retry or failure. Does not: the outcome of a source's
+answer (providers/errors.py), or the normal states of a month (raw.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from city_data.window import Month
 
 MAX_RETRIES = 3
 RETRY_WAIT_S = 10.0
-# A run that waits holds its place: what asks for more, such as a day's budget that is used up, is left to the daily
+# A waiting run occupies a slot: longer waits, such as for a day's budget that is used up, are left to the daily
 # refresh.
 LONGEST_WAIT_S = 900.0
 _EXPECTED = (ProviderError, ArchiveError, RegistryError)
@@ -30,11 +30,11 @@ _EXPECTED = (ProviderError, ArchiveError, RegistryError)
 
 @dataclass(frozen=True)
 class RecordedFailures:
-    """A context of one step on one month: whatever ends it is in the ledger before it reaches Dagster.
+    """A context of one step on one month: every failure is in the ledger before it reaches Dagster.
 
-    Transient errors ask Dagster for a retry after the source's own wait; other expected ones, and long waits, fail the
-    step for good; what nobody foresaw goes on with its stack. Left out are a database that is away, which cannot be
-    told, and a stale load: the month has newer bytes, and nothing is wrong with it.
+    Transient errors request a retry after the source's own wait; other expected ones, and long waits, fail the step
+    for good; unforeseen ones keep their stack. Two are not recorded: DatabaseUnavailable, which leaves no ledger to
+    write to, and a stale load, whose month has newer bytes and no fault.
     """
 
     database: DatabaseResource

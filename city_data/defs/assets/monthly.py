@@ -1,7 +1,7 @@
 """The monthly asset: parse the archived bytes, check them, replace the month and its ledger row at once.
 
-Belongs here: the asset, and the refusal of a month that its checks do not pass. Does not: what a failure does
-(failures.py), building the month (pipeline/build.py), when it is settled (pipeline/settling.py), or what Dagster shows
+Belongs here: the asset, and the refusal of a month that fails its checks. Does not: recording failures (failures.py),
+building the month (pipeline/build.py), the rules of settling (pipeline/settling.py), or Dagster's metadata
 (defs/metadata.py).
 """
 

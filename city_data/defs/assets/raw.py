@@ -1,7 +1,7 @@
 """The raw asset: fetch one month of one feed and archive the provider's bytes.
 
-Belongs here: the asset, and the normal states of a month without bytes. Does not: what a failure does (failures.py),
-which provider is asked (pipeline/fetch.py), parsing (pipeline/build.py), or how a source is called (providers/).
+Belongs here: the asset, and the normal states of a month without bytes. Does not: recording failures (failures.py),
+the choice of provider (pipeline/fetch.py), parsing (pipeline/build.py), or calls to a source (providers/).
 """
 
 from collections.abc import Callable, Iterator
@@ -30,13 +30,13 @@ CODE_VERSION = "1"
 
 
 class RawConfig(dg.Config):
-    """`only_if_revised`: recheck of a settled month, which is fetched again only where its source has other bytes."""
+    """`only_if_revised`: recheck a settled month, and fetch it again only if its source has other bytes."""
 
     only_if_revised: bool = False
 
 
 def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
-    """`raw/<dataset>/<city>`: the month's bytes in the archive; skipped where the source has no such month."""
+    """`raw/<dataset>/<city>`: the month's bytes in the archive; skipped if the source does not have the month."""
     provider = feed.primary.provider
     spare = f" Falls back to {feed.fallback.provider.name}." if feed.fallback else ""
 
@@ -80,7 +80,7 @@ def _fetched(
     database: DatabaseResource,
     client: Callable[[Provider], HttpClient],
 ) -> Manifest | None:
-    """The month's bytes in the archive; None where there is nothing to fetch, which ledger and events then say."""
+    """The month's bytes in the archive; None if there is nothing to fetch, which is recorded in ledger and events."""
     result: recheck.RecheckResult | None = None
     entry = database.entry(feed, month)
     try:

@@ -1,6 +1,6 @@
 """AEMET OpenData: Spain's daily climatology by station. https://opendata.aemet.es/dist/index.html
 
-Belongs here: AEMET's two steps, its errors, its strings, and how stations become one city's day. Does not: HTTP.
+Belongs here: AEMET's two steps and its errors. Does not: HTTP, its records (records.py), or the city's day (days.py).
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _EXPIRED_TRIES = 2
 
 
 class AemetSettings(Settings):
-    """`stations`: AEMET's `indicativo`s, whose means make the city's day."""
+    """`stations`: AEMET's `indicativo`s; the city's day is their mean."""
 
     stations: tuple[Annotated[str, pydantic.Field(pattern="^[0-9A-Z]{4,5}$")], ...] = pydantic.Field(min_length=1)
 
 
 class _NoData(ProviderError):
-    """One station has nothing in the range: normal while another has."""
+    """One station has no data in the range, which is normal if another has."""
 
 
 class _Expired(ProviderError):
@@ -96,12 +96,12 @@ class Aemet(Provider):
             return payloads
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
-        """The stations' mean of every day that any of them has."""
+        """The mean of the stations for every day that any of them has."""
         import pandas as pd
 
         with about(self.name, request):
             reading = read(payloads, request.month, _settings(request).stations)
-            source, timezone = self.source(payloads), request.place.timezone
+            source, timezone = self.source(payloads), request.location.timezone
             rows = [city_day(day, stations, timezone, source) for day, stations in reading.days.items()]
             frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS, "source", "raw_data"]))
             frame["date"] = pd.to_datetime(frame["date"], utc=True)
@@ -123,7 +123,7 @@ class Aemet(Provider):
 
     def check_connection(self, http: HttpClient) -> str:
         http.get(f"{BASE}/inventarioestaciones/todasestaciones", headers={"api_key": _key()}, accept=_judge)
-        return "answers, and takes the key"
+        return "answers, and accepts the key"
 
     def _station(self, request: Request, http: HttpClient, into: Path, station: str, key: str) -> Payload:
         last = min(request.month.last_day, request.as_of.date())
@@ -136,8 +136,8 @@ class Aemet(Provider):
                 envelope = _json(http.get(url, headers={"api_key": key}, accept=_judge))
                 address = envelope.get("datos") if isinstance(envelope, dict) else None
                 if not isinstance(address, str):
-                    raise PermanentError(f"station {station}: the envelope names no `datos`: {str(envelope)[:200]}")
-                response = http.get(address, accept=_judge)  # a one-off address, asked for without the key
+                    raise PermanentError(f"station {station}: the envelope lacks `datos`: {str(envelope)[:200]}")
+                response = http.get(address, accept=_judge)  # a one-off address, which needs no key
             except _Expired:
                 continue
             path = into / f"{station}.json"
@@ -165,23 +165,23 @@ def _key() -> str:
 
 
 def _judge(response: Response) -> None:
-    """AEMET tells errors by HTTP status, in the body of a 200, or in headers alone; also by HTML or by nothing."""
+    """AEMET reports errors by HTTP status, in the body of a 200, or only in headers; also as HTML or an empty body."""
     text = response.text(ENCODING).strip()
-    told = _error_body(response.body)
-    estado = told.get("estado") or response.headers.get("aemet_estado") or response.status
+    error_body = _error_body(response.body)
+    estado = error_body.get("estado") or response.headers.get("aemet_estado") or response.status
     code = int(estado) if re.fullmatch("[0-9]{3}", str(estado)) else response.status
     if response.status >= 400 and code < 400:
         code = response.status
     said = str(told.get("descripcion") or response.headers.get("aemet_mensaje") or " ".join(text[:200].split()))
     refuse_firewall(response)
     if code in (401, 403):
-        raise PermanentError(f"the key was refused ({said}); check AEMET_API_KEY")
+        raise PermanentError(f"the key was refused ({message}); check AEMET_API_KEY")
     if code == 404:
-        raise _not_found(said)
+        raise _outcome_of_404(message)
     if code == 429:
         raise too_many_calls(response, said)
     if code >= 400:
-        accept_ok(Response(code, response.headers, response.url, said.encode("latin-1", "replace")))
+        accept_ok(Response(code, response.headers, response.url, message.encode("latin-1", "replace")))
     accept_ok(response)
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
@@ -190,12 +190,12 @@ def _judge(response: Response) -> None:
     refuse_broken_json(response, ENCODING)
 
 
-def _not_found(said: str) -> ProviderError:
-    """One code for three things; only the words tell them apart."""
-    lowered = said.lower()
+def _outcome_of_404(message: str) -> ProviderError:
+    """AEMET uses 404 for three outcomes, which differ only in their text."""
+    lowered = message.lower()
     if "expirad" in lowered:
-        return _Expired(said)
-    return _NoData(said) if "no hay datos" in lowered else PermanentError(f"refused the question (404): {said}")
+        return _Expired(message)
+    return _NoData(message) if "no hay datos" in lowered else PermanentError(f"refused the request (404): {message}")
 
 
 def _error_body(body: bytes) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
-"""How AEMET's station-days make one city's day.
+"""AEMET's station-days as the city's days.
 
-Belongs here: which records count, and the means of stations. Does not: what is written in a record (records.py), or
-how records are asked for (`__init__`).
+Belongs here: the choice of records, and the means of stations. Does not: the fields of a record (records.py), or
+the calls (`__init__`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COLUMNS = (*MEANS, "pressure")
 
 @dataclass
 class Reading:
-    """The used station-days, and what was counted on the way. `names` are the stations' own."""
+    """The used station-days, with counts of the others. `names` are the stations' names."""
 
     rows: Mapping[tuple[date, str], Row] = field(default_factory=dict)
     received: int = 0
@@ -62,7 +62,7 @@ class Reading:
 
     @property
     def stations(self) -> list[dict[str, Any]]:
-        """The stations as their records tell of them, without coordinates, each with its share of the station-days."""
+        """The stations as named in their records, without coordinates, each with its share of the station-days."""
         days = Counter(station for _, station in self.rows)
         return [
             {
@@ -76,27 +76,27 @@ class Reading:
         ]
 
     def _altitude(self, station: str) -> float | None:
-        found = (self.rows[key][ALTITUDE].number for key in sorted(self.rows) if key[1] == station)
-        return next((altitude for altitude in found if altitude is not None), None)
+        altitudes = (self.rows[key][ALTITUDE].number for key in sorted(self.rows) if key[1] == station)
+        return next((altitude for altitude in altitudes if altitude is not None), None)
 
 
 def read(payloads: Sequence[Payload], month: Month, stations: Collection[str]) -> Reading:
     """The month's days of `stations`.
 
-    Raises PermanentError for what is no list of daily records, for records of other stations or other days alone, and
-    for a file whose values mostly cannot be read.
+    Raises PermanentError for anything but a list of daily records, if all records are of other stations or other days,
+    and for a file with mostly unreadable values.
     """
-    reading, rows, seen = Reading(), list[tuple[tuple[date, str], Row]](), set[str]()
+    reading, rows, station_ids = Reading(), list[tuple[tuple[date, str], Row]](), set[str]()
     strange: list[object] = []
     for payload in payloads:
-        for number, told in enumerate(records(payload), start=1):
+        for number, item in enumerate(records(payload), start=1):
             reading.received += 1
-            reading.fields.update(told if isinstance(told, dict) else ())
-            record = record_of(told, payload.name, number)
+            reading.fields.update(item if isinstance(item, dict) else ())
+            record = record_of(item, payload.name, number)
             if record is None:
-                strange.append(told)
+                strange.append(item)
                 continue
-            seen.add(record.station)
+            station_ids.add(record.station)
             if record.station not in stations:
                 reading.rejected["other_station"] += 1
             elif not month.first_day <= record.day <= month.last_day:
@@ -109,7 +109,7 @@ def read(payloads: Sequence[Payload], month: Month, stations: Collection[str]) -
         if len(strange) > reading.received / 2:
             raise PermanentError(f"{len(strange)} records without `fecha` or `indicativo`: {str(strange[0])[:200]}")
     elsewhere = reading.rejected["other_station"] + reading.rejected["outside_month"]
-    refuse_another_subject(stations, seen, reading.received, elsewhere)
+    refuse_another_subject(stations, station_ids, reading.received, elsewhere)
     reading.rows = {key: _with_pressure(row) for key, row in one_row_a_key(rows, reading.rejected).items()}
     refuse_spoilt_files(reading.rows.values())
     reading.nulled = count_nulled(reading.rows.values())
@@ -129,7 +129,7 @@ def city_day(day: date, stations: Mapping[str, Row], timezone: str, source: str)
 
 
 def _with_pressure(row: Row) -> Row:
-    """The row with the pressure at sea level, where all that it is made of is known."""
+    """The row with the pressure at sea level, where pressure, altitude and temperature are known."""
     extremes = [row[name].number for name in EXTREMES]
     altitude, temperature = row[ALTITUDE].number, row[MEANS["temperature"]].number
     known = [value for value in extremes if value is not None]
@@ -139,7 +139,7 @@ def _with_pressure(row: Row) -> Row:
 
 
 def _values(row: Row) -> dict[str, Any]:
-    """A station's day as the month's detail has it."""
+    """A station's day in `raw_data`."""
     values: dict[str, Any] = {column: row[name].number for column, name in MEANS.items()}
     values["pressure"] = row["pressure"].number if "pressure" in row else None
     flag = _FLAGS.get(row[MEANS["precipitation"]].text)
@@ -148,6 +148,6 @@ def _values(row: Row) -> dict[str, Any]:
 
 
 def _remember_name(reading: Reading, station: str, name: str | None) -> None:
-    """Of two spellings the first in the alphabet, whatever the order of records."""
+    """Keep the alphabetically first spelling of a station's name, in any order of records."""
     if name is not None:
         reading.names[station] = min(name, reading.names.get(station, name))

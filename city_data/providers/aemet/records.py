@@ -1,7 +1,6 @@
 """AEMET's daily records as cells: strings with decimal commas, absent keys, words for rain.
 
-Belongs here: what is written in AEMET's files. Does not: how they are asked for (`__init__`), or how stations make a
-city's day (days.py).
+Belongs here: the fields of AEMET's files. Does not: the calls (`__init__`), or the city's day (days.py).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ KNOWN_FIELDS = {
 # The service's own description of the fields spells them `presmax` and `hrmedia`.
 _SPELLED = {name.casefold(): name for name in KNOWN_FIELDS}
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-# AEMET leaves out the key of a missing value: an empty text is no number.
+# AEMET leaves out the key of a missing value, so an empty text is unreadable.
 _FORMAT = NumberFormat(decimal=",", missing=frozenset())
 MEANS = {"temperature": "tmed", "precipitation": "prec", "humidity": "hrMedia", "wind_speed": "velmedia"}
 EXTREMES, ALTITUDE = ("presMax", "presMin"), "altitud"
@@ -38,8 +37,8 @@ _FIELDS = (
     Field(ALTITUDE, replace(_FORMAT, counts=True), *ALTITUDE_BOUNDS),
 )
 TRACE, ACCUMULATED = "Ip", "Acum"
-# A trace is less than 0.1 mm: `Ip`, or -0.3 where a field can only hold numbers. What is `Acum` fell on this day, and
-# was measured with a later one.
+# A trace is less than 0.1 mm: `Ip`, or -0.3 where a field can only hold numbers. `Acum` marks rain of this day that
+# was measured together with a later day's.
 _WORDS_FOR_RAIN: Mapping[str, tuple[str, float | None]] = {
     "ip": (TRACE, 0.0),
     "-0,3": (TRACE, 0.0),
@@ -58,7 +57,8 @@ class Record:
 
 
 def records(payload: Payload) -> Sequence[Any]:
-    """The wire is ISO-8859-15; copies saved by others are UTF-8, which valid UTF-8 gives away."""
+    """The payload's list of records. AEMET sends ISO-8859-15; copies saved elsewhere may be UTF-8, which is tried
+    first."""
     body = payload.path.read_bytes()
     try:
         document = read_json(body, ENCODING)
@@ -69,10 +69,10 @@ def records(payload: Payload) -> Sequence[Any]:
     return document
 
 
-def record_of(told: object, file: str, row: int) -> Record | None:
-    """One element of the list; None where it has no day, or no station. Raises PermanentError where it has a known
-    field twice."""
-    values = _by_field(told, file, row) if isinstance(told, dict) else {}
+def record_of(item: object, file: str, row: int) -> Record | None:
+    """One element of the list; None if it has no day or no station. Raises PermanentError if it has a known field
+    twice."""
+    values = _by_field(item, file, row) if isinstance(item, dict) else {}
     text, station = str(values.get("fecha", "")).strip(), str(values.get("indicativo", "")).strip().upper()
     try:
         day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
@@ -88,15 +88,15 @@ def record_of(told: object, file: str, row: int) -> Record | None:
 
 
 def is_known(name: str) -> bool:
-    """Whether AEMET's description has a field of this name, in whatever case."""
+    """Whether AEMET's description has a field of this name, in any case."""
     return name.strip().casefold() in _SPELLED
 
 
-def _by_field(told: Mapping[str, Any], file: str, row: int) -> dict[str, Any]:
+def _by_field(item: Mapping[str, Any], file: str, row: int) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for key, value in told.items():
+    for key, value in item.items():
         name = _SPELLED.get(key.strip().casefold(), key)
         if name in values and values[name] != value:
-            raise PermanentError(f"{file}: row {row} has two fields {name!r}: {str(told)[:200]}")
+            raise PermanentError(f"{file}: row {row} has two fields {name!r}: {str(item)[:200]}")
         values[name] = value
     return values

@@ -2,7 +2,7 @@
 https://opendata-ajuntament.barcelona.cat/data/dataset/trams
 
 Belongs here: the catalogue's months, the download, the canonical frame. Does not: the rows (rows.py), or the
-method that makes city-hours of them (hours.py).
+method that turns them into city-hours (hours.py).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class BarcelonaOpenData(Provider):
         dataset="traffic",
         columns=("congestion_level",),
         resolution="hourly",
-        # The city does not say when a month appears, or until when it changes: Madrid's times are taken.
+        # The city does not document when a month appears, or until when it changes: Madrid's times are used.
         lag=timedelta(days=6),
         settling=timedelta(days=30),
         earliest=Month(2017, 10),
@@ -69,7 +69,7 @@ class BarcelonaOpenData(Provider):
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
-        """One payload: the month's CSV, read once to know that it has states. NotAvailable where it never will."""
+        """One payload: the month's CSV, read once to verify that it has states. NotAvailable if it never will."""
         with about(self.name, request):
             listed = ckan.resources(http, CATALOGUE, PACKAGE)
             url = ckan.address(listed, months_of, request, self.capabilities)
@@ -79,7 +79,7 @@ class BarcelonaOpenData(Provider):
                 why = _empty(path, request.month)
                 if why is None:
                     break
-                if last_try:  # an empty answer may be the portal's slip; twice the same is the file
+                if last_try:  # one empty answer may be an error of the portal, two are taken for the file
                     raise self._without_states(request, path, why)
             return [
                 Payload(
@@ -104,24 +104,24 @@ class BarcelonaOpenData(Provider):
             file = open_month(payload.path, request.month)
             rows = read(file)
             if not rows.known:
-                raise PermanentError(f"{payload.name} holds no state: {_without(rows)}")
-            made = method.city_hours(rows, Clock.of(request.month, request.place.timezone))
+                raise PermanentError(f"{payload.name} has no state: {_without(rows)}")
+            result = method.city_hours(rows, Clock.of(request.month, request.location.timezone))
             provenance = {
                 "method_version": method.METHOD_VERSION,
                 "levels": {"version": method.LEVELS_VERSION, "mean_state_at_most": method.LEVELS},
                 "carry_limit_s": method.CARRY_LIMIT,
                 "minimum_coverage": method.MINIMUM_COVERAGE,
-                "segments": made.points,
-                "panel": made.panel,
+                "segments": result.points,
+                "panel": result.panel,
                 "states": rows.states,
                 "unknown_fields": file.unknown,
             }
             return ParsedMonth(
-                _frame(made, request, self.source(payloads)),
+                _frame(result, request, self.source(payloads)),
                 received=rows.total,
-                used=made.used,
+                used=result.used,
                 fields=file.columns,
-                rejected=made.rejected,
+                rejected=result.rejected,
                 provenance=provenance,
             )
 
@@ -129,33 +129,34 @@ class BarcelonaOpenData(Provider):
         """Two small calls: the catalogue, and the headers of the month's file."""
         with about(self.name, request):
             listed = ckan.resources(http, CATALOGUE, PACKAGE)
-            return ckan.look(http, listed, ckan.address(listed, months_of, request, self.capabilities))
+            return ckan.current_fingerprint(http, listed, ckan.address(listed, months_of, request, self.capabilities))
 
     def check_connection(self, http: HttpClient) -> str:
         listed = ckan.resources(http, CATALOGUE, PACKAGE)
         return f"answers, no key needed; {sum(bool(months_of(r)) for r in listed)} months listed"
 
     def _without_states(self, request: Request, path: Path, why: str) -> ProviderError:
-        """While a month can still be filled it is awaited; a file without even a header may be an answer cut off."""
+        """The outcome of a file without states: awaited while it may still be filled; an empty file may be
+        truncated."""
         if not path.stat().st_size and awaited(request, self.capabilities):
             return TransientError(f"{path.name}: the download is empty")
         return no_data(request, self.capabilities, f"listed, but without a single state ({why})")
 
 
 def months_of(resource: Mapping[str, Any]) -> set[Month]:
-    """The month that a resource is for, by name and address. More than one where number and word, or name and address,
-    disagree; none for what is no monthly file, as the live feed."""
+    """The month of a resource, by name and address. More than one if number and word, or name and address, disagree;
+    none if it is not a monthly file, such as the live feed."""
     texts = [str(resource.get("name") or ""), str(resource.get("url") or "").rpartition("/")[2]]
-    found: set[Month] = set()
+    months: set[Month] = set()
     for match in (_NAMED.search(ckan.plain(text)) for text in texts):
         if match is not None:
             numbers = {int(match["number"]), ckan.month_number(match["word"], _MONTHS) or int(match["number"])}
-            found |= {Month(int(match["year"]), number) for number in numbers}
-    return found
+            months |= {Month(int(match["year"]), number) for number in numbers}
+    return months
 
 
 def _empty(path: Path, month: Month) -> str | None:
-    """Why a downloaded month has nothing to tell, as April and May 2020; None where it has."""
+    """The reason why a downloaded month has no states, as April and May 2020; None if it has some."""
     from city_data.providers.barcelona_opendata.rows import open_month, read
 
     if not path.stat().st_size:
@@ -166,31 +167,31 @@ def _empty(path: Path, month: Month) -> str | None:
 
 
 def _without(rows: Rows) -> str:
-    return f"all {rows.total:,} rows say 0, no data" if rows.states["no_data"] else "the file has no rows of the month"
+    return f"all {rows.total:,} rows are 0, no data" if rows.states["no_data"] else "the file has no rows of the month"
 
 
-def _frame(made: CityHours, request: Request, source: str) -> pd.DataFrame:
+def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
 
     from city_data.providers.barcelona_opendata.hours import LEVELS_VERSION, METHOD_VERSION
 
-    stamps = request.month.hours(request.place.timezone)[: len(made.state)]
+    stamps = request.month.hours(request.location.timezone)[: len(result.state)]
     details = [
         {
-            "coverage": round(float(made.coverage[slot]), 4),
-            "mean_state": _rounded(made.state[slot]),
-            "closed_share": _rounded(made.closed[slot]),
-            "segments": int(made.segments[slot]),
+            "coverage": round(float(result.coverage[slot]), 4),
+            "mean_state": _rounded(result.state[slot]),
+            "closed_share": _rounded(result.closed[slot]),
+            "segments": int(result.segments[slot]),
             "method_version": METHOD_VERSION,
             "levels_version": LEVELS_VERSION,
-            **({"flag": "doubled_hour_unresolved"} if slot in made.unresolved else {}),
+            **({"flag": "doubled_hour_unresolved"} if slot in result.unresolved else {}),
         }
         for slot in range(len(stamps))
     ]
     return pd.DataFrame(
         {
             "date": pd.to_datetime(stamps, utc=True),
-            "congestion_level": pd.Series(made.levels, dtype=object),
+            "congestion_level": pd.Series(result.levels, dtype=object),
             "source": source,
             "raw_data": pd.Series(details, dtype=object),
         }

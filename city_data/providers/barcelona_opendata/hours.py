@@ -1,7 +1,7 @@
 """Barcelona's city-hour, method version 1: the mean state of the city's road segments, weighted by time and segment.
 
-Belongs here: how states that are written when they change become one level an hour. Does not: reading files
-(rows.py). A volume or a speed is never made of states: the city publishes neither by the hour.
+Belongs here: states, which are written when they change, to one level an hour. Does not: reading files (rows.py).
+Volume and speed are never derived from states: the city publishes neither by the hour.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METHOD_VERSION = 1
-# The city says that gaps "respond to the invariability of the state", so a state holds until the segment's next row.
-# Yet a feed that has died looks the same. Files have a row a segment every 10 to 25 minutes on average (2.3 million and
+# The city writes that gaps "respond to the invariability of the state", so a state lasts until the segment's next row.
+# Yet a dead feed looks the same. Files have a row a segment every 10 to 25 minutes on average (2.3 million and
 # 951,405 rows a month); five times the longer is 2 hours.
 CARRY_LIMIT = 2 * 3600
-# A segment known for less than this share of the time of the best known is out: the dead would lower every coverage,
-# the rare would move the mean by coming and going.
+# A segment known for less than this share of the best known segment's time is left out: dead segments would lower
+# every coverage, rare ones would move the mean.
 PANEL_SHARE = 0.5
 MINIMUM_COVERAGE = 0.5
 # The state that the city's mean rounds to: very fluid, fluid, dense, and above. Change the version with the table.
@@ -35,8 +35,8 @@ _FACES = 32 * 24
 @dataclass(frozen=True)
 class CityHours:
     """One value a slot, up to the last that the file reaches; NaN is missing. `state` is the mean over open segments, 1
-    to 5; `coverage` and `closed` are shares, 0 to 1, of the panel's time that is known, and of that which is closed;
-    `unresolved` are slots of October's doubled hour that cannot be told apart, of which the first stands for both."""
+    to 5; `coverage` is the known share (0..1) of the panel's time, `closed` the closed share of the known time;
+    `unresolved` are slots of October's doubled hour with an unknown order, of which the first stands for both."""
 
     state: NDArray[np.float64]
     coverage: NDArray[np.float64]
@@ -60,7 +60,7 @@ def level(state: float) -> str | None:
 
 
 def city_hours(rows: Rows, clock: Clock) -> CityHours:
-    """The method, on one file's rows."""
+    """The city-hours of one file's rows."""
     import numpy as np
 
     slots = len(clock.faces)
@@ -91,7 +91,8 @@ def city_hours(rows: Rows, clock: Clock) -> CityHours:
 
 @dataclass(frozen=True)
 class _Spells:
-    """How long each row holds: `[start, end)` in seconds since the month began, of the segment at place `row`."""
+    """The period of each row's state: `[start, end)` in seconds since the month began, of the segment with index
+    `row`."""
 
     row: NDArray[np.int64]
     start: NDArray[np.int64]
@@ -100,8 +101,8 @@ class _Spells:
 
 
 def _spells(rows: Rows, clock: Clock) -> tuple[_Spells, int, list[int], dict[str, int]]:
-    """A row holds until its segment's next, whatever that says, but never longer than the limit. Also how far the file
-    reaches (seconds), the slots that cannot be told apart, and rows dropped by reason."""
+    """Each row's state lasts until the segment's next row, at most CARRY_LIMIT. Also the end of the file's data
+    (seconds), the slots with an unknown order, and counts of dropped rows by reason."""
     import numpy as np
 
     moment, unresolved = _moments(rows.face, clock)
@@ -109,7 +110,7 @@ def _spells(rows: Rows, clock: Clock) -> tuple[_Spells, int, list[int], dict[str
     segment, moment, state = rows.segment[there], moment[there], rows.state[there]
     segment, moment, state, repeated = _once(segment, moment, state)
     month, last = len(clock.faces) * _HOUR, int(moment.max(initial=0))
-    # The rest of a month that is not over is not known, however quiet the roads.
+    # The rest of a month that is not over is unknown, however quiet the roads.
     reach = month if len(moment) and month - last <= CARRY_LIMIT else last
     following = np.full(len(moment), reach, dtype=np.int64)
     following[:-1] = np.where(segment[1:] == segment[:-1], moment[1:], reach)
@@ -141,18 +142,18 @@ def _once(
     more = np.diff(np.append(np.flatnonzero(first), len(order))) - 1
     segment, moment, state = segment[other], moment[other], state[other]
     starts = np.flatnonzero(first[other])
-    told = np.add.reduceat((state != NO_DATA).astype(np.int64), starts)
-    disagree = (told > 1) & (state[starts] != state[starts + np.maximum(told - 1, 0)])
+    with_state = np.add.reduceat((state != NO_DATA).astype(np.int64), starts)
+    disagree = (with_state > 1) & (state[starts] != state[starts + np.maximum(with_state - 1, 0)])
     repeated = {"duplicate": int(more[~disagree].sum()), "disagreeing": int(more[disagree].sum())}
-    counts = starts + np.maximum(told - 1, 0) // 2
+    counts = starts + np.maximum(with_state - 1, 0) // 2
     return segment[counts], moment[counts], state[counts], repeated
 
 
 def _moments(face: NDArray[np.int32], clock: Clock) -> tuple[NDArray[np.int64], list[int]]:
-    """Seconds since the month began, -1 for a time that no clock showed; and the slots that cannot be told apart.
+    """Seconds since the month began, -1 for a nonexistent local time; and the slots with an unknown order.
 
-    Files are written snapshot after snapshot, so where the clock goes back once within the doubled hour, the second
-    pass begins there. Where it does not, or more than once, the rows could be of either pass.
+    Files are written snapshot after snapshot, so if the clock goes back exactly once within the doubled hour, the
+    second pass begins there. Otherwise the rows could be of either pass.
     """
     import numpy as np
 
@@ -186,10 +187,10 @@ def _tables(spells: _Spells, slots: int) -> tuple[NDArray[np.float64], NDArray[n
         slot = start // _HOUR + later
         seconds = np.minimum(end, (slot + 1) * _HOUR) - np.maximum(start, slot * _HOUR)
         here = seconds > 0
-        cell, held, said = row[here] * slots + slot[here], seconds[here].astype(np.float64), state[here]
-        shut = said == CLOSED
-        known += np.bincount(cell, weights=held, minlength=len(known))
-        weighted += np.bincount(cell, weights=held * np.where(shut, 0, said), minlength=len(known))
-        closed += np.bincount(cell, weights=held * shut, minlength=len(known))
+        cell, duration, row_state = row[here] * slots + slot[here], seconds[here].astype(np.float64), state[here]
+        shut = row_state == CLOSED
+        known += np.bincount(cell, weights=duration, minlength=len(known))
+        weighted += np.bincount(cell, weights=duration * np.where(shut, 0, row_state), minlength=len(known))
+        closed += np.bincount(cell, weights=duration * shut, minlength=len(known))
     shape = (segments, slots)
     return known.reshape(shape), weighted.reshape(shape), closed.reshape(shape)

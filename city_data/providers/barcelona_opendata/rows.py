@@ -1,7 +1,7 @@
-"""Rows of Barcelona's monthly state files: header, stamps, and every row's reason to be left out.
+"""Rows of Barcelona's monthly state files: header, stamps, and the reason of every rejected row.
 
-Belongs here: the CSV. Does not: what an hour is made of (hours.py), or where files come from
-(barcelona_opendata.py). The columns and codes are those of the city's page of the dataset `trams`.
+Belongs here: the CSV. Does not: city-hours (hours.py), or downloads (`__init__`). The columns and codes are those of
+the city's page of the dataset `trams`.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 STATES = ("no_data", "very_fluid", "fluid", "dense", "very_dense", "congested", "closed")
 NO_DATA, CLOSED = 0, 6
 NEEDED = ("idTram", "data", "estatActual")
-OPTIONAL = ("estatPrevist",)  # a forecast, which is no history
+OPTIONAL = ("estatPrevist",)  # a forecast, not history
 HEAD_BYTES, TAIL_BYTES = 4_000, 1_000
 _FOOTER_LINES = 3
 _MOST_SEGMENTS = 1_000_000  # the largest identifier was 540; other files of the city count from 10,001
 _STAMP_DIGITS = 14
-_HABIT = 3  # fewer spoilt cells than this are no habit of a file
+_HABIT = 3  # fewer spoilt cells than this are an accident
 _CODES = NumberFormat(counts=True)
 # Around a cell: identifiers carry blanks in some years, and a quote may stand alone.
 _DECORATION = ' \t\r"\u00a0\u202f'
-REASONS = ("kept", "no_segment", "not_a_time", "outside_month", "not_a_state")
+REASONS = ("used", "no_segment", "not_a_time", "outside_month", "not_a_state")
 
 
 @dataclass(frozen=True)
 class StateFile:
-    """One month's CSV and its columns, known ones by the city's spelling."""
+    """One month's CSV and its columns, known ones in the city's spelling."""
 
     month: Month
     path: Path
@@ -50,14 +50,14 @@ class StateFile:
 
     @property
     def positions(self) -> list[str]:
-        """A name for each column that no other has, by which the file is read."""
-        return [name if name in NEEDED else f"{place}:{name}" for place, name in enumerate(self.columns)]
+        """A unique name for each column, by which the file is read."""
+        return [name if name in NEEDED else f"{position}:{name}" for position, name in enumerate(self.columns)]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The month's rows in the file's order: `segment`, `face` (seconds since the month began, on the clock's face) and
-    `state`, 0 to 6; rows left out, by reason; and how many there were in all."""
+    """The month's rows in the file's order: `segment`, `face` (local clock time in seconds since the month began) and
+    `state`, 0 to 6; counts of rejected rows by reason; and the total."""
 
     segment: NDArray[np.int32]
     face: NDArray[np.int32]
@@ -67,19 +67,19 @@ class Rows:
 
     @property
     def states(self) -> dict[str, int]:
-        """How many rows say what."""
+        """The number of rows by state."""
         import numpy as np
 
         return dict(zip(STATES, np.bincount(self.state, minlength=len(STATES)).tolist(), strict=True))
 
     @property
     def known(self) -> int:
-        """Rows that say more than that there is no data."""
+        """The number of rows with a state other than `no_data`."""
         return int((self.state != NO_DATA).sum())
 
 
 def open_month(path: Path, month: Month) -> StateFile:
-    """Look at the header and the end. Raises PermanentError for an unknown layout, or a last row that breaks off."""
+    """Check the header and the end. Raises PermanentError for an unknown layout, or a truncated last row."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES).decode("latin-1").removeprefix("ï»¿")
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
@@ -98,20 +98,20 @@ def open_month(path: Path, month: Month) -> StateFile:
 
 
 def _refuse_cut(tail: str, columns: Sequence[str]) -> None:
-    """Raises PermanentError where the last row breaks off. Blank lines and a footer, which is no row, may follow it."""
+    """Raises PermanentError for a truncated last row. Blank lines and a footer may follow it."""
     rows = [cells for line in tail.splitlines() if any(cells := _cells(line))]
     for _ in range(_FOOTER_LINES):
         if rows and rows[-1][0].strip("0123456789."):
             rows.pop()
     if rows and (len(rows[-1]) != len(columns) or len(rows[-1][columns.index("data")]) != _STAMP_DIGITS):
-        raise PermanentError(f"the CSV breaks off: its last row is {','.join(rows[-1])!r}")
+        raise PermanentError(f"the CSV is truncated: its last row is {','.join(rows[-1])!r}")
 
 
 def read(file: StateFile) -> Rows:
-    """Every row, once.
+    """All rows of the file, read in one pass.
 
-    Raises PermanentError for bytes that are no CSV, and where most rows are of another month, or have a segment or a
-    state that cannot be read.
+    Raises PermanentError for bytes that are not CSV, and if most rows are of another month, or have an unreadable
+    segment or state.
     """
     import polars as pl
 
@@ -119,8 +119,8 @@ def read(file: StateFile) -> Rows:
         table = _rows(file).collect(engine="streaming")
     codes = table["reason"].to_numpy()
     reasons = {name: int((codes == code).sum()) for code, name in enumerate(REASONS)}
-    kept = table.filter(pl.col("reason") == 0)
-    rejected = {name: count for name, count in reasons.items() if count and name != "kept"}
+    used = table.filter(pl.col("reason") == 0)
+    rejected = {name: count for name, count in reasons.items() if count and name != "used"}
     elsewhere = reasons["outside_month"] + reasons["not_a_time"]
     if elsewhere > len(table) / 2:
         raise PermanentError(
@@ -129,12 +129,12 @@ def read(file: StateFile) -> Rows:
         )
     for reason, column in (("no_segment", "idTram"), ("not_a_state", "estatActual")):
         _refuse_habit(file, table, REASONS.index(reason), column)
-    segment, face, state = (kept[name].to_numpy() for name in ("segment", "face", "state"))
+    segment, face, state = (used[name].to_numpy() for name in ("segment", "face", "state"))
     return Rows(segment, face, state, rejected, len(table))
 
 
 def _refuse_habit(file: StateFile, table: pl.DataFrame, reason: int, column: str) -> None:
-    """Where the cells of a column mostly cannot be read the format has changed, and what is left is no month."""
+    """Raises PermanentError if most cells of a column are unreadable: its format has changed."""
     import polars as pl
 
     line = table.with_row_index("line", 2).filter((pl.col("reason") == reason) & (pl.col(column) != ""))
@@ -202,7 +202,7 @@ def _rows(file: StateFile) -> pl.LazyFrame:
 
 
 def _whole(name: str) -> pl.Expr:
-    """A column's numbers that are whole, `2.0` among them."""
+    """A column's whole numbers, also if written as `2.0`."""
     import polars as pl
 
     number = _CODES.values(pl.col(name))

@@ -1,7 +1,7 @@
 """Madrid's traffic history: one ZIP a month from the city's open data portal. https://datos.madrid.es
 
-Belongs here: the catalogue, the download, the canonical frame. Does not: the rows' layouts (rows.py), or the
-method that makes city-hours of them (hours.py).
+Belongs here: the catalogue, the download, the canonical frame. Does not: the layouts of files (layout.py), or the
+method that turns rows into city-hours (hours.py).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class MadridOpenData(Provider):
         columns=("traffic_volume", "congestion_level", "average_speed"),
         resolution="hourly",
         lag=timedelta(days=6),
-        # A month's file was seen replaced within weeks of its first appearance, not later.
+        # Some months' files were replaced within weeks of their first appearance, none later.
         settling=timedelta(days=30),
         negative_is_missing=True,  # beside the text `NaN` and an empty cell
         earliest=Month(2015, 1),
@@ -66,7 +66,7 @@ class MadridOpenData(Provider):
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
-        """One payload: the month's ZIP, inflated once to know that it is whole."""
+        """One payload: the month's ZIP, inflated once to verify that it is complete."""
         from city_data.providers.madrid_opendata.reading import open_month
         from city_data.providers.madrid_opendata.zip import verify
 
@@ -98,31 +98,31 @@ class MadridOpenData(Provider):
         with about(self.name, request):
             (payload,) = payloads
             file = open_month(payload.path, request.month)
-            made = city_hours(file, request.place.timezone)
-            outside = made.rejected.get("other_month", 0)
-            if not len(made.volume) or outside > made.rows / 2:
+            result = city_hours(file, request.location.timezone)
+            outside = result.rejected.get("other_month", 0)
+            if not len(result.volume) or outside > result.rows / 2:
                 raise PermanentError(
-                    f"{payload.name} is not of the month: of {made.rows:,} rows {outside:,} have other dates, or none; "
-                    f"rejected: {made.rejected}"
+                    f"{payload.name} is not of the month: of {result.rows:,} rows {outside:,} have other dates, "
+                    f"or none; rejected: {result.rejected}"
                 )
             provenance = {
                 "method_version": METHOD_VERSION,
                 "strata_weights": STRATA_WEIGHTS,
-                "panel": made.panel,
-                "points": made.points,
+                "panel": result.panel,
+                "points": result.points,
                 "layout": {"columns": list(file.layout.columns), "separator": file.layout.separator},
                 "unknown_fields": file.layout.unknown,
-                "valid_rows": made.valid,
-                "relabelled_rows": made.relabelled,
+                "valid_rows": result.valid,
+                "relabelled_rows": result.relabelled,
                 "csv_bytes": file.bytes,
             }
             return ParsedMonth(
-                _frame(made, request, self.source(payloads)),
-                received=made.rows,
-                used=made.used,
+                _frame(result, request, self.source(payloads)),
+                received=result.rows,
+                used=result.used,
                 fields=file.layout.columns,
-                rejected=made.rejected,
-                nulled=made.nulled,
+                rejected=result.rejected,
+                nulled=result.nulled,
                 provenance=provenance,
             )
 
@@ -130,7 +130,7 @@ class MadridOpenData(Provider):
         """Two small calls: the catalogue, and the headers of the month's file."""
         with about(self.name, request):
             listed = ckan.resources(http, CATALOGUE, PACKAGE)
-            return ckan.look(http, listed, ckan.address(listed, months_of, request, self.capabilities))
+            return ckan.current_fingerprint(http, listed, ckan.address(listed, months_of, request, self.capabilities))
 
     def check_connection(self, http: HttpClient) -> str:
         listed = ckan.resources(http, CATALOGUE, PACKAGE)
@@ -138,8 +138,8 @@ class MadridOpenData(Provider):
 
 
 def months_of(resource: Mapping[str, Any]) -> set[Month]:
-    """The month a resource is for, by its URL and by its words; its number tells nothing. More than one where the two
-    disagree, none where neither says."""
+    """The month of a resource, by its URL and by its title, since its number has no meaning. More than one if the two
+    disagree, none if neither names one."""
     in_url = _IN_URL.search(str(resource.get("url", "")))
     named = {Month(int(in_url[2]), int(in_url[1]))} if in_url else set()
     by_words = _in_words(" ".join(str(resource.get(key) or "") for key in ("description", "name")))
@@ -155,28 +155,28 @@ def _in_words(text: str) -> Month | None:
     return None
 
 
-def _frame(made: CityHours, request: Request, source: str) -> pd.DataFrame:
+def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
 
     from city_data.providers.madrid_opendata.hours import congestion
     from city_data.providers.shared.city_hours import METHOD_VERSION
 
-    stamps = request.month.hours(request.place.timezone)[: len(made.volume)]
+    stamps = request.month.hours(request.location.timezone)[: len(result.volume)]
     details = [
         {
-            "coverage": round(float(made.coverage[slot]), 4),
-            "stations": int(made.stations[slot]),
+            "coverage": round(float(result.coverage[slot]), 4),
+            "stations": int(result.stations[slot]),
             "method_version": METHOD_VERSION,
-            **({"flag": "doubled_hour_unresolved"} if slot in made.unresolved else {}),
+            **({"flag": "doubled_hour_unresolved"} if slot in result.unresolved else {}),
         }
         for slot in range(len(stamps))
     ]
     return pd.DataFrame(
         {
             "date": pd.to_datetime(stamps, utc=True),
-            "traffic_volume": made.volume,
-            "congestion_level": pd.Series([congestion(load) for load in made.load.tolist()], dtype=object),
-            "average_speed": made.speed,
+            "traffic_volume": result.volume,
+            "congestion_level": pd.Series([congestion(load) for load in result.load.tolist()], dtype=object),
+            "average_speed": result.speed,
             "source": source,
             "raw_data": pd.Series(details, dtype=object),
         }

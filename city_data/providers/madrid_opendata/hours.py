@@ -1,7 +1,7 @@
-"""Madrid's station-hours and strata, which the method of city_hours.py makes into city-hours; speed and congestion.
+"""Madrid's city-hours: station-hours and strata for the method of shared/city_hours.py, speed and congestion.
 
-Belongs here: each station's kind, the two strata, bands of load, cells that cannot be used. Does not: rows (rows.py),
-repeated ones (repeats.py), or the method that every city of counting points shares (shared/city_hours.py).
+Belongs here: each station's kind, the two strata, bands of load, unusable cells. Does not: rows (rows.py),
+repeated rows (repeats.py), or the method for every city with counting points (shared/city_hours.py).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _HABIT = 3  # fewer spoilt cells than this are no habit of a file
 class CityHours:
     """One value a slot, up to the last slot with data; NaN is missing. `volume` in vehicles/h, `speed` in km/h, `load`
     (`carga`) in %, `coverage` 0..1; `unresolved` are slots that stand for both passes of October's doubled hour;
-    `relabelled` are rows that name another kind than most of their station's, or none."""
+    `relabelled` counts rows with another kind than most of their station's, or none."""
 
     volume: NDArray[np.float64]
     speed: NDArray[np.float64]
@@ -62,7 +62,7 @@ class CityHours:
 
 
 def city_hours(file: MonthFile, timezone: str) -> CityHours:
-    """The method, on one file."""
+    """The city-hours of one file."""
     import numpy as np
     import polars as pl
 
@@ -80,20 +80,20 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
     used = sum(reasons[name] for name in VALID)
     nulled = _nulled(file, table, reasons)
     cells = _Cells.of(table, len(clock.faces))
-    seen = np.flatnonzero(cells.quarters.any(axis=0))
-    hours = int(seen[-1]) + 1 if len(seen) else 0
-    made = _estimate(cells, np.array(clock.week_hours), hours)
-    without = {f"no_panel_{name}:intensidad": used for name, size in made.panel.items() if hours and not size}
+    slots_with_data = np.flatnonzero(cells.quarters.any(axis=0))
+    hours = int(slots_with_data[-1]) + 1 if len(slots_with_data) else 0
+    estimated = _estimate(cells, np.array(clock.week_hours), hours)
+    without = {f"no_panel_{name}:intensidad": used for name, size in estimated.panel.items() if hours and not size}
     return CityHours(
-        volume=made.volume,
+        volume=estimated.volume,
         speed=_weighted_mean(table, M30, hours),
         load=_weighted_mean(table, URBAN, hours),
-        coverage=made.coverage,
-        stations=made.stations,
+        coverage=estimated.coverage,
+        stations=estimated.stations,
         unresolved=unresolved,
         rejected=rejected,
         nulled=nulled | without,
-        panel=made.panel,
+        panel=estimated.panel,
         points=len(cells.m30),
         rows=rows,
         used=used,
@@ -132,8 +132,8 @@ def _with_kind(sums: pl.DataFrame, kinds: pl.DataFrame) -> pl.DataFrame:
 
 
 def _one_kind(known: pl.DataFrame) -> pl.DataFrame:
-    """Station-hours whose rows are all of the station's kind. What a row of another label says beside its flow is
-    dropped: it is the measure of the other kind."""
+    """Station-hours with all rows under the station's kind. The second value of a row with another label is dropped,
+    since it measures the other kind."""
     import polars as pl
 
     own = pl.col("label") == pl.col("kind")
@@ -148,9 +148,9 @@ def _one_kind(known: pl.DataFrame) -> pl.DataFrame:
 
 
 def _nulled(file: MonthFile, table: pl.DataFrame, reasons: dict[str, int]) -> dict[str, int]:
-    """Second values of used rows that could not be used, by reason and column.
+    """Unusable second values of used rows, by reason and column.
 
-    Raises PermanentError where one count is ambiguous, and where the cells of a column mostly cannot be used.
+    Raises PermanentError if any count is ambiguous, and if most cells of a column are unusable.
     """
     import polars as pl
 
@@ -177,7 +177,7 @@ def _refuse_habit(file: MonthFile, column: str, spoilt: int, good: int, odd: pl.
 
 @dataclass(frozen=True)
 class _Cells:
-    """Stations by slots: valid quarters, and the mean flow of hours that have enough of them (NaN elsewhere)."""
+    """Tables of stations by slots: valid quarters, and the mean flow of hours with enough of them (NaN elsewhere)."""
 
     m30: NDArray[np.bool_]
     quarters: NDArray[np.uint8]
@@ -208,12 +208,12 @@ def _estimate(cells: _Cells, week_hours: NDArray[np.int64], hours: int) -> Estim
 
 
 def _weighted_mean(table: pl.DataFrame, kind: int, hours: int) -> NDArray[np.float64]:
-    """Flow-weighted by slot: of M30 points' speed (km/h), or of urban points' `carga` (%)."""
+    """The flow-weighted mean by slot: of M30 points' speed (km/h), or of urban points' `carga` (%)."""
     import numpy as np
 
     chosen = table["kind"].to_numpy() == kind
     slot = table["slot"].to_numpy()[chosen]
-    # Whole numbers of hundredths: their sums are exact, in whatever order.
+    # Whole numbers of hundredths: their sums are exact in any order.
     weight, weighted = (
         np.bincount(slot, weights=table[name].to_numpy()[chosen], minlength=hours)[:hours]
         for name in ("weight", "weighted")
@@ -226,7 +226,7 @@ def _in_slots(
     file: MonthFile, sums: pl.DataFrame, kinds: pl.DataFrame, clock: Clock
 ) -> tuple[pl.DataFrame, list[int], dict[str, int]]:
     """Station-hours with their `slot`, each quarter once; the slots that stand for both passes of a doubled hour; and
-    rows left out, by reason."""
+    counts of rejected rows by reason."""
     import numpy as np
     import polars as pl
 
@@ -235,21 +235,21 @@ def _in_slots(
     slots[list(first)] = list(first.values())
     hour = sums["hour"].to_numpy()
     slot = slots[hour]
-    never = int(sums["rows"].to_numpy()[slot < 0].sum())
-    keep = (slot >= 0) & ~np.isin(hour, clock.doubled)
-    single = sums if keep.all() else sums.filter(pl.Series(keep))
+    nonexistent = int(sums["rows"].to_numpy()[slot < 0].sum())
+    unambiguous = (slot >= 0) & ~np.isin(hour, clock.doubled)
+    single = sums if unambiguous.all() else sums.filter(pl.Series(unambiguous))
     repeated = crowded(single)
-    dropped: dict[str, int] = {"nonexistent_local_hour": never}
+    dropped: dict[str, int] = {"nonexistent_local_hour": nonexistent}
     if len(repeated):
-        made = resolve(file, repeated, kinds)
-        dropped = merged(dropped, made.rejected)
-        resolved = pl.concat(made.hours).join(kinds, on="station")
+        repeats = resolve(file, repeated, kinds)
+        dropped = merged(dropped, repeats.rejected)
+        resolved = pl.concat(repeats.hours).join(kinds, on="station")
         single = pl.concat([single.join(repeated, on=["station", "hour"], how="anti"), resolved.select(single.columns)])
     placed = [single.with_columns(pl.Series("slot", slots[single["hour"].to_numpy()]))]
     unresolved = []
     for face in clock.doubled:
-        hours, made = passes(file, face, kinds)
-        dropped = merged(dropped, made.rejected)
+        hours, repeats = passes(file, face, kinds)
+        dropped = merged(dropped, repeats.rejected)
         unresolved += [first[face]] if len(hours) == 1 and len(hours[0]) else []
         for turn, passed in enumerate(hours):
             slotted = passed.join(kinds, on="station").with_columns(pl.lit(first[face] + turn, pl.Int32).alias("slot"))

@@ -1,6 +1,6 @@
-"""How one of Madrid's month files is written: columns, separator and dates, which have changed since 2015.
+"""The layout of one of Madrid's month files: columns, separator and dates, which have changed since 2015.
 
-Belongs here: the header, the spellings of dates, numbers and kinds of road. Does not: which rows are valid (rows.py).
+Belongs here: the header, the spellings of dates, numbers and kinds of road. Does not: validity of rows (rows.py).
 The columns are those of the city's description of December 2015; files are read by header.
 """
 
@@ -30,7 +30,7 @@ SLASHED = rf"(?P<day>[0-9]{{2}})/(?P<month>[0-9]{{2}})/(?P<year>[0-9]{{4}}) (?P<
 
 @dataclass(frozen=True)
 class Layout:
-    """How one file is written. `columns` are in lower case; `slashed` dates are dd/mm/yyyy."""
+    """One file's layout. `columns` are in lower case; `slashed` dates are dd/mm/yyyy."""
 
     columns: tuple[str, ...]
     separator: str
@@ -46,13 +46,13 @@ class Layout:
 
     @property
     def positions(self) -> list[str]:
-        """A name for each column that no other has, by which a file is read: two of the unknown may be alike."""
+        """A unique name for each column, by which a file is read: two unknown columns may have the same name."""
         known = (*IDS, *NEEDED, *OPTIONAL)
-        return [name if name in known else f"{place}:{name}" for place, name in enumerate(self.columns)]
+        return [name if name in known else f"{position}:{name}" for position, name in enumerate(self.columns)]
 
 
 def layout_of(head: bytes) -> Layout:
-    """The layout of a file that begins so. Raises PermanentError for an unknown one."""
+    """The layout of a file that begins with `head`. Raises PermanentError for an unknown one."""
     lines = head.decode("latin-1").removeprefix("ï»¿").splitlines()
     if len(lines) < 2:
         raise PermanentError(f"the CSV has no rows; it begins {head[:80]!r}")
@@ -77,8 +77,8 @@ def cells(line: str, separator: str) -> list[str]:
 
 
 def kind_of(text: str) -> int:
-    """`M30`, `PUNTOS MEDIDA M-30`, and 494 in the first half of 2015; `URB`, `PUNTOS MEDIDA URBANOS`, and 495 then.
-    What names neither is of no kind: a street or a motorway."""
+    """M30 for `M30`, `PUNTOS MEDIDA M-30`, and 494 in early 2015; URBAN for `URB`, `PUNTOS MEDIDA URBANOS`, and 495
+    then; NO_KIND for any other text, which could be a street or a motorway."""
     word = text.upper()
     if re.search(r"M-?30", word) or word == "494":
         return M30
@@ -86,7 +86,8 @@ def kind_of(text: str) -> int:
 
 
 def _has_slashes(dates: Sequence[str]) -> bool:
-    """Whether dates are dd/mm/yyyy. Refuses a mixture, and a first half above 12 in what would be the month."""
+    """Whether dates are dd/mm/yyyy. Raises PermanentError for a mixture, and for a number above 12 in the month's
+    position."""
     iso = sum(re.fullmatch(ISO, text) is not None for text in dates)
     slashed = [text for text in dates if re.fullmatch(SLASHED, text)]
     if iso and not slashed:

@@ -1,6 +1,6 @@
 """Cells of Madrid's month files as numbers, times and kinds of road, a column at a time.
 
-Belongs here: one month's file, its cells in every spelling that the layout knows. Does not: which rows are valid
+Belongs here: one month's file, its cells in every spelling that the layout knows. Does not: validity of rows
 (rows.py), the layout (layout.py) or the ZIP (zip.py).
 """
 
@@ -24,7 +24,7 @@ from city_data.providers.madrid_opendata.layout import (
     kind_of,
     layout_of,
 )
-from city_data.providers.madrid_opendata.zip import as_gzip, look_into
+from city_data.providers.madrid_opendata.zip import as_gzip, find_csv
 from city_data.providers.shared.numbers import NotANumber, NumberFormat
 from city_data.window import Month
 
@@ -51,17 +51,17 @@ class MonthFile:
 
 
 def open_month(path: Path, month: Month) -> MonthFile:
-    """Look into the ZIP and at the first rows.
+    """Find the CSV in the ZIP and read its layout.
 
-    Raises PermanentError for what is no ZIP with this month's CSV, for a bomb, and for an unknown layout.
+    Raises PermanentError for anything but a ZIP with this month's CSV, for a ZIP bomb, and for an unknown layout.
     """
-    info, head = look_into(path, month)
+    info, head = find_csv(path, month)
     return MonthFile(month, path, info, layout_of(head))
 
 
 def cells(file: MonthFile) -> pl.LazyFrame:
-    """`station`, `minute` (since the month began, on the clock's face), `label`, `error` (place in ERRORS) and numbers,
-    each null where it is not to be had."""
+    """The file's columns `station`, `minute` (local clock time since the month began), `label`, `error` (index in
+    ERRORS) and numbers, each null if missing or unreadable."""
     import polars as pl
 
     layout = file.layout
@@ -80,7 +80,7 @@ def cells(file: MonthFile) -> pl.LazyFrame:
 
 
 def texts(file: MonthFile) -> pl.LazyFrame:
-    """Every cell as it is written. Quotes are no more than decoration: a stray one must not join lines."""
+    """Every cell as text. Quotes are mere decoration: a stray one must not join lines."""
     import polars as pl
 
     return pl.scan_csv(
@@ -95,11 +95,11 @@ def texts(file: MonthFile) -> pl.LazyFrame:
 
 
 def _spelled(column: str, meaning: Callable[[str], float | None], kind: type[pl.DataType]) -> pl.Expr:
-    """What a column's cells mean. A month has a few thousand spellings in 13 million rows: each is looked at once,
-    which takes a quarter of the time that expressions on texts took."""
+    """A column's cells by `meaning`. A month has a few thousand spellings in 13 million rows: each is parsed once, in a
+    quarter of the time of expressions on texts."""
     import polars as pl
 
-    # One column of them lives as long as this does: with the last, Polars forgets which number it gave to which text.
+    # Kept alive by this closure: Polars forgets a category's codes with the last column that has them.
     spellings = pl.Series([""], dtype=pl.Categorical(pl.Categories.random()))
     meanings = {0: meaning("")}
     table = pl.Series([], dtype=kind)
@@ -115,9 +115,9 @@ def _spelled(column: str, meaning: Callable[[str], float | None], kind: type[pl.
             fresh = coded.filter(codes >= len(known)).unique()
             for code, spelling in zip(fresh.to_physical().to_list(), fresh.cast(pl.String).to_list(), strict=True):
                 meanings.setdefault(code, meaning(spelling.strip(DECORATION)))
-            # Batches are read side by side: what follows a spelling that another is about to look at is not kept.
+            # Batches run concurrently: the table ends before the first spelling that another batch has yet to parse.
             more = range(len(known), highest + 1)
-            whole = next((place for place, code in enumerate(more) if code not in meanings), len(more))
+            whole = next((position for position, code in enumerate(more) if code not in meanings), len(more))
             tail = pl.Series([meanings.get(code) for code in more], dtype=kind)
             table = max(table, pl.concat([known, tail.head(whole)]), key=len)
             known = pl.concat([known, tail])
@@ -127,7 +127,7 @@ def _spelled(column: str, meaning: Callable[[str], float | None], kind: type[pl.
 
 
 def _numbers(column: str, written: NumberFormat) -> pl.Expr:
-    """The numbers of a column of texts: null is missing, NaN is unreadable, infinity ambiguous."""
+    """The numbers of a column of texts: null is missing, NaN unreadable, infinity ambiguous."""
     import polars as pl
 
     def meaning(text: str) -> float | None:
@@ -140,7 +140,7 @@ def _numbers(column: str, written: NumberFormat) -> pl.Expr:
 
 
 def _station(text: str) -> int | None:
-    """In late 2017 rows of many points were written with the id 0, which is none."""
+    """The station's number; None for 0 too, which rows of many points had in late 2017."""
     try:
         number = COUNTS.parse(text)
     except NotANumber:
@@ -153,7 +153,7 @@ def _error(text: str) -> int:
 
 
 def _minute(text: str, file: MonthFile) -> int | None:
-    """None for what is no time, and for a time of another month."""
+    """Minutes since the month began; None for an unreadable time and for another month."""
     match = re.fullmatch(SLASHED if file.layout.slashed else ISO, text)
     if match is None:
         return None
@@ -164,7 +164,7 @@ def _minute(text: str, file: MonthFile) -> int | None:
 
 
 def first_cell(file: MonthFile, column: str, written: NumberFormat, where: pl.Expr) -> str:
-    """The first cell of a column whose `number` is `where`, as it is written, with its line and column."""
+    """The first cell of a column whose `number` fulfils `where`, as text, with its line and column."""
     rows = texts(file).with_row_index("line", 2).with_columns(_numbers(column, written).alias("number"))
     line, text = rows.filter(where).select("line", column).head(1).collect(engine="streaming").row(0)
     return f"{text[:40]!r} in line {line}, column {column!r}"

@@ -1,7 +1,7 @@
-"""Rows of one station and quarter that stand more than once in Madrid's files, and October's doubled hour.
+"""Repeated rows of one station and quarter in Madrid's files, and October's doubled hour.
 
-Belongs here: which of them counts, by the rule that all sources share (shared/duplicates.py), for millions of rows.
-Does not: which rows are valid (rows.py), or the city-hour (hours.py).
+Belongs here: the rule of all sources (shared/duplicates.py), for millions of rows. Does not: validity of rows
+(rows.py), or the city-hour (hours.py).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-_ROWS_AT_ONCE = 3_000_000  # where a whole month stands twice, it is gone through in parts of about 200 MB
+_ROWS_AT_ONCE = 3_000_000  # a month that is repeated as a whole is processed in parts of about 200 MB
 _HOUR = ["station", "hour"]
 _QUARTER = ["station", "hour", "quarter"]
 
 
 @dataclass
 class Repeats:
-    """Station-hours without repeats, and how many rows were left out by reason."""
+    """Station-hours without repeats, and counts of rejected rows by reason."""
 
     hours: list[pl.DataFrame] = field(default_factory=list)
     rejected: dict[str, int] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Repeats:
 
 
 def crowded(sums: pl.DataFrame) -> pl.DataFrame:
-    """The station-hours of `sums` in which a quarter stands more than once."""
+    """The station-hours of `sums` with a repeated quarter."""
     import numpy as np
     import polars as pl
 
@@ -50,22 +50,22 @@ def crowded(sums: pl.DataFrame) -> pl.DataFrame:
     return sums.filter(pl.Series(twice))
 
 
-def resolve(file: MonthFile, found: pl.DataFrame, kinds: pl.DataFrame) -> Repeats:
-    """The crowded station-hours `found`, each from its own rows alone.
+def resolve(file: MonthFile, hours: pl.DataFrame, kinds: pl.DataFrame) -> Repeats:
+    """The crowded station-hours `hours`, each recomputed from its own rows.
 
-    Raises PermanentError where a station has more times in an hour than quarters.
+    Raises PermanentError if a station has more than four different times in an hour.
     """
-    made = Repeats()
-    for part in _parts(found):
-        once(_rows_of(file, part.select(_HOUR), kinds), made)
-    return made
+    repeats = Repeats()
+    for part in _parts(hours):
+        once(_rows_of(file, part.select(_HOUR), kinds), repeats)
+    return repeats
 
 
-def once(rows: pl.DataFrame, made: Repeats) -> None:
-    """Add the station-hours of some rows, with one row a station and quarter.
+def once(rows: pl.DataFrame, repeats: Repeats) -> None:
+    """Add the station-hours of some rows to `repeats`, with one row a station and quarter.
 
-    Field by field a value wins over none, equal values count once, and of values that disagree the lower median counts:
-    a row sent once more moves nothing.
+    Field by field a value wins over none, equal values count once, and of values that disagree the lower median counts,
+    so a row that is sent once more changes nothing.
     """
     import polars as pl
 
@@ -83,39 +83,39 @@ def once(rows: pl.DataFrame, made: Repeats) -> None:
         pl.col("fate").min(),
     )
     for reason, rule in (("duplicate", ~pl.col("disagree")), ("disagreeing", pl.col("disagree"))):
-        made.reject(reason, int(quarters.filter(rule)["more"].sum()))
-    made.hours.append(_hours(quarters))
+        repeats.reject(reason, int(quarters.filter(rule)["more"].sum()))
+    repeats.hours.append(_hours(quarters))
 
 
 def passes(file: MonthFile, face: int, kinds: pl.DataFrame) -> tuple[list[pl.DataFrame], Repeats]:
-    """The doubled hour that clocks show as `face`: the station-hours of its first and its second pass; of one alone
-    where the two cannot be told apart, which then stands for both.
+    """The doubled hour at the local time `face`: the station-hours of its first and its second pass, or one set for
+    both passes if their order is unknown.
 
-    A station tells its passes where at least three quarters stand twice, in the file's order. Where at least half of
-    the stations do, the others' rows, of which nobody knows the pass, are left out.
+    A station's passes are known if at least three quarters occur twice, in the file's order. If they are known for at
+    least half of the stations, the rows of the others are rejected.
     """
     import polars as pl
 
     rows = _rows_of(file, None, kinds, face).with_row_index("place")
     stations = rows["station"].n_unique()
     pairs = _pairs(rows)
-    told = pairs.group_by("station").agg(pl.col("quarter").n_unique()).filter(pl.col("quarter") >= QUARTERS_NEEDED)
-    made = Repeats()
-    if not len(told) or 2 * len(told) < stations:
-        once(rows, made)
-        return made.hours, made
-    clear = rows.join(told.select("station"), on="station", how="semi")
-    used = pairs.join(told.select("station"), on="station", how="semi")
-    kept = clear.join(used.select(_QUARTER).unique(), on=_QUARTER, how="semi")
-    made.reject("duplicate", len(kept) - len(used))
-    made.reject("unresolved_hour", len(rows) - len(kept))
+    decided = pairs.group_by("station").agg(pl.col("quarter").n_unique()).filter(pl.col("quarter") >= QUARTERS_NEEDED)
+    repeats = Repeats()
+    if not len(decided) or 2 * len(decided) < stations:
+        once(rows, repeats)
+        return repeats.hours, repeats
+    decided_rows = rows.join(decided.select("station"), on="station", how="semi")
+    paired = pairs.join(decided.select("station"), on="station", how="semi")
+    usable = decided_rows.join(paired.select(_QUARTER).unique(), on=_QUARTER, how="semi")
+    repeats.reject("duplicate", len(usable) - len(paired))
+    repeats.reject("unresolved_hour", len(rows) - len(usable))
     for turn in (0, 1):
-        once(used.filter(pl.col("turn") == turn), made)
-    return made.hours, made
+        once(paired.filter(pl.col("turn") == turn), repeats)
+    return repeats.hours, repeats
 
 
 def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of quarters that stand exactly twice, apart from repeats on top of that; `turn` is 0 or 1."""
+    """The rows of quarters that occur exactly twice, once exact repeats are dropped; `turn` is 0 or 1."""
     import polars as pl
 
     content = [*_QUARTER, "label", "reason", "flow", "other"]
@@ -125,21 +125,21 @@ def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _hours(quarters: pl.DataFrame) -> pl.DataFrame:
-    """Station-hours of quarters that stand once each."""
+    """Station-hours of quarters that occur once each."""
     import polars as pl
 
     reasons: pl.Expr = pl.lit(0, pl.UInt64)
-    for place, name in enumerate(REASONS):
-        reasons = pl.when(pl.col("reason") == place).then(bit(name)).otherwise(reasons)
+    for position, name in enumerate(REASONS):
+        reasons = pl.when(pl.col("reason") == position).then(bit(name)).otherwise(reasons)
     fates: pl.Expr = pl.lit(0, pl.UInt64)
-    for place, fate in enumerate(OTHERS):
-        fates = pl.when(pl.col("fate") == place).then(bit(f"other_{fate}")).otherwise(fates)
+    for position, fate in enumerate(OTHERS):
+        fates = pl.when(pl.col("fate") == position).then(bit(f"other_{fate}")).otherwise(fates)
     return summed(quarters.lazy().with_columns(digits=reasons + fates), _HOUR).collect()
 
 
 def _rows_of(file: MonthFile, hours: pl.DataFrame | None, kinds: pl.DataFrame, face: int | None = None) -> pl.DataFrame:
-    """Rows of some station-hours, or of all stations at one face, in the file's order: of stations that have a kind;
-    `fate` is the place in OTHERS of a second value of the station's own kind."""
+    """Rows of some station-hours, or of all stations at one face, in the file's order, of stations with a kind;
+    `fate` is the index in OTHERS of a second value of the station's own kind."""
     import polars as pl
 
     with scanning(file) as rows:
@@ -155,8 +155,8 @@ def _rows_of(file: MonthFile, hours: pl.DataFrame | None, kinds: pl.DataFrame, f
             pl.col("station").cast(pl.Int32),
             pl.col("hour").cast(pl.Int16),
             (pl.col("minute") % 60 // 15).alias("quarter"),
-            _place(digits, list(REASONS)).alias("reason"),
-            _place(digits, [f"other_{fate}" for fate in OTHERS]).alias("fate"),
+            _position(digits, list(REASONS)).alias("reason"),
+            _position(digits, [f"other_{fate}" for fate in OTHERS]).alias("fate"),
         )
         .join(kinds, on="station", how="inner", maintain_order="left")
         .filter(pl.col("kind") != NO_KIND)
@@ -165,21 +165,21 @@ def _rows_of(file: MonthFile, hours: pl.DataFrame | None, kinds: pl.DataFrame, f
     )
 
 
-def _place(digits: NDArray[np.uint64], names: list[str]) -> pl.Expr:
-    """The place among `names` of the one that a row is counted under."""
+def _position(digits: NDArray[np.uint64], names: list[str]) -> pl.Expr:
+    """The index in `names` of the name under which a row is counted."""
     import polars as pl
 
-    place: pl.Expr = pl.lit(None, pl.UInt8)
+    position: pl.Expr = pl.lit(None, pl.UInt8)
     for number, name in enumerate(names):
-        place = pl.when(pl.Series(count(digits, name) > 0)).then(pl.lit(number, pl.UInt8)).otherwise(place)
-    return place
+        position = pl.when(pl.Series(count(digits, name) > 0)).then(pl.lit(number, pl.UInt8)).otherwise(position)
+    return position
 
 
-def _parts(found: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """`found` in parts of whole stations, none of many more rows than can be at hand at once."""
+def _parts(hours: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """`hours` in parts of whole stations, each of at most about _ROWS_AT_ONCE rows."""
     import polars as pl
 
-    ordered = found.sort("station")
+    ordered = hours.sort("station")
     part = (ordered["rows"].cast(pl.Int64).cum_sum() // _ROWS_AT_ONCE).alias("part")
     first = ordered.with_columns(part).group_by("station", maintain_order=True).agg(pl.col("part").min())
     for stations in first.partition_by("part", maintain_order=True):
@@ -187,7 +187,7 @@ def _parts(found: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 
 def merged(rejected: Mapping[str, int], *more: Mapping[str, int]) -> dict[str, int]:
-    """Counts added up, without those that are none."""
+    """The sums of counts, without zeros."""
     names = dict.fromkeys(name for counts in (rejected, *more) for name in counts)
     sums = {name: sum(counts.get(name, 0) for counts in (rejected, *more)) for name in names}
     return {name: number for name, number in sums.items() if number}

@@ -1,7 +1,7 @@
-"""Madrid's quarter-hour rows, judged one by one and summed to station-hours as they stream by.
+"""Madrid's quarter-hour rows, validated one by one and summed to station-hours in a stream.
 
-Belongs here: which rows are valid, and what is counted of them. Does not: what a cell says
-(reading.py), rows of one quarter that stand more than once (repeats.py), or the city-hour (hours.py).
+Belongs here: validity of rows, and their counts. Does not: parsing cells (reading.py), repeated rows (repeats.py), or
+the city-hour (hours.py).
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-# Why a row is left out; the last three are valid: integrated with a doubtful sample (E), without any mark, and by the
-# city's own mark clean.
+# Reasons to reject a row, then three for valid rows: integrated with a doubtful sample (E), without any mark, and
+# marked as clean by the city.
 REASONS = (
     "error_s", "not_a_number", "unreadable", "ambiguous", "negative", "spike", "no_samples",
     "doubtful", "unmarked", "clean",
 )  # fmt: skip
 VALID = REASONS[-3:]
-# What became of the row's second value: an urban point's `carga` (%), an M30 point's `vmed` (km/h).
+# Outcomes of the row's second value: an urban point's `carga` (%), an M30 point's `vmed` (km/h).
 OTHERS = ("known", "unreadable", "negative", "implausible")
 HIGHEST = {URBAN: ("carga", 100), M30: ("vmed", 200)}
-# One digit a count, of one integer: a station-hour's rows are counted by reason, quarter and fate in a single sum.
+# Each count is one octal digit of an integer: one sum counts a station-hour's rows by reason, quarter and fate.
 _DIGITS = (*REASONS, *(f"quarter_{n}" for n in range(4)), *(f"other_{fate}" for fate in OTHERS))
 _DIGIT_BITS = 3
-HUNDREDTHS = 100  # readings are kept to two decimals, as integers, whose sums hang on no order
+HUNDREDTHS = 100  # readings have two decimals, as integers, whose sums do not depend on order
 
 
 def station_hours(file: MonthFile) -> tuple[pl.DataFrame, int]:
-    """One row a station, local hour and kind that rows are labelled with: `station`, `hour` (hours since the month
-    began, on the clock's face), `label`, `rows`, `digits` (see `count`), `flow` (sum over valid quarters, hundredths of
+    """One row a station, local hour and labelled kind: `station`, `hour` (local clock time in hours since the month
+    began), `label`, `rows`, `digits` (see `count`), `flow` (sum over valid quarters, hundredths of
     vehicles/h), and `weight` and `weighted`, sums of flow and of flow times the second value where that is known.
 
-    And the number of rows that are of no station-hour of this month: other dates, or what is no date or no number.
-    Where a station-hour has more than 7 rows its counts mean nothing: such hours are resolved from their rows.
+    And the number of rows outside of every station-hour of this month: other or unreadable dates or stations.
+    A station-hour with more than 7 rows overflows its counts: such hours are resolved from their rows.
     """
     import polars as pl
 
@@ -67,7 +67,7 @@ def station_hours(file: MonthFile) -> tuple[pl.DataFrame, int]:
 
 
 def summed(rows: pl.LazyFrame, by: list[str]) -> pl.LazyFrame:
-    """Rows' sums. Grouped by one integer, which takes 110 MB less than grouping by its parts."""
+    """Sums of rows by the columns `by`; one integer key takes 110 MB less than its three parts."""
     import polars as pl
 
     other = pl.col("other").fill_null(0).cast(pl.Float64)
@@ -81,7 +81,7 @@ def summed(rows: pl.LazyFrame, by: list[str]) -> pl.LazyFrame:
 
 
 def count(digits: NDArray[np.uint64], *names: str) -> NDArray[np.uint64]:
-    """How many rows of each station-hour are counted under any of some names. Of a station-hour of at most 7 rows."""
+    """The number of rows of each station-hour (of at most 7 rows) that are counted under any of `names`."""
     import numpy as np
 
     bits = [np.uint64(_DIGIT_BITS * _DIGITS.index(name)) for name in names]
@@ -91,12 +91,12 @@ def count(digits: NDArray[np.uint64], *names: str) -> NDArray[np.uint64]:
 
 
 def others_mask() -> int:
-    """The bits of the counts that are of second values."""
+    """The bits of the counts of second values."""
     return sum((2**_DIGIT_BITS - 1) << (_DIGIT_BITS * _DIGITS.index(f"other_{fate}")) for fate in OTHERS)
 
 
 def bit(name: str) -> pl.Expr:
-    """A row that is counted once under `name`."""
+    """The digit of one row counted under `name`."""
     import polars as pl
 
     return pl.lit(1 << (_DIGIT_BITS * _DIGITS.index(name)), pl.UInt64)
@@ -104,11 +104,11 @@ def bit(name: str) -> pl.Expr:
 
 @contextmanager
 def scanning(file: MonthFile) -> Iterator[pl.LazyFrame]:
-    """The file's rows, to be collected in this context: `key` of station, hour and label (null where a row has no
-    place in the month), `station`, `hour` and `minute` since the month began, `label`, `flow` (0 where the row is not
+    """The file's rows, to be collected in this context: `key` of station, hour and label (null where a row is
+    not of the month), `station`, `hour` and `minute` since the month began, `label`, `flow` (0 where the row is not
     valid), `other` (known and plausible), both in hundredths, and `digits`.
 
-    Raises PermanentError where its bytes turn out to be spoilt.
+    Raises PermanentError for corrupt bytes.
     """
     import polars as pl
 
@@ -146,7 +146,7 @@ def _hundredths(name: str) -> pl.Expr:
 
 
 def _reason() -> pl.Expr:
-    """The digit of the first reason that holds."""
+    """The digit of the first reason that applies."""
     import polars as pl
 
     error, flow, samples = pl.col("error"), pl.col("intensidad"), pl.col("periodo_integracion")
@@ -168,8 +168,8 @@ def _reason() -> pl.Expr:
 
 
 def _other() -> tuple[pl.Expr, pl.Expr]:
-    """The row's second value where it can be used, and the digit of its fate. A speed of 0 is none: it stands in all
-    rows of points that measure none."""
+    """The row's second value if usable, and the digit of its fate. A speed of 0 is missing: points without a speed
+    sensor have it in all rows."""
     import polars as pl
 
     label = pl.col("label")

@@ -1,6 +1,6 @@
-"""A month's ZIP: its CSV by name, whole, no bomb; and its bytes for Polars without a temporary file.
+"""A month's ZIP: finding its CSV, verifying size and checksum, and its bytes for Polars without a temporary file.
 
-Belongs here: the container. Does not: what is in the CSV (rows.py).
+Belongs here: the container. Does not: the content of the CSV (rows.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from city_data.providers.base import PermanentError
 from city_data.window import Month
 
-# A month was 840 MB in 92 MB of ZIP; more than these is no month but a bomb.
+# A month was 840 MB in 92 MB of ZIP; beyond these limits it is a ZIP bomb.
 MOST_BYTES, MOST_RATIO = 4_000_000_000, 60
 HEAD_BYTES = 64_000
 _PIECE = 1 << 20
@@ -26,21 +26,21 @@ _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """What goes wrong with the bytes in this context is told as PermanentError."""
-    from isal.igzip_lib import IsalError  # what isal_zlib raises: no zlib.error; its stub says instance, not class
+    """Turns every error of corrupt bytes in this context into PermanentError."""
+    from isal.igzip_lib import IsalError  # raised by isal_zlib, not a zlib.error; its stub lacks the class
 
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, IsalError, struct.error, EOFError, OSError) as error:  # type: ignore[misc]
         with path.open("rb") as file:
             begins = file.read(60)
-        raise PermanentError(f"the download is no whole ZIP ({error}); it begins {begins!r}") from error
+        raise PermanentError(f"the download is not a complete ZIP ({error}); it begins {begins!r}") from error
 
 
-def look_into(path: Path, month: Month) -> tuple[zipfile.ZipInfo, bytes]:
-    """The one CSV that is named for this month, whatever else is packed with it, and how it begins.
+def find_csv(path: Path, month: Month) -> tuple[zipfile.ZipInfo, bytes]:
+    """The one CSV with this month's name, among any other files, and its first bytes.
 
-    Raises PermanentError where there is none or more than one, where it cannot be read, and for a bomb.
+    Raises PermanentError if there is none or more than one, if it is unreadable, and for a ZIP bomb.
     """
     expected = f"{month.month:02d}-{month.year}.csv"
     with readable(path), _opened(path) as archive:
@@ -60,8 +60,8 @@ def look_into(path: Path, month: Month) -> tuple[zipfile.ZipInfo, bytes]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive's directory. What the standard library makes of a spoilt one beyond BadZipFile: a name that is no
-    UTF-8 though flagged so, a version or an offset that cannot be."""
+    """The archive's directory. Raises BadZipFile also for the standard library's other errors with a corrupt one: a
+    name that is flagged as UTF-8 and is not, an impossible version or offset."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
@@ -70,13 +70,14 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _is_named(name: str, expected: str) -> bool:
-    """macOS packs a file of attributes beside each file, of the same name under a folder of its own."""
+    """Whether the file has the expected name, except under `__MACOSX`, where macOS packs attributes of each file."""
     folder, _, base = name.rpartition("/")
     return base.lower() == expected and "__macosx" not in folder.lower()
 
 
 def verify(path: Path, info: zipfile.ZipInfo) -> None:
-    """Inflate it all, keeping nothing: what the directory says of length and checksum is true, or PermanentError."""
+    """Inflate the whole CSV without storing it. Raises PermanentError if length or checksum differ from the
+    directory's."""
     from isal import isal_zlib
 
     checksum, length = 0, 0
@@ -92,10 +93,10 @@ def verify(path: Path, info: zipfile.ZipInfo) -> None:
 
 
 def as_gzip(path: Path, info: zipfile.ZipInfo) -> bytes:
-    """The ZIP's deflate stream as gzip, by rewrapping header and trailer: nothing is inflated, and no file is made.
+    """The ZIP's deflate stream as gzip with a new header and trailer: nothing is inflated or written.
 
     RFC 1952 around the RFC 1951 stream that APPNOTE 4.3.7 puts behind a local header of its own. A stored file is
-    packed, which keeps its plain bytes out of memory.
+    compressed, so that its plain bytes are never all in memory.
     """
     trailer = struct.pack("<II", info.CRC, info.file_size & 0xFFFFFFFF)
     with _body(path, info) as pieces:
@@ -104,7 +105,7 @@ def as_gzip(path: Path, info: zipfile.ZipInfo) -> bytes:
         gzip = b"".join((_GZIP_HEADER, *pieces, trailer))
     missing = info.compress_size - (len(gzip) - 18)
     if missing:
-        raise zipfile.BadZipFile(f"{missing:,} of {info.compress_size:,} bytes are not there")
+        raise zipfile.BadZipFile(f"{missing:,} of {info.compress_size:,} bytes are missing")
     return gzip
 
 
@@ -118,11 +119,12 @@ def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield inflate.decompress(rest, _PIECE)
             rest = inflate.unconsumed_tail
     if not inflate.eof:
-        raise EOFError("the deflate stream breaks off")
+        raise EOFError("the deflate stream is truncated")
 
 
 def _packed(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """gzip without its trailer, whose checksum and length are the directory's: where they are not true, it is told."""
+    """A stored file as gzip without the trailer; `as_gzip` adds the directory's checksum and length, checked on
+    reading."""
     from isal import isal_zlib
 
     deflate = isal_zlib.compressobj(1, wbits=-zlib.MAX_WBITS)

@@ -1,8 +1,7 @@
 """Meteo-France: France's hourly climatology by station. https://www.data.gouv.fr/datasets/6569b4473bedf2e7abad3b72
 
-Belongs here: what it can give, its settings, and which of its two ways is taken. Does not: the department files, which
-need no key (bulk_files.py), DPClim, which does (orders.py), or their lines
-(hours.py).
+Belongs here: capabilities, settings, and the choice between its two products. Does not: the department files, which
+need no key (bulk_files.py), DPClim, which needs one (orders.py), or their lines (lines.py, hours.py).
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ from city_data.providers.shared.stations import NoData
 
 
 class MeteoFranceSettings(Settings):
-    """`department`: two or three digits, such as "75" or "974". `stations`: eight digits each (`NUM_POSTE`), the first
-    of which are the department's; their means make the city's hour."""
+    """A city's stations. `department`: two or three digits, such as "75" or "974". `stations`: eight digits each
+    (`NUM_POSTE`), the first of which are the department's; the city's hour is their mean."""
 
     department: str = pydantic.Field(pattern=r"^([0-9]{2}|9[78][0-9])$")
     stations: tuple[Annotated[str, pydantic.Field(pattern="^[0-9]{8}$")], ...] = pydantic.Field(min_length=1)
@@ -67,20 +66,20 @@ class MeteoFrance(Provider):
         modelled=False,
         hosts=(
             "www.data.gouv.fr",
-            # Where the catalogue has put the files: until 2025, and since.
+            # Hosts of the catalogue's files: until 2025, and since.
             "object.files.data.gouv.fr",
             "meteofrance.s3.sbg.io.cloud.ovh.net",
             "public-api.meteofrance.fr",
             "portail-api.meteofrance.fr",
         ),
-        # No `key_variable`, which names a key that is needed: METEO_FRANCE_API_KEY or METEO_FRANCE_APPLICATION_ID only
-        # choose the other way.
+        # No `key_variable`, which names a required key: METEO_FRANCE_API_KEY or METEO_FRANCE_APPLICATION_ID only
+        # select DPClim.
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
         """The month's lines as CSV: extracts of department files, or, with a key, a DPClim file a station."""
         with about(self.name, request):
-            settings, bounds = _settings(request), request.month.bounds(request.place.timezone)
+            settings, bounds = _settings(request), request.month.bounds(request.location.timezone)
             if request.as_of <= bounds[0]:
                 raise NotYetPublished("the month has not begun")
             access = orders.Access.of()
@@ -97,11 +96,11 @@ class MeteoFrance(Provider):
             return payloads
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
-        """The stations' mean of every hour that any of them has. A row received is a line of the CSV."""
+        """The mean of the stations for every hour that any of them has. A row received is a line of the CSV."""
         import pandas as pd
 
         with about(self.name, request):
-            stations, bounds = _settings(request).stations, request.month.bounds(request.place.timezone)
+            stations, bounds = _settings(request).stations, request.month.bounds(request.location.timezone)
             reading = read(payloads, stations, bounds)
             rows = list(city_hours(reading, stations, self.source(payloads)))
             columns = ["date", *self.capabilities.columns, "source", "raw_data"]
@@ -125,7 +124,7 @@ class MeteoFrance(Provider):
         if access is None:
             departments = {file.department for file in bulk.catalogue(http)}
             return f"answers, no key needed: files of {len(departments)} departments"
-        return f"answers, and takes the key: {orders.stations_of(access, http, '75')} stations in Paris"
+        return f"answers, and accepts the key: {orders.stations_of(access, http, '75')} stations in Paris"
 
 
 def _settings(request: Request) -> MeteoFranceSettings:

@@ -1,13 +1,13 @@
 """Meteo-France's department files: found in the French open data catalogue by title, filtered line by line.
 
-Belongs here: the catalogue, the choice of files, the extract of a month. Does not: what is in a line
-(hours.py), keeping the files (shared/downloads.py).
+Belongs here: the catalogue, the choice of files, the extract of a month. Does not: the content of a line
+(lines.py), or caching the files (shared/downloads.py).
 
-A file holds all stations of a department for some years: hundreds of megabytes of CSV, rewritten every day. To archive
-it for each month would keep 24 copies of the same bytes. The raw archive therefore holds the extract that the month is
-made from: the header and the lines of the city's stations and the month's hours, byte for byte and in the file's order.
-Its manifest names the file: address, size, SHA-256, ETag and date. The tag changes every day, whatever became of a
-month, so that the provider offers no fingerprint of one.
+A file holds all stations of a department for some years: hundreds of megabytes of CSV, rewritten every day. Archiving
+it for each month would store 24 copies of the same bytes. The raw archive therefore holds the extract from which the
+month is built: the header and the lines of the city's stations and the month's hours, byte for byte and in the file's
+order. Its manifest names the file: address, size, SHA-256, ETag and date. The tag changes every day even if a month
+does not, so the provider offers no fingerprint of a month.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import IO, Any
 from city_data.providers.base import Payload, PermanentError, TransientError
 from city_data.providers.http import HttpClient
 from city_data.providers.meteo_france.lines import HOUR, NAMES, STAMP, bare, columns_of, stamp_text
-from city_data.providers.shared.downloads import Kept, opened
+from city_data.providers.shared.downloads import CachedFile, opened
 from city_data.providers.shared.stations import NoData
 from city_data.providers.transport.documents import read_json
 from city_data.providers.transport.response import Response, accept_ok
@@ -47,7 +47,7 @@ class DepartmentFile:
 
 @dataclass
 class Extract:
-    """The lines that were asked for, and the stations that the file has."""
+    """The requested lines, and all stations of the file."""
 
     header: bytes = b""
     lines: list[bytes] = field(default_factory=list)
@@ -55,20 +55,20 @@ class Extract:
 
 
 def catalogue(http: HttpClient) -> list[DepartmentFile]:
-    """Every department file that the data set lists. Raises PermanentError where there is none: the titles changed."""
+    """Every department file that the data set lists. Raises PermanentError if there is none: the titles changed."""
     document = read_json(http.get(CATALOGUE, accept=_judge).body)
     resources = document.get("resources") if isinstance(document, dict) else None
     listed = resources if isinstance(resources, list) else []
-    found = [made for entry in listed if (made := _file(entry)) is not None]
-    if not found:
-        raise PermanentError(f"{CATALOGUE} lists no file by the name HOR_departement_.._periode_....-....")
-    return found
+    files = [file for entry in listed if (file := _file(entry)) is not None]
+    if not files:
+        raise PermanentError(f"{CATALOGUE} lists no file named HOR_departement_.._periode_....-....")
+    return files
 
 
 def fetch(
     http: HttpClient, into: Path, department: str, stations: Sequence[str], bounds: tuple[datetime, datetime]
 ) -> list[Payload]:
-    """One payload a file that has lines of the month: mostly one, two where its hours end in another year.
+    """One payload for each file with lines of the month: two if the month's hours end in another year, else one.
 
     Raises NoData where no file covers the month, or none of its lines is of the stations; TransientError where the
     catalogue has a hole.
@@ -76,16 +76,16 @@ def fetch(
     first, last = bounds[0] + HOUR, bounds[1]  # stamps are the ends of hours
     payloads, reasons = [], []
     for file in _covering(catalogue(http), department, sorted({first.year, last.year})):
-        with opened(http, file.url, _MOST_PACKED) as kept:
+        with opened(http, file.url, _MOST_PACKED) as cached:
             try:
-                found = extract(kept.file, kept.entry.bytes, stations, stamp_text(first), stamp_text(last))
+                extracted = extract(cached.file, cached.entry.bytes, stations, stamp_text(first), stamp_text(last))
             except TransientError:
-                kept.forget()
+                cached.forget()
                 raise
-            if found.lines:
-                payloads.append(_payload(file, kept, found, stations, into))
+            if extracted.lines:
+                payloads.append(_payload(file, cached, extracted, stations, into))
             else:
-                here = ", ".join(sorted(found.stations)[:20])
+                here = ", ".join(sorted(extracted.stations)[:20])
                 reasons.append(f"{file.title} has no line of {', '.join(stations)} in the month; its stations: {here}")
     if not payloads:
         raise NoData("; ".join(reasons))
@@ -95,30 +95,31 @@ def fetch(
 def extract(packed: IO[bytes], size: int, stations: Sequence[str], first: str, last: str) -> Extract:
     """The header and every line of `stations` with a stamp of `first` to `last`, both included, in bounded memory.
 
-    Raises TransientError for what is no whole gzip, PermanentError for a foreign header, an endless line or a bomb.
+    Raises TransientError for incomplete gzip, PermanentError for an unknown header, an endless line or a gzip bomb.
     """
-    found = Extract()
+    extracted = Extract()
     lines = _lines(packed, size)
     header = next(lines, b"")
-    station_at, stamp_at = _places(header)
+    station_at, stamp_at = _column_positions(header)
     most = max(station_at, stamp_at) + 1
-    found.header = header
-    seen: dict[bytes, str] = {}
+    extracted.header = header
+    station_ids: dict[bytes, str] = {}
     for line in lines:
         cells = line.split(b";", most)
         if len(cells) <= most - 1:
-            continue  # a blank line, or one that breaks off: of no station
-        station = seen.get(cells[station_at])
+            continue  # a blank or truncated line, without a station
+        station = station_ids.get(cells[station_at])
         if station is None:
-            station = seen[cells[station_at]] = bare(cells[station_at].decode("latin-1")).zfill(8)
+            station = station_ids[cells[station_at]] = bare(cells[station_at].decode("latin-1")).zfill(8)
         if station in stations and _within(bare(cells[stamp_at].decode("latin-1")), first, last):
-            found.lines.append(line)
-    found.stations = set(seen.values())
-    return found
+            extracted.lines.append(line)
+    extracted.stations = set(station_ids.values())
+    return extracted
 
 
 def _within(stamp: str, first: str, last: str) -> bool:
-    """What is no stamp is kept as well: the parser counts it, or refuses the file."""
+    """Whether a stamp lies in the range. An unreadable stamp counts as inside: the parser counts it, or refuses the
+    file."""
     return first <= stamp <= last or STAMP.fullmatch(stamp) is None
 
 
@@ -148,10 +149,12 @@ def _covering(files: Sequence[DepartmentFile], department: str, years: Sequence[
     return covering
 
 
-def _payload(file: DepartmentFile, kept: Kept, found: Extract, stations: Sequence[str], into: Path) -> Payload:
+def _payload(
+    file: DepartmentFile, cached: CachedFile, extracted: Extract, stations: Sequence[str], into: Path
+) -> Payload:
     path = into / f"HOR_{file.department}_{file.first_year}-{file.last_year}.csv"
-    path.write_bytes(found.header + b"".join(found.lines))
-    entry = kept.entry
+    path.write_bytes(extracted.header + b"".join(extracted.lines))
+    entry = cached.entry
     params = {
         "extract": "the header, and the lines of the stations whose hour is in the month",
         "title": file.title,
@@ -166,7 +169,7 @@ def _payload(file: DepartmentFile, kept: Kept, found: Extract, stations: Sequenc
 
 
 def _lines(packed: IO[bytes], size: int) -> Iterator[bytes]:
-    """The lines of a gzip, ends included. The last one may have none."""
+    """The lines of a gzip file with their line ends, which the last one may lack."""
     done, rest = 0, b""
     most = min(_MOST_BYTES, max(size * _MOST_RATIO, 100 * _PIECE))
     for piece in _inflated(packed):
@@ -183,27 +186,27 @@ def _lines(packed: IO[bytes], size: int) -> Iterator[bytes]:
 
 
 def _inflated(packed: IO[bytes]) -> Iterator[bytes]:
-    """In pieces, with length and checksum verified at the end of each gzip member (RFC 1952)."""
+    """The plain bytes in pieces, with length and checksum verified at the end of each gzip member (RFC 1952)."""
     from isal import isal_zlib
-    from isal.igzip_lib import IsalError  # what isal_zlib really raises: it is no zlib.error
+    from isal.igzip_lib import IsalError  # raised by isal_zlib, not a zlib.error
 
-    inflate, held, members = None, b"", 0
+    inflate, pending, members = None, b"", 0
     try:
         while True:
-            held = held or packed.read(_PIECE)
+            pending = pending or packed.read(_PIECE)
             if inflate is None:
-                if not held:
+                if not pending:
                     break
                 inflate, members = isal_zlib.decompressobj(16 + isal_zlib.MAX_WBITS), members + 1
-                if members > _MOST_MEMBERS:  # what follows a member is copied for each
-                    raise PermanentError(f"the file is made of more than {_MOST_MEMBERS:,} gzip members")
-            piece = inflate.decompress(held, _PIECE)
-            if not held and not piece:  # neither more bytes nor any that it still had inside
+                if members > _MOST_MEMBERS:  # zlib copies the rest of the piece for each member
+                    raise PermanentError(f"the file has more than {_MOST_MEMBERS:,} gzip members")
+            piece = inflate.decompress(pending, _PIECE)
+            if not pending and not piece:  # no more input, and no buffered output
                 break
             yield piece
-            held = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+            pending = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
             inflate = None if inflate.eof else inflate
-    except IsalError as error:  # type: ignore[misc]  # an exception class, whatever its stub says
+    except IsalError as error:  # type: ignore[misc]  # an exception class, despite its stub
         raise _broken(packed, str(error)) from error
     if inflate is not None or not packed.tell():
         raise _broken(packed, "it ends too early")
@@ -212,11 +215,12 @@ def _inflated(packed: IO[bytes]) -> Iterator[bytes]:
 def _broken(packed: IO[bytes], why: str) -> TransientError:
     packed.seek(0)
     begins = packed.read(60)
-    return TransientError(f"the download is no whole gzip ({why}); it {f'begins {begins!r}' if begins else 'is empty'}")
+    start = f"begins {begins!r}" if begins else "is empty"
+    return TransientError(f"the download is not a complete gzip ({why}); it {start}")
 
 
-def _places(header: bytes) -> tuple[int, int]:
-    """Where station and stamp stand."""
+def _column_positions(header: bytes) -> tuple[int, int]:
+    """The positions of the station and stamp columns."""
     names = columns_of(header.decode("utf-8", "replace"))
     try:
         return names.index(NAMES[0][0]), names.index(NAMES[0][1])
@@ -242,4 +246,4 @@ def _judge(response: Response) -> None:
     try:
         read_json(response.body)
     except ValueError as error:
-        raise TransientError(f"{response.url} answered what is not JSON: {text or 'an empty body'}") from error
+        raise TransientError(f"{response.url} did not answer JSON: {text or 'an empty body'}") from error

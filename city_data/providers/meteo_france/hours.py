@@ -1,6 +1,6 @@
-"""How Meteo-France's station-hours make one city's hour.
+"""Meteo-France's station-hours as the city's hours.
 
-Belongs here: which lines count, and the means of stations. Does not: what is in a line (lines.py), or how lines are got
+Belongs here: the choice of lines, and the means of stations. Does not: the cells of a line (lines.py), or downloads
 (bulk_files.py, orders.py).
 """
 
@@ -24,7 +24,7 @@ NUMBERS = (*VALUES, "pressure")
 
 @dataclass
 class Reading:
-    """The used station-hours, by the hour's start in UTC and the station, and what became of every line."""
+    """The used station-hours, by the hour's start in UTC and the station, with counts of the other lines."""
 
     rows: Mapping[tuple[datetime, str], Row] = field(default_factory=dict)
     received: int = 0
@@ -50,17 +50,17 @@ class Reading:
 
     @property
     def quality_codes(self) -> bool:
-        """DPClim had none before 2025: nobody then tells which of its values are doubtful."""
+        """Whether the files have quality codes. DPClim had none before 2025, so its doubtful values are unknown."""
         return any(f"Q{name}" in self.fields for name in NEEDED)
 
 
 def read(payloads: Sequence[Payload], stations: Sequence[str], bounds: tuple[datetime, datetime]) -> Reading:
     """Every line of `stations` whose hour starts within `bounds`.
 
-    Raises PermanentError for what is no hourly file, for lines of other stations or times alone, and for a file whose
-    lines or values mostly cannot be read.
+    Raises PermanentError for anything but an hourly file, if all lines are of other stations or times, and for a file
+    with mostly unreadable lines or values.
     """
-    reading, rows, seen = Reading(), list[tuple[tuple[datetime, str], Row]](), set[str]()
+    reading, rows, station_ids = Reading(), list[tuple[tuple[datetime, str], Row]](), set[str]()
     broken: list[BrokenLine] = []
     for payload in payloads:
         file = open_file(payload)
@@ -70,7 +70,7 @@ def read(payloads: Sequence[Payload], stations: Sequence[str], bounds: tuple[dat
             if isinstance(line, BrokenLine):
                 broken.append(line)
                 continue
-            seen.add(line.station)
+            station_ids.add(line.station)
             if not bounds[0] <= line.start < bounds[1]:
                 reading.rejected["outside_month"] += 1
             elif line.station not in stations:
@@ -80,20 +80,20 @@ def read(payloads: Sequence[Payload], stations: Sequence[str], bounds: tuple[dat
     reading.rejected += Counter(line.reason for line in broken)
     _refuse_where_most(broken, reading.received)
     elsewhere = reading.rejected["other_station"] + reading.rejected["outside_month"]
-    refuse_another_subject(stations, seen, reading.received - len(broken), elsewhere)
-    found = {key: with_pressure(row) for key, row in one_row_a_key(rows, reading.rejected).items()}
-    refuse_spoilt_files(found.values())
-    reading.rows = {key: row for key, row in found.items() if _says_anything(row)}
-    reading.rejected += Counter(no_value=len(found) - len(reading.rows))
+    refuse_another_subject(stations, station_ids, reading.received - len(broken), elsewhere)
+    merged = {key: with_pressure(row) for key, row in one_row_a_key(rows, reading.rejected).items()}
+    refuse_spoilt_files(merged.values())
+    reading.rows = {key: row for key, row in merged.items() if _has_value(row)}
+    reading.rejected += Counter(no_value=len(merged) - len(reading.rows))
     reading.nulled = count_nulled(reading.rows.values())
     return reading
 
 
 def city_hours(reading: Reading, stations: Sequence[str], source: str) -> Iterator[dict[str, Any]]:
-    """The canonical rows by hour: each number the mean of the stations that have it, the words those of the first
-    station, in the order of the settings, that reports any."""
-    for start, found in reading.hours.items():
-        values = {station: _values(row) for station, row in found.items()}
+    """The canonical rows by hour: each number is the mean of the stations that have it, the description that of the
+    first station, in the order of the settings, that reports one."""
+    for start, by_station in reading.hours.items():
+        values = {station: _values(row) for station, row in by_station.items()}
         codes = (values[name]["weather_code"] for name in stations if name in values)
         code = next((code for code in codes if code is not None), None)
         yield {
@@ -106,7 +106,7 @@ def city_hours(reading: Reading, stations: Sequence[str], source: str) -> Iterat
 
 
 def _values(row: Row) -> dict[str, Any]:
-    """A station's hour as the month's detail has it."""
+    """A station's hour in `raw_data`."""
     values: dict[str, Any] = {column: row[name].number for column, name in VALUES.items()}
     reduced = row["pressure"].number if "pressure" in row else None
     values["pressure"] = row[SEA_LEVEL].number if reduced is None else reduced
@@ -115,12 +115,12 @@ def _values(row: Row) -> dict[str, Any]:
     return {**values, **({"flags": ["pressure_reduced"]} if reduced is not None else {})}
 
 
-def _says_anything(row: Row) -> bool:
+def _has_value(row: Row) -> bool:
     return any(value is not None for name, value in _values(row).items() if name != "flags")
 
 
 def _refuse_where_most(broken: Sequence[BrokenLine], received: int) -> None:
     if len(broken) > received / 2:
-        first, found = broken[0], f"{len(broken)} of {received} lines cannot be read"
+        first, summary = broken[0], f"{len(broken)} of {received} lines cannot be read"
         why = "no hour as AAAAMMJJHH" if first.reason == "no_hour" else "another number of cells than the header has"
-        raise PermanentError(f"{found}, such as line {first.number}, {first.text[:100]!r}: {why}")
+        raise PermanentError(f"{summary}, such as line {first.number}, {first.text[:100]!r}: {why}")

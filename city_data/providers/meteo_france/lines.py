@@ -1,7 +1,7 @@
 """Meteo-France's hourly lines as cells, of the department files and of DPClim.
 
-Belongs here: the columns, by name, their quality codes, and the hour that a stamp ends. Does not: how lines are got
-(bulk_files.py, orders.py), or how stations make a city's hour (hours.py).
+Belongs here: the columns by name, their quality codes, and stamps (ends of hours). Does not: downloads
+(bulk_files.py, orders.py), or the city's hour (hours.py).
 Format: `H_descriptif_champs.csv` of the data set; the two products differ in two names and in the decimal mark.
 """
 
@@ -20,7 +20,7 @@ from city_data.providers.shared.stations import ALTITUDE_BOUNDS, STATION_PRESSUR
 from city_data.providers.shared.wmo_codes import WORDS
 
 HOUR = timedelta(hours=1)
-# Station and stamp: of the department files, of DPClim.
+# The columns of station and stamp in the department files, and in DPClim.
 NAMES = (("NUM_POSTE", "AAAAMMJJHH"), ("POSTE", "DATE"))
 _DECIMALS = {NAMES[0]: ".", NAMES[1]: ","}
 VALUES = {"temperature": "T", "precipitation": "RR1", "humidity": "U", "wind_speed": "FF"}
@@ -35,7 +35,7 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a file that can be read: `start` is its hour's, in UTC."""
+    """A readable line of a file: `start` is the start of its hour in UTC."""
 
     number: int
     station: str
@@ -45,7 +45,7 @@ class Line:
 
 @dataclass(frozen=True)
 class BrokenLine:
-    """A line that is of no station's hour, for the `reason`: `broken_line` or `no_hour`."""
+    """An unreadable line. `reason` is `broken_line` or `no_hour`."""
 
     number: int
     text: str
@@ -54,7 +54,7 @@ class BrokenLine:
 
 @dataclass(frozen=True)
 class HourlyFile:
-    """One file's header, as written, and where its station and stamp stand."""
+    """One file's lines and header; `layout` names its columns of station and stamp."""
 
     name: str
     fields: Sequence[str]
@@ -67,7 +67,7 @@ class HourlyFile:
             yield self._line(number, text)
 
     def row(self, line: Line) -> Row:
-        """The cells that a month is made of."""
+        """The line's cells of the fields in use."""
         return {field.name: _read(field, line, self.name) for field in _FIELDS[self.layout]}
 
     def _line(self, number: int, text: str) -> Line | BrokenLine:
@@ -82,7 +82,7 @@ class HourlyFile:
 
 
 def with_pressure(row: Row) -> Row:
-    """The row with a `pressure` reduced from the station's, where that at sea level is not told."""
+    """The row with a `pressure` reduced from the station's, if the one at sea level is missing."""
     at_station, altitude = row[_AT_STATION].number, row[_ALTITUDE].number
     temperature = row[VALUES["temperature"]].number
     if row[SEA_LEVEL].value is not None or at_station is None or altitude is None or temperature is None:
@@ -91,7 +91,7 @@ def with_pressure(row: Row) -> Row:
 
 
 def stamp_text(moment: datetime) -> str:
-    """`AAAAMMJJHH`, UTC."""
+    """The stamp of a moment: `AAAAMMJJHH`, UTC."""
     return moment.astimezone(UTC).strftime("%Y%m%d%H")
 
 
@@ -106,7 +106,7 @@ def columns_of(header: str) -> list[str]:
 
 
 def open_file(payload: Payload) -> HourlyFile:
-    """Raises PermanentError for what is not an hourly file."""
+    """The payload as an hourly file. Raises PermanentError for anything else."""
     header, *lines = _LINE_END.split(_text(payload))
     columns = columns_of(header)
     begins = header[:100]
@@ -115,7 +115,8 @@ def open_file(payload: Payload) -> HourlyFile:
         wanted = " or ".join("/".join(names) for names in NAMES)
         raise PermanentError(f"{payload.name} has no columns {wanted}; it begins {begins!r}")
     if missing := [column for column in NEEDED if column not in columns]:
-        raise PermanentError(f"{payload.name} is no hourly file: it lacks {', '.join(missing)}; it begins {begins!r}")
+        lacking = ", ".join(missing)
+        raise PermanentError(f"{payload.name} is not an hourly file: it lacks {lacking}; it begins {begins!r}")
     if twice := sorted({name for name in columns if columns.count(name) > 1 and name}):
         raise PermanentError(f"{payload.name} has more than one column {', '.join(twice[:5])}; it begins {begins!r}")
     numbered = [(number, line) for number, line in enumerate(lines, start=2) if line.strip(' \t;"')]
@@ -137,7 +138,7 @@ _FIELDS = {layout: _fields(layout) for layout in NAMES}
 
 
 def _read(field: Field, line: Line, file: str) -> Cell:
-    """The field's cell, which its quality code can make unusable."""
+    """The field's cell, without a value if its quality code is doubtful or unknown."""
     cell = field.read(line.cells.get(field.name, ""), file, line.number)
     if cell.value is None and not cell.reason:
         return cell
@@ -149,7 +150,7 @@ def _read(field: Field, line: Line, file: str) -> Cell:
 
 
 def _doubt(quality: str) -> str | None:
-    """The reason not to use a value, by its quality code; no code is no doubt."""
+    """The reason to null a value by its quality code; None for a usable code, and without a code."""
     try:
         code = _QUALITY.parse(quality)
     except NotANumber:
@@ -168,7 +169,7 @@ def _text(payload: Payload) -> str:
 
 
 def _start(text: str) -> datetime | None:
-    """The start of the hour that a stamp ends; None for what is not ten digits of one."""
+    """The start of the hour that ends at the stamp; None for an invalid stamp."""
     try:
         return datetime.strptime(text, "%Y%m%d%H").replace(tzinfo=UTC) - HOUR if STAMP.fullmatch(text) else None
     except (ValueError, OverflowError):

@@ -1,9 +1,9 @@
-"""Meteo-France's DPClim: an order by station, waited for, whose file can be read once.
+"""Meteo-France's DPClim: one order a station, polled until its file is ready; the file can be downloaded once.
 
-Belongs here: the order, its states, keys and tokens. Does not: what is in the file (hours.py).
+Belongs here: the order, its states, keys and tokens. Does not: the content of the file (lines.py).
 
-An order costs a call and can be given again: a file that was lost on its way is ordered anew. What arrives is written
-to disk before anything else is asked.
+An order costs a call and can be repeated: a file lost in transfer is ordered again. Each file is written to disk
+before the next call.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ORDERS, _FIRST_WAIT, _LONGEST_WAIT, _PATIENCE = 3, 2.0, 15.0, 600.0
 
 
 class _Refused(ProviderError):
-    """The key or token was not taken (401)."""
+    """The key or token was refused (401)."""
 
 
 class _RangeFailed(ProviderError):
@@ -48,12 +48,12 @@ class _RangeFailed(ProviderError):
 
 
 class _Gone(ProviderError):
-    """The order's file was read already."""
+    """The order's file was already downloaded."""
 
 
 @dataclass
 class Access:
-    """A key that lasts, or an application's id, which is changed for tokens of an hour."""
+    """A permanent key, or an application's id, which is exchanged for tokens that last an hour."""
 
     key: str | None
     application: str | None
@@ -61,7 +61,7 @@ class Access:
 
     @classmethod
     def of(cls, environ: Mapping[str, str] = os.environ) -> Access | None:
-        """None where neither variable is set: the keyless files serve then."""
+        """The access from the environment; None if neither variable is set: the keyless files serve then."""
         key, application = (
             environment.METEO_FRANCE_API_KEY.get(environ),
             environment.METEO_FRANCE_APPLICATION_ID.get(environ),
@@ -71,7 +71,8 @@ class Access:
     def get(
         self, http: HttpClient, url: str, params: Mapping[str, str], accept: Callable[[Response], None]
     ) -> Response:
-        """With a new token where the one at hand has expired. Raises PermanentError where no key or token is taken."""
+        """An answer to `url`, with a new token if the current one expired. Raises PermanentError if key or new token
+        are refused."""
         try:
             return http.get(url, params, self._headers(http), accept)
         except _Refused as error:
@@ -112,7 +113,7 @@ def fetch(
 ) -> list[Payload]:
     """One payload an order: mostly one a station, its CSV as received; more where a range with a gap was halved.
 
-    Raises NoData where no station has any.
+    Raises NoData if no station has any.
     """
     first, last = bounds[0] + HOUR, min(bounds[1], as_of)  # stamps are the ends of hours
     payloads, reasons = [], []
@@ -133,16 +134,16 @@ def order_number(response: Response) -> str:
     except TransientError:
         raise
     except PermanentError as error:
-        raise PermanentError(f"the answer names no order: {error}") from error
+        raise PermanentError(f"the answer lacks the order number: {error}") from error
 
 
 def stations_of(access: Access, http: HttpClient, department: str) -> int:
-    """How many hourly stations a department has: the cheapest question that takes a key."""
+    """How many hourly stations a department has: the cheapest call that needs a key."""
     answer = access.get(http, f"{BASE}/liste-stations/horaire", {"id-departement": department}, _judge)
-    found = _json(answer)
-    if not isinstance(found, list):
-        raise PermanentError(f"{answer.url} answered no list: {str(found)[:200]}")
-    return len(found)
+    listed = _json(answer)
+    if not isinstance(listed, list):
+        raise PermanentError(f"{answer.url} did not answer a list: {str(listed)[:200]}")
+    return len(listed)
 
 
 def _ranges(
@@ -186,11 +187,11 @@ def _station(access: Access, http: HttpClient, path: Path, params: Mapping[str, 
             continue
         path.write_bytes(response.body)
         return Payload(path.name, path, url, {**params, "order": order}, "text/csv", origin=response.origin)
-    raise TransientError(f"the files of {_ORDERS} orders were gone before they had arrived")
+    raise TransientError(f"the files of {_ORDERS} orders were deleted before they had arrived")
 
 
 def _file(access: Access, http: HttpClient, order: str) -> Response:
-    """Ask until the file is there, ever more slowly."""
+    """Poll for the order's file with growing waits."""
     begun, wait = http.clock.monotonic(), _FIRST_WAIT
     while http.clock.monotonic() - begun < _PATIENCE:
         response = access.get(http, f"{BASE}/commande/fichier", {"id-cmde": order}, _judge_file)
@@ -218,7 +219,7 @@ def _judge(response: Response) -> None:
     if response.status != 204 and not text:
         raise TransientError(f"{response.url} answered with an empty body")
     if text.startswith("<"):
-        raise TransientError(f"{response.url} answered a page: {text[:200]}")
+        raise TransientError(f"{response.url} answered an HTML page: {text[:200]}")
 
 
 def _judge_file(response: Response) -> None:
@@ -235,12 +236,12 @@ def _json(response: Response) -> object:
 
 
 def _field(response: Response, *names: str) -> str:
-    found = _json(response)
+    value = _json(response)
     for name in names:
-        found = found.get(name) if isinstance(found, dict) else None
-    if not isinstance(found, str) or not found:
+        value = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(value, str) or not value:
         raise PermanentError(f"{response.url} answered without {'.'.join(names)}")
-    return found
+    return value
 
 
 def _iso(moment: datetime) -> str:

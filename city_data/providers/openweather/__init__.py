@@ -1,7 +1,6 @@
 """OpenWeather's History API: hourly weather of any place, by the week. https://openweathermap.org/history
 
-Belongs here: its question, its weeks, its answer and its errors. Does not: HTTP, or the hours
-themselves (hours.py).
+Belongs here: its requests by the week, and its errors. Does not: HTTP, or the hours themselves (hours.py).
 """
 
 from __future__ import annotations
@@ -53,13 +52,13 @@ from city_data.window import as_of
 URL = "https://history.openweathermap.org/data/2.5/history/city"
 # Both ends are included. Of a longer range the API silently sends the first week.
 _LONGEST = timedelta(days=7) - HOUR
-# A month is five answers where each covers what it was asked; one that needs more than this is not being answered.
+# A month is five answers if each covers its range; more than this many means that the API skips hours.
 MOST_CALLS = 12
 _CURIOUS = timedelta(days=3)
 
 
 class _NoData(ProviderError):
-    """Nothing is held for the range: normal for a part of a month."""
+    """The API has no data for the range, which is normal for a part of a month."""
 
 
 class OpenWeather(Provider):
@@ -83,14 +82,14 @@ class OpenWeather(Provider):
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
-        """One payload a week that holds anything, and one hour after the month, since rain is told after it fell.
+        """One payload a week that has data, and one hour after the month, since rain is reported after it fell.
 
-        Each question begins where the answer before it ended, not where it was asked to end: so an answer cut short
-        is carried on, and the hours asked for are covered whatever a single answer leaves out.
+        Each request begins where the previous answer ended, not where that answer was supposed to end: after a short
+        answer the missing hours are requested again.
         """
         with about(self.name, request):
             key = _key()
-            start, end = request.month.bounds(request.place.timezone)
+            start, end = request.month.bounds(request.location.timezone)
             if request.as_of <= start:
                 raise NotYetPublished("the month has not begun")
             begin, last = whole_hour(start), min(whole_hour(end), whole_hour(request.as_of.astimezone(UTC)))
@@ -109,15 +108,15 @@ class OpenWeather(Provider):
             else:
                 raise PermanentError(f"{MOST_CALLS} answers reached {begin:%Y-%m-%dT%H}Z only, of {last:%Y-%m-%dT%H}Z")
             if not payloads or self._count(payloads, request) == 0:
-                why = "no hour of the month is there; how far back history goes depends on the subscription"
+                why = "no hour of the month is available; how far back history goes depends on the subscription"
                 raise no_data(request, self.capabilities, why)
             return payloads
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """The hours of the local month that have any value.
 
-        A row received is an item of a list. Those around the local month count as rejected, though the one after it
-        tells the rain of the month's last hour.
+        A row received is an item of a list. Items around the local month count as rejected, though the one after it
+        has the rain of the month's last hour.
         """
         import pandas as pd
 
@@ -126,8 +125,8 @@ class OpenWeather(Provider):
             answers = [(payload.name, items_of(payload.name, payload.path.read_bytes())) for payload in payloads]
             items = [item for _, answer in answers for item in answer]
             hours = by_hour(answers, rejected)
-            start, end = request.month.bounds(request.place.timezone)
-            # An hour more on either side is asked for: see `fetch`.
+            start, end = request.month.bounds(request.location.timezone)
+            # One more hour on either side is requested: see `fetch`.
             if hours and not any(start - HOUR <= hour <= end for hour in hours):
                 raise PermanentError(f"the answer is of {min(hours)} to {max(hours)}, and no hour is of the month")
             inside = {hour: used_row(hour, hours) for hour in sorted(hours) if start <= hour < end}
@@ -158,32 +157,32 @@ class OpenWeather(Provider):
 
     def check_connection(self, http: HttpClient) -> str:
         hour = whole_hour(as_of()) - _CURIOUS
-        with suppress(_NoData):  # then the key was taken, which is what was to be shown
-            self._ask(http, _key(), {"lat": "40.4", "lon": "-3.7", **_span(hour, hour)})
-        return "answers, and takes the key"
+        with suppress(_NoData):  # then the key was accepted, which this check is to prove
+            self._call(http, _key(), {"lat": "40.4", "lon": "-3.7", **_span(hour, hour)})
+        return "answers, and accepts the key"
 
     def _week(
         self, request: Request, http: HttpClient, into: Path, key: str, begin: datetime, until: datetime
     ) -> tuple[Payload, datetime]:
         """The answer for `begin` to `until`, both included, and its newest hour. Raises _NoData."""
-        place = {"lat": str(request.place.latitude), "lon": str(request.place.longitude)}
-        params = {**place, **_span(begin, until)}
-        response = self._ask(http, key, params)
+        location = {"lat": str(request.location.latitude), "lon": str(request.location.longitude)}
+        params = {**location, **_span(begin, until)}
+        response = self._call(http, key, params)
         name = f"{begin:%Y-%m-%dT%H}Z.json"
         with hiding([key]):
             stamps = [stamp for item in items_of(name, response.body) if (stamp := stamp_of(item)) is not None]
         if not stamps:
             raise _NoData(f"no hour from {begin:%Y-%m-%dT%H}Z to {until:%Y-%m-%dT%H}Z")
         if min(stamps) < begin or max(stamps) > until:
-            raise PermanentError(f"asked for {begin} to {until}, the answer is of {min(stamps)} to {max(stamps)}")
+            raise PermanentError(f"requested {begin} to {until}, the answer is of {min(stamps)} to {max(stamps)}")
         path = into / name
         path.write_bytes(response.body)
         payload = Payload(name, path, URL, params, "application/json", origin=response.origin)
         return payload, whole_hour(max(stamps))
 
-    def _ask(self, http: HttpClient, key: str, params: Mapping[str, str]) -> Response:
-        asked = {**params, "type": "hour", "units": "metric"}
-        return http.get(URL, params=asked, secret_params={"appid": key}, accept=_judge)
+    def _call(self, http: HttpClient, key: str, params: Mapping[str, str]) -> Response:
+        query = {**params, "type": "hour", "units": "metric"}
+        return http.get(URL, params=query, secret_params={"appid": key}, accept=_judge)
 
     def _count(self, payloads: Sequence[Payload], request: Request) -> int:
         return len(self.parse(request, payloads).frame)
@@ -205,22 +204,22 @@ def _span(begin: datetime, until: datetime) -> dict[str, str]:
 def _judge(response: Response) -> None:
     """Errors are `{"cod": ..., "message": ...}`; `cod` is a string in this API and a number in others."""
     text = response.text("latin-1").strip()
-    told = json_object(response.body)
+    answer = json_object(response.body)
     code = response.status
-    if code < 400 and re.fullmatch("[0-9]{3}", str(told.get("cod", ""))):
-        code = int(str(told["cod"]))
-    said = str(told.get("message") or " ".join(text[:200].split()) or "an empty body")
+    if code < 400 and re.fullmatch("[0-9]{3}", str(answer.get("cod", ""))):
+        code = int(str(answer["cod"]))
+    message = str(answer.get("message") or " ".join(text[:200].split()) or "an empty body")
     if code == 401:
         raise PermanentError(
-            f"refused (401: {said}); check {environment.OPENWEATHER_API_KEY}, and that its account has a "
+            f"refused (401: {message}); check {environment.OPENWEATHER_API_KEY}, and that its account has a "
             "subscription to the History API"
         )
-    if code == 404 and told:  # the service's own word, not that of whatever stands before it
-        raise _NoData(f"404: {said}")
+    if code == 404 and answer:  # the service's own error, not that of a proxy before it
+        raise _NoData(f"404: {message}")
     if code == 429:
         raise too_many_calls(response, said)
     accept_ok(Response(code, response.headers, response.url, said.encode("latin-1", "replace")))
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
-    if not told:
-        raise TransientError(f"{response.url} answered what is no JSON object: {' '.join(text[:200].split())}")
+    if not answer:
+        raise TransientError(f"{response.url} did not answer a JSON object: {' '.join(text[:200].split())}")

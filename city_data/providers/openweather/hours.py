@@ -1,7 +1,6 @@
 """OpenWeather's items, each of them one hour, as rows of the canonical frame.
 
-Belongs here: what an answer's keys mean, and which item tells of which hour. Does not: how they are asked for
-(`__init__`).
+Belongs here: the meaning of an answer's keys, and the hour of each item. Does not: requests (`__init__`).
 """
 
 from __future__ import annotations
@@ -21,38 +20,38 @@ from city_data.providers.transport.documents import read_json
 HOUR = timedelta(hours=1)
 COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description")
 RAIN_RULE = "an hour whose successor has neither rain nor snow had none, by the source's protocol"
-# Of a place on earth, °C: an answer that mostly lies above it is in kelvin, whose lowest natural value is 184.
+# °C: an answer with mostly higher temperatures is in kelvin, whose lowest natural value is 184.
 _HOTTEST = 100.0
 _HEAT, _RAIN, _WET, _WIND, _PRESSURE = (Field.of_weather(name, name, JSON_NUMBERS) for name in COLUMNS[:-1])
 _WORDS, _LONGEST_WORDS = "description", 200
 _ABSENT = "neither rain nor snow"
-# What an hour is read from: other spellings of these keys are theirs.
+# The keys of an hour: other spellings of them mean the same.
 _KEYS = {"dt", "main", "temp", "humidity", "pressure", "sea_level", "wind", "speed", "rain", "snow", "1h", "weather"}
 Item = Mapping[str, Any]
 
 
 def items_of(name: str, body: bytes) -> list[Item]:
-    """The hours of one answer, empty where one is no hour. Raises PermanentError where it is no whole answer in our
-    units, or mostly holds something else."""
+    """The hours of one answer; an item that is not an hour is empty. Raises PermanentError for an incomplete answer,
+    for other units, and if most items are not hours."""
     document = json_object(body)
     items = document.get("list")
     if str(document.get("cod")) != "200" or not isinstance(items, list):
-        raise PermanentError(f"{name} is no list of hours: {' '.join(body[:200].decode('latin-1').split())}")
+        raise PermanentError(f"{name} is not a list of hours: {' '.join(body[:200].decode('latin-1').split())}")
     if document.get("cnt") != len(items):
-        raise PermanentError(f"{name} says that it has {document.get('cnt')} hours and holds {len(items)}")
+        raise PermanentError(f"{name} announces {document.get('cnt')} hours and has {len(items)}")
     read = [_with_plain_keys(item, name, row) for row, item in enumerate(items, start=1)]
     broken = [item for item, plain in zip(items, read, strict=True) if not plain]
     if len(broken) > len(items) / 2:
-        raise PermanentError(f"{name} mostly holds what is no hour, such as {str(broken[0])[:200]}")
+        raise PermanentError(f"{name} has mostly items that are not hours, such as {str(broken[0])[:200]}")
     degrees = [heat for item in read if item and isinstance(heat := item["main"].get("temp"), int | float)]
     hot = [heat for heat in degrees if heat > _HOTTEST]
     if len(hot) > len(degrees) / 2:
-        raise PermanentError(f"{name} tells a temperature of {hot[0]}: in kelvin, not in °C as was asked")
+        raise PermanentError(f"{name} has a temperature of {hot[0]}: in kelvin instead of °C")
     return read
 
 
 def stamp_of(item: Item) -> datetime | None:
-    """None where an item tells no time."""
+    """The item's time; None if it has none."""
     try:
         return datetime.fromtimestamp(item["dt"], UTC)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
@@ -60,7 +59,7 @@ def stamp_of(item: Item) -> datetime | None:
 
 
 def by_hour(answers: Sequence[tuple[str, Sequence[Item]]], rejected: Counter[str]) -> dict[datetime, Row]:
-    """What the items tell at each whole hour; old answers had times in between, whose hour nothing tells."""
+    """One row for each whole hour. Old answers had times in between, whose hour is unknown: they are rejected."""
     rows: list[tuple[datetime, Row]] = []
     for name, items in answers:
         for row, item in enumerate(items, start=1):
@@ -75,7 +74,7 @@ def by_hour(answers: Sequence[tuple[str, Sequence[Item]]], rejected: Counter[str
 
 
 def used_row(hour: datetime, hours: Mapping[datetime, Row]) -> Row:
-    """The hour from its own item, and its rain from the next one's, which tells that of the hour before."""
+    """The hour's cells from its own item, and its rain from the next item, which has the rain of the hour before."""
     row = {name: cell for name, cell in hours[hour].items() if name != _RAIN.name}
     following = hours.get(hour + HOUR)
     if following is None:
@@ -93,7 +92,7 @@ def canonical_row(hour: datetime, row: Row) -> dict[str, Any]:
 
 def _cells(item: Item, name: str, row: int) -> Row:
     main = item["main"]
-    # The documentation's old example has the station's level in `pressure`, and then the sea's beside it.
+    # In the documentation's old example `pressure` is at the station's level, with `sea_level` beside it.
     pressure = main.get("sea_level", main.get("pressure"))
     return {
         _HEAT.name: _HEAT.read(main.get("temp"), name, row),
@@ -106,8 +105,8 @@ def _cells(item: Item, name: str, row: int) -> Row:
 
 
 def _rain(item: Item, name: str, row: int) -> Cell:
-    """Rain and snow of the hour before, mm: `_ABSENT` where neither key is there, which of several items of an hour
-    tells the least; `no_hourly_sum` where only a sum of three hours is."""
+    """Rain and snow of the hour before, mm: `_ABSENT` if both keys are missing, which any other item of the hour
+    overrides; `no_hourly_sum` if there is only a sum of three hours."""
     parts = [_block(item, kind).get("1h") for kind in ("rain", "snow") if kind in item]
     if not parts:
         return Cell(None, _ABSENT, name, row)
@@ -130,7 +129,7 @@ def _words(sky: object, name: str, row: int) -> Cell:
 
 
 def _with_plain_keys(item: object, name: str, row: int) -> Item:
-    """The item with its keys, and those of its blocks, as the documentation spells them; empty where it is no hour."""
+    """The item with its keys, and those of its blocks, as the documentation spells them; empty if it is not an hour."""
     plain = _plain(item, name, row) if isinstance(item, dict) else {}
     if not isinstance(plain.get("main"), dict) or stamp_of(plain) is None:
         return {}
@@ -165,12 +164,12 @@ def fields(items: Sequence[Item]) -> list[str]:
 
 
 def missing(hours: Mapping[datetime, object]) -> int:
-    """How many hours between the first and the last have no item."""
+    """The number of hours between the first and the last without an item."""
     return int((max(hours) - min(hours)) / HOUR) + 1 - len(hours) if hours else 0
 
 
 def json_object(body: bytes) -> Mapping[str, Any]:
-    """Empty where the bytes are not a JSON object."""
+    """The JSON object; empty if the bytes are not one."""
     try:
         document = read_json(body, "latin-1")
     except ValueError:

@@ -1,6 +1,6 @@
-"""Cells of a source's rows: read by their field's grammar and bounds, counted where no value came of them.
+"""Cells of a source's rows: read by their field's grammar and bounds, and counted if they give no value.
 
-Belongs here: fields, cells, and the refusal of a file whose cells of a field mostly cannot be used. Does not: grammars
+Belongs here: fields, cells, and the refusal of a file with mostly unusable cells of a field. Does not: grammars
 (numbers.py), or which of several rows of one hour counts (duplicates.py).
 """
 
@@ -14,16 +14,16 @@ from city_data.datasets import WEATHER
 from city_data.providers.errors import PermanentError
 from city_data.providers.shared.numbers import NotANumber, NumberFormat
 
-# A file's habit, and no accident: this many spoilt cells, and more than so many times the good ones. A format that
-# changed spoils nearly all of a column; what spoils half of one is for the checks of the month to judge.
+# A changed format rather than an accident: at least three spoilt cells, and more than twice as many as good ones. A
+# format that changed spoils nearly all of a column; half a column is left to the checks of the month.
 _HABIT, _MOSTLY = 3, 2
 _SHOWN = 40
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One field of one row. Without a `value` it is missing, or, for the `reason`, cannot be used; `text` is what the
-    source wrote, `file` and `row` (from 1 on) are where."""
+    """One field of one row. Without a `value` it is missing, or unusable for the `reason`; `text` is the source's own
+    text, `file` and `row` (from 1 on) its position."""
 
     value: float | str | None
     text: str
@@ -50,14 +50,15 @@ class Field:
 
     @classmethod
     def of_weather(cls, column: str, name: str, number_format: NumberFormat) -> Field:
-        """With the plausible range of a column of the weather dataset."""
-        found = next(known for known in WEATHER.columns if known.name == column)
-        assert found.low is not None  # noqa: S101  a column of text has no bounds
-        assert found.high is not None  # noqa: S101
-        return cls(name, number_format, found.low, found.high)
+        """A field with the plausible range of a column of the weather dataset."""
+        definition = next(known for known in WEATHER.columns if known.name == column)
+        assert definition.low is not None  # noqa: S101  a column of text has no bounds
+        assert definition.high is not None  # noqa: S101
+        return cls(name, number_format, definition.low, definition.high)
 
     def read(self, value: object, file: str, row: int) -> Cell:
-        """The cell; its `reason` is `unreadable`, `ambiguous`, `negative` (where nothing is) or `implausible`."""
+        """The cell; its `reason` is `unreadable`, `ambiguous`, `negative` (where `low` is at least 0) or
+        `implausible`."""
         text = value if isinstance(value, str) else "" if value is None else str(value)
         try:
             number = self.format.parse(value)
@@ -69,15 +70,15 @@ class Field:
 
 
 def count_nulled(rows: Iterable[Row]) -> Counter[str]:
-    """The cells of used rows that could not be used, by `reason:field`."""
+    """The unusable cells of used rows, counted by `reason:field`."""
     return Counter(f"{cell.reason}:{field}" for row in rows for field, cell in row.items() if cell.reason)
 
 
 def refuse_spoilt_files(rows: Iterable[Row]) -> None:
-    """Raises PermanentError where a file's cells of a field mostly cannot be used: the format has changed, and what is
-    left would pass for a whole month; and for any `ambiguous` cell, of which nobody can tell what it says.
+    """Raises PermanentError where most cells of a field are unusable in a file: its format has changed, and the rest
+    would pass for a whole month; and for any `ambiguous` cell, since its value could be either of two.
 
-    Of all rows that are about the month, those without any value included.
+    `rows` are all rows of the month, those without any value included.
     """
     good: Counter[tuple[str, str]] = Counter()
     bad: dict[tuple[str, str], list[Cell]] = defaultdict(list)
@@ -90,13 +91,13 @@ def refuse_spoilt_files(rows: Iterable[Row]) -> None:
     for (file, field), cells in bad.items():
         if (ambiguous := next((cell for cell in cells if cell.reason == "ambiguous"), None)) is not None:
             raise PermanentError(f"{file}: {_quoted(field, ambiguous)} is ambiguous: thousands, or a fraction?")
-        # A value in doubt is the source's own statement, and no change of its format.
+        # A doubtful value is marked by the source itself, so its format has not changed.
         spoilt = [cell for cell in cells if cell.reason != "doubtful"]
         if len(spoilt) >= _HABIT and len(spoilt) > _MOSTLY * good[file, field]:
-            found = f"{len(spoilt)} of {len(spoilt) + good[file, field]} cells of {field!r} cannot be used"
+            summary = f"{len(spoilt)} of {len(spoilt) + good[file, field]} cells of {field!r} cannot be used"
             worst = Counter(cell.reason for cell in spoilt).most_common(1)[0][0]
             first = min((cell for cell in spoilt if cell.reason == worst), key=lambda cell: cell.row)
-            raise PermanentError(f"{file}: {found}, most of them {worst}, such as {_quoted(field, first)}")
+            raise PermanentError(f"{file}: {summary}, most of them {worst}, such as {_quoted(field, first)}")
 
 
 def _quoted(field: str, cell: Cell) -> str:

@@ -1,7 +1,7 @@
 """The city-hour, method version 1: mean vehicles per hour per measurement point, over a fixed monthly panel.
 
-Belongs here: how station-hours become one number an hour, so that a dying sensor never looks like falling traffic and
-a growing network never like rising traffic. Does not: how a source's rows become station-hours, which its module knows.
+Belongs here: station-hours to one number an hour, such that a dying sensor never looks like falling traffic, nor a
+growing network like rising traffic. Does not: a source's rows to station-hours, which its own module does.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _HOURS_A_WEEK = 168
 
 @dataclass(frozen=True)
 class Estimate:
-    """One value an hour; NaN is missing. `volume` in vehicles/h, `coverage` 0..1, `stations` that were counted; `panel`
-    is the number of points in it by stratum."""
+    """One value an hour; NaN is missing. `volume` in vehicles/h, `coverage` 0..1, `stations` the number that counted;
+    `panel` is the number of points in the panel by stratum."""
 
     volume: NDArray[np.float64]
     coverage: NDArray[np.float64]
@@ -42,8 +42,8 @@ def estimate(
     week_hours: NDArray[np.int64],
     judged: NDArray[np.bool_] | None = None,
 ) -> Estimate:
-    """The method, on a month's station-hours: `flow` is stations by hours (NaN where a station has none), `strata` tell
-    each station's, `weights` are fixed, `week_hours` name each hour's place in the local week.
+    """The method, on a month's station-hours: `flow` is stations by hours (NaN where a station has none), `strata` are
+    masks of stations, `weights` are fixed, `week_hours` is each hour's index in the local week.
 
     A station's share of valid hours, which admits it to the panel, is taken over the hours in `judged`, or all. Where a
     stratum has no panel there is no volume.
@@ -58,32 +58,32 @@ def estimate(
     profile = _profile(flow, valid, week_hours)
     known = valid & ~np.isnan(profile)
     counted, total = np.zeros(hours), np.zeros(hours)
-    volume, weight, seen = np.zeros(hours), 0.0, np.full(hours, len(flow) > 0)
+    volume, weight, complete = np.zeros(hours), 0.0, np.full(hours, len(flow) > 0)
     for name, stratum in strata.items():
         size = int(stratum.sum())
-        if not size:  # its share is fixed: the city without it would be another
-            seen[:] = False
+        if not size:  # its weight is fixed: without it the mean would be of another city
+            complete[:] = False
             continue
         mu = np.where(known[stratum], profile[stratum], 0).sum(axis=0)
         v = np.where(known[stratum], flow[stratum], 0).sum(axis=0)
-        # Where a month has only begun, a point can lack a profile at some hour of the week: it counts as the mean one.
+        # Early in a month a point can lack a profile at some hour of the week: it then counts as the mean point.
         profiled = np.maximum((~np.isnan(profile[stratum])).sum(axis=0), 1)
         panel_mu = np.nansum(profile[stratum], axis=0) * (size / profiled)
-        # A panel that never counts a vehicle at this hour has nothing to scale: it counts what it counts.
+        # A panel whose profile is 0 at this hour has nothing to scale: the ratio is 1.
         ratio = np.divide(v, mu, out=np.ones(hours), where=mu > 0)
         # The strata's levels differ: an hour without one of them is an hour without a value.
-        seen &= known[stratum].any(axis=0)
+        complete &= known[stratum].any(axis=0)
         volume += weights[name] * panel_mu * ratio / size
         weight += weights[name]
         counted, total = counted + mu, total + panel_mu
     stations = known.sum(axis=0)
     coverage = np.divide(counted, total, out=(stations > 0).astype(float), where=total > 0)
-    volume = np.where((coverage >= MINIMUM_COVERAGE) & seen, volume / (weight or 1), np.nan)
+    volume = np.where((coverage >= MINIMUM_COVERAGE) & complete, volume / (weight or 1), np.nan)
     return Estimate(volume, coverage, stations, {name: int(stratum.sum()) for name, stratum in strata.items()})
 
 
 def _profile(flow: NDArray[np.float64], valid: NDArray[np.bool_], week_hours: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each station's own mean at the hour of the week of each slot, within this month alone."""
+    """Each station's mean at the hour of the week of each slot, within this month only."""
     import numpy as np
 
     profile = np.full(flow.shape, np.nan)

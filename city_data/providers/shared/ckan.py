@@ -1,7 +1,7 @@
-"""Months in a CKAN catalogue: reading it, finding a month's one file by its words, and what a missing one means.
+"""Months in a CKAN catalogue: reading it, finding a month's one file by its title, and the outcome of a missing one.
 
-Belongs here: what portals on CKAN share (https://docs.ckan.org/en/2.10/api/). Does not: how one portal words its
-months, or what is in its files.
+Belongs here: code for any CKAN portal (https://docs.ckan.org/en/2.10/api/). Does not: one portal's spelling of
+months, or the content of its files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Resource = Mapping[str, Any]
 
 
 def resources(http: HttpClient, catalogue: str, package: str) -> list[Resource]:
-    """What `package_show` lists. Raises TransientError for a page in its stead, PermanentError for another document."""
+    """The resources of `package_show`. Raises TransientError for an HTML page, PermanentError for another document."""
     response = http.get(catalogue, params={"id": package}, accept=_judge_catalogue)
     try:
         document = read_json(response.body)
@@ -39,7 +39,7 @@ def resources(http: HttpClient, catalogue: str, package: str) -> list[Resource]:
     except (ValueError, KeyError, TypeError) as error:
         raise PermanentError(f"the catalogue is not CKAN's: {type(error).__name__}: {error}") from error
     if not isinstance(listed, list) or not all(isinstance(resource, dict) for resource in listed):
-        raise PermanentError("the catalogue's resources are no list of objects")
+        raise PermanentError("the catalogue's resources are not a list of objects")
     return listed
 
 
@@ -54,28 +54,28 @@ def address(
     Raises PermanentError where the catalogue has two, or contradicts itself; NotYetPublished or NotAvailable where it
     has none.
     """
-    found = {str(r.get("url")): months for r in listed if request.month in (months := months_of(r))}
-    if not found:
+    matches = {str(r.get("url")): months for r in listed if request.month in (months := months_of(r))}
+    if not matches:
         raise no_data(request, capabilities, f"not among the {len(listed)} months of the catalogue")
-    if len(found) > 1:
-        raise PermanentError(f"the catalogue lists the month {len(found)} times: {', '.join(found)}")
-    ((url, months),) = found.items()
+    if len(matches) > 1:
+        raise PermanentError(f"the catalogue lists the month {len(matches)} times: {', '.join(matches)}")
+    ((url, months),) = matches.items()
     if len(months) > 1:
-        raise PermanentError(f"the catalogue says {' and '.join(map(str, sorted(months)))} of {url}")
+        raise PermanentError(f"the catalogue names {' and '.join(map(str, sorted(months)))} for {url}")
     return url
 
 
 def fingerprint(listed: Sequence[Resource], url: str, headers: Mapping[str, str], size: int | None) -> dict[str, str]:
-    """What catalogue and server tell of a file without sending it, as far as the portal fills it: CKAN's own fields of
-    the resource, HTTP's tag and date, and the bytes."""
+    """A file's metadata from catalogue and server, as far as the portal fills it: CKAN's fields of the resource, HTTP's
+    tag and date, and the size."""
     resource = next(resource for resource in listed if str(resource.get("url")) == url)
-    told = {f"catalogue:{name}": resource.get(name) for name in ("url", "last_modified", "size", "hash")}
-    told |= {name: headers.get(name) for name in ("etag", "last-modified")} | {"bytes": size}
-    return {name: str(value) for name, value in told.items() if value not in (None, "")}
+    values = {f"catalogue:{name}": resource.get(name) for name in ("url", "last_modified", "size", "hash")}
+    values |= {name: headers.get(name) for name in ("etag", "last-modified")} | {"bytes": size}
+    return {name: str(value) for name, value in values.items() if value not in (None, "")}
 
 
-def look(http: HttpClient, listed: Sequence[Resource], url: str) -> dict[str, str]:
-    """The `fingerprint` of now, by one call for the file's headers. Raises TransientError and PermanentError."""
+def current_fingerprint(http: HttpClient, listed: Sequence[Resource], url: str) -> dict[str, str]:
+    """The current `fingerprint`, by one call for the file's headers. Raises TransientError and PermanentError."""
     headers = http.head(url, accept=judge).headers
     size = headers.get("content-length", "")
     return fingerprint(listed, url, headers, int(size) if size.isdigit() else None)
@@ -87,8 +87,8 @@ def plain(text: str) -> str:
 
 
 def month_number(word: str, names: Sequence[str]) -> int | None:
-    """1 to 12 of a month's name among `names`, mistyped as cities have done ("diciiembre", "setiembre"); None where two
-    are meant alike, which the file inside would not make good."""
+    """The number (1 to 12) of a month's name among `names`, also if mistyped as cities do ("diciiembre", "setiembre");
+    None if two names are equally close, since the file inside could not correct a wrong guess."""
     likely = difflib.get_close_matches(word, names, n=2, cutoff=_ALIKE)
     if not likely or (len(likely) == 2 and word not in likely):
         return None
@@ -104,8 +104,8 @@ def judge(response: Response) -> None:
 
 
 def refuse_page(path: Path, begins: bytes | None = None) -> None:
-    """Firewalls and error pages answer 200 with HTML, or with nothing: another try can help. `begins` is what the file
-    must begin with, where its format says."""
+    """Raises TransientError for HTML or an empty file: firewalls and error pages answer so with status 200. `begins` is
+    the format's magic number, if it has one."""
     with path.open("rb") as file:
         head = file.read(200)
     if not head:
@@ -113,7 +113,7 @@ def refuse_page(path: Path, begins: bytes | None = None) -> None:
     page = head.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<")
     if page or (begins is not None and not head.startswith(begins)):
         kind = path.suffix.lstrip(".").upper()
-        raise TransientError(f"{path.name}: the download is no {kind} but {head.decode('latin-1').strip()!r}")
+        raise TransientError(f"{path.name}: the download is not a {kind} file but {head.decode('latin-1').strip()!r}")
 
 
 def _judge_catalogue(response: Response) -> None:

@@ -1,8 +1,8 @@
-"""Files of a source that serve many months: downloaded once a machine, asked after at every use.
+"""A cache of source files that serve many months: downloaded once a machine, revalidated at every use.
 
-Belongs here: where such files lie, whether they are still what the source holds, who waits for whom. Does not: which
-files, or what is in them. Nothing here is archived: what a month was made from is in the raw archive, and losing this
-folder costs downloads alone. One folder may be shared by machines, where its file system knows `flock`.
+Belongs here: the cache folder, revalidation, locks. Does not: the choice of files, or their content. The raw archive
+holds the bytes of every month, so losing this folder costs only downloads. Machines may share one folder if its file
+system supports `flock`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from city_data.providers.base import PermanentError, ProviderError
 from city_data.providers.http import HttpClient
 from city_data.providers.transport.response import Response, accept_ok, bare
 
-# A file that no month has needed for so long has left the window, or its label.
+# A file that no month has needed for so long is out of the window, or listed under another address.
 UNUSED_SECONDS = 40 * 86_400
 
 
 class Entry(pydantic.BaseModel):
-    """A kept file: `etag` and `last_modified` as the source told them, `bytes` and `sha256` as measured."""
+    """A cached file's metadata: `etag` and `last_modified` as the source sent them, `bytes` and `sha256` as
+    measured."""
 
     url: str
     sha256: str
@@ -40,76 +41,76 @@ class Entry(pydantic.BaseModel):
     origin: str | None
 
     def conditions(self) -> Mapping[str, str]:
-        """The headers that ask for the file only if it is another (RFC 9110, 13.1); none where it told no validator."""
+        """Headers that request the file only if it changed (RFC 9110, 13.1); none if the source sent no validator."""
         if self.etag:
             return {"If-None-Match": self.etag}
         return {"If-Modified-Since": self.last_modified} if self.last_modified else {}
 
 
 @dataclass(frozen=True)
-class Kept:
-    """An open file, whole as it was received. It stays readable when another process replaces it."""
+class CachedFile:
+    """An open, complete file. It stays readable when another process replaces it."""
 
     entry: Entry
     file: IO[bytes]
-    place: Path
+    directory: Path
 
     def forget(self) -> None:
-        """To be called where the bytes turn out to be broken, so that the next use downloads them again."""
-        with _locked(self.place):
-            _clear(self.place)
+        """Delete the file, whose bytes turned out to be broken, so that the next use downloads it again."""
+        with _locked(self.directory):
+            _clear(self.directory)
 
 
 class _Unchanged(ProviderError):
-    """The source still holds what is kept."""
+    """The cached file is the source's current one."""
 
 
 def folder(environ: Mapping[str, str] = os.environ) -> Path:
     """`CITY_DATA_CACHE_DIR`, else the user's cache folder."""
-    told = environment.DOWNLOADS.get(environ)
+    configured = environment.DOWNLOADS.get(environ)
     base = Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "/tmp") / ".cache")  # noqa: S108  no secret
-    return (Path(told) if told else base / "city_data") / "downloads"
+    return (Path(configured) if configured else base / "city_data") / "downloads"
 
 
 @contextmanager
-def opened(http: HttpClient, url: str, max_bytes: int) -> Iterator[Kept]:
+def opened(http: HttpClient, url: str, max_bytes: int) -> Iterator[CachedFile]:
     """The file at `url`: from the folder where the source says that it has not changed, else downloaded.
 
     Runs that want the same file wait for the one that is downloading it. Raises as `HttpClient.download` does, and
-    PermanentError where the folder cannot be written; a source that does not answer is no reason to use an old file.
+    PermanentError where the folder cannot be written; if the source does not answer, an old file is never used.
     """
     host_route = next((base for host, base in http.routes.items() if url.startswith(f"https://{host}/")), "")
-    place = folder() / hashlib.sha256(f"{host_route} {url}".encode(errors="backslashreplace")).hexdigest()[:32]
+    directory = folder() / hashlib.sha256(f"{host_route} {url}".encode(errors="backslashreplace")).hexdigest()[:32]
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "lock").touch()
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "lock").touch()
     except OSError as error:
         raise PermanentError(
             f"{folder()} cannot be written ({error}); set {environment.DOWNLOADS} to a folder"
         ) from error
-    with _locked(place):
-        entry = _current(http, url, place, max_bytes)
-        file = (place / entry.sha256).open("rb")
+    with _locked(directory):
+        entry = _current(http, url, directory, max_bytes)
+        file = (directory / entry.sha256).open("rb")
     with file:
-        yield Kept(entry, file, place)
+        yield CachedFile(entry, file, directory)
 
 
-def _current(http: HttpClient, url: str, place: Path, max_bytes: int) -> Entry:
-    held = _held(place)
-    conditions = held.conditions() if held else {}
+def _current(http: HttpClient, url: str, directory: Path, max_bytes: int) -> Entry:
+    cached = _read_entry(directory)
+    conditions = cached.conditions() if cached else {}
 
     def judge(response: Response) -> None:
         if response.status == 304 and conditions:
             raise _Unchanged
         accept_ok(response)
 
-    incoming = place / "incoming"
+    incoming = directory / "incoming"
     try:
         response = http.download(url, incoming, judge, max_bytes, conditions)
     except _Unchanged:
-        assert held is not None  # noqa: S101  without a held file there are no conditions
-        (place / "entry.json").touch()
-        return held
+        assert cached is not None  # noqa: S101  without a cached file there are no conditions
+        (directory / "entry.json").touch()
+        return cached
     entry = Entry(
         url=bare(url),
         sha256=file_sha256(incoming),
@@ -118,18 +119,18 @@ def _current(http: HttpClient, url: str, place: Path, max_bytes: int) -> Entry:
         last_modified=response.headers.get("last-modified"),
         origin=response.origin,
     )
-    _clear(place, but=incoming)
-    incoming.replace(place / entry.sha256)
-    _write(place / "entry.json", entry)
-    _sweep(place.parent)
+    _clear(directory, but=incoming)
+    incoming.replace(directory / entry.sha256)
+    _write(directory / "entry.json", entry)
+    _sweep(directory.parent)
     return entry
 
 
-def _held(place: Path) -> Entry | None:
-    """None where there is nothing, or what was left by a process that was killed."""
+def _read_entry(directory: Path) -> Entry | None:
+    """The cached entry; None if there is none, or only the remains of a killed process."""
     try:
-        entry = Entry.model_validate_json((place / "entry.json").read_bytes())
-        return entry if (place / entry.sha256).stat().st_size == entry.bytes else None
+        entry = Entry.model_validate_json((directory / "entry.json").read_bytes())
+        return entry if (directory / entry.sha256).stat().st_size == entry.bytes else None
     except (FileNotFoundError, pydantic.ValidationError):
         return None
 
@@ -140,15 +141,15 @@ def _write(path: Path, entry: Entry) -> None:
     part.replace(path)
 
 
-def _clear(place: Path, but: Path | None = None) -> None:
-    """The lock stays: who waits for it must meet the next one at the same file."""
-    for path in place.iterdir():
+def _clear(directory: Path, but: Path | None = None) -> None:
+    """Delete all files but `but` and the lock, since waiting processes hold it open."""
+    for path in directory.iterdir():
         if path != but and path.name != "lock":
             path.unlink(missing_ok=True)
 
 
 def _sweep(root: Path) -> None:
-    """Files unused for long go, but none that is in use."""
+    """Delete files that were unused for long, except those that are locked."""
     for path in root.glob("*/entry.json"):
         if time.time() - path.stat().st_mtime > UNUSED_SECONDS:
             with _locked(path.parent, wait=False) as got:
@@ -157,9 +158,10 @@ def _sweep(root: Path) -> None:
 
 
 @contextmanager
-def _locked(place: Path, wait: bool = True) -> Iterator[bool]:
-    """Held among processes and threads, until its holder ends. Without `wait`, False where it is taken."""
-    with (place / "lock").open("ab") as file:
+def _locked(directory: Path, wait: bool = True) -> Iterator[bool]:
+    """An exclusive lock among processes and threads, also released if its process dies. Without `wait`, yields False
+    if another holds it."""
+    with (directory / "lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

@@ -1,11 +1,11 @@
-"""Several rows of one station and hour: which value counts, and how the others are counted.
+"""The rule for several rows of one station and hour: one value per field is used, the other rows are rejected.
 
-Belongs here: the one rule of every source. Does not: what makes two rows the same (each source's key), or how a bulk
-file applies the rule to millions of rows, which must come to the same.
+Belongs here: the rule of every source. Does not: the key of a row (each source's own), or a faster version for
+millions of rows in a bulk file, which must give the same result.
 
 The rule, field by field: a value wins over an empty or unusable cell; values that are equal count once; of values
 that disagree, the lower median counts. It is a value that was really sent, it depends neither on the order of rows nor
-on how often one of them was sent, and of three readings a single outlier never wins. All rows of a key but one are
+on how often one of them was sent, and a single outlier of three readings never wins. All rows of a key but one are
 rejected, as `duplicate`, or as `disagreeing` where any of their fields has two different values.
 """
 
@@ -21,15 +21,15 @@ Key = TypeVar("Key")
 
 
 def one_row_a_key(rows: Iterable[tuple[Key, Row]], rejected: Counter[str]) -> dict[Key, Row]:
-    """The row that counts of every key, in the order in which keys first came; the others go into `rejected`."""
-    found: dict[Key, list[Row]] = {}
+    """One row for every key, keys in their first order; the other rows are counted in `rejected`."""
+    by_key: dict[Key, list[Row]] = {}
     for key, row in rows:
-        found.setdefault(key, []).append(row)
-    return {key: same[0] if len(same) == 1 else _resolved(same, rejected) for key, same in found.items()}
+        by_key.setdefault(key, []).append(row)
+    return {key: same[0] if len(same) == 1 else _resolved(same, rejected) for key, same in by_key.items()}
 
 
 def lower_median(cells: Sequence[Cell]) -> Cell:
-    """The cell that counts of a field's cells, whatever their order."""
+    """The lower median of a field's cells, in any order."""
     valued = sorted((cell for cell in cells if cell.value is not None), key=_by_value, reverse=True)
     distinct = sorted({cell.value: cell for cell in valued}.values(), key=_by_value)
     return distinct[(len(distinct) - 1) // 2] if distinct else max(cells, key=lambda cell: (cell.reason, cell.text))
@@ -44,5 +44,6 @@ def _resolved(rows: Sequence[Mapping[str, Cell]], rejected: Counter[str]) -> Row
 
 
 def _by_value(cell: Cell) -> tuple[float, str, str]:
-    """Numbers by size, words by the alphabet; of equal ones the text decides, for what is told of it elsewhere."""
+    """Numbers by size, words by the alphabet; the text decides between equal ones, so that reports do not depend on
+    order."""
     return (cell.number or 0.0, cell.value if isinstance(cell.value, str) else "", cell.text)

@@ -1,7 +1,7 @@
-"""What a city's clocks show, against the hours that exist: for sources that stamp rows with local time and no offset.
+"""Local clock times against the real hours of a month, for sources that stamp rows in local time without an offset.
 
-Belongs here: faces and slots of a month. Does not: which of two rows of a doubled hour came first, which each source's
-method decides by its own evidence.
+Belongs here: faces and slots of a month. Does not: the order of two rows in a doubled hour, which each source's method
+decides by its own evidence.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from city_data.window import Month
 
 @dataclass(frozen=True)
 class Clock:
-    """The hours that exist in a month. A slot is an hour's place among them; a face is what the city's clocks show,
-    as hours since the month began: one face has no slot in spring, one has two in autumn."""
+    """The hours that exist in a month. A slot is an hour's index among them; a face is the local clock time in hours
+    since the month began: one face has no slot in spring, one has two in autumn."""
 
     faces: list[int]
     week_hours: list[int]

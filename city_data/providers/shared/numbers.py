@@ -1,7 +1,7 @@
 """The grammar of numbers in a wire format: decimal mark, thousands mark, sign, blanks, and the words for a missing one.
 
-Belongs here: one declaration a format, read cell by cell or over a whole column, with the same meaning. Does not: which
-numbers are plausible (cells.py), or what a source's fields are called.
+Belongs here: one declaration a format, applied to a cell or to a whole column with the same result. Does not: plausible
+ranges (cells.py), or the names of a source's fields.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-# Named one by one: Python and Polars differ in what else they call a blank.
+# Listed one by one, since Python and Polars differ in which characters are blanks.
 _BLANKS = " \t\r\n\u00a0\u202f"
 _LARGEST_INTEGER = 2**53  # beyond it a float skips integers, and no measurement reaches it
 
@@ -30,11 +30,11 @@ class NotANumber(ValueError):
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """How one wire format writes numbers. `missing` are the texts, without blanks around them, of a missing value.
+    """How one wire format writes numbers. `missing` are the texts of a missing value, without blanks around them.
 
     Digits are ASCII and stand on both sides of the decimal mark; an exponent, `NaN` or `inf` is unreadable. In
-    `counts`, a decimal mark before exactly three digits is ambiguous: `1.110` may be a thousand and some, or one and a
-    bit. Where numbers come as JSON numbers, they are what they say.
+    `counts`, a decimal mark before exactly three digits is ambiguous: `1.110` may be 1110 or 1.11.
+    JSON numbers need no format: they are read as they are.
     """
 
     decimal: str = "."
@@ -66,7 +66,7 @@ class NumberFormat:
         return value
 
     def values(self, text: pl.Expr) -> pl.Expr:
-        """`parse` over a column of strings, as Float64: null where a cell is missing or is not a number."""
+        """`parse` over a column of strings, as Float64: null for a missing or unreadable cell."""
         import polars as pl
 
         bare = text.str.strip_chars(_BLANKS)
@@ -79,20 +79,20 @@ class NumberFormat:
         return pl.when(readable & number.is_finite()).then(number)
 
     def unreadable(self, text: pl.Expr) -> pl.Expr:
-        """Where `parse` raises NotANumber."""
+        """Whether `parse` would raise NotANumber."""
         bare = text.str.strip_chars(_BLANKS)
         there = text.is_not_null() & ~bare.is_in(sorted(self.missing)).fill_null(False)
         return there & self.values(text).is_null()
 
     def ambiguous(self, text: pl.Expr) -> pl.Expr:
-        """Where `parse` raises NotANumber for `ambiguous`: never outside `counts`."""
+        """Whether `parse` would raise NotANumber for `ambiguous`, which only `counts` do."""
         import polars as pl
 
         if not self.counts:
             return pl.lit(False)
         bare = text.str.strip_chars(_BLANKS)
-        found = bare.str.contains(rf"\A(?:{self._ambiguous})\z") & ~bare.is_in(sorted(self.missing))
-        return found.fill_null(False)
+        matches = bare.str.contains(rf"\A(?:{self._ambiguous})\z") & ~bare.is_in(sorted(self.missing))
+        return matches.fill_null(False)
 
     @cached_property
     def _number(self) -> str:
@@ -107,5 +107,5 @@ class NumberFormat:
         return rf"[+-]?[0-9]+{re.escape(self.decimal)}[0-9]{{3}}"
 
 
-# What `json.loads` makes of a number, or a string that holds one by JSON's own decimal mark.
+# Values of `json.loads`: a number, or a string of one with JSON's decimal point.
 JSON_NUMBERS = NumberFormat(missing=frozenset())

@@ -1,6 +1,6 @@
-"""What sources of weather by station share: how stations make one city, and how their pressure becomes comparable.
+"""Station weather: means of a city's stations, and pressure reduced to sea level.
 
-Belongs here: arithmetic on stations' values. Does not: any one source's words for them.
+Belongs here: arithmetic on stations' values. Does not: any one source's names for them.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _AT_SEA_LEVEL = Field.of_weather("pressure", "pressure", NumberFormat())
 
 
 class NoData(ProviderError):
-    """The stations have nothing in the range asked for: whether that is so yet, or for good, only the date tells."""
+    """The stations have no data in the requested range. The request's date decides between not yet and never."""
 
 
-def refuse_another_subject(asked: Collection[str], found: Collection[str], received: int, elsewhere: int) -> None:
-    """Raises PermanentError where all `received` rows lie `elsewhere`: with other stations than those `asked` about, or
-    in other months. `found` are the stations that the rows name."""
+def refuse_another_subject(requested: Collection[str], present: Collection[str], received: int, elsewhere: int) -> None:
+    """Raises PermanentError where all `received` rows lie `elsewhere`: with other stations than those `requested`, or
+    in other months. `present` are the stations that the rows name."""
     if received and elsewhere == received:
-        about = "another month" if set(found) & set(asked) else f"the stations {', '.join(sorted(found)[:10])}"
-        raise PermanentError(f"the answer is about {about}, not about the month of {', '.join(asked)}")
+        about = "another month" if set(present) & set(requested) else f"the stations {', '.join(sorted(present)[:10])}"
+        raise PermanentError(f"the answer is about {about}, not about the month of {', '.join(requested)}")
 
 
 def reduced_pressure(at_station: float, altitude: float, temperature: float, like: Cell) -> Cell:
-    """The pressure at sea level as a cell of the row of `like`, from which it is made."""
+    """The pressure at sea level, as a cell with the file and row of `like`."""
     value = round(sea_level_pressure(at_station, altitude, temperature), 2)
     return _AT_SEA_LEVEL.read(value, like.file, like.row)
 
 
 def mean_of(stations: Iterable[Mapping[str, Any]], name: str) -> float | None:
-    """The mean of the stations that have `name`; None where none has."""
+    """The mean over the stations that have `name`; None if none has it."""
     values = [value for station in stations if (value := station[name]) is not None]
     return fmean(values) if values else None
 

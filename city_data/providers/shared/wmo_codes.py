@@ -1,7 +1,7 @@
 """Present weather in words: WMO-No. 306, Manual on Codes, volume I.1, section C-b, code table 4677 (`ww`).
 
-Belongs here: the whole table, as observers report it. Does not: Open-Meteo's own short reading of it (open_meteo.py),
-in which 0 to 3 are cover of the sky and not, as here, how it changes.
+Belongs here: the whole table, as observers report it. Does not: Open-Meteo's own shorter table (open_meteo.py), in
+which 0 to 3 are the cover of the sky instead of its change.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _SINGLE = {
 }  # fmt: skip
 # 50, 60 and 70: intermittent and steady in turn, each slight, moderate, heavy.
 WORDS = _SINGLE | {
-    tens + 2 * place + steady: f"{strength} {'' if steady else 'intermittent '}{kind}"
+    tens + 2 * step + steady: f"{strength} {'' if steady else 'intermittent '}{kind}"
     for tens, kind in ((50, "drizzle"), (60, "rain"), (70, "snow"))
-    for place, strength in enumerate(_STRENGTHS)
+    for step, strength in enumerate(_STRENGTHS)
     for steady in (0, 1)
 }

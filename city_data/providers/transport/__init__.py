@@ -1,1 +1,1 @@
-"""A call on its way: the request, the response, the bytes of its body. Knows no source."""
+"""One HTTP call: addresses, request, response, body. Independent of any source."""

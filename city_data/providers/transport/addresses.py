@@ -1,6 +1,6 @@
-"""Addresses that a source names: which may be called, and where a redirect leads.
+"""Checks of addresses that sources name: which may be called, and where a redirect leads.
 
-Belongs here: the judgement of an address before anything is sent. Does not: the call itself (http.py).
+Belongs here: checks before anything is sent. Does not: the call itself (http.py).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def checked(url: str, hosts: Collection[str]) -> SplitResult:
     """The parts of an address that may be called. Raises PermanentError unless it is https to one of `hosts`."""
     if not url.isprintable() or len(url) > _LONGEST:
         size = f" of {len(url):,} characters" if len(url) > _LONGEST else ""
-        raise PermanentError(f"refused to call an address{size} that cannot be one: {url[:200]!r}")
+        raise PermanentError(f"refused to call an address{size} that is not a URL: {url[:200]!r}")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise PermanentError(f"refused to call what is no address: {url[:200]!r}") from error
+        raise PermanentError(f"refused to call an invalid address: {url[:200]!r}") from error
     plain = parts.scheme == "https" and port in (None, 443) and parts.username is None
     if not plain or host not in hosts:
         raise PermanentError(f"refused to call {bare(url)}; only https to {', '.join(hosts)} is allowed")
@@ -31,8 +31,8 @@ def checked(url: str, hosts: Collection[str]) -> SplitResult:
 
 
 def redirected(url: str, location: str) -> str:
-    """The address that a `Location` means. Raises PermanentError where it means none."""
+    """The absolute address of a `Location`. Raises PermanentError where it is invalid."""
     try:
         return urljoin(url, location)
     except ValueError as error:
-        raise PermanentError(f"{bare(url)} redirects to what is no address: {location[:200]!r}") from error
+        raise PermanentError(f"{bare(url)} redirects to an invalid address: {location[:200]!r}") from error

@@ -1,6 +1,6 @@
-"""The bytes of an answer on their way: content coding under a cap, and downloads that can be taken up again.
+"""The body of an answer as a stream: content decoding under a cap, and downloads that can be resumed.
 
-Belongs here: what happens to bytes. Does not: calls, retries and deadlines (http.py).
+Belongs here: streams of bytes. Does not: calls, retries and deadlines (http.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Part:
-    """A download's bytes so far. `validator` names the version they are of, where the source tells it."""
+    """A download's bytes so far. `validator` is the ETag or date of their version, where the source reports one."""
 
     path: Path
     validator: str | None = None
@@ -33,7 +33,7 @@ class Part:
         self.validator = None
 
     def wanted(self) -> dict[str, str]:
-        """Headers that ask for the rest, or for the whole where the source has another version by now (RFC 9110,
+        """Headers that request the rest, or the whole file if the source has another version by now (RFC 9110,
         13.1.5)."""
         if not self.size():
             return {}
@@ -41,7 +41,7 @@ class Part:
 
 
 def validator(headers: httpx.Headers) -> str | None:
-    """What If-Range takes: a strong tag, or else the date."""
+    """The value for If-Range: a strong tag, or else the date."""
     tag: str | None = headers.get("etag")
     date: str | None = headers.get("last-modified")
     return tag if tag and not tag.startswith("W/") else date
@@ -63,13 +63,13 @@ def plain(answer: httpx.Response, chunks: Iterator[bytes], most: int) -> Iterato
         yield from chunks
         return
     if coding not in ("gzip", "x-gzip"):
-        raise PermanentError(f"{bare(str(answer.url))} answered in the coding {coding!r}, which was not asked for")
+        raise PermanentError(f"{bare(str(answer.url))} answered in the coding {coding!r}, which was not requested")
     yield from _inflated(chunks, bare(str(answer.url)), most)
 
 
 def _inflated(chunks: Iterator[bytes], url: str, most: int) -> Iterator[bytes]:
-    """Of one gzip member, as servers send it. The first byte after it ends the answer: collecting what follows costs a
-    copy of all of it a chunk, and counts towards no cap."""
+    """The plain bytes of one gzip member, as servers send it. Any byte after it is an error: zlib would copy all of
+    them at every chunk, outside of the cap."""
     inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
     for chunk in chunks:
         try:
@@ -79,4 +79,4 @@ def _inflated(chunks: Iterator[bytes], url: str, most: int) -> Iterator[bytes]:
         if inflate.unused_data:
             raise TransientError(f"{url} answered gzip with other bytes after its end: {inflate.unused_data[:40]!r}")
     if not inflate.eof:
-        raise TransientError(f"{url} answered gzip that breaks off")
+        raise TransientError(f"{url} answered truncated gzip")

@@ -1,4 +1,4 @@
-"""Time, injected into the client so that tests never wait.
+"""The client's clock, injected so that tests never wait.
 
 Belongs here: a clock and its protocol. Does not: deadlines and waits (http.py).
 """
@@ -12,7 +12,7 @@ from city_data.interruption import pause
 
 
 class Clock(Protocol):
-    """Time, injected so that tests never wait."""
+    """Monotonic time and sleep, in seconds."""
 
     def monotonic(self) -> float: ...
     def sleep(self, seconds: float) -> None: ...

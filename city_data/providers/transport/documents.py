@@ -1,6 +1,6 @@
-"""JSON documents as sources send them: any way in which one is none ends as ValueError.
+"""A strict reader of sources' JSON documents: every malformed one raises ValueError.
 
-Belongs here: bytes or text to plain values. Does not: what a document means, or which outcome a broken one is.
+Belongs here: bytes or text to plain values. Does not: the meaning of a document, or the outcome of a broken one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ _MARK = "\ufeff"
 
 
 def read_json(body: bytes | str, otherwise: str | None = None) -> Any:
-    """The document, with or without a byte order mark; bytes are UTF-8, or in the encoding `otherwise` where they are
-    not.
+    """The document, with or without a byte order mark; bytes are UTF-8, or else in the encoding `otherwise`.
 
-    Raises ValueError, also for nesting that exhausts the stack, for bytes in no such encoding, and for an object in
-    which one key has two values, of which a reader would take one without a word (RFC 8259, 4).
+    Raises ValueError, also for nesting that exhausts the stack, for bytes in another encoding, and for an object in
+    which one key has two values, of which `json` would silently take the last (RFC 8259, 4).
     """
     text = body if isinstance(body, str) else _decoded(body, otherwise)
     try:
@@ -26,18 +25,18 @@ def read_json(body: bytes | str, otherwise: str | None = None) -> Any:
 
 
 def begins_json(text: str, opening: str = "[{") -> bool:
-    """Whether the text begins as a document does: a quick look before it is stored."""
+    """Whether the text begins like a JSON document: a quick check before it is stored."""
     return text.removeprefix(_MARK).removeprefix("ï»¿").lstrip()[:1] in tuple(opening)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
+    mapping = dict(pairs)
     if (
-        len(made) < len(pairs)
-        and (twice := next((key for key, value in pairs if made[key] != value), None)) is not None
+        len(mapping) < len(pairs)
+        and (twice := next((key for key, value in pairs if mapping[key] != value), None)) is not None
     ):
         raise ValueError(f"the key {twice!r} has two values")
-    return made
+    return mapping
 
 
 def _decoded(body: bytes, otherwise: str | None) -> str:

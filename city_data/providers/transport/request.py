@@ -1,6 +1,6 @@
-"""What is asked of a source, and which parts of it are secret.
+"""An HTTP request to a source, and its secret parts.
 
-Belongs here: `Question`. Does not: how it is asked (http.py), or what is answered (response.py).
+Belongs here: `HttpRequest`. Does not: sending it (http.py), or the response (response.py).
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Question:
-    """`headers` (where keys travel) go to the first host alone, `asking` ones to every hop; `secret_params` are of the
-    first address alone. A `form` is for a POST."""
+class HttpRequest:
+    """One call. `headers` (where keys travel) go to the first host only, `every_hop_headers` to redirects as well;
+    `secret_params` are added to the first address only. A `form` is for a POST."""
 
     url: str
     params: Mapping[str, str] | None = None
     headers: Mapping[str, str] | None = None
     secret_params: Mapping[str, str] | None = None
-    asking: Mapping[str, str] | None = None
+    every_hop_headers: Mapping[str, str] | None = None
     form: Mapping[str, str] | None = None
     method: str = "GET"
 
@@ -28,6 +28,6 @@ class Question:
 
     @property
     def secrets(self) -> list[str]:
-        """What no error may repeat: a header's value, and what stands behind its scheme, such as `Bearer`."""
+        """Texts that no error may repeat: each header's value, also without its scheme, such as `Bearer`."""
         values = [*(self.headers or {}).values(), *(self.secret_params or {}).values()]
         return [*values, *(value.rpartition(" ")[2] for value in values)]

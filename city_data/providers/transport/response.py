@@ -1,7 +1,7 @@
-"""An answer of any source, and what its status alone says.
+"""The response of any source, and the outcome of its status.
 
-Belongs here: `Response` and the judgements that hold everywhere. Does not: how it is asked for (http.py), or what one
-source means by its body, which its own module knows.
+Belongs here: `Response` and the rules that hold for every source. Does not: sending requests (http.py), or the
+meaning of one source's body, which its own module knows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _LONGEST = 86_400.0
 
 @dataclass(frozen=True)
 class Response:
-    """An answer. `url` is what was asked, without query; `body` is empty for downloads; header names are lower case."""
+    """An answer. `url` is the requested address without query; `body` is empty for downloads; header names are lower
+    case."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,7 +47,7 @@ class Response:
 
 
 def accept_ok(response: Response) -> None:
-    """The default judgement of an answer: 2xx passes; 408, 425, 429 and 5xx are transient; the rest is permanent."""
+    """The default rule: 2xx passes; 408, 425, 429 and 5xx are transient; the rest is permanent."""
     if 200 <= response.status < 300:
         return
     refuse_firewall(response)
@@ -97,7 +98,7 @@ def refuse_broken_json(response: Response, otherwise: str | None = None) -> None
 
 
 def retry_after(headers: Mapping[str, str], otherwise: float | None = None) -> float | None:
-    """Seconds from a Retry-After header (seconds or an HTTP date); `otherwise` where there is none that can be read."""
+    """Seconds from a Retry-After header (seconds or an HTTP date); `otherwise` if it is absent or unreadable."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text), _LONGEST)
@@ -112,21 +113,21 @@ def retry_after(headers: Mapping[str, str], otherwise: float | None = None) -> f
 
 @contextmanager
 def hiding(secrets: Iterable[str]) -> Iterator[None]:
-    """Strikes secrets out of every outcome that leaves this context: sources repeat the key that they refuse."""
+    """Redacts secrets in every outcome that leaves this context: sources repeat the key that they refuse."""
     try:
         yield
     except ProviderError as error:
-        told = str(error)
+        text = str(error)
         for secret in filter(None, secrets):
-            told = told.replace(secret, "***").replace(quote(secret, safe="", errors="replace"), "***")
-        error.args = (told,)
+            text = text.replace(secret, "***").replace(quote(secret, safe="", errors="replace"), "***")
+        error.args = (text,)
         raise
 
 
 def bare(url: str) -> str:
-    """A URL without user, query or fragment: what may be written in logs and errors. Whatever is no URL stays out."""
+    """A URL without user, query or fragment, fit for logs and errors. An invalid URL is never repeated."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "an address that is none"
+        return "an invalid address"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

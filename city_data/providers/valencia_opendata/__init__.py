@@ -1,12 +1,12 @@
-"""Valencia's traffic loops: the city's map server tells their present flow, and nothing of the past.
+"""Valencia's traffic loops: the city's map server has their present flow, and no history.
 https://geoportal.valencia.es
 
-Belongs here: the calls, the canonical frame. Does not: what an answer means (polls.py), which readings count
-(hours.py), or when the feed is polled (operations/collector.py). The portal of the original plan
+Belongs here: the calls, the canonical frame. Does not: parsing answers (polls.py), the choice of readings (hours.py),
+or the times of polls (operations/collector.py). The portal of the original plan
 (valencia.opendatasoft.com) is gone.
 
-`congestion_level` is NULL though the city tells each segment's state (layer 192): that layer has no moment of
-measurement, so a frozen feed could not be told from calm streets, and its codes are not ordinal (3 closed, 4 no data,
+`congestion_level` is NULL though the city publishes each segment's state (layer 192): that layer has no time of
+measurement, so a frozen feed would look like calm streets, and its codes are not ordinal (3 closed, 4 no data,
 5 to 8 the same for underpasses).
 """
 
@@ -35,7 +35,7 @@ from city_data.providers.transport.documents import read_json
 if TYPE_CHECKING:
     import pandas as pd
 
-    from city_data.providers.valencia_opendata.hours import MadeHours
+    from city_data.providers.valencia_opendata.hours import CityHours
 
 HOST = "geoportal.valencia.es"
 LOOPS = f"https://{HOST}/server/rest/services/OPENDATA/Trafico/MapServer/208/query"
@@ -50,7 +50,7 @@ class ValenciaOpenData(CollectingProvider):
         dataset="traffic",
         columns=("traffic_volume",),
         resolution="hourly",
-        # The last snapshot of a month is there when the month ends; readings come some minutes late.
+        # The last snapshot of a month exists when the month ends; readings come some minutes late.
         lag=timedelta(hours=1),
         settling=timedelta(hours=1),
         earliest=None,
@@ -64,8 +64,8 @@ class ValenciaOpenData(CollectingProvider):
     )
 
     def poll(self, request: Request, http: HttpClient, into: Path) -> Snapshot:
-        """All loops, page after page in one file. Ordered: unordered pages of the live layer gave 22 rows of 400 twice,
-        and 22 not at all."""
+        """All loops, page after page in one file. The pages are ordered: unordered ones of the live layer repeated 22
+        rows of 400, and lacked 22."""
         from city_data.providers.valencia_opendata import polls as snapshots
 
         with about(self.name, request):
@@ -75,7 +75,7 @@ class ValenciaOpenData(CollectingProvider):
             while more:
                 if len(bodies) == MOST_PAGES:
                     raise PermanentError(f"the layer has more than {MOST_PAGES} pages")
-                response = http.get(LOOPS, params=_question(len(rows)))
+                response = http.get(LOOPS, params=_query(len(rows)))
                 page = snapshots.read_page(response.body)
                 if not page.rows:
                     raise NoSnapshot("header_only", f"the answer has no loop from row {len(rows)} on")
@@ -83,36 +83,36 @@ class ValenciaOpenData(CollectingProvider):
                 rows, more, origin = [*rows, *page.rows], page.more, response.origin
             body = b"\n".join(bodies)
             if sum(len(page.rows) for page in snapshots.pages(body)) != len(rows):
-                raise NoSnapshot("not_archivable", "the pages cannot be told apart again")
+                raise NoSnapshot("not_archivable", "the joined pages cannot be parsed again")
             moments = snapshots.measured(rows)
             newest = snapshots.newest(moments, request.as_of)
             path = into / snapshots.name(request.as_of)
             path.write_bytes(body)
-            payload = Payload(path.name, path, LOOPS, _question(0), "application/json", origin=origin)
+            payload = Payload(path.name, path, LOOPS, _query(0), "application/json", origin=origin)
             points = {snapshots.point_of(row) for row in rows}
             return Snapshot(payload, snapshots.mark(moments), newest, repeated=len(rows) - len(points))
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
-        """The month's city-hours, from the first that was collected to the last. Raises PermanentError also where a
-        whole month has not one."""
+        """The month's city-hours, from the first collected one to the last. Raises PermanentError also if an ended
+        month has no value."""
         from city_data.providers.shared.city_hours import METHOD_VERSION
         from city_data.providers.valencia_opendata.hours import city_hours
 
         with about(self.name, request):
-            made = city_hours(payloads, request.month, request.place.timezone)
-            _refuse_without_value(made, request)
+            result = city_hours(payloads, request.month, request.location.timezone)
+            _refuse_without_value(result, request)
             return ParsedMonth(
-                _frame(made, request, self.source(payloads)),
-                received=made.received,
-                used=made.used,
-                fields=made.fields,
-                rejected=made.rejected,
+                _frame(result, request, self.source(payloads)),
+                received=result.received,
+                used=result.used,
+                fields=result.fields,
+                rejected=result.rejected,
                 provenance={
                     "method_version": METHOD_VERSION,
-                    "panel": made.hours.panel,
-                    "points": made.points,
+                    "panel": result.hours.panel,
+                    "points": result.points,
                     "snapshots": len(payloads),
-                    "unreadable_snapshots": made.unreadable,
+                    "unreadable_snapshots": result.unreadable,
                 },
             )
 
@@ -121,37 +121,38 @@ class ValenciaOpenData(CollectingProvider):
         try:
             count = int(read_json(response.body)["count"])
         except (ValueError, KeyError, TypeError, OverflowError) as error:
-            found = " ".join(response.body[:200].decode("latin-1").split())
-            raise PermanentError(f"{self.name}: {LOOPS} does not count its loops but says {found!r}") from error
-        return f"answers, no key needed; {count} loops, of which it tells the present alone"
+            excerpt = " ".join(response.body[:200].decode("latin-1").split())
+            raise PermanentError(f"{self.name}: {LOOPS} did not answer a count of loops but {excerpt!r}") from error
+        return f"answers, no key needed; {count} loops, present values only"
 
 
-def _refuse_without_value(made: MadeHours, request: Request) -> None:
-    """A month that ended without one value is none. One that has only begun may not have an hour yet."""
+def _refuse_without_value(result: CityHours, request: Request) -> None:
+    """Raises PermanentError for an ended month without any value. A month that has just begun may not have an hour
+    yet."""
     import numpy as np
 
-    ended = request.as_of >= request.month.bounds(request.place.timezone)[1]
-    if ended and not np.isfinite(made.hours.volume).any():
+    ended = request.as_of >= request.month.bounds(request.location.timezone)[1]
+    if ended and not np.isfinite(result.hours.volume).any():
         raise PermanentError(
-            f"not one value in the whole month: {made.used} of {made.received} readings can be used; "
-            f"rejected: {made.rejected}"
+            f"no value in the whole month: {result.used} of {result.received} readings can be used; "
+            f"rejected: {result.rejected}"
         )
 
 
-def _question(offset: int) -> dict[str, str]:
+def _query(offset: int) -> dict[str, str]:
     from city_data.providers.valencia_opendata.polls import FIELDS, POINT
 
     page = {"resultOffset": str(offset), "resultRecordCount": str(PAGE_ROWS), "orderByFields": POINT}
     return {**EVERYTHING, "outFields": ",".join(FIELDS), "returnGeometry": "false", **page}
 
 
-def _frame(made: MadeHours, request: Request, source: str) -> pd.DataFrame:
+def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
 
     from city_data.providers.shared.city_hours import METHOD_VERSION
 
-    hours = made.hours
-    stamps = request.month.hours(request.place.timezone)[made.first : made.first + len(hours.volume)]
+    hours = result.hours
+    stamps = request.month.hours(request.location.timezone)[result.first : result.first + len(hours.volume)]
     details = [
         {"coverage": round(share, 4), "stations": stations, "method_version": METHOD_VERSION}
         for share, stations in zip(hours.coverage.tolist(), hours.stations.tolist(), strict=True)

@@ -1,10 +1,10 @@
-"""Valencia's city-hours, made of a month's snapshots of its loops by the method of shared/city_hours.py.
+"""Valencia's city-hours, from a month's snapshots of its loops by the method of shared/city_hours.py.
 
-Belongs here: which readings count, and how many of them make an hour. Does not: what an answer is (polls.py).
+Belongs here: the choice of readings, and the number that an hour needs. Does not: parsing answers (polls.py).
 
-Each loop tells its own moment of measurement in UTC, so October's doubled hour needs no rule. A reading counts at its
-own stamp, once, however often it was seen: a stamp that does not move is not data. One that was seen before its time
-never counts: whatever wrote it there did not measure it then.
+Each loop stamps its measurements in UTC, so October's doubled hour needs no rule. A reading counts once, at its own
+stamp, in however many snapshots it appears: a stamp that does not change is not new data. A stamp that appeared in a
+snapshot before its time never counts, since it cannot be the time of measurement.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
     from city_data.window import Month
 
-# One stratum: the city tells no classes of its loops.
+# One stratum: the city does not classify its loops.
 STRATA_WEIGHTS = {"city": 1.0}
 _HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
-# Sources disagree on how often a loop measures: each 3 minutes, 15, or an hour. Its usual step decides: up to which
-# step, into how many slots an hour is cut, and how many of them it needs. A loop of longer steps has no hours.
+# Sources disagree on how often a loop measures: each 3 minutes, 15, or an hour, so its median step decides. Each row:
+# the longest step (minutes), the slots of an hour, and the slots needed. A loop of longer steps has no hours.
 CADENCES = ((22.5, 4, 3), (45.0, 2, 2), (90.0, 1, 1), (float("inf"), 4, 3))
 
 
 @dataclass(frozen=True)
-class MadeHours:
-    """City-hours from hour `first` of the month on, and what became of every reading. A snapshot that cannot be read,
-    of which there are `unreadable`, counts as one that is rejected."""
+class CityHours:
+    """City-hours from hour `first` of the month on, and counts of all readings. Each of the `unreadable` snapshots
+    counts as one rejected reading."""
 
     first: int
     hours: Estimate
@@ -49,9 +49,9 @@ class MadeHours:
     unreadable: int
 
 
-def city_hours(payloads: Sequence[Payload], month: Month, timezone: str) -> MadeHours:
-    """The method, on a month's snapshots. Those that cannot be read are left out and counted; raises PermanentError
-    where none can."""
+def city_hours(payloads: Sequence[Payload], month: Month, timezone: str) -> CityHours:
+    """The city-hours of a month's snapshots. Unreadable ones are left out and counted; raises PermanentError if all are
+    unreadable."""
     import numpy as np
     import polars as pl
 
@@ -64,22 +64,22 @@ def city_hours(payloads: Sequence[Payload], month: Month, timezone: str) -> Made
     first, last = (int(hour.min()), int(hour.max())) if len(hour) else (0, -1)
     table = np.full((points, last + 1), np.nan)
     table[row, hour] = flow
-    made = estimate(
+    estimated = estimate(
         table[:, first:],
         {"city": np.ones(points, dtype=bool)},
         STRATA_WEIGHTS,
         np.array(Clock.of(month, timezone).week_hours)[first : last + 1],
-        # The collector began at some hour and may have been down for others: a loop is no worse for that.
+        # Hours without any reading, when the collector was down, do not count against a loop.
         judged=(~np.isnan(table[:, first:])).any(axis=0),
     )
     rejected = dict(zip(counts["reason"].to_list(), counts["len"].to_list(), strict=True)) | repeated
     rejected = {reason: number for reason, number in {**rejected, "unreadable_poll": unreadable}.items() if number}
-    return MadeHours(first, made, points, len(judged) + unreadable, len(good), fields, rejected, unreadable)
+    return CityHours(first, estimated, points, len(judged) + unreadable, len(good), fields, rejected, unreadable)
 
 
 def _readings(payloads: Sequence[Payload]) -> tuple[pl.DataFrame, list[str], int]:
     """Every row of every snapshot: `snapshot`, `taken` and `stamp` (epoch ms), `point` (by name), `flow` (vehicles/h);
-    the names of the rows' fields; and how many snapshots cannot be read."""
+    the names of the rows' fields; and the number of unreadable snapshots."""
     import polars as pl
 
     fields: set[str] = set()
@@ -105,17 +105,17 @@ def _readings(payloads: Sequence[Payload]) -> tuple[pl.DataFrame, list[str], int
             )
         )
     if not parts:
-        raise broken[0] if broken else PermanentError("no snapshot was given")
+        raise broken[0] if broken else PermanentError("there is no snapshot")
     return pl.concat(parts), sorted(fields), len(broken)
 
 
 def _judged(readings: pl.DataFrame, start: int, end: int) -> pl.DataFrame:
-    """`reason` tells why a reading is not used, null where it is: each under the first that holds."""
+    """The readings with the first `reason` that rejects each; null if it is used."""
     import polars as pl
 
     stamp, flow = pl.col("stamp"), pl.col("flow")
     ahead = stamp > pl.col("taken") + int(AHEAD.total_seconds() * 1000)
-    whys = {
+    rules = {
         "no_point": pl.col("point").is_null(),
         "no_stamp": stamp.is_null(),
         "future_stamp": ahead.any().over("point", "stamp"),
@@ -125,34 +125,34 @@ def _judged(readings: pl.DataFrame, start: int, end: int) -> pl.DataFrame:
         "spike": flow > SPIKE,
     }
     reason: Any = pl.lit(None, pl.String)
-    for word, holds in reversed(whys.items()):
-        reason = pl.when(holds).then(pl.lit(word)).otherwise(reason)
+    for word, rule in reversed(rules.items()):
+        reason = pl.when(rule).then(pl.lit(word)).otherwise(reason)
     return readings.with_columns(reason.alias("reason"))
 
 
 def _once(usable: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     """One reading a loop and stamp, sorted by them, by the rule that all sources share (shared/duplicates.py); and the
-    others by reason. What a later snapshot repeats is a stamp that has not moved."""
+    counts of the others by reason. A repeat in a later snapshot is a stamp that has not moved."""
     import polars as pl
 
-    found = usable.group_by("point", "stamp").agg(
+    unique = usable.group_by("point", "stamp").agg(
         pl.col("flow").unique().quantile(0.5, "lower"),
         (pl.len() - 1).alias("more"),
         (pl.col("snapshot").n_unique() - 1).alias("again"),
         (pl.col("flow").n_unique() > 1).alias("disagree"),
     )
-    equal = found.filter(~pl.col("disagree"))
+    equal = unique.filter(~pl.col("disagree"))
     repeated = {
         "unmoved_stamp": int(equal["again"].sum()),
         "duplicate": int((equal["more"] - equal["again"]).sum()),
-        "disagreeing": int(found.filter("disagree")["more"].sum()),
+        "disagreeing": int(unique.filter("disagree")["more"].sum()),
     }
-    return found.sort("point", "stamp"), repeated
+    return unique.sort("point", "stamp"), repeated
 
 
 def _hourly(good: pl.DataFrame, start: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], int]:
-    """Loop by place, hour of the month and mean flow of every hour that a loop has a reading in, NaN where it has too
-    few; and how many loops there are. A loop's hour is the mean of its slots, a slot the mean of its readings."""
+    """Loop index, hour of the month and mean flow of every hour with a reading of the loop, NaN if it has too few; and
+    the number of loops. A loop's hour is the mean of its slots, a slot the mean of its readings."""
     import numpy as np
 
     names, point = np.unique(good["point"].to_numpy().astype(str), return_inverse=True)
@@ -169,7 +169,7 @@ def _hourly(good: pl.DataFrame, start: int) -> tuple[NDArray[np.int64], NDArray[
 
 
 def _runs(point: NDArray[np.int64], period: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each run of equal pairs begins, and how long it is."""
+    """The begin and length of each run of equal pairs."""
     import numpy as np
 
     begins = np.flatnonzero(np.r_[True, (point[1:] != point[:-1]) | (period[1:] != period[:-1])][: len(point)])
@@ -179,11 +179,11 @@ def _runs(point: NDArray[np.int64], period: NDArray[np.int64]) -> tuple[NDArray[
 def _cadence(
     point: NDArray[np.int64], stamp: NDArray[np.int64], points: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Into how many slots an hour of each loop is cut, and how many of them it needs."""
+    """The slots of an hour for each loop, and the number of slots that an hour needs."""
     import numpy as np
 
     slots, needed = np.full(points, CADENCES[0][1]), np.full(points, CADENCES[0][2])
-    for place, stamps in enumerate(np.split(stamp, np.flatnonzero(np.diff(point)) + 1) if len(stamp) else []):
+    for position, stamps in enumerate(np.split(stamp, np.flatnonzero(np.diff(point)) + 1) if len(stamp) else []):
         step = np.median(np.diff(stamps)) / _MINUTE_MS if len(stamps) > 1 else 0.0
-        _, slots[place], needed[place] = next(cadence for cadence in CADENCES if step <= cadence[0])
+        _, slots[position], needed[position] = next(cadence for cadence in CADENCES if step <= cadence[0])
     return slots, needed

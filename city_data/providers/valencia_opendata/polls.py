@@ -1,7 +1,7 @@
-"""Answers of Valencia's map server about its traffic loops, and the archived snapshots made of them.
+"""Valencia's answers about its traffic loops: pages of its map server, and archived snapshots of joined pages.
 
-Belongs here: ArcGIS's pages, the loops and moments in them; poll and archive are read by the same reader. Does not:
-calls and the canonical frame (valencia_opendata), or how a month of snapshots becomes city-hours (hours.py).
+Belongs here: ArcGIS's pages, the loops and stamps in them; one parser for polls and archive. Does not: calls and the
+canonical frame (`__init__`), or city-hours (hours.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from city_data.providers.errors import NoSnapshot, PermanentError
 from city_data.texts import printable
 
 POINT, FLOW, STAMP = FIELDS = ("idpm", "ih", "fecha_actualizacion")
-# Clocks of roadside controllers run a little ahead; what lies further in the future is no moment of measurement.
+# Clocks of roadside controllers run a little ahead; a stamp further ahead is not a time of measurement.
 AHEAD = timedelta(minutes=10)
 _NAME = "%Y%m%dT%H%M%SZ.json"
 
@@ -26,34 +26,35 @@ Rows = list[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Page:
-    """One answer: its rows, and whether the layer has more than it sends at once."""
+    """One answer: its rows, and whether the layer has more rows."""
 
     rows: Rows
     more: bool
 
 
 def read_page(body: bytes) -> Page:
-    """An answer to a query (https://developers.arcgis.com/rest/services-reference/enterprise/query-map-service-layer/).
+    """The page of an answer to a query
+    (https://developers.arcgis.com/rest/services-reference/enterprise/query-map-service-layer/).
 
-    Raises NoSnapshot for what is no data: feeds of this city have sent a header alone, one byte, and HTML, all with
-    status 200. Raises PermanentError where the layer has other fields.
+    Raises NoSnapshot for an answer without data: feeds of this city have sent a header alone, one byte, and HTML, all
+    with status 200. Raises PermanentError where the layer has other fields.
     """
     text = body.strip(b"\xef\xbb\xbf \t\r\n")
     if len(text) <= 1:
         raise NoSnapshot("empty", f"the answer is {len(body)} bytes long")
     if text.startswith(b"<"):
-        raise NoSnapshot("html", f"the answer is a page: {text[:100].decode('latin-1')!r}")
+        raise NoSnapshot("html", f"the answer is an HTML page: {text[:100].decode('latin-1')!r}")
     try:
-        found = list(_documents(text))
-        if len(found) != 1:
-            raise ValueError(f"{len(found)} documents follow each other")
-        return _page(found[0])
+        documents = list(_documents(text))
+        if len(documents) != 1:
+            raise ValueError(f"{len(documents)} documents follow each other")
+        return _page(documents[0])
     except (ValueError, RecursionError) as error:
         raise NoSnapshot("not_json", f"the answer is not JSON in UTF-8: {error}") from error
 
 
 def pages(body: bytes) -> Iterator[Page]:
-    """The pages of an archived snapshot, which follow each other. Raises PermanentError where they cannot be read."""
+    """The joined pages of an archived snapshot. Raises PermanentError if they are unreadable."""
     try:
         yield from map(_page, _documents(body))
     except (ValueError, RecursionError, NoSnapshot) as error:
@@ -61,13 +62,13 @@ def pages(body: bytes) -> Iterator[Page]:
 
 
 def _documents(body: bytes) -> Iterator[Any]:
-    """JSON documents in UTF-8 that follow each other, each with or without a byte order mark."""
-    decoder, text, place = json.JSONDecoder(), body.decode("utf-8"), 0
-    while place < len(text):
-        if text[place].isspace() or text[place] == "\ufeff":
-            place += 1
+    """Consecutive JSON documents in UTF-8, each with or without a byte order mark."""
+    decoder, text, position = json.JSONDecoder(), body.decode("utf-8"), 0
+    while position < len(text):
+        if text[position].isspace() or text[position] == "\ufeff":
+            position += 1
             continue
-        document, place = decoder.raw_decode(text, place)
+        document, position = decoder.raw_decode(text, position)
         yield document
 
 
@@ -94,8 +95,8 @@ def _attributes(feature: object) -> object:
 
 def measured(rows: Rows) -> list[tuple[str, int]]:
     """Each loop and its stamp (epoch ms), of rows that have both, sorted."""
-    found = ((point_of(row), number_of(row[STAMP])) for row in rows)
-    return sorted({(point, int(stamp)) for point, stamp in found if point is not None and stamp is not None})
+    pairs = ((point_of(row), number_of(row[STAMP])) for row in rows)
+    return sorted({(point, int(stamp)) for point, stamp in pairs if point is not None and stamp is not None})
 
 
 def point_of(row: Mapping[str, Any]) -> str | None:
@@ -109,7 +110,7 @@ def point_of(row: Mapping[str, Any]) -> str | None:
 
 
 def number_of(value: Any) -> float | None:
-    """Finite, and of a size that any count or moment may have: JSON as it is read here may hold NaN."""
+    """The number; None for anything else, NaN, infinity or a number too large for any count or time (ms)."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
     return float(value) if is_number else None
 
@@ -119,21 +120,21 @@ def mark(moments: Sequence[tuple[str, int]]) -> str:
 
 
 def newest(moments: Sequence[tuple[str, int]], taken: datetime) -> datetime:
-    """The latest stamp that can be one. Raises NoSnapshot where there is none."""
+    """The latest plausible stamp. Raises NoSnapshot if there is none."""
     latest = (taken + AHEAD).timestamp() * 1000
     stamps = [stamp for _, stamp in moments if 0 < stamp <= latest]
     if not stamps:
-        raise NoSnapshot("no_stamps", "no loop tells when it measured")
+        raise NoSnapshot("no_stamps", "no loop has a time of measurement")
     return datetime.fromtimestamp(max(stamps) / 1000, UTC)
 
 
 def name(taken: datetime) -> str:
-    """A snapshot's file name, which tells when it was taken."""
+    """A snapshot's file name, with the time of the poll."""
     return taken.astimezone(UTC).strftime(_NAME)
 
 
 def taken_at(name: str) -> datetime:
-    """The moment that a snapshot's file name tells. Raises PermanentError for another name."""
+    """The time of the poll in a snapshot's file name. Raises PermanentError for another name."""
     try:
         return datetime.strptime(name, _NAME).replace(tzinfo=UTC)
     except ValueError as error:
