@@ -173,7 +173,7 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
     repeated = [city_id for city_id, count in Counter(city.city_id for city in cities).items() if count > 1]
     if repeated:
         raise RegistryError(f"{file}: city_id used more than once: {', '.join(repeated)}")
-    return Registry(_enable(file, cities, environment.ENABLED_CITIES.get(environ)))
+    return Registry(_enable(file, cities, environ.get(environment.ENABLED_CITIES.name)))
 
 
 def _city(file: Path, position: int, entry: object) -> City:

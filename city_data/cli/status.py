@@ -36,7 +36,7 @@ SIGNS: dict[State, str] = {
     "not_available": "-",
     "failed": "x",
 }
-NEVER_ASKED = "·"
+NEVER_REQUESTED = "·"
 STALE_POLL_HOURS = 3
 EMPTY_COLUMN = "!"
 
@@ -129,9 +129,9 @@ def _row(month: Month, entry: MonthEntry | None) -> list[str]:
 
 def _findings(entry: MonthEntry) -> str:
     """What is odd in a stored month, in a few words; `--days` has the counts by reason and column."""
-    found = [f"[bold red]no {', '.join(entry.empty_columns)}[/]"] if entry.empty_columns else []
+    findings = [f"[bold red]no {', '.join(entry.empty_columns)}[/]"] if entry.empty_columns else []
     if missing := entry.provenance.get("stations_without_data"):
-        found.append(f"[yellow]no data from {', '.join(missing)}[/]")
+        findings.append(f"[yellow]no data from {', '.join(missing)}[/]")
     if entry.used_share is not None and entry.used_share < 1:
         findings.append(f"{entry.used_share:.1%} of {entry.received:,} rows used")
     nulled = sum(entry.nulled.values())

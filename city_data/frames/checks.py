@@ -40,7 +40,7 @@ BLOCKING = {
     "unique_dates": "No date appears twice",
     "inside_month": "Every row lies inside the month in the city's time zone",
 }
-TOLD = {
+REPORTED = {
     "promised_columns": "Every column of numbers or levels that the source promises has values",
     "nulled_values": f"Of no column more than {MANY_NULLED:.0%} of the used rows' cells could not be used",
 }

@@ -121,7 +121,7 @@ def _cumulative(total: Totals) -> list[tuple[str, float]]:
 
 def _months(feeds: Sequence[tuple[Feed, Entries]], window: Window, moment: datetime) -> Iterator[Metric]:
     def by_feed(name: str, text: str, value: Callable[[Feed, Entries], float]) -> Metric:
-        return labelled(name, text, _FEED, {_label(feed): value(feed, entries) for feed, entries in held})
+        return labelled(name, text, _FEED, {_label(feed): value(feed, entries) for feed, entries in feeds})
 
     yield by_feed("external_city_data_records", "Records stored", lambda _, e: sum(m.rows for m in e.values()))
     yield by_feed(

@@ -36,7 +36,7 @@ _MEASURED = {name for dataset in DATASETS.values() for name in dataset.measured_
 # Most months of rain are another distribution than the month before: its mean and spread say nothing.
 _NOT_COMPARED = {"precipitation"}
 
-TOLD = {
+REPORTED = {
     "schema_drift": "The source has the columns that it had the month before",
     "size_drift": "The source's rows and bytes are as many as the month before, day for day",
     "distribution_drift": "Each column's mean and spread are like those of the month before",
@@ -99,7 +99,7 @@ def evaluate(now: MonthProfile, before: MonthProfile | None) -> list[Outcome]:
     """One outcome for each comparison; passed, with the reason, if there is no month to compare with."""
     if before is None:
         why = "no month before to compare with"
-        return [Outcome(name, True, why) for name in TOLD if name not in _JUDGED_ELSEWHERE]
+        return [Outcome(name, True, why) for name in REPORTED if name not in _JUDGED_ELSEWHERE]
     return [
         _schema(now, before),
         _size(now, before),

@@ -59,7 +59,7 @@ def admit(parsed: ParsedMonth, request: Request, capabilities: Capabilities) -> 
             checks.unique(frame),
             checks.inside(frame, request.month, zone),
             checks.promised({name: observed[name] for name in dataset.measured_names if name in observed}),
-            checks.nulled_values(made.nulled, made.used),
+            checks.nulled_values(admitted.nulled, admitted.used),
         ],
     )
 

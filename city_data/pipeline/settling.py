@@ -55,7 +55,9 @@ def settled_state(
     published = month.bounds(timezone)[1] + capabilities.lag
     final = published + capabilities.settling
     in_time: Literal["provisional", "settled"] = "settled" if manifest.fetched_at >= final else "provisional"
-    if held is None or not held.has_data or held.fetched_at is None or _provider_of(held) != choice.provider.name:
+    if current is None or not current.has_data or current.fetched_at is None:
+        return in_time
+    if _provider_of(current) != choice.provider.name:
         return in_time
     was_settled = current.state == "settled"
     if manifest.fetched_at == current.fetched_at:
@@ -110,9 +112,9 @@ def choices_to_ask(feed: Feed, entry: MonthEntry | None) -> list[ProviderBinding
 def _interval(entry: MonthEntry) -> timedelta:
     """The least time between two tries: a day; of a month missing at its first source, the time it has been missing."""
     if entry.last_error or entry.checked_at is None or entry.state not in ("settled", "not_available"):
-        return ASK_AGAIN_AFTER
+        return REFETCH_AFTER
     missing_for = entry.checked_at - (entry.unavailable_since or entry.checked_at)
-    return min(max(missing_for, ASK_AGAIN_AFTER), LONGEST_INTERVAL)
+    return min(max(missing_for, REFETCH_AFTER), LONGEST_INTERVAL)
 
 
 def _provider_of(entry: MonthEntry) -> str:

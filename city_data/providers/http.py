@@ -202,8 +202,8 @@ class HttpClient:
         for _ in range(MAX_HOPS):
             host, target = self._checked(url)
             first_host = first_host or host
-            sent = {"User-Agent": _user_agent(), "Accept-Encoding": "gzip", **(question.asking or {})}
-            sent |= question.headers or {} if host == first_host else {}
+            sent = {"User-Agent": _user_agent(), "Accept-Encoding": "gzip", **(request.every_hop_headers or {})}
+            sent |= request.headers or {} if host == first_host else {}
             timeout = httpx.Timeout(self.settings.read_timeout, connect=self.settings.connect_timeout)
             self._spend(host, deadline)
             try:

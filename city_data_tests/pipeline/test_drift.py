@@ -34,7 +34,7 @@ def told(**changes: Any) -> dict[str, Outcome]:
 def test_unchanged_month_and_first_month_show_no_drift() -> None:
     assert all(outcome.passed and not outcome.blocking for outcome in told().values())
     assert [outcome.passed for outcome in drift.evaluate(BEFORE, None)] == [True] * 5
-    assert set(drift.TOLD) == {*told(), "revision", "first_source", "configured_stations"}
+    assert set(drift.REPORTED) == {*told(), "revision", "first_source", "configured_stations"}
 
 
 @pytest.mark.parametrize(

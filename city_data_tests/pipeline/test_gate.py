@@ -14,7 +14,7 @@ from city_data.frames import coverage
 from city_data.frames.checks import Outcome
 from city_data.pipeline.gate import Admitted, admit
 from city_data.providers import discover
-from city_data.providers.base import Capabilities, ParsedMonth, Place, Request, Settings
+from city_data.providers.base import Capabilities, Location, ParsedMonth, Request, Settings
 from city_data.window import Month
 from city_data_tests.world import AS_OF
 

@@ -77,7 +77,9 @@ class Scripted(Provider):
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         (payload,) = payloads
-        dates = pd.to_datetime([day_bounds(day, request.place.timezone)[0] for day in request.month.days()], utc=True)
+        dates = pd.to_datetime(
+            [day_bounds(day, request.location.timezone)[0] for day in request.month.days()], utc=True
+        )
         temperature = json.loads(payload.path.read_bytes())["temperature"]
         frame = pd.DataFrame({"date": dates, "temperature": temperature, "source": self.name})
         return ParsedMonth(frame, received=len(frame), used=len(frame), fields=["temperature"])

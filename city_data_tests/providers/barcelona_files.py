@@ -15,7 +15,7 @@ from city_data.providers.base import Location, ParsedMonth, Payload, Request
 from city_data.window import Month
 
 HEADER = "idTram,data,estatActual,estatPrevist"
-BARCELONA = Place("barcelona", 41.3851, 2.1734, "Europe/Madrid")
+BARCELONA = Location("barcelona", 41.3851, 2.1734, "Europe/Madrid")
 GOOD = f"{HEADER}\n1,20230501000054,2,0\n1,20230501010054,2,0\n".encode()
 
 

@@ -18,7 +18,6 @@ from city_data.providers.base import (
     NotAvailable,
     NotYetPublished,
     PermanentError,
-    Place,
     TransientError,
 )
 from city_data.providers.meteo_france import MeteoFranceSettings

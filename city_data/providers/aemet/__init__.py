@@ -172,14 +172,17 @@ def _judge(response: Response) -> None:
     code = int(estado) if re.fullmatch("[0-9]{3}", str(estado)) else response.status
     if response.status >= 400 and code < 400:
         code = response.status
-    said = str(told.get("descripcion") or response.headers.get("aemet_mensaje") or " ".join(text[:200].split()))
+    described = error_body.get("descripcion") or response.headers.get("aemet_mensaje")
+    message = str(described or " ".join(text[:200].split()))
+        error_body.get("descripcion") or response.headers.get("aemet_mensaje") or " ".join(text[:200].split())
+    )
     refuse_firewall(response)
     if code in (401, 403):
-        raise PermanentError(f"the key was refused ({message}); check AEMET_API_KEY")
+        raise PermanentError(f"the key was refused ({message}); check {environment.AEMET_API_KEY}")
     if code == 404:
         raise _outcome_of_404(message)
     if code == 429:
-        raise too_many_calls(response, said)
+        raise too_many_calls(response, message)
     if code >= 400:
         accept_ok(Response(code, response.headers, response.url, message.encode("latin-1", "replace")))
     accept_ok(response)

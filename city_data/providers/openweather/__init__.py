@@ -217,8 +217,8 @@ def _judge(response: Response) -> None:
     if code == 404 and answer:  # the service's own error, not that of a proxy before it
         raise _NoData(f"404: {message}")
     if code == 429:
-        raise too_many_calls(response, said)
-    accept_ok(Response(code, response.headers, response.url, said.encode("latin-1", "replace")))
+        raise too_many_calls(response, message)
+    accept_ok(Response(code, response.headers, response.url, message.encode("latin-1", "replace")))
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
     if not answer:
