@@ -109,12 +109,17 @@ class Supervisor:
 
     def _plan(self, name: str, watched: _Watched, cause: str) -> None:
         watched.failures += 1
-        text = f"{name} {' '.join(cause.split())}"
         if watched.essential and watched.failures > MOST_RESTARTS:
-            raise NotHealed(f"{text}; it did not stay up after {MOST_RESTARTS} restarts")
+            raise NotHealed(f"{name} {' '.join(cause.split())}; it did not stay up after {MOST_RESTARTS} restarts")
         wait = 0.0 if watched.failures == 1 else min(LONGEST_WAIT_S, 2.0 ** (watched.failures - 2))
         watched.due = self._clock() + wait
-        self._report(f"{text}; restarting" + (f" in {wait:.0f} s" if wait else ""))
+        self._report(f"{name} {_brief(cause)}; restarting" + (f" in {wait:.0f} s" if wait else ""))
+
+
+def _brief(cause: str) -> str:
+    """A cause without all but the last line of its log."""
+    first, *others = cause.splitlines()
+    return " ".join([first, *others]) if len(others) < 2 else " ".join([first.partition(":")[0] + ":", *others[-2:]])
 
 
 class NotHealed(CityDataError):

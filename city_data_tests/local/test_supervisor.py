@@ -48,7 +48,7 @@ class Fake:
 
 
 def test_process_that_keeps_ending_is_restarted_with_growing_waits_for_ever() -> None:
-    fake = Fake(cause="ended with code 1:\nOSError\n(see daemon.log)")
+    fake = Fake(cause="ended with code 1: Traceback\n  File x\nOSError\n(see daemon.log)")
     fake.run(fake.supervisor(), 300)
     waits = [round(later - earlier) for earlier, later in zip(fake.restarts, fake.restarts[1:], strict=False)]
     assert waits[:4] == sorted(waits[:4])
