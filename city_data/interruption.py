@@ -16,6 +16,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _waits_end = threading.Event()
 
 
+def handled_signals() -> list[signal.Signals]:
+    """SIGINT and SIGTERM, and SIGHUP unless `nohup` has it ignored: then the work is to survive its terminal."""
+    return [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+
+
 class Interrupted(KeyboardInterrupt):
     """A wait was ended by a stop. No error: nobody may handle it as one, as with any KeyboardInterrupt."""
 
@@ -45,7 +50,7 @@ def on_signals() -> Iterator[Stop]:
             sys.exit(stop.exit_code)
         stop.number = number
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    before = {number: signal.signal(number, handle) for number in handled_signals()}
     try:
         yield stop
     finally:

@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 
 from city_data.errors import one_line
+from city_data.interruption import handled_signals
 from city_data.local import platform
 from city_data.local.ports import Ports
 from city_data.pipeline.feeds import Feed
@@ -84,6 +86,10 @@ def stop_in_order_on_signals() -> None:
 
     Set on purpose: a shell starts its background jobs with SIGINT ignored.
     """
+    for number in handled_signals():
+        signal.signal(number, _exit)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+
+
+def _exit(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)

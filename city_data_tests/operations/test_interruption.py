@@ -107,6 +107,16 @@ def test_run_that_does_not_stop_is_canceled_and_left(
         thread.join(30)  # a command's process would have ended here
 
 
+def test_hangup_that_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruption.on_signals() as requested:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert requested.number is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_second_signal_ends_the_process(stop: interruption.Stop) -> None:
     os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(SystemExit) as caught:
