@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
-import structlog
 
 from city_data.errors import CityDataError, ConfigurationError
 from city_data.payloads import Payload, file_sha256
 from city_data.window import Month
 
-_log = structlog.get_logger(__name__)
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 _MANIFEST_SUFFIX, _REPEAT_SUFFIX = ".manifest.json", ".seen.json"
 
@@ -209,7 +207,11 @@ class RawArchive:
         try:
             return model.model_validate_json(self._fs.cat_file(path))
         except pydantic.ValidationError as error:
-            _log.warning("damaged file in the raw archive", path=path, why=f"{error.error_count()} faults")
+            import structlog
+
+            structlog.get_logger(__name__).warning(
+                "damaged file in the raw archive", path=path, why=f"{error.error_count()} faults"
+            )
             return None
 
     def _record_repeat(

@@ -8,7 +8,8 @@ import dagster as dg
 import sqlalchemy as sa
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 
-from city_data.defs.purge import purge, purge_job
+from city_data.defs.old_events import purge
+from city_data.defs.purge import purge_job
 from city_data_tests.world import World
 
 KEY = dg.AssetKey(["monthly", "weather", "madrid"])
