@@ -40,11 +40,11 @@ def build_definitions(feeds: list[Feed], window: Window) -> dg.Definitions:
         executor_def=dg.in_process_executor,
         description="One month of each selected feed from provider to cache",
     )
-    expiry = expire_job(feeds)
+    expiry, purge = expire_job(feeds), purge_job()
     return dg.Definitions(
         assets=[*_provider_specs(feeds), *assets],
-        jobs=[job, expiry, purge_job],
-        schedules=[monthly_schedule(feeds), refresh_schedule(feeds), recheck_schedule(feeds), purge_schedule()],
+        jobs=[job, expiry, purge],
+        schedules=[monthly_schedule(feeds), refresh_schedule(feeds), recheck_schedule(feeds), purge_schedule(purge)],
         sensors=[retention_sensor(feeds, expiry), rotation_sensor(feeds), failure_notice()],
         resources=resources(),
         executor=dg.in_process_executor,

@@ -17,24 +17,26 @@ from city_data import environment
 PURGE_JOB = "purge_runs"
 
 
-@dg.op(description="Delete the events and runs that the UI does not need any more")
-def delete_old_runs(context: dg.OpExecutionContext) -> None:
-    from city_data.defs.old_events import purge
+def purge_job() -> dg.JobDefinition:
+    @dg.op(description="Delete the events and runs that the UI does not need any more")
+    def delete_old_runs(context: dg.OpExecutionContext) -> None:
+        from city_data.defs.old_events import purge
 
-    days = environment.KEEP_RUNS_DAYS.whole_number("a number of days from 1 to 36500", 1, 36_500)
-    runs, events = purge(context.instance, datetime.now(UTC) - timedelta(days=days))
-    context.log.info("deleted %d runs and %d events older than %d days", runs, events, days)
+        days = environment.KEEP_RUNS_DAYS.whole_number("a number of days from 1 to 36500", 1, 36_500)
+        runs, events = purge(context.instance, datetime.now(UTC) - timedelta(days=days))
+        context.log.info("deleted %d runs and %d events older than %d days", runs, events, days)
+
+    @dg.job(name=PURGE_JOB, executor_def=dg.in_process_executor, description="Purge Dagster's old runs and events")
+    def job() -> None:
+        delete_old_runs()
+
+    return job
 
 
-@dg.job(name=PURGE_JOB, executor_def=dg.in_process_executor, description="Purge Dagster's old runs and events")
-def purge_job() -> None:
-    delete_old_runs()
-
-
-def purge_schedule() -> dg.ScheduleDefinition:
+def purge_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name=PURGE_JOB,
-        job=purge_job,
+        job=job,
         cron_schedule="30 3 * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,

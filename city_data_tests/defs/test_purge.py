@@ -46,7 +46,7 @@ def test_purge_keeps_the_latest_materialization_of_each_partition_and_its_checks
 
 
 def test_unfinished_runs_are_not_purged(world: World) -> None:
-    run = world.instance.create_run_for_job(purge_job, status=dg.DagsterRunStatus.STARTED)
+    run = world.instance.create_run_for_job(purge_job(), status=dg.DagsterRunStatus.STARTED)
     assert purge(world.instance, datetime.now(UTC) + timedelta(minutes=1)) == (0, 0)
     assert world.instance.get_run_by_id(run.run_id) is not None
 
@@ -55,7 +55,7 @@ def test_job_purges_by_the_setting(world: World) -> None:
     world.load("weather", "2026-09")
     before = events(world)
     world.monkeypatch.setenv("CITY_DATA_KEEP_RUNS_DAYS", "30")
-    assert purge_job.execute_in_process(instance=world.instance).success
+    assert purge_job().execute_in_process(instance=world.instance).success
     assert events(world) > before
     world.monkeypatch.setenv("CITY_DATA_KEEP_RUNS_DAYS", "0")
-    assert not purge_job.execute_in_process(instance=world.instance, raise_on_error=False).success
+    assert not purge_job().execute_in_process(instance=world.instance, raise_on_error=False).success
