@@ -7,7 +7,6 @@ import warnings
 
 import dagster as dg
 
-from city_data import environment
 from city_data.cities import load_registry
 from city_data.defs.build import build_definitions
 from city_data.pipeline.feeds import enabled_feeds
@@ -22,4 +21,4 @@ logging.getLogger("dagster._core.execution.plan.active").addFilter(lambda record
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return build_definitions(enabled_feeds(load_registry()), rolling_window(as_of()), environment.REDIS_URL.get() or "")
+    return build_definitions(enabled_feeds(load_registry()), rolling_window(as_of()))

@@ -19,7 +19,7 @@ DAYS = st.dates(date(1850, 1, 1), date(2150, 12, 31))
 
 
 @given(DAYS, st.sampled_from(COUNTRIES))
-def test_every_day_of_every_country_is_in_its_week(day: date, country: str) -> None:
+def test_every_day_has_its_weekday_in_every_country(day: date, country: str) -> None:
     day_record = calendar_day(day, country, None)
     assert day_record.weekday == day.weekday()
     assert day_record == calendar_day(day, country, None)
@@ -35,7 +35,7 @@ def test_partial_school_years_are_unknown(day: date, zone: str) -> None:
 
 
 @given(st.dates(date(2010, 1, 1), date(2027, 12, 31)), st.sampled_from(["MD", "CT", "VC"]))
-def test_a_region_keeps_what_every_region_keeps(day: date, region: str) -> None:
+def test_regional_holidays_include_the_national_ones(day: date, region: str) -> None:
     everywhere, here = calendar_day(day, "ES", None), calendar_day(day, "ES", region)
     assert everywhere.public_holiday is None or here.public_holiday is not None
     assert here.school_free is None
@@ -57,7 +57,7 @@ def test_holidays_of_a_region(day: date, country: str, region: str | None, name:
     assert calendar_day(day, country, region).public_holiday == name
 
 
-def test_vacations_where_the_library_has_them() -> None:
+def test_school_vacations_are_known_where_the_library_has_them() -> None:
     assert calendar_day(date(2026, 8, 3), "FR", "Zone C").school_free is True
     assert calendar_day(date(2026, 9, 14), "FR", "Zone C").school_free is False
     # Of 2017 the library has the autumn alone, of Bulgaria one day a year: the others may be vacations all the same.

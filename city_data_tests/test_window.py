@@ -40,7 +40,7 @@ def test_text_round_trip(month: Month) -> None:
 
 
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2080, 1, 1), timezones=st.just(UTC)), zones)
-def test_a_moment_lies_in_the_bounds_of_its_month(moment: datetime, zone: str) -> None:
+def test_moment_lies_within_its_months_bounds(moment: datetime, zone: str) -> None:
     start, end = Month.at(moment, zone).bounds(zone)
     assert start <= moment < end
 
@@ -64,14 +64,14 @@ def test_window_is_24_complete_months_and_the_open_one(moment: datetime) -> None
         (Month(2026, 12), "Europe/Madrid", 744),
     ],
 )
-def test_hours_that_exist(month: Month, zone: str, hours: int) -> None:
+def test_only_existing_hours_are_expected(month: Month, zone: str, hours: int) -> None:
     stamps = month.hours(zone)
     assert len(stamps) == len(set(stamps)) == hours
     assert stamps[-1] < month.bounds(zone)[1] <= stamps[-1] + timedelta(hours=1)
 
 
 @given(months, zones)
-def test_months_share_all_full_hours_between_them(month: Month, zone: str) -> None:
+def test_every_full_hour_belongs_to_one_month(month: Month, zone: str) -> None:
     stamps, (start, end) = month.hours(zone), month.bounds(zone)
     assert all((stamp.minute, stamp.second) == (0, 0) and start <= stamp < end for stamp in stamps)
     assert {b - a for a, b in pairwise(stamps)} == {timedelta(hours=1)}

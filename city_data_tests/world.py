@@ -6,14 +6,19 @@ Belongs here: fixtures of the end-to-end tests. Does not: any test.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.runs.schema import RunsTable
 
 from city_data.cities import load_registry
 from city_data.datasets import DatasetName
@@ -90,6 +95,26 @@ class World:
         file.write_text(yaml.safe_dump({"cities": list(entries)}))
         self.monkeypatch.setenv("CITY_DATA_CITIES", str(file))
         self.monkeypatch.delenv("ENABLED_CITIES")
+
+
+def queue_run(instance: dg.DagsterInstance, job_name: str, tags: dict[str, str] | None = None) -> dg.DagsterRun:
+    """A run in the queue, as the daemon sees it: only a job of a code location can be queued."""
+    location, pointer = RegisteredCodeLocationOrigin("city_data"), ModuleCodePointer("city_data.definitions", "defs")
+    return instance.create_run_for_job(
+        defs().resolve_job_def(job_name),
+        status=dg.DagsterRunStatus.QUEUED,
+        tags=tags or {},
+        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job_name),
+        job_code_origin=JobPythonOrigin(job_name, RepositoryPythonOrigin(sys.executable, pointer)),
+    )
+
+
+def age_run(instance: dg.DagsterInstance, run_id: str, seconds: float) -> None:
+    """Let a run have been created so many seconds earlier."""
+    created = RunsTable.c.create_timestamp
+    earlier = RunsTable.update().where(RunsTable.c.run_id == run_id)
+    with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
+        connection.execute(earlier.values(create_timestamp=created - timedelta(seconds=seconds)))
 
 
 def environment(folder: Path, sandbox: Sandbox, database_url: str, redis_url: str) -> dict[str, str]:

@@ -109,7 +109,7 @@ def status(
 ) -> None:
     """Show stored months: one line per feed; with --city, --dataset or months, one row per month."""
     from city_data.cli.days import print_days
-    from city_data.cli.progress import entries_of
+    from city_data.cli.progress import entries_of, print_sizes
     from city_data.cli.status import print_months, print_polls, print_summary
     from city_data.window import as_of
 
@@ -126,6 +126,8 @@ def status(
         print_polls(console, feeds, as_of())
         if not (days or city or dataset or from_ or to):
             console.print(f"every month: city-data status --city {feeds[0].city.city_id}", highlight=False)
+            if (folder := home.absolute()).exists():
+                print_sizes(console, folder)
 
 
 @app.command()
@@ -280,8 +282,12 @@ def _stay_up(mode: platform.Mode, home: Path, once: bool) -> None:
     raise typer.Exit(1 if failed else 0)
 
 
+def _print_line(text: str) -> None:
+    console.print(text, highlight=False, markup=False)
+
+
 @contextmanager
 def _platform(home: Path) -> Iterator[None]:
-    with platform.joined(home.absolute()) as variables:
+    with platform.joined(home.absolute(), _print_line) as variables:
         os.environ.update(variables)
         yield

@@ -45,7 +45,7 @@ def _lines(month: Month, entry: MonthEntry) -> list[list[str]]:
     lines = []
     for name, of in coverage.of_month(entry.days, DATASETS[entry.dataset]).items():
         percent = "not given" if of.percent is None else f"{of.percent:.2f}%"
-        if of.expected and not of.observed:
+        if name in entry.empty_columns:
             percent = "[bold red]empty[/]"
         lines.append([str(month), name, str(of.observed), str(of.expected), percent, _strip(entry, name)])
     return lines

@@ -6,15 +6,21 @@ Belongs here: text and progress bars for people. Does not: any decision.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from city_data import environment
+from city_data.interruption import on_signals
 from city_data.local import platform
+from city_data.local.home import sizes
 from city_data.local.ports import Ports
 from city_data.pipeline.feeds import Feed
 from city_data.store.connections import shared_cache, shared_database
@@ -24,30 +30,37 @@ if TYPE_CHECKING:
     from city_data.store.ledger import MonthEntry
 
 POLL_S = 2.0
+LINE_EVERY_S = 5.0
 
 
 def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month], only_due: bool = False) -> list[str]:
-    """Materialize months in this process with a progress bar; returns one line per failure.
+    """Materialize months in this process, newest first, and show the progress; returns one line per failure.
 
     `only_due` skips months that are settled or were requested within a day, so that a second start is quick.
+    A signal stops it after the running month: raises typer.Exit with the signal's exit code.
     """
     from city_data.definitions import defs
     from city_data.operations import backfill
 
-    todo = _todo(feeds, months, only_due)
+    todo = backfill.newest_first(_todo(feeds, months, only_due))
     failed: list[str] = []
-    rows, started = 0, time.monotonic()
-    with backfill.warm_instance() as instance, progress(console) as shown:
-        bar = shown.add_task("months", total=len(todo), rows=0, rate=0.0)
-        for done in backfill.materialize(defs(), instance, todo):
+    rows, done_months, started = 0, 0, time.monotonic()
+    with on_signals() as stop, backfill.warm_instance() as instance, Steps(console, "months", len(todo)) as steps:
+        for done in backfill.materialize(defs(), instance, todo, stop=stop):
             rows += done.rows
+            done_months += 1
             if done.error:
                 failed.append(f"{done.feed.name} {done.month}: {done.error}")
-            rate = rows / (time.monotonic() - started)
-            shown.update(bar, advance=1, rows=rows, rate=rate, description=f"{done.feed.name} {done.month}")
+            steps.advance(f"{done.feed.name} {done.month}", rows)
     seconds = time.monotonic() - started
-    console.print(f"{len(todo) - len(failed)} of {len(todo)} months done, {rows:,} rows in {seconds:.1f} s")
+    console.print(f"{done_months - len(failed)} of {len(todo)} months done, {rows:,} rows in {seconds:.1f} s")
     print_failures(console, failed)
+    if stop.number is not None:
+        name = signal.Signals(stop.number).name
+        console.print(
+            f"stopped by {name}; the same command goes on, and `city-data backfill --due` skips loaded months"
+        )
+        raise typer.Exit(stop.exit_code)
     return failed
 
 
@@ -107,15 +120,26 @@ def _follow(
     return failed or [status]
 
 
+def print_sizes(console: Console, folder: Path) -> None:
+    """What the home holds on the disk, by part."""
+    parts = (f"{name} {decimal(size)}" for name, size in sizes(folder).items())
+    console.print(f"{folder}: {', '.join(parts)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_addresses(console: Console, ports: Ports) -> None:
+    api = f"http://127.0.0.1:{ports.api}"
+    console.print(f"  Dagster  http://127.0.0.1:{ports.ui}")
+    console.print(f"  cities   {api}/")
+    if os.environ.get("AUTH_MODE") != "jwt":
+        console.print(f"  API      {api}/docs")
+
+
 def print_ready(console: Console, ports: Ports, mode: str, feed: Feed, month: Month, seconds: float) -> None:
     """Print the addresses, and an example request for `feed`'s `month`."""
     api = f"http://127.0.0.1:{ports.api}"
     console.print(f"[bold green]ready[/] after {seconds:.0f} s")
-    console.print(f"  Dagster  http://127.0.0.1:{ports.ui}")
-    console.print(f"  cities   {api}/")
+    print_addresses(console, ports)
     locked = os.environ.get("AUTH_MODE") == "jwt"
-    if not locked:
-        console.print(f"  API      {api}/docs")
     coordinates = f"latitude={feed.city.latitude:.2f}&longitude={feed.city.longitude:.2f}"
     query = f"{coordinates}&start_date={month.first_day}&end_date={month.last_day}"
     route = f"/api/v1/tenants/{platform.DEMO_TENANT}/external/historical-{feed.dataset.name}"
@@ -181,6 +205,38 @@ def _key(feed: Feed, month: Month) -> tuple[str, str, Month]:
 def print_failures(console: Console, failed: Sequence[str]) -> None:
     for line in failed:
         console.print(f"[bold red]failed[/] {line}", highlight=False)
+
+
+class Steps:
+    """Progress of a known number of steps: a bar on a terminal, elsewhere a line every few seconds."""
+
+    def __init__(self, console: Console, name: str, total: int) -> None:
+        self._console, self._name, self._total, self._done = console, name, total, 0
+        self._bar = progress(console) if console.is_terminal else None
+        self._started = self._printed = time.monotonic()
+
+    def __enter__(self) -> Steps:
+        if self._bar:
+            self._bar.start()
+            self._task = self._bar.add_task(self._name, total=self._total, rows=0, rate=0.0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, description: str, rows: int = 0) -> None:
+        self._done += 1
+        now = time.monotonic()
+        if self._bar:
+            rate = rows / max(now - self._started, 0.001)
+            self._bar.update(self._task, advance=1, rows=rows, rate=rate, description=description)
+        elif now - self._printed >= LINE_EVERY_S or self._done == 1:
+            self._printed = now
+            rate = self._done / max(now - self._started, 0.001)
+            left = (self._total - self._done) / rate
+            text = f"{self._done} of {self._total} {self._name}, {rate:.1f} a second, {left:.0f} s left: {description}"
+            self._console.print(text, highlight=False, markup=False)
 
 
 def progress(console: Console) -> Progress:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from city_data import environment
-from city_data.cli.progress import print_failures, progress
+from city_data.cli.progress import Steps, print_failures
+from city_data.interruption import on_signals
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.replay import REBUILT_STEPS, Rebuilt, rebuild
 from city_data.store.connections import shared_database
@@ -36,11 +38,10 @@ def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month],
 
     database, archive = shared_database(environment.DATABASE_URL.required()), RawArchive(environment.RAW_URL.required())
     todo, rebuilt = tasks(feeds, months), []
-    with progress(console) as shown:
-        bar = shown.add_task("rebuilding", total=len(todo), rows=0, rate=0.0)
+    with Steps(console, "months rebuilt", len(todo)) as shown:
         for feed, month in todo:
             rebuilt.append(rebuild(feed, month, archive, database))
-            shown.update(bar, advance=1, description=f"{feed.name} {month}")
+            shown.advance(f"{feed.name} {month}")
     _print_changes(console, rebuilt)
     failed = [
         f"{r.feed.name} {r.month}: {r.outcome}: {r.detail}" for r in rebuilt if r.outcome in ("refused", "broken")
@@ -61,13 +62,16 @@ def _publish(console: Console, changed: Sequence[Rebuilt]) -> list[str]:
     from city_data.operations.backfill import materialize, warm_instance
 
     failed = []
-    with warm_instance() as instance, progress(console) as shown:
-        bar = shown.add_task("publishing", total=len(changed), rows=0, rate=0.0)
-        for done in materialize(defs(), instance, [(r.feed, r.month) for r in changed], REBUILT_STEPS):
+    published = 0
+    with on_signals() as stop, warm_instance() as instance, Steps(console, "new versions", len(changed)) as shown:
+        for done in materialize(defs(), instance, [(r.feed, r.month) for r in changed], REBUILT_STEPS, stop):
             if done.error:
                 failed.append(f"{done.feed.name} {done.month}: {done.error}")
-            shown.update(bar, advance=1, description=f"{done.feed.name} {done.month}")
-    console.print(f"{len(changed) - len(failed)} new versions published")
+            published += done.error is None
+            shown.advance(f"{done.feed.name} {done.month}")
+    console.print(f"{published} new versions published")
+    if stop.number is not None:
+        raise typer.Exit(stop.exit_code)
     return failed
 
 

@@ -15,6 +15,7 @@ from city_data.defs.assets.monthly import monthly_asset
 from city_data.defs.assets.raw import raw_asset
 from city_data.defs.keys import MONTHS_JOB
 from city_data.defs.notifications import failure_notice, rotation_sensor
+from city_data.defs.purge import purge_job, purge_schedule
 from city_data.defs.resources import resources
 from city_data.defs.retention import expire_job, retention_sensor
 from city_data.defs.schedules import monthly_schedule, recheck_schedule, refresh_schedule
@@ -30,7 +31,7 @@ def partitions(window: Window, now: datetime | None = None) -> dg.MonthlyPartiti
     return dg.MonthlyPartitionsDefinition(start_date=str(window.first), fmt="%Y-%m", end_offset=1 + shift)
 
 
-def build_definitions(feeds: list[Feed], window: Window, cache_url: str = "") -> dg.Definitions:
+def build_definitions(feeds: list[Feed], window: Window) -> dg.Definitions:
     months = partitions(window)
     assets = [make(feed, months) for feed in feeds for make in (raw_asset, monthly_asset, cache_asset)]
     job = dg.define_asset_job(
@@ -42,10 +43,10 @@ def build_definitions(feeds: list[Feed], window: Window, cache_url: str = "") ->
     expiry = expire_job(feeds)
     return dg.Definitions(
         assets=[*_provider_specs(feeds), *assets],
-        jobs=[job, expiry],
-        schedules=[monthly_schedule(feeds), refresh_schedule(feeds), recheck_schedule(feeds)],
+        jobs=[job, expiry, purge_job],
+        schedules=[monthly_schedule(feeds), refresh_schedule(feeds), recheck_schedule(feeds), purge_schedule()],
         sensors=[retention_sensor(feeds, expiry), rotation_sensor(feeds), failure_notice()],
-        resources=resources(cache_url),
+        resources=resources(),
         executor=dg.in_process_executor,
     )
 

@@ -1,11 +1,14 @@
 """Dagster resources: database, cache, raw archive and HTTP client, configured by environment variables.
 
 Belongs here: access for runs. Does not: its use. Connections open on first use, so that definitions load without
-secrets and a missing variable fails only the runs that need it.
+secrets and a missing variable fails only the runs that need it. No resource has a configuration: a run's configuration
+is written by anyone who may launch a run, and must not choose an address.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -29,10 +32,8 @@ if TYPE_CHECKING:
 class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
     """The PostgreSQL database of published months."""
 
-    url: str
-
     def open(self) -> Database:
-        return shared_database(self.url)
+        return shared_database(environment.DATABASE_URL.required())
 
     def entry(self, feed: Feed, month: Month) -> MonthEntry | None:
         """The ledger's row of a month, or None without one."""
@@ -70,27 +71,27 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
         record_recheck(self.open(), feed.city.city_id, feed.dataset.name, month, result, at=moment)
 
     def replace_month(self, load: MonthLoad) -> Published:
+        """Publish a month. Raises ClockAhead, unless `CITY_DATA_AS_OF` sets the clock, and all that publishing does."""
+        from city_data.store.database import refuse_clock_ahead
         from city_data.store.months import replace_month
 
+        if environment.AS_OF.get() is None:
+            refuse_clock_ahead(self.open(), load.at)
         return replace_month(self.open(), load)
 
 
 class CacheResource(dg.ConfigurableResource["CacheResource"]):
-    """The optional Redis cache: an empty `url` disables it."""
-
-    url: str = ""
+    """The optional Redis cache."""
 
     def open(self) -> Cache:
-        return shared_cache(self.url or None)
+        return shared_cache(environment.REDIS_URL.get())
 
 
 class ArchiveResource(dg.ConfigurableResource["ArchiveResource"]):
-    """The raw archive at an fsspec URL."""
-
-    url: str
+    """The raw archive."""
 
     def open(self) -> PollArchive:
-        return PollArchive(self.url)
+        return PollArchive(environment.RAW_URL.required())
 
 
 class HttpResource(dg.ConfigurableResource["HttpResource"]):
@@ -102,12 +103,29 @@ class HttpResource(dg.ConfigurableResource["HttpResource"]):
         budget = PostgresBudget(database.open())
         return HttpClient(provider.name, provider.capabilities, budget, rate_limit=provider.rate_limit())
 
+    @contextmanager
+    def clients(
+        self, database: DatabaseResource, instance: dg.DagsterInstance
+    ) -> Iterator[Callable[[Provider], HttpClient]]:
+        """Clients by provider. Each waits for a slot of its provider's pool and keeps it until the next one, or the
+        end of the context."""
+        from city_data.store.slots import ProviderSlots
 
-def resources(environ_cache_url: str = "") -> dict[str, object]:
-    """The resources of a deployment. Redis is optional, so its URL is passed in and may be empty."""
+        limits = {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()}
+        with ProviderSlots(database.open(), limits) as slots:
+
+            def client(provider: Provider) -> HttpClient:
+                slots.take(provider.name)
+                return self.client(provider, database)
+
+            yield client
+
+
+def resources() -> dict[str, object]:
+    """The resources of a deployment."""
     return {
-        "database": DatabaseResource(url=dg.EnvVar(environment.DATABASE_URL.name)),
-        "cache": CacheResource(url=environ_cache_url),
-        "archive": ArchiveResource(url=dg.EnvVar(environment.RAW_URL.name)),
+        "database": DatabaseResource(),
+        "cache": CacheResource(),
+        "archive": ArchiveResource(),
         "http": HttpResource(),
     }

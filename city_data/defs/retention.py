@@ -10,7 +10,7 @@ import dagster as dg
 
 from city_data.defs.keys import asset_key
 from city_data.defs.resources import ArchiveResource, CacheResource, DatabaseResource
-from city_data.defs.schedules import UNFINISHED
+from city_data.defs.schedules import unfinished_runs
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.retention import due_for_expiry, expire_all
 from city_data.window import as_of, rolling_window
@@ -76,8 +76,7 @@ def retention_sensor(feeds: list[Feed], job: dg.JobDefinition) -> dg.SensorDefin
         archive: ArchiveResource,
         cache: CacheResource,
     ) -> dg.RunRequest | dg.SkipReason:
-        unfinished = dg.RunsFilter(job_name=EXPIRE_JOB, statuses=UNFINISHED)
-        if context.instance.get_runs_count(unfinished):
+        if unfinished_runs(context.instance, EXPIRE_JOB):
             return dg.SkipReason("an expire run is unfinished")
         months, why = due_for_expiry(database.open(), archive.open(), cache.open(), feeds, rolling_window(as_of()))
         if not months:

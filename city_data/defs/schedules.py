@@ -5,12 +5,12 @@ Belongs here: each schedule and its run requests. Does not: whether a month is d
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
-from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key
+from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key, run_tags
 from city_data.defs.resources import DatabaseResource
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.settling import Task, due_months, recheck_due
@@ -19,13 +19,29 @@ from city_data.window import Month, Window, as_of, rolling_window
 
 # Of feeds, the ledger's rows, the window and the moment.
 _Due = Callable[[list[Feed], Iterable[Any], Window, datetime], list[Task]]
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
+_IN_PROGRESS = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+
+
+# Where the instance sets no longest runtime; the longest that one machine's configuration and the chart set.
+LONGEST_RUN_S = 10_800.0
+
+
+def unfinished_runs(instance: dg.DagsterInstance, job_name: str) -> list[dg.DagsterRun]:
+    """The job's runs that wait in the queue or are in progress.
+
+    A run in progress for longer than the longest runtime has died without a trace, and does not count.
+    """
+    queued = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.QUEUED]))
+    longest = instance.run_monitoring_max_runtime_seconds or LONGEST_RUN_S
+    oldest = datetime.now(UTC).timestamp() - longest
+    records = instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=_IN_PROGRESS))
+    started = ((record.start_time or record.create_timestamp.timestamp(), record.dagster_run) for record in records)
+    return [*queued, *(run for since, run in started if since > oldest)]
 
 
 def run_request(feed: Feed, month: Month, run_key: str, only_if_revised: bool = False) -> dg.RunRequest:
@@ -36,7 +52,7 @@ def run_request(feed: Feed, month: Month, run_key: str, only_if_revised: bool = 
         partition_key=str(month),
         asset_selection=[asset_key(feed, step) for step in STEPS],
         run_config={"ops": {op: {"config": {"only_if_revised": True}}}} if only_if_revised else None,
-        tags={"city_data/city": feed.city.city_id, "city_data/dataset": feed.dataset.name},
+        tags=run_tags(feed),
     )
 
 
@@ -119,7 +135,6 @@ def _requests(
 
 def _without_a_run(context: dg.ScheduleEvaluationContext, tasks: list[Task]) -> list[Task]:
     """The tasks without an unfinished run: after a stop the queue still holds yesterday's runs."""
-    unfinished = dg.RunsFilter(job_name=MONTHS_JOB, statuses=UNFINISHED)
     names = ("city_data/city", "city_data/dataset", "dagster/partition")
-    running = {tuple(run.tags.get(name) for name in names) for run in context.instance.get_runs(unfinished)}
+    running = {tuple(map(run.tags.get, names)) for run in unfinished_runs(context.instance, MONTHS_JOB)}
     return [(feed, month) for feed, month in tasks if (feed.city.city_id, feed.dataset.name, str(month)) not in running]

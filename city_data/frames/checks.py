@@ -41,7 +41,7 @@ BLOCKING = {
     "inside_month": "Every row lies inside the month in the city's time zone",
 }
 TOLD = {
-    "promised_columns": "Every column that the source promises has values",
+    "promised_columns": "Every column of numbers or levels that the source promises has values",
     "nulled_values": f"Of no column more than {MANY_NULLED:.0%} of the used rows' cells could not be used",
 }
 UNREADABLE = frozenset({"unreadable", "ambiguous", "not_a_number"})

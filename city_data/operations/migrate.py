@@ -46,8 +46,7 @@ def migrate(report: Report, slots: Mapping[str, int]) -> None:
         from city_data.operations.backfill import deployed_instance
 
         with deployed_instance() as instance:
-            instance.upgrade(report)
-            set_pools(instance, slots)
+            prepare_dagster(instance, slots, report)
     else:
         report("DAGSTER_HOME is not set: Dagster's storage is not migrated")
     with _database() as database:
@@ -58,6 +57,12 @@ def migrate(report: Report, slots: Mapping[str, int]) -> None:
 
 
 _NEWER = "schema is newer than this code and compatible with it: left unchanged"
+
+
+def prepare_dagster(instance: dg.DagsterInstance, slots: Mapping[str, int], report: Report) -> None:
+    """Migrate Dagster's storage to the installed Dagster, and set the pools."""
+    instance.upgrade(report)
+    set_pools(instance, slots)
 
 
 def set_pools(instance: dg.DagsterInstance, slots: Mapping[str, int]) -> None:

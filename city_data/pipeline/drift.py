@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from city_data.datasets import Dataset
+from city_data.datasets import DATASETS, Dataset
 from city_data.frames.checks import Outcome
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ SPREAD_FACTOR = 3.0
 USED_SHARE_BAND = 0.2
 # A column that had at least a tenth of its values, and has less than half as many, is losing them.
 COLUMN_SHARE, COLUMN_LEAST = 0.5, 0.1
+# Words come and go with the weather, unless nearly every hour had some.
+WORDS_LEAST = 0.9
+_MEASURED = {name for dataset in DATASETS.values() for name in dataset.measured_names}
 # Most months of rain are another distribution than the month before: its mean and spread say nothing.
 _NOT_COMPARED = {"precipitation"}
 
@@ -181,7 +184,8 @@ def _columns(now: MonthProfile, before: MonthProfile) -> Outcome:
     lost = {
         name: (before.columns[name], share)
         for name, share in sorted(now.columns.items())
-        if before.columns.get(name, 0.0) >= COLUMN_LEAST and share < COLUMN_SHARE * before.columns[name]
+        if before.columns.get(name, 0.0) >= (COLUMN_LEAST if name in _MEASURED else WORDS_LEAST)
+        and share < COLUMN_SHARE * before.columns[name]
     }
     told: dict[str, Any] = {f"{name}_coverage": share for name, share in now.columns.items()}
     text = "; ".join(f"{name} {was:.1%} to {share:.1%}" for name, (was, share) in lost.items())

@@ -55,7 +55,7 @@ def admit(parsed: ParsedMonth, request: Request, capabilities: Capabilities) -> 
             checks.used_rows(made.received, made.used, made.rejected, capabilities.minimum_used_share, ended),
             checks.unique(frame),
             checks.inside(frame, request.month, zone),
-            checks.promised(observed),
+            checks.promised({name: observed[name] for name in dataset.measured_names if name in observed}),
             checks.nulled_values(made.nulled, made.used),
         ],
     )

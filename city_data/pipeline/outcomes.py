@@ -6,12 +6,15 @@ what they do to a run (defs/assets).
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 from city_data.providers.base import PermanentError, ProviderError, Request
+from city_data.texts import printable
 
-_MOST_WORDS = 500
+_MOST_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class TypedOutcomes:
 
 
 def words(error: BaseException) -> str:
-    """The error's type and text, in characters that a log and a database take."""
-    text = f"{type(error).__name__}: {error}".rstrip(": ")
-    cut = text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]}..."
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)
+    """The error's type and text, in characters that a log and a database take, and the line that raised it: a log of
+    one line and the ledger have no stack."""
+    text = printable(f"{type(error).__name__}: {error}".rstrip(": "), _MOST_CHARACTERS)
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text

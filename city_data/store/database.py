@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 
 import psycopg
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from city_data.errors import CityDataError, ConfigurationError
 
 CONNECT_TIMEOUT_S = 5
+CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 class DatabaseUnavailable(CityDataError):
@@ -77,6 +79,19 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+
+class ClockAhead(CityDataError):
+    """This machine's clock is ahead of the database's: a month would settle before its time, and refuse later loads."""
+
+
+def refuse_clock_ahead(database: Database, moment: datetime) -> None:
+    """Raises ClockAhead where the moment is later than the database's clock, beyond what clocks differ by."""
+    with database.read() as connection:
+        now = connection.execute(sa.select(sa.func.now())).scalar_one()
+    if moment > now + CLOCK_TOLERANCE:
+        own, other = f"{moment:%Y-%m-%d %H:%M} UTC", f"{now:%Y-%m-%d %H:%M} UTC"
+        raise ClockAhead(f"this machine's clock is at {own}, the database's at {other}; set it right")
 
 
 def _parsed(url: str) -> URL:

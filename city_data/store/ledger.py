@@ -15,7 +15,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from city_data.datasets import DatasetName
+from city_data.datasets import DATASETS, DatasetName
 from city_data.frames import coverage
 from city_data.store import totals
 from city_data.store.database import Database
@@ -93,8 +93,8 @@ class MonthEntry(Identified):
 
     @property
     def empty_columns(self) -> list[str]:
-        """The columns that its source gives and of which it has no value."""
-        return coverage.empty_columns(self.days) if self.has_data else []
+        """The measured columns that its source gives and of which it has no value."""
+        return coverage.empty_columns(self.days, DATASETS[self.dataset]) if self.has_data else []
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 import sqlalchemy as sa
 from psycopg import sql
+from psycopg.errors import LockNotAvailable
 from sqlalchemy.dialects.postgresql import insert
 
 from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.errors import CityDataError
 from city_data.frames import canonical
 from city_data.store import partitions, segments, totals, versions
-from city_data.store.database import Database
+from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.ledger import MonthEntry, StateChange, add_state_change, entry
 from city_data.store.schema import CITY_MONTH, DATA, MONTH_VERSION, RETENTION_AUDIT
 from city_data.window import Month
@@ -28,9 +29,16 @@ from city_data.window import Month
 if TYPE_CHECKING:
     import pandas as pd
 
+# A load takes a second at most; a session that keeps the lock for longer hangs, or waits for a person.
+LOCK_TIMEOUT_S = 60
+
 
 class StaleLoad(CityDataError):
     """The ledger has a load of bytes fetched later: a run that lost its turn must not undo its successor's work."""
+
+
+class MonthLocked(DatabaseUnavailable):
+    """Another session keeps the month's lock; the text names it."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,16 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
 
     Raises StaleLoad where bytes fetched later are published already, DatabaseUnavailable where PostgreSQL is away.
     """
+    try:
+        return _replace_month(database, load)
+    except DatabaseUnavailable as error:
+        if error.sqlstate != LockNotAvailable.sqlstate:
+            raise
+        text = f"{load.dataset}/{load.city_id} {load.month}: no lock within {LOCK_TIMEOUT_S} s"
+        raise MonthLocked(f"{text}; {_holders(database, load)}", error.sqlstate) from error
+
+
+def _replace_month(database: Database, load: MonthLoad) -> Published:
     dataset, rows, digest = DATASETS[load.dataset], load.records, load.content_sha256
     with database.write() as connection:
         if not _lock(connection, load):
@@ -115,11 +133,29 @@ def replace_month(database: Database, load: MonthLoad) -> Published:
 
 def _lock(connection: sa.Connection, load: MonthLoad) -> bool:
     """Take the month's advisory locks for this transaction; returns whether the month has a partition."""
-    name = f"{load.city_id}/{load.dataset}/{load.month}"
+    timeout = sa.func.set_config("lock_timeout", f"{LOCK_TIMEOUT_S}s", True)
     in_use = sa.func.pg_advisory_xact_lock_shared(partitions.usage_lock(load.month))
-    lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
+    lock = sa.func.pg_advisory_xact_lock(_month_lock(load))
     partition = sa.func.to_regclass(partitions.partition_name(DATASETS[load.dataset], load.month))
-    return bool(connection.execute(sa.select(in_use, lock, partition.is_not(None))).one()[2])
+    return bool(connection.execute(sa.select(timeout, in_use, lock, partition.is_not(None))).one()[3])
+
+
+def _month_lock(load: MonthLoad) -> sa.ColumnElement[int]:
+    return sa.func.hashtextextended(f"{load.city_id}/{load.dataset}/{load.month}", 0)
+
+
+def _holders(database: Database, load: MonthLoad) -> str:
+    """The sessions that have the month's locks now, for people."""
+    keys = sa.select(_month_lock(load).label("key"), partitions.usage_lock(load.month).label("usage"))
+    query = sa.text(
+        "SELECT a.pid, a.application_name, a.state, now() - a.xact_start AS since FROM pg_locks l"
+        " JOIN pg_stat_activity a USING (pid)"
+        " WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) IN (:key, :usage)"
+    )
+    with database.read() as connection:
+        found = connection.execute(query, dict(connection.execute(keys).mappings().one())).all()
+    sessions = [f"session {row.pid} of {row.application_name or '?'} ({row.state}, {row.since})" for row in found]
+    return f"held by {', '.join(sessions)}" if sessions else "its holder has ended by now"
 
 
 def _stored(connection: sa.Connection, load: MonthLoad) -> tuple[MonthEntry | None, datetime | None]:

@@ -66,8 +66,8 @@ class PollArchive(RawArchive):
         """The newest poll with data, of any month; None where there is none yet."""
         for month in reversed(self.months(dataset, city_id)):
             for path in reversed(self._stored(dataset, city_id, month)):
-                poll = Poll.model_validate_json(self._fs.cat_file(path))
-                if poll.provider == provider:
+                poll = self._parsed(Poll, path)
+                if poll is not None and poll.provider == provider:
                     return poll
         return None
 

@@ -8,19 +8,24 @@ fetch of the same bytes again writes `<fetched_at>.seen.json` in place of a mani
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
+import structlog
 
 from city_data.errors import CityDataError, ConfigurationError
 from city_data.payloads import Payload, file_sha256
 from city_data.window import Month
 
+_log = structlog.get_logger(__name__)
+_Model = TypeVar("_Model", bound=pydantic.BaseModel)
 _MANIFEST_SUFFIX, _REPEAT_SUFFIX = ".manifest.json", ".seen.json"
 
 
@@ -119,13 +124,11 @@ class RawArchive:
         folder = self._folder(dataset, city_id, month)
         self._fs.makedirs(folder, exist_ok=True)
         files = [self._store_file(folder, payload) for payload in payloads]
-        if (newest := self._newest(folder)) is not None:
-            stored = Manifest.model_validate_json(self._fs.cat_file(newest))
-            if (stored.provider, stored.files, stored.polls) == (
-                provider,
-                files,
-                polls,
-            ) and stored.fetched_at <= fetched_at:
+        newest = self._newest(folder)
+        stored = self._parsed(Manifest, newest) if newest is not None else None
+        if newest is not None and stored is not None:
+            same = (stored.provider, stored.files, stored.polls) == (provider, files, polls)
+            if same and stored.fetched_at <= fetched_at:
                 return self._record_repeat(newest, stored, fetched_at, seconds, fallback_reason)
         manifest = Manifest(
             dataset=dataset,
@@ -157,7 +160,9 @@ class RawArchive:
             raise ArchiveError(
                 f"{dataset}/{city_id} {month}: nothing in the raw archive; materialize the raw asset first"
             )
-        manifest, repeat = Manifest.model_validate_json(self._fs.cat_file(newest)), self._repeat(newest)
+        manifest, repeat = self._parsed(Manifest, newest), self._repeat(newest)
+        if manifest is None:
+            raise ArchiveError(f"{newest} is damaged; materialize the raw asset again")
         if repeat is None:
             return manifest
         return manifest.model_copy(update=repeat.model_dump(exclude={"times"}))
@@ -197,7 +202,15 @@ class RawArchive:
 
     def _repeat(self, manifest: str) -> RepeatedFetch | None:
         path = manifest.removesuffix(_MANIFEST_SUFFIX) + _REPEAT_SUFFIX
-        return RepeatedFetch.model_validate_json(self._fs.cat_file(path)) if self._fs.exists(path) else None
+        return self._parsed(RepeatedFetch, path) if self._fs.exists(path) else None
+
+    def _parsed(self, model: type[_Model], path: str) -> _Model | None:
+        """The file's content; None, with a line in the log, where it is damaged."""
+        try:
+            return model.model_validate_json(self._fs.cat_file(path))
+        except pydantic.ValidationError as error:
+            _log.warning("damaged file in the raw archive", path=path, why=f"{error.error_count()} faults")
+            return None
 
     def _record_repeat(
         self, path: str, stored: Manifest, fetched_at: datetime, seconds: float, fallback_reason: str | None
@@ -216,10 +229,10 @@ class RawArchive:
     def _store_file(self, folder: str, payload: Payload) -> RawFile:
         digest = file_sha256(payload.path)
         target = f"{folder}/{digest}.bin"
-        if not self._is_intact(target, digest, payload.path.stat().st_size):
+        if not self._is_whole(target, payload.path.stat().st_size, digest):
             part = f"{target}.part"  # a killed upload leaves a part, never a short file under a content hash
             self._fs.put_file(str(payload.path), part)
-            self._fs.mv(part, target)
+            self._commit(part, target)
         return RawFile(
             name=payload.name,
             sha256=digest,
@@ -232,16 +245,10 @@ class RawArchive:
             fingerprint=dict(payload.fingerprint),
         )
 
-    def _is_intact(self, target: str, digest: str, size: int) -> bool:
-        """Whether the file is there with these bytes; of a remote one the size has to do."""
-        if "file" in self._protocols():
-            return Path(target).exists() and file_sha256(Path(target)) == digest
-        return bool(self._fs.exists(target)) and self._fs.size(target) == size
-
     def _payload(self, folder: str, file: RawFile, into: Path) -> Payload:
         stored = f"{folder}/{file.sha256}.bin"
         local = Path(stored)
-        if "file" not in self._protocols():
+        if not self._is_local:
             local = into / file.sha256
             if self._fs.exists(stored):
                 self._fs.get_file(stored, str(local))
@@ -259,4 +266,32 @@ class RawArchive:
     def _write(self, path: str, body: bytes) -> None:
         part = f"{path}.part"
         self._fs.pipe_file(part, body)
-        self._fs.mv(part, path)
+        self._commit(part, path)
+
+    def _is_whole(self, path: str, size: int, digest: str) -> bool:
+        """Whether the archive has these bytes already: a disk that was full, or failed, may have cut them off."""
+        if not self._fs.exists(path) or self._fs.size(path) != size:
+            return False
+        with self._fs.open(path, "rb") as stored:
+            return hashlib.file_digest(stored, "sha256").hexdigest() == digest
+
+    def _commit(self, part: str, path: str) -> None:
+        """Rename a written part. On a local disk its bytes are there first, whatever ends the machine next."""
+        if not self._is_local:
+            self._fs.mv(part, path)
+            return
+        _sync(Path(part))
+        Path(part).replace(path)
+        _sync(Path(path).parent)
+
+    @property
+    def _is_local(self) -> bool:
+        return "file" in self._protocols()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

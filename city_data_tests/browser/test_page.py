@@ -70,7 +70,7 @@ def test_a_click_on_the_map_shows_the_citys_coverage_and_plot(open_page: Open, u
     assert canvas.evaluate(PAINTED, [0.1, 0.36]) == 0  # August was never measured
 
 
-def test_no_line_crosses_a_month_that_is_not_held(open_page: Open, url: str) -> None:
+def test_plot_line_has_a_gap_at_a_month_without_data(open_page: Open, url: str) -> None:
     page = open_page(fragment="#madrid")
     traffic = _panel(page, "traffic")
     expect(traffic.locator(".meta")).to_have_text("1,341 of 2,209 hours have a value")
@@ -89,7 +89,7 @@ def test_no_line_crosses_a_month_that_is_not_held(open_page: Open, url: str) -> 
     assert min(painted[0], painted[2]) > 500
 
 
-def test_ranges_columns_and_the_values_under_the_cursor(open_page: Open, url: str) -> None:
+def test_ranges_columns_and_cursor_readout(open_page: Open, url: str) -> None:
     page = open_page(fragment="#madrid")
     weather = _panel(page, "weather")
     page.get_by_role("button", name="Last month").click()
@@ -118,7 +118,7 @@ def test_ranges_columns_and_the_values_under_the_cursor(open_page: Open, url: st
     expect(page.locator("#plot-range")).to_have_text("November 2024 – October 2026")
 
 
-def test_arrow_keys_go_through_the_months_and_tell_what_each_is(open_page: Open) -> None:
+def test_arrow_keys_move_between_months_and_describe_each(open_page: Open) -> None:
     page = open_page(fragment="#madrid")
     _cell(page, "traffic", "2026-11").focus()
     page.keyboard.press("ArrowLeft")
@@ -152,7 +152,7 @@ def test_arrow_keys_go_through_the_months_and_tell_what_each_is(open_page: Open)
     assert page.locator("table[data-dataset=weather] [tabindex='0']").count() == 1
 
 
-def test_every_state_is_told_without_colour(open_page: Open) -> None:
+def test_states_are_distinguishable_without_colour(open_page: Open) -> None:
     page = open_page(fragment="#barcelona")
     expect(_cell(page, "weather", "2026-08")).to_have_text("–")
     expect(_cell(page, "weather", "2026-08")).to_have_attribute("data-state", "not_available")
@@ -161,7 +161,7 @@ def test_every_state_is_told_without_colour(open_page: Open) -> None:
     expect(page.locator("#legend li")).to_have_count(6)
 
 
-def test_a_phone_needs_no_scrolling_sideways(open_page: Open) -> None:
+def test_phone_layout_does_not_scroll_sideways(open_page: Open) -> None:
     page = open_page(fragment="#madrid", size=PHONE)
     expect(_panel(page, "traffic").locator("canvas")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
@@ -175,7 +175,7 @@ def test_a_phone_needs_no_scrolling_sideways(open_page: Open) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_stands_out_by_day_and_by_night(open_page: Open, scheme: Literal["light", "dark"]) -> None:
+def test_text_contrast_is_sufficient_in_light_and_dark(open_page: Open, scheme: Literal["light", "dark"]) -> None:
     page = open_page(fragment="#madrid", scheme=scheme)
     _cell(page, "traffic", "2026-09").focus()
     expect(page.locator("#month-detail")).to_contain_text(TROUBLE)
@@ -185,7 +185,7 @@ def test_all_text_stands_out_by_day_and_by_night(open_page: Open, scheme: Litera
     assert page.evaluate(PALE) == []
 
 
-def test_whose_data_it_is_stands_below(open_page: Open) -> None:
+def test_footer_links_the_licence_of_each_source(open_page: Open) -> None:
     licences = open_page().locator("#licences")
     for provider in discover().values():
         if provider.name in ("aemet", "open_meteo", "madrid_opendata", "barcelona_opendata"):
@@ -193,14 +193,14 @@ def test_whose_data_it_is_stands_below(open_page: Open) -> None:
             expect(link).to_have_attribute("href", provider.capabilities.licence_url)
 
 
-def test_a_circle_has_the_citys_true_reach(open_page: Open) -> None:
+def test_city_circle_has_its_true_radius(open_page: Open) -> None:
     """On Mercator's map, kilometres at a latitude are the equator's divided by its cosine."""
     page = open_page(fragment="#madrid")
     width = page.locator(".reach.chosen").evaluate("(circle) => circle.getBBox().width")
     assert width == pytest.approx(2 * 30 / 6371 / 0.7613, rel=0.01)
 
 
-def test_without_the_database_it_says_so_and_recovers(open_page: Open, url: str, postgres: EmbeddedPostgres) -> None:
+def test_page_reports_a_missing_database_and_recovers(open_page: Open, url: str, postgres: EmbeddedPostgres) -> None:
     page = open_page(fragment="#madrid")
     expect(_panel(page, "traffic").locator("canvas")).to_be_visible()
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
@@ -221,7 +221,7 @@ def test_without_the_database_it_says_so_and_recovers(open_page: Open, url: str,
     expect(alert).to_be_hidden()
 
 
-def test_months_begin_as_the_platform_has_it(open_page: Open) -> None:
+def test_month_starts_equal_the_platforms(open_page: Open) -> None:
     zones = (
         "Europe/Madrid",
         "Europe/Lisbon",
@@ -246,7 +246,7 @@ def test_months_begin_as_the_platform_has_it(open_page: Open) -> None:
     assert told == wanted
 
 
-def test_a_locked_reader_is_opened_with_a_token_that_the_tab_alone_keeps(
+def test_token_opens_a_protected_reader_and_is_stored_in_the_tab_only(
     open_page: Open, postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     issuer = Issuer()
@@ -282,7 +282,7 @@ def test_a_locked_reader_is_opened_with_a_token_that_the_tab_alone_keeps(
         assert page.evaluate("sessionStorage.length") == 0
 
 
-def test_many_cities_are_found_by_name_and_their_labels_do_not_cover_each_other(
+def test_many_cities_can_be_searched_and_labels_do_not_overlap(
     open_page: Open, postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = {"country": "ES", "radius_km": 10, "timezone": "Europe/Madrid", "enabled": True}

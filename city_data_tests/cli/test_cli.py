@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -68,6 +69,7 @@ def test_demo_then_every_other_command_on_its_home(variables: dict[str, str]) ->
     demo = command(variables, "demo", "--once")
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "25 of 25 months done" in demo.stdout
+    assert demo.stdout.index(f":{variables['UI_PORT']}") < demo.stdout.index("1 of 25 months")
     assert "24 of 24" in demo.stdout
     assert "ready after" in demo.stdout
     assert left_behind(home) == []
@@ -127,6 +129,34 @@ def check_that_a_signal_leaves_no_process(variables: dict[str, str], number: int
         children = [child for child in children if works(child)]
         psutil.wait_procs(children, timeout=1)
     assert [" ".join(child.cmdline()) for child in children] == []
+
+
+@pytest.mark.timeout(400)
+def test_signal_stops_a_backfill_between_months_and_the_next_one_goes_on(variables: dict[str, str]) -> None:
+    folder = Path(variables["CITY_DATA_HOME"])
+    folder.mkdir(mode=0o700)
+    (folder / "mode").write_text("demo")
+    line, done = [sys.executable, "-m", "city_data.cli", "backfill", "--due"], 0
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with subprocess.Popen(
+            line, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            first = process.stdout.readline()
+            assert first.startswith(f"1 of {25 - done} months"), first + process.stderr.read()
+            process.send_signal(number)
+            rest, errors = process.stdout.read(), process.stderr.read()
+        assert process.returncode == 128 + number, rest + errors
+        assert f"stopped by {number.name}" in rest
+        assert "failed" not in rest
+        summary = re.search(r"(\d+) of (\d+) months done", rest)
+        assert summary is not None
+        assert int(summary[2]) == 25 - done
+        done += int(summary[1])
+        assert left_behind(str(folder)) == []
+    end = command(variables, "backfill", "--due")
+    assert f"{25 - done} of {25 - done} months done" in end.stdout, end.stdout + end.stderr
 
 
 def test_busy_port_is_refused_before_anything_starts(variables: dict[str, str]) -> None:

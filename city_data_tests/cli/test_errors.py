@@ -13,7 +13,7 @@ from city_data.cli.commands import app
 from city_data_tests.terminal import assert_one_line, command
 
 
-def test_terminal_without_utf_8_gets_plain_signs(variables: dict[str, str], database_url: str) -> None:
+def test_terminal_without_utf_8_gets_ascii_characters(variables: dict[str, str], database_url: str) -> None:
     own = {**variables, "CITY_DATA_DATABASE_URL": database_url, "PYTHONIOENCODING": "ascii"}
     for arguments in (["status"], ["status", "--city", "town"], ["status", "--days"], ["status", "--help"]):
         done = command(own, *arguments)
@@ -22,7 +22,7 @@ def test_terminal_without_utf_8_gets_plain_signs(variables: dict[str, str], data
     assert_one_line(command(own, "status", "--city", "Málaga").stderr, "unknown city 'Malaga'")
 
 
-def test_character_that_an_encoding_lacks_becomes_a_plain_one() -> None:
+def test_unencodable_character_is_replaced_by_ascii() -> None:
     errors.run(app, ["--version"], "city-data")  # which registers the handler
     for encoding, text, expected in (
         ("ascii", "█▓▒░·○… Málaga 5 °C ©", "#+=-.o... Malaga 5 ?C (c)"),
@@ -32,7 +32,7 @@ def test_character_that_an_encoding_lacks_becomes_a_plain_one() -> None:
         assert text.encode(encoding, errors.DEGRADED).decode(encoding) == expected
 
 
-def test_reader_that_goes_away_ends_the_command_quietly(variables: dict[str, str], database_url: str) -> None:
+def test_closed_pipe_ends_the_command_quietly(variables: dict[str, str], database_url: str) -> None:
     own = {**variables, "CITY_DATA_DATABASE_URL": database_url}
     for arguments in (["status", "--city", "town"], ["token"], ["--version"], ["--help"]):
         read, write = os.pipe()
@@ -43,7 +43,7 @@ def test_reader_that_goes_away_ends_the_command_quietly(variables: dict[str, str
         assert (done.returncode, done.stderr) == (1, b""), arguments
 
 
-def test_fault_of_the_code_keeps_its_stack(variables: dict[str, str]) -> None:
+def test_unexpected_error_keeps_its_traceback(variables: dict[str, str]) -> None:
     code = (
         "import typer; from city_data.cli import errors; app = typer.Typer(pretty_exceptions_enable=False)\n"
         "@app.command()\n"

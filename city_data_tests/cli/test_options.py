@@ -103,7 +103,9 @@ def free_ports(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["--from", "--to"])
-def test_partition_key_is_a_month_too(variables: dict[str, str], capfd: pytest.CaptureFixture[str], name: str) -> None:
+def test_partition_key_is_accepted_as_a_month(
+    variables: dict[str, str], capfd: pytest.CaptureFixture[str], name: str
+) -> None:
     assert errors.run(app, ["status", name, f"{Month(2026, 8)}-01"], "city-data") == 2
     assert_one_line(capfd.readouterr().err, "holds no platform yet")
 

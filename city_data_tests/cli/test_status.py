@@ -13,7 +13,7 @@ from city_data.window import Month
 from city_data_tests.world import AS_OF, World
 
 
-def test_summary_has_one_line_a_feed_and_one_sign_a_month(world: World) -> None:
+def test_summary_has_one_line_per_feed_and_one_symbol_per_month(world: World) -> None:
     world.enable("madrid")
     world.load("weather", "2026-09", "2026-10")
     for month, state in (("2024-11", "not_available"), ("2026-08", "failed"), ("2026-11", "not_yet_published")):
@@ -31,7 +31,7 @@ def test_summary_has_one_line_a_feed_and_one_sign_a_month(world: World) -> None:
     assert "█ settled" in lines[-1]
 
 
-def test_month_with_an_emptied_column_is_shown_as_such(world: World) -> None:
+def test_month_with_an_emptied_column_is_marked(world: World) -> None:
     world.load("weather", "2026-08")
     world.sandbox.faults.order("/opendata/sh/", empty_column="hrMedia", outlier_column="prec", outliers=1)
     world.load("weather", "2026-09")

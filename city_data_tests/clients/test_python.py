@@ -68,7 +68,7 @@ def test_weather_cities_and_availability(service: Service, client: CityData) -> 
 
 
 @pytest.mark.parametrize("arrow", [True, False])
-def test_the_training_frame_is_typed_and_marks_what_is_missing(
+def test_training_frame_is_typed_and_marks_missing_values(
     service: Service, client: CityData, monkeypatch: pytest.MonkeyPatch, arrow: bool
 ) -> None:
     if not arrow:
@@ -103,7 +103,7 @@ def test_the_training_frame_is_typed_and_marks_what_is_missing(
         client.training_frame(**OCTOBER, columns=["temperature"])
 
 
-def test_the_same_awaited(service: Service, client: CityData, tmp_path: Path) -> None:
+def test_async_client_returns_the_same_frames(service: Service, client: CityData, tmp_path: Path) -> None:
     service.load("traffic", "2026-10")
 
     async def read() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -116,7 +116,7 @@ def test_the_same_awaited(service: Service, client: CityData, tmp_path: Path) ->
     pd.testing.assert_frame_equal(cities, client.cities())
 
 
-def test_an_unchanged_answer_is_not_sent_again(service: Service, client: CityData) -> None:
+def test_unchanged_response_is_not_downloaded_again(service: Service, client: CityData) -> None:
     service.load("traffic", "2026-10")
     first, second = client.traffic(**OCTOBER), client.traffic(**OCTOBER)
     pd.testing.assert_frame_equal(first, second)
@@ -127,9 +127,7 @@ def test_an_unchanged_answer_is_not_sent_again(service: Service, client: CityDat
     assert (third["traffic_volume"].dropna() == first["traffic_volume"].dropna() + 1000).all()
 
 
-def test_a_damaged_or_full_cache_costs_a_question_and_nothing_else(
-    service: Service, client: CityData, tmp_path: Path
-) -> None:
+def test_damaged_or_full_cache_costs_one_request_only(service: Service, client: CityData, tmp_path: Path) -> None:
     service.load("traffic", "2026-10")
     first = client.traffic(**OCTOBER)
     (file,) = (tmp_path / "answers").glob("*.answer")
@@ -144,7 +142,7 @@ def test_a_damaged_or_full_cache_costs_a_question_and_nothing_else(
     assert sum(file.stat().st_size for file in (tmp_path / "small").iterdir()) <= 1500
 
 
-def test_a_service_that_is_away_for_a_moment_is_asked_again(service: Service, client: CityData) -> None:
+def test_unavailable_service_is_retried(service: Service, client: CityData) -> None:
     service.load("traffic", "2026-10")
     service.faulty.errors = [(503, {"Retry-After": "0"}), (429, {}), (502, {})]
     assert len(client.traffic(**OCTOBER)) == 745
@@ -155,7 +153,7 @@ def test_a_service_that_is_away_for_a_moment_is_asked_again(service: Service, cl
     assert len(service.faulty.errors) == 9 - QUICK.attempts
 
 
-def test_waits_obey_the_service_within_a_limit() -> None:
+def test_retry_waits_follow_retry_after_up_to_a_limit() -> None:
     import httpx
 
     told = httpx.Response(503, headers={"Retry-After": "7"})
@@ -165,7 +163,7 @@ def test_waits_obey_the_service_within_a_limit() -> None:
     assert Retries().wait(9, None) == 30
 
 
-def test_errors_are_typed_and_say_what_to_do(service: Service, client: CityData) -> None:
+def test_errors_are_typed_and_name_a_remedy(service: Service, client: CityData) -> None:
     with pytest.raises(NotCovered, match="nearest is"):
         client.traffic(latitude=0.0, longitude=0.0, start="2026-10-01", end="2026-10-02")
     with pytest.raises(InvalidRequest, match="end_date") as caught:
@@ -187,7 +185,7 @@ def test_errors_are_typed_and_say_what_to_do(service: Service, client: CityData)
         frame_of({"content-type": "text/html"}, b"<html>")
 
 
-def test_the_token_goes_along_and_is_kept_nowhere(service: Service, tmp_path: Path) -> None:
+def test_token_is_sent_and_never_stored(service: Service, tmp_path: Path) -> None:
     service.load("traffic", "2026-10")
     with CityData(service.url, "canary-token", cache=tmp_path / "answers", retries=QUICK) as client:
         client.traffic(**OCTOBER)
@@ -196,7 +194,7 @@ def test_the_token_goes_along_and_is_kept_nowhere(service: Service, tmp_path: Pa
     assert all(b"canary" not in file.read_bytes() for file in (tmp_path / "answers").iterdir())
 
 
-def test_the_switch_asks_the_deprecated_routes(
+def test_rollout_switch_requests_the_deprecated_routes(
     service: Service, client: CityData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.load("weather", "2026-10")
@@ -209,7 +207,7 @@ def test_the_switch_asks_the_deprecated_routes(
     pd.testing.assert_frame_equal(frame, expected, check_exact=True)
 
 
-def test_progress_is_told(service: Service) -> None:
+def test_progress_is_reported(service: Service) -> None:
     service.load("traffic", "2026-10")
     told: list[tuple[int, int | None]] = []
     with CityData(service.url, cache=False, progress=lambda got, of: told.append((got, of))) as client:
@@ -218,7 +216,7 @@ def test_progress_is_told(service: Service) -> None:
     assert told[-1][0] == told[-1][1]
 
 
-def test_it_installs_by_itself_and_needs_nothing_of_the_platform(tmp_path: Path) -> None:
+def test_client_installs_without_the_platform(tmp_path: Path) -> None:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     package = tmp_path / "package"
     subprocess.run(["cp", "-r", str(ROOT / "api" / "clients" / "python"), str(package)], check=True)
@@ -235,7 +233,7 @@ def test_it_installs_by_itself_and_needs_nothing_of_the_platform(tmp_path: Path)
     assert not {"city_data", "api", "dagster", "sqlalchemy"} & set(modules.split())
 
 
-def test_the_example_shows_what_the_history_is_good_for(service: Service) -> None:
+def test_city_data_improves_the_examples_forecast(service: Service) -> None:
     for month in ("2026-06", "2026-07", "2026-08", "2026-09"):
         for dataset in ("weather", "traffic"):
             service.load(dataset, month)

@@ -31,12 +31,12 @@ def generate(document: Path, into: Path) -> str:
     return into.read_text()
 
 
-def test_the_generated_types_are_those_of_the_document(tmp_path: Path) -> None:
+def test_generated_types_match_the_openapi_document(tmp_path: Path) -> None:
     made = generate(DOCUMENT, tmp_path / "schema.ts")
     assert made == (CLIENT / "src" / "schema.ts").read_text(), "run `npm run generate` in api/clients/typescript"
 
 
-def test_it_works_against_a_running_service(service: Service, tmp_path: Path) -> None:
+def test_every_method_works_against_a_running_service(service: Service, tmp_path: Path) -> None:
     node = find_tool("node")
     service.load("weather", "2026-10")
     service.load("traffic", "2026-10")
@@ -61,7 +61,7 @@ def test_it_works_against_a_running_service(service: Service, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("field", ["traffic_volume", "temperature", "weather_record_count"])
-def test_a_field_that_is_renamed_does_not_compile(field: str, tmp_path: Path) -> None:
+def test_renamed_field_does_not_compile(field: str, tmp_path: Path) -> None:
     shutil.copytree(CLIENT, tmp_path / "client", ignore=shutil.ignore_patterns("node_modules", "dist*"))
     document = tmp_path / "openapi.json"
     document.write_text(DOCUMENT.read_text().replace(f'"{field}"', f'"{field}_renamed"'))

@@ -93,7 +93,9 @@ def test_every_schedule_and_sensor_is_running_by_default() -> None:
     schedules = {schedule.name: schedule.default_status for schedule in repository.schedule_defs}
     sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
     running = (dg.DefaultScheduleStatus.RUNNING, dg.DefaultSensorStatus.RUNNING)
-    assert schedules == dict.fromkeys(("month_closed", "refresh_unsettled", "recheck_settled"), running[0])
+    assert schedules == dict.fromkeys(
+        ("month_closed", "refresh_unsettled", "recheck_settled", "purge_runs"), running[0]
+    )
     assert sensors == dict.fromkeys(("retention", "rotation_summary", "failure_notice"), running[1])
     raw = repository.assets_defs_by_key[dg.AssetKey(["raw", "traffic", "madrid"])]
     assert raw.op.pool == "madrid_opendata"

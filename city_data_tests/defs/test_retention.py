@@ -15,6 +15,7 @@ from api.settings import Settings
 from city_data.datasets import DATASETS
 from city_data.definitions import defs
 from city_data.defs.retention import EXPIRE_JOB
+from city_data.defs.schedules import LONGEST_RUN_S
 from city_data.pipeline.retention import due_for_expiry, take_inventory
 from city_data.store import partitions
 from city_data.store.audit import read_audit
@@ -22,7 +23,7 @@ from city_data.store.ledger import record_state
 from city_data.store.partitions import drop_month, inventory
 from city_data.store.raw import RawArchive
 from city_data.window import Month
-from city_data_tests.world import World
+from city_data_tests.world import World, age_run
 
 DECEMBER = datetime(2026, 12, 12, 9, tzinfo=UTC)
 OLDEST, NEWEST = "2024-11", "2026-11"
@@ -122,12 +123,14 @@ def test_sensor_requests_no_second_expiry_while_one_runs(world: World) -> None:
     world.at(DECEMBER)
     world.load("weather", NEWEST)
     job = defs().resolve_job_def(EXPIRE_JOB)
-    world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    run = world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
     assert "unfinished" in str(tick(world))
+    age_run(world.instance, run.run_id, LONGEST_RUN_S + 60)
+    assert isinstance(tick(world), dg.RunRequest)
 
 
 @pytest.mark.parametrize("where", ["raw", "cache"])
-def test_month_left_in_one_store_alone_expires(world: World, where: str) -> None:
+def test_month_left_in_only_one_store_expires(world: World, where: str) -> None:
     world.load("weather", OLDEST)
     world.at(DECEMBER)
     if where == "raw":
@@ -154,9 +157,7 @@ def audit(world: World) -> list[tuple[str, str, str, bool]]:
 
 
 @pytest.mark.parametrize("broken", ["first raw folder", "second raw folder", "tables"])
-def test_expiry_that_failed_at_any_step_resumes_there(
-    world: World, broken: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_expiry_resumes_at_the_failed_step(world: World, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expired_by_halves(world)
     newer = world.rows("weather", "2026-10")
     real = RawArchive.drop
@@ -194,7 +195,7 @@ def test_expiry_that_failed_at_any_step_resumes_there(
     assert world.rows("weather", "2026-10") == newer
 
 
-def test_month_in_the_ledger_alone_expires_and_is_audited(world: World) -> None:
+def test_month_only_in_the_ledger_expires_and_is_audited(world: World) -> None:
     month = Month.parse(OLDEST)
     record_state(world.database, "madrid", "weather", month, "not_available", at=DECEMBER)
     world.at(DECEMBER)

@@ -10,9 +10,10 @@ import pytest
 from city_data.definitions import defs
 from city_data.defs.keys import MONTHS_JOB
 from city_data.defs.resources import DatabaseResource
+from city_data.defs.schedules import LONGEST_RUN_S
 from city_data.pipeline.timetable import monthly_tick
 from city_data.store.ledger import record_state
-from city_data_tests.world import AS_OF, World
+from city_data_tests.world import AS_OF, World, age_run, queue_run
 
 
 def requests(world: World, name: str, at: datetime) -> list[dg.RunRequest]:
@@ -23,7 +24,7 @@ def requests(world: World, name: str, at: datetime) -> list[dg.RunRequest]:
         instance=world.instance,
         scheduled_execution_time=at,
         repository_def=repository,
-        resources={"database": DatabaseResource(url=world.database_url)},
+        resources={"database": DatabaseResource()},
     ) as context:
         opened = context.instance  # a reference: the context keeps only a weak one
         run_requests = list(schedule.evaluate_tick(context).run_requests or [])
@@ -83,7 +84,7 @@ def test_monthly_tick_is_the_last_one_before_a_moment(moment: datetime, tick: da
     assert monthly_tick(moment) == tick
 
 
-def test_month_of_a_stopped_run_is_requested_again_and_a_running_one_is_not(world: World) -> None:
+def test_stopped_month_is_requested_again_but_not_a_running_one(world: World) -> None:
     months = ("2026-08", "2026-09")
     for month in world.window.months():
         if str(month) not in months:
@@ -96,3 +97,15 @@ def test_month_of_a_stopped_run_is_requested_again_and_a_running_one_is_not(worl
     assert due_weather(world) == set(months)
     world.load("weather", "2026-08")
     assert due_weather(world) == {"2026-09"}
+
+
+def test_run_older_than_the_longest_runtime_does_not_hide_its_month(world: World) -> None:
+    tags = {"city_data/city": "madrid", "city_data/dataset": "weather", "dagster/partition": "2026-09"}
+    job = defs().resolve_job_def(MONTHS_JOB)
+    run = world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    assert "2026-09" not in due_weather(world)
+    age_run(world.instance, run.run_id, LONGEST_RUN_S + 60)
+    assert "2026-09" in due_weather(world)
+    queued = queue_run(world.instance, MONTHS_JOB, tags)
+    age_run(world.instance, queued.run_id, LONGEST_RUN_S + 60)  # the queue may be longer than any run
+    assert "2026-09" not in due_weather(world)

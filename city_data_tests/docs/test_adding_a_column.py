@@ -81,7 +81,7 @@ def probe(tree: Path, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(400)  # five processes of a whole platform, one after the other
-def test_the_column_is_stored_checked_and_read_in_every_form(world: World, tree: Path) -> None:
+def test_column_is_stored_checked_and_served_in_every_format(world: World, tree: Path) -> None:
     """By the commands of the page's last section: first the migration, then a replay of what the archive holds."""
     assert [done.error for done in world.load("weather", MONTH)] == [None]
     world.monkeypatch.setenv("DAGSTER_HOME", str(world.folder / "dagster"))
@@ -106,7 +106,7 @@ def test_the_column_is_stored_checked_and_read_in_every_form(world: World, tree:
     assert set(after["old"]) == {None}
 
 
-def test_the_trees_own_tests_pass_with_the_column(tree: Path) -> None:
+def test_tests_of_the_copy_pass_with_the_column(tree: Path) -> None:
     """Its contract test reads the fixture with the value; schema, days and lint hold."""
     contract, schema = "city_data_tests/providers/test_contract.py", "city_data_tests/store/test_schema.py"
     wanted = "aemet or lead_to_the_schema"
@@ -115,7 +115,7 @@ def test_the_trees_own_tests_pass_with_the_column(tree: Path) -> None:
     run(tree, "ruff", "format", "--check", "--no-cache", "city_data")
 
 
-def test_callers_miss_nothing_and_the_generated_pages_change(tree: Path) -> None:
+def test_api_contract_allows_the_column_and_generated_pages_change(tree: Path) -> None:
     """`make contract` and `make docs`, as the page says."""
     run(tree, "api.contract.document")
     assert f'"{COLUMN}"' in (tree / "api/contract/openapi.json").read_text(encoding="utf-8")
@@ -126,7 +126,7 @@ def test_callers_miss_nothing_and_the_generated_pages_change(tree: Path) -> None
     assert f"`{COLUMN}`" in (tree / "docs/using-the-api.md").read_text(encoding="utf-8")
 
 
-def test_an_edit_that_does_not_fit_is_refused() -> None:
+def test_edit_that_does_not_apply_is_refused() -> None:
     fence = next(fence for fence in page(PAGE).fences if fence.kind == "diff")
     with pytest.raises(NotApplied, match="0 times"):
         applied(fence, "")

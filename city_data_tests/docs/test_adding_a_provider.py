@@ -86,7 +86,7 @@ def test_a_provider_is_one_file_and_its_fixtures(added: Added) -> None:
     ("check", "parameters"),
     [pytest.param(check, values, id=" ".join([name, *map(str, values.values())])) for name, check, values in checks()],
 )
-def test_the_provider_keeps_the_contract(
+def test_provider_passes_the_contract_tests(
     added: Added, request: pytest.FixtureRequest, check: Callable[..., None], parameters: dict[str, Any]
 ) -> None:
     given = {"case": added.case, **parameters}
@@ -95,7 +95,7 @@ def test_the_provider_keeps_the_contract(
     check(**{name: given[name] if name in given else request.getfixturevalue(name) for name in wanted})
 
 
-def test_the_provider_is_written_as_the_rest_is(added: Added) -> None:
+def test_provider_passes_the_linters(added: Added) -> None:
     settings = ROOT / "pyproject.toml"
     for command in (["check"], ["format", "--check"]):
         line = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", str(settings), str(added.root)]

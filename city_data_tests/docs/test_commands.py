@@ -119,7 +119,7 @@ def test_commands_exist_and_take_their_arguments(fence: Fence) -> None:
             check(line)
 
 
-def test_commands_in_the_text_exist_and_take_their_arguments() -> None:
+def test_inline_commands_exist_and_take_their_arguments() -> None:
     shown = [text for page in pages() for text in page.inline if re.match(r"(?:make|city-data) \w", text)]
     assert len(shown) >= 20
     for text in shown:
@@ -141,12 +141,12 @@ def test_commands_in_the_text_exist_and_take_their_arguments() -> None:
         "bin/city-data status",
     ],
 )
-def test_a_wrong_command_is_found(line: str) -> None:
+def test_wrong_command_is_detected(line: str) -> None:
     with pytest.raises(AssertionError):
         check(line)
 
 
-def test_values_are_the_charts() -> None:
+def test_chart_values_on_pages_exist_in_the_chart() -> None:
     shown = [fence for fence in fences("yaml") if fence.mark == "values"]
     assert shown
     for fence in shown:

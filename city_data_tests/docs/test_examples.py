@@ -58,7 +58,7 @@ def ask(words: list[str], url: str) -> httpx.Response:
     return httpx.get(address, headers=headers)
 
 
-def test_requests_are_answered_as_shown(reader: str) -> None:
+def test_requests_return_the_response_shown(reader: str) -> None:
     shown = requests()
     assert sum(answer is not None for _, _, answer in shown) >= 2
     for fence, words, answer in shown:
@@ -70,7 +70,7 @@ def test_requests_are_answered_as_shown(reader: str) -> None:
             assert response.text.startswith(begins.rstrip("\n")), f"{answer}: {response.text[: len(begins) + 80]}"
 
 
-def test_every_answer_that_is_shown_follows_its_request() -> None:
+def test_every_response_shown_follows_its_request() -> None:
     assert [f for f in fences("json") if f.mark == "answer"] == [answer for *_, answer in requests() if answer]
 
 

@@ -25,7 +25,7 @@ def test_pages_are_up_to_date(database: Database) -> None:
     assert not stale, f"run `make docs`: {', '.join(stale)}"
 
 
-def test_every_part_is_on_a_page(database: Database) -> None:
+def test_every_generated_part_is_on_a_page(database: Database) -> None:
     shown = [name for one in pages() for name in generate.names(one)]
     assert set(generate.parts(database)) == set(shown)
 
@@ -38,7 +38,7 @@ def test_a_changed_fact_makes_its_page_stale(database: Database, monkeypatch: py
     assert generate.renewed(configuration, generate.parts(database)) != configuration.text
 
 
-def test_an_unknown_part_is_refused(tmp_path: Path) -> None:
+def test_unknown_generated_part_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "page.md"
     file.write_text("<!-- generated: weather -->\n<!-- end -->\n", encoding="utf-8")
     with pytest.raises(KeyError, match="weather"):
@@ -58,14 +58,14 @@ def test_every_variable_that_the_code_names_is_documented() -> None:
     assert {name for name in named if f"`{name}`" not in text} == set()
 
 
-def test_every_setting_has_a_meaning_of_its_own() -> None:
+def test_every_setting_has_its_own_description() -> None:
     for name, field in Settings.model_fields.items():
         assert (field.description is not None) != (name in variables.MEANINGS), (
             f"{name}: one meaning, in the field or in MEANINGS"
         )
 
 
-def test_the_exporters_families_have_their_labels_and_a_meaning(database: Database) -> None:
+def test_exporter_metrics_have_labels_and_a_description(database: Database) -> None:
     families = metrics.exporter_families(database)
     assert len(families) >= 12
     assert all(family.documentation and family.samples for family in families)

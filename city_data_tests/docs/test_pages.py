@@ -102,13 +102,13 @@ def test_blocks_are_run_links_lead_somewhere_and_paths_exist(page: Page) -> None
         ("`city_data/no_such_module.py`", "does not exist"),
     ],
 )
-def test_a_wrong_page_is_found(tmp_path: Path, text: str, problem: str) -> None:
+def test_wrong_page_is_detected(tmp_path: Path, text: str, problem: str) -> None:
     page = Page(tmp_path / "page.md")
     page.path.write_text(text, encoding="utf-8")
     assert problem in " ".join([*unknown_blocks(page), *broken_links(page), *missing_paths(page)])
 
 
-def test_no_picture_hides_a_command() -> None:
+def test_text_blocks_contain_no_command() -> None:
     for fence in fences("text"):
         assert _COMMAND.search(fence.text) is None, fence
 
@@ -125,7 +125,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert {page.path for page in pages()} <= reached
 
 
-def test_the_tables_of_where_to_look_name_what_is_there() -> None:
+def test_where_to_look_tables_name_existing_files() -> None:
     rows = re.findall(
         r"^\|[^|]+\| `(\S+\.py)` \| ([^|]+)\|$", Page(ROOT / "docs" / "architecture.md").text, re.MULTILINE
     )
@@ -147,7 +147,7 @@ def test_functions_named_beside_a_file_are_in_it(page: Page) -> None:
         ), (name, file)
 
 
-def test_the_map_has_every_package_and_module() -> None:
+def test_architecture_map_lists_every_package_and_module() -> None:
     (shown,) = [fence.text for fence in fences("text") if fence.mark == "map"]
     inside = {line.split()[0].rstrip("/") for line in shown.splitlines() if line.startswith("  ")}
     top = {line.split()[0].rstrip("/") for line in shown.splitlines() if not line.startswith(" ")}
@@ -161,14 +161,14 @@ def test_the_map_has_every_package_and_module() -> None:
     assert {name.rstrip("/") for name in rooms.split(", ")} == folders
 
 
-def test_the_floors_are_those_that_lint_checks() -> None:
+def test_documented_layers_are_those_of_import_linter() -> None:
     (shown,) = [fence.text for fence in fences("text") if fence.mark == "floors"]
     floors = [re.split(r" {2,}", line.strip())[0] for line in shown.splitlines()]
     (layers,) = [one["layers"] for one in PYPROJECT["tool"]["importlinter"]["contracts"] if one["type"] == "layers"]
     assert [set(floor.split(" | ")) for floor in floors] == [set(layer.split(" | ")) for layer in layers]
 
 
-def test_extras_that_pages_name_can_be_installed() -> None:
+def test_extras_named_on_pages_exist() -> None:
     named = {name for page in pages() for name in re.findall(r"city-data\[(\w+)\]", page.text)}
     assert named
     assert named <= set(PYPROJECT["project"]["optional-dependencies"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from city_data import environment
 from city_data.cities import load_registry
 from city_data.defs.assets.failures import RecordedFailures
 from city_data.defs.resources import DatabaseResource
@@ -57,11 +58,13 @@ def busy(
 
 def fail(database_url: str, error: TransientError) -> None:
     """The step's end, as the raw asset has it."""
-    with RecordedFailures(DatabaseResource(url=database_url), FEED, MONTH, datetime(2026, 11, 24, tzinfo=UTC), "run"):
-        raise error
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv(environment.DATABASE_URL.name, database_url)
+        with RecordedFailures(DatabaseResource(), FEED, MONTH, datetime(2026, 11, 24, tzinfo=UTC), "run"):
+            raise error
 
 
-def test_a_busy_aemet_waits_a_minute_in_the_client_and_in_the_step_and_then_a_day(
+def test_busy_aemet_is_retried_after_a_minute_twice_and_then_after_a_day(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str
 ) -> None:
     error, slept, calls = busy(monkeypatch, tmp_path, {})
@@ -75,7 +78,7 @@ def test_a_busy_aemet_waits_a_minute_in_the_client_and_in_the_step_and_then_a_da
     assert figures.PARTS["aemet waits"]() in shown
 
 
-def test_a_wait_that_aemet_names_is_obeyed_in_both_layers(
+def test_retry_after_of_aemet_is_obeyed_in_both_layers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str
 ) -> None:
     error, slept, _ = busy(monkeypatch, tmp_path, {"Retry-After": "20"})

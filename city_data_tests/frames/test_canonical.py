@@ -41,7 +41,7 @@ def test_canonical_orders_rounds_and_keeps_missing_as_null() -> None:
     assert rows[0]["average_speed"] is None
 
 
-def test_hash_is_of_the_content_alone() -> None:
+def test_hash_depends_on_the_content_only() -> None:
     one, other = (canonical.canonical_frame(raw_frame(order), TRAFFIC) for order in (None, [3, 1, 0, 2]))
     assert digest(one) == digest(other)
     changed = one.assign(average_speed=[None, None, None, 30.0])
@@ -68,7 +68,7 @@ def test_local_time_and_missing_source_are_refused() -> None:
         canonical.canonical_frame(raw_frame().drop(columns="source"), TRAFFIC)
 
 
-def test_a_column_added_later_counts_in_the_hash_where_it_has_a_value() -> None:
+def test_later_column_changes_the_hash_only_where_it_has_a_value() -> None:
     rows = [{"date": "a", "temperature": None, "source": "s"}, {"date": "b", "temperature": 1.0, "source": "s"}]
     named = [row | {"visibility": None} for row in rows]
     assert canonical.content_sha256(named) == canonical.content_sha256(rows)

@@ -36,28 +36,28 @@ def test_a_third_of_a_month_is_refused_once_the_month_has_ended(ended: bool, pas
 
 
 @pytest.mark.parametrize("forward_only", [False, True])
-def test_month_without_one_value_is_refused_whoever_collected_it(forward_only: bool) -> None:
+def test_month_without_a_value_is_refused_for_files_and_live_feeds(forward_only: bool) -> None:
     empty = month(traffic_volume=None, congestion_level=None, average_speed=None)
     outcome = covered(empty, ended=False, forward_only=forward_only)
     assert not outcome.passed
     assert "0.0% of 745" in outcome.description
 
 
-def test_part_of_a_month_of_a_live_feed_is_taken_as_it_is() -> None:
+def test_partial_month_of_a_live_feed_is_accepted() -> None:
     assert covered(month(rows=10), forward_only=True).passed
 
 
 @pytest.mark.parametrize(
     ("column", "value"), [("traffic_volume", -1.0), ("average_speed", 900.0), ("congestion_level", "jammed")]
 )
-def test_implausible_values_are_found_by_column_and_place(column: str, value: object) -> None:
+def test_implausible_values_are_reported_by_column_and_date(column: str, value: object) -> None:
     frame = month()
     frame.loc[[3, 7], column] = value
     assert checks.implausible(frame, TRAFFIC) == {column: [3, 7]}
     assert checks.implausible(month(), TRAFFIC) == {}
 
 
-def test_infinity_is_implausible_even_of_a_column_without_bounds() -> None:
+def test_infinity_is_implausible_even_in_an_unbounded_column() -> None:
     columns = (Column("noise", "number", "dB", "Noise", low=0), Column("balance", "number", None, "In minus out"))
     dataset = replace(TRAFFIC, columns=columns)
     values = {"noise": [-1.0, 5.0, float("inf")], "balance": [-1e9, float("-inf"), None]}
@@ -68,7 +68,7 @@ def test_infinity_is_implausible_even_of_a_column_without_bounds() -> None:
 @pytest.mark.parametrize(
     ("cells", "of", "passed"), [(1, 30, True), (3, 30, True), (4, 30, False), (7, 744, True), (8, 744, False)]
 )
-def test_few_implausible_values_are_borne_and_many_refuse(cells: int, of: int, passed: bool) -> None:
+def test_few_implausible_values_are_tolerated_and_many_refuse_the_month(cells: int, of: int, passed: bool) -> None:
     outcome = checks.ranges({"temperature": Odd(cells, of, "-999.0")}, share=0.01)
     assert (outcome.passed, outcome.blocking) == (passed, True)
     assert f"temperature: {cells} of {of}, such as -999.0" in outcome.description
@@ -88,7 +88,7 @@ def test_repeated_dates_and_rows_outside_the_month_are_refused() -> None:
     assert checks.inside(frame, MONTH, "Europe/Madrid").passed
 
 
-def test_stamps_between_the_month_s_own_are_refused() -> None:
+def test_timestamps_off_the_grid_are_refused() -> None:
     frame = month()
     assert checks.stamps(frame, STAMPS, Odd(0, 0)).passed
     halves = pd.concat([frame, frame.assign(date=frame["date"] + pd.Timedelta(minutes=30))])
@@ -127,13 +127,15 @@ def test_column_whose_cells_do_not_parse_refuses_the_month(
         (0, 0, {}, True, True),  # judged by its coverage
     ],
 )
-def test_used_rows_have_a_floor(received: int, used: int, rejected: dict[str, int], ended: bool, passed: bool) -> None:
+def test_too_small_a_share_of_used_rows_is_refused(
+    received: int, used: int, rejected: dict[str, int], ended: bool, passed: bool
+) -> None:
     outcome = checks.used_rows(received, used, rejected, 0.5, ended)
     assert (outcome.passed, outcome.blocking) == (passed, True)
     assert f"{used} of {received} rows used" in outcome.description
 
 
-def test_promised_column_without_values_and_many_nulled_cells_are_findings_that_do_not_refuse() -> None:
+def test_empty_promised_column_and_many_nulled_cells_warn_without_refusing() -> None:
     empty = checks.promised({"temperature": 30, "pressure": 0, "description": 0})
     assert (empty.passed, empty.blocking) == (False, False)
     assert empty.metadata["empty_columns"] == "description, pressure"

@@ -35,7 +35,7 @@ def october(missing: set[int]) -> dict[str, object]:
     return coverage.by_day(canonical.canonical_frame(frame, TRAFFIC), TRAFFIC, GIVEN, OCTOBER, stamps, ZONE)
 
 
-def test_days_are_local_and_the_long_one_has_25_hours() -> None:
+def test_days_are_local_and_the_october_dst_day_has_25_hours() -> None:
     days = october({24, 25, 743})
     assert days["expected"] == [25 if day == 26 else 24 for day in range(1, 32)]
     assert days["observed"]["traffic_volume"][:3] == [0, 22, 24]
@@ -60,17 +60,23 @@ def test_days_add_up_to_the_month(missing: set[int]) -> None:
 
 
 @pytest.mark.parametrize(("observed", "percent"), [(745, 100.0), (744, 99.86), (0, 0.0)])
-def test_a_hole_is_never_rounded_away(observed: int, percent: float) -> None:
+def test_coverage_with_a_gap_never_rounds_to_full(observed: int, percent: float) -> None:
     assert Coverage(745, observed).percent == percent
     assert Coverage(100_000, 99_999).percent == 99.99
 
 
-def test_a_month_from_before_the_counts_has_none() -> None:
+def test_empty_columns_are_those_of_measurements_that_the_source_gives() -> None:
+    days = {"expected": [24, 24], "observed": {"temperature": [0, 1], "pressure": [0, 0], "description": [0, 0]}}
+    assert coverage.empty_columns(days, WEATHER) == ["pressure"]
+    assert coverage.empty_columns({}, WEATHER) == []
+
+
+def test_month_loaded_before_coverage_counts_has_none() -> None:
     assert coverage.of_month({}, WEATHER) == {}
     assert list(coverage.of_days({}, WEATHER, OCTOBER)) == []
 
 
-def test_ledger_reader_terminal_and_dagster_tell_the_same_counts(world: World) -> None:
+def test_ledger_reader_terminal_and_dagster_report_the_same_counts(world: World) -> None:
     """Of a month whose source lacks a column, and gave a few bad values and repeated rows."""
     world.sandbox.faults.order("/opendata/sh/", outlier_column="prec", outliers=1, duplicates=True)
     world.load("weather", "2026-09")
@@ -117,7 +123,7 @@ def test_ledger_reader_terminal_and_dagster_tell_the_same_counts(world: World) -
     assert metadata["received_rows"].value == entry.received
 
 
-def test_a_fallback_that_has_no_words_at_days_owes_none(world: World) -> None:
+def test_daily_fallback_without_descriptions_is_not_expected_to_have_them(world: World) -> None:
     world.monkeypatch.delenv("AEMET_API_KEY")
     world.load("weather", "2026-09")
     entry = world.entry("weather", "2026-09")

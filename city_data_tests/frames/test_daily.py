@@ -9,7 +9,7 @@ import pandas as pd
 from city_data.frames.daily import daily
 
 
-def test_column_that_the_hourly_source_lacks_is_null_in_its_days() -> None:
+def test_column_missing_from_the_hourly_source_is_null_in_daily_rows() -> None:
     """An hourly fallback need not have every column of the dataset, such as one that was added later."""
     hours = [datetime(2026, 9, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(24)]
     frame = pd.DataFrame({"date": pd.DatetimeIndex(hours), "temperature": 20.0, "source": "open_meteo"})

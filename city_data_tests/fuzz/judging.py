@@ -16,7 +16,7 @@ from typing import Any
 from city_data.datasets import DATASETS
 from city_data.providers.base import ParsedMonth, ProviderError
 from city_data_tests.fuzz.seeds import Seed
-from city_data_tests.oracles.comparing import differences, parse_bytes
+from city_data_tests.oracles.comparing import Difference, differences, parse_bytes
 from city_data_tests.oracles.received import Received
 
 MOST_SECONDS = 20.0  # a case takes some hundredths; on a machine with much else to do, some tenths
@@ -74,7 +74,10 @@ def _outcome(seed: Seed, payloads: Sequence[Received], known: Mapping[str, int])
     if not wrong:
         return Verdict("month")
     new = {name: n for name, n in findings(month).items() if n > known.get(name, 0)}
-    return Verdict("finding", str(new)) if new else Verdict("silent", "; ".join(wrong[:5]))
+    # A month may say that it lacks a value, and never excuse another value by that.
+    if new and all(difference.is_missing for difference in wrong):
+        return Verdict("finding", str(new))
+    return Verdict("silent", "; ".join(difference.words for difference in wrong[:5]))
 
 
 def _typed(seed: Seed, words: str) -> Verdict:
@@ -84,7 +87,7 @@ def _typed(seed: Seed, words: str) -> Verdict:
     return Verdict("refused", words.removeprefix(subject))
 
 
-def _differences(seed: Seed, month: ParsedMonth, payloads: Sequence[Received]) -> list[str]:
+def _differences(seed: Seed, month: ParsedMonth, payloads: Sequence[Received]) -> list[Difference]:
     """Where the month is not the oracle's. What the oracle cannot read must have no values."""
     oracle = oracle_of(seed.provider.name)
     if oracle is None:

@@ -19,7 +19,7 @@ CASES, SEED = 60, 20261124  # a fixed few; `make fuzz` runs any number
 
 
 @pytest.mark.parametrize("provider", sorted(discover()))
-def test_changed_bytes_end_in_a_right_month_a_finding_or_a_typed_outcome(provider: str) -> None:
+def test_mutated_bytes_give_a_correct_month_a_finding_or_a_typed_error(provider: str) -> None:
     tally = running.run(provider, CASES, SEED)
     faults = [(failure.seed.name, failure.verdict, failure.payloads) for failure in tally.failures]
     assert faults == []
@@ -28,12 +28,12 @@ def test_changed_bytes_end_in_a_right_month_a_finding_or_a_typed_outcome(provide
 
 
 @pytest.mark.parametrize("provider", sorted(discover()))
-def test_every_seed_as_it_is_passes_its_oracle(provider: str) -> None:
+def test_unmutated_seeds_pass_their_oracle(provider: str) -> None:
     for seed in seeds_of(provider):
         assert not (verdict := judging.judged(seed, seed.payloads, {})).is_fault, (seed.name, verdict)
 
 
-def test_equal_arguments_make_equal_cases() -> None:
+def test_equal_arguments_generate_equal_cases() -> None:
     one, two = (running.run("barcelona_opendata", 20, 5) for _ in range(2))
     assert one.kinds == two.kinds
 
@@ -55,7 +55,7 @@ class Spoilt(BarcelonaOpenData):
 
 
 @pytest.mark.parametrize(("fault", "cases"), [("silent", 160), ("untyped", 60)])
-def test_fault_is_found_made_small_and_kept(
+def test_planted_fault_is_detected_minimised_and_saved(
     fault: str, cases: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("city_data_tests.fuzz.seeds.discover", lambda: {"barcelona_opendata": Spoilt(fault)})

@@ -38,7 +38,7 @@ def rules() -> list[dict[str, object]]:
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
-def test_rules_are_valid_and_fire_only_when_they_must(tmp_path: Path) -> None:
+def test_alert_rules_are_valid_and_fire_only_when_they_should(tmp_path: Path) -> None:
     promtool = find_tool("promtool")
     for file in (RULES, TESTS):
         shutil.copy(file, tmp_path)
@@ -72,7 +72,7 @@ def exported(world: World) -> set[str]:
     return samples(registry.collect()) | samples(Metrics(load_registry()).registry.collect())
 
 
-def test_every_metric_that_is_named_is_exported(exported: set[str]) -> None:
+def test_every_metric_in_alerts_and_dashboards_is_exported(exported: set[str]) -> None:
     expressions = {RULES.name: [str(rule["expr"]) for rule in rules()]}
     for file in DASHBOARDS:
         board = json.loads(file.read_text())
@@ -86,7 +86,7 @@ def test_every_metric_that_is_named_is_exported(exported: set[str]) -> None:
 
 
 @pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
-def test_dashboards_are_whole(file: Path) -> None:
+def test_dashboards_are_complete(file: Path) -> None:
     board = json.loads(file.read_text())
     assert board["uid"].startswith("city-data-")
     assert board["title"].startswith("city_data: ")

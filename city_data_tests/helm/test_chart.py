@@ -42,14 +42,14 @@ SECRET = re.compile(
 
 @pytest.mark.parametrize("values", [None, "minimal", "production"])
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-def test_helm_lints_it(values: str | None, version: str) -> None:
+def test_helm_lint_passes(values: str | None, version: str) -> None:
     chosen = ["--values", str(VALUES / f"{values}.yaml")] if values else []
     assert "0 chart(s) failed" in helm("lint", str(CHART), "--strict", "--kube-version", version, *chosen)
 
 
 @pytest.mark.parametrize("values", [None, "minimal", "production"])
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-def test_every_manifest_is_valid_to_the_letter(values: str | None, version: str) -> None:
+def test_every_manifest_is_valid_against_its_strict_schema(values: str | None, version: str) -> None:
     rendered = render("--kube-version", version, values=values)
     assert len(rendered) > 12
     for document in rendered:
@@ -136,7 +136,7 @@ def check_restricted(container: Manifest) -> None:
     }, container["name"]
 
 
-def test_rights_are_what_dagster_k8s_calls(rendered: list[Manifest]) -> None:
+def test_rbac_rules_are_those_dagster_k8s_needs(rendered: list[Manifest]) -> None:
     roles = [document for document in rendered if document["kind"] in ("Role", "ClusterRole")]
     assert [role["kind"] for role in roles] == ["Role"]
     granted = {
@@ -180,11 +180,12 @@ def test_dagsters_settings_name_secrets_only(rendered: list[Manifest]) -> None:
     for variable in launcher["run_k8s_config"]["container_config"]["env"]:
         assert variable.keys() == {"name", "valueFrom"}
     assert settings["run_monitoring"]["enabled"] is True
+    assert settings["concurrency"]["pools"] == {"granularity": "run"}
     assert launcher["run_k8s_config"]["job_spec_config"]["ttl_seconds_after_finished"] == 3600
     assert launcher["resources"]["limits"]["memory"] == "2Gi"
 
 
-def test_each_role_gets_what_it_needs_and_no_more(production: list[Manifest]) -> None:
+def test_each_role_gets_only_the_settings_it_needs(production: list[Manifest]) -> None:
     given = {
         f"{name.removeprefix('Deployment/r-city-data-').removeprefix('Job/r-city-data-')}/{container['name']}": {
             variable["name"] for variable in container.get("env", []) if "valueFrom" in variable
@@ -256,7 +257,7 @@ def test_alert_and_dashboard_files_become_objects(tmp_path: Path) -> None:
     assert json.loads(board["data"]["sample.json"]) == {"title": "{{city}}"}
 
 
-def test_every_command_is_one_that_the_image_has(rendered: list[Manifest]) -> None:
+def test_every_command_exists_in_the_image(rendered: list[Manifest]) -> None:
     """With its options; the processes themselves are started in test_run.py."""
     known = {
         "city-data": typer.main.get_command(commands.app),

@@ -28,7 +28,7 @@ def probe(template: Manifest, alive: Path) -> bool:
     return subprocess.run(changed, check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
-def test_there_is_one_and_the_old_one_ends_first(template: Manifest) -> None:
+def test_one_collector_runs_and_the_old_one_ends_first(template: Manifest) -> None:
     spec = find(render(), "Deployment", "r-city-data-collector")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     assert not [d for d in render("--set", "collector.enabled=false") if d["metadata"]["name"].endswith("-collector")]
@@ -36,7 +36,7 @@ def test_there_is_one_and_the_old_one_ends_first(template: Manifest) -> None:
     assert "/var/lib/city-data" in mounts  # the raw archive's volume
 
 
-def test_the_probe_tells_a_process_that_hangs(template: Manifest, tmp_path: Path) -> None:
+def test_liveness_probe_detects_a_hanging_process(template: Manifest, tmp_path: Path) -> None:
     alive = tmp_path / "alive"
     assert not probe(template, alive)
     alive.touch()
@@ -63,7 +63,7 @@ def idle(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_with_nothing_to_collect_it_stays_and_is_well(
+def test_collector_without_live_feeds_stays_healthy(
     idle: subprocess.Popen[str], template: Manifest, tmp_path: Path
 ) -> None:
     """A Deployment's pod that ends is started again, for ever."""

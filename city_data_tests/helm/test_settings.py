@@ -35,7 +35,7 @@ def api(rendered: list[Manifest]) -> tuple[Manifest, Manifest]:
     return template["spec"], containers(template)[-1]
 
 
-def test_the_api_knows_every_variable_that_it_is_told(rendered: list[Manifest]) -> None:
+def test_api_knows_every_variable_the_chart_sets(rendered: list[Manifest]) -> None:
     told = [variable["name"] for variable in api(rendered)[1]["env"]]
     assert len(told) == len(set(told))
     assert set(told) - known_to_the_api() == set()
@@ -44,7 +44,7 @@ def test_the_api_knows_every_variable_that_it_is_told(rendered: list[Manifest]) 
     assert "CITY_DATA_DATABASE_URL" not in told
 
 
-def test_every_setting_of_the_api_can_be_given(production: list[Manifest]) -> None:
+def test_every_api_setting_can_be_set_by_a_value(production: list[Manifest]) -> None:
     set_by_the_chart = {"API_HOST", "API_PORT", "API_METRICS_PORT", "API_DATABASE_URL"}
     offered = set(SCHEMA["properties"]["api"]["properties"]["settings"]["propertyNames"]["enum"])
     assert offered == {name for name in known_to_the_api() if name.startswith("API_")} - set_by_the_chart
@@ -55,7 +55,7 @@ def test_every_setting_of_the_api_can_be_given(production: list[Manifest]) -> No
     assert (told["API_PAGE"], told["API_RATE_PER_S"], told["API_SEGMENT_BYTES"]) == ("false", "0.5", "134217728")
 
 
-def test_every_variable_for_all_is_read_by_the_code(rendered: list[Manifest]) -> None:
+def test_every_shared_variable_is_read_by_the_code(rendered: list[Manifest]) -> None:
     source = "".join(file.read_text() for part in ("api", "city_data") for file in (ROOT / part).rglob("*.py"))
     for name in find(rendered, "ConfigMap", "r-city-data-env")["data"]:
         assert f'"{name}"' in source or name == "LOG_LEVEL", name  # the example's own
@@ -71,7 +71,7 @@ def declared_keys() -> set[str]:
     return named
 
 
-def test_every_providers_key_can_be_given(production: list[Manifest]) -> None:
+def test_every_providers_key_can_be_set(production: list[Manifest]) -> None:
     keys = declared_keys()
     assert len(keys) >= 4
     described = (CHART / "values.yaml").read_text()
@@ -85,7 +85,7 @@ def test_every_providers_key_can_be_given(production: list[Manifest]) -> None:
             render("--set", f"extraEnv.{name}=abc")
 
 
-def test_files_of_many_months_have_a_place_to_be_kept(rendered: list[Manifest]) -> None:
+def test_multi_month_files_have_a_volume(rendered: list[Manifest]) -> None:
     assert find(rendered, "ConfigMap", "r-city-data-env")["data"]["CITY_DATA_CACHE_DIR"] == DOWNLOADS
     settings = yaml.safe_load(find(rendered, "ConfigMap", "r-city-data-dagster")["data"]["dagster.yaml"])
     run = settings["run_launcher"]["config"]["run_k8s_config"]
@@ -98,7 +98,7 @@ def test_files_of_many_months_have_a_place_to_be_kept(rendered: list[Manifest]) 
     assert mounted - {"backfill-1"} == {"code", "collector"}
 
 
-def test_a_claim_keeps_downloads_between_runs(production: list[Manifest]) -> None:
+def test_volume_claim_keeps_downloads_between_runs(production: list[Manifest]) -> None:
     template = pod_templates(production)["Deployment/r-city-data-code"]
     assert _mounts(containers(template)[-1], template["spec"]) == {
         "name": "downloads",

@@ -32,7 +32,7 @@ def jobs(revision: list[Manifest]) -> set[str]:
     return {document["metadata"]["name"] for document in revision if document["kind"] == "Job"}
 
 
-def test_each_upgrade_makes_jobs_of_its_own(revisions: list[list[Manifest]]) -> None:
+def test_each_upgrade_creates_new_jobs(revisions: list[list[Manifest]]) -> None:
     first, second, third = map(jobs, revisions)
     assert first == {"r-city-data-migration-1", "r-city-data-backfill-1"}
     assert second == {"r-city-data-migration-2", "r-city-data-backfill-2"}
@@ -45,7 +45,7 @@ def test_each_upgrade_makes_jobs_of_its_own(revisions: list[list[Manifest]]) -> 
             assert "helm.sh/hook" not in find(revision, "Job", name)["metadata"].get("annotations", {})
 
 
-def test_a_cluster_lets_every_upgrade_and_rollback_through(revisions: list[list[Manifest]]) -> None:
+def test_cluster_accepts_every_upgrade_and_rollback(revisions: list[list[Manifest]]) -> None:
     """helm rolls back to the manifests it keeps: revision 1's Jobs come back under their names."""
     cluster = Cluster()
     for revision in revisions:
@@ -57,7 +57,7 @@ def test_a_cluster_lets_every_upgrade_and_rollback_through(revisions: list[list[
     assert find(list(cluster.objects.values()), "Deployment", "r-city-data-api")["spec"]["replicas"] == 4
 
 
-def test_the_stand_in_refuses_what_a_cluster_would(revisions: list[list[Manifest]]) -> None:
+def test_cluster_stand_in_refuses_immutable_changes(revisions: list[list[Manifest]]) -> None:
     cluster = Cluster()
     cluster.release(revisions[0])
     for kind, name, path in (
@@ -77,7 +77,7 @@ def test_the_stand_in_refuses_what_a_cluster_would(revisions: list[list[Manifest
         cluster.apply(unknown)
 
 
-def test_pods_roll_when_what_they_are_told_changes(revisions: list[list[Manifest]]) -> None:
+def test_pods_restart_when_their_configuration_changes(revisions: list[list[Manifest]]) -> None:
     sums = [
         find(revision, "Deployment", "r-city-data-daemon")["spec"]["template"]["metadata"]["annotations"]
         for revision in revisions
@@ -85,7 +85,7 @@ def test_pods_roll_when_what_they_are_told_changes(revisions: list[list[Manifest
     assert sums[0] != sums[1]
 
 
-def test_notes_tell_the_next_three_commands(releases: Releases) -> None:
+def test_release_notes_show_the_next_three_commands(releases: Releases) -> None:
     installed = releases.next()
     notes = releases.notes()
     commands = [line.strip() for line in notes.splitlines() if line.strip().startswith(("kubectl", "curl"))]

@@ -40,11 +40,11 @@ def test_a_wrong_value_is_refused_by_name(setting: str, said: str) -> None:
     assert said in str(caught.value)
 
 
-def test_globals_of_a_parent_chart_are_let_through() -> None:
+def test_global_values_of_a_parent_chart_are_accepted() -> None:
     assert render("--set", "global.imageRegistry=registry.example.com")
 
 
-def test_nothing_is_open_in_the_schema() -> None:
+def test_schema_allows_no_unknown_keys() -> None:
     """Every object is closed, but for maps whose values have a type, and the parent chart's globals."""
     objects = list(_objects(SCHEMA, ""))
     assert len(objects) > 30
@@ -61,7 +61,7 @@ def _objects(node: Any, path: str) -> Any:
             yield from _objects(value, f"{path}/{key}")
 
 
-def test_schema_and_values_name_the_same() -> None:
+def test_schema_and_values_have_the_same_keys() -> None:
     assert _names(DEFAULTS) == _names_of(SCHEMA) - {"global"}
 
 
@@ -82,7 +82,7 @@ def _names_of(schema: dict[str, Any], prefix: str = "") -> set[str]:
     return found
 
 
-def test_the_readme_has_the_table_that_the_comments_make(tmp_path: Path) -> None:
+def test_readme_table_matches_the_comments_of_the_values(tmp_path: Path) -> None:
     helm_binary()  # brings the generator too
     readme = tmp_path / "README.md"
     shutil.copy(CHART / "README.md", readme)

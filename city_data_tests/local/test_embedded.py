@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 
 from city_data.local.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedRedis
 
@@ -72,3 +74,27 @@ def _command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return ""
+
+
+def test_redis_needs_its_password_and_lacks_dangerous_commands(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path / "redis")
+    server.start()
+    port, password = server.url.rpartition(":")[2].split("/")[0], server.url.split(":")[2].partition("@")[0]
+    with redis.Redis(port=int(port)) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    with redis.Redis.from_url(server.url) as client:
+        client.set("a", "1")
+        for words in (
+            ("CONFIG", "GET", "*"),
+            ("FLUSHALL",),
+            ("EVAL", "return 1", "0"),
+            ("SHUTDOWN",),
+            ("MODULE", "LIST"),
+        ):
+            with pytest.raises(redis.ResponseError, match="unknown command"):
+                client.execute_command(*words)
+        assert client.get("a") == b"1"
+    assert server._process is not None
+    assert password not in _command_of(server._process.pid)
+    assert stat.S_IMODE((tmp_path / "redis" / "redis.conf").stat().st_mode) == 0o600
+    server.stop()

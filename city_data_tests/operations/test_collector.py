@@ -151,7 +151,7 @@ def test_answers_without_data_keep_the_interval_and_errors_double_it_up_to_an_ho
     assert bench.archive.polls(*SEPTEMBER) == {"empty": 4, "permanent_error": 1, "stored": 1, "transient_error": 7}
 
 
-def test_answers_of_any_kind_are_skipped_and_counted_and_the_collection_goes_on(bench: Bench) -> None:
+def test_unusable_answers_of_any_kind_are_counted_and_collection_continues(bench: Bench) -> None:
     answers = [
         b'{"features":[{"attributes":[1,2]}]}',
         b'{"features":[{"attributes":{"idpm":"\\ud800","ih":1}}]}',
@@ -184,7 +184,7 @@ def test_slow_answers_do_not_shift_later_polls(bench: Bench) -> None:
     assert starts == [0, 600, 1200, 2400]
 
 
-def test_unforeseen_end_of_a_poll_is_counted_and_the_collection_goes_on(
+def test_unexpected_exception_in_a_poll_is_counted_and_collection_continues(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.web.on(PATH, loops(NOON))

@@ -55,7 +55,7 @@ def exported(world: World) -> Figures:
     return scrape(LedgerCollector(world.database, world.feeds, as_of, daemon_heartbeats(world.instance)))
 
 
-def test_every_feed_has_its_series_before_anything_happened(world: World) -> None:
+def test_every_feed_has_its_series_before_the_first_load(world: World) -> None:
     found = exported(world)
     for feed in world.feeds:
         label = {"city": feed.city.city_id, "dataset": feed.dataset.name}
@@ -114,7 +114,7 @@ def test_figures_follow_the_ledger_through_loads_failures_and_expiry(madrid: Wor
     assert figure(after, "external_monthly_tick_timestamp") == datetime(2026, 12, 1, 2, tzinfo=UTC).timestamp()
 
 
-def test_emptied_column_and_lost_values_are_figures(madrid: World) -> None:
+def test_emptied_column_and_lost_values_are_exported(madrid: World) -> None:
     madrid.load("weather", "2026-08")
     found = exported(madrid)
     assert figure(found, "external_city_data_column_empty_months", **WEATHER, column="humidity") == 0
@@ -144,7 +144,7 @@ def test_a_month_is_overdue_by_its_provider_s_own_lag(madrid: World) -> None:
     assert not is_overdue(feed, month, madrid.entry("weather", "2026-10"), due + timedelta(days=9))
 
 
-def test_the_month_in_which_collecting_began_counts_from_its_first_record() -> None:
+def test_first_collected_month_is_measured_from_its_first_record() -> None:
     feed = next(one for one in enabled_feeds(load_registry(environ={})) if one.name == "traffic/madrid")
     source = feed.primary.provider
     present = type("Present", (type(source),), {"capabilities": replace(source.capabilities, forward_only=True)})()
@@ -159,12 +159,12 @@ def test_the_month_in_which_collecting_began_counts_from_its_first_record() -> N
     assert mean_coverage(collected, []) == 0.0
 
 
-def test_a_ledger_that_is_away_is_a_figure() -> None:
+def test_unreachable_ledger_is_exported_as_a_metric() -> None:
     away = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
     assert scrape(LedgerCollector(away, [], as_of)) == {("external_ledger_up", ()): 0}
 
 
-def test_it_is_served_over_http(madrid: World) -> None:
+def test_metrics_are_served_over_http(madrid: World) -> None:
     port = free_port()
     command = [sys.executable, "-m", "city_data.cli", "exporter", "--port", str(port)]
     with subprocess.Popen(command) as process:

@@ -10,13 +10,20 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from city_data.providers.base import ParsedMonth, Payload, Provider, Request
 from city_data_tests.oracles.received import Received
 from city_data_tests.sandbox.asking import accounted
 
 Hours = Mapping[datetime, Mapping[str, float | str | None]]
+
+
+class Difference(NamedTuple):
+    """One value that differs, in words; `is_missing` where the parsed month has none."""
+
+    words: str
+    is_missing: bool
 
 
 def parse_bytes(provider: Provider, request: Request, payloads: Sequence[Received]) -> ParsedMonth:
@@ -40,7 +47,9 @@ def hours_of_frame(month: ParsedMonth, columns: Sequence[str]) -> Hours:
     }
 
 
-def differences(month: ParsedMonth, expected: Hours, columns: Sequence[str], tolerance: float = 1e-7) -> list[str]:
+def differences(
+    month: ParsedMonth, expected: Hours, columns: Sequence[str], tolerance: float = 1e-7
+) -> list[Difference]:
     """Where the two tell different values; a row that one of them lacks is a row of NULL."""
     found = hours_of_frame(month, columns)
     told = []
@@ -48,7 +57,9 @@ def differences(month: ParsedMonth, expected: Hours, columns: Sequence[str], tol
         for name in columns:
             one, other = (hours.get(stamp, {}).get(name) for hours in (found, expected))
             if not _equal(one, other, tolerance):
-                told.append(f"{stamp:%Y-%m-%dT%H:%MZ} {name}: parsed {one!r}, oracle {other!r}")
+                told.append(
+                    Difference(f"{stamp:%Y-%m-%dT%H:%MZ} {name}: parsed {one!r}, oracle {other!r}", one is None)
+                )
     return told
 
 

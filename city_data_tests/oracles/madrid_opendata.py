@@ -146,7 +146,9 @@ def _row(index: int, row: Mapping[str, str], request: Any) -> Row | None:
 
 
 def _number(text: str) -> float | None:
-    return math.floor(float(text) * 100 + 0.5) / 100 if _NUMBER.fullmatch(text) else None
+    """In hundredths, as readings are kept; None also for hundreds of digits."""
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    return math.floor(number * 100 + 0.5) / 100 if math.isfinite(number) else None
 
 
 def _why(row: Mapping[str, str], flow: float | None) -> str:

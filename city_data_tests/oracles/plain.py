@@ -49,6 +49,8 @@ def number(value: object, mark: str, kind: str) -> float | None:
         bare = value.strip(" \t\r\n\u00a0\u202f")
         if re.fullmatch("[+-]?[0-9]+(" + re.escape(mark) + "[0-9]+)?", bare) is None:
             return None
+        if kind == "altitude" and re.search(re.escape(mark) + "[0-9]{3}$", bare):
+            return None  # metres, perhaps of a thousand
         made = float(bare.replace(mark, "."))
     elif isinstance(value, int | float):
         try:

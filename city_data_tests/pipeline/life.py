@@ -90,7 +90,7 @@ class Life:
             instance=self.world.instance,
             scheduled_execution_time=datetime.now(UTC),
             repository_def=repository,
-            resources={"database": DatabaseResource(url=self.world.database_url)},
+            resources={"database": DatabaseResource()},
         ) as context:
             opened = context.instance  # the context keeps only a weak reference to it
             requests = repository.get_schedule_def(schedule).evaluate_tick(context).run_requests or []

@@ -22,7 +22,7 @@ BEFORE = drift.MonthProfile(
     whole=True,
     means={"temperature": 20.0, "humidity": 50.0, "precipitation": 0.1, "traffic_volume": 300.0},
     spreads={"temperature": 3.0, "humidity": 9.0, "precipitation": 0.3, "traffic_volume": 120.0},
-    columns={"temperature": 1.0, "pressure": 0.9, "description": 0.05},
+    columns={"temperature": 1.0, "pressure": 0.9, "description": 0.6, "words": 0.95},
     used_share=0.95,
 )
 
@@ -31,7 +31,7 @@ def told(**changes: Any) -> dict[str, Outcome]:
     return {outcome.name: outcome for outcome in drift.evaluate(replace(BEFORE, **changes), BEFORE)}
 
 
-def test_the_same_again_passes_and_so_does_a_first_month() -> None:
+def test_unchanged_month_and_first_month_show_no_drift() -> None:
     assert all(outcome.passed and not outcome.blocking for outcome in told().values())
     assert [outcome.passed for outcome in drift.evaluate(BEFORE, None)] == [True] * 5
     assert set(drift.TOLD) == {*told(), "revision", "first_source", "configured_stations"}
@@ -50,10 +50,11 @@ def test_the_same_again_passes_and_so_does_a_first_month() -> None:
         ({"spreads": {"humidity": 28.0}}, "distribution_drift", "spread of humidity 9.00 to 28.00"),
         ({"columns": {"temperature": 1.0, "pressure": 0.0}}, "column_drift", "pressure 90.0% to 0.0%"),
         ({"columns": {"temperature": 0.4, "pressure": 0.9}}, "column_drift", "temperature 100.0% to 40.0%"),
+        ({"columns": {"words": 0.1}}, "column_drift", "words 95.0% to 10.0%"),
         ({"used_share": 0.55}, "used_drift", "95.0% of the rows used, then 55.0%"),
     ],
 )
-def test_what_changed_is_told_with_its_figures(changes: dict[str, Any], check: str, said: str) -> None:
+def test_drift_is_reported_with_its_figures(changes: dict[str, Any], check: str, said: str) -> None:
     outcomes = told(**changes)
     assert said in outcomes[check].description
     assert [name for name, outcome in outcomes.items() if not outcome.passed] == [check]
@@ -68,12 +69,12 @@ def test_what_changed_is_told_with_its_figures(changes: dict[str, Any], check: s
         {"whole": False, "received": 9, "bytes": 3_000, "fields": ("fecha", "tmed")},  # a month that has only begun
         {"provider": "open_meteo", "fields": ("time",), "received": 792, "bytes": 60_000},  # the fallback's own format
         {"provider": "open_meteo", "fields": ("time",), "received": 792, "used_share": 0.3},
-        {"columns": {"temperature": 0.6, "pressure": 0.9, "description": 0.0}},  # words that were always rare
+        {"columns": {"temperature": 0.6, "pressure": 0.9, "description": 0.0}},  # a month of less weather
         {"columns": {"pressure": 0.8}},  # a source that does not give the others
         {"whole": False, "columns": {"temperature": 0.1}, "used_share": 0.1, "received": 9, "bytes": 3_000},
     ],
 )
-def test_what_months_do_by_themselves_is_no_drift(changes: dict[str, Any]) -> None:
+def test_ordinary_differences_between_months_are_no_drift(changes: dict[str, Any]) -> None:
     assert [outcome.description for outcome in told(**changes).values() if not outcome.passed] == []
 
 
@@ -91,7 +92,7 @@ def test_months_loaded_before_rows_were_counted_are_still_compared(world: World)
     assert [outcome.name for outcome in drift.evaluate(lost, before) if not outcome.passed] == ["column_drift"]
 
 
-def test_means_and_spreads_leave_out_what_has_no_values() -> None:
+def test_mean_and_spread_ignore_columns_without_values() -> None:
     frame = pd.DataFrame({"temperature": [1.0, 3.0], "humidity": [None, 50.0], "precipitation": [None, None],
                           "wind_speed": [None, None], "pressure": [None, None]}, dtype="float64")  # fmt: skip
     assert drift.means(frame, WEATHER) == {"temperature": 2.0, "humidity": 50.0}

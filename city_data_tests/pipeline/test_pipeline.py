@@ -77,7 +77,7 @@ def test_reloading_the_same_month_changes_nothing(world: World) -> None:
     ],
     ids=["500", "html", "foreign host", "one day of thirty"],
 )
-def test_a_failed_month_leaves_the_old_one_served(
+def test_failed_load_leaves_the_old_month_served(
     world: World, fault: dict[str, object], message: str, no_waiting: None
 ) -> None:
     world.load("weather", "2026-09")
@@ -95,7 +95,7 @@ def test_a_failed_month_leaves_the_old_one_served(
     assert world.rows("weather", "2026-09") == rows
 
 
-def test_first_failure_is_recorded_and_heals(world: World, no_waiting: None) -> None:
+def test_first_failure_is_recorded_and_cleared_by_the_next_load(world: World, no_waiting: None) -> None:
     world.sandbox.faults.order("/diarios/", status=403)
     (done,) = world.load("weather", "2026-09")
     entry = world.entry("weather", "2026-09")
@@ -151,7 +151,7 @@ def test_hourly_fallback_is_served_as_days_under_its_own_source(world: World, ca
     assert read_providers(world.database).keys() == {"aemet", "open_meteo"}
 
 
-def test_redis_away_fails_no_run(world: World) -> None:
+def test_run_succeeds_without_redis(world: World) -> None:
     world.monkeypatch.setenv("CITY_DATA_REDIS_URL", "redis://127.0.0.1:1/0")
     (done,) = world.load("weather", "2026-09")
     assert (done.error, done.rows) == (None, 30)
@@ -169,7 +169,7 @@ def test_a_month_settles_when_two_fetches_a_day_apart_agree(world: World) -> Non
     assert states == [("provisional", 1), ("provisional", 1), ("settled", 1)]
 
 
-def test_a_city_of_one_source_alone_is_hourly_on_its_own_clocks(world: World) -> None:
+def test_city_with_one_source_is_hourly_in_its_own_timezone(world: World) -> None:
     world.enable("lisbon")
     (done,) = world.load("weather", "2026-10", city_id="lisbon")
     assert (done.error, done.rows) == (None, 745)
@@ -179,7 +179,7 @@ def test_a_city_of_one_source_alone_is_hourly_on_its_own_clocks(world: World) ->
     assert entry.first_date == datetime(2026, 9, 30, 23, tzinfo=UTC)
 
 
-def test_a_city_that_publishes_states_has_levels_and_no_volume(world: World) -> None:
+def test_city_publishing_congestion_states_has_levels_and_no_volume(world: World) -> None:
     world.enable("barcelona")
     (traffic,) = world.load("traffic", "2025-10", city_id="barcelona")
     (weather,) = world.load("weather", "2025-10", city_id="barcelona")
@@ -211,7 +211,7 @@ def test_a_month_whose_file_is_empty_is_not_available_and_not_failed(world: Worl
     assert not world.instance.get_materialized_partitions(dg.AssetKey(["monthly", "traffic", "barcelona"]))
 
 
-def test_a_french_month_is_hourly_and_says_which_file_it_was_cut_from(world: World) -> None:
+def test_french_month_is_hourly_and_records_its_source_file(world: World) -> None:
     world.enable("paris")
     (done,) = world.load("weather", "2026-10", city_id="paris")
     assert (done.error, done.rows) == (None, 745)
@@ -226,7 +226,7 @@ def test_a_french_month_is_hourly_and_says_which_file_it_was_cut_from(world: Wor
     assert {"title", "file_sha256", "file_bytes", "file_etag", "extract"} <= raw["params"].keys()
 
 
-def test_a_city_whose_clocks_differ_by_half_an_hour_has_every_hour_once(world: World) -> None:
+def test_half_hour_timezone_city_has_every_hour_once(world: World) -> None:
     kolkata: dict[str, object] = {
         "city_id": "kolkata",
         "name": "Kolkata",

@@ -116,7 +116,7 @@ def test_only_a_month_parsed_differently_gets_a_new_version(
     assert "nothing to publish" in replay(served, apply=True)[1]
 
 
-def test_a_parser_that_breaks_or_is_refused_publishes_nothing(served: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_that_fails_or_is_refused_publishes_nothing(served: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(_: ParsedMonth) -> ParsedMonth:
         raise PermanentError("the parser has lost its way")
 
@@ -131,7 +131,7 @@ def test_a_parser_that_breaks_or_is_refused_publishes_nothing(served: World, mon
     assert versions(served) == [1, 1]
 
 
-def test_a_column_added_since_changes_no_month_until_its_source_gives_it(
+def test_new_column_changes_no_month_until_its_source_provides_it(
     served: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_column(monkeypatch, served.database_url, "weather", Column("visibility", "number", "m", "Visibility", low=0))

@@ -95,7 +95,7 @@ def test_states_follow_from_fetches(loads: list[tuple[datetime, str]], states: l
     assert [ledger.load(at, content)[0] for at, content in loads] == states
 
 
-def test_a_parser_that_reads_the_same_bytes_otherwise_is_no_revision() -> None:
+def test_new_parser_result_of_the_same_bytes_is_no_revision() -> None:
     ledger = Ledger()
     assert ledger.load(FINAL, "a") == ("settled", 1)
     assert ledger.load(FINAL, "a", values="a, read better") == ("settled", 2)
@@ -122,7 +122,7 @@ def test_nothing_settles_before_the_lag_nor_changes_while_settled(steps: list[tu
         before = state
 
 
-def test_settled_months_and_those_asked_within_the_day_are_not_due() -> None:
+def test_settled_and_recently_fetched_months_are_not_due() -> None:
     assert is_due(FEED, MONTH, None, NOW)
     assert not is_due(FEED, Month(2026, 12), None, NOW)
     for state in ("provisional", "not_yet_published", "failed"):
@@ -179,7 +179,7 @@ def slow_feed() -> Feed:
     return replace(FEED, primary=ProviderBinding(Slow(), FEED.primary.settings))
 
 
-def test_what_the_budget_leaves_over_is_first_the_next_day() -> None:
+def test_months_beyond_the_budget_come_first_the_next_day() -> None:
     feed, ledger, asked = slow_feed(), dict[Month, MonthEntry](), list[Month]()
     months = WINDOW.months()
     for day in range(13):
@@ -194,7 +194,7 @@ def test_what_the_budget_leaves_over_is_first_the_next_day() -> None:
     assert within_budget([(FEED, month) for month in months]) == [(FEED, month) for month in months]
 
 
-def test_a_quarter_of_the_settled_months_is_looked_at_each_week() -> None:
+def test_a_quarter_of_settled_months_is_rechecked_each_week() -> None:
     ledger = {month: entry(month, state="settled", fetched_at=NOW - 30 * DAY) for month in WINDOW.complete_months()}
     seen: list[Month] = []
     for week in range(4):
@@ -210,7 +210,7 @@ def test_a_quarter_of_the_settled_months_is_looked_at_each_week() -> None:
     assert again == seen[:6]
 
 
-def test_a_source_that_only_tells_the_present_is_not_looked_at_again() -> None:
+def test_live_source_is_not_rechecked() -> None:
     provider = type("Present", (Slow,), {"capabilities": replace(CAPABILITIES, forward_only=True)})()
     old = entry(state="settled", fetched_at=NOW - 60 * DAY)
     assert recheck_due([FEED], [old], WINDOW, NOW) == [(FEED, MONTH)]
@@ -219,7 +219,7 @@ def test_a_source_that_only_tells_the_present_is_not_looked_at_again() -> None:
     )
 
 
-def test_a_look_that_failed_is_repeated_and_unsettled_months_are_not_looked_at() -> None:
+def test_failed_recheck_is_repeated_and_unsettled_months_are_not_rechecked() -> None:
     fresh = entry(state="settled", fetched_at=NOW - DAY)
     assert recheck_due([FEED], [fresh], WINDOW, NOW) == []
     assert recheck_due([FEED], [replace(fresh, last_error="503")], WINDOW, NOW) == [(FEED, MONTH)]

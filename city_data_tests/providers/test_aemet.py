@@ -54,7 +54,7 @@ def day(folder: Path, month: str = "2026-09", **fields: str) -> tuple[pd.Series[
     return made.frame.iloc[0], made
 
 
-def test_a_month_of_one_poor_station(recorded: Path) -> None:
+def test_month_of_one_sparse_station(recorded: Path) -> None:
     made = parsed(recorded / "aemet" / "diarios_3194U_2019-10.json", "2019-10", "3194U")
     frame = made.frame
     assert len(frame) == 30
@@ -91,7 +91,7 @@ def test_a_day_of_the_whole_country(recorded: Path) -> None:
     assert (len(inside), len(reduced)) == (115, 116)
 
 
-def test_both_encodings_of_the_inventory_are_read(recorded: Path) -> None:
+def test_station_inventory_is_read_in_both_encodings(recorded: Path) -> None:
     names = ("inventario_todasestaciones_2026-06.json", "inventario_todasestaciones_2026-06.DERIVED-iso8859-15.json")
     utf8, wire = (records(Payload(name, recorded / "aemet" / name, "")) for name in names)
     assert len(utf8) == 920
@@ -102,7 +102,7 @@ def test_both_encodings_of_the_inventory_are_read(recorded: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["inventario_todasestaciones_2026-06.json", "observacion_convencional_3195_2021-01-08.json"]
 )
-def test_what_is_no_daily_record_is_refused(recorded: Path, name: str) -> None:
+def test_recorded_payloads_other_than_daily_records_are_refused(recorded: Path, name: str) -> None:
     with pytest.raises(PermanentError, match=r"aemet: madrid 2026-06: .*without `fecha`"):
         parsed(recorded / "aemet" / name, "2026-06")
 
@@ -119,7 +119,7 @@ def test_what_is_no_daily_record_is_refused(recorded: Path, name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("by_status", [False, True])
-def test_recorded_errors(
+def test_recorded_errors_are_typed(
     recorded: Path, wired: Wired, name: str, kind: type[ProviderError], said: str, by_status: bool
 ) -> None:
     body = (recorded / "aemet" / name).read_bytes()
@@ -160,7 +160,7 @@ def wired(web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wired:
     return Wired(web, tmp_path)
 
 
-def test_two_steps_and_the_key_only_in_the_first(wired: Wired) -> None:
+def test_key_is_sent_in_the_first_of_two_steps_only(wired: Wired) -> None:
     body = '[ {\n  "fecha" : "2026-09-01", "indicativo" : "3195", "nombre" : "A CORUÑA", "tmed" : "1,5"} ]'.encode(
         "latin-1"
     )
@@ -174,20 +174,20 @@ def test_two_steps_and_the_key_only_in_the_first(wired: Wired) -> None:
     assert Aemet().parse(question(), [payload]).frame["temperature"].tolist() == [1.5]
 
 
-def test_an_expired_address_is_asked_for_again(wired: Wired) -> None:
+def test_expired_data_url_is_requested_again(wired: Wired) -> None:
     gone = Answer(b'{"descripcion":"datos expirados","estado":404}')
     wired.on_data(gone, Answer(b'[{"fecha":"2026-09-01","indicativo":"3195"}]'))
     assert len(wired.fetch()) == 1
     assert [call.path.rpartition("/")[2] for call in wired.web.calls] == ["3195", "f4f587b4"] * 2
 
 
-def test_errors_in_headers_alone(wired: Wired) -> None:
+def test_errors_given_only_in_headers_are_typed(wired: Wired) -> None:
     wired.web.on(wired.first, Answer(b"", headers={"aemet_estado": "429", "aemet_mensaje": "espere"}))
     with pytest.raises(TransientError, match="espere"):
         wired.fetch()
 
 
-def test_one_station_without_data_is_fine_and_none_with_data_is_a_state(wired: Wired) -> None:
+def test_one_station_without_data_is_tolerated_and_no_data_at_all_is_a_state(wired: Wired) -> None:
     none = Answer(b'{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}')
     wired.on_data(Answer(b'[{"fecha":"2026-09-01","indicativo":"3195"}]'))
     wired.web.on(wired.first.replace("3195", "3129"), none)
@@ -202,7 +202,7 @@ def test_one_station_without_data_is_fine_and_none_with_data_is_a_state(wired: W
             wired.fetch(replace(both, as_of=end + after))
 
 
-def test_the_open_month_is_asked_up_to_today(wired: Wired) -> None:
+def test_open_month_is_requested_up_to_today(wired: Wired) -> None:
     def reply(call: Call) -> Answer:
         assert "fechaini/2026-09-01T00:00:00UTC/fechafin/2026-09-07T23:59:59UTC" in call.path
         return Answer(json.dumps({"estado": 200, "datos": DATOS}).encode())
@@ -227,7 +227,7 @@ def test_the_open_month_is_asked_up_to_today(wired: Wired) -> None:
         (" ip", 0.0, ["trace_precipitation"], {}),
     ],
 )
-def test_words_for_rain(
+def test_textual_rain_amounts_become_numbers(
     tmp_path: Path, text: str, value: float | None, flags: list[str], nulled: dict[str, int]
 ) -> None:
     row, made = day(tmp_path, prec=text)
@@ -246,7 +246,7 @@ def test_pressure_is_reduced_to_sea_level(tmp_path: Path) -> None:
     assert sea_level_pressure(898.75, 1000, 8.5) == pytest.approx(1013.25, abs=0.5)  # the standard atmosphere
 
 
-def test_rows_are_counted_not_lost(tmp_path: Path) -> None:
+def test_every_row_is_counted(tmp_path: Path) -> None:
     file = tmp_path / "days.json"
     record: Callable[..., dict[str, str]] = lambda fecha, **more: {"fecha": fecha, "indicativo": "3195", **more}  # noqa: E731
     days = [record("2026-09-01", nuevo="1"), record("2026-09-01"), record("2026-08-31"), record("2026-10-01")]
@@ -258,13 +258,13 @@ def test_rows_are_counted_not_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "{}", "[1]", '[{"fecha": "01/09/2026", "indicativo": "1"}]'])
-def test_what_is_no_list_of_days_is_refused(tmp_path: Path, body: str) -> None:
+def test_answer_other_than_a_list_of_days_is_refused(tmp_path: Path, body: str) -> None:
     (tmp_path / "x.json").write_text(body)
     with pytest.raises(PermanentError, match="aemet: madrid 2026-09"):
         parsed(tmp_path / "x.json", "2026-09")
 
 
 @pytest.mark.parametrize("stations", [[], [76], ["../../etc"], ["3195 "]])
-def test_stations_are_checked(stations: list[Any]) -> None:
+def test_invalid_station_settings_are_refused(stations: list[Any]) -> None:
     with pytest.raises(ValueError, match="stations"):
         AemetSettings.model_validate({"stations": stations})

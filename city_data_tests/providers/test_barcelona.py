@@ -46,7 +46,7 @@ def test_recorded_rows_are_read(recorded: Path, tmp_path: Path) -> None:
     assert seen == 11
 
 
-def test_recorded_zeros_are_no_data_and_nothing_is_made_of_them(recorded: Path, tmp_path: Path) -> None:
+def test_recorded_zeros_are_missing_data(recorded: Path, tmp_path: Path) -> None:
     told = json.loads((recorded / "barcelona" / "trams_observed_rows.json").read_bytes())
     january, september, august = (quoted["values"] for quoted in told["rows"])
     with pytest.raises(PermanentError, match="holds no state: all 5 rows say 0"):
@@ -56,7 +56,7 @@ def test_recorded_zeros_are_no_data_and_nothing_is_made_of_them(recorded: Path, 
         assert made.known == len(values)
 
 
-def test_every_recorded_segment_is_known_and_so_are_those_without_geometry(recorded: Path, tmp_path: Path) -> None:
+def test_recorded_segments_and_one_without_geometry_are_read(recorded: Path, tmp_path: Path) -> None:
     text = (recorded / "barcelona" / "transit_relacio_trams_2022.csv").read_text(encoding="utf-8-sig")
     ids = [row["Tram"] for row in csv.DictReader(text.splitlines())]
     assert len(ids) == 527
@@ -83,13 +83,13 @@ def test_recorded_files_of_other_datasets_are_refused(recorded: Path, name: str)
         parsed(path, "2025-01")
 
 
-def test_the_recorded_live_line_is_no_month(recorded: Path, tmp_path: Path) -> None:
+def test_recorded_live_feed_line_is_refused(recorded: Path, tmp_path: Path) -> None:
     told = json.loads((recorded / "barcelona" / "trams_observed_rows.json").read_bytes())
     with pytest.raises(PermanentError, match=r"lacks idTram.*begins '1#20180516103551#2#2'"):
         parsed(written(tmp_path, told["live_feed_line"]["line"] + "\n"), "2018-05")
 
 
-def test_blanks_marks_line_ends_and_new_columns_change_nothing(recorded: Path, tmp_path: Path) -> None:
+def test_blanks_bom_line_ends_and_new_columns_change_nothing(recorded: Path, tmp_path: Path) -> None:
     """As they are in the city's other files: ids with a leading blank in 2021, a BOM in 2025."""
     points = recorded / "barcelona"
     assert '" 10001"' in (points / "2021_aforament_descripcio.csv").read_text(encoding="utf-8")
@@ -129,12 +129,12 @@ def test_blanks_marks_line_ends_and_new_columns_change_nothing(recorded: Path, t
         ({"name": None, "url": None}, None),
     ],
 )
-def test_the_month_of_a_resource(resource: dict[str, Any], month: str | None) -> None:
+def test_month_is_read_from_the_resource_name(resource: dict[str, Any], month: str | None) -> None:
     assert months_of(resource) == ({Month.parse(month)} if month else set())
 
 
 @given(st.integers(1, 11), st.integers(2017, 2026), st.data())
-def test_any_case_and_any_one_slip_of_the_pen_is_understood(number: int, year: int, data: st.DataObject) -> None:
+def test_month_name_in_any_case_or_with_one_typo_is_understood(number: int, year: int, data: st.DataObject) -> None:
     word = NAMES[number - 1]
     place = data.draw(st.integers(1, len(word) - 1))
     slip = data.draw(st.sampled_from([word, word[:place] + word[place - 1 :], word[:place] + word[place + 1 :]]))
@@ -178,7 +178,7 @@ GOOD = f"{HEADER}\n1,20230501000054,2,0\n1,20230501010054,2,0\n".encode()
 MAY = "2023_05_Maig_TRAMS_TRAMS.csv"
 
 
-def test_a_month_is_fetched_as_it_is(portal: Portal) -> None:
+def test_month_file_is_stored_unchanged(portal: Portal) -> None:
     portal.has(MAY, GOOD)
     payload = portal.fetch(question("2023-05"))
     assert (payload.url, payload.media_type, payload.last_modified) == (
@@ -205,7 +205,7 @@ def test_a_month_must_be_listed_exactly_once(portal: Portal) -> None:
             portal.fetch(question("2023-05"))
 
 
-def test_a_month_that_is_not_listed_is_awaited_for_a_while(portal: Portal) -> None:
+def test_unlisted_month_is_not_yet_published_and_later_not_available(portal: Portal) -> None:
     portal.lists({"name": MAY, "url": f"https://{HOST}/1.csv"})
     end = Month(2023, 7).bounds(BARCELONA.timezone)[1]
     for days, kind in ((60, NotYetPublished), (70, NotAvailable)):
@@ -235,7 +235,7 @@ def test_a_month_without_states_is_not_available(portal: Portal, body: bytes, sa
         portal.fetch(question("2020-04", Month(2020, 4).bounds(BARCELONA.timezone)[1] + timedelta(days=20)))
 
 
-def test_one_empty_answer_is_the_portal_s_slip(portal: Portal) -> None:
+def test_one_empty_answer_is_retried(portal: Portal) -> None:
     portal.has(MAY, b"", GOOD)
     assert portal.fetch(question("2023-05")).path.read_bytes() == GOOD
 
@@ -254,7 +254,7 @@ def test_one_empty_answer_is_the_portal_s_slip(portal: Portal) -> None:
         (GOOD.decode().encode("utf-16"), PermanentError, "lacks idTram"),
     ],
 )
-def test_what_is_no_month_of_states_is_refused(
+def test_file_without_state_rows_is_refused(
     portal: Portal, tmp_path: Path, body: bytes, kind: type[Exception], said: str
 ) -> None:
     portal.has(MAY, body)
@@ -264,14 +264,14 @@ def test_what_is_no_month_of_states_is_refused(
         parsed(written(tmp_path, body), "2023-05")
 
 
-def test_a_month_listed_but_gone_fails_and_says_where(portal: Portal) -> None:
+def test_listed_month_with_a_missing_file_fails_and_names_the_url(portal: Portal) -> None:
     portal.has(MAY, GOOD)
     portal.web.on(f"/{HOST}/{MAY}", Answer(b"<h1>Not Found", 404))
     with pytest.raises(PermanentError, match=f"{MAY} answered 404"):
         portal.fetch(question("2023-05"))
 
 
-def test_rows_are_left_out_by_reason(tmp_path: Path) -> None:
+def test_rejected_rows_are_counted_by_reason(tmp_path: Path) -> None:
     rows: list[tuple[object, str, object]] = [
         (1, "20230501000000", 2),
         (1, "20230501010000", 2),
@@ -305,5 +305,5 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
         assert len(parsed(path, "2023-05").frame) > 0
 
 
-def test_states_are_named_as_the_city_s_page_does() -> None:
+def test_state_names_follow_the_citys_documentation() -> None:
     assert STATES == ("no_data", "very_fluid", "fluid", "dense", "very_dense", "congested", "closed")

@@ -43,7 +43,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_month_is_read_where_its_meaning_is_certain(tmp_path: Path, spelling: str) -> None:
+def test_month_in_an_unusual_but_unambiguous_format_is_read(tmp_path: Path, spelling: str) -> None:
     plain = month_of(tmp_path, good())
     text = "\n".join([HEADER, *good()]) + "\n"
     made = parsed(written(tmp_path, SPELLINGS[spelling](text)), MONTH)
@@ -53,13 +53,13 @@ def test_month_is_read_where_its_meaning_is_certain(tmp_path: Path, spelling: st
 
 @pytest.mark.parametrize("end", ["1,20260901", "1,20260901060000", "4", "4,"])
 @pytest.mark.parametrize("footer", ["", "\n", "\n(18 rows affected)\n"])
-def test_row_that_breaks_off_is_refused_whatever_follows(tmp_path: Path, end: str, footer: str) -> None:
+def test_truncated_row_is_refused_whatever_follows(tmp_path: Path, end: str, footer: str) -> None:
     with pytest.raises(PermanentError, match="breaks off"):
         parsed(written(tmp_path, "\n".join([HEADER, *good(), end]) + footer), MONTH)
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_state_wins_over_no_data_of_the_same_moment(tmp_path: Path, first: bool) -> None:
+def test_state_wins_over_no_data_at_the_same_time(tmp_path: Path, first: bool) -> None:
     plain, lines = month_of(tmp_path, good()), good()
     empty = [f"{','.join(line.split(',')[:2])},0,0" for line in lines]
     made = month_of(tmp_path, empty + lines if first else lines + empty)
@@ -67,7 +67,7 @@ def test_state_wins_over_no_data_of_the_same_moment(tmp_path: Path, first: bool)
     assert made.rejected == {"duplicate": 36}
 
 
-def test_of_states_that_disagree_the_lower_median_counts_in_any_order(tmp_path: Path) -> None:
+def test_lower_median_of_conflicting_states_counts_in_any_order(tmp_path: Path) -> None:
     plain, odd = month_of(tmp_path, good()), ["2,20260901000000,5,0", "2,20260901000000,1,0"]
     for more in (odd, odd[::-1]):
         made = month_of(tmp_path, [*more, *good()])
@@ -76,7 +76,7 @@ def test_of_states_that_disagree_the_lower_median_counts_in_any_order(tmp_path: 
 
 
 @pytest.mark.parametrize(("old", "new"), [(",3,0", ",C,0"), (",2,0", ",1.5,0"), (",1,0", ",-1,0")])
-def test_states_that_cannot_be_read_are_counted(tmp_path: Path, old: str, new: str) -> None:
+def test_unreadable_states_are_counted(tmp_path: Path, old: str, new: str) -> None:
     made = month_of(tmp_path, [line.replace(old, new) for line in good()])
     assert made.rejected == {"not_a_state": 12}
     assert made.received == made.used + 12
@@ -90,14 +90,14 @@ def test_states_that_cannot_be_read_are_counted(tmp_path: Path, old: str, new: s
         (lambda line: f"T{line}", "idTram"),
     ],
 )
-def test_column_that_mostly_cannot_be_read_is_refused_with_a_cell(
+def test_mostly_unreadable_column_is_refused_with_an_example_cell(
     tmp_path: Path, spoil: Callable[[str], str], column: str
 ) -> None:
     with pytest.raises(PermanentError, match=rf"2026-09: .* cells of '{column}' cannot be read, such as '.+'"):
         month_of(tmp_path, [spoil(line) for line in good()])
 
 
-def test_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_duplicate_column_is_refused(tmp_path: Path) -> None:
     text = "\n".join([f"{HEADER},data", *(f"{line},x" for line in good())])
     with pytest.raises(PermanentError, match="has data more than once"):
         parsed(written(tmp_path, text), MONTH)

@@ -77,7 +77,7 @@ def second_by_second(rows: list[Row], hours: int) -> list[tuple[float, float | N
     )
 )
 @settings(max_examples=60, deadline=None)
-def test_every_second_counts_as_it_does_when_asked_one_by_one(rows: list[Row]) -> None:
+def test_result_equals_a_second_by_second_computation(rows: list[Row]) -> None:
     made = made_of(rows)
     expected = second_by_second(rows, len(made.state))
     assert made.coverage.tolist() == pytest.approx([coverage for coverage, _, _ in expected])
@@ -90,7 +90,7 @@ def test_every_second_counts_as_it_does_when_asked_one_by_one(rows: list[Row]) -
     st.randoms(use_true_random=False),
 )
 @settings(max_examples=30, deadline=None)
-def test_saying_the_same_again_changes_nothing(rows: list[Row], random: object) -> None:
+def test_repeated_state_changes_nothing(rows: list[Row], random: object) -> None:
     """A row that repeats the state in force is a gap filled: it must not move a value that is known without it."""
     once = {(segment, second): state for segment, second, state in reversed(rows)}
     plain = [(segment, second, state) for (segment, second), state in once.items()]
@@ -104,13 +104,13 @@ def test_saying_the_same_again_changes_nothing(rows: list[Row], random: object) 
     np.testing.assert_allclose(one.coverage, two.coverage)
 
 
-def test_a_gap_means_unchanged_up_to_the_limit_and_then_unknown(tmp_path: Path) -> None:
+def test_state_persists_through_a_gap_up_to_the_limit(tmp_path: Path) -> None:
     made = parsed(states(tmp_path, [(1, "2026-09-01 00:00:00", 2), (1, "2026-09-01 06:00:00", 2)]), "2026-09")
     assert made.frame["congestion_level"].tolist() == ["medium", "medium", None, None, None, None]
     assert [row["coverage"] for row in made.frame["raw_data"]] == [1, 1, 0, 0, 0, 0]
 
 
-def test_no_data_ends_a_state_and_is_no_state(tmp_path: Path) -> None:
+def test_no_data_ends_the_previous_state(tmp_path: Path) -> None:
     rows = [(1, "2026-09-01 00:00:00", 3), (1, "2026-09-01 00:30:00", 0)]
     rows += [(1, f"2026-09-01 0{hour}:00:00", 1) for hour in range(2, 7)]
     rows += [(2, f"2026-09-01 0{hour}:00:00", 1) for hour in range(7)]
@@ -134,7 +134,7 @@ def test_closed_is_not_congestion(tmp_path: Path) -> None:
     assert detail(shut, "2026-08-31T22:00Z")["level"] is None
 
 
-def test_dead_and_rare_segments_are_no_part_of_the_city(tmp_path: Path) -> None:
+def test_dead_and_rare_segments_are_excluded(tmp_path: Path) -> None:
     rows = [(n, f"2026-09-01 {hour:02d}:00:00", 1) for hour in range(11) for n in (1, 2)]
     rows += [(3, f"2026-09-01 {hour:02d}:00:00", 0) for hour in range(11)]
     rows += [(4, "2026-09-01 05:00:00", 5), (4, "2026-09-01 05:30:00", 0)]
@@ -144,7 +144,7 @@ def test_dead_and_rare_segments_are_no_part_of_the_city(tmp_path: Path) -> None:
     assert (made.provenance["segments"], made.provenance["panel"]) == (4, 2)
 
 
-def test_below_half_of_the_time_known_there_is_no_level() -> None:
+def test_hour_less_than_half_known_has_no_level() -> None:
     rows = [(n, hour * 3600, 2) for hour in range(9) for n in range(1, 5)]
     rows = [row for row in rows if row not in {(1, 14400, 2), (2, 14400, 2), (3, 14400, 2)}]
     rows += [(n, 14400, 0) for n in (1, 2, 3)] + [(1, 16200, 2), (2, 18000 - 1, 2)]
@@ -154,7 +154,7 @@ def test_below_half_of_the_time_known_there_is_no_level() -> None:
     assert made.levels == ["medium"] * 4 + [None] + ["medium"] * 3
 
 
-def test_the_table_of_levels_is_version_1() -> None:
+def test_level_table_is_that_of_method_version_1() -> None:
     """Whoever changes the table must change its version, and this."""
     assert LEVELS == {"low": 1.5, "medium": 2.5, "high": 3.5, "severe": 5.0}
     assert [level(state) for state in (1, 1.5, 1.51, 2.5, 3, 3.5, 3.6, 4, 5)] == [
@@ -163,7 +163,7 @@ def test_the_table_of_levels_is_version_1() -> None:
     assert level(float("nan")) is None
 
 
-def test_an_open_month_ends_with_its_last_row_and_a_closed_one_with_the_month(tmp_path: Path) -> None:
+def test_open_month_ends_at_its_last_row_and_closed_month_at_its_end(tmp_path: Path) -> None:
     part = parsed(states(tmp_path, [(1, "2026-09-20 10:00:00", 1), (1, "2026-09-20 10:45:00", 1)]), "2026-09")
     assert str(part.frame["date"].iloc[-1]) == "2026-09-20 08:00:00+00:00"
     assert part.frame["raw_data"].iloc[-1]["coverage"] == 0.75
@@ -188,7 +188,7 @@ def october(*hours: list[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
     ]
 
 
-def test_october_s_doubled_hour_is_told_apart_by_the_clock_going_back(tmp_path: Path) -> None:
+def test_repeated_october_hour_is_split_where_the_clock_goes_back(tmp_path: Path) -> None:
     first, second = snapshots("2025-10-26 02:00:51", 6, 3), snapshots("2025-10-26 02:00:44", 6, 5)
     made = parsed(states(tmp_path, october(first, second)), "2025-10")
     stamps = [f"2025-10-26T0{hour}:00Z" for hour in (0, 1, 2)]
@@ -207,9 +207,7 @@ def test_october_s_doubled_hour_is_told_apart_by_the_clock_going_back(tmp_path: 
         [snapshots("2025-10-26 02:00:51", 6, 3)] * 3,  # back twice: no clock does that
     ],
 )
-def test_october_s_doubled_hour_is_flagged_where_it_cannot_be_told_apart(
-    tmp_path: Path, hours: list[list[tuple[int, str, int]]]
-) -> None:
+def test_ambiguous_october_hour_is_flagged(tmp_path: Path, hours: list[list[tuple[int, str, int]]]) -> None:
     made = parsed(states(tmp_path, october(*hours)), "2025-10")
     one, two = detail(made, "2025-10-26T00:00Z"), detail(made, "2025-10-26T01:00Z")
     assert (one["level"], two["level"], two["coverage"]) == ("high", None, 0)
@@ -218,20 +216,20 @@ def test_october_s_doubled_hour_is_flagged_where_it_cannot_be_told_apart(
     assert detail(made, "2025-10-26T02:00Z")["level"] == "low"
 
 
-def test_an_october_hour_without_rows_is_a_gap_like_any_other(tmp_path: Path) -> None:
+def test_repeated_october_hour_without_rows_is_a_gap(tmp_path: Path) -> None:
     made = parsed(states(tmp_path, october()), "2025-10")
     hours = [detail(made, f"2025-10-26T0{hour}:00Z") for hour in (0, 1)]
     assert [hour["level"] for hour in hours] == ["low", "low"]
     assert not any("flag" in hour for hour in hours)
 
 
-def test_a_file_sorted_by_segment_is_not_taken_for_the_clock_going_back(tmp_path: Path) -> None:
+def test_file_sorted_by_segment_is_not_mistaken_for_a_clock_change(tmp_path: Path) -> None:
     rows = [row for row in october(snapshots("2025-10-26 02:00:51", 6, 3)) if row[0] < 3]
     made = parsed(states(tmp_path, sorted(rows)), "2025-10")
     assert detail(made, "2025-10-26T01:00Z")["flag"] == "doubled_hour_unresolved"
 
 
-def test_march_s_missing_hour_is_no_row(tmp_path: Path) -> None:
+def test_skipped_march_hour_has_no_row(tmp_path: Path) -> None:
     made = parsed(states(tmp_path, snapshots("2026-03-29 00:00:00", 31, 2)), "2026-03")
     assert made.rejected == {"nonexistent_local_hour": 18}
     assert [detail(made, f"2026-03-{day}:00Z")["coverage"] for day in ("28T23", "29T00", "29T01")] == [1, 1, 1]

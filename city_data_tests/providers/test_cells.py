@@ -36,21 +36,19 @@ def rows_of(*texts: str | None, field: Field = HEAT, file: str = "a.json") -> li
         (HEIGHT, "1,894", None, "ambiguous"),
     ],
 )
-def test_a_cell_gives_a_value_or_the_reason_why_not(
-    field: Field, text: str | None, value: float | None, reason: str
-) -> None:
+def test_cell_gives_a_value_or_a_reason(field: Field, text: str | None, value: float | None, reason: str) -> None:
     cell = field.read(text, "a.json", 7)
     assert (cell.value, cell.reason, cell.file, cell.row) == (value, reason, "a.json", 7)
 
 
-def test_a_few_cells_that_cannot_be_used_are_counted() -> None:
+def test_few_unusable_cells_are_counted() -> None:
     rows = rows_of("1,0", "2,0", "999,9", "7.5", "NaN", "3,0", "4,0", None)
     assert count_nulled(rows) == {"implausible:tmed": 1, "unreadable:tmed": 2}
     refuse_spoilt_files(rows)
 
 
 @pytest.mark.parametrize("texts", [["7.6", "8.1", "9.9"], ["1,0", "7.6", "8.1", "9.9"]])
-def test_a_file_whose_cells_mostly_cannot_be_read_is_refused_and_a_cell_quoted(texts: list[str]) -> None:
+def test_mostly_unreadable_file_is_refused_and_quotes_a_cell(texts: list[str]) -> None:
     row = texts.index("7.6") + 1
     with pytest.raises(PermanentError, match=rf"a\.json: 3 of .*unreadable.*'7\.6' in row {row}, column 'tmed'"):
         refuse_spoilt_files(rows_of(*texts))
@@ -67,7 +65,7 @@ def test_one_ambiguous_cell_is_refused() -> None:
         refuse_spoilt_files(rows_of("667", "600", "1,894", field=HEIGHT))
 
 
-def test_a_long_text_is_quoted_in_part() -> None:
+def test_long_text_is_truncated_in_the_quote() -> None:
     with pytest.raises(PermanentError) as caught:
         refuse_spoilt_files(rows_of(*["x" * 70_000] * 3))
     assert len(str(caught.value)) < 300
@@ -108,13 +106,13 @@ def test_the_order_of_rows_never_matters(texts: list[str | None], chance: st.Dat
 
 
 @given(st.lists(st.sampled_from(["1,0", "2,0", "3,0"]), min_size=1), st.data())
-def test_row_sent_once_more_moves_nothing(texts: list[str], data: st.DataObject) -> None:
+def test_repeated_row_changes_nothing(texts: list[str], data: st.DataObject) -> None:
     more = data.draw(st.lists(st.sampled_from(texts)))
     one, two = ([HEAT.read(text, "a.json", 1) for text in listed] for listed in (texts, texts + more))
     assert lower_median(one).value == lower_median(two).value
 
 
-def test_fields_of_several_rows_are_put_together() -> None:
+def test_fields_of_several_rows_are_merged() -> None:
     def cell(value: float | None) -> Cell:
         return Cell(value, str(value), "a.json", 1)
 

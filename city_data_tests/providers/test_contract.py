@@ -162,7 +162,7 @@ def test_capabilities_are_complete(case: Case) -> None:
     assert all("/" not in host and host == host.lower() for host in capabilities.hosts)
 
 
-def test_settings_refuse_what_they_do_not_know(case: Case) -> None:
+def test_unknown_settings_are_refused(case: Case) -> None:
     model = case.provider.settings_model
     assert issubclass(model, Settings)
     with pytest.raises(ValueError, match="unknown_setting"):
@@ -212,7 +212,7 @@ def test_every_row_received_is_used_or_rejected_under_one_reason(case: Case) -> 
     assert not {reason for reason in month.rejected if ":" in reason}, "values, not rows: they belong in `nulled`"
 
 
-def test_values_come_out_and_missing_ones_are_null(case: Case) -> None:
+def test_values_are_parsed_and_missing_ones_are_null(case: Case) -> None:
     frame = case.parse().frame.set_index("date")
     assert case.told["values"]
     assert case.told["nulls"]
@@ -226,7 +226,7 @@ def test_values_come_out_and_missing_ones_are_null(case: Case) -> None:
 
 
 @pytest.mark.parametrize("by", [-1, 1])
-def test_a_row_belongs_to_one_month_alone(case: Case, by: int) -> None:
+def test_row_belongs_to_exactly_one_month(case: Case, by: int) -> None:
     other = replace(case.request, month=case.request.month + by)
     dates = set(case.parse().frame["date"])
     with suppress(PermanentError):  # bytes that name their month are refused for another
@@ -245,7 +245,7 @@ def test_parse_is_pure_and_repeatable(case: Case, monkeypatch: pytest.MonkeyPatc
     assert {path.name: file_sha256(path) for path in case.folder.iterdir()} == before
 
 
-def test_rows_from_a_stand_in_say_so(case: Case) -> None:
+def test_sandbox_rows_are_marked(case: Case) -> None:
     assert set(case.parse("sandbox").frame["source"]) == {f"sandbox:{case.provider.name}"}
 
 
@@ -264,7 +264,7 @@ def test_a_fault_of_the_source_is_a_typed_outcome(case: Case, served: Sandbox, t
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_connection_check_tells_the_fault(case: Case, served: Sandbox, fault: str) -> None:
+def test_connection_check_names_the_fault(case: Case, served: Sandbox, fault: str) -> None:
     order(served, case.provider, FAULTS[fault])
     with pytest.raises((TransientError, PermanentError)) as caught:
         case.provider.check_connection(client(case.provider, served))

@@ -43,7 +43,7 @@ def contents() -> list[Path]:
 @pytest.mark.parametrize(
     "headers", [{"ETag": '"1"'}, {"ETag": 'W/"1"'}, {"Last-Modified": "Mon, 23 Nov 2026 06:00:00 GMT"}]
 )
-def test_an_unchanged_file_is_not_sent_again(web: Site, headers: dict[str, str]) -> None:
+def test_unchanged_file_is_not_downloaded_again(web: Site, headers: dict[str, str]) -> None:
     web.on(PATH, tagged(b"one", **headers))  # type: ignore[arg-type]
     assert [read(client(web)) for _ in range(3)] == [b"one"] * 3
     conditional = [bool({"if-none-match", "if-modified-since"} & call.headers.keys()) for call in web.calls]
@@ -58,19 +58,19 @@ def test_a_changed_file_replaces_the_old_one(web: Site) -> None:
     )
 
 
-def test_without_tag_or_date_there_is_no_asking_and_it_is_sent_again(web: Site) -> None:
+def test_file_without_etag_or_date_is_downloaded_again(web: Site) -> None:
     web.on(PATH, Answer(b"one"), Answer(b"two"))
     assert [read(client(web)) for _ in range(2)] == [b"one", b"two"]
 
 
-def test_a_silent_source_is_no_reason_to_use_an_old_file(web: Site) -> None:
+def test_old_file_is_not_used_when_the_source_is_unreachable(web: Site) -> None:
     web.on(PATH, Answer(b"one", headers={"ETag": '"1"'}), Answer(b"", 503))
     assert read(client(web)) == b"one"
     with pytest.raises(TransientError, match="503"):
         read(client(web))
 
 
-def test_what_a_kill_left_behind_is_not_used(web: Site) -> None:
+def test_partial_file_of_a_killed_process_is_not_used(web: Site) -> None:
     web.on(PATH, tagged(b"whole", ETag='"1"'))  # type: ignore[arg-type]
     read(client(web))
     (entry,) = folder().rglob("entry.json")
@@ -83,7 +83,7 @@ def test_what_a_kill_left_behind_is_not_used(web: Site) -> None:
     assert "if-none-match" not in web.calls[-1].headers
 
 
-def test_a_forgotten_file_is_downloaded_again(web: Site) -> None:
+def test_discarded_file_is_downloaded_again(web: Site) -> None:
     web.on(PATH, tagged(b"broken", ETag='"1"'))  # type: ignore[arg-type]
     with opened(client(web), URL, 1_000_000) as kept:
         kept.forget()
@@ -104,7 +104,7 @@ def test_runs_at_the_same_time_share_one_download(web: Site) -> None:
     assert [("if-none-match" in call.headers) for call in web.calls] == [False, True, True, True]
 
 
-def test_files_unused_for_long_go_and_others_stay(web: Site) -> None:
+def test_long_unused_files_are_deleted(web: Site) -> None:
     for name in ("old", "new", "next"):
         web.on(f"/a.example/{name}", tagged(name.encode(), ETag=f'"{name}"'))  # type: ignore[arg-type]
     read(client(web), "https://a.example/old")
@@ -117,7 +117,7 @@ def test_files_unused_for_long_go_and_others_stay(web: Site) -> None:
     assert len(list(folder().rglob("entry.json"))) == 2
 
 
-def test_another_route_is_another_file(web: Site) -> None:
+def test_file_of_another_route_is_separate(web: Site) -> None:
     """What a stand-in sent must never pass for the real thing."""
     web.on(PATH, tagged(b"one", ETag='"1"'))  # type: ignore[arg-type]
     read(client(web))
@@ -126,14 +126,14 @@ def test_another_route_is_another_file(web: Site) -> None:
     assert "if-none-match" not in web.calls[-1].headers
 
 
-def test_a_folder_that_cannot_be_written_is_told(web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritable_folder_is_reported(web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("CITY_DATA_CACHE_DIR", str(tmp_path / "file"))
     with pytest.raises(PermanentError, match="set CITY_DATA_CACHE_DIR"):
         read(client(web))
 
 
-def test_where_files_lie() -> None:
+def test_download_folder_follows_the_settings() -> None:
     assert folder({"CITY_DATA_CACHE_DIR": "/a"}) == Path("/a/downloads")
     assert folder({"XDG_CACHE_HOME": "/b", "HOME": "/c"}) == Path("/b/city_data/downloads")
     assert folder({"HOME": "/c"}) == Path("/c/.cache/city_data/downloads")

@@ -70,7 +70,7 @@ def good(sandbox: Sandbox, name: str, into: Path, month: str = MONTH) -> pd.Data
     return Asked(sandbox, name, month).month_of(into / "good").frame
 
 
-def test_wrong_key(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_key_is_a_permanent_error(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AEMET_API_KEY", "wrong-canary")
     error = outcome(Asked(sandbox, AEMET, MONTH), tmp_path, PermanentError)
     assert "AEMET_API_KEY" in str(error)
@@ -96,7 +96,7 @@ def test_no_data_is_a_normal_state(sandbox: Sandbox, tmp_path: Path, status: int
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_range_too_long_is_our_mistake(sandbox: Sandbox, tmp_path: Path, status: int) -> None:
+def test_too_long_range_is_a_permanent_error(sandbox: Sandbox, tmp_path: Path, status: int) -> None:
     sandbox.faults.order("/diarios/", status=status, body=TOO_LONG)
     assert "rango de fechas" in str(outcome(Asked(sandbox, AEMET, MONTH), tmp_path, PermanentError))
 
@@ -125,7 +125,7 @@ def test_server_errors(sandbox: Sandbox, tmp_path: Path, name: str, where: dict[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_bad_answer_is_asked_again(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+def test_one_bad_answer_is_retried(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     expected = good(sandbox, name, tmp_path)
     sandbox.faults.order(DATA[name], status=503, times=1)
     pd.testing.assert_frame_equal(Asked(sandbox, name, MONTH).month_of(tmp_path).frame, expected)
@@ -149,7 +149,7 @@ def test_no_data_at_all(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_body_that_breaks_off(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+def test_truncated_body_is_typed(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     expected = good(sandbox, name, tmp_path)
     sandbox.faults.order(DATA[name], truncate=0.6)
     outcome(Asked(sandbox, name, MONTH), tmp_path / "always", TransientError)
@@ -158,7 +158,7 @@ def test_a_body_that_breaks_off(sandbox: Sandbox, tmp_path: Path, name: str) -> 
     pd.testing.assert_frame_equal(Asked(sandbox, name, MONTH).month_of(tmp_path / "once").frame, expected)
 
 
-def test_a_zip_cut_short_at_the_source(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_zip_truncated_at_the_source_is_typed(sandbox: Sandbox, tmp_path: Path) -> None:
     payloads = Asked(sandbox, MADRID, MONTH).fetch(tmp_path)
     archive = next(payload for payload in payloads if payload.path.read_bytes()[:2] == b"PK")
     archive.path.write_bytes(archive.path.read_bytes()[:-2000])
@@ -177,6 +177,14 @@ def test_zip_of_another_month(sandbox: Sandbox, tmp_path: Path) -> None:
 def test_wrong_charset(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     sandbox.faults.order(DATA[name], charset="utf-16")
     outcome(Asked(sandbox, name, MONTH), tmp_path, (TransientError, PermanentError))
+
+
+@pytest.mark.parametrize("name", [AEMET, OPEN_METEO, OPENWEATHER, METEO_FRANCE])
+def test_a_byte_order_mark_changes_no_value(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    """Of any answer on the way: envelopes, catalogues and data."""
+    expected = good(sandbox, name, tmp_path)
+    sandbox.faults.order(".*", charset="utf-8-sig")
+    pd.testing.assert_frame_equal(Asked(sandbox, name, MONTH).month_of(tmp_path).frame, expected)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +219,7 @@ def test_extra_column_changes_no_value(sandbox: Sandbox, tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nan_and_negatives_never_get_through(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+def test_nan_and_negative_values_are_never_published(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     sandbox.faults.order(DATA[name], bad_values=True)
     month = Asked(sandbox, name, MONTH).month_of(tmp_path)
     numbers = month.frame[[c for c in ("precipitation", "wind_speed", "traffic_volume") if c in month.frame]]
@@ -228,7 +236,7 @@ def test_duplicate_rows_count_once(sandbox: Sandbox, tmp_path: Path, name: str) 
     assert any("dup" in reason for reason, rows in month.rejected.items() if rows > 0)
 
 
-def test_foreign_second_step(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_second_step_at_another_host_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.faults.order("/diarios/", datos_host="evil.example")
     assert "evil.example" in str(outcome(Asked(sandbox, AEMET, MONTH), tmp_path, PermanentError))
 

@@ -92,9 +92,7 @@ def refused(error: ProviderError, name: str) -> None:
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
 @pytest.mark.parametrize("inside", [False, True])
-def test_json_nested_without_end_is_a_typed_outcome(
-    web: Site, tmp_path: Path, name: str, opening: str, inside: bool
-) -> None:
+def test_deeply_nested_json_is_a_typed_error(web: Site, tmp_path: Path, name: str, opening: str, inside: bool) -> None:
     deep = opening.encode() * DEEP
     everywhere(web, Answer(DOCUMENTS[name][1] % deep if inside else deep))
     with pytest.raises((TransientError, PermanentError)) as caught:
@@ -103,7 +101,7 @@ def test_json_nested_without_end_is_a_typed_outcome(
 
 
 @pytest.mark.parametrize("name", ["aemet", "open_meteo", "openweather"])
-def test_archived_json_nested_without_end_is_a_typed_outcome(tmp_path: Path, name: str) -> None:
+def test_deeply_nested_archived_json_is_a_typed_error(tmp_path: Path, name: str) -> None:
     path = tmp_path / "deep.json"
     path.write_bytes(DOCUMENTS[name][1] % (b"[" * DEEP))
     with pytest.raises(PermanentError) as caught:
@@ -125,14 +123,14 @@ def test_archived_json_nested_without_end_is_a_typed_outcome(tmp_path: Path, nam
         "",
     ],
 )
-def test_an_address_that_cannot_be_one_is_refused(web: Site, tmp_path: Path, address: str) -> None:
+def test_malformed_address_is_refused(web: Site, tmp_path: Path, address: str) -> None:
     everywhere(web, Answer(json.dumps({"estado": 200, "datos": address}).encode()))
     with pytest.raises(PermanentError, match="refused to call") as caught:
         asked("aemet", web, tmp_path)
     refused(caught.value, "aemet")
 
 
-def test_what_a_source_says_is_stored_in_words_that_a_database_takes(web: Site, tmp_path: Path) -> None:
+def test_control_characters_in_source_messages_are_escaped(web: Site, tmp_path: Path) -> None:
     said = {"estado": 404, "descripcion": "a\x00b \ud800 \x1b[2J " + "long " * 2_000}
     everywhere(web, Answer(json.dumps(said).encode()))
     with pytest.raises(PermanentError, match=r"a\\x00b \\ud800 \\x1b\[2J long") as caught:
@@ -142,9 +140,7 @@ def test_what_a_source_says_is_stored_in_words_that_a_database_takes(web: Site, 
 
 @pytest.mark.parametrize("number", ["9" * 5_000, "٣٣٣", "1e9", [200], {"a": 1}, -1, 2.5])
 @pytest.mark.parametrize(("name", "key"), [("aemet", "estado"), ("openweather", "cod")])
-def test_a_status_that_is_no_status_is_a_typed_outcome(
-    web: Site, tmp_path: Path, name: str, key: str, number: object
-) -> None:
+def test_invalid_http_status_is_a_typed_error(web: Site, tmp_path: Path, name: str, key: str, number: object) -> None:
     everywhere(web, Answer(json.dumps({key: number}).encode()))
     with pytest.raises((TransientError, PermanentError)) as caught:
         asked(name, web, tmp_path)
@@ -152,7 +148,7 @@ def test_a_status_that_is_no_status_is_a_typed_outcome(
 
 
 @pytest.mark.parametrize("resources", [5, "x", {"a": 1}, [5], [{"title": 1}], None])
-def test_a_catalogue_of_another_shape_is_refused(web: Site, tmp_path: Path, resources: object) -> None:
+def test_catalogue_of_another_structure_is_refused(web: Site, tmp_path: Path, resources: object) -> None:
     everywhere(web, Answer(json.dumps({"resources": resources}).encode()))
     with pytest.raises(PermanentError, match="lists no file") as caught:
         asked("meteo_france", web, tmp_path)
@@ -160,7 +156,7 @@ def test_a_catalogue_of_another_shape_is_refused(web: Site, tmp_path: Path, reso
 
 
 @pytest.mark.parametrize("address", ["https://www.data.gouv.fr/\ud800", "https://www.data.gouv.fr/a\nb", "\x00"])
-def test_a_catalogue_s_address_that_cannot_be_one_is_refused(web: Site, tmp_path: Path, address: str) -> None:
+def test_malformed_address_in_a_catalogue_is_refused(web: Site, tmp_path: Path, address: str) -> None:
     entry = {"title": "HOR_departement_75_periode_2025-2026", "url": address}
     everywhere(web, Answer(json.dumps({"resources": [entry]}).encode()))
     with pytest.raises(PermanentError, match="refused to call") as caught:
@@ -170,7 +166,7 @@ def test_a_catalogue_s_address_that_cannot_be_one_is_refused(web: Site, tmp_path
 
 @pytest.mark.parametrize("name", ["aemet", "openweather"])
 @pytest.mark.parametrize("key", ["clé-canary", "canary\udcff"])
-def test_a_key_that_no_header_can_carry_is_a_typed_outcome(
+def test_key_invalid_in_a_header_is_a_typed_error(
     web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, key: str
 ) -> None:
     monkeypatch.setenv(f"{name.upper()}_API_KEY", key)
@@ -182,7 +178,7 @@ def test_a_key_that_no_header_can_carry_is_a_typed_outcome(
 
 
 @pytest.mark.parametrize("token", ["jeton-é", "a\nb", "\ud800", "\x00"])
-def test_a_token_that_no_header_can_carry_is_a_typed_outcome(
+def test_token_invalid_in_a_header_is_a_typed_error(
     web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     monkeypatch.setenv("METEO_FRANCE_APPLICATION_ID", "id")
@@ -193,7 +189,7 @@ def test_a_token_that_no_header_can_carry_is_a_typed_outcome(
 
 
 @pytest.mark.parametrize("location", ["https://[::1", "//[", "https://a.example/\x7f", "https://a.example:x/"])
-def test_a_redirect_to_no_address_is_a_typed_outcome(web: Site, location: str) -> None:
+def test_redirect_without_a_valid_address_is_a_typed_error(web: Site, location: str) -> None:
     web.on(PATH, Answer(b"", 302, {"Location": location}))
     with pytest.raises((PermanentError, TransientError)):
         client(web, settings=HttpSettings(attempts=1)).get(URL)
@@ -202,14 +198,14 @@ def test_a_redirect_to_no_address_is_a_typed_outcome(web: Site, location: str) -
 @pytest.mark.parametrize(
     "text", ["Mon, 99999999999999 Nov 2026 10:00:00 GMT", "Mon, 9 Nov 2026 10:00:00 +99999999999999", "9" * 5_000]
 )
-def test_a_date_beyond_all_dates_is_no_time_to_wait(text: str) -> None:
+def test_out_of_range_retry_after_is_ignored_or_capped(text: str) -> None:
     assert retry_after({"retry-after": text}, 60.0) in (60.0, 86_400.0)
 
 
 @pytest.mark.parametrize(
     "trailing", [b"x", b"\x00" * 50_000_000, gzip.compress(b"{}") * 3], ids=["one", "50 MB", "more"]
 )
-def test_bytes_after_a_gzip_are_refused_at_the_first(web: Site, trailing: bytes) -> None:
+def test_bytes_after_a_gzip_member_are_refused_at_once(web: Site, trailing: bytes) -> None:
     web.on(PATH, Answer(gzip.compress(b"{}") + trailing, headers={"Content-Encoding": "gzip"}))
     started = time.process_time()
     with pytest.raises(TransientError, match="after its end"):

@@ -38,7 +38,7 @@ class Counting:
         return self.wait
 
 
-def test_an_answer_comes_whole_with_its_origin(web: Site) -> None:
+def test_response_has_its_bytes_and_its_origin(web: Site) -> None:
     web.on(PATH, Answer(b"caf\xe9", headers={"X-City-Data-Origin": "sandbox", "ETag": '"1"'}))
     response = client(web).get(URL, {"day": "1"}, {"api_key": KEY})
     assert (response.text("latin-1"), response.origin, response.headers["etag"]) == ("café", "sandbox", '"1"')
@@ -48,7 +48,7 @@ def test_an_answer_comes_whole_with_its_origin(web: Site) -> None:
     assert "city_data" in web.calls[0].headers["user-agent"]
 
 
-def test_waits_obey_retry_after_and_else_grow(web: Site) -> None:
+def test_waits_follow_retry_after_or_grow(web: Site) -> None:
     web.on(PATH, Answer(status=429, headers={"Retry-After": "17"}), Answer(status=503), Answer(status=503), Answer())
     clock = StillClock()
     client(web, clock=clock).get(URL)
@@ -66,7 +66,7 @@ def test_attempts_are_capped(web: Site) -> None:
 
 
 @pytest.mark.parametrize("seconds", ["91", "100000000000000000000", "200"])
-def test_a_wait_too_long_is_left_to_the_caller(web: Site, seconds: str) -> None:
+def test_too_long_wait_is_left_to_the_caller(web: Site, seconds: str) -> None:
     web.on(PATH, Answer(status=429, headers={"Retry-After": seconds}))
     clock = StillClock()
     with pytest.raises(TransientError) as caught:
@@ -83,7 +83,7 @@ def test_the_deadline_bounds_all_waits(web: Site) -> None:
     assert clock.slept == [40, 40]
 
 
-def test_a_drip_ends_at_the_deadline(web: Site) -> None:
+def test_slow_trickle_ends_at_the_deadline(web: Site) -> None:
     clock = StillClock()
     web.on(PATH, Answer(WHOLE, before=lambda: clock.sleep(200)))
     with pytest.raises(TransientError, match="deadline"):
@@ -91,7 +91,7 @@ def test_a_drip_ends_at_the_deadline(web: Site) -> None:
     assert len(web.calls) == 1
 
 
-def test_silence_is_a_timeout(web: Site) -> None:
+def test_silent_server_is_a_timeout(web: Site) -> None:
     released = threading.Event()
     web.on(PATH, Answer(before=lambda: released.wait(20)), Answer(b"late"))
     begun = time.monotonic()
@@ -102,13 +102,13 @@ def test_silence_is_a_timeout(web: Site) -> None:
     assert time.monotonic() - begun < 10
 
 
-def test_nobody_there() -> None:
+def test_refused_connection_is_a_transient_error() -> None:
     with pytest.raises(TransientError, match="ConnectError"):
         client(Site("http://127.0.0.1:9"), settings=HttpSettings(attempts=2)).get(URL)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
-def test_refusals_are_not_asked_again(web: Site, status: int) -> None:
+def test_client_errors_are_not_retried(web: Site, status: int) -> None:
     web.on(PATH, Answer(status=status))
     with pytest.raises(PermanentError, match=str(status)):
         client(web).get(URL)
@@ -134,13 +134,13 @@ def test_other_hosts_are_refused_before_any_call(web: Site, tmp_path: Path, url:
 
 
 @pytest.mark.parametrize("url", ["https://[::1", "https://a.example:port/", "//a.example/data", "data", ""])
-def test_what_is_no_address_is_refused(web: Site, url: str) -> None:
+def test_invalid_address_is_refused(web: Site, url: str) -> None:
     with pytest.raises(PermanentError, match="refused to call"):
         client(web).get(url)
     assert web.calls == []
 
 
-def test_keys_stay_with_their_host(web: Site) -> None:
+def test_keys_are_not_sent_to_another_host(web: Site) -> None:
     web.on(PATH, Answer(status=302, headers={"Location": "https://b.example/there?x=1"}))
     web.on("/b.example/there", Answer(b"found"))
     assert client(web).get(URL, {"q": "1"}, {"api_key": KEY}).body == b"found"
@@ -148,20 +148,20 @@ def test_keys_stay_with_their_host(web: Site) -> None:
     assert KEY not in str(web.calls[1])
 
 
-def test_errors_do_not_tell_the_query(web: Site) -> None:
+def test_errors_do_not_reveal_the_query(web: Site) -> None:
     web.on(PATH, Answer(status=400))
     with pytest.raises(PermanentError) as caught:
         client(web).get(f"{URL}?appid={KEY}", headers={"api_key": KEY})
     assert KEY not in str(caught.value)
 
 
-def test_a_ring_of_redirects_ends(web: Site) -> None:
+def test_redirect_loop_ends(web: Site) -> None:
     web.on(PATH, Answer(status=302, headers={"Location": URL}))
     with pytest.raises(PermanentError, match="redirects"):
         client(web).get(URL)
 
 
-def test_bytes_are_capped(web: Site, tmp_path: Path) -> None:
+def test_too_large_body_is_refused(web: Site, tmp_path: Path) -> None:
     web.on(PATH, Answer(WHOLE))
     with pytest.raises(PermanentError, match="more than 1,000 bytes"):
         client(web).get(URL, max_bytes=1000)
@@ -170,7 +170,7 @@ def test_bytes_are_capped(web: Site, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_gzip_is_inflated_under_the_cap(web: Site) -> None:
+def test_inflated_gzip_obeys_the_size_limit(web: Site) -> None:
     packed = {"Content-Encoding": "gzip"}
     web.on(PATH, Answer(gzip.compress(WHOLE), headers=packed))
     assert client(web).get(URL).body == WHOLE
@@ -186,7 +186,7 @@ def test_gzip_is_inflated_under_the_cap(web: Site) -> None:
         client(web).get(URL)
 
 
-def test_a_body_that_breaks_off_is_asked_again(web: Site) -> None:
+def test_truncated_body_is_retried(web: Site) -> None:
     web.on(PATH, Answer(b"half", length=8), Answer(b"whole"))
     assert client(web).get(URL).body == b"whole"
 
@@ -215,7 +215,7 @@ def cut(size: int, **headers: str) -> Answer:
         (cut(9000), Answer(WHOLE), "bytes=9000-"),
     ],
 )
-def test_downloads_are_taken_up_again(web: Site, tmp_path: Path, first: Answer, then: Any, last_range: str) -> None:
+def test_interrupted_download_is_resumed(web: Site, tmp_path: Path, first: Answer, then: Any, last_range: str) -> None:
     web.on(PATH, first, then)
     response = client(web).download(URL, tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == WHOLE
@@ -228,28 +228,28 @@ def test_downloads_are_taken_up_again(web: Site, tmp_path: Path, first: Answer, 
     "odd",
     [Answer(status=416), Answer(WHOLE[5000:], 206, {"Content-Range": f"bytes 5000-{len(WHOLE) - 1}/{len(WHOLE)}"})],
 )
-def test_a_resume_that_fails_begins_anew(web: Site, tmp_path: Path, odd: Answer) -> None:
+def test_failed_resume_starts_over(web: Site, tmp_path: Path, odd: Answer) -> None:
     web.on(PATH, cut(9000), odd, ranged)
     client(web).download(URL, tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == WHOLE
     assert "range" not in web.calls[2].headers
 
 
-def test_a_download_that_always_breaks_off_leaves_nothing(web: Site, tmp_path: Path) -> None:
+def test_failed_download_leaves_no_file(web: Site, tmp_path: Path) -> None:
     web.on(PATH, cut(9000))
     with pytest.raises(TransientError):
         client(web, settings=HttpSettings(attempts=2)).download(URL, tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_in_between_keeps_what_is_there(web: Site, tmp_path: Path) -> None:
+def test_error_during_a_resume_keeps_the_partial_file(web: Site, tmp_path: Path) -> None:
     web.on(PATH, cut(9000, ETag='"v"'), Answer(status=503), ranged)
     client(web).download(URL, tmp_path / "file")
     assert file_sha256(tmp_path / "file") == hashlib.sha256(WHOLE).hexdigest()
     assert web.calls[2].headers["if-range"] == '"v"'
 
 
-def test_the_budget_is_asked_for_every_call_but_not_for_our_own_servers(web: Site) -> None:
+def test_every_call_uses_the_budget_except_to_our_own_servers(web: Site) -> None:
     web.on(PATH, Answer())
     budget, clock = Counting(2.5), StillClock()
     client(web, budget=budget, clock=clock).get(URL)
@@ -265,7 +265,7 @@ def test_the_budget_is_asked_for_every_call_but_not_for_our_own_servers(web: Sit
     assert caught.value.retry_after == 1000
 
 
-def test_what_the_caller_refuses_stops_at_once(web: Site) -> None:
+def test_refusal_by_the_caller_is_not_retried(web: Site) -> None:
     def refuse(response: Response) -> None:
         raise ProviderError(f"seen {response.status}")
 
@@ -276,19 +276,19 @@ def test_what_the_caller_refuses_stops_at_once(web: Site) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}'])
-def test_routes_that_are_none_are_refused(text: str) -> None:
+def test_invalid_routes_are_refused(text: str) -> None:
     with pytest.raises(PermanentError, match=environment.ROUTES.name):
         routes({environment.ROUTES.name: text})
 
 
-def test_routes() -> None:
+def test_routes_are_read_from_the_environment() -> None:
     assert routes({}) == {}
     assert routes({environment.ROUTES.name: '{"a.example": "http://127.0.0.1:1/a"}'}) == {
         "a.example": "http://127.0.0.1:1/a"
     }
 
 
-def test_retry_after_by_date() -> None:
+def test_retry_after_may_be_a_date() -> None:
     soon = email.utils.formatdate(time.time() + 30, usegmt=True)
     assert retry_after({"retry-after": soon}) == pytest.approx(30, abs=2)
     assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 -0000"}) == 0
@@ -296,7 +296,7 @@ def test_retry_after_by_date() -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_header_and_any_address_is_survived(text: str) -> None:
+def test_any_header_and_any_address_is_handled(text: str) -> None:
     wait = retry_after({"retry-after": text})
     assert wait is None or 0 <= wait <= 86_400
     assert "?" not in bare(text)

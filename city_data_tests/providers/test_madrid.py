@@ -40,7 +40,7 @@ def month_named(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", LAYOUTS, ids=lambda path: path.stem)
-def test_every_layout_tells_the_same_story(tmp_path: Path, path: Path) -> None:
+def test_every_layout_gives_the_same_frame(tmp_path: Path, path: Path) -> None:
     month = month_named(path)
     made = parsed(zipped(tmp_path, month, path.read_bytes()), month)
     volumes = made.frame["traffic_volume"].tolist()
@@ -53,7 +53,7 @@ def test_every_layout_tells_the_same_story(tmp_path: Path, path: Path) -> None:
     assert made.provenance["panel"] == {"urban": 1, "m30": 1}
 
 
-def test_all_layouts_are_there() -> None:
+def test_fixtures_cover_all_layouts() -> None:
     known = {"02-2015", "09-2015", "03-2017", "11-2017", "02-2018", "09-2018", "06-2019", "01-2022"}
     assert {path.stem for path in LAYOUTS} >= known
 
@@ -89,7 +89,7 @@ def test_recorded_excerpts_are_read(
     assert (sums["label"] == M30).all()
 
 
-def test_recorded_blank_error_is_valid_and_counted_apart(recorded: Path, tmp_path: Path) -> None:
+def test_recorded_blank_error_flag_is_valid_and_counted_separately(recorded: Path, tmp_path: Path) -> None:
     head = (recorded / "madrid" / "historico_01-2022_first_line.csv").read_bytes()
     sums, _ = station_hours(open_month(zipped(tmp_path, "2022-01", head), Month(2022, 1)))
     assert [count(sums["digits"].to_numpy(), name).sum() for name in ("unmarked", "clean", "not_a_number")] == [
@@ -134,7 +134,7 @@ def entry(description: str, url: str = "https://datos.madrid.es/x/208627-7-x.zip
         (entry("", "https://datos.madrid.es/208627-12-2022.csv"), None),
     ],
 )
-def test_the_month_of_a_resource(resource: dict[str, Any], month: str | None) -> None:
+def test_month_is_read_from_the_resource_name(resource: dict[str, Any], month: str | None) -> None:
     assert months_of(resource) == ({Month.parse(month)} if month else set())
 
 
@@ -163,7 +163,7 @@ def portal(web: Site, tmp_path: Path) -> Portal:
     return Portal(web, tmp_path / "into")
 
 
-def test_recorded_numbers_never_tell_the_month(recorded: Path, portal: Portal, tmp_path: Path) -> None:
+def test_month_is_never_read_from_the_file_number(recorded: Path, portal: Portal, tmp_path: Path) -> None:
     numbers = json.loads((recorded / "madrid" / "historico_resource_numbers_2022-2024.json").read_bytes())
     urls = {month: f"https://{HOST}/egob/208627-{n}-transporte-zip" for month, n in numbers["resource_number"].items()}
     portal.lists(*(entry(f"{_MONTHS[int(month[5:]) - 1]} {month[:4]}", url) for month, url in urls.items()))
@@ -190,13 +190,13 @@ def test_a_month_must_be_listed_exactly_once(portal: Portal) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"result": null}', b'{"result": {"resources": {}}}', b'{"result'])
-def test_a_catalogue_that_is_none_is_refused(portal: Portal, body: bytes) -> None:
+def test_invalid_catalogue_is_refused(portal: Portal, body: bytes) -> None:
     portal.web.on(CATALOGUE, Answer(body))
     with pytest.raises((PermanentError, TransientError), match="madrid_opendata: madrid 2023-05"):
         portal.fetch(question("2023-05"))
 
 
-def test_the_firewall_s_403_can_be_waited_out(portal: Portal) -> None:
+def test_firewall_403_is_transient(portal: Portal) -> None:
     portal.web.on(CATALOGUE, Answer(b"<html>Request rejected", 403))
     with pytest.raises(TransientError) as caught:
         portal.fetch(question("2023-05"))
@@ -222,7 +222,7 @@ def lying(whole: bytes) -> bytes:
         (lying, "inflates to more than"),
     ],
 )
-def test_what_is_not_whole_is_refused_when_fetched_and_when_parsed(
+def test_incomplete_file_is_refused_on_fetch_and_on_parse(
     portal: Portal, tmp_path: Path, spoil: Any, said: str
 ) -> None:
     spoilt = spoil(whole_zip(tmp_path))
@@ -235,7 +235,7 @@ def test_what_is_not_whole_is_refused_when_fetched_and_when_parsed(
         parsed(tmp_path / "05-2023.zip", "2023-05")
 
 
-def test_bombs_and_other_containers_are_refused(tmp_path: Path) -> None:
+def test_zip_bombs_and_other_containers_are_refused(tmp_path: Path) -> None:
     bomb = zipped(tmp_path, "2023-05", b"0" * 20_000_000)
     with pytest.raises(PermanentError, match="would inflate"):
         parsed(bomb, "2023-05")
@@ -252,7 +252,7 @@ def test_bombs_and_other_containers_are_refused(tmp_path: Path) -> None:
         parsed(bomb, "2023-05")
 
 
-def test_verify_accepts_what_is_whole(tmp_path: Path) -> None:
+def test_verify_accepts_a_complete_file(tmp_path: Path) -> None:
     path = tmp_path / "05-2023.zip"
     path.write_bytes(whole_zip(tmp_path))
     file = open_month(path, Month(2023, 5))
@@ -260,7 +260,7 @@ def test_verify_accepts_what_is_whole(tmp_path: Path) -> None:
     assert station_hours(file)[0]["rows"].sum() == 12_000
 
 
-def test_verify_tells_of_damage_anywhere_in_the_stream(tmp_path: Path) -> None:
+def test_verify_detects_damage_anywhere_in_the_stream(tmp_path: Path) -> None:
     """The inflater's own error is no zlib.error: a damaged download once ended a run without naming its month."""
     whole = whole_zip(tmp_path)
     path = tmp_path / "05-2023.zip"

@@ -31,14 +31,14 @@ def volumes(made: ParsedMonth) -> list[float]:
 
 
 @pytest.mark.parametrize("flow", ["200", "200.0", " 200", "+200", '"200"', '200"', "0200.00"])
-def test_one_number_in_any_certain_spelling_is_one_value(tmp_path: Path, flow: str) -> None:
+def test_equivalent_number_formats_give_the_same_value(tmp_path: Path, flow: str) -> None:
     made = month_of(tmp_path, good(flow=flow))
     assert volumes(made) == [0.9 * 200 + 0.1 * 1000] * 24
     assert made.nulled == {}
 
 
 @pytest.mark.parametrize("flow", ["1.110", "1.000", "12.345"])
-def test_point_before_three_digits_of_a_count_is_refused(tmp_path: Path, flow: str) -> None:
+def test_ambiguous_thousands_point_in_a_count_is_refused(tmp_path: Path, flow: str) -> None:
     lines = good()
     lines[5] = lines[5].replace(";200;", f";{flow};").replace(";1000;", f";{flow};")
     with pytest.raises(PermanentError, match=rf"madrid 2026-09: '{flow}' in line 7, column 'intensidad' is ambiguous"):
@@ -47,7 +47,7 @@ def test_point_before_three_digits_of_a_count_is_refused(tmp_path: Path, flow: s
 
 @pytest.mark.parametrize("column", ["intensidad", "carga", "vmed"])
 @pytest.mark.parametrize("spelling", ["{},0", "x{}", "{}e1", "inf"])
-def test_column_that_mostly_cannot_be_read_is_refused_with_a_cell(tmp_path: Path, column: str, spelling: str) -> None:
+def test_mostly_unreadable_column_is_refused_with_an_example_cell(tmp_path: Path, column: str, spelling: str) -> None:
     place = HEADER.split(";").index(column)
     lines = [line.split(";") for line in good()]
     for cells in lines:
@@ -69,7 +69,7 @@ def test_column_that_mostly_cannot_be_read_is_refused_with_a_cell(tmp_path: Path
         ("vmed", "inf", "unreadable:vmed"),
     ],
 )
-def test_second_value_that_cannot_be_used_is_counted_and_moves_nothing(
+def test_unusable_second_value_is_counted_and_changes_nothing(
     tmp_path: Path, column: str, value: str, nulled: str
 ) -> None:
     plain = month_of(tmp_path, good())
@@ -90,7 +90,7 @@ def test_unreadable_count_is_a_rejected_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("odd", ["", "M30", "M-30", "AUTOPISTA"])
-def test_station_is_of_the_kind_that_most_of_its_rows_name(tmp_path: Path, odd: str) -> None:
+def test_station_type_is_that_of_most_rows(tmp_path: Path, odd: str) -> None:
     lines = good(hours=48)
     for place in [n for n, line in enumerate(lines) if line.startswith("3001")][::7]:
         lines[place] = lines[place].replace("URB", odd)
@@ -100,7 +100,7 @@ def test_station_is_of_the_kind_that_most_of_its_rows_name(tmp_path: Path, odd: 
     assert made.provenance["relabelled_rows"] == 28
 
 
-def test_kind_of_a_station_hangs_on_no_order_of_rows(tmp_path: Path) -> None:
+def test_station_type_does_not_depend_on_row_order(tmp_path: Path) -> None:
     lines = good(hours=48) + [line for n in range(24) for line in hour(3001, f"{MONTH}-03 {n:02d}", 900, **M30)]
     frames = []
     for seed in range(4):
@@ -110,9 +110,7 @@ def test_kind_of_a_station_hangs_on_no_order_of_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", ["", "AUTOPISTA", "OTROS"])
-def test_stations_of_no_known_kind_are_left_out_and_there_is_no_volume_without_their_stratum(
-    tmp_path: Path, label: str
-) -> None:
+def test_stations_of_unknown_type_are_excluded_and_a_lost_stratum_leaves_no_volume(tmp_path: Path, label: str) -> None:
     made = month_of(tmp_path, [line.replace("M30", label) for line in good()])
     assert made.rejected == {"unknown_kind": 96}
     assert made.nulled == {"no_panel_m30:intensidad": 96}
@@ -121,7 +119,7 @@ def test_stations_of_no_known_kind_are_left_out_and_there_is_no_volume_without_t
 
 
 @pytest.mark.parametrize("days", [30, 21, 20, 0])
-def test_stratum_without_a_panel_never_shifts_a_month(tmp_path: Path, days: int) -> None:
+def test_stratum_without_a_panel_gives_no_shifted_volume(tmp_path: Path, days: int) -> None:
     lines = [line for line in good(720, 250) if not line.startswith("1001") or int(line[13:15]) <= days]
     made = month_of(tmp_path, lines)
     known = made.frame["traffic_volume"].dropna()
@@ -138,7 +136,7 @@ def test_stratum_without_a_panel_never_shifts_a_month(tmp_path: Path, days: int)
         (lambda line: line[:-2] + "0" if ";URB;" in line else line, "no_samples"),
     ],
 )
-def test_stratum_that_is_lost_by_its_spelling_leaves_no_volume(
+def test_stratum_lost_to_a_misspelling_leaves_no_volume(
     tmp_path: Path, spoil: Callable[[str], str], counted: str
 ) -> None:
     made = month_of(tmp_path, [spoil(line) for line in good(flow=250)])
@@ -153,7 +151,7 @@ def test_identifier_with_a_decimal_point_is_the_same_station(tmp_path: Path) -> 
     assert made.provenance["points"] == 2
 
 
-def test_repeats_are_found_by_station_and_quarter(tmp_path: Path) -> None:
+def test_repeated_rows_are_detected_by_station_and_quarter_hour(tmp_path: Path) -> None:
     """The second `:00` stands where `:45` is missing: four rows, of three quarters."""
     lines = good()
     repeat = lines[0].replace(";200;", ";9000;")
@@ -176,7 +174,7 @@ def test_row_with_a_value_wins_over_the_empty_one(tmp_path: Path, empty: str, fi
     assert made.rejected == {"duplicate": 96}
 
 
-def test_of_values_that_disagree_the_lower_median_counts_in_any_order(tmp_path: Path) -> None:
+def test_lower_median_of_conflicting_values_counts_in_any_order(tmp_path: Path) -> None:
     lines = good()
     odd = [lines[0].replace(";200;", f";{flow};") for flow in (9000, 100)]
     for more in (odd, odd[::-1]):
@@ -203,7 +201,7 @@ def doubled(folder: Path, *hours: list[str]) -> tuple[list[float | None], Parsed
     return [None if value != value else float(value) for value in values], made
 
 
-def test_doubled_hour_is_exact_whatever_else_is_repeated_in_it(tmp_path: Path) -> None:
+def test_repeated_october_hour_is_exact_despite_other_repeats(tmp_path: Path) -> None:
     urban, motorway = (pass_of(200), pass_of(300)), (pass_of(200, 1001), pass_of(300, 1001))
     values, made = doubled(tmp_path, urban[0] + motorway[0], urban[1] + motorway[1], [])
     assert values == [200, 300]
@@ -213,7 +211,7 @@ def test_doubled_hour_is_exact_whatever_else_is_repeated_in_it(tmp_path: Path) -
     assert made.rejected == {"duplicate": 1}
 
 
-def test_station_of_one_pass_in_a_doubled_hour_is_left_out_where_others_tell_theirs(tmp_path: Path) -> None:
+def test_station_with_one_row_for_the_repeated_hour_is_excluded(tmp_path: Path) -> None:
     twice = [*pass_of(200), *pass_of(200, 1001)], [*pass_of(300), *pass_of(300, 1001)]
     values, made = doubled(tmp_path, *twice, hour(3002, "2025-10-26 02", 5000))
     assert values == [200, 300]
@@ -237,7 +235,7 @@ DATES: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("spelling", DATES)
-def test_month_is_read_where_its_meaning_is_certain(tmp_path: Path, spelling: str) -> None:
+def test_month_in_an_unusual_but_unambiguous_format_is_read(tmp_path: Path, spelling: str) -> None:
     text = "\n".join([HEADER, *good()]) + "\n"
     made = parsed(zipped(tmp_path, MONTH, DATES[spelling](text)), MONTH)
     assert volumes(made) == [280] * 24
@@ -252,14 +250,14 @@ def packed(folder: Path, *entries: tuple[str, str], method: int = zipfile.ZIP_DE
     return path
 
 
-def test_only_the_month_s_own_entry_of_a_zip_is_read(tmp_path: Path) -> None:
+def test_only_the_zip_entry_of_the_month_is_read(tmp_path: Path) -> None:
     text = "\n".join([HEADER, *good()]) + "\n"
     for others in ([("__MACOSX/._09-2026.csv", "x")], [("__MACOSX/09-2026.csv", "x")], [("leeme.txt", "x")]):
         for entries in ([*others, ("09-2026.csv", text)], [("09-2026.csv", text), *others]):
             assert volumes(parsed(packed(tmp_path, *entries), MONTH)) == [280] * 24
 
 
-def test_stored_zip_is_read_and_its_damage_is_found(tmp_path: Path) -> None:
+def test_uncompressed_zip_is_read_and_its_damage_detected(tmp_path: Path) -> None:
     path = packed(tmp_path, ("09-2026.csv", "\n".join([HEADER, *good()]) + "\n"), method=zipfile.ZIP_STORED)
     assert volumes(parsed(path, MONTH)) == [280] * 24
     whole = path.read_bytes()
@@ -268,7 +266,7 @@ def test_stored_zip_is_read_and_its_damage_is_found(tmp_path: Path) -> None:
         parsed(path, MONTH)
 
 
-def test_entry_name_that_is_not_the_utf_8_it_is_flagged_as_is_a_typed_outcome(tmp_path: Path) -> None:
+def test_entry_name_with_invalid_utf_8_is_a_typed_error(tmp_path: Path) -> None:
     path = packed(tmp_path, ("09-2026.csv", "\n".join([HEADER, *good()])), ("leáme.txt", "x"))
     path.write_bytes(path.read_bytes().replace("leáme".encode(), b"le\xff\xfeme"))
     with pytest.raises(PermanentError, match="no whole ZIP"):

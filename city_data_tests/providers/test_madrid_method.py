@@ -49,7 +49,7 @@ def estimate(
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=30, deadline=None)
-def test_losing_sensors_moves_nothing(seed: int) -> None:
+def test_losing_sensors_does_not_shift_the_city(seed: int) -> None:
     """Where every point keeps its own weekly profile, no pattern of losses changes the city: only its coverage."""
     random = np.random.default_rng(seed)
     profile = random.uniform(20, 2000, (12, 1)) * random.uniform(0.2, 1.5, (1, WEEK))
@@ -70,7 +70,7 @@ def test_losing_sensors_moves_nothing(seed: int) -> None:
     assert np.allclose(expected, STRATA_WEIGHTS["urban"] * urban + STRATA_WEIGHTS["m30"] * motorway, rtol=1e-5)
 
 
-def test_a_network_that_grows_moves_nothing() -> None:
+def test_growing_network_does_not_shift_the_city() -> None:
     """Points that come in the last week are outside the panel, however busy."""
     flow = np.full((4, 4 * WEEK), 100.0)
     flow[3] = np.where(np.arange(4 * WEEK) < 3 * WEEK, np.nan, 5000)
@@ -90,7 +90,7 @@ def test_below_half_coverage_there_is_no_value() -> None:
     assert np.isnan(volume[11:13]).all()
 
 
-def test_no_stratum_no_value() -> None:
+def test_missing_stratum_leaves_no_value() -> None:
     """The motorway counts ten times what a street does: an hour without it must not look like an empty city."""
     flow = np.full((10, 4 * WEEK), 100.0)
     flow[0] = 900
@@ -101,7 +101,7 @@ def test_no_stratum_no_value() -> None:
     assert volume[4] == pytest.approx(0.9 * 100 + 0.1 * 900)
 
 
-def test_a_month_that_has_just_begun_does_not_fall_where_a_point_has_no_profile_yet() -> None:
+def test_young_month_does_not_drop_where_a_sensor_has_no_profile_yet() -> None:
     flow = np.full((10, 48), 100.0)
     flow[0, 7] = np.nan
     volume, coverage = estimate(flow)
@@ -109,7 +109,7 @@ def test_a_month_that_has_just_begun_does_not_fall_where_a_point_has_no_profile_
     assert coverage[7] == pytest.approx(0.9)
 
 
-def test_a_month_that_has_only_begun_is_judged_on_its_hours_so_far(tmp_path: Path) -> None:
+def test_open_month_is_judged_on_its_elapsed_hours(tmp_path: Path) -> None:
     lines = [
         line for stamp in days("2026-09", 1, 2) for line in hour(3001, stamp, 100) + hour(1001, stamp, 1000, **M30)
     ]
@@ -119,7 +119,7 @@ def test_a_month_that_has_only_begun_is_judged_on_its_hours_so_far(tmp_path: Pat
     assert made.provenance["panel"] == {"urban": 1, "m30": 1}
 
 
-def test_zero_is_a_count_and_missing_is_not(tmp_path: Path) -> None:
+def test_zero_counts_and_missing_does_not(tmp_path: Path) -> None:
     flows = ("0", "NaN", "50", "50")
     lines = [line for clock, flow in enumerate(flows) for line in both(f"2026-09-01 {clock:02d}", flow)]
     frame = parsed(rows(tmp_path, "2026-09", lines), "2026-09").frame
@@ -157,7 +157,7 @@ def test_rows_are_rejected_by_reason(tmp_path: Path) -> None:
     st.sampled_from(["2025-10", "2026-03", "2026-06"]),
 )
 @settings(max_examples=40, deadline=None)
-def test_whatever_is_in_a_file_its_rows_add_up(flows: list[str], clocks: list[int], times: int, month: str) -> None:
+def test_row_counts_add_up_for_any_file(flows: list[str], clocks: list[int], times: int, month: str) -> None:
     """Hours around the change of clocks, repeated in whole or in part, valid or not: no row is counted twice or never.
 
     Clock 18 is the evening before, 33 the morning after, and 44 an evening that June does not have.
@@ -180,7 +180,7 @@ def test_repeated_rows_count_once(tmp_path: Path, times: int) -> None:
     assert made.rejected == {"duplicate": 32 * (times - 1)}
 
 
-def test_rows_by_the_minute_are_another_format(tmp_path: Path) -> None:
+def test_rows_per_minute_are_refused_as_another_format(tmp_path: Path) -> None:
     lines = [f"3001;2026-09-01 00:{minute:02d}:00;URB;100;1;20;0;N;15" for minute in range(60)]
     with pytest.raises(PermanentError, match="60 different times in one hour"):
         parsed(rows(tmp_path, "2026-09", lines), "2026-09")
@@ -197,7 +197,9 @@ def test_rows_by_the_minute_are_another_format(tmp_path: Path) -> None:
         (["yesterday"], "neither"),
     ],
 )
-def test_dates_day_first_and_nothing_ambiguous(tmp_path: Path, stamps: list[str], said: str | None) -> None:
+def test_day_first_dates_are_read_and_ambiguous_ones_refused(
+    tmp_path: Path, stamps: list[str], said: str | None
+) -> None:
     path = rows(
         tmp_path, "2023-06", [f"{3001 + n % 2};{stamp};URB;{n};1;20;0;N;15" for n, stamp in enumerate(stamps * 2)]
     )
@@ -220,7 +222,7 @@ def october(doubled: bool) -> list[str]:
     return lines
 
 
-def test_october_s_doubled_hour_is_told_apart_by_the_order_of_rows(tmp_path: Path) -> None:
+def test_repeated_october_hour_is_split_by_row_order(tmp_path: Path) -> None:
     frame = parsed(rows(tmp_path, "2025-10", october(doubled=True)), "2025-10").frame.set_index("date")
     assert frame.loc["2025-10-26T00:00Z", "traffic_volume"] == 200
     assert frame.loc["2025-10-26T01:00Z", "traffic_volume"] == 300
@@ -229,7 +231,7 @@ def test_october_s_doubled_hour_is_told_apart_by_the_order_of_rows(tmp_path: Pat
     assert len(frame) == 26 * 24 + 1
 
 
-def test_october_s_doubled_hour_is_flagged_where_it_cannot_be_told_apart(tmp_path: Path) -> None:
+def test_ambiguous_october_hour_is_flagged(tmp_path: Path) -> None:
     frame = parsed(rows(tmp_path, "2025-10", october(doubled=False)), "2025-10").frame.set_index("date")
     assert frame.loc["2025-10-26T00:00Z", "traffic_volume"] == 200
     assert np.isnan(frame.loc["2025-10-26T01:00Z", "traffic_volume"])
@@ -237,7 +239,7 @@ def test_october_s_doubled_hour_is_flagged_where_it_cannot_be_told_apart(tmp_pat
     assert [str(date) for date in flagged] == ["2025-10-26 00:00:00+00:00"]
 
 
-def test_march_s_missing_hour_is_no_row(tmp_path: Path) -> None:
+def test_skipped_march_hour_has_no_row(tmp_path: Path) -> None:
     lines = [line for stamp in days("2026-03", 28, 29) for line in hour(3001, stamp, 100)]
     made = parsed(rows(tmp_path, "2026-03", lines), "2026-03")
     assert made.rejected == {"nonexistent_local_hour": 4}
@@ -245,7 +247,7 @@ def test_march_s_missing_hour_is_no_row(tmp_path: Path) -> None:
     assert made.frame["date"].is_unique
 
 
-def test_columns_may_come_and_go(tmp_path: Path) -> None:
+def test_columns_may_be_added_and_removed(tmp_path: Path) -> None:
     text = "\n".join([f"{HEADER};nuevo", *(f"{line};7" for line in both("2026-09-01 00", 100))])
     made = parsed(zipped(tmp_path, "2026-09", text), "2026-09")
     assert made.provenance["unknown_fields"] == ["nuevo"]

@@ -50,7 +50,7 @@ def sandbox(served: Sandbox) -> Iterator[Sandbox]:
     served.publication.clock, served.publication.unpublished = clock, set()
 
 
-def test_24_months_cost_one_download_a_file(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_24_months_need_one_download_per_file(sandbox: Sandbox, tmp_path: Path) -> None:
     """The window's months lie in two files, since labels go by years; each comes over the network once."""
     months = rolling_window(AS_OF).complete_months()
     for month in months:
@@ -60,7 +60,7 @@ def test_24_months_cost_one_download_a_file(sandbox: Sandbox, tmp_path: Path) ->
     assert len(months) == 24
 
 
-def test_a_file_that_changed_at_the_source_is_noticed(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_file_changed_at_the_source_is_downloaded_again(sandbox: Sandbox, tmp_path: Path) -> None:
     before = Asked(sandbox, NAME, "2026-11").month_of(tmp_path / "before").frame
     sandbox.publication.clock = lambda: AS_OF + timedelta(days=1)
     after = Asked(sandbox, NAME, "2026-11").month_of(tmp_path / "after").frame
@@ -68,7 +68,7 @@ def test_a_file_that_changed_at_the_source_is_noticed(sandbox: Sandbox, tmp_path
     assert sandbox.answered[LATEST, 200] == 2
 
 
-def test_the_archive_gets_the_exact_lines_and_the_papers_of_the_file(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_archive_stores_the_exact_lines_and_the_files_metadata(sandbox: Sandbox, tmp_path: Path) -> None:
     (payload,) = Asked(sandbox, NAME, "2026-09").fetch(tmp_path)
     kept = next((tmp_path / "downloads").rglob("entry.json")).parent / payload.params["file_sha256"]
     whole = gzip.decompress(kept.read_bytes()).splitlines(keepends=True)
@@ -82,7 +82,7 @@ def test_the_archive_gets_the_exact_lines_and_the_papers_of_the_file(sandbox: Sa
     assert "file_etag" in payload.params
 
 
-def test_labels_shift_in_january_and_are_never_assumed(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_file_labels_change_in_january(sandbox: Sandbox, tmp_path: Path) -> None:
     january = datetime(2027, 1, 9, tzinfo=UTC)
     sandbox.publication.clock = lambda: january
     asked = Asked(sandbox, NAME, "2025-06", as_of=january)
@@ -91,7 +91,7 @@ def test_labels_shift_in_january_and_are_never_assumed(sandbox: Sandbox, tmp_pat
     assert len(asked.provider.parse(asked.request, [payload]).frame) > 600
 
 
-def test_a_month_without_lines(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_month_without_lines_is_a_state(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.publication.unpublished = {Month(2026, 10), Month(2026, 3)}
     with pytest.raises(NotYetPublished, match="has no line of 75114001"):
         Asked(sandbox, NAME, "2026-10").fetch(tmp_path)
@@ -119,7 +119,7 @@ def test_a_foreign_host_in_the_catalogue_is_not_called(sandbox: Sandbox, tmp_pat
         ),
     ],
 )
-def test_a_catalogue_of_other_words(sandbox: Sandbox, tmp_path: Path, body: str, said: str) -> None:
+def test_catalogue_with_other_titles_is_refused(sandbox: Sandbox, tmp_path: Path, body: str, said: str) -> None:
     sandbox.faults.order("/datasets/", body=body)
     with pytest.raises(PermanentError, match=said):
         Asked(sandbox, NAME, "2026-09").fetch(tmp_path)
@@ -134,12 +134,12 @@ def test_a_catalogue_of_other_words(sandbox: Sandbox, tmp_path: Path, body: str,
         ({"department": "7", "stations": ["75114001"]}, "pattern"),
     ],
 )
-def test_settings_that_cannot_be_meant(settings: dict[str, object], said: str) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         MeteoFranceSettings.model_validate(settings)
 
 
-def test_of_two_files_that_hold_a_year_the_newer_is_read() -> None:
+def test_newer_of_two_files_with_the_same_year_is_read() -> None:
     files = [
         bulk.DepartmentFile("75", first, last, f"{first}-{last}", "https://example.org/")
         for first, last in ((2020, 2024), (2024, 2025), (2025, 2026))
@@ -187,7 +187,7 @@ def test_of_two_files_by_one_title_the_one_modified_last_is_read(
     assert payload.url == current["url"]
 
 
-def test_overseas_clocks_need_two_files_at_new_year(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_overseas_january_needs_two_files(sandbox: Sandbox, tmp_path: Path) -> None:
     """La Réunion's January begins at 20 UTC: three of its stamps are of the old year, and in the file before."""
     base = Asked(sandbox, NAME, "2025-01")
     request = replace(base.request, place=Place("saint_denis", -20.9, 55.4, "Indian/Reunion"))

@@ -39,7 +39,7 @@ def parse(request: Request, *paths: Path) -> ParsedMonth:
     return MeteoFrance().parse(request, [Payload(path.name, path, "https://example.org/") for path in paths])
 
 
-def test_the_recorded_department_file(recorded: Path) -> None:
+def test_recorded_department_file_is_read(recorded: Path) -> None:
     """Its first stamp, 2024010100, ends the last hour of the old year, UTC: the first of the new one in Paris."""
     month = parse(asked_of("44015001", "2024-01"), recorded / "meteofrance" / "HOR_44_blain_2024-01-01.csv")
     frame = month.frame
@@ -81,7 +81,7 @@ def test_the_recorded_dpclim_file_has_decimal_commas_and_no_quality_codes(record
         "synop_07510_2026-01-01.csv",  # Kelvin and Pascal, and another station list
     ],
 )
-def test_what_is_no_hourly_climatology_is_refused(recorded: Path, name: str) -> None:
+def test_file_other_than_hourly_climatology_is_refused(recorded: Path, name: str) -> None:
     with pytest.raises(PermanentError, match=f"^meteo_france: town 2024-06: {name.split('.', maxsplit=1)[0]}"):
         parse(asked_of("76116001", "2024-06"), recorded / "meteofrance" / name)
 
@@ -94,14 +94,14 @@ def cut(text: bytes, *stations: str, first: str = "2024010100", last: str = "202
     return bulk.extract(io.BytesIO(packed), len(packed), stations or ("01014002",), first, last)
 
 
-def test_ids_are_strings_and_a_lost_zero_is_forgiven() -> None:
+def test_station_ids_are_strings_and_a_missing_leading_zero_is_restored() -> None:
     lines = [b"01014002;A;1;1;1;2024010100;0.0;1;1.0;1\n", b"1014002;A;1;1;1;2024010101;0.0;1;1.0;1\n"]
     found = cut(HEADER + b"".join(lines) + b"10140021;B;1;1;1;2024010101;;;;\n\n75")
     assert found.lines == lines
     assert found.stations == {"01014002", "10140021"}
 
 
-def test_a_file_without_a_last_line_end_is_whole() -> None:
+def test_file_without_a_final_newline_is_complete() -> None:
     assert cut(HEADER + b"01014002;A;1;1;1;2024020100;0;1;1;1").lines == [b"01014002;A;1;1;1;2024020100;0;1;1;1"]
 
 
@@ -114,19 +114,19 @@ def test_a_file_without_a_last_line_end_is_whole() -> None:
     ],
     ids=["empty", "a page", "cut short"],
 )
-def test_what_is_no_whole_gzip_is_asked_for_again(packed: bytes, said: str) -> None:
+def test_incomplete_gzip_is_requested_again(packed: bytes, said: str) -> None:
     with pytest.raises(TransientError, match=said):
         bulk.extract(io.BytesIO(packed), len(packed), ("75114001",), "0", "9")
 
 
-def test_a_wrong_checksum_is_told() -> None:
+def test_wrong_checksum_is_reported() -> None:
     packed = bytearray(gzip.compress(HEADER * 100))
     packed[-6] ^= 1
     with pytest.raises(TransientError, match="checksum"):
         bulk.extract(io.BytesIO(packed), len(packed), ("75114001",), "0", "9")
 
 
-def test_bombs_and_endless_lines_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gzip_bombs_and_endless_lines_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PermanentError, match="longer than"):
         cut(HEADER + b"7" * 3_000_000)
     monkeypatch.setattr(bulk, "_PIECE", 10_000)  # a small file may grow to a hundred pieces
@@ -135,7 +135,7 @@ def test_bombs_and_endless_lines_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         cut(HEADER + (b"7" * 100 + b"\n") * 20_000)
 
 
-def test_a_file_of_endless_members_is_refused_soon() -> None:
+def test_gzip_with_endless_members_is_refused_early() -> None:
     packed = gzip.compress(HEADER) + gzip.compress(b"") * 300_000
     started = time.process_time()
     with pytest.raises(PermanentError, match="gzip members"):
@@ -178,7 +178,7 @@ def test_quality_codes(tmp_path: Path) -> None:
     assert month.received == month.used == 6
 
 
-def test_codes_to_words(tmp_path: Path) -> None:
+def test_weather_codes_become_descriptions(tmp_path: Path) -> None:
     month = station_hours(tmp_path, *(f"1;1;;;;;;;{code}" for code in ("61", "95", "0", "", "123")))
     words = ["slight rain", "thunderstorm", "no significant weather", "", ""]
     assert list(month.frame["description"].fillna("")) == words
@@ -187,7 +187,7 @@ def test_codes_to_words(tmp_path: Path) -> None:
     assert (WORDS[50], WORDS[75]) == ("slight intermittent drizzle", "heavy snow")
 
 
-def test_columns_go_by_name(tmp_path: Path) -> None:
+def test_columns_are_read_by_name(tmp_path: Path) -> None:
     month = station_hours(tmp_path, "1013.0;60;new;2.5;-1.0;0.2", columns="PMER;U;NEW;FF;T;RR1")
     row = month.frame.iloc[0]
     assert tuple(row[["temperature", "precipitation", "humidity", "wind_speed", "pressure"]]) == (
@@ -199,7 +199,7 @@ def test_columns_go_by_name(tmp_path: Path) -> None:
     )
 
 
-def test_lines_that_break_off_or_tell_no_hour(tmp_path: Path) -> None:
+def test_truncated_lines_and_invalid_hours_are_refused_or_counted(tmp_path: Path) -> None:
     month = station_hours(tmp_path, "1;1;0;1;50;1;1013;;", "1;1;0")
     assert dict(month.rejected) == {"broken_line": 1}
     path = tmp_path / "bad.csv"
@@ -211,7 +211,7 @@ def test_lines_that_break_off_or_tell_no_hour(tmp_path: Path) -> None:
 @given(
     st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1)).map(lambda m: m.replace(minute=0, second=0, microsecond=0))
 )
-def test_a_stamp_is_the_end_of_its_hour(tmp_path_factory: pytest.TempPathFactory, moment: datetime) -> None:
+def test_timestamp_is_the_end_of_its_hour(tmp_path_factory: pytest.TempPathFactory, moment: datetime) -> None:
     start = moment.replace(tzinfo=UTC)
     path = tmp_path_factory.mktemp("line") / "one.csv"
     stamp = stamp_text(start + timedelta(hours=1))

@@ -54,7 +54,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MeteoFrance, "polls", 0)
 
 
-def test_an_order_is_waited_for_and_gives_the_hours_of_the_files(
+def test_order_is_polled_and_gives_the_same_hours_as_the_files(
     sandbox: Sandbox, tmp_path: Path, key: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MeteoFrance, "polls", 3)
@@ -76,20 +76,20 @@ def test_an_order_is_waited_for_and_gives_the_hours_of_the_files(
         pd.testing.assert_series_equal(month.frame[column], files.frame[column])
 
 
-def test_a_file_lost_on_its_way_is_ordered_anew(sandbox: Sandbox, tmp_path: Path, key: None, at_once: None) -> None:
+def test_file_lost_in_transit_is_ordered_again(sandbox: Sandbox, tmp_path: Path, key: None, at_once: None) -> None:
     sandbox.faults.order(FILE, truncate=0.5, times=1)
     frame = Asked(sandbox, NAME, MONTH).month_of(tmp_path).frame
     assert len(frame) > 700
     assert (sandbox.answered[ORDER, 202], sandbox.answered[FILE, 410], sandbox.answered[FILE, 201]) == (2, 1, 2)
 
 
-def test_files_that_are_always_gone(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
+def test_file_that_is_always_gone_is_a_typed_error(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
     sandbox.faults.order(FILE, status=410)
     with pytest.raises(TransientError, match="3 orders were gone"):
         Asked(sandbox, NAME, MONTH).fetch(tmp_path)
 
 
-def test_an_order_that_is_never_ready(
+def test_order_that_is_never_ready_is_transient(
     sandbox: Sandbox, tmp_path: Path, key: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MeteoFrance, "polls", 10_000)
@@ -112,7 +112,7 @@ def test_no_data_is_a_normal_state(
 @pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
 @pytest.mark.parametrize("said", ["la station ne contient pas de donnée", "échec: ne contient pas de donn\u00e9es"])
 @pytest.mark.parametrize("where", [ORDER, FILE])
-def test_no_data_in_other_words(
+def test_no_data_in_another_wording_is_recognised(
     sandbox: Sandbox, tmp_path: Path, key: None, where: str, said: str, charset: str
 ) -> None:
     sandbox.faults.order(where, status=500, body=said, charset=charset)
@@ -168,7 +168,9 @@ def test_other_server_errors_are_transient(
 
 @pytest.mark.parametrize("where", [ORDER, FILE])
 @pytest.mark.parametrize(("body", "said"), [("", "empty body"), ("<html>Maintenance</html>", "a page: <html>")])
-def test_answers_that_are_none(sandbox: Sandbox, tmp_path: Path, key: None, where: str, body: str, said: str) -> None:
+def test_malformed_answers_are_typed(
+    sandbox: Sandbox, tmp_path: Path, key: None, where: str, body: str, said: str
+) -> None:
     sandbox.faults.order(where, body=body)
     with pytest.raises(TransientError, match=said):
         Asked(sandbox, NAME, MONTH).fetch(tmp_path)
@@ -181,7 +183,7 @@ def test_too_many_calls(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
     assert caught.value.retry_after == 60
 
 
-def test_a_station_that_is_not_known(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
+def test_unknown_station_is_a_typed_error(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
     asked = Asked(sandbox, NAME, MONTH)
     settings = asked.provider.settings_model(department="75", stations=["75999999"])
     request = type(asked.request)(asked.request.place, asked.request.month, settings, AS_OF)
@@ -195,7 +197,7 @@ def test_an_expired_token_is_renewed(sandbox: Sandbox, tmp_path: Path, applicati
     assert (sandbox.answered[TOKEN, 200], sandbox.answered[ORDER, 202]) == (2, 1)
 
 
-def test_a_token_lives_an_hour(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_token_is_reused_for_an_hour(sandbox: Sandbox, tmp_path: Path) -> None:
     asked, access, clock = Asked(sandbox, NAME, MONTH), Access(None, "canary-app"), sandbox.publication.clock
     try:
         for hours, tokens in ((0, 1), (0, 1), (2, 2)):
@@ -207,7 +209,7 @@ def test_a_token_lives_an_hour(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", list(KEYS))
-def test_what_is_refused_names_the_variable_and_no_secret(
+def test_refused_credentials_name_the_variable_and_no_secret(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "canary-wrong")
@@ -216,24 +218,24 @@ def test_what_is_refused_names_the_variable_and_no_secret(
     assert "canary" not in str(caught.value)
 
 
-def test_a_token_that_is_refused_at_once(sandbox: Sandbox, tmp_path: Path, application: None) -> None:
+def test_token_refused_at_once_is_a_permanent_error(sandbox: Sandbox, tmp_path: Path, application: None) -> None:
     sandbox.faults.order(ORDER, status=401)
     with pytest.raises(PermanentError, match="a new token was refused"):
         Asked(sandbox, NAME, MONTH).fetch(tmp_path)
 
 
-def test_a_product_that_was_not_subscribed(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
+def test_unsubscribed_product_is_a_permanent_error(sandbox: Sandbox, tmp_path: Path, key: None) -> None:
     sandbox.faults.order(ORDER, status=403)
     with pytest.raises(PermanentError, match="subscribe it to DPClim"):
         Asked(sandbox, NAME, MONTH).fetch(tmp_path)
 
 
-def test_connection_with_a_key(sandbox: Sandbox, key: None) -> None:
+def test_connection_check_works_with_a_key(sandbox: Sandbox, key: None) -> None:
     asked = Asked(sandbox, NAME, MONTH)
     assert "takes the key" in asked.provider.check_connection(asked.http)
 
 
-def test_the_recorded_order(recorded: Path) -> None:
+def test_recorded_order_is_read(recorded: Path) -> None:
     body = (recorded / "meteofrance" / "dpclim_commande_202.json").read_bytes()
     assert order_number(Response(202, {}, "https://example.org/", body)) == "2026024266715"
     with pytest.raises(PermanentError, match="names no order"):

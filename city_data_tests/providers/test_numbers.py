@@ -47,7 +47,7 @@ def scalar(form: NumberFormat, value: object) -> tuple[float | None, str]:
 @given(texts=st.lists(st.none() | TEXTS, min_size=1, max_size=20))
 @example(texts=["1.110", "1140.0", "-0.5", "9" * 400, "0." + "1" * 400, "1e3", ".5", "5.", "+7", "", None])
 @example(texts=["1.234,5", "1.234.567", "12.34,5", "1,5", "\u00a0 7 "])
-def test_a_column_is_read_as_its_cells_are(form: NumberFormat, texts: list[str | None]) -> None:
+def test_column_is_read_like_its_cells(form: NumberFormat, texts: list[str | None]) -> None:
     cells = pl.col("cells")
     frame = pl.DataFrame({"cells": texts}, schema={"cells": pl.String}).select(
         form.values(cells).alias("value"),
@@ -78,7 +78,7 @@ def test_a_column_is_read_as_its_cells_are(form: NumberFormat, texts: list[str |
         (JSON_NUMBERS, None, None),
     ],
 )
-def test_what_a_format_declares_is_read(form: NumberFormat, text: object, value: float | None) -> None:
+def test_declared_number_formats_are_read(form: NumberFormat, text: object, value: float | None) -> None:
     assert scalar(form, text) == (value, "")
 
 
@@ -105,7 +105,7 @@ def test_what_a_format_declares_is_read(form: NumberFormat, text: object, value:
         (JSON_NUMBERS, 2**60, "unreadable"),
     ],
 )
-def test_what_a_format_does_not_declare_is_never_guessed(form: NumberFormat, text: object, reason: str) -> None:
+def test_undeclared_number_formats_are_never_guessed(form: NumberFormat, text: object, reason: str) -> None:
     assert scalar(form, text) == (None, reason)
 
 
@@ -117,7 +117,7 @@ def test_a_json_value_is_a_finite_number_or_none(value: object) -> None:
 
 
 @given(st.integers(-99_999, 99_999))
-def test_a_decimal_comma_moves_no_digit(tenths: int) -> None:
+def test_decimal_comma_keeps_every_digit(tenths: int) -> None:
     sign = "-" if tenths < 0 else ""
     text = f"{sign}{abs(tenths) // 10},{abs(tenths) % 10}"
     assert COMMA.parse(text) == float(text.replace(",", "."))

@@ -63,12 +63,12 @@ def changed(folder: Path, change: Change) -> Path:
         ("error_429_concurrent.DERIVED.json", "2026-08", "concurrent"),
     ],
 )
-def test_recorded_answers_to_other_questions_are_refused(recorded: Path, name: str, month: str, said: str) -> None:
+def test_recorded_answers_to_other_requests_are_refused(recorded: Path, name: str, month: str, said: str) -> None:
     with pytest.raises(PermanentError, match=f"open_meteo: madrid {month}: .*{said}"):
         parsed(recorded / "openmeteo" / name, month)
 
 
-def test_a_recorded_location_is_read_once_it_is_asked_in_our_units(recorded: Path, tmp_path: Path) -> None:
+def test_recorded_location_is_read_in_our_units(recorded: Path, tmp_path: Path) -> None:
     """The recorded block lacks what we ask for beside it, and is in knots: each is said in turn."""
     both = json.loads((recorded / "openmeteo" / "archive_hourly_two_locations_2025-06-15.json").read_bytes())
     one, file = both[0], tmp_path / "one.json"
@@ -98,7 +98,7 @@ def test_a_recorded_location_is_read_once_it_is_asked_in_our_units(recorded: Pat
         ("error_429_concurrent.DERIVED.json", 429, TransientError, "concurrent"),
     ],
 )
-def test_recorded_errors(
+def test_recorded_errors_are_typed(
     recorded: Path, web: Site, tmp_path: Path, name: str, status: int, kind: type[Exception], said: str
 ) -> None:
     web.on(PATH, Answer((recorded / "openmeteo" / name).read_bytes(), status))
@@ -115,7 +115,7 @@ def fetch(web: Site, into: Path, asked: Request = SEPTEMBER) -> Payload:
     return payload
 
 
-def test_the_question(web: Site, tmp_path: Path) -> None:
+def test_request_names_place_dates_units_and_columns(web: Site, tmp_path: Path) -> None:
     web.on(PATH, Answer(FIXTURE.read_bytes()))
     payload = fetch(web, tmp_path)
     assert payload.path.read_bytes() == FIXTURE.read_bytes()
@@ -140,7 +140,7 @@ def test_a_month_of_nulls_is_a_state(web: Site, tmp_path: Path) -> None:
         fetch(web, tmp_path, replace(SEPTEMBER, as_of=datetime(2026, 8, 30, tzinfo=UTC)))
 
 
-def test_rain_is_of_the_hour_before_and_holes_are_null_or_no_rows(tmp_path: Path) -> None:
+def test_rain_belongs_to_the_hour_before_and_gaps_are_null_or_absent(tmp_path: Path) -> None:
     frame = parsed(FIXTURE).frame.set_index("date")
     assert frame["precipitation"].idxmax() == pd.Timestamp("2026-09-01T16:00Z")  # told at 17:00
     hole = frame.loc[pd.Timestamp("2026-09-01T06:00Z")]  # its rain is told at 07:00
@@ -175,7 +175,7 @@ def test_rain_is_of_the_hour_before_and_holes_are_null_or_no_rows(tmp_path: Path
         (lambda d: d.update(utc_offset_seconds=7200), "not in GMT"),
     ],
 )
-def test_another_shape_is_refused(tmp_path: Path, change: Change, said: str) -> None:
+def test_answer_of_another_structure_is_refused(tmp_path: Path, change: Change, said: str) -> None:
     def quietly(document: dict[str, Any]) -> None:
         change(document)
 
@@ -184,7 +184,7 @@ def test_another_shape_is_refused(tmp_path: Path, change: Change, said: str) -> 
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"3", b"null", "{}".encode("utf-16")])
-def test_what_is_no_answer_is_refused(tmp_path: Path, body: bytes) -> None:
+def test_invalid_answer_is_refused(tmp_path: Path, body: bytes) -> None:
     (tmp_path / "x.json").write_bytes(body)
     with pytest.raises(PermanentError, match="open_meteo: madrid 2026-09"):
         parsed(tmp_path / "x.json")

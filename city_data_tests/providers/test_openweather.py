@@ -103,7 +103,7 @@ def served(keep: Callable[[int], bool] = lambda _: True, most: int = WEEK) -> Ca
         ("error_429.json", "2026-09", "no list of hours"),
     ],
 )
-def test_recorded_answers_that_are_no_month_of_ours_are_refused(
+def test_recorded_answers_of_other_products_and_units_are_refused(
     recorded: Path, name: str, month: str, said: str
 ) -> None:
     with pytest.raises(PermanentError, match=f"openweather: madrid {month}: .*{said}"):
@@ -119,7 +119,7 @@ def mended(file: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -
     return folder / file.name
 
 
-def test_a_recorded_excerpt_is_read_and_its_gap_is_noticed(recorded: Path, tmp_path: Path) -> None:
+def test_recorded_excerpt_is_read_and_its_gap_is_counted(recorded: Path, tmp_path: Path) -> None:
     excerpt = recorded / "openweather" / "history_city_metric_2024-05-31.EXCERPT.json"
     made = parsed(mended(excerpt, tmp_path, lambda _: None), "2024-05")
     assert made.provenance["missing_hours"] == 142
@@ -159,7 +159,7 @@ def test_kelvin_is_refused_and_the_old_example_has_no_whole_hour(recorded: Path,
         ("error_401_onecall_subscription.json", 200, PermanentError, "separate subscription"),
     ],
 )
-def test_recorded_errors(
+def test_recorded_errors_are_typed(
     recorded: Path, web: Site, tmp_path: Path, name: str, status: int, kind: type[Exception], said: str
 ) -> None:
     web.on(PATH, Answer((recorded / "openweather" / name).read_bytes(), status))
@@ -177,7 +177,7 @@ def test_the_stand_in_s_errors_are_the_recorded_ones(recorded: Path) -> None:
     assert UNSUBSCRIBED not in NO_SUBSCRIPTION.decode()
 
 
-def test_no_question_is_longer_than_a_week_and_together_they_cover_the_month(web: Site, tmp_path: Path) -> None:
+def test_weekly_requests_cover_the_month(web: Site, tmp_path: Path) -> None:
     web.on(PATH, served())
     payloads = fetch(web, tmp_path)
     start, end = (int(moment.timestamp()) // HOUR for moment in SEPTEMBER.month.bounds(MADRID.timezone))
@@ -192,7 +192,7 @@ def test_no_question_is_longer_than_a_week_and_together_they_cover_the_month(web
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(80, WEEK), st.sets(st.integers(0, 720), max_size=40))
-def test_whatever_an_answer_leaves_out_every_hour_that_is_held_is_fetched(most: int, holes: set[int]) -> None:
+def test_every_available_hour_is_fetched_whatever_an_answer_omits(most: int, holes: set[int]) -> None:
     start = int(SEPTEMBER.month.bounds(MADRID.timezone)[0].timestamp()) // HOUR
     got: list[int] = []
 
@@ -203,7 +203,7 @@ def test_whatever_an_answer_leaves_out_every_hour_that_is_held_is_fetched(most: 
     assert got == [hour for hour in range(start, start + 721) if hour - start not in holes]
 
 
-def test_an_answer_cut_to_crumbs_is_given_up(web: Site, tmp_path: Path) -> None:
+def test_fetch_gives_up_after_too_many_short_answers(web: Site, tmp_path: Path) -> None:
     web.on(PATH, served(most=24))
     with pytest.raises(PermanentError, match=f"{MOST_CALLS} answers reached 2026-09-12T22Z only, of 2026-09-30T22Z"):
         fetch(web, tmp_path)
@@ -216,7 +216,7 @@ def test_an_answer_of_other_days_is_refused(web: Site, tmp_path: Path) -> None:
         fetch(web, tmp_path)
 
 
-def test_the_open_month_is_asked_for_up_to_now(web: Site, tmp_path: Path) -> None:
+def test_open_month_is_requested_up_to_now(web: Site, tmp_path: Path) -> None:
     web.on(PATH, served())
     fetch(web, tmp_path, replace(SEPTEMBER, as_of=datetime(2026, 9, 9, 12, 34, tzinfo=UTC)))
     assert span(web.calls[-1])[1] == int(datetime(2026, 9, 9, 12, tzinfo=UTC).timestamp()) // HOUR
@@ -232,13 +232,13 @@ def test_the_open_month_is_asked_for_up_to_now(web: Site, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("zone", "month", "hours"), [("Europe/Madrid", "2026-03", 743), ("Europe/Madrid", "2025-10", 745)]
 )
-def test_the_clocks_of_march_and_october(web: Site, tmp_path: Path, zone: str, month: str, hours: int) -> None:
+def test_clock_change_months_have_every_hour(web: Site, tmp_path: Path, zone: str, month: str, hours: int) -> None:
     web.on(PATH, served())
     asked = replace(SEPTEMBER, place=Place("town", 40.0, -3.0, zone), month=Month.parse(month))
     assert len(OpenWeather().parse(asked, fetch(web, tmp_path, asked)).frame) == hours
 
 
-def test_without_a_key(web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_key_is_not_configured(web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENWEATHER_API_KEY")
     with pytest.raises(NotConfigured, match="OPENWEATHER_API_KEY"):
         fetch(web, tmp_path)
@@ -246,7 +246,7 @@ def test_without_a_key(web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         OpenWeather().check_connection(client(web))
 
 
-def test_a_day_that_is_used_up_makes_no_call_and_says_when_it_is_free(database: Database, tmp_path: Path) -> None:
+def test_used_up_daily_quota_makes_no_call_and_names_the_wait(database: Database, tmp_path: Path) -> None:
     (day,) = OpenWeather.capabilities.rate_limit.quotas
     assert (day.calls, day.seconds) == (1_000, 86_400)
     tomorrow = "date_bin('1 day', clock_timestamp(), 'epoch'::timestamptz) + interval '1 day'"
@@ -267,7 +267,7 @@ def everything_logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixt
     return caplog
 
 
-def test_the_key_stays_out_of_what_is_kept(
+def test_key_is_in_no_payload_archive_or_log(
     web: Site, tmp_path: Path, everything_logged: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     web.on(PATH, Answer(status=503), served())
@@ -284,7 +284,7 @@ def test_the_key_stays_out_of_what_is_kept(
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500])
-def test_a_key_that_the_source_repeats_is_struck_out(
+def test_key_repeated_by_the_source_is_masked(
     web: Site, tmp_path: Path, status: int, everything_logged: pytest.LogCaptureFixture
 ) -> None:
     web.on(PATH, Answer(json.dumps({"cod": str(status), "message": f"the key {KEY} is wrong"}).encode(), status))
@@ -297,7 +297,7 @@ def test_a_key_that_the_source_repeats_is_struck_out(
     assert "canary" not in everything_logged.text
 
 
-def test_it_can_stand_in_for_any_city_s_weather(tmp_path: Path) -> None:
+def test_openweather_can_be_any_citys_fallback(tmp_path: Path) -> None:
     file = tmp_path / "cities.yaml"
     text = (Path(load_registry.__code__.co_filename).parent / "cities.yaml").read_text()
     file.write_text(text.replace("fallback: {provider: open_meteo}", "fallback: {provider: openweather}"))
@@ -306,7 +306,7 @@ def test_it_can_stand_in_for_any_city_s_weather(tmp_path: Path) -> None:
     assert set(found) == {"openweather"}
 
 
-def test_the_fixture_s_rain_is_of_the_hour_before() -> None:
+def test_rain_in_the_fixture_belongs_to_the_hour_before() -> None:
     folder = FIXTURES / "openweather"
     payloads = [
         Payload(name, folder / name, "https://example.org") for name in sorted(p.name for p in folder.glob("2*"))

@@ -52,7 +52,7 @@ def held_to_oracle(provider: str, asked: Request, payloads: list[Received]) -> i
 @pytest.mark.parametrize("span", MONTHS, ids=lambda span: f"{span[0]}-{span[1]:02d}")
 @given(seed=SEEDS)
 @settings(max_examples=6, phases=PHASES)
-def test_madrid_gives_what_its_oracle_computes(span: tuple[int, int, int], seed: int) -> None:
+def test_madrid_equals_its_oracle(span: tuple[int, int, int], seed: int) -> None:
     year, month, days = span
     table = months.madrid_rows(Random(seed), year, month, days)
     body = Received.of(f"{month:02d}-{year}.zip", months.madrid_file(table, year, month))
@@ -62,7 +62,7 @@ def test_madrid_gives_what_its_oracle_computes(span: tuple[int, int, int], seed:
 @pytest.mark.parametrize("span", MONTHS, ids=lambda span: f"{span[0]}-{span[1]:02d}")
 @given(seed=SEEDS)
 @settings(max_examples=10, phases=PHASES)
-def test_barcelona_gives_what_its_oracle_computes(span: tuple[int, int, int], seed: int) -> None:
+def test_barcelona_equals_its_oracle(span: tuple[int, int, int], seed: int) -> None:
     year, month, days = span
     body = Received.of("trams.csv", months.barcelona_file(months.barcelona_rows(Random(seed), year, month, days)))
     assert held_to_oracle("barcelona_opendata", request(year, month), [body])
@@ -70,7 +70,7 @@ def test_barcelona_gives_what_its_oracle_computes(span: tuple[int, int, int], se
 
 @given(seed=SEEDS, cadence=st.sampled_from([3, 15, 30, 60]), start=st.sampled_from([(2025, 10, 25), (2026, 3, 28)]))
 @settings(max_examples=15, phases=PHASES)
-def test_valencia_gives_what_its_oracle_computes(seed: int, cadence: int, start: tuple[int, int, int]) -> None:
+def test_valencia_equals_its_oracle(seed: int, cadence: int, start: tuple[int, int, int]) -> None:
     year, month, day = start
     polls = months.valencia_polls(Random(seed), datetime(year, month, day, 20, tzinfo=UTC), 36, cadence)
     payloads = [months.valencia_poll(taken, rows) for taken, rows in polls]
@@ -78,7 +78,7 @@ def test_valencia_gives_what_its_oracle_computes(seed: int, cadence: int, start:
 
 
 @pytest.mark.parametrize("provider", ORACLES)
-def test_every_fixture_gives_what_its_oracle_computes(provider: str) -> None:
+def test_every_fixture_equals_its_oracle(provider: str) -> None:
     case = Case(discover()[provider], FIXTURES / provider)
     payloads = [Received.of(payload.name, payload.path.read_bytes()) for payload in case.payloads()]
     held_to_oracle(provider, case.request, payloads)

@@ -87,7 +87,7 @@ def test_rows_in_another_order_or_twice_are_the_same_month(provider: str, change
 
 @pytest.mark.parametrize("spelling", same_bytes(";"))
 @pytest.mark.parametrize("provider", SOURCES)
-def test_file_in_another_spelling_is_the_same_month(provider: str, spelling: str) -> None:
+def test_file_in_another_notation_is_the_same_month(provider: str, spelling: str) -> None:
     rows, (_, make, mark) = rows_of(provider, 5), SOURCES[provider]
     body, change = make(rows), same_bytes(mark)[spelling]
     changed = repacked(body, change) if provider == "madrid_opendata" else change(body)
@@ -102,7 +102,7 @@ def test_file_in_another_spelling_is_the_same_month(provider: str, spelling: str
     [("madrid_opendata", column) for column in (0, FLOW, LOAD, SPEED, 8)] + [("barcelona_opendata", n) for n in (0, 2)],
 )
 @pytest.mark.parametrize("quotes", [False, True])
-def test_numbers_written_another_way_are_equal_or_refused(
+def test_numbers_in_another_notation_are_equal_or_refused(
     provider: str, column: int, spelling: str, quotes: bool
 ) -> None:
     rows, (_, make, mark) = rows_of(provider, 6), SOURCES[provider]
@@ -135,7 +135,7 @@ def test_twice_the_readings_are_twice_the_volume(seed: int) -> None:
 
 @pytest.mark.parametrize("kind", ["M30", "URB"])
 @pytest.mark.parametrize("spoil", ["gone", "unlabelled", "other label", "no samples", "unreadable"])
-def test_stratum_that_is_lost_leaves_no_volume_and_says_so(kind: str, spoil: str) -> None:
+def test_lost_stratum_leaves_no_volume_and_is_reported(kind: str, spoil: str) -> None:
     rows = [[*row[:KIND], "M30" if int(row[0]) < 3000 else "URB", *row[3:]] for row in rows_of("madrid_opendata", 8)]
     changes: dict[str, Callable[[list[str]], list[str] | None]] = {
         "gone": lambda row: None,
@@ -154,7 +154,7 @@ def test_stratum_that_is_lost_leaves_no_volume_and_says_so(kind: str, spoil: str
     assert set(month.nulled) >= {f"no_panel_{'m30' if kind == 'M30' else 'urban'}:intensidad"}
 
 
-def test_station_that_dies_moves_the_city_by_no_more_than_its_estimate() -> None:
+def test_dead_station_shifts_the_city_by_at_most_its_estimate() -> None:
     """Stations of one profile: without one of them the panel's values stand, at a lower coverage."""
     labels = {3001: "URB", 3002: "URB", 3003: "URB", 1001: "M30"}
     rows = [
@@ -173,7 +173,7 @@ def test_station_that_dies_moves_the_city_by_no_more_than_its_estimate() -> None
     assert gone.provenance["points"] == 3
 
 
-def test_rows_of_another_month_move_nothing_and_are_counted() -> None:
+def test_rows_of_another_month_change_nothing_and_are_counted() -> None:
     for provider, (_, make, _) in SOURCES.items():
         rows = rows_of(provider, 9)
         july = {row[1]: row[1].replace("2026-06", "2026-07").replace("202606", "202607") for row in rows}
@@ -213,13 +213,13 @@ def of_bytes(taken: datetime, rows: Sequence[months.Loop], change: Callable[[byt
 
 
 @pytest.mark.parametrize("change", VALENCIA)
-def test_polls_in_another_spelling_are_the_same_month(change: str) -> None:
+def test_polls_in_another_notation_are_the_same_month(change: str) -> None:
     before = changed_polls(lambda taken, rows: months.valencia_poll(taken, rows))
     assert before
     assert changed_polls(VALENCIA[change]) == before
 
 
-def test_order_of_polls_and_polls_seen_twice_move_nothing() -> None:
+def test_poll_order_and_repeated_polls_change_nothing() -> None:
     payloads = [months.valencia_poll(taken, rows) for taken, rows in POLLS]
     again = [months.valencia_poll(taken + timedelta(seconds=1), rows) for taken, rows in POLLS]
     before = valencia(*payloads)
@@ -239,7 +239,7 @@ def test_twice_the_flows_are_twice_the_volume_of_valencia() -> None:
 
 
 @pytest.mark.parametrize("write", [str, lambda flow: f"{flow:.1f}".replace(".", ","), lambda flow: flow / 1000])
-def test_flows_written_another_way_are_no_value_of_valencia_unmarked(write: Callable[[float], object]) -> None:
+def test_valencia_flows_in_another_notation_are_equal_or_counted(write: Callable[[float], object]) -> None:
     before = changed_polls(lambda taken, rows: months.valencia_poll(taken, rows))
     payloads = [
         months.valencia_poll(taken, [(p, f if f is None else write(f), s) for p, f, s in rows])  # type: ignore[misc]

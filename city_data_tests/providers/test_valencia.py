@@ -73,7 +73,7 @@ def quarters(start: datetime, hours: int, **flows: float) -> dict[datetime, list
     return {s + timedelta(minutes=1): [(point, flow, s) for point, flow in flows.items()] for s in stamps}
 
 
-def test_pages_follow_each_other_in_order_and_are_kept_as_received(web: Site, tmp_path: Path) -> None:
+def test_pages_are_requested_in_order_and_stored_as_received(web: Site, tmp_path: Path) -> None:
     one = answer((1, 100, NOON), (2, 200, NOON), more=True)
     two = answer((3, 300, NOON - timedelta(minutes=15)), (2, 200, NOON))
     made = polled(web, tmp_path, one, two)
@@ -86,7 +86,7 @@ def test_pages_follow_each_other_in_order_and_are_kept_as_received(web: Site, tm
     assert "outFields=idpm%2Cih%2Cfecha_actualizacion" in first
 
 
-def test_the_mark_moves_with_stamps_and_with_nothing_else(web: Site, tmp_path: Path) -> None:
+def test_feed_mark_changes_only_with_timestamps(web: Site, tmp_path: Path) -> None:
     later = NOON + timedelta(minutes=5)
     base, shuffled, moved = (
         polled(web, tmp_path, body).mark
@@ -124,7 +124,9 @@ GOOD = answer((1, 100, NOON), more=True)
         ([answer((1, 100, NOON + timedelta(days=365)))], "no_stamps"),
     ],
 )
-def test_what_is_no_data_is_said_in_one_word(web: Site, tmp_path: Path, bodies: list[bytes], reason: str) -> None:
+def test_answers_without_data_have_a_one_word_reason(
+    web: Site, tmp_path: Path, bodies: list[bytes], reason: str
+) -> None:
     with pytest.raises(NoSnapshot) as caught:
         polled(web, tmp_path, *bodies)
     assert caught.value.reason == reason
@@ -154,7 +156,7 @@ def test_errors_are_typed(
     assert not isinstance(caught.value, NoSnapshot)
 
 
-def test_there_is_nothing_to_fetch(tmp_path: Path) -> None:
+def test_live_feed_cannot_be_fetched(tmp_path: Path) -> None:
     provider = ValenciaOpenData()
     with pytest.raises(NotAvailable, match=r"valencia 2026-09: .*city-data collect"):
         provider.fetch(request(), HttpClient(provider.name, provider.capabilities), tmp_path)
@@ -174,7 +176,7 @@ def test_the_recorded_exports_of_the_closed_portal_are_refused(recorded: Path) -
     assert max(int(line.split(";")[2]) for line in flows) > SPIKE
 
 
-def test_an_hour_needs_three_quarters_and_the_city_half_its_panel(tmp_path: Path) -> None:
+def test_hour_needs_three_quarters_and_city_needs_half_its_panel(tmp_path: Path) -> None:
     taken = quarters(NOON, 6, a=100, b=300, c=200)
     for place, rows in enumerate(taken.values()):
         if place in (5, 6):  # of the second hour two quarters are left, of all loops
@@ -190,7 +192,7 @@ def test_an_hour_needs_three_quarters_and_the_city_half_its_panel(tmp_path: Path
     assert set(frame["source"]) == {"valencia_opendata"}
 
 
-def test_the_collector_s_absence_is_held_against_no_loop(tmp_path: Path) -> None:
+def test_loops_are_not_penalised_for_missed_polls(tmp_path: Path) -> None:
     """Two hours, a week of nothing, two hours: the panel is of the hours that were collected."""
     taken = quarters(NOON, 2, a=100, b=300) | quarters(NOON + timedelta(days=8), 2, a=100, b=300)
     made = parsed(tmp_path, taken)
@@ -199,7 +201,7 @@ def test_the_collector_s_absence_is_held_against_no_loop(tmp_path: Path) -> None
     assert made.provenance["panel"] == {"city": 2}
 
 
-def test_a_stamp_that_does_not_move_is_not_data(tmp_path: Path) -> None:
+def test_frozen_timestamp_is_not_data(tmp_path: Path) -> None:
     taken = {NOON + timedelta(minutes=10 * n): [("a", 100, NOON), ("a", 100, NOON)] for n in range(6)}
     made = parsed(tmp_path, taken)
     assert made.frame["traffic_volume"].isna().all()
@@ -225,14 +227,14 @@ def test_a_month_without_one_good_reading_has_no_row(tmp_path: Path) -> None:
     assert made.rejected == {"negative": 1}
 
 
-def test_what_was_archived_and_cannot_be_read_fails_loudly(tmp_path: Path) -> None:
+def test_unreadable_archive_raises(tmp_path: Path) -> None:
     path = tmp_path / snapshots.name(NOON)
     path.write_bytes(b"<html></html>")
     with pytest.raises(PermanentError, match="valencia 2026-09: the archived snapshot cannot be read"):
         ValenciaOpenData().parse(request(), [Payload(path.name, path, LOOPS)])
 
 
-def test_october_s_doubled_hour_is_two_hours(tmp_path: Path) -> None:
+def test_repeated_october_hour_is_two_hours(tmp_path: Path) -> None:
     start = datetime(2025, 10, 25, 22, tzinfo=UTC)
     taken: dict[datetime, list[Reading]] = {}
     for hour, flow in enumerate((100, 120, 200, 300, 130)):

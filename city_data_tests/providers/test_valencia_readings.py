@@ -44,7 +44,7 @@ def test_reading_seen_before_its_own_time_never_counts(tmp_path: Path) -> None:
     assert set(volumes(made)) == {100}
 
 
-def test_stamp_refused_once_is_refused_in_polls_before_and_after(tmp_path: Path) -> None:
+def test_refused_timestamp_is_refused_in_every_poll(tmp_path: Path) -> None:
     stamp = NOON + timedelta(minutes=30)
     polls: dict[datetime, list[Reading]] = {NOON + timedelta(minutes=n): [("a", 5, stamp)] for n in (0, 10, 31, 41)}
     made = parsed(tmp_path, polls)
@@ -52,7 +52,7 @@ def test_stamp_refused_once_is_refused_in_polls_before_and_after(tmp_path: Path)
 
 
 @pytest.mark.parametrize("minutes", [1, 3, 5, 10, 15, 20, 30, 60])
-def test_hours_are_valid_at_whatever_cadence_a_loop_measures(tmp_path: Path, minutes: int) -> None:
+def test_hours_are_valid_at_any_cadence_of_a_loop(tmp_path: Path, minutes: int) -> None:
     stamps = [NOON + timedelta(minutes=minutes * n) for n in range(12 * 60 // minutes)]
     made = parsed(tmp_path, {stamp: [("a", 100, stamp), ("b", 300, stamp)] for stamp in stamps})
     assert volumes(made) == [200] * 12
@@ -60,7 +60,7 @@ def test_hours_are_valid_at_whatever_cadence_a_loop_measures(tmp_path: Path, min
 
 
 @pytest.mark.parametrize(("minutes", "missing", "hours"), [(15, 1, 1), (15, 2, 0), (30, 1, 0), (60, 1, 0)])
-def test_hour_that_lacks_much_of_its_cadence_has_no_value(
+def test_hour_missing_many_readings_of_its_cadence_has_no_value(
     tmp_path: Path, minutes: int, missing: int, hours: int
 ) -> None:
     an_hour = 60 // minutes
@@ -70,7 +70,7 @@ def test_hour_that_lacks_much_of_its_cadence_has_no_value(
     assert volumes(made).count(100) == 7 + hours
 
 
-def test_cadence_of_one_loop_is_no_matter_of_the_others(tmp_path: Path) -> None:
+def test_cadence_of_one_loop_does_not_affect_others(tmp_path: Path) -> None:
     slow = [NOON + timedelta(hours=n) for n in range(8)]
     taken = quarters(NOON, 8, a=100)
     for stamp in slow:
@@ -78,7 +78,7 @@ def test_cadence_of_one_loop_is_no_matter_of_the_others(tmp_path: Path) -> None:
     assert volumes(parsed(tmp_path, taken)) == [200] * 8
 
 
-def test_of_flows_of_one_stamp_the_lower_median_counts_in_any_order(tmp_path: Path) -> None:
+def test_lower_median_of_conflicting_flows_counts_in_any_order(tmp_path: Path) -> None:
     for flows in ((100, 900), (900, 100), (900, 50, 100), (None, 100), (100, None, -1)):
         taken = quarters(NOON, 3, a=100)
         for rows in taken.values():
@@ -88,7 +88,7 @@ def test_of_flows_of_one_stamp_the_lower_median_counts_in_any_order(tmp_path: Pa
         assert ("disagreeing" in made.rejected) == (None not in flows)
 
 
-def test_month_that_ended_without_one_value_says_so(tmp_path: Path) -> None:
+def test_ended_month_without_a_value_is_refused(tmp_path: Path) -> None:
     seconds = {NOON + timedelta(minutes=15 * n): answer(("a", 5, NOON.timestamp() + n)) for n in range(100)}
     with pytest.raises(PermanentError, match=r"2026-09: not one value .* 0 of 100 .*'outside_month': 100"):
         archived(tmp_path, seconds, OCTOBER)
@@ -113,7 +113,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_stored_poll_that_cannot_be_read_is_left_out_and_counted(tmp_path: Path, kind: str) -> None:
+def test_unreadable_stored_poll_is_excluded_and_counted(tmp_path: Path, kind: str) -> None:
     good = {moment: answer(*rows) for moment, rows in quarters(NOON, 3, a=100).items()}
     made = archived(tmp_path, good | {NOON + timedelta(hours=5): BAD[kind]})
     assert volumes(made) == [100] * 3
@@ -123,7 +123,7 @@ def test_stored_poll_that_cannot_be_read_is_left_out_and_counted(tmp_path: Path,
         archived(tmp_path, {NOON: BAD[kind]})
 
 
-def test_mark_of_bytes_on_any_page_is_read(tmp_path: Path, web: Site) -> None:
+def test_byte_order_mark_on_any_page_is_accepted(tmp_path: Path, web: Site) -> None:
     mark = b"\xef\xbb\xbf"
     two_pages = {
         moment: mark + answer(*rows, more=True) + b"\n" + mark + answer(("b", 300, rows[0][2]))
@@ -135,7 +135,7 @@ def test_mark_of_bytes_on_any_page_is_read(tmp_path: Path, web: Site) -> None:
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_poll_stores_nothing_that_the_archive_s_reader_does_not_read(tmp_path: Path, web: Site, kind: str) -> None:
+def test_every_stored_poll_can_be_read_back(tmp_path: Path, web: Site, kind: str) -> None:
     with pytest.raises(ProviderError, match="valencia_opendata: valencia 2026-09"):
         polled(web, tmp_path, BAD[kind])
     with pytest.raises(ProviderError):
@@ -143,7 +143,7 @@ def test_poll_stores_nothing_that_the_archive_s_reader_does_not_read(tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
-def test_two_documents_in_one_answer_are_no_page(tmp_path: Path, web: Site) -> None:
+def test_two_json_documents_in_one_answer_are_refused(tmp_path: Path, web: Site) -> None:
     with pytest.raises(NoSnapshot) as caught:
         polled(web, tmp_path, answer((1, 100, NOON)) * 2)
     assert caught.value.reason == "not_json"
@@ -158,7 +158,7 @@ VALUES = st.recursive(
 
 @given(st.lists(st.fixed_dictionaries(dict.fromkeys(snapshots.FIELDS, VALUES)), max_size=4), VALUES)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_values_end_in_a_snapshot_or_a_typed_outcome(
+def test_any_values_give_a_poll_or_a_typed_error(
     tmp_path: Path, web: Site, rows: list[dict[str, Any]], odd: object
 ) -> None:
     body = json.dumps({"features": [{"attributes": row} for row in rows], "note": odd}).encode()

@@ -61,7 +61,7 @@ def test_a_column_in_another_notation_is_a_change_of_format(name: str) -> None:
 
 
 @pytest.mark.parametrize("quality", ["9.0", "1.0", " 9 "])
-def test_quality_codes_of_another_spelling_are_read(quality: str) -> None:
+def test_quality_codes_in_another_notation_are_read(quality: str) -> None:
     good = month_of("meteo_france files", lambda row, _: put(row, "QT", "9" if row["T"] else ""))
     assert_same(good, month_of("meteo_france files", lambda row, _: put(row, "QT", quality if row["T"] else "")))
 
@@ -90,7 +90,7 @@ def test_a_month_of_implausible_values_is_refused(name: str) -> None:
     assert "290" in made.refusal
 
 
-def test_one_spoilt_station_spoils_no_mean() -> None:
+def test_one_bad_station_does_not_affect_the_mean() -> None:
     """A mean of 20 and 60.1 would be plausible: each station's file is judged by itself."""
     wire = WIRES["aemet"]
     request = wire.request("2026-09")
@@ -106,7 +106,7 @@ def test_one_spoilt_station_spoils_no_mean() -> None:
 
 @pytest.mark.parametrize("altitude", ["1.015", "1,015", "99999", "-9999", "x"])
 @pytest.mark.parametrize("name", BY_STATION[:2])
-def test_an_altitude_that_may_be_another_moves_no_pressure(name: str, altitude: str) -> None:
+def test_implausible_altitude_does_not_change_pressure(name: str, altitude: str) -> None:
     field = "altitud" if name == "aemet" else "ALTI"
     good = month_of(name)
     made = month_of(name, lambda row, _: put(row, field, altitude))
@@ -140,7 +140,7 @@ def test_an_answer_about_another_place_is_refused(latitude: Any, longitude: Any,
 
 
 @pytest.mark.parametrize("east", [179.99, -179.99])
-def test_a_place_at_the_date_line_is_beside_its_cell(east: float) -> None:
+def test_place_at_the_date_line_matches_its_grid_cell(east: float) -> None:
     wire = WIRES["open_meteo"]
     fiji = replace(wire.place, city_id="fiji", latitude=-16.8, longitude=east, timezone="Pacific/Fiji")
     request = replace(wire.request("2026-09"), place=fiji)
@@ -149,27 +149,27 @@ def test_a_place_at_the_date_line_is_beside_its_cell(east: float) -> None:
 
 
 @pytest.mark.parametrize("offset", ["+01:00", "-00:30", "+02:00"])
-def test_a_stamp_with_another_offset_than_gmt_is_refused(offset: str) -> None:
+def test_timestamp_with_an_offset_other_than_gmt_is_refused(offset: str) -> None:
     made = month_of("open_meteo", lambda row, _: row | {"time": row["time"] + offset})
     assert "is not in GMT" in made.refusal
 
 
 @pytest.mark.parametrize("form", ["{}Z", "{}+00:00", "{}:00", "{}:00Z"])
-def test_a_stamp_that_says_gmt_is_one(form: str) -> None:
+def test_timestamp_marked_gmt_is_accepted(form: str) -> None:
     assert_same(month_of("open_meteo"), month_of("open_meteo", lambda row, _: row | {"time": form.format(row["time"])}))
 
 
 @pytest.mark.parametrize(
     "text", ["2026-09-01", "20260901T0000", "2026-W36-2T00:00", "1788220800", "2026-09-01 00:00", None]
 )
-def test_a_stamp_in_another_notation_is_refused(text: str | None) -> None:
+def test_timestamp_in_another_notation_is_refused(text: str | None) -> None:
     assert (
         "is no time" in month_of("open_meteo", lambda row, place: row | {"time": text} if place == 9 else row).refusal
     )
 
 
 @pytest.mark.parametrize("name", ["open_meteo", "openweather"])
-def test_stamps_within_the_hour_are_no_hours_of_the_month(name: str) -> None:
+def test_timestamps_off_the_hour_are_rejected(name: str) -> None:
     """1,440 rows where 720 are expected: those at half past are rejected, and alone they are no month."""
 
     def half_past(row: Row) -> Row:
@@ -187,14 +187,14 @@ def test_stamps_within_the_hour_are_no_hours_of_the_month(name: str) -> None:
     assert alone.month is None or alone.values == {}
 
 
-def test_a_key_that_is_there_twice_is_refused_unless_it_says_the_same() -> None:
+def test_repeated_key_is_refused_unless_its_values_agree() -> None:
     assert_same(month_of("aemet"), month_of("aemet", lambda row, _: row | {"FECHA": row["fecha"]}))
     made = month_of("aemet", lambda row, place: row | {"TMED": "1,0"} if "tmed" in row else row)
     assert "two fields 'tmed'" in made.refusal
 
 
 @pytest.mark.parametrize("name", ["aemet", "open_meteo", "openweather"])
-def test_a_key_of_json_with_two_values_is_refused(name: str) -> None:
+def test_json_key_with_two_values_is_refused(name: str) -> None:
     wire = WIRES[name]
     request = wire.request("2026-09")
     body = wire.encode(wire.rows(request, random.Random(7)))
@@ -204,7 +204,7 @@ def test_a_key_of_json_with_two_values_is_refused(name: str) -> None:
     assert outcome(wire.provider, request, [doubled]).month is None
 
 
-def test_rain_under_another_spelling_is_no_dry_month() -> None:
+def test_rain_key_in_upper_case_is_read() -> None:
     plain = month_of("openweather")
     assert_same(plain, month_of("openweather", lambda row, _: {key.upper(): value for key, value in row.items()}))
 
@@ -214,7 +214,7 @@ BROKEN = {"fecha": "2026-09-31", "indicativo": "3195", "dt": "soon", "main": {}}
 
 @pytest.mark.parametrize("broken", [None, {}, [], 7, BROKEN])
 @pytest.mark.parametrize(("name", "reason"), [("aemet", "no_day_or_station"), ("openweather", "no_hour")])
-def test_one_broken_record_loses_itself_and_no_month(name: str, reason: str, broken: Any) -> None:
+def test_one_broken_record_does_not_lose_the_month(name: str, reason: str, broken: Any) -> None:
     wire = WIRES[name]
     request = wire.request("2026-09")
     rows: list[Any] = wire.rows(request, random.Random(7))
@@ -225,7 +225,7 @@ def test_one_broken_record_loses_itself_and_no_month(name: str, reason: str, bro
     assert outcome(wire.provider, request, [wire.encode([broken] * 5 + rows[:4])]).month is None
 
 
-def test_words_that_cannot_be_stored_are_none() -> None:
+def test_description_that_cannot_be_stored_is_null() -> None:
     def spoilt(row: Row, place: int) -> Row:
         return row | {"weather": [{"description": "light\x00rain \ud800"}]} if place == 50 else row
 

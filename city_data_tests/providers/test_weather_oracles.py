@@ -84,7 +84,7 @@ SPOILT: dict[str, list[Any]] = {
 @pytest.mark.parametrize("name", WIRES)
 @settings(max_examples=3, phases=[Phase.generate])
 @given(seed=SEEDS)
-def test_a_generated_month_is_what_its_bytes_say(name: str, month: str, seed: int) -> None:
+def test_generated_month_equals_its_oracle(name: str, month: str, seed: int) -> None:
     wire, chance = WIRES[name], random.Random(seed)
     request = wire.request(month)
     rows = wire.rows(request, chance)
@@ -100,7 +100,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.mark.parametrize("name", ["aemet", "open_meteo", "openweather", "meteo_france"])
 @pytest.mark.parametrize("month", ["2026-09", "2025-10", "2026-03"])
-def test_a_month_of_the_stand_in_is_what_its_bytes_say(
+def test_sandbox_month_equals_its_oracle(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, month: str
 ) -> None:
     monkeypatch.setenv("AEMET_API_KEY", "good")
@@ -141,7 +141,7 @@ SUBJECTS = {
 
 
 @pytest.mark.parametrize(("provider", "name", "request_"), recorded_requests(), ids=lambda value: str(value)[:60])
-def test_a_recorded_payload_is_read_as_what_it_says_or_refused(provider: str, name: str, request_: Request) -> None:
+def test_recorded_payload_equals_its_oracle_or_is_refused(provider: str, name: str, request_: Request) -> None:
     agree(provider, [(RECORDED / name).read_bytes()], request_, refusable=True)
 
 

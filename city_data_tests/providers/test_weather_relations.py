@@ -129,7 +129,7 @@ def test_unknown_columns_change_nothing(name: str, seed: int) -> None:
 @pytest.mark.parametrize("name", BY_STATION)
 @FEW
 @given(seed=SEEDS)
-def test_other_stations_change_nothing_and_alone_are_refused(name: str, seed: int) -> None:
+def test_other_stations_change_nothing_and_a_month_of_only_them_is_refused(name: str, seed: int) -> None:
     told = Told(name, seed)
     others = [row | {STATION[name]: "0076" if name == "aemet" else "69029001"} for row in told.rows]
     after = told.of(told.chance.sample([*told.rows, *others], 2 * len(told.rows)))
@@ -197,7 +197,7 @@ def test_the_layout_of_json_changes_nothing(name: str, seed: int) -> None:
 )
 @FEW
 @given(seed=SEEDS)
-def test_the_spelling_of_a_csv_changes_no_value(name: str, change: Callable[[str], str], seed: int) -> None:
+def test_csv_dialect_changes_no_value(name: str, change: Callable[[str], str], seed: int) -> None:
     told = Told(name, seed)
     assert_same(told.before, told.of(told.rows, change=lambda body: change(body.decode()).encode()))
     assert_same(told.before, told.of(told.rows, change=lambda body: change(body.decode()).encode("latin-1")))
@@ -274,7 +274,7 @@ REWRITTEN: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("share", [1.0, 0.03])
 @settings(max_examples=1, phases=[Phase.generate])
 @given(seed=SEEDS)
-def test_numbers_written_another_way_are_read_refused_or_counted(name: str, how: str, share: float, seed: int) -> None:
+def test_numbers_in_another_notation_are_read_refused_or_counted(name: str, how: str, share: float, seed: int) -> None:
     told = Told(name, seed)
     change = texts(REWRITTEN[how])
     rows = told.cells(lambda key, value: change(key, value) if told.chance.random() < share else value)

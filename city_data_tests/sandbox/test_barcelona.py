@@ -26,7 +26,7 @@ def month_bytes(folder: Path, month: str, segments: int = 36) -> bytes:
     return file.read_bytes()
 
 
-def test_catalogue_names_months_as_the_city_does(call: Call) -> None:
+def test_catalogue_names_months_like_the_city(call: Call) -> None:
     package = call(PACKAGE).json()["result"]
     names = [entry["name"] for entry in package["resources"]]
     assert package["num_resources"] == len(names) == len(set(names)) == 1 + 2 + 30
@@ -39,7 +39,7 @@ def test_catalogue_names_months_as_the_city_does(call: Call) -> None:
     assert (other.status_code, other.json()["success"]) == (404, False)
 
 
-def test_a_download_is_whole_has_its_date_and_can_be_taken_up_again(call: Call, tmp_path: Path) -> None:
+def test_download_has_length_and_date_and_can_be_resumed(call: Call, tmp_path: Path) -> None:
     resources = call(PACKAGE).json()["result"]["resources"]
     url = next(entry["url"] for entry in resources if entry["name"].startswith("2026_10"))
     whole = call(url)
@@ -56,7 +56,7 @@ def test_the_city_s_empty_months_are_listed_and_not_available(sandbox: Sandbox, 
         Asked(sandbox, "barcelona_opendata", month).fetch(tmp_path)
 
 
-def test_rows_are_written_as_the_city_s(tmp_path: Path) -> None:
+def test_rows_have_the_citys_format(tmp_path: Path) -> None:
     assert month_bytes(tmp_path, "2026-09").startswith(HEADER + b"1,20260901000")
     assert month_bytes(tmp_path, "2025-09").startswith(b"\xef\xbb\xbf" + HEADER)
     assert b'\n" 1",2024' in month_bytes(tmp_path, "2024-09")
@@ -69,7 +69,7 @@ def test_rows_are_written_as_the_city_s(tmp_path: Path) -> None:
     assert 0 < len(dead) < 12
 
 
-def test_snapshots_have_gaps_and_the_clocks_of_spring_and_autumn() -> None:
+def test_measurements_have_gaps_and_clock_changes() -> None:
     for month, back in (("2025-10", 1), ("2026-03", 0), ("2026-05", 0)):
         moments = snapshots(Month.parse(month))
         assert (np.diff(moments.second) > 0).all()
@@ -79,7 +79,7 @@ def test_snapshots_have_gaps_and_the_clocks_of_spring_and_autumn() -> None:
     assert not any(stamp.startswith("2026032902") for stamp in snapshots(Month(2026, 3)).stamps)
 
 
-def test_levels_have_their_rush_hours_their_weekends_and_their_august(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_levels_show_rush_hours_weekends_and_august(sandbox: Sandbox, tmp_path: Path) -> None:
     may, august = (
         Asked(sandbox, "barcelona_opendata", month).month_of(tmp_path / month).frame.set_index("date")["raw_data"]
         for month in ("2026-05", "2026-08")

@@ -28,7 +28,7 @@ def zip_url(call: Call) -> str:
     return next(str(entry["url"]) for entry in resources if entry["url"].endswith("/10-2026.zip"))
 
 
-def test_status_headers_and_times(sandbox: Sandbox, call: Call) -> None:
+def test_ordered_status_headers_and_count_are_served(sandbox: Sandbox, call: Call) -> None:
     sandbox.faults.order("/diarios/", status=429, headers={"Retry-After": "7"}, body="slow down", times=2)
     answers = [call(OCTOBER, headers=KEY) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [429, 429, 200]
@@ -36,7 +36,7 @@ def test_status_headers_and_times(sandbox: Sandbox, call: Call) -> None:
     assert answers[0].headers["x-city-data-origin"] == "sandbox"
 
 
-def test_orders_over_http(sandbox: Sandbox, call: Call) -> None:
+def test_fault_orders_are_accepted_over_http(sandbox: Sandbox, call: Call) -> None:
     orders = f"{sandbox.base_url}/_faults"
     assert httpx.post(orders, json={"path": "package_show", "status": 500}, trust_env=False).status_code == 201
     assert (call(PACKAGE).status_code, call(PACKAGE).content) == (500, b"")

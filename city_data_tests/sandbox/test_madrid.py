@@ -79,7 +79,7 @@ def test_bytes_are_the_same_at_every_call(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("month", "rows", "stamps_of_two_o_clock"), [("2026-03", 2972, 30), ("2025-10", 2980, 31), ("2026-05", 2976, 31)]
 )
-def test_local_clocks(tmp_path: Path, month: str, rows: int, stamps_of_two_o_clock: int) -> None:
+def test_clock_changes_are_local(tmp_path: Path, month: str, rows: int, stamps_of_two_o_clock: int) -> None:
     frame = month_table(tmp_path, month)
     sizes = Counter(frame.group_by("id").len()["len"].to_list())
     assert max(sizes) == rows
@@ -120,7 +120,7 @@ def test_series_are_plausible(tmp_path: Path) -> None:
     assert mean(august, "08") < 0.85 * mean(may, "08")
 
 
-def test_the_network_grows() -> None:
+def test_sensor_network_grows_over_time() -> None:
     before, after = (set(sensors(Month(year, 9), 5000).ids.tolist()) for year in (2024, 2026))
     assert before < after
     assert (len(before), len(after)) == (4520, 5000)

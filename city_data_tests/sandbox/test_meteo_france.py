@@ -26,7 +26,7 @@ def first_line(name: str) -> str:
 
 
 @recorded
-def test_headers_are_the_recorded_ones() -> None:
+def test_csv_headers_equal_the_recorded_ones() -> None:
     assert ";".join(HEADER) == first_line("HOR_44_blain_2024-01-01.csv")
     assert ";".join(["POSTE", "DATE", *API_COLUMNS]) == first_line("dpclim_horaire_76116001_2024-06-15.csv")
 
@@ -52,7 +52,7 @@ def test_a_listed_station_has_the_recorded_keys(call: Call) -> None:
     assert all(station.keys() == excerpt[0].keys() for station in stations)
 
 
-def test_listed_files_are_there_and_at_declared_hosts(call: Call) -> None:
+def test_listed_files_exist_at_declared_hosts(call: Call) -> None:
     resources = [entry for entry in call(DATASET).json()["resources"] if entry["title"].startswith("HOR_")]
     hosts = {entry["url"].split("/")[2] for entry in resources}
     assert hosts <= set(MeteoFrance.hosts)
@@ -68,7 +68,7 @@ def test_listed_files_are_there_and_at_declared_hosts(call: Call) -> None:
         assert all(line.count(";") == len(HEADER) - 1 for line in lines)
 
 
-def test_files_know_their_tags(call: Call) -> None:
+def test_files_have_an_etag(call: Call) -> None:
     url = "https://meteofrance.s3.sbg.io.cloud.ovh.net/data/synchro_ftp/BASE/HOR/H_69_latest-2025-2026.csv.gz"
     whole = call(url)
     assert whole.status_code == 200
@@ -78,7 +78,7 @@ def test_files_know_their_tags(call: Call) -> None:
 
 
 @recorded
-def test_an_order_s_answer_is_spelt_as_recorded(call: Call) -> None:
+def test_order_response_has_the_recorded_format(call: Call) -> None:
     period = "date-deb-periode=2026-09-01T00:00:00Z&date-fin-periode=2026-09-02T00:00:00Z"
     answer = call(f"{API}/commande-station/horaire?id-station=75114001&{period}", **KEY)
     number = answer.json()["elaboreProduitAvecDemandeResponse"]["return"]
@@ -107,6 +107,6 @@ def test_order_is_pending_then_downloadable_once_then_gone(call: Call) -> None:
         ("id-station=75114001&date-deb-periode=2012-01-01T00:00:00Z&date-fin-periode=2012-01-02T00:00:00Z", 500),
     ],
 )
-def test_orders_that_are_refused(call: Call, query: str, status: int) -> None:
+def test_invalid_orders_are_refused(call: Call, query: str, status: int) -> None:
     assert call(f"{API}/commande-station/horaire?{query}", **KEY).status_code == status
     assert call(f"{API}/commande-station/horaire?{query}").status_code == 401

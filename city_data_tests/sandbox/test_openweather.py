@@ -41,7 +41,7 @@ def test_items_have_the_recorded_keys_and_types(call: Call) -> None:
     assert list(wet[0]["rain"]) == ["1h"]
 
 
-def test_both_ends_are_included_and_a_longer_range_is_silently_its_first_week(call: Call) -> None:
+def test_range_includes_both_ends_and_is_cut_to_its_first_week(call: Call) -> None:
     day, month = query(call, 24).json(), query(call, 700).json()
     assert (day["cnt"], day["message"], day["cod"]) == (25, "Count: 25", "200")
     assert (month["cnt"], len(month["list"])) == (168, 168)

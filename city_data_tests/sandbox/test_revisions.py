@@ -39,9 +39,7 @@ def test_a_revision_changes_values_of_that_month_alone(
     assert Asked(revisable, name, MONTH).month_of(tmp_path / "e").frame[column].mean() > after.mean() * 1.005
 
 
-def test_madrid_s_fingerprint_is_that_of_what_was_fetched_until_the_file_is_replaced(
-    revisable: Sandbox, tmp_path: Path
-) -> None:
+def test_madrid_fingerprint_is_stable_until_the_file_is_replaced(revisable: Sandbox, tmp_path: Path) -> None:
     source = Asked(revisable, "madrid_opendata", MONTH)
     (payload,) = source.fetch(tmp_path)
     current = source.provider.fingerprint(source.request, source.http)

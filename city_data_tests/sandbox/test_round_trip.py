@@ -25,7 +25,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("month", ["2026-09", "2025-10", "2026-03"])
-def test_a_month_comes_back_whole(sandbox: Sandbox, tmp_path: Path, name: str, month: str) -> None:
+def test_sandbox_month_is_parsed_completely(sandbox: Sandbox, tmp_path: Path, name: str, month: str) -> None:
     source = Asked(sandbox, name, month)
     frame = source.month_of(tmp_path).frame
     capabilities = source.provider.capabilities
@@ -43,12 +43,12 @@ def test_a_month_comes_back_whole(sandbox: Sandbox, tmp_path: Path, name: str, m
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_month_twice_is_the_same(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+def test_two_fetches_of_a_month_are_equal(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     one, two = (Asked(sandbox, name, "2026-09").month_of(tmp_path / folder).frame for folder in ("one", "two"))
     pd.testing.assert_frame_equal(one, two)
 
 
-def test_the_clocks_of_october(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_october_has_its_repeated_hour(sandbox: Sandbox, tmp_path: Path) -> None:
     frame = Asked(sandbox, "madrid_opendata", "2025-10").month_of(tmp_path).frame.set_index("date")
     summer, winter = (frame.loc[pd.Timestamp(f"2025-10-26T0{hour}:00Z"), "traffic_volume"] for hour in (0, 1))
     assert len(frame) == 745
@@ -57,7 +57,7 @@ def test_the_clocks_of_october(sandbox: Sandbox, tmp_path: Path) -> None:
     assert summer != winter
 
 
-def test_traffic_has_its_rush_hours_and_its_august(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_traffic_shows_rush_hours_and_august(sandbox: Sandbox, tmp_path: Path) -> None:
     may, august = (
         Asked(sandbox, "madrid_opendata", month).month_of(tmp_path / month).frame.set_index("date")["traffic_volume"]
         for month in ("2026-05", "2026-08")
@@ -81,6 +81,6 @@ def test_a_month_that_has_just_begun_is_not_yet_published(sandbox: Sandbox, tmp_
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_connection(sandbox: Sandbox, name: str) -> None:
+def test_connection_check_works(sandbox: Sandbox, name: str) -> None:
     source = Asked(sandbox, name, "2026-09")
     assert source.provider.check_connection(source.http)

@@ -44,7 +44,7 @@ def poll(sandbox: Sandbox, folder: Path, moment: datetime = AS_OF, size: str = "
     return PROVIDER.poll(Request(PLACE, Month.at(moment, PLACE.timezone), Settings(), moment), http, folder)
 
 
-def test_the_wire_is_arcgis_s(call: Call) -> None:
+def test_answers_have_the_arcgis_format(call: Call) -> None:
     raw = call(LOOPS, params=EVERYTHING)
     answer = raw.json()
     assert list(answer) == ["displayFieldName", "fieldAliases", "fields", "features"]
@@ -62,14 +62,12 @@ def test_the_wire_is_arcgis_s(call: Call) -> None:
 
 
 @pytest.mark.parametrize("change", [{"outFields": "speed"}, {"orderByFields": "speed"}, {"where": ""}])
-def test_errors_hide_in_bodies(call: Call, change: dict[str, str]) -> None:
+def test_errors_are_reported_in_the_body(call: Call, change: dict[str, str]) -> None:
     answer = call(LOOPS, params=EVERYTHING | change)
     assert (answer.status_code, answer.json()["error"]["code"]) == (200, 400)
 
 
-def test_a_layer_that_moves_while_it_is_paged_repeats_and_loses_rows_unless_it_is_ordered(
-    moving: Sandbox, call: Call
-) -> None:
+def test_unordered_paging_of_a_changing_layer_repeats_and_loses_rows(moving: Sandbox, call: Call) -> None:
     def paged(**question: str) -> list[int]:
         points = []
         for page in range(3):
@@ -127,6 +125,6 @@ def test_flow_follows_the_day() -> None:
     assert mean(7) > 3 * mean(2)
 
 
-def test_connection(sandbox: Sandbox) -> None:
+def test_connection_check_works(sandbox: Sandbox) -> None:
     http = HttpClient(PROVIDER.name, PROVIDER.capabilities, clock=StillClock(), routes=sandbox.routes)
     assert "60 loops" in PROVIDER.check_connection(http)

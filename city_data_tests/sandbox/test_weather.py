@@ -28,7 +28,7 @@ def records(call: Call, url: str) -> list[dict[str, str]]:
     return body
 
 
-def test_two_steps_and_every_step_says_where_it_is_from(call: Call) -> None:
+def test_both_steps_mark_their_answers_as_sandbox(call: Call) -> None:
     first = call(days("2026-10-01", "2026-10-31"), headers=KEY)
     envelope = first.json()
     assert set(envelope) == {"descripcion", "estado", "datos", "metadatos"}
@@ -41,7 +41,7 @@ def test_two_steps_and_every_step_says_where_it_is_from(call: Call) -> None:
     assert again.content == second.content
 
 
-def test_the_wire_is_latin(call: Call) -> None:
+def test_answers_are_encoded_in_latin_1(call: Call) -> None:
     envelope = call(f"{VALUES}/inventarioestaciones/todasestaciones", headers=KEY).json()
     body = call(envelope["datos"]).content
     with pytest.raises(UnicodeDecodeError):
@@ -70,7 +70,7 @@ def test_days_are_strings_with_commas_gaps_and_words(call: Call) -> None:
     }
 
 
-def test_errors_hide_in_bodies(call: Call) -> None:
+def test_errors_are_reported_in_the_body(call: Call) -> None:
     refused = call(days("2026-10-01", "2026-10-31"))
     assert (refused.status_code, refused.json()) == (401, {"descripcion": "API key invalido", "estado": 401})
     assert call(days("2026-10-01", "2026-10-31"), headers={"api_key": "bad"}).status_code == 401
@@ -93,7 +93,7 @@ def archive(call: Call, **question: str) -> Any:
     return call(ARCHIVE, params=QUESTION | question).json()
 
 
-def test_open_meteo_hours_units_and_lag(call: Call) -> None:
+def test_open_meteo_serves_hours_units_and_lag(call: Call) -> None:
     answer = archive(call, start_date="2026-11-01", end_date="2026-11-24", hourly="temperature_2m,wind_speed_10m")
     assert answer["hourly_units"] == {"time": "iso8601", "temperature_2m": "°C", "wind_speed_10m": "m/s"}
     hours = dict(zip(answer["hourly"]["time"], answer["hourly"]["temperature_2m"], strict=True))
@@ -113,7 +113,7 @@ def test_open_meteo_hours_units_and_lag(call: Call) -> None:
         ({"latitude": "40,41"}, "same number of elements"),
     ],
 )
-def test_open_meteo_refuses_in_its_own_envelope(call: Call, change: dict[str, str], reason: str) -> None:
+def test_open_meteo_errors_have_its_own_format(call: Call, change: dict[str, str], reason: str) -> None:
     question = {"start_date": "2026-10-01", "end_date": "2026-10-02", "hourly": "temperature_2m"} | change
     answer = call(ARCHIVE, params=QUESTION | question)
     assert (answer.status_code, answer.json()["error"]) == (400, True)
@@ -126,5 +126,5 @@ def test_several_locations_are_a_list(call: Call) -> None:
     assert [entry.get("location_id") for entry in answer] == [None, 1]
 
 
-def test_noise_is_the_same_everywhere() -> None:
+def test_noise_is_deterministic() -> None:
     assert uniform(1, 2)[0] == pytest.approx(0.7376992526901169, abs=0)

@@ -39,7 +39,7 @@ def budgets(database_url: str) -> Iterator[list[PostgresBudget]]:
         database.dispose()
 
 
-def test_a_burst_is_free_and_what_follows_waits_its_turn(budgets: list[PostgresBudget]) -> None:
+def test_burst_is_free_and_later_calls_wait(budgets: list[PostgresBudget]) -> None:
     limit = Limit(calls=4, seconds=4000)  # long, so that a slow machine does not matter
     waits = [budgets[n % 2].reserve("aemet", limit, PATIENT) for n in range(7)]
     assert waits[:4] == [0, 0, 0, 0]
@@ -67,7 +67,7 @@ def test_block_ends_with_its_time(budgets: list[PostgresBudget], database_url: s
     assert budgets[1].reserve("aemet", limit, 900) == 0
 
 
-def test_calls_keep_their_distance(budgets: list[PostgresBudget]) -> None:
+def test_calls_are_spaced(budgets: list[PostgresBudget]) -> None:
     limit = Limit(calls=1000, seconds=1000, spacing=100)
     waits = [budgets[n % 2].reserve("open_meteo", limit, PATIENT) for n in range(4)]
     assert waits == pytest.approx([0, 100, 200, 300], abs=60)
@@ -80,7 +80,7 @@ def test_concurrent_reservations_are_all_different(budgets: list[PostgresBudget]
     assert waits == pytest.approx([1000 * n for n in range(16)], abs=60)
 
 
-def test_a_quota_holds_for_all_and_what_is_refused_uses_nothing_up(budgets: list[PostgresBudget]) -> None:
+def test_quota_is_shared_and_refused_calls_use_none_of_it(budgets: list[PostgresBudget]) -> None:
     limit = Limit(calls=10_000, seconds=10, quotas=(Quota(calls=5, seconds=AGE),))
     assert [budgets[n % 2].reserve("openweather", limit, 60) for n in range(5)] == [0] * 5
     until = AGE - time.time() % AGE

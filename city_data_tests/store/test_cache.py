@@ -28,7 +28,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
         yield opened
 
 
-def test_segments_come_back_and_go_by_month(redis_url: str, client: redis.Redis) -> None:
+def test_segments_are_read_back_and_deleted_by_month(redis_url: str, client: redis.Redis) -> None:
     cache = Cache(redis_url)
     assert cache.put_segment(KEY, SEGMENT)
     assert cache.put_segment(name_of("traffic", "madrid", MONTH + 1, 3), SEGMENT)
@@ -47,13 +47,17 @@ def test_foreign_keys_are_ignored(redis_url: str, client: redis.Redis) -> None:
     assert Cache(redis_url).drop_month(MONTH) == 1
 
 
-def test_a_full_redis_refuses_quietly(redis_url: str, client: redis.Redis) -> None:
-    client.config_set("maxmemory-policy", "noeviction")
-    client.config_set("maxmemory", "1")
-    assert Cache(redis_url).put_segment(KEY, SEGMENT) is False
+def test_a_full_redis_refuses_quietly(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path / "full", disabled=())
+    server.start()
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1")
+    assert Cache(server.url).put_segment(KEY, SEGMENT) is False
+    server.stop()
 
 
-def test_without_a_url_it_is_off() -> None:
+def test_cache_is_off_without_a_url() -> None:
     cache = Cache(None)
     assert cache.put_segment(KEY, SEGMENT) is False
     assert (cache.inventory(), cache.drop_month(MONTH), cache.status()) == (set(), 0, "off")

@@ -14,9 +14,10 @@ import pandas as pd
 import psycopg
 import pytest
 
+from city_data.store import months
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.ledger import read_months
-from city_data.store.months import StaleLoad, replace_month
+from city_data.store.months import MonthLocked, StaleLoad, replace_month
 from city_data.store.partitions import inventory
 from city_data.store.series import read_series
 from city_data.window import Month
@@ -140,7 +141,7 @@ def test_a_backend_lost_in_the_middle_leaves_the_old_month(database: Database, d
     assert replace_month(database, month_load(1)).version == 2
 
 
-def test_a_row_of_no_month_is_refused(database: Database, database_url: str) -> None:
+def test_row_outside_the_month_is_refused(database: Database, database_url: str) -> None:
     replace_month(database, month_load())
     insert = "INSERT INTO city_traffic_data (month, city_id, date, source, created_at, updated_at)"
     query = f"{insert} VALUES ('2031-01-01', 'x', now(), 's', now(), now())"
@@ -158,7 +159,7 @@ def test_control_characters_and_sql_are_stored_as_text(database: Database, datab
     assert scalar(database_url, "SELECT count(*) FROM city_month") == 1
 
 
-def test_series_are_half_open_and_cross_months(database: Database) -> None:
+def test_series_exclude_their_end_and_cross_months(database: Database) -> None:
     for month in (MONTH, MONTH + 1, MONTH + 2):
         replace_month(database, month_load(month=month))
     start, end = STAMPS[5], (MONTH + 2).bounds("Europe/Madrid")[0] + timedelta(hours=7)
@@ -168,8 +169,27 @@ def test_series_are_half_open_and_cross_months(database: Database) -> None:
     assert read_series(database, "weather", "madrid", START.replace(year=1), END).empty
 
 
-def test_a_month_without_rows_is_a_version_too(database: Database) -> None:
+def test_month_without_rows_gets_a_version(database: Database) -> None:
     load = month_load(month=Month(2026, 7))
     published = replace_month(database, replace(load, frame=load.frame.iloc[:0], expected_rows=744, coverage=0.0))
     assert (published.version, published.rows, published.entry.first_date) == (1, 0, None)
     assert published.entry.has_data
+
+
+def test_load_that_finds_the_month_locked_names_the_holder(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(months, "LOCK_TIMEOUT_S", 1)
+    replace_month(database, month_load())
+    name = f"madrid/traffic/{MONTH}"
+    for key in (name, f"month/{MONTH}"):  # of the month, and of its partition while it is dropped
+        with psycopg.connect(database_url, application_name="a forgotten terminal") as holder:
+            holder.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+            with pytest.raises(
+                MonthLocked, match=r"traffic/madrid 2026-08: no lock within 1 s; held by session"
+            ) as caught:
+                replace_month(database, month_load(1))
+            assert f"session {holder.info.backend_pid} of a forgotten terminal (idle in transaction" in str(
+                caught.value
+            )
+    assert replace_month(database, month_load(1)).version == 2

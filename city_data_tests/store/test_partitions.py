@@ -15,7 +15,7 @@ from city_data.store.partitions import LockTimeout, drop_month, inventory
 from city_data_tests.store.loads import END, MONTH, NOON, STAMPS, START, gate, month_load, scalar, visible
 
 
-def test_a_drop_takes_one_month_of_every_city_and_says_so(database: Database, database_url: str) -> None:
+def test_drop_removes_and_returns_one_month_of_every_city(database: Database, database_url: str) -> None:
     for city in ("madrid", "rome"):
         replace_month(database, month_load(city_id=city))
     replace_month(database, month_load(month=MONTH + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,3 +93,60 @@ def test_expiry_by_another_process_is_noticed(tmp_path: Path) -> None:
     assert archive.months() == [MONTH]
     shutil.rmtree(tmp_path / "raw" / "traffic")
     assert archive.months() == []
+
+
+def damage(file: Path, how: str) -> None:
+    body = file.read_bytes()
+    file.write_bytes({"empty": b"", "half": body[: len(body) // 2], "other": bytes(len(body))}[how])
+
+
+@pytest.mark.parametrize("how", ["empty", "half", "other"])
+@pytest.mark.parametrize("pattern", ["*.bin", "*.manifest.json", "*.seen.json"])
+def test_damaged_file_is_healed_by_the_next_fetch(tmp_path: Path, pattern: str, how: str) -> None:
+    archive, sent = RawArchive(str(tmp_path / "raw")), payload(tmp_path, b"a month of bytes")
+    for hours in range(2):
+        archive.store("traffic", "madrid", MONTH, "p", [sent], MOMENT + timedelta(hours=hours))
+    (file,) = (tmp_path / "raw").rglob(pattern)
+    damage(file, how)
+    archive.store("traffic", "madrid", MONTH, "p", [sent], MOMENT + timedelta(hours=2))
+    manifest = archive.latest("traffic", "madrid", MONTH)
+    (healed,) = archive.payloads(manifest, tmp_path)
+    assert healed.path.read_bytes() == b"a month of bytes"
+    assert manifest.fetched_at == MOMENT + timedelta(hours=2)
+
+
+@pytest.mark.parametrize("how", ["empty", "half", "other"])
+def test_damaged_manifest_is_an_archive_error_that_names_it(tmp_path: Path, how: str) -> None:
+    archive = RawArchive(str(tmp_path / "raw"))
+    archive.store("traffic", "madrid", MONTH, "p", [payload(tmp_path, b"a")], MOMENT)
+    (file,) = (tmp_path / "raw").rglob("*.manifest.json")
+    damage(file, how)
+    with pytest.raises(ArchiveError, match=r"2026-10/.*manifest.json is damaged; materialize the raw asset again"):
+        archive.latest("traffic", "madrid", MONTH)
+
+
+def test_damaged_bytes_on_object_storage_are_healed_too(tmp_path: Path) -> None:
+    archive, sent = RawArchive(f"memory://{tmp_path.name}"), payload(tmp_path, b"bytes")
+    manifest = archive.store("traffic", "madrid", MONTH, "p", [sent], MOMENT)
+    files = fsspec.filesystem("memory")
+    (path,) = files.glob(f"/{tmp_path.name}/traffic/madrid/{MONTH}/*.bin")
+    files.pipe_file(path, b"wrong")
+    archive.store("traffic", "madrid", MONTH, "p", [sent], MOMENT)
+    (healed,) = archive.payloads(manifest, tmp_path)
+    assert healed.path.read_bytes() == b"bytes"
+
+
+def test_bytes_reach_the_disk_before_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that loses power must not leave a name without its bytes."""
+    synced: list[str] = []
+    sync = os.fsync
+
+    def record(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    RawArchive(str(tmp_path / "raw")).store("traffic", "madrid", MONTH, "p", [payload(tmp_path, b"a")], MOMENT)
+    folder = str(tmp_path / "raw" / "traffic" / "madrid" / str(MONTH))
+    assert [path.endswith(".part") or path == folder for path in synced] == [True] * 4
+    assert synced[1::2] == [folder, folder]

@@ -48,7 +48,7 @@ def test_a_write_is_refused(reader_url: str, statement: str) -> None:
         reader.execute(statement)
 
 
-def test_a_writer_is_read_only_where_it_is_opened_so(database_url: str) -> None:
+def test_writer_login_can_be_opened_read_only(database_url: str) -> None:
     opened = Database(database_url, read_only=True)
     with pytest.raises(sa.exc.InternalError, match="read-only transaction"), opened.write() as connection:
         connection.execute(sa.text(REFUSED[0]))

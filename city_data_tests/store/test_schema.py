@@ -20,7 +20,7 @@ from city_data.store.schema import metadata
 from city_data_tests.store.loads import scalar
 
 
-def test_migrations_lead_to_the_schema(database: Database, database_url: str) -> None:
+def test_migrations_produce_the_schema_in_code(database: Database, database_url: str) -> None:
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
@@ -42,7 +42,7 @@ def test_migrations_import_no_product_code() -> None:
             assert not [name for name in names if name.split(".")[0] in ("city_data", "api")], file.name
 
 
-def test_two_may_upgrade_an_empty_database_at_once(postgres: EmbeddedPostgres) -> None:
+def test_two_processes_may_migrate_an_empty_database_at_once(postgres: EmbeddedPostgres) -> None:
     postgres.create_database("upgraded")
     databases = [Database(postgres.url("upgraded")) for _ in range(2)]
     assert not is_current(databases[0])

@@ -24,7 +24,7 @@ months = st.lists(st.dictionaries(st.text(), values, max_size=4), max_size=8)
 
 
 @given(st.lists(months, max_size=6))
-def test_a_splice_is_one_member_of_all_records(parts: list[list[dict[str, object]]]) -> None:
+def test_splice_is_one_gzip_member_of_all_records(parts: list[list[dict[str, object]]]) -> None:
     segments = [encode([orjson.dumps(record) for record in part]) for part in parts]
     everything = [record for part in parts for record in part]
     body = b"".join(splice_parts(segments, b"[", SEPARATOR, b"]"))
@@ -44,7 +44,7 @@ def test_damaged_segment_raises_value_error(damage: dict[str, object]) -> None:
         records(encode([b'{"a":1}'])._replace(**damage))  # type: ignore[arg-type]
 
 
-def test_a_published_month_is_its_records(database: Database) -> None:
+def test_published_month_holds_its_records(database: Database) -> None:
     replace_month(database, month_load())
     segments = read_segments(database, "traffic", "madrid", [(MONTH, 1), (MONTH, 2), (MONTH + 1, 1)])
     assert list(segments) == [(MONTH, 1)]

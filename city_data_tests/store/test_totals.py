@@ -30,26 +30,26 @@ def test_loads_failures_and_durations_add_up(database: Database) -> None:
     assert len(totals.duration_counts) == len(DURATION_BOUNDS_S) + 1
 
 
-def test_what_was_rolled_back_is_not_counted(database: Database) -> None:
+def test_rolled_back_load_is_not_counted(database: Database) -> None:
     replace_month(database, month_load(2))
     with pytest.raises(StaleLoad):
         replace_month(database, month_load(1))
     assert read_totals(database)[KEY].loads == 1
 
 
-def test_a_failure_may_come_first(database: Database) -> None:
+def test_failure_before_any_load_is_counted(database: Database) -> None:
     record_state(database, *KEY, MONTH, "failed", at=NOON, message="broken")
     assert read_totals(database)[KEY] == Totals(failures=1)
 
 
-def test_totals_outlive_their_months(database: Database) -> None:
+def test_totals_survive_the_expiry_of_their_months(database: Database) -> None:
     replace_month(database, month_load(1))
     before = read_totals(database)
     drop_month(database, MONTH)
     assert read_totals(database) == before
 
 
-def test_loads_at_once_are_all_counted(database: Database) -> None:
+def test_concurrent_loads_are_all_counted(database: Database) -> None:
     months = [MONTH - n for n in range(6)]
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda month: replace_month(database, month_load(1, month=month)), months))

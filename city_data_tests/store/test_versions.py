@@ -40,7 +40,7 @@ def stored_frame(database: Database, version: int) -> pd.DataFrame:
     return canonical.canonical_frame(frame, TRAFFIC).assign(**moments)
 
 
-def test_every_version_gives_its_month_back_and_the_newest_is_what_the_table_holds(database: Database) -> None:
+def test_every_version_restores_its_month_and_the_newest_equals_the_table(database: Database) -> None:
     rows = []
     for number in range(3):
         replace_month(database, month_load(number))
@@ -54,7 +54,7 @@ def test_every_version_gives_its_month_back_and_the_newest_is_what_the_table_hol
     assert table.column("raw_data")[0].as_py() == '{"note":"tab\\t\\"line\\n\\\\"}'
 
 
-def test_an_empty_month_and_rows_without_detail_come_back(database: Database) -> None:
+def test_empty_month_and_rows_without_raw_data_are_restored(database: Database) -> None:
     replace_month(database, month_load(0, frame=traffic(0).drop(columns="raw_data")))
     replace_month(database, month_load(1, frame=traffic(1).iloc[:0]))
     assert stored_frame(database, 1)["raw_data"].isna().all()
@@ -69,7 +69,7 @@ def test_missing_versions_are_named_in_the_error(database: Database) -> None:
         read_frames(database, "traffic", "madrid", [(MONTH, 1), (MONTH, 7), (MONTH + 1, 1)])
 
 
-def test_a_version_keeps_the_ledger_as_its_load_left_it(database: Database) -> None:
+def test_version_stores_the_ledger_entry_of_its_load(database: Database) -> None:
     first = replace_month(database, month_load(0)).entry
     second = replace_month(database, month_load(1, raw_files=[{"name": "b.zip", "sha256": "01"}])).entry
     later = NOON + timedelta(days=2)

@@ -4,7 +4,7 @@ Belongs here: the asset, and the normal states of a month without bytes. Does no
 which provider is asked (pipeline/fetch.py), parsing (pipeline/build.py), or how a source is called (providers/).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ from city_data.pipeline import recheck
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.fetch import fetch_month
 from city_data.pipeline.settling import choices_to_ask
-from city_data.providers.base import NotAvailable, NotConfigured, NotYetPublished
+from city_data.providers.base import NotAvailable, NotConfigured, NotYetPublished, Provider
+from city_data.providers.http import HttpClient
 from city_data.store.polls import PollArchive
 from city_data.store.raw import Manifest
 from city_data.window import Month, as_of
@@ -61,7 +62,8 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         month, moment = Month.parse(context.partition_key), as_of()
         with RecordedFailures(database, feed, month, moment, context.run.run_id, context.retry_number):
             database.record_providers(feed)
-            manifest = _fetched(context, config, feed, month, moment, archive.open(), database, http)
+            with http.clients(database, context.instance) as client:
+                manifest = _fetched(context, config, feed, month, moment, archive.open(), database, client)
         if manifest is not None:
             yield dg.MaterializeResult(metadata=_metadata(manifest))
 
@@ -76,19 +78,19 @@ def _fetched(
     moment: datetime,
     archive: PollArchive,
     database: DatabaseResource,
-    http: HttpResource,
+    client: Callable[[Provider], HttpClient],
 ) -> Manifest | None:
     """The month's bytes in the archive; None where there is nothing to fetch, which ledger and events then say."""
     result: recheck.RecheckResult | None = None
     entry = database.entry(feed, month)
     try:
         if config.only_if_revised:
-            result = recheck.check_for_revision(feed, month, moment, archive, lambda p: http.client(p, database))
+            result = recheck.check_for_revision(feed, month, moment, archive, client)
             if not result.fetch:
                 _record_recheck(context, database, feed, month, result, moment)
                 return None
         choices = result.choices if result else choices_to_ask(feed, entry)
-        manifest = fetch_month(feed, month, moment, archive, lambda p: http.client(p, database), choices)
+        manifest = fetch_month(feed, month, moment, archive, client, choices)
     except (NotYetPublished, NotAvailable, NotConfigured) as outcome:
         if isinstance(outcome, NotConfigured) and (entry is None or entry.fallback_reason is None):
             raise  # nothing serves the month in its place

@@ -7,7 +7,7 @@ repeated ones (repeats.py), or the method that every city of counting points sha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from city_data.providers.errors import PermanentError
 from city_data.providers.madrid_opendata.layout import COUNTS, M30, NO_KIND, SHARES, URBAN
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 STRATA_WEIGHTS = {"urban": 0.9, "m30": 0.1}
 # Urban service levels are an exact function of `carga` (7,670 recorded points, no exception).
 _LEVELS = ((25, "low"), (50, "medium"), (75, "high"), (float("inf"), "severe"))
-_NAMES = {"urban": URBAN, "m30": M30}
 _HABIT = 3  # fewer spoilt cells than this are no habit of a file
 
 
@@ -71,7 +70,7 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
     sums, placeless = station_hours(file)
     rows = int(sums["rows"].sum()) + placeless
     kinds = _kinds(sums)
-    known = sums.join(kinds, on="station").filter(pl.col("kind") != NO_KIND)
+    known = _with_kind(sums, kinds)
     relabelled = int(known.filter(pl.col("label") != pl.col("kind"))["rows"].sum())
     rejected = {"other_month": placeless, "unknown_kind": int(sums["rows"].sum()) - int(known["rows"].sum())}
     table, unresolved, dropped = _in_slots(file, _one_kind(known), kinds, clock)
@@ -111,13 +110,25 @@ def congestion(load: float) -> str | None:
 def _kinds(sums: pl.DataFrame) -> pl.DataFrame:
     """Each station's one `kind`: that of most of its labelled rows; urban, the commoner, where two are named equally
     often; none where no row names one."""
+    import numpy as np
     import polars as pl
 
-    votes = sums.group_by("station").agg(
-        *(pl.col("rows").filter(pl.col("label") == kind).sum().alias(name) for name, kind in _NAMES.items())
-    )
-    kind = pl.when(pl.col("m30") > pl.col("urban")).then(M30).when(pl.col("urban") > 0).then(URBAN).otherwise(NO_KIND)
-    return votes.select("station", kind.cast(pl.UInt8).alias("kind"))
+    station, label, rows = (sums[name].to_numpy() for name in ("station", "label", "rows"))
+    urban, m30 = (np.bincount(station, weights=np.where(label == kind, rows, 0)) for kind in (URBAN, M30))
+    stations = np.flatnonzero(np.bincount(station))
+    kind = np.where(m30 > urban, M30, np.where(urban > 0, URBAN, NO_KIND))[stations]
+    return pl.DataFrame({"station": stations.astype(np.int32), "kind": kind.astype(np.uint8)})
+
+
+def _with_kind(sums: pl.DataFrame, kinds: pl.DataFrame) -> pl.DataFrame:
+    """The station-hours of stations that have a `kind`, which is looked up: a join copied millions of rows."""
+    import numpy as np
+    import polars as pl
+
+    of_station = np.full(int(cast(int, kinds["station"].max() or 0)) + 1, NO_KIND, dtype=np.uint8)
+    of_station[kinds["station"].to_numpy()] = kinds["kind"].to_numpy()
+    known = sums.with_columns(pl.Series("kind", of_station[sums["station"].to_numpy()]))
+    return known.filter(pl.col("kind") != NO_KIND) if (kinds["kind"] == NO_KIND).any() else known
 
 
 def _one_kind(known: pl.DataFrame) -> pl.DataFrame:

@@ -49,9 +49,11 @@ def station_hours(file: MonthFile) -> tuple[pl.DataFrame, int]:
 
     with scanning(file) as rows:
         sums = summed(rows, ["key"]).collect(engine="streaming")
-    placeless = int(sums.filter(pl.col("key").is_null())["rows"].sum())
-    key = pl.col("key")
-    parts = sums.filter(key.is_not_null()).select(
+    key, placeless = pl.col("key"), 0
+    if sums["key"].has_nulls():
+        placeless = int(sums.filter(key.is_null())["rows"].sum())
+        sums = sums.filter(key.is_not_null())
+    parts = sums.select(
         station=(key // (3 * FACES)).cast(pl.Int32),
         hour=(key // 3 % FACES).cast(pl.Int16),
         label=(key % 3).cast(pl.UInt8),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from city_data.interruption import pause
+
 
 class Clock(Protocol):
     """Time, injected so that tests never wait."""
@@ -21,4 +23,4 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        pause(seconds)

@@ -1,0 +1,79 @@
+"""Child processes that are servers: their port, their end with this process, their readiness and their last log lines.
+
+Belongs here: the parts that every server's start and stop share. Does not: any server.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from city_data.errors import CityDataError
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+LOG_BYTES = 16 * 1024 * 1024
+_PR_SET_PDEATHSIG = 1
+
+
+class EmbeddedError(CityDataError):
+    """A server did not start; the text ends with the last lines of its log."""
+
+
+def die_with_parent(number: int = signal.SIGTERM) -> None:
+    """For `preexec_fn`: on Linux, have the kernel signal this child when its parent ends. Does nothing elsewhere."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+
+
+def log_end(log: Path) -> str:
+    """The last lines of a server's log and the log's path: the cause is often a few lines above the last one."""
+    return "\n".join([*log.read_text(errors="replace").splitlines()[-8:], f"(see {log})"])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ended(process: subprocess.Popen[bytes] | None, log: Path) -> str | None:
+    """The end of the log of a process that has ended; None while it runs, or where it was never started."""
+    if process is None or process.poll() is None:
+        return None
+    return f"ended with code {process.returncode}: {log_end(log)}"
+
+
+def rotate(log: Path) -> None:
+    """Move a long log's content to a second file. Its process goes on writing, at the start: it appends."""
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)
+
+
+def await_ready(ready: Callable[[], bool], process: subprocess.Popen[bytes], name: str, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            stop_process(process, signal.SIGKILL)
+            raise EmbeddedError(f"{name} did not start: {log_end(log)}")
+        time.sleep(0.05)
+
+
+def stop_process(process: subprocess.Popen[bytes] | None, number: int) -> None:
+    if process is None or process.poll() is not None:
+        return
+    process.send_signal(number)
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,146 @@
+"""The platform's child processes: one log file each, watched by the supervisor, stopped in order.
+
+Belongs here: starting, awaiting, restarting and stopping them. Does not: which processes there are (platform.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from city_data.errors import CityDataError
+from city_data.local.child import die_with_parent, ended, log_end, rotate
+from city_data.local.ports import is_free
+from city_data.local.supervisor import Supervisor
+
+START_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 15.0
+# In the environment of every child and of the runs that it launches, so that a later start finds what was left over.
+_MARK = "CHILD_OF_HOME"
+
+
+class ChildFailed(CityDataError):
+    """A child process did not start; the text ends with the last lines of its log."""
+
+
+@dataclass
+class _Child:
+    command: list[str]
+    extra: Mapping[str, str]
+    process: subprocess.Popen[bytes]
+
+
+class Children:
+    """Child processes that the kernel ends with this process, however it ends, and the supervisor restarts."""
+
+    def __init__(self, home: Path, variables: Mapping[str, str], supervisor: Supervisor) -> None:
+        self._home, self._logs = home, home / "logs"
+        self._variables, self._supervisor = variables, supervisor
+        self._children: dict[str, _Child] = {}
+        self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in self._children:
+            self._supervisor.forget(name)
+        processes = [child.process for child in self._children.values()]
+        for process in processes:
+            signal_group(process, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.1, deadline - time.monotonic()))
+            signal_group(process, signal.SIGKILL)
+            process.wait()
+
+    def start(
+        self,
+        name: str,
+        command: list[str],
+        extra: Mapping[str, str] | None = None,
+        *,
+        essential: bool = False,
+        before_restart: Callable[[], object] | None = None,
+    ) -> None:
+        """Start a child, and have it restarted whenever it ends. `before_restart` raises CityDataError."""
+
+        def restart() -> None:
+            signal_group(self._children[name].process, signal.SIGKILL)  # what it has started goes with it
+            if before_restart:
+                before_restart()
+            self._children[name].process = self._spawn(name, command, extra or {})
+
+        self._children[name] = _Child(command, extra or {}, self._spawn(name, command, extra or {}))
+        self._supervisor.watch(name, lambda: self._ended(name), restart, essential=essential)
+
+    def await_port(self, name: str, port: int) -> None:
+        """Wait until a child listens. Raises ChildFailed where that takes too long."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while is_free(port):
+            self._supervisor.refuse_failed()
+            if time.monotonic() > deadline:
+                raise ChildFailed(f"{name} did not start within {START_TIMEOUT_S:.0f} s: {log_end(self._log(name))}")
+            time.sleep(0.1)
+
+    def _spawn(self, name: str, command: list[str], extra: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """In a session of its own, so that Ctrl-C reaches this process only, which stops its children in order."""
+        with self._log(name).open("ab") as log:
+            return subprocess.Popen(  # noqa: S603  our own command lines
+                command,
+                env={**self._variables, **extra, _MARK: str(self._home)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_killed_with_parent,
+            )
+
+    def _ended(self, name: str) -> str | None:
+        rotate(self._log(name))
+        return ended(self._children[name].process, self._log(name))
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+
+def kill_leftovers(home: Path) -> None:
+    """Kill what an earlier platform of this home left: a run's process survives a code server that is killed.
+
+    Only with the home's lock held. Recognised by its environment, since its command line names no home.
+    """
+    left = [process for process in psutil.process_iter() if _is_left_over(process, home)]
+    for process in left:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(left, STOP_TIMEOUT_S)
+
+
+def _is_left_over(process: psutil.Process, home: Path) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(_MARK) == str(home)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return  # it has ended by itself
+
+
+def _killed_with_parent() -> None:
+    """SIGKILL: Dagster's code server ignored SIGTERM after its parent was killed. None of them has unsaved data."""
+    die_with_parent(signal.SIGKILL)

@@ -1,0 +1,60 @@
+"""Recovery of runs whose process has ended without reporting it: killed, or lost with the machine.
+
+Belongs here: marking the runs of this process, and failing the dead ones. Does not: a run's own errors.
+Dagster's launcher on one machine does not watch its workers across a restart of the code server: such a run stays
+STARTED for ever, and keeps its place in the queue and in its provider's pool.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import dagster as dg
+import psutil
+
+PROCESS_TAG = "city_data/process"
+_IN_PROGRESS = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_CAUSE = "The process of this run ended without reporting a result."
+
+
+def process_tag() -> str:
+    """The value of `PROCESS_TAG` for runs that this process executes itself: host, process id and start time."""
+    process = psutil.Process(os.getpid())
+    return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Fail the runs in progress without a living process, and free their slots; returns their ids.
+
+    Only while no daemon and no code server of this instance runs: a run without the tag is one of theirs.
+    """
+    dead = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=_IN_PROGRESS)):
+        tag = run.tags.get(PROCESS_TAG)
+        if tag is not None and _is_alive(tag):
+            continue
+        if run.status == dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, _CAUSE)
+        else:
+            instance.report_run_failed(run, _CAUSE)
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        dead.append(run.run_id)
+    return dead
+
+
+def _is_alive(tag: str) -> bool:
+    host, _, process = tag.partition("/")
+    if host != socket.gethostname():
+        return False  # a home has one machine, whose name a container changes at each start
+    number, _, started = process.partition("/")
+    try:
+        found = psutil.Process(int(number))
+        return f"{found.create_time():.2f}" == started and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
