@@ -33,7 +33,7 @@ from city_data.cli.options import (
     select_feeds,
     select_months,
 )
-from city_data.errors import ConfigurationError
+from city_data.errors import ConfigurationError, UsageError
 from city_data.extras import needs
 from city_data.local import platform, tokens
 
@@ -155,13 +155,22 @@ def replay(
 
 @app.command()
 @needs("platform")
-def doctor(home: HomeOption = HOME) -> None:
-    """Check settings, database, cache, raw archive, and each provider's connection and key."""
+def doctor(
+    live: Annotated[bool, typer.Option("--live", help="Ask each source one small real question.")] = False,
+    city: CityOption = None,
+    record: Annotated[Path | None, typer.Option(help="Folder for the answers, as fixtures; with --live.")] = None,
+    home: HomeOption = HOME,
+) -> None:
+    """Check settings, database, cache, raw archive, and each provider's connection and key; with --live its answers."""
     from city_data.operations.doctor import examine
+    from city_data.operations.live_examination import examine_live
+    from city_data.window import as_of
 
-    _, feeds = select_feeds()
+    if record is not None and not live:
+        raise UsageError("--record needs --live")
+    _, feeds = select_feeds(city)
     with _platform(home):
-        healthy = examine(console, feeds)
+        healthy = examine_live(console, feeds, as_of(), record) if live else examine(console, feeds)
     raise typer.Exit(0 if healthy else 1)
 
 

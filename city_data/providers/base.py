@@ -164,6 +164,8 @@ class Provider(ABC):
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
     settings_model: ClassVar[type[Settings]] = Settings
+    # Whether a month comes in files too large to be fetched for a look at the source.
+    whole_files: ClassVar[bool] = False
 
     @abstractmethod
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:

@@ -45,7 +45,7 @@ WRONG_TEXTS = {
 
 
 # Options that accept any text; only using the value can fail.
-FREE_TEXTS = {"--cluster", "--host", "--alive", "--subject", "--home"}
+FREE_TEXTS = {"--cluster", "--host", "--alive", "--subject", "--home", "--record"}
 
 
 TYPED = {"--last", "--port", "--every", "--hours", "--wait", "--tenant"}

@@ -50,6 +50,7 @@ _NAMED = re.compile(r"(?P<year>20\d\d)_(?P<number>0[1-9]|1[0-2])_(?P<word>[a-z]+
 
 class BarcelonaOpenData(Provider):
     name = "barcelona_opendata"
+    whole_files = True
     capabilities = Capabilities(
         dataset="traffic",
         columns=("congestion_level",),

@@ -48,6 +48,7 @@ _IN_WORDS = (
 
 class MadridOpenData(Provider):
     name = "madrid_opendata"
+    whole_files = True
     capabilities = Capabilities(
         dataset="traffic",
         columns=("traffic_volume", "congestion_level", "average_speed"),

@@ -50,6 +50,7 @@ class MeteoFranceSettings(Settings):
 
 class MeteoFrance(Provider):
     name = "meteo_france"
+    whole_files = True
     settings_model = MeteoFranceSettings
     capabilities = Capabilities(
         dataset="weather",
