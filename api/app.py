@@ -44,7 +44,7 @@ STATEMENT_TIMEOUT_S = 10
 
 
 class ReaderApp(FastAPI):
-    """The routes behind the cache of requests, which answers repeats before FastAPI sees them."""
+    """FastAPI behind the request cache, which answers repeats before FastAPI runs."""
 
     def answer_by(self, cache: RequestCache) -> None:
         """Let `cache` answer first."""

@@ -1,7 +1,7 @@
-"""Standard output as the log's way out. Belongs here: lines that cannot be written, as where the device is full.
+"""Log output to a file that may fail. Belongs here: counting lines that cannot be written, as when the device is full.
 
-Does not: what is logged (observability.py). A lost line must not cost an answer, and is counted: losing it in silence
-would hide that there is no log.
+Does not: the content of the log (observability.py). A lost line must not cost an answer, and is counted: lost silently,
+it would hide that there is no log.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any, BinaryIO
 import structlog
 from prometheus_client import Counter
 
-# One a process, as its output is; every application's metrics show it.
+# One per process, as its output is; the metrics of every application show it.
 LINES_LOST = Counter("external_log_lines_lost", "Log lines that could not be written", registry=None)
 
 
 class LossyLogger(structlog.BytesLogger):
-    """structlog's own, which loses and counts a line where its file takes none."""
+    """structlog's BytesLogger, which drops and counts a line that its file does not accept."""
 
     def msg(self, message: bytes) -> None:
         try:

@@ -105,7 +105,7 @@ class Metrics:
         self.durations(method, route, city, status)(seconds)
 
     def durations(self, method: str, route: str, city: str | None, status: int) -> Callable[[float], None]:
-        """What observes the seconds of such answers."""
+        """The function that records the duration of answers with these labels."""
         label = city if city in self._cities else ""
         observe: Callable[[float], None] = self._durations.labels(method, route, label, str(status)).observe
         return observe

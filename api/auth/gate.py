@@ -38,9 +38,9 @@ class Authorizer:
     async def __call__(
         self,
         request: Request,
-        _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],  # for the document alone
+        _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],  # only for the OpenAPI document
     ) -> None:
-        """As `authenticate`, and 404 for another tenant's path."""
+        """As `authenticate`; 404 for another tenant's path."""
         caller = await self.authenticate(request.scope)
         if caller is None:
             return
@@ -50,7 +50,7 @@ class Authorizer:
             raise HTTPException(404, f"Tenant {tenant} does not exist for this token.")
 
     async def authenticate(self, scope: Scope) -> Caller | None:
-        """The request's caller, who is counted once however often this is called; None where everyone is let in.
+        """The request's caller, counted once however often this is called; None without authentication.
 
         Raises HTTPException 401 or 429, ServiceUnavailable while the issuer's keys cannot be read.
         """
@@ -63,8 +63,8 @@ class Authorizer:
             if self._rate_limiter is not None:
                 self._take(self._rate_limiter, scope, caller)
             state[_CALLER] = caller
-        found: Caller = state[_CALLER]
-        return found
+        known: Caller = state[_CALLER]
+        return known
 
     def readmit(self, digest: bytes | None, tenant: UUID) -> list[tuple[bytes, bytes]] | None:
         """As the dependency, for a verified token's digest: headers to add; None where the routes have to answer."""
@@ -92,7 +92,7 @@ class Authorizer:
             raise ServiceUnavailable(str(error), retry_after_s=int(BETWEEN_READS_S)) from error
 
     def charge(self, scope: Scope, cost: int) -> None:
-        """Draw what an expensive answer costs beside its request, in requests. Raises HTTPException 429."""
+        """Count an expensive answer as `cost` more requests. Raises HTTPException 429."""
         caller = scope.get("state", {}).get(_CALLER)
         if caller is not None and self._rate_limiter is not None and cost > 0:
             self._take(self._rate_limiter, scope, caller, cost)

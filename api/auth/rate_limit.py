@@ -42,7 +42,7 @@ class RateLimiter:
         self._levels: LruCache[str, tuple[float, float]] = LruCache(_CALLERS)
 
     def take(self, caller: str, cost: int = 1) -> Allowance:
-        """Draw `cost`, or all of a full bucket where that is less."""
+        """Take `cost` requests, or all of a full bucket if that is less."""
         cost = min(cost, self._burst)
         now = self._clock()
         level, since = self._levels.get(caller) or (float(self._burst), now)

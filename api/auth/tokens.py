@@ -32,7 +32,7 @@ LEEWAY_S = 30
 MAX_TOKEN_BYTES = 8 * 1024
 MIN_KEY_BITS = 2048
 BETWEEN_READS_S, MAX_AGE_S = 10.0, 600.0
-# An issuer that cannot be reached for a day has lost its say over withdrawn keys.
+# The keys of an issuer that cannot be reached for a day are no longer trusted: one may have been withdrawn.
 MAX_TRUSTED_S = 24 * 3600.0
 _MAX_KEY_SET_BYTES = 1024 * 1024
 _READ_TIMEOUT_S = 5.0
@@ -63,9 +63,8 @@ class Caller:
 class Keys:
     """The issuer's keys: read when first needed, every MAX_AGE_S, and for a key id that is not known.
 
-    Reads lie BETWEEN_READS_S apart whatever is requested, and the last good set stays while the next cannot be read,
-    for MAX_TRUSTED_S at most.
-    `generation` grows whenever the set changes.
+    Reads are at least BETWEEN_READS_S apart. While the next set cannot be read the last good one stays, for
+    MAX_TRUSTED_S at most. `generation` grows whenever the set changes.
     """
 
     def __init__(self, read: Callable[[], Awaitable[bytes]], clock: Callable[[], float] = time.monotonic) -> None:
@@ -82,21 +81,21 @@ class Keys:
         may_read = self._tried_at is None or self._is_reading() or self._older_than(BETWEEN_READS_S)
         if may_read and not self._has(key_id):
             await asyncio.shield(self._start_reading())
-        self._let_go()
+        self._drop_old_keys()
         if not self._keys:
-            raise KeysUnavailable("The keys that tokens are checked with cannot be read at the moment; ask again soon.")
+            raise KeysUnavailable("The keys for verifying tokens cannot be read at the moment; try again soon.")
         if not self._has(key_id):
             raise InvalidToken("key", "The token is signed by a key that its issuer does not publish.")
         return self._keys[key_id] if key_id is not None else next(iter(self._keys.values()))
 
     def keep_fresh(self) -> None:
-        """Read again behind the request's back where the set has grown old, so that withdrawn keys end."""
+        """Start reading in the background if the set is older than MAX_AGE_S, so that withdrawn keys end."""
         if self._older_than(MAX_AGE_S):
             self._start_reading()
-        self._let_go()
+        self._drop_old_keys()
 
-    def _let_go(self) -> None:
-        """Trust no key that its issuer has not published for MAX_TRUSTED_S."""
+    def _drop_old_keys(self) -> None:
+        """Drop the keys if they were last read more than MAX_TRUSTED_S ago."""
         if self._read_at is not None and self._clock() - self._read_at > MAX_TRUSTED_S:
             REQUESTS_LOG.error("keys_expired", keys=len(self._keys))
             self._document, self._keys, self._read_at = {}, {}, None
@@ -193,7 +192,7 @@ class Tokens:
 
 
 def _seconds(exp: Any) -> float:
-    """A time that a clock can reach; one of 400 digits passes the library's comparison of integers."""
+    """`exp` as a float. An integer of 400 digits passes the library's check, which compares integers."""
     try:
         return float(exp)
     except (OverflowError, TypeError, ValueError):
@@ -223,14 +222,14 @@ def _usable(document: Any) -> dict[str | None, RSAPublicKey]:
     it is there (RFC 7517, 5). Raises ValueError where no key is left.
     """
     entries = document.get("keys") if isinstance(document, dict) else None
-    found: dict[str | None, RSAPublicKey] = {}
+    usable: dict[str | None, RSAPublicKey] = {}
     for entry in entries if isinstance(entries, list) else []:
         key_id = entry.get("kid") if isinstance(entry, dict) else None
         if (key := _signing_key(entry)) is not None and (key_id is None or isinstance(key_id, str)):
-            found[key_id] = key
-    if not found:
+            usable[key_id] = key
+    if not usable:
         raise ValueError(f"no RSA signing key of {MIN_KEY_BITS} bits or more in the key set")
-    return found
+    return usable
 
 
 def _signing_key(entry: Any) -> RSAPublicKey | None:

@@ -1,7 +1,7 @@
-"""Parts of a Parquet file (RFC 9110, 14), so that readers fetch the footer and the columns that they want.
+"""Byte ranges of a Parquet file (RFC 9110, 14): readers fetch the footer and the columns that they need.
 
-Belongs here: Range and If-Range, 206 and 416. Does not: the whole answer (responses.py). Forms other than Parquet are
-read from first to last, and compressed on the way.
+Belongs here: Range and If-Range, 206 and 416. Does not: the whole answer (responses.py). Other formats are read
+from start to end, and may be compressed in transit.
 """
 
 from __future__ import annotations
@@ -19,30 +19,35 @@ from api.query.shapes import Representation
 _ONE_RANGE = re.compile(r"bytes=\s*(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))\s*")
 
 
-def part_or_all(headers: Headers, answer: Answer, representation: Representation, said: dict[str, str]) -> Response:
-    """The part that the request asks for, or all: where it asks for several parts, or holds a part of another file."""
+def part_or_all(
+    headers: Headers, answer: Answer, representation: Representation, response_headers: dict[str, str]
+) -> Response:
+    """The requested range, or the whole file if several ranges are requested or If-Range names another file."""
     if representation.format.name != "parquet":
-        return AnswerResponse(answer, representation, said)
-    said = said | {"Accept-Ranges": "bytes"}
-    asked, held = headers.get("range"), headers.get("if-range", said["ETag"])
-    found = _ONE_RANGE.fullmatch(asked) if asked is not None and held == said["ETag"] else None
-    if found is None:
-        return AnswerResponse(answer, representation, said)
-    first, end = _bounds(found, answer.length)
+        return AnswerResponse(answer, representation, response_headers)
+    response_headers = response_headers | {"Accept-Ranges": "bytes"}
+    requested, tag = headers.get("range"), response_headers["ETag"]
+    is_current = headers.get("if-range", tag) == tag
+    matched = _ONE_RANGE.fullmatch(requested) if requested is not None and is_current else None
+    if matched is None:
+        return AnswerResponse(answer, representation, response_headers)
+    first, end = _bounds(matched, answer.length)
     if first >= end:
         unsatisfied = {"Content-Range": f"bytes */{answer.length}", "Accept-Ranges": "bytes"}
-        return error_response(416, f"The file has {answer.length} bytes, and none of the range.", unsatisfied)
+        return error_response(
+            416, f"The range starts beyond the end of the file, which has {answer.length} bytes.", unsatisfied
+        )
     body = b"".join(answer.chunks)[first:end]
     content_range = {"Content-Range": f"bytes {first}-{end - 1}/{answer.length}"}
     part = Answer((body,), answer.records, answer.first, answer.last, answer.served_from)
-    response = AnswerResponse(part, representation, said | content_range)
+    response = AnswerResponse(part, representation, response_headers | content_range)
     response.status_code = 206
     return response
 
 
-def _bounds(found: re.Match[str], length: int) -> tuple[int, int]:
-    """First byte and the one after the last; the first of them not before the second where there is no such byte."""
-    if found[3] is not None:
-        return max(0, length - int(found[3])), length if int(found[3]) else 0
-    end = min(length, int(found[2]) + 1) if found[2] else length
-    return int(found[1]), end
+def _bounds(matched: re.Match[str], length: int) -> tuple[int, int]:
+    """The range's start and end (exclusive); start >= end if the range is empty."""
+    if matched[3] is not None:
+        return max(0, length - int(matched[3])), length if int(matched[3]) else 0
+    end = min(length, int(matched[2]) + 1) if matched[2] else length
+    return int(matched[1]), end

@@ -1,6 +1,6 @@
-"""Query parameters by name: an unknown one is refused. Belongs here: the dependency of every route, and its 422.
+"""Names of query parameters: an unknown one is refused. Belongs here: the dependency of every route, and its 422.
 
-Does not: what the known ones may hold (routes/). `resoluton=daily` would otherwise be answered with hours and 200.
+Does not: values (routes/). `resoluton=daily` would otherwise be answered with hourly rows and 200.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SHOWN = 80
 
 
 async def require_known_parameters(request: Request) -> None:
-    """Raises RequestValidationError for every parameter that the route does not have, naming the nearest it has."""
+    """Raises RequestValidationError for parameters that the route does not have, naming the nearest known one."""
     if not request.scope["query_string"]:
         return
     known = known_parameters(request.scope["endpoint"])
@@ -35,7 +35,7 @@ async def require_known_parameters(request: Request) -> None:
 
 @cache
 def known_parameters(endpoint: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of what the endpoint declares as `Annotated[..., Query(...)]`, as all do here."""
+    """The names that the endpoint declares as `Annotated[..., Query(...)]`, as all endpoints here do."""
     return tuple(
         sorted(
             mark.alias or name

@@ -32,7 +32,7 @@ from city_data.window import Month
 _SEPARATE_FIELDS = {"means", "modelled", "licence", "licence_url", "stations", "grid_cell", "method_version", "reason"}
 
 
-# Documented alone: the refusal of another text is ours.
+# For the document only: the route itself refuses other texts.
 MonthParameter = Annotated[
     str, Path(examples=["2026-10"], json_schema_extra={"pattern": r"^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])$"})
 ]

@@ -1,5 +1,5 @@
-"""Limits of every request that the cache leaves to the routes. Belongs here: caps on a body and on requests under way,
-headers for safety.
+"""Limits of every request that the cache leaves to the routes. Belongs here: limits of body size and of concurrent
+requests, security headers.
 
 Does not: slow or idle sockets (protocol.py), or checking tokens (auth/gate.py). Plain ASGI: Starlette's
 BaseHTTPMiddleware passes a body through a queue, which costs more than serving it.
@@ -21,20 +21,20 @@ _ALWAYS = [
 ]
 _CSP = b"content-security-policy"
 _NOTHING = b"default-src 'none'; frame-ancestors 'none'"
-# FastAPI's documentation pages, on this machine only, load a script from there and start it from the page.
+# FastAPI's documentation pages, served in local mode only, load a script from there and start it inline.
 _DOCS = (
     b"default-src 'self'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; worker-src blob:; "
     b"style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
     b"font-src https://fonts.gstatic.com; img-src 'self' data: https:; frame-ancestors 'none'"
 )
-# Of every answer but a page.
+# Headers of every answer but a page.
 SAFE_HEADERS = [*_ALWAYS, (_CSP, _NOTHING)]
 _DOCS_PATHS = ("/docs", "/redoc")
 _HEALTH, _API = "/health/", "/api/"
 
 
 class ConcurrencyLimiter:
-    """The requests under way, each inside a `with`: at most `most` are to be let in. One an app."""
+    """The requests being answered, each inside a `with`; `is_full` at `most` of them. One per application."""
 
     def __init__(self, most: int, metrics: Metrics) -> None:
         self._most, self._metrics, self._count = most, metrics, 0
@@ -55,8 +55,8 @@ class ConcurrencyLimiter:
 class Guard:
     """ASGI middleware. Health is answered however many requests are under way: a busy reader is not a dead one.
 
-    A body is read whole before its request counts as under way, and its caller is known before a byte of it is read:
-    half requests, and those of strangers, take no one's place.
+    The caller is authenticated before the body is read, and a request counts only after its body has arrived: half
+    requests, and requests without a valid token, take no place of others.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = message.get("headers", ())
-                message["headers"] = [*own, *_ALWAYS, *_policy(scope, own), *request_log(scope).headers]
+                headers = message.get("headers", ())
+                message["headers"] = [*headers, *_ALWAYS, *_policy(scope, headers), *request_log(scope).headers]
             await send(message)
 
         try:
             await self._pass_on(scope, receive, guarded)
-        except (HTTPException, ServiceUnavailable) as error:  # of this middleware: the routes answer their own
+        except (HTTPException, ServiceUnavailable) as error:  # raised by this middleware; the routes handle their own
             await refusal(error)(scope, receive, guarded)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,12 +94,11 @@ class Guard:
         if has_body and scope["path"].startswith(_API):
             await self._authorizer.authenticate(scope)
             body = await self._whole_body(receive)
-            if body is None:  # the client left
+            if body is None:  # the client disconnected
                 return
             receive = _replay(body, receive)
         if self._under_way.is_full:
-            detail = "More requests are under way than this service takes at once; ask again soon."
-            raise ServiceUnavailable(detail)
+            raise ServiceUnavailable("Too many requests are being answered at the moment; try again soon.")
         with self._under_way:
             await self._app(scope, receive, send)
 
@@ -120,7 +119,7 @@ class Guard:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """As `receive`, of a body that has arrived."""
+    """A `receive` that returns the body, which has already been read, and then continues."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:
@@ -130,7 +129,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _announced(scope: Scope) -> tuple[int, int, bool]:
-    """Host headers, the announced length of a body, and whether there is to be a body."""
+    """The number of Host headers, the announced length of the body, and whether a body is announced."""
     hosts, length, has_body = 0, 0, False
     for name, value in scope["headers"]:
         if name == b"host":
@@ -144,7 +143,7 @@ def _announced(scope: Scope) -> tuple[int, int, bool]:
 
 
 def _policy(scope: Scope, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """What an answer that states none may load: nothing. The page of routes/page.py states its own."""
+    """The Content-Security-Policy of an answer without one: it may load nothing. routes/page.py sets its own."""
     if any(name == _CSP for name, _ in headers):
         return []
     is_html = any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers)

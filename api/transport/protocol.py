@@ -1,8 +1,8 @@
-"""Deadlines and limits of sockets, over uvicorn's protocol. Belongs here: how long a client may take, how many may be
-connected, how much a head or the framing of a body may hold.
+"""Deadlines and limits of sockets, on top of uvicorn's protocol. Belongs here: time limits of a client, the number of
+connections, the size of a request's head and of a body's framing.
 
-Does not: requests that have arrived whole (limits.py). Alone, uvicorn closes no socket that sends no request or half of
-one, counts no trailers and takes them for headers, and lets an answer wait for its reader for ever.
+Does not: requests that have arrived completely (limits.py). uvicorn itself never closes a socket that sends no request
+or half of one, does not limit trailers and treats them as headers, and never stops waiting for a client to read.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _TOO_SLOW = b"The request did not arrive in time."
 
 
 class WatchedTransport:
-    """A transport that is aborted where its peer takes too little of what was written: MIN_PROGRESS bytes, or all that
-    is left, in every ANSWER_S. One timer for as long as anything is unsent, also after the server has closed.
+    """A transport that is aborted if its peer reads too slowly: in every ANSWER_S it has to take MIN_PROGRESS bytes, or
+    all that is left. One timer runs as long as bytes are unsent, also after the server has closed.
     """
 
     def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,8 +69,8 @@ class WatchedTransport:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with REQUEST_S for a request to arrive whole. Where `most` sockets are open, the one that has
-    waited longest for its request must go.
+    """uvicorn's protocol with REQUEST_S for a request to arrive completely. At `most` open sockets, a new connection
+    closes the one that has waited longest for its request.
     """
 
     most: ClassVar[int]
@@ -100,7 +100,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._refused:
             return
         if part == "body" and completed == self._completed:
-            # Chunk sizes and their extensions, then trailers, of which the parser reports none before its end.
+            # Chunk sizes and their extensions, then trailers, which the parser reports only at the end of the message.
             self._framing_bytes += len(data) - (self._body_bytes - body_bytes)
             if self._framing_bytes > MAX_HEADER_BYTES + self._body_bytes:
                 self._refuse(_HEADERS_TOO_LARGE, _FRAMING_TOO_LARGE)
@@ -108,7 +108,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEADER_BYTES:
                 self._refuse(_HEADERS_TOO_LARGE, _TOO_LARGE)
-        # Any byte, even an empty line between requests, has stopped uvicorn's own timer for idle sockets.
+        # Any byte, even an empty line between requests, stops uvicorn's own timer for idle sockets.
         if self._deadline is None and (self._part != "none" or completed == self._completed):
             self._await_request()
 
@@ -143,7 +143,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._deadline is None and self.cycle.response_complete:
             self.waiting[self] = None  # until uvicorn's own timer closes it, or another connection needs its place
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words, as plain text
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's own text
         if not self._refused:
             self._refuse(b"400 Bad Request", MALFORMED.encode())
 
@@ -167,7 +167,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(b"408 Request Timeout", _TOO_SLOW)
 
     def _refuse(self, status: bytes, detail: bytes) -> None:
-        """In the error shape of all answers, and close; only close where this or one before is being answered."""
+        """Send an error in the shape of all errors, and close; only close if an answer is already being sent."""
         self._refused = True
         cycle = self.cycle
         if cycle is not None and (not cycle.response_complete if self._part != "body" else cycle.response_started):
@@ -184,7 +184,7 @@ def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
 
 
 class Beside(uvicorn.Server):
-    """A second server in the loop of the first, which alone hears signals and stops it."""
+    """A second server in the loop of the first, which handles the signals and stops it."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -202,7 +202,7 @@ def config(app: ASGIApp, host: str, port: int, most: int, *, lifespan: bool = Tr
         ws="none",
         lifespan="on" if lifespan else "off",
         access_log=False,
-        proxy_headers=False,  # nothing here depends on a client's address, so no proxy is believed
+        proxy_headers=False,  # nothing depends on a client's address, so no proxy is trusted
         log_level="warning",
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
@@ -229,7 +229,7 @@ async def _serve(server: uvicorn.Server, beside: Beside | None) -> None:
 
 
 def _files(wanted: int) -> int:
-    """How many sockets may be open, after asking the system for as many as are wanted."""
+    """The number of sockets that may be open, after raising the system's limit towards the wanted number."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted + _SPARE_FILES:
         soft = min(wanted + _SPARE_FILES, hard) if hard != resource.RLIM_INFINITY else wanted + _SPARE_FILES

@@ -1,8 +1,8 @@
-"""Cache of resolved requests: a repeat is answered before routing, at once where plan and body are in memory.
+"""Cache of resolved requests: repeats are answered before routing, synchronously when plan and body are in memory.
 
-Belongs here: which requests are equal, and whether all that the answer rests on still holds. Does not: any rule of its
-own. Token, tenant, rate and ledger are checked at every hit, and whatever is not certain now is left to the routes,
-whose bytes, headers, metrics and log these are. Plain ASGI: the outermost application that decides anything.
+Belongs here: the key of a request, and checking that a cached one is still valid. Does not: rules of its own. Token,
+tenant, rate and ledger are checked at every hit; anything uncertain is left to the routes, and bytes, headers, metrics
+and log are the same as theirs. Plain ASGI: the outermost application that answers requests.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _REMEMBERED = 2_000
 _LONGEST_QUERY = 4_096
 HeaderLines = list[tuple[bytes, bytes]]
 Key = tuple[str, bytes, bytes]
-# All that an answer may depend on.
+# All request headers that an answer may depend on.
 _RELEVANT = frozenset({b"authorization", b"accept", b"accept-encoding", b"if-none-match"})
-# They announce a body, change how an answer travels, or what is added to it.
+# Headers that announce a body, or change how the answer is sent or what is added to it.
 _BY_ROUTES = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"range", b"if-range"})
 
 
 @dataclass(frozen=True)
 class Head:
-    """Status and headers of an answer, good for the plan and the body that they were built from and for no other."""
+    """Status and headers of an answer, valid only for the plan and body that they were built from."""
 
     plan: weakref.ref[Plan]
     length: int | None
@@ -103,7 +103,7 @@ class RequestCache:
                 self._requests.put(key, _cached_request(scope, resolved), 1)
 
     async def _answer(self, cached: CachedRequest, send: Send) -> bool:
-        """Answer a repeat; False where nothing was sent, for the routes to answer or to say what is wrong."""
+        """Answer a repeat; False where nothing was sent, and the routes have to answer or report an error."""
         began, resolved, reader = time.perf_counter(), cached.resolved, self._history_service.reader
         plan, added = self._history_service.cached_plan(resolved), None
         answer: Answer | None = None
@@ -117,10 +117,10 @@ class RequestCache:
                 if answer is not None:
                     reader.count_memory_hit(plan)
         if added is None or plan is None:
-            found = await self._fetch(cached)
-            if found is None:
+            fetched = await self._fetch(cached)
+            if fetched is None:
                 return False
-            plan, answer, added = found
+            plan, answer, added = fetched
         head = self._head(cached, plan, answer)
         if answer is not None:
             head.log.served_from = answer.served_from
@@ -132,9 +132,9 @@ class RequestCache:
         return True
 
     async def _fetch(self, cached: CachedRequest) -> tuple[Plan, Answer | None, HeaderLines] | None:
-        """What has to be waited for; None where the routes have to answer.
+        """Plan, answer and added headers, read from the store; None where the routes have to answer.
 
-        The caller is admitted before anything is requested of the store, and so pays twice where the routes end it.
+        The caller is admitted before the store is queried, and so is charged twice where the routes answer.
         """
         if self._under_way.is_full:
             return None
@@ -160,11 +160,11 @@ class RequestCache:
         """
         if cached.head is None or not cached.head.is_of(plan, answer):
             resolved = cached.resolved
-            said = answer_headers(plan, resolved.distance_km, resolved.representation)
+            headers = answer_headers(plan, resolved.distance_km, resolved.representation)
             response = (
-                Response(status_code=304, headers=said)
+                Response(status_code=304, headers=headers)
                 if answer is None
-                else AnswerResponse(answer, resolved.representation, said)
+                else AnswerResponse(answer, resolved.representation, headers)
             )
             log = RequestLog(records=None if answer is None else answer.records)
             log.add_range(resolved.tenant, resolved.city.city_id, resolved.distance_km, resolved.interval.days)
@@ -177,9 +177,8 @@ class RequestCache:
 
 
 def request_key(scope: Scope, by_routes: frozenset[bytes]) -> Key | None:
-    """Equal for requests that have the same answer, whatever ids a proxy adds to each; None for the routes' own.
-
-    Headers by digest: nobody who can read this memory finds tokens in it.
+    """Equal for requests that have the same answer, whatever ids a proxy adds; None for requests that are left to the
+    routes. Headers are digested, so that this memory holds no tokens.
     """
     if len(scope["query_string"]) > _LONGEST_QUERY:
         return None

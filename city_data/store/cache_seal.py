@@ -1,6 +1,6 @@
-"""Seals of cached segments: keyed digests that only a member of the platform can make.
+"""Keyed digests of cached segments, which only the platform and the reader can make.
 
-Belongs here: the key, sealing and checking. Does not: what is sealed, or where it is kept (cache.py).
+Belongs here: the key, sealing and checking. Does not: the sealed values and their storage (cache.py).
 
 A writer to Redis could otherwise replace a segment, and the reader would serve it under a genuine ETag. The key lies in
 the database: the platform and the reader can read it there, and need no setting of their own. A seal also names the
@@ -30,7 +30,7 @@ class Seal:
         self._cipher = AESGCM(key)
 
     def make(self, name: str, identity: str, value: bytes) -> bytes:
-        """The SEAL_BYTES that prove `value` to be what a member of the platform kept under `name` for `identity`."""
+        """SEAL_BYTES that prove that a holder of the key stored `value` under `name` for `identity`."""
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, b"", _sealed(name, identity, value))
 

@@ -61,7 +61,7 @@ def test_load_between_two_equal_cold_requests_mixes_no_heads(
     assert again.header("etag") == new.header("etag")
 
 
-def test_month_dropped_and_reloaded_under_a_read_is_not_served_by_its_old_name(
+def test_month_reloaded_during_a_read_is_not_served_under_its_old_version(
     make_reader: MakeReader, load: Load, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The new life of the month has the same version number and the same number of rows."""

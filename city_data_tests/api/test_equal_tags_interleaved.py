@@ -126,7 +126,7 @@ async def play(world: World, readers: list[dict[str, object]]) -> None:
 
 
 @pytest.mark.timeout(3_600)
-def test_equal_tags_are_equal_bytes_whatever_happens_meanwhile(
+def test_equal_tags_mean_equal_bytes_under_concurrent_loads(
     database: Database, database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENABLED_CITIES", "madrid")

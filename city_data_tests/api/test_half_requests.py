@@ -86,7 +86,7 @@ def test_body_without_a_token_is_401_whatever_it_is(make_reader: MakeReader, bod
     assert known.status == (200 if body == QUESTION else 422)
 
 
-def test_half_requests_take_nobodys_place(make_reader: MakeReader) -> None:
+def test_half_requests_do_not_count_as_concurrent(make_reader: MakeReader) -> None:
     """At 166940c 260 half requests of strangers gave every caller 503."""
     reader = make_reader(api_concurrency=4)
     half = {"Content_Type": "application/json", "Content_Length": "100"}
@@ -143,7 +143,7 @@ def rest(stuck: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
-def test_answers_that_nobody_takes_hold_no_socket(shorter: None, connection: str) -> None:
+def test_sockets_of_unread_answers_are_closed(shorter: None, connection: str) -> None:
     """At 166940c 40 of 40 sockets were held for 96 s, and every new connection was reset."""
     request = written("/", Connection=connection)
     with serving(answers_60_kb, most=40, send_buffer=4_096) as port, small_windows(port, 40, request) as stuck:
@@ -152,7 +152,7 @@ def test_answers_that_nobody_takes_hold_no_socket(shorter: None, connection: str
         assert len(httpx.get(f"http://127.0.0.1:{port}/").content) == 60_000
 
 
-def test_connections_that_wait_for_a_next_request_make_room(shorter: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_connections_are_closed_for_new_ones(shorter: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "KEEP_ALIVE_S", 60)
     with serving(answers_60_kb, most=10) as port, ExitStack() as stack:
         idle = [stack.enter_context(Connection(port)) for _ in range(10)]
@@ -173,7 +173,7 @@ def test_not_exactly_one_host_is_400(make_reader: MakeReader, hosts: bytes, targ
     assert (answer.status, json.loads(answer.body)) == (400, {"detail": "Malformed HTTP request."})
 
 
-def test_expensive_answers_draw_more_of_the_allowance(make_reader: MakeReader) -> None:
+def test_expensive_answers_cost_more_of_the_rate_limit(make_reader: MakeReader) -> None:
     reader = make_reader(api_rate_per_s=0.001, api_rate_burst=20)
 
     def left(**query: str) -> tuple[int, int]:

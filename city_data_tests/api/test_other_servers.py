@@ -62,7 +62,7 @@ def _await(port: int) -> None:
             continue
 
 
-def test_hypercorn_sends_what_our_server_sends(make_reader: MakeReader) -> None:
+def test_hypercorn_sends_the_same_bytes(make_reader: MakeReader) -> None:
     reader, other = make_reader(NO_TIME), make_reader(NO_TIME)
     with by_hypercorn(other.app) as port:
         for request in REQUESTS:

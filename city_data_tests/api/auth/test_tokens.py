@@ -158,7 +158,7 @@ def test_a_remembered_token_is_not_verified_again_and_ends_with_its_time(monkeyp
     run(asks())
 
 
-def test_keys_that_rotate() -> None:
+def test_rotated_keys_are_read_again() -> None:
     source, clock = Source(GOOD), Clock()
     made = checked(source, clock)
 
@@ -179,7 +179,7 @@ def test_keys_that_rotate() -> None:
     run(asks())
 
 
-def test_the_last_good_keys_stay_while_the_issuer_is_away_or_wrong() -> None:
+def test_last_good_keys_are_used_while_the_issuer_is_unavailable() -> None:
     source, clock = Source(GOOD), Clock()
     made = checked(source, clock)
     small = Issuer("one", bits=1024)
@@ -206,7 +206,7 @@ def test_the_last_good_keys_stay_while_the_issuer_is_away_or_wrong() -> None:
     run(asks())
 
 
-def test_keys_that_were_never_read_are_said_to_be_away_and_come_back() -> None:
+def test_keys_never_read_are_unavailable_until_the_issuer_answers() -> None:
     source, clock = Source(GOOD), Clock()
     good, source.content = source.content, None
     made = checked(source, clock)
@@ -223,7 +223,7 @@ def test_keys_that_were_never_read_are_said_to_be_away_and_come_back() -> None:
     run(asks())
 
 
-def test_askers_at_once_share_one_reading_of_a_url() -> None:
+def test_concurrent_requests_share_one_read_of_the_key_set() -> None:
     with service() as issuer:
         issuer.body, issuer.delay_s = key_set(GOOD), 0.05
         made = Tokens(tokens.keys_from_url(f"{issuer.url}/keys"), ISSUER, AUDIENCE, "tenant_id")
@@ -236,7 +236,7 @@ def test_askers_at_once_share_one_reading_of_a_url() -> None:
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b""), (302, b""), (200, b" " * 1_100_000)])
-def test_a_url_that_gives_no_key_set_is_away(status: int, body: bytes) -> None:
+def test_url_without_a_key_set_is_unavailable(status: int, body: bytes) -> None:
     with service() as issuer:
         issuer.status, issuer.body = status, body
         made = Tokens(tokens.keys_from_url(issuer.url), ISSUER, AUDIENCE, "tenant_id")
@@ -272,14 +272,14 @@ def test_an_unusable_key_is_skipped_and_the_others_are_used(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("document", [[], 7, None, {}, {"keys": None}, {"keys": {}}, {"keys": [7]}, {"keys": "one"}])
-def test_a_set_without_a_usable_key_is_none(document: Any) -> None:
+def test_set_without_a_usable_key_is_unavailable(document: Any) -> None:
     source = Source()
     source.content = json.dumps(document).encode()
     with pytest.raises(KeysUnavailable):
         run(checked(source).caller(GOOD.token()))
 
 
-def test_keys_that_their_issuer_has_not_published_for_a_day_are_trusted_no_more() -> None:
+def test_keys_not_published_for_a_day_are_no_longer_trusted() -> None:
     source, clock = Source(GOOD), Clock()
     known, token = checked(source, clock), GOOD.token()
 

@@ -67,7 +67,7 @@ def test_deadlines_lie_under_ten_seconds() -> None:
     assert max(protocol.REQUEST_S, protocol.ANSWER_S, protocol.KEEP_ALIVE_S) < 10
 
 
-def test_a_thousand_idle_sockets_and_slow_headers_keep_nobody_out_and_are_closed(port: int) -> None:
+def test_thousand_idle_or_slow_sockets_are_closed_and_block_no_client(port: int) -> None:
     began = time.monotonic()
     with connected(port, 1_000) as idle, connected(port, 50) as slow:
         for one in slow:
@@ -100,7 +100,7 @@ BODY = f"POST /api/v1/tenants/{TENANT}/external/operations/traffic/historical HT
     ],
 )
 @pytest.mark.usefixtures("shorter")
-def test_half_a_request_is_closed_in_time(
+def test_half_request_is_closed_at_its_deadline(
     port: int, monkeypatch: pytest.MonkeyPatch, sent: bytes, answer: bytes
 ) -> None:
     with connect(port) as one:
@@ -111,7 +111,7 @@ def test_half_a_request_is_closed_in_time(
 
 
 @pytest.mark.usefixtures("shorter")
-def test_a_whole_request_has_all_the_time_its_answer_needs() -> None:
+def test_complete_request_has_no_deadline_for_its_answer() -> None:
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(SHORT_S * 2)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
@@ -128,7 +128,7 @@ async def big(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.usefixtures("shorter")
-def test_who_takes_nothing_of_an_answer_is_let_go_and_who_is_slow_gets_it_all() -> None:
+def test_client_that_reads_nothing_is_disconnected_and_slow_client_gets_the_whole_answer() -> None:
     with serving(big) as port, connected(port, 2) as (stuck, slow):
         for one in (stuck, slow):
             one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -150,7 +150,7 @@ def test_who_takes_nothing_of_an_answer_is_let_go_and_who_is_slow_gets_it_all() 
         b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 10_000 + b"\r\n",
     ],
 )
-def test_headers_have_a_cap(port: int, head: bytes) -> None:
+def test_headers_over_the_limit_are_431(port: int, head: bytes) -> None:
     with connect(port) as one:
         one.sendall(head)
         assert rest(one).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
@@ -168,7 +168,7 @@ def test_malformed_http_is_400_in_the_shape_of_all_errors(port: int, sent: bytes
     assert answer.endswith(b'{"detail": "Malformed HTTP request."}')
 
 
-def test_where_sockets_run_out_the_longest_idle_one_goes(client: TestClient) -> None:
+def test_new_connection_at_the_limit_closes_the_longest_idle_one(client: TestClient) -> None:
     with serving(client.app, most=20) as port, connected(port, 20) as idle:
         assert alive(port)
         assert rest(idle[0]) == b""
@@ -177,7 +177,7 @@ def test_where_sockets_run_out_the_longest_idle_one_goes(client: TestClient) -> 
             idle[1].recv(1)
 
 
-def test_requests_under_way_have_a_cap_that_health_is_free_of(
+def test_concurrent_requests_over_the_limit_are_503_except_health(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = make_client(api_concurrency=1)
@@ -196,7 +196,7 @@ def test_requests_under_way_have_a_cap_that_health_is_free_of(
         assert held.wait(5)
         busy = httpx.get(f"{url}/api/v1/cities")
         assert (busy.status_code, busy.headers["Retry-After"]) == (503, "2")
-        assert busy.json()["detail"].startswith("More requests are under way")
+        assert busy.json()["detail"].startswith("Too many requests are being answered")
         assert alive(port)
         release.set()
         first.join()

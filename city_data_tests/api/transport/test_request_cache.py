@@ -32,7 +32,7 @@ QUERIES: list[dict[str, str]] = [
 
 
 @pytest.mark.parametrize("ledger_s", [NO_TIME, LONG], ids=["ledger asked each time", "ledger remembered"])
-def test_the_second_time_has_the_bytes_and_headers_of_the_first(make_reader: MakeReader, ledger_s: float) -> None:
+def test_repeat_has_the_bytes_and_headers_of_the_first_answer(make_reader: MakeReader, ledger_s: float) -> None:
     reader = make_reader(ledger_s)
     for number, (query, encoding) in enumerate(product(QUERIES, ["gzip", "zstd", "identity"]), start=1):
         first, *others = reader.ask(written(path(**query), Authorization=TOKEN, Accept_Encoding=encoding), times=4)
@@ -42,7 +42,7 @@ def test_the_second_time_has_the_bytes_and_headers_of_the_first(make_reader: Mak
 
 
 @pytest.mark.parametrize("ledger_s", [NO_TIME, LONG])
-def test_a_client_that_knows_the_answer_is_told_so(make_reader: MakeReader, ledger_s: float) -> None:
+def test_repeat_with_a_known_etag_is_304(make_reader: MakeReader, ledger_s: float) -> None:
     reader = make_reader(ledger_s)
     (known,) = reader.ask(written(path(), Authorization=TOKEN))
     request = written(path(), Authorization=TOKEN, If_None_Match=known.header("etag") or "")
@@ -52,7 +52,7 @@ def test_a_client_that_knows_the_answer_is_told_so(make_reader: MakeReader, ledg
     assert reader.routed == 2
 
 
-def test_what_a_proxy_adds_is_no_other_question_and_what_a_client_asks_is(make_reader: MakeReader) -> None:
+def test_headers_of_a_proxy_do_not_change_the_key_and_relevant_ones_do(make_reader: MakeReader) -> None:
     reader = make_reader()
     for number in range(5):
         ids = {"X_Request_Id": f"id-{number}", "X_Forwarded_For": f"10.0.0.{number}", "Connection": "keep-alive"}
@@ -77,7 +77,7 @@ BY_ROUTES = [
 ]
 
 
-def test_what_is_not_certain_goes_to_the_routes_every_time(make_reader: MakeReader) -> None:
+def test_uncertain_requests_go_to_the_routes_every_time(make_reader: MakeReader) -> None:
     reader = make_reader()
     for number, request in enumerate(BY_ROUTES):
         for _ in range(3):
@@ -87,7 +87,7 @@ def test_what_is_not_certain_goes_to_the_routes_every_time(make_reader: MakeRead
         assert reader.routed == 3 * (number + 1), request
 
 
-def test_how_a_connection_goes_on_is_no_part_of_the_question(make_reader: MakeReader) -> None:
+def test_connection_header_is_not_part_of_the_key(make_reader: MakeReader) -> None:
     reader = make_reader()
     (first,) = reader.ask(written(path(), Authorization=TOKEN))
     for changes in ({"version": "1.0"}, {"Connection": "close"}, {"Origin": "https://elsewhere.test"}, {"X_Name": "é"}):
@@ -106,7 +106,7 @@ def scope(*headers: tuple[bytes, bytes], query: bytes = b"a=1") -> dict[str, Any
 @pytest.mark.parametrize(
     "name", [b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"range", b"if-range", b"origin"]
 )
-def test_requests_that_travel_otherwise_have_no_key(name: bytes) -> None:
+def test_requests_with_a_body_upgrade_or_range_have_no_key(name: bytes) -> None:
     by_routes = _BY_ROUTES | {b"origin"}
     assert request_key(scope((b"host", b"x")), by_routes) is not None
     assert request_key(scope((b"host", b"x"), (name, b"1")), by_routes) is None
@@ -117,7 +117,7 @@ NAMES = st.sampled_from([b"accept", b"authorization", b"accept-encoding", b"x-id
 
 
 @given(st.lists(st.tuples(NAMES, st.text("ab ,:").map(str.encode))))
-def test_keys_are_equal_where_what_matters_is(headers: list[tuple[bytes, bytes]]) -> None:
+def test_keys_are_equal_for_equal_path_query_and_relevant_headers(headers: list[tuple[bytes, bytes]]) -> None:
     def keyed(lines: list[tuple[bytes, bytes]]) -> Key | None:
         return request_key(scope((b"host", b"x"), *lines), _BY_ROUTES)
 
@@ -125,7 +125,7 @@ def test_keys_are_equal_where_what_matters_is(headers: list[tuple[bytes, bytes]]
     assert keyed(headers) != keyed([*headers, (b"accept", b"b")])
 
 
-def test_a_token_that_has_ended_or_lost_its_key_opens_nothing(
+def test_repeat_with_an_expired_token_or_withdrawn_key_is_401(
     make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = make_reader()
@@ -141,7 +141,7 @@ def test_a_token_that_has_ended_or_lost_its_key_opens_nothing(
     assert (late.status, json.loads(late.body)["detail"]) == (401, "The token has expired.")
 
 
-def test_no_token_is_kept(make_reader: MakeReader) -> None:
+def test_cache_contains_no_tokens(make_reader: MakeReader) -> None:
     reader = make_reader()
     request = written(path(), Authorization=TOKEN, If_None_Match='"other"')
     reader.ask(request)
@@ -150,7 +150,7 @@ def test_no_token_is_kept(make_reader: MakeReader) -> None:
     assert TOKEN.removeprefix("Bearer ") not in kept
 
 
-def test_another_tenants_path_is_never_learnt(make_reader: MakeReader) -> None:
+def test_path_of_another_tenant_is_never_cached(make_reader: MakeReader) -> None:
     reader = make_reader()
     mine, theirs = (written(path(tenant), Authorization=TOKEN) for tenant in (TENANT_A, TENANT_B))
     for _ in range(2):
@@ -167,7 +167,7 @@ def test_another_tenants_path_is_never_learnt(make_reader: MakeReader) -> None:
 
 
 @pytest.mark.parametrize("ledger_s", [NO_TIME, LONG])
-def test_who_asks_too_often_is_refused_as_by_the_routes(make_reader: MakeReader, ledger_s: float) -> None:
+def test_repeat_over_the_rate_limit_is_429_as_from_the_routes(make_reader: MakeReader, ledger_s: float) -> None:
     reader = make_reader(ledger_s, api_rate_per_s=0.001, api_rate_burst=4)
     answers = reader.ask(written(path(), Authorization=TOKEN), times=6)
     assert [answer.status for answer in answers] == [200] * 4 + [429] * 2
@@ -176,7 +176,7 @@ def test_who_asks_too_often_is_refused_as_by_the_routes(make_reader: MakeReader,
     assert reader.routed == 3
 
 
-def test_a_new_version_is_seen(make_reader: MakeReader, load: Load) -> None:
+def test_repeat_after_a_load_has_the_new_version(make_reader: MakeReader, load: Load) -> None:
     reader = make_reader(NO_TIME)
     request = written(path(dataset="weather"), Authorization=TOKEN, Accept_Encoding="identity")
     before = reader.ask(request, times=2)[-1]
@@ -187,7 +187,7 @@ def test_a_new_version_is_seen(make_reader: MakeReader, load: Load) -> None:
     assert (json.loads(before.body)[0]["temperature"], json.loads(after.body)[0]["temperature"]) == (4.0, 7.0)
 
 
-def test_a_ledger_that_is_too_old_is_read_again(make_reader: MakeReader, load: Load) -> None:
+def test_expired_ledger_is_read_again(make_reader: MakeReader, load: Load) -> None:
     reader, now = make_reader(LONG), [0.0]
     reader.app.state.request_cache._history_service.versions._clock = lambda: time.monotonic() + now[0]
     request = written(path(dataset="weather"), Authorization=TOKEN)
@@ -199,7 +199,7 @@ def test_a_ledger_that_is_too_old_is_read_again(make_reader: MakeReader, load: L
     assert reader.routed == 1
 
 
-def test_while_the_store_is_away_the_routes_say_so(make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_routes_answer_while_the_store_is_unavailable(make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = make_reader(NO_TIME)
     request = written(path(), Authorization=TOKEN)
     reader.ask(request)
@@ -212,7 +212,7 @@ def test_while_the_store_is_away_the_routes_say_so(make_reader: MakeReader, monk
     assert reader.routed == 2
 
 
-def test_metrics_and_log_are_those_of_the_routes(make_reader: MakeReader, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_and_log_equal_those_of_the_routes(make_reader: MakeReader, capsys: pytest.CaptureFixture[str]) -> None:
     reader = make_reader()
     reader.ask(written(path(), Authorization=TOKEN), times=3)
     value = reader.app.state.metrics.registry.get_sample_value

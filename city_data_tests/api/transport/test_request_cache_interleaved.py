@@ -42,7 +42,7 @@ def questions(tag: str | None) -> list[bytes]:
 
 
 @pytest.mark.parametrize("ledger_s", [NO_TIME, LONG])
-def test_a_reader_with_a_memory_of_questions_is_as_one_without(
+def test_reader_with_and_without_the_cache_give_equal_answers(
     make_client: MakeClient, load: Load, tmp_path: Path, ledger_s: float
 ) -> None:
     for month in ("2025-10", "2025-11"):

@@ -46,7 +46,7 @@ def held(make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
     ledger.release.set()
 
 
-def test_answers_come_in_the_order_of_their_questions(held: tuple[Reader, Held]) -> None:
+def test_answers_come_in_the_order_of_their_requests(held: tuple[Reader, Held]) -> None:
     reader, ledger = held
     with Connection(reader.port) as connection:
         connection.socket.sendall(REQUEST)
@@ -58,7 +58,7 @@ def test_answers_come_in_the_order_of_their_questions(held: tuple[Reader, Held])
     assert b'"alive"' in second.body
 
 
-def test_requests_that_wait_count_as_under_way(held: tuple[Reader, Held]) -> None:
+def test_waiting_repeats_count_as_concurrent_requests(held: tuple[Reader, Held]) -> None:
     reader, ledger = held
     with Connection(reader.port) as connection:
         connection.socket.sendall(REQUEST)
@@ -70,7 +70,7 @@ def test_requests_that_wait_count_as_under_way(held: tuple[Reader, Held]) -> Non
     assert reader.ask(REQUEST)[0].status == 200
 
 
-def test_a_client_that_leaves_costs_the_others_nothing(held: tuple[Reader, Held]) -> None:
+def test_client_that_disconnects_does_not_affect_others(held: tuple[Reader, Held]) -> None:
     reader, ledger = held
     with Connection(reader.port) as connection:
         connection.socket.sendall(REQUEST)
@@ -83,7 +83,7 @@ def test_a_client_that_leaves_costs_the_others_nothing(held: tuple[Reader, Held]
 
 
 @pytest.mark.parametrize(("error", "status"), [(None, 200), (DatabaseUnavailable("away"), 503)])
-def test_a_server_that_stops_answers_first(
+def test_stopping_server_answers_waiting_requests_first(
     make_client: MakeClient, load: Load, monkeypatch: pytest.MonkeyPatch, error: Exception | None, status: int
 ) -> None:
     for month in ("2025-10", "2025-11"):
@@ -107,7 +107,7 @@ def test_a_server_that_stops_answers_first(
     assert began + protocol.STOPPING_S > time.monotonic()
 
 
-def test_who_does_not_take_what_was_asked_is_let_go(make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_that_does_not_read_is_disconnected(make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "ANSWER_S", 0.6)
     reader = make_reader()
     plain = written(path(), Authorization=TOKEN, Accept_Encoding="identity")
