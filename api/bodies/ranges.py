@@ -25,7 +25,6 @@ def part_or_all(
     """The requested range, or the whole file if several ranges are requested or If-Range names another file."""
     if representation.format.name != "parquet":
         return AnswerResponse(answer, representation, response_headers)
-    response_headers = response_headers | {"Accept-Ranges": "bytes"}
     requested, tag = headers.get("range"), response_headers["ETag"]
     is_current = headers.get("if-range", tag) == tag
     matched = _ONE_RANGE.fullmatch(requested) if requested is not None and is_current else None

@@ -84,6 +84,8 @@ class AnswerResponse(Response):
     def __init__(self, answer: Answer, representation: Representation, headers: dict[str, str]) -> None:
         # Without Response.__init__, which would build an empty body and its headers first.
         lines = headers | {"Content-Length": str(answer.length), "Content-Type": representation.format.content_type}
+        if representation.format.name == "parquet":  # see ranges.py
+            lines["Accept-Ranges"] = "bytes"
         if representation.encoding != "identity":
             lines["Content-Encoding"] = representation.encoding
         if answer.first is not None and answer.last is not None:

@@ -105,7 +105,7 @@ class World:
             self.unavailable += 1
         elif response.status_code == 410:
             assert self.expired > 0
-            del self.ids[key]
+            self.ids.pop(key, None)  # another request may have found it gone
         else:
             assert (response.status_code, response.content) == (200, body), known
 
