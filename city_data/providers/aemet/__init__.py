@@ -174,8 +174,6 @@ def _judge(response: Response) -> None:
         code = response.status
     described = error_body.get("descripcion") or response.headers.get("aemet_mensaje")
     message = str(described or " ".join(text[:200].split()))
-        error_body.get("descripcion") or response.headers.get("aemet_mensaje") or " ".join(text[:200].split())
-    )
     refuse_firewall(response)
     if code in (401, 403):
         raise PermanentError(f"the key was refused ({message}); check {environment.AEMET_API_KEY}")
