@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 import prometheus_client
@@ -59,13 +59,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     """Raises pydantic.ValidationError for settings, RegistryError for the registry. Connects at the first request."""
     settings, registry = settings or Settings(), registry or load_registry()
     connections = settings.api_database_connections
-    database = Database(
-        settings.database_url.get_secret_value(),
-        pool_size=connections,
-        statement_timeout_s=STATEMENT_TIMEOUT_S,
-        application_name="city_data_api",
-        read_only=True,
-    )
+    database = _database(settings)
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     # As many threads as connections, so that no thread waits for the connection pool. A third of them is for expensive
     # answers alone, so that these cannot fill the worker.
@@ -88,14 +82,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         if tenants is not None:
             await tenants.close()
 
-    app = ReaderApp(
-        title="city_data",
-        version=version("city-data"),
-        description="Weather and traffic history of cities, month by month, for demand forecasts.",
-        lifespan=lifespan,
-        redirect_slashes=False,  # a redirect would repeat the Host that the client sent
-        **({} if settings.is_local else {"docs_url": None, "redoc_url": None, "openapi_url": None}),  # type: ignore[arg-type]
-    )
+    app = _application(settings, lifespan)
     app.state.metrics = metrics
     errors.install(app)
     under_way = ConcurrencyLimiter(settings.api_concurrency, metrics)
@@ -124,6 +111,27 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     if settings.api_page:
         app.include_router(page.router(settings.auth_tenant_claim))
     return app
+
+
+def _database(settings: Settings) -> Database:
+    return Database(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.api_database_connections,
+        statement_timeout_s=STATEMENT_TIMEOUT_S,
+        application_name="city_data_api",
+        read_only=True,
+    )
+
+
+def _application(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> ReaderApp:
+    return ReaderApp(
+        title="city_data",
+        version=version("city-data"),
+        description="Weather and traffic history of cities, month by month, for demand forecasts.",
+        lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would repeat the Host that the client sent
+        **({} if settings.is_local else {"docs_url": None, "redoc_url": None, "openapi_url": None}),  # type: ignore[arg-type]
+    )
 
 
 def _authorizer(settings: Settings, metrics: Metrics) -> Authorizer:

@@ -42,10 +42,10 @@ def sizes(folder: Path) -> dict[str, int]:
 
 def _size(path: Path) -> int:
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         return 0  # a database deletes files at any time
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 class FileLock:

@@ -187,17 +187,17 @@ def _judge(feed: Feed, binding: ProviderBinding, request: Request, parsed: Parse
     admitted = admit(parsed, request, provider.capabilities)
     frame = admitted.parsed.frame
     columns = [column for column in feed.dataset.columns if column.name in provider.capabilities.columns]
-    found = [column.name for column in columns if column.name in frame and frame[column.name].notna().any()]
-    finding.lines.append(f"columns with values: {', '.join(found) or 'none'}; promised: "
+    present = [column.name for column in columns if column.name in frame and frame[column.name].notna().any()]
+    finding.lines.append(f"columns with values: {', '.join(present) or 'none'}; promised: "
                          f"{', '.join(column.name for column in columns)}")  # fmt: skip
     finding.lines.append(f"fields of the source: {', '.join(map(str, parsed.fields))}")
-    numbers = [column for column in columns if column.name in found and column.kind == "number"]
+    numbers = [column for column in columns if column.name in present and column.kind == "number"]
     if numbers:
         row = frame[frame[numbers[0].name].notna()].iloc[-1]
         finding.lines.append(f"sample: {numbers[0].name} {row[numbers[0].name]:g} {numbers[0].unit} at {row['date']}")
     refused = [f"{one.name}: {one.description}" for one in admitted.outcomes if one.blocking and not one.passed]
     # Words come and go with the weather; a month of a live feed has only begun.
-    absent = [c.name for c in columns if c.name not in found and c.kind == "number"]
+    absent = [c.name for c in columns if c.name not in present and c.kind == "number"]
     if refused:
         finding.problem = "; ".join(refused)
     elif absent and not isinstance(provider, CollectingProvider):
@@ -243,7 +243,7 @@ def _record(
     document: dict[str, Any] = {
         "month": str(request.month),
         "as_of": request.as_of.isoformat(),
-        "place": asdict(request.place),
+        "place": asdict(request.location),
         "settings": request.settings.model_dump(mode="json"),
         "payloads": list(bodies),
         "rows": rows if parsed is None else len(parsed.frame),

@@ -54,7 +54,7 @@ def _is_alive(tag: str) -> bool:
         return False  # a home has one machine, whose name a container changes at each start
     number, _, started = process.partition("/")
     try:
-        found = psutil.Process(int(number))
-        return f"{found.create_time():.2f}" == started and found.status() != psutil.STATUS_ZOMBIE
+        running = psutil.Process(int(number))
+        return f"{running.create_time():.2f}" == started and running.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

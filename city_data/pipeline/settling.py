@@ -69,12 +69,12 @@ def settled_state(
     return "settled" if was_settled or agree else ("provisional" if revised_before else in_time)
 
 
-def is_revision(manifest: Manifest, content_sha256: str, held: MonthEntry) -> bool:
+def is_revision(manifest: Manifest, content_sha256: str, current: MonthEntry) -> bool:
     """Whether the source has other values than it had: other bytes, and other rows made of them."""
-    known_bytes = sorted(str(file.get("sha256")) for file in held.raw_files)
-    if _provider_of(held) != manifest.provider:
+    known_bytes = sorted(str(file.get("sha256")) for file in current.raw_files)
+    if _provider_of(current) != manifest.provider:
         return False  # another source, not another answer of the same
-    return held.content_sha256 != content_sha256 and known_bytes != manifest.digest
+    return current.content_sha256 != content_sha256 and known_bytes != manifest.digest
 
 
 def is_due(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:

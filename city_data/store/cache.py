@@ -128,14 +128,14 @@ def opened(
     """The segment of each value for these names and identities, None where it is absent or its seal is broken; and the
     names of the broken ones.
     """
-    found = list(zip(wanted, values, strict=True))
+    pairs = list(zip(wanted, values, strict=True))
     segments = [
         _unpacked(name, identity, value, seal) if isinstance(value, bytes) else None
-        for (name, identity), value in found
+        for (name, identity), value in pairs
     ]
     broken = [
         name
-        for ((name, _), value), segment in zip(found, segments, strict=True)
+        for ((name, _), value), segment in zip(pairs, segments, strict=True)
         if value is not None and segment is None
     ]
     if broken:

@@ -153,8 +153,8 @@ def _holders(database: Database, load: MonthLoad) -> str:
         " WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) IN (:key, :usage)"
     )
     with database.read() as connection:
-        found = connection.execute(query, dict(connection.execute(keys).mappings().one())).all()
-    sessions = [f"session {row.pid} of {row.application_name or '?'} ({row.state}, {row.since})" for row in found]
+        rows = connection.execute(query, dict(connection.execute(keys).mappings().one())).all()
+    sessions = [f"session {row.pid} of {row.application_name or '?'} ({row.state}, {row.since})" for row in rows]
     return f"held by {', '.join(sessions)}" if sessions else "its holder has ended by now"
 
 

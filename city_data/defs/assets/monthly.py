@@ -42,16 +42,18 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
         with RecordedFailures(database, feed, month, moment, context.run.run_id, context.retry_number):
-            held, before = database.entry(feed, month), database.entry(feed, month - 1)
+            current, before = database.entry(feed, month), database.entry(feed, month - 1)
             built = build_month(feed, month, archive.open(), before)
             for outcome in built.outcomes:
                 yield check_result(key, outcome)
             if built.refused:
-                found = "; ".join(f"{outcome.name}: {outcome.description}" for outcome in built.refused)
-                raise dg.Failure(f"{feed.name} {month} refused by its checks: {found}", allow_retries=False)
-            load = month_load(feed, month, built, held, context.run.run_id, context.retry_number + 1, moment)
-            revised = held is not None and held.has_data and is_revision(built.manifest, load.content_sha256, held)
-            yield check_result(key, drift.revision(held, revised))
+                reasons = "; ".join(f"{outcome.name}: {outcome.description}" for outcome in built.refused)
+                raise dg.Failure(f"{feed.name} {month} refused by its checks: {reasons}", allow_retries=False)
+            load = month_load(feed, month, built, current, context.run.run_id, context.retry_number + 1, moment)
+            revised = (
+                current is not None and current.has_data and is_revision(built.manifest, load.content_sha256, current)
+            )
+            yield check_result(key, drift.revision(current, revised))
             yield check_result(key, drift.first_source(load.fallback_reason, built.manifest.provider))
             published = database.replace_month(load)
         yield dg.MaterializeResult(asset_key=key, metadata=month_metadata(feed, built, published))
