@@ -264,7 +264,7 @@ WRONG_KEYS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG_KEYS, ids=str)
+@pytest.mark.parametrize("wrong", WRONG_KEYS, ids=range(len(WRONG_KEYS)))  # keys are new in each process
 def test_an_unusable_key_is_skipped_and_the_others_are_used(wrong: Any) -> None:
     source = Source()
     source.content = json.dumps({"keys": [wrong, GOOD.public()]}).encode()
