@@ -169,8 +169,10 @@ def record_state(
     statement = insert(CITY_MONTH).values(fresh)
     changed = {name: _unless_data(name, statement.excluded[name]) for name in (*without, "provenance")}
     if since:
-        # Growing intervals are counted from the first time; a fallback month's reason follows its first source.
+        # Growing intervals are counted from the first time.
         changed["unavailable_since"] = sa.func.coalesce(CITY_MONTH.c.unavailable_since, at)
+    if not failed:
+        # The reason of a fallback's month follows its first source.
         changed["fallback_reason"] = sa.case((CITY_MONTH.c.fallback_reason.is_not(None), message))
     statement = statement.on_conflict_do_update(
         index_elements=["city_id", "dataset", "month"], set_={**changed, "checked_at": at, **error}

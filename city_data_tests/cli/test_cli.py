@@ -139,7 +139,12 @@ def test_signal_stops_a_backfill_between_months_and_the_next_one_goes_on(variabl
     line, done = [sys.executable, "-m", "city_data.cli", "backfill", "--due"], 0
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         with subprocess.Popen(
-            line, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            # A suite under nohup would hand its ignored SIGHUP down.
+            ["env", "--default-signal=HUP", *line],
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as process:
             assert process.stdout is not None
             assert process.stderr is not None

@@ -203,7 +203,7 @@ def test_each_role_gets_only_the_settings_it_needs(production: list[Manifest]) -
         "code/code": {app, dagster, "CITY_DATA_REDIS_URL", "SLACK_WEBHOOK_URL", *storage},
         "api/api": {"API_DATABASE_URL", "CITY_DATA_REDIS_URL", "TENANT_SERVICE_TOKEN"},
         "collector/collector": {app, *keys, *storage},
-        "exporter/exporter": {app, dagster},
+        "exporter/exporter": {app, dagster, *storage},  # it counts the polls of live feeds in the raw archive
         "migration-1/migration": {app, dagster},
         "backfill-1/backfill": {app},
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 import yaml
 
 from api.settings import Settings
-from city_data import providers
+from city_data import environment, providers
 from city_data_tests.helm.charting import CHART, HelmError, containers, find, pod_templates, render
 from city_data_tests.helm.cluster import Manifest
 from city_data_tests.helm.test_values import SCHEMA
@@ -63,9 +62,7 @@ def test_every_shared_variable_is_read_by_the_code(rendered: list[Manifest]) -> 
 
 def declared_keys() -> set[str]:
     """The variables of secrets that providers read, needed or not."""
-    named = set()
-    for file in Path(str(providers.__file__)).parent.rglob("*.py"):
-        named |= set(re.findall(r'"([A-Z][A-Z_]*(?:_API_KEY|_APPLICATION_ID))"', file.read_text()))
+    named = {variable.name for variable in environment.VARIABLES if variable.group == "sources" and variable.secret}
     needed = {p.capabilities.key_variable for p in providers.discover().values() if p.capabilities.key_variable}
     assert needed <= named
     return named

@@ -22,10 +22,12 @@ MONTHS = [Month(2026, 8), Month(2026, 9), Month(2026, 10)]
 
 @pytest.fixture
 def stop() -> Iterator[interruption.Stop]:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite under nohup ignores it
     handlers = {number: signal.getsignal(number) for number in interruption.SIGNALS}
     with interruption.on_signals() as requested:
         yield requested
     assert {number: signal.getsignal(number) for number in handlers} == handlers
+    signal.signal(signal.SIGHUP, before)
 
 
 def statuses(world: World) -> list[str]:
@@ -84,8 +86,8 @@ def test_signal_while_waiting_for_a_slot_cancels_the_run_at_once(world: World, s
 
 def test_signal_during_a_retrys_wait_cancels_the_run_at_once(world: World, stop: interruption.Stop) -> None:
     world.sandbox.faults.order("/diarios/", status=503, headers={"Retry-After": "50"})
-    seen = world.sandbox.faults.seen
-    sender = send_when(lambda: world.sandbox.faults.seen > seen)
+    seen = world.sandbox.faults.carried_out
+    sender = send_when(lambda: world.sandbox.faults.carried_out > seen)
     assert list(backfill.materialize(defs(), world.instance, tasks(world), stop=stop)) == []
     sender.join()
     assert statuses(world) == ["CANCELED"]
@@ -97,8 +99,8 @@ def test_run_that_does_not_stop_is_canceled_and_left(
 ) -> None:
     monkeypatch.setattr(backfill, "STOP_WAIT_S", 0.1)
     world.sandbox.faults.order("/diarios/", delay=3.0)
-    seen, threads = world.sandbox.faults.seen, set(threading.enumerate())
-    sender = send_when(lambda: world.sandbox.faults.seen > seen)
+    seen, threads = world.sandbox.faults.carried_out, set(threading.enumerate())
+    sender = send_when(lambda: world.sandbox.faults.carried_out > seen)
     assert list(backfill.materialize(defs(), world.instance, tasks(world), stop=stop)) == []
     sender.join()
     assert "SUCCESS" not in statuses(world)

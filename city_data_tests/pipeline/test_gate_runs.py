@@ -100,7 +100,7 @@ def test_fallback_hours_are_checked_before_they_are_averaged_into_days(world: Wo
     world.sandbox.faults.clear()
     world.sandbox.faults.order(**ARCHIVE, shift_minutes=30)
     world.at(AS_OF + timedelta(days=1))
-    assert loaded(world, "madrid").last_error is not None
+    assert loaded(world, "madrid", "2026-08").last_error is not None
 
 
 def test_forecast_hours_of_a_modelled_source_are_counted_and_not_published(world: World) -> None:

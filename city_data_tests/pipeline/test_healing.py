@@ -68,7 +68,7 @@ def test_month_of_nulls_is_asked_again_at_growing_intervals_until_it_is_there(wo
         world.sandbox.faults.order("/v1/archive", body=all_null(world))
         assert life.tick("refresh_unsettled", LATE)
         assert life.ledger() == ("not_available", None, None)
-        assert "not a value" in status_of(world)
+        assert "no value of the month is available" in status_of(world)
         assert not life.tick("refresh_unsettled", LATE + HOUR)
         asked = [day for day in range(1, 31) if life.tick("refresh_unsettled", LATE + day * DAY)]
         assert asked == [1, 2, 4, 8, 16]

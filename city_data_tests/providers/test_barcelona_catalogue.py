@@ -134,7 +134,7 @@ ZEROS = f"{HEADER}\n1,20200401000054,0,0\n2,20200401000054,0,0\n".encode()
     [
         (b"", "the file is empty", TransientError),
         (f"{HEADER}\n".encode(), "no rows of the month", NotYetPublished),
-        (ZEROS, "all 2 rows say 0, no data", NotYetPublished),
+        (ZEROS, "all 2 rows are 0, no data", NotYetPublished),
     ],
 )
 def test_a_month_without_states_is_not_available(portal: Portal, body: bytes, said: str, soon: type[Exception]) -> None:
@@ -155,14 +155,14 @@ def test_one_empty_answer_is_retried(portal: Portal) -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "said"),
     [
-        (b"<html>Service unavailable</html>", TransientError, "no CSV but '<html>"),
-        (GOOD[:-14], PermanentError, "breaks off: its last row is '1,20230'"),
-        (GOOD[:-4], PermanentError, "breaks off"),
+        (b"<html>Service unavailable</html>", TransientError, "is not a CSV file but '<html>"),
+        (GOOD[:-14], PermanentError, "the CSV is truncated: its last row is '1,20230'"),
+        (GOOD[:-4], PermanentError, "the CSV is truncated"),
         (GOOD.replace(b"estatActual", b"estat"), PermanentError, "lacks estatActual"),
         (GOOD.replace(b"idTram", b"tram"), PermanentError, "lacks idTram"),
         (GOOD.replace(b"202305", b"202304"), PermanentError, "not of the month: of 2 rows 2 have other dates"),
         (GOOD.replace(b"20230501", b"2023-5-1"), PermanentError, "not of the month"),
-        (GOOD.replace(b",0\n", b",0,0,0\n"), PermanentError, "breaks off"),
+        (GOOD.replace(b",0\n", b",0,0,0\n"), PermanentError, "the CSV is truncated"),
         (GOOD.decode().encode("utf-16"), PermanentError, "lacks idTram"),
     ],
 )

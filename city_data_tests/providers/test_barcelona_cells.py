@@ -54,7 +54,7 @@ def test_month_in_an_unusual_but_unambiguous_format_is_read(tmp_path: Path, spel
 @pytest.mark.parametrize("end", ["1,20260901", "1,20260901060000", "4", "4,"])
 @pytest.mark.parametrize("footer", ["", "\n", "\n(18 rows affected)\n"])
 def test_truncated_row_is_refused_whatever_follows(tmp_path: Path, end: str, footer: str) -> None:
-    with pytest.raises(PermanentError, match="breaks off"):
+    with pytest.raises(PermanentError, match="the CSV is truncated"):
         parsed(written(tmp_path, "\n".join([HEADER, *good(), end]) + footer), MONTH)
 
 

@@ -167,7 +167,9 @@ def test_other_server_errors_are_transient(
 
 
 @pytest.mark.parametrize("where", [ORDER, FILE])
-@pytest.mark.parametrize(("body", "said"), [("", "empty body"), ("<html>Maintenance</html>", "a page: <html>")])
+@pytest.mark.parametrize(
+    ("body", "said"), [("", "empty body"), ("<html>Maintenance</html>", "answered an HTML page: <html>")]
+)
 def test_malformed_answers_are_typed(
     sandbox: Sandbox, tmp_path: Path, key: None, where: str, body: str, said: str
 ) -> None:

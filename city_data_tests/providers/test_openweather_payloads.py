@@ -23,15 +23,15 @@ from city_data_tests.providers.wire import FIXTURES
 @pytest.mark.parametrize(
     ("name", "month", "said"),
     [
-        ("history_city_kelvin_2021-10-01.EXCERPT.json", "2021-10", "says that it has 25 hours and holds 3"),
-        ("history_city_metric_2024-05-31.EXCERPT.json", "2024-05", "says that it has 145 hours and holds 3"),
+        ("history_city_kelvin_2021-10-01.EXCERPT.json", "2021-10", "announces 25 hours and has 3"),
+        ("history_city_metric_2024-05-31.EXCERPT.json", "2024-05", "announces 145 hours and has 3"),
         ("history_city_doc_example_2017-01.json", "2017-01", "279.946: in kelvin"),
-        ("timemachine_paris_2023-03-21.json", "2023-03", "no list of hours"),
-        ("timemachine_london_2023-03-16.json", "2023-03", "no list of hours"),
-        ("day_summary_sao_paulo_2021-09-16.json", "2021-09", "no list of hours"),
-        ("error_401_onecall_subscription.json", "2026-09", "no list of hours"),
-        ("error_404_history_no_data.json", "2026-09", "no list of hours"),
-        ("error_429.json", "2026-09", "no list of hours"),
+        ("timemachine_paris_2023-03-21.json", "2023-03", "is not a list of hours"),
+        ("timemachine_london_2023-03-16.json", "2023-03", "is not a list of hours"),
+        ("day_summary_sao_paulo_2021-09-16.json", "2021-09", "is not a list of hours"),
+        ("error_401_onecall_subscription.json", "2026-09", "is not a list of hours"),
+        ("error_404_history_no_data.json", "2026-09", "is not a list of hours"),
+        ("error_429.json", "2026-09", "is not a list of hours"),
     ],
 )
 def test_recorded_answers_of_other_products_and_units_are_refused(

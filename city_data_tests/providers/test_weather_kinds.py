@@ -164,7 +164,8 @@ def test_timestamp_marked_gmt_is_accepted(form: str) -> None:
 )
 def test_timestamp_in_another_notation_is_refused(text: str | None) -> None:
     assert (
-        "is no time" in month_of("open_meteo", lambda row, place: row | {"time": text} if place == 9 else row).refusal
+        "is not a time"
+        in month_of("open_meteo", lambda row, place: row | {"time": text} if place == 9 else row).refusal
     )
 
 

@@ -93,14 +93,12 @@ class ValenciaOpenData(CollectingProvider):
             return Snapshot(payload, snapshots.mark(moments), newest, repeated=len(rows) - len(points))
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
-        """The month's city-hours, from the first collected one to the last. Raises PermanentError also if an ended
-        month has no value."""
+        """City-hours of the month, from the first collected one to the last. The checks refuse a month without one."""
         from city_data.providers.shared.city_hours import METHOD_VERSION
         from city_data.providers.valencia_opendata.hours import city_hours
 
         with about(self.name, request):
             result = city_hours(payloads, request.month, request.location.timezone)
-            _refuse_without_value(result, request)
             return ParsedMonth(
                 _frame(result, request, self.source(payloads)),
                 received=result.received,
@@ -124,19 +122,6 @@ class ValenciaOpenData(CollectingProvider):
             excerpt = " ".join(response.body[:200].decode("latin-1").split())
             raise PermanentError(f"{self.name}: {LOOPS} did not answer a count of loops but {excerpt!r}") from error
         return f"answers, no key needed; {count} loops, present values only"
-
-
-def _refuse_without_value(result: CityHours, request: Request) -> None:
-    """Raises PermanentError for an ended month without any value. A month that has just begun may not have an hour
-    yet."""
-    import numpy as np
-
-    ended = request.as_of >= request.month.bounds(request.location.timezone)[1]
-    if ended and not np.isfinite(result.hours.volume).any():
-        raise PermanentError(
-            f"no value in the whole month: {result.used} of {result.received} readings can be used; "
-            f"rejected: {result.rejected}"
-        )
 
 
 def _query(offset: int) -> dict[str, str]:
