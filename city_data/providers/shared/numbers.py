@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _BLANKS = " \t\r\n\u00a0\u202f"
 _LARGEST_INTEGER = 2**53  # beyond it a float skips integers, and no measurement reaches it
 
+from city_data.errors import CityDataError
 
-class NotANumber(ValueError):
+
+class NotANumber(CityDataError, ValueError):
     """A cell that is neither a number of its format nor missing. `reason` is `unreadable` or `ambiguous`."""
 
     def __init__(self, reason: str) -> None:
