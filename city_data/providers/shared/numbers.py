@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from city_data.errors import CityDataError
+
 if TYPE_CHECKING:
     import polars as pl
 
 # Listed one by one, since Python and Polars differ in which characters are blanks.
 _BLANKS = " \t\r\n\u00a0\u202f"
 _LARGEST_INTEGER = 2**53  # beyond it a float skips integers, and no measurement reaches it
-
-from city_data.errors import CityDataError
 
 
 class NotANumber(CityDataError, ValueError):
