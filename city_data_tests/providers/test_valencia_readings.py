@@ -11,6 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from city_data.datasets import TRAFFIC
+from city_data.frames import checks
+from city_data.frames.canonical import canonical_frame
 from city_data.providers.base import NoSnapshot, ParsedMonth, Payload, PermanentError, ProviderError
 from city_data.providers.valencia_opendata import LOOPS, ValenciaOpenData
 from city_data.providers.valencia_opendata import polls as snapshots
@@ -88,13 +91,15 @@ def test_lower_median_of_conflicting_flows_counts_in_any_order(tmp_path: Path) -
         assert ("disagreeing" in made.rejected) == (None not in flows)
 
 
-def test_ended_month_without_a_value_is_refused(tmp_path: Path) -> None:
+def test_ended_month_without_a_value_counts_why_and_is_refused_by_its_checks(tmp_path: Path) -> None:
     seconds = {NOON + timedelta(minutes=15 * n): answer(("a", 5, NOON.timestamp() + n)) for n in range(100)}
-    with pytest.raises(PermanentError, match=r"2026-09: no value .* 0 of 100 .*'outside_month': 100"):
-        archived(tmp_path, seconds, OCTOBER)
+    month = archived(tmp_path, seconds, OCTOBER)
+    assert (month.used, month.received, month.rejected["outside_month"]) == (0, 100, 100)
+    assert checks.month_coverage(canonical_frame(month.frame, TRAFFIC), TRAFFIC, 720, True, True).passed is False
     frozen = {NOON + timedelta(minutes=15 * n): answer(("a", 5, NOON)) for n in range(100)}
-    with pytest.raises(PermanentError, match=r"2026-09: no value .* 1 of 100 .*'unmoved_stamp': 99"):
-        archived(tmp_path, frozen, OCTOBER)
+    month = archived(tmp_path, frozen, OCTOBER)
+    assert (month.used, month.received, month.rejected["unmoved_stamp"]) == (1, 100, 99)
+    assert checks.month_coverage(canonical_frame(month.frame, TRAFFIC), TRAFFIC, 720, True, True).passed is False
 
 
 BAD = {
