@@ -17,7 +17,6 @@ import httpx
 
 from city_data.cities import load_registry
 from city_data.local.embedded import free_port
-from city_data.local.platform import STOP_TIMEOUT_S
 from city_data.operations.backfill import follow, launch
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.window import as_of, rolling_window
@@ -26,6 +25,7 @@ from city_data_tests.bench.figure import Figure
 TENANT = "00000000-0000-4000-8000-000000000001"
 READS = 101
 READY_WITHIN_S = 600.0
+STOPPED_WITHIN_S = 60.0
 
 
 def run(folder: Path) -> list[Figure]:
@@ -64,7 +64,7 @@ def _demo(folder: Path, api: int, ui: int, **variables: str) -> Iterator[tuple[f
         yield ready, log.read_text()
     finally:
         demo.send_signal(signal.SIGINT)
-        demo.wait(STOP_TIMEOUT_S * 2)
+        demo.wait(STOPPED_WITHIN_S)
 
 
 def _await_ready(demo: subprocess.Popen[bytes], log: Path) -> float:
