@@ -19,6 +19,7 @@ from city_data.defs.purge import purge_job, purge_schedule
 from city_data.defs.resources import resources
 from city_data.defs.retention import expire_job, retention_sensor
 from city_data.defs.schedules import monthly_schedule, recheck_schedule, refresh_schedule
+from city_data.defs.shape_notice import shape_notice
 from city_data.pipeline.feeds import Feed
 from city_data.providers.base import Provider
 from city_data.window import Month, Window
@@ -45,7 +46,7 @@ def build_definitions(feeds: list[Feed], window: Window) -> dg.Definitions:
         assets=[*_provider_specs(feeds), *assets],
         jobs=[job, expiry, purge],
         schedules=[monthly_schedule(feeds), refresh_schedule(feeds), recheck_schedule(feeds), purge_schedule(purge)],
-        sensors=[retention_sensor(feeds, expiry), rotation_sensor(feeds), failure_notice()],
+        sensors=[retention_sensor(feeds, expiry), rotation_sensor(feeds), failure_notice(), shape_notice()],
         resources=resources(),
         executor=dg.in_process_executor,
     )

@@ -5,6 +5,7 @@ pipeline/drift.py).
 """
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -23,6 +24,13 @@ PREVIEW_ROWS = 5
 
 
 def check_specs(key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
+    """The checks of a published month."""
+    return checks_by_month(key, partitions, {**checks.BLOCKING, **checks.REPORTED, **drift.REPORTED})
+
+
+def checks_by_month(
+    key: dg.AssetKey, partitions: dg.PartitionsDefinition[str], described: Mapping[str, str]
+) -> list[dg.AssetCheckSpec]:
     with warnings.catch_warnings():
         # Checks by partition are in preview in Dagster 1.13; without them a check would show its last month only.
         warnings.simplefilter("ignore", category=dg.PreviewWarning)
@@ -30,7 +38,7 @@ def check_specs(key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]) -> l
             dg.AssetCheckSpec(
                 name, asset=key, description=text, blocking=name in checks.BLOCKING, partitions_def=partitions
             )
-            for name, text in {**checks.BLOCKING, **checks.REPORTED, **drift.REPORTED}.items()
+            for name, text in described.items()
         ]
 
 

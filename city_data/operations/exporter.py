@@ -270,6 +270,7 @@ def serve(host: str, port: int) -> None:
     from city_data.cities import load_registry
     from city_data.operations.backfill import deployed_instance
     from city_data.operations.live_feed_metrics import LiveFeedCollector
+    from city_data.operations.source_shape_metrics import SourceShapeCollector
     from city_data.pipeline.feeds import enabled_feeds
     from city_data.store.polls import PollArchive
     from city_data.window import as_of
@@ -280,6 +281,7 @@ def serve(host: str, port: int) -> None:
         registry = CollectorRegistry()
         feeds = enabled_feeds(load_registry())
         registry.register(LedgerCollector(database, feeds, as_of, heartbeats))
+        registry.register(SourceShapeCollector(database, feeds))
         if raw_url := environment.RAW_URL.get():
             registry.register(LiveFeedCollector(PollArchive(raw_url), feeds, as_of))
         try:

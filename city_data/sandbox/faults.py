@@ -63,6 +63,8 @@ class Fault(pydantic.BaseModel):
     swap_decimals: bool = False
     fill_nulls: bool = False
     shift_minutes: int = 0
+    scaled_column: str | None = None
+    scale: float = 1.0
 
     @pydantic.field_validator("path")
     @classmethod

@@ -14,11 +14,16 @@ import re
 import zipfile
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 _AEMET = "iso-8859-15"
 _VALUES = ("intensidad", "estatActual", "FF")  # the column of a CSV whose values are spoilt
 _OUTLIER = -999
+# The columns of times, by their names at every source, and the forms of texts in them.
+_STAMPS = frozenset({"fecha", "data", "AAAAMMJJHH", "time", "dt", "fecha_actualizacion"})
+_STAMP_FORMS = {19: "%Y-%m-%d %H:%M:%S", 10: "%Y-%m-%d", 16: "%Y-%m-%dT%H:%M", 14: "%Y%m%d%H%M%S"}
+_STAMP_DIGITS = {10: "%Y%m%d%H"}
 _FIRST_OUTLIER = 24  # the first hours may be of the month before, in a zone east of Greenwich
 _NUMBER = re.compile(r'"?-?[0-9]+[.,][0-9]+"?')
 _OTHER_MARK = str.maketrans(".,", ",.")
@@ -28,7 +33,8 @@ _OTHER_MARK = str.maketrans(".,", ",.")
 class Spoil:
     """`empty_column` stays, without a value; `outliers` values in a row of `outlier_column` become -999; with
     `swap_decimals` numbers are texts with the other decimal mark; `fill_nulls` gives every null the value before it,
-    and `shift_minutes` moves every stamp, in JSON columns."""
+    in JSON columns; `shift_minutes` moves every stamp. Values of `scaled_column` are multiplied by `scale`, as another
+    unit would be."""
 
     without_column: str | None = None
     extra_column: str | None = None
@@ -42,6 +48,8 @@ class Spoil:
     swap_decimals: bool = False
     fill_nulls: bool = False
     shift_minutes: int = 0
+    scaled_column: str | None = None
+    scale: float = 1.0
 
     def apply(self, body: bytes) -> bytes:
         """The same bytes where no rewriting applies."""
@@ -77,8 +85,10 @@ class Spoil:
         return gzip.compress(text.encode(self.charset or "utf-8"), 1, mtime=0)
 
     def _csv(self, text: str) -> str:
-        header, *rows = [line.split(",") for line in text.removeprefix("\ufeff").splitlines()]
-        return "\n".join(",".join(line) for line in self._table(header, rows)) + "\n"
+        lines = text.removeprefix("\ufeff").splitlines()
+        separator = ";" if ";" in lines[0] else ","
+        header, *rows = [line.split(separator) for line in lines]
+        return "\n".join(separator.join(line) for line in self._table(header, rows)) + "\n"
 
     def _table(self, header: list[str], rows: list[list[str]]) -> list[list[str]]:
         names = [name.strip('"') for name in header]
@@ -132,6 +142,8 @@ class Spoil:
                 item["main"][self.extra_column] = 1.0
             if self.bad_values:
                 item |= {"rain": {"1h": -1.0}} if index % 2 else {"wind": {"speed": -3.0}}
+            item["dt"] = self._cell("dt", item["dt"], index)
+            item["main"] |= {name: self._cell(name, value, index) for name, value in item["main"].items()}
         return [copy for item in items for copy in [item] * (2 if self.duplicates else 1)]
 
     def _features(self, features: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -144,6 +156,7 @@ class Spoil:
                 record.pop(self.without_column, None)
             if self.extra_column is not None:
                 record[self.extra_column] = 1
+            record |= {name: self._cell(name, value, index) for name, value in record.items()}
         return [copy for feature in features for copy in [feature] * (2 if self.duplicates else 1)]
 
     def _columns(self, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -157,17 +170,15 @@ class Spoil:
             if self.fill_nulls:
                 known = next((value for value in values if value is not None), None)
                 values = [known := known if value is None else value for value in values]
-            if name == "time":
-                columns[name] = [self._stamp(text) for text in values]
-            else:
-                columns[name] = [self._cell(name, value, index) for index, value in enumerate(values)]
+            columns[name] = [self._cell(name, value, index) for index, value in enumerate(values)]
         if self.duplicates:
             columns = {name: [v for value in values for v in (value, value)] for name, values in columns.items()}
         return columns
 
     @property
     def _rewrites_cells(self) -> bool:
-        return self.empty_column is not None or self.outlier_column is not None or self.swap_decimals
+        columns = (self.empty_column, self.outlier_column, self.scaled_column)
+        return any(column is not None for column in columns) or self.swap_decimals or self.shift_minutes != 0
 
     def _cell(self, name: str, value: Any, index: int) -> Any:
         """One value, of whichever kind the format has: texts stay texts."""
@@ -175,12 +186,38 @@ class Spoil:
             return "" if isinstance(value, str) else None
         if name == self.outlier_column and 0 <= index - _FIRST_OUTLIER < self.outliers:
             return str(_OUTLIER) if isinstance(value, str) else _OUTLIER
+        if name in _STAMPS and self.shift_minutes:
+            return self._stamp(value)
+        if name == self.scaled_column:
+            return self._scaled(value)
         if self.swap_decimals and (isinstance(value, float) or (isinstance(value, str) and _NUMBER.fullmatch(value))):
             return str(value).translate(_OTHER_MARK)
         return value
 
-    def _stamp(self, text: str) -> str:
-        return (datetime.fromisoformat(text) + timedelta(minutes=self.shift_minutes)).strftime("%Y-%m-%dT%H:%M")
+    def _stamp(self, value: Any) -> Any:
+        """A stamp in any of the sources' forms, moved; texts keep their quotes."""
+        if isinstance(value, int):
+            return value + self.shift_minutes * (60_000 if value > 1e11 else 60)
+        text = str(value).strip('"')
+        return str(value).replace(text, _moved(text, self.shift_minutes))
+
+    def _scaled(self, value: Any) -> Any:
+        if isinstance(value, int | float):
+            return round(value * self.scale, 2)
+        text = str(value).strip('"')
+        if not _NUMBER.fullmatch(text) and not text.isdigit():
+            return value
+        number = float(text.replace(",", ".")) * self.scale
+        scaled = f"{number:.1f}".replace(".", ",") if "," in text else f"{number:g}"
+        return str(value).replace(text, scaled)
+
+
+@lru_cache(maxsize=100_000)
+def _moved(text: str, minutes: int) -> str:
+    form = (_STAMP_DIGITS if text.isdigit() else {}).get(len(text)) or _STAMP_FORMS.get(len(text))
+    if form is None:
+        return text
+    return (datetime.strptime(text, form) + timedelta(minutes=minutes)).strftime(form)  # noqa: DTZ007  as written
 
 
 def _decoded(body: bytes) -> tuple[str, str]:

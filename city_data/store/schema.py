@@ -141,6 +141,26 @@ PROVIDER_BUDGET = sa.Table(
     sa.Column("last_at", _moment, nullable=False, comment="When the last reserved call is made"),
 )
 
+SOURCE_SHAPE = sa.Table(
+    "source_shape",
+    metadata,
+    sa.Column("city_id", sa.Text, primary_key=True),
+    sa.Column("dataset", sa.Text, primary_key=True),
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("month", sa.Date, nullable=False),
+    sa.Column("shape", JSONB, nullable=False, comment="The last good one"),
+    sa.Column("first_at", _moment, nullable=False),
+    sa.Column("checked_at", _moment, nullable=False),
+    sa.Column(
+        "changes",
+        ARRAY(sa.Text),
+        nullable=False,
+        comment="In words; empty where the source sends the good shape",
+    ),
+    sa.Column("changed_at", _moment, comment="Since when the source has sent the changed shape"),
+    sa.Column("changed_shape", JSONB(none_as_null=True)),
+)
+
 CACHE_KEY = sa.Table(
     "cache_key",
     metadata,

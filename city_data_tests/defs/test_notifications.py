@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import dagster as dg
 import pytest
 
 from city_data.definitions import defs
@@ -23,62 +18,17 @@ from city_data.defs.notifications import (
 from city_data.defs.retention import EXPIRE_JOB
 from city_data.store.ledger import read_months, record_state
 from city_data.window import Month
+from city_data_tests.defs.slack import Slack, serving, tick
 from city_data_tests.world import World
 
 DECEMBER = datetime(2026, 12, 12, 9, tzinfo=UTC)
 
 
-@dataclass
-class Slack:
-    """A local HTTP server in place of Slack: the messages that it took, and the answers to those before."""
-
-    messages: list[str] = field(default_factory=list)
-    answers: list[int | None] = field(default_factory=list)  # None: no answer within the client's patience
-    tried: list[str] = field(default_factory=list)
-
-
 @pytest.fixture
 def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slack]:
-    server_state, over = Slack(), threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"]
-            server_state.tried.append(text)
-            status = server_state.answers.pop(0) if server_state.answers else 200
-            if status is None:
-                over.wait(30)
-                return
-            if status == 200:
-                server_state.messages.append(text)
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("SLACK_WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/hook")
-    yield server_state
-    over.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def tick(world: World, sensor: str, cursor: str | None) -> tuple[str, str | None]:
-    """The skip message of a sensor's tick, and its cursor."""
-    repository = defs().get_repository_def()
-    context = dg.build_sensor_context(
-        instance=world.instance,
-        repository_def=repository,
-        resources=repository.get_top_level_resources(),
-        cursor=cursor,
-    )
-    data = repository.get_sensor_def(sensor).evaluate_tick(context)
-    return str(data.skip_message), data.cursor
+    with serving() as (server, address):
+        monkeypatch.setenv("SLACK_WEBHOOK_URL", address)
+        yield server
 
 
 def test_failed_run_is_reported_with_its_reason_and_a_link_without_secrets(

@@ -15,6 +15,7 @@ from api.observability import Metrics
 from city_data.cities import load_registry
 from city_data.operations.exporter import LedgerCollector
 from city_data.operations.live_feed_metrics import LiveFeedCollector
+from city_data.operations.source_shape_metrics import SourceShapeCollector
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.store.database import Database
 from city_data.store.polls import PollArchive
@@ -31,7 +32,7 @@ def exporter_families(database: Database) -> list[Metric]:
     ledger = LedgerCollector(database, feeds, lambda: moment, lambda: {"SCHEDULER": 0.0})
     with tempfile.TemporaryDirectory() as folder:
         polls = list(LiveFeedCollector(PollArchive(folder), feeds, lambda: moment).collect())
-    return [*ledger.collect(), *polls]
+    return [*ledger.collect(), *SourceShapeCollector(database, feeds).collect(), *polls]
 
 
 def exporter_table(database: Database) -> str:

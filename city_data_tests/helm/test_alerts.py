@@ -18,6 +18,7 @@ from api.observability import Metrics
 from city_data.cities import load_registry
 from city_data.operations.exporter import LedgerCollector, daemon_heartbeats
 from city_data.operations.live_feed_metrics import LiveFeedCollector
+from city_data.operations.source_shape_metrics import SourceShapeCollector
 from city_data.store.polls import PollArchive
 from city_data.window import as_of
 from city_data_tests.docs.metrics import SUFFIXES
@@ -68,6 +69,7 @@ def samples(families: Iterator[Metric]) -> set[str]:
 def exported(world: World) -> set[str]:
     registry = CollectorRegistry()
     registry.register(LedgerCollector(world.database, world.feeds, as_of, daemon_heartbeats(world.instance)))
+    registry.register(SourceShapeCollector(world.database, world.feeds))
     registry.register(LiveFeedCollector(PollArchive(str(world.folder / "raw")), world.feeds, as_of))
     return samples(registry.collect()) | samples(Metrics(load_registry()).registry.collect())
 

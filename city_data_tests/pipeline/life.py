@@ -140,9 +140,9 @@ class Life:
             _metadata(observations).get("recheck"),
         )
 
-    def check(self, name: str) -> bool:
+    def check(self, name: str, step: str = "monthly") -> bool:
         """Whether the newest run of a check of the month passed."""
-        key = dg.AssetCheckKey(self.key("monthly"), name)
+        key = dg.AssetCheckKey(self.key(step), name)
         records = self.world.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
         evaluation = records[0].event.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
         assert evaluation.partition == str(MONTH)

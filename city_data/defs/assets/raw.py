@@ -12,8 +12,9 @@ import dagster as dg
 
 from city_data.defs.assets.failures import RecordedFailures
 from city_data.defs.keys import asset_key
+from city_data.defs.metadata import check_result, checks_by_month
 from city_data.defs.resources import ArchiveResource, DatabaseResource, HttpResource
-from city_data.pipeline import recheck
+from city_data.pipeline import recheck, source_shape
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.fetch import fetch_month
 from city_data.pipeline.settling import choices_to_ask
@@ -24,6 +25,7 @@ from city_data.store.raw import Manifest
 from city_data.window import Month, as_of
 
 if TYPE_CHECKING:
+    from city_data.frames.checks import Outcome
     from city_data.store.ledger import State
 
 CODE_VERSION = "1"
@@ -37,11 +39,11 @@ class RawConfig(dg.Config):
 
 def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """`raw/<dataset>/<city>`: the month's bytes in the archive; skipped if the source does not have the month."""
-    provider = feed.primary.provider
+    key, provider = asset_key(feed, "raw"), feed.primary.provider
     spare = f" Falls back to {feed.fallback.provider.name}." if feed.fallback else ""
 
     @dg.asset(
-        key=asset_key(feed, "raw"),
+        key=key,
         partitions_def=partitions,
         group_name=feed.city.city_id,
         kinds={"python", "file"},
@@ -51,6 +53,7 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         deps=[dg.AssetKey(["provider", choice.provider.name]) for choice in feed.choices],
         output_required=False,
         pool=provider.name,
+        check_specs=checks_by_month(key, partitions, {source_shape.CHECK: source_shape.DESCRIPTION}),
     )
     def raw(
         context: dg.AssetExecutionContext,
@@ -58,14 +61,15 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         archive: ArchiveResource,
         database: DatabaseResource,
         http: HttpResource,
-    ) -> Iterator[dg.MaterializeResult[None]]:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
         with RecordedFailures(database, feed, month, moment, context.run.run_id, context.retry_number):
             database.record_providers(feed)
             with http.clients(database, context.instance) as client:
                 manifest = _fetched(context, config, feed, month, moment, archive.open(), database, client)
+            yield check_result(key, _shape_outcome(feed, manifest, archive, database, moment))
         if manifest is not None:
-            yield dg.MaterializeResult(metadata=_metadata(manifest))
+            yield dg.MaterializeResult(asset_key=key, metadata=_metadata(manifest))
 
     return raw
 
@@ -110,6 +114,14 @@ def _fetched(
     if result is not None:
         _record_recheck(context, database, feed, month, result, moment)
     return manifest
+
+
+def _shape_outcome(
+    feed: Feed, manifest: Manifest | None, archive: ArchiveResource, database: DatabaseResource, moment: datetime
+) -> "Outcome":
+    if manifest is None:
+        return source_shape.outcome(None)
+    return source_shape.watch(feed, manifest, archive.open(), database.open(), moment)
 
 
 def _record_recheck(
