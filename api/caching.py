@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -32,14 +32,17 @@ class LruCache(Generic[K, V]):
             self._entries.move_to_end(key)
             return entry[0]
 
-    def get_all(self, keys: Sequence[K]) -> list[V | None]:
-        """`get` for each key under one lock."""
+    def get_all(self, keys: Iterable[K]) -> list[V] | None:
+        """The values of these keys if all of them are present."""
+        values = []
         with self._lock:
-            entries = [self._entries.get(key) for key in keys]
-            for key, entry in zip(keys, entries, strict=True):
-                if entry is not None:
-                    self._entries.move_to_end(key)
-        return [entry[0] if entry is not None else None for entry in entries]
+            for key in keys:
+                entry = self._entries.get(key)
+                if entry is None:
+                    return None
+                self._entries.move_to_end(key)
+                values.append(entry[0])
+        return values
 
     def put(self, key: K, value: V, size: int) -> None:
         if size > self._capacity:

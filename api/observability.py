@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +47,8 @@ class RequestLog:
 
     def add_range(self, tenant: UUID, city_id: str, distance_km: float, days: float) -> None:
         """Record the tenant, the city and the number of days of a read."""
-        self.tenant, self.city, self.distance_km, self.days = str(tenant), city_id, distance_km, days
+        self.tenant, self.city = str(tenant), city_id
+        self.distance_km, self.days = round(distance_km, 2), round(days, 2)
 
 
 class Metrics:
@@ -55,10 +57,10 @@ class Metrics:
     def __init__(self, registry: Registry) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(LINES_LOST)
-        self._cache_hits = Counter(
+        cache_hits = Counter(
             "external_cache_hit", "Months found in a cache layer", ["layer", "dataset"], registry=self.registry
         )
-        self._cache_misses = Counter(
+        cache_misses = Counter(
             "external_cache_miss", "Months not found in a cache layer", ["layer", "dataset"], registry=self.registry
         )
         self._durations = Histogram(
@@ -77,10 +79,11 @@ class Metrics:
         self.rate_limited = Counter("external_rate_limited", "Requests answered 429", registry=self.registry)
         self.in_progress = Gauge("external_api_requests_in_progress", "Requests in progress", registry=self.registry)
         # Every label set starts at 0: a counter that first appears at 1 shows no increase.
-        for counter in (self._cache_hits, self._cache_misses):
-            for layer in LAYERS:
-                for dataset in DATASETS:
-                    counter.labels(layer, dataset)
+        self._lookups: Mapping[tuple[str, str], tuple[Counter, Counter]] = {
+            (layer, dataset): (cache_hits.labels(layer, dataset), cache_misses.labels(layer, dataset))
+            for layer in LAYERS
+            for dataset in DATASETS
+        }
         for reason in TOKEN_REASONS:
             self._refused_tokens.labels(reason)
         for outcome in TENANT_OUTCOMES:
@@ -88,10 +91,9 @@ class Metrics:
         self._cities = {city.city_id for city in registry.all()}
 
     def count_lookups(self, layer: str, dataset: str, hits: int, misses: int) -> None:
-        if hits:
-            self._cache_hits.labels(layer, dataset).inc(hits)
-        if misses:
-            self._cache_misses.labels(layer, dataset).inc(misses)
+        for counter, months in zip(self._lookups[layer, dataset], (hits, misses), strict=True):
+            if months:
+                counter.inc(months)
 
     def count_refused_token(self, reason: str) -> None:
         """`reason` is one of TOKEN_REASONS: a label chosen by callers would grow without bound."""
@@ -162,24 +164,25 @@ def log_request(method: str, route: str, status: int, log: RequestLog, seconds: 
         status=status,
         tenant=log.tenant,
         city=log.city,
-        distance_km=None if log.distance_km is None else round(log.distance_km, 2),
-        days=None if log.days is None else round(log.days, 2),
+        distance_km=log.distance_km,
+        days=log.days,
         records=log.records,
         served_from=log.served_from,
         ms=round(seconds * 1000, 2),
     )
 
 
+def _line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> bytes:
+    """One processor instead of structlog's two, which took 2 us of every answer."""
+    event["timestamp"] = datetime.now(UTC)
+    return orjson.dumps(event, option=orjson.OPT_UTC_Z, default=repr)
+
+
 def configure_logging() -> None:
     """JSON lines on standard output; the libraries' warnings on standard error."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    processors: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.JSONRenderer(serializer=orjson.dumps),
-    ]
     structlog.configure(
-        processors=processors,
+        processors=[structlog.processors.add_log_level, _line],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=LossyLoggerFactory(sys.stdout.buffer),
         cache_logger_on_first_use=True,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from api.caching import LruCache
@@ -32,6 +33,12 @@ class Allowance(NamedTuple):
         ]
 
 
+@dataclass
+class _Bucket:
+    level: float
+    at: float
+
+
 class RateLimiter:
     """A token bucket for each caller: `burst` requests, refilled by `per_s`. Counts in this process; least recent
     callers are evicted.
@@ -39,17 +46,20 @@ class RateLimiter:
 
     def __init__(self, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_s, self._burst, self._clock = per_s, burst, clock
-        self._levels: LruCache[str, tuple[float, float]] = LruCache(_CALLERS)
+        self._buckets: LruCache[str, _Bucket] = LruCache(_CALLERS)
 
     def take(self, caller: str, cost: int = 1) -> Allowance:
         """Take `cost` requests, or all of a full bucket if that is less."""
         cost = min(cost, self._burst)
         now = self._clock()
-        level, since = self._levels.get(caller) or (float(self._burst), now)
-        level = min(self._burst, level + (now - since) * self._per_s)
+        bucket = self._buckets.get(caller)
+        if bucket is None:
+            bucket = _Bucket(self._burst, now)
+            self._buckets.put(caller, bucket, 1)
+        level = min(self._burst, bucket.level + (now - bucket.at) * self._per_s)
         allowed = level >= cost
         level -= cost if allowed else 0
-        self._levels.put(caller, (level, now), 1)
+        bucket.level, bucket.at = level, now
         return Allowance(
             allowed,
             self._burst,

@@ -8,7 +8,7 @@ frames may be concatenated").
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from api.query.negotiation import Encoding
@@ -16,6 +16,7 @@ from city_data.store import segments
 from city_data.store.segments import Segment
 
 _LEVEL = 9
+_CHUNK_BYTES = 256 * 1024
 
 
 def pack(text: bytes, rows: int, encoding: Encoding) -> Segment:
@@ -28,7 +29,7 @@ def pack(text: bytes, rows: int, encoding: Encoding) -> Segment:
 def splice(
     packed: Sequence[Segment], encoding: Encoding, opening: bytes, between: bytes, closing: bytes
 ) -> tuple[bytes, ...]:
-    """A body in chunks. Uncompressed months stay separate chunks, since joining them would copy megabytes."""
+    """A body in chunks: one, or several of an uncompressed body."""
     if encoding == "gzip":
         return (b"".join(segments.splice_parts(packed, opening, between, closing)),)
     filled = [segment.body for segment in packed if segment.rows]
@@ -37,8 +38,21 @@ def splice(
         for position, body in enumerate(filled):
             parts += [_small(between), body] if position and between else [body]
         return (b"".join([*parts, _small(closing)]),)
-    parts = [(between if position else opening) + body for position, body in enumerate(filled)] or [opening]
-    return (*parts, closing) if closing else tuple(parts)
+    separated = [part for body in filled for part in (between, body)]
+    return tuple(_chunks([opening, *separated[1:], closing]))
+
+
+def _chunks(parts: Sequence[bytes]) -> Iterator[bytes]:
+    """The parts, joined until they have _CHUNK_BYTES: each chunk is sent by itself, which takes 2 us."""
+    pending, size = list[bytes](), 0
+    for part in parts:
+        pending.append(part)
+        size += len(part)
+        if size >= _CHUNK_BYTES:
+            yield b"".join(pending)
+            pending, size = [], 0
+    if pending:
+        yield b"".join(pending)
 
 
 def _zstd(text: bytes) -> bytes:

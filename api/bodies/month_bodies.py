@@ -71,12 +71,8 @@ class Months:
 
     def cached_bodies(self, plan: Plan, representation: Representation) -> list[Body] | None:
         """The plan's bodies if all of them are in memory."""
-        tag, bodies = representation.tag, list[Body]()
-        for body in self._bodies.get_all([(month_slice.name, tag) for month_slice in plan.slices]):
-            if body is None:
-                return None
-            bodies.append(body)
-        return bodies
+        tag = representation.tag
+        return self._bodies.get_all([(month_slice.name, tag) for month_slice in plan.slices])
 
     async def lookup(self, plan: Plan, representation: Representation) -> MonthLookup:
         """The plan's bodies found in memory and Redis, in any format but Parquet; `fill` adds the missing ones."""
@@ -231,8 +227,7 @@ class Months:
         return frames
 
     def _remembered(self, names: Sequence[str], tag: str) -> dict[str, Body]:
-        pairs = zip(names, self._bodies.get_all([(name, tag) for name in names]), strict=True)
-        return {name: body for name, body in pairs if body is not None}
+        return {name: body for name in names if (body := self._bodies.get((name, tag))) is not None}
 
     def _remember(self, name: str, tag: str, body: Body) -> None:
         self._bodies.put((name, tag), body, len(body.segment.body) + _OVERHEAD)

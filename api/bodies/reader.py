@@ -103,12 +103,13 @@ class Reader:
 
     def _join(self, plan: Plan, representation: Representation, bodies: list[Body], served_from: str) -> Answer:
         filled = [body for body in bodies if body.segment.rows]
+        segments = [body.segment for body in filled]
         delimiters = delimiters_of(
             representation.format.name, lambda: schema(DATASETS[plan.dataset], representation.shape)
         )
         answer = Answer(
-            chunks=splice([body.segment for body in filled], representation.encoding, *delimiters),
-            records=sum(body.segment.rows for body in filled),
+            chunks=splice(segments, representation.encoding, *delimiters),
+            records=sum([segment.rows for segment in segments]),
             first=filled[0].first if filled else None,
             last=filled[-1].last if filled else None,
             served_from=served_from,
@@ -131,7 +132,9 @@ class Reader:
         return answer
 
     def _remember(self, plan: Plan, representation: Representation, answer: Answer) -> None:
-        self._answers.put(_key(plan, representation), replace(answer, served_from="memory"), answer.length)
+        if answer.served_from != "memory":
+            answer = replace(answer, served_from="memory")
+        self._answers.put(_key(plan, representation), answer, answer.length)
 
 
 def _key(plan: Plan, representation: Representation) -> str:

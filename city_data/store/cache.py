@@ -128,16 +128,13 @@ def opened(
     """The segment of each value for these names and identities, None where it is absent or its seal is broken; and the
     names of the broken ones.
     """
-    pairs = list(zip(wanted, values, strict=True))
-    segments = [
-        _unpacked(name, identity, value, seal) if isinstance(value, bytes) else None
-        for (name, identity), value in pairs
-    ]
-    broken = [
-        name
-        for ((name, _), value), segment in zip(pairs, segments, strict=True)
-        if value is not None and segment is None
-    ]
+    segments: list[Segment | None] = []
+    broken: list[str] = []
+    for (name, identity), value in zip(wanted, values, strict=True):
+        segment = _unpacked(name, identity, value, seal) if isinstance(value, bytes) else None
+        segments.append(segment)
+        if segment is None and value is not None:
+            broken.append(name)
     if broken:
         _log.warning("cache values with a broken seal deleted", keys=broken)
     return segments, broken
@@ -161,8 +158,8 @@ def _packed(name: str, identity: str, segment: Segment, seal: Seal) -> bytes:
 
 
 def _unpacked(name: str, identity: str, sealed: bytes, seal: Seal) -> Segment | None:
-    value = sealed[SEAL_BYTES:]
+    value = memoryview(sealed)[SEAL_BYTES:]
     if len(value) < _HEAD.size or not seal.is_good(sealed[:SEAL_BYTES], name, identity, value):
         return None
     magic, checksum, length, rows = _HEAD.unpack_from(value)
-    return Segment(value[_HEAD.size :], checksum, length, rows) if magic == _MAGIC else None
+    return Segment(bytes(value[_HEAD.size :]), checksum, length, rows) if magic == _MAGIC else None

@@ -34,7 +34,7 @@ class Seal:
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, b"", _sealed(name, identity, value))
 
-    def is_good(self, seal: bytes, name: str, identity: str, value: bytes) -> bool:
+    def is_good(self, seal: bytes, name: str, identity: str, value: bytes | memoryview) -> bool:
         try:
             self._cipher.decrypt(seal[:_NONCE_BYTES], seal[_NONCE_BYTES:], _sealed(name, identity, value))
         except InvalidTag:
@@ -49,5 +49,5 @@ def read_seal(database: Database) -> Seal:
     return Seal(bytes(key))
 
 
-def _sealed(name: str, identity: str, value: bytes) -> bytes:
+def _sealed(name: str, identity: str, value: bytes | memoryview) -> bytes:
     return b"\n".join((name.encode(), identity.encode(), value))

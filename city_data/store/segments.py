@@ -112,11 +112,15 @@ def splice_parts(segments: Iterable[Segment], opening: bytes, between: bytes, cl
     """Segments' texts between others as one gzip member (RFC 1952), in parts, without decompressing any segment."""
     first, separator = _small(opening), _small(between)
     parts, crc, length = [_GZIP_HEADER, first.body], first.crc32, first.length
-    filled = [segment for segment in segments if segment.rows]
-    for position, segment in enumerate(filled):
-        for piece in (separator, segment) if position and between else (segment,):
-            parts.append(piece.body)
-            crc, length = crc32_combine(crc, piece.crc32, piece.length), length + piece.length
+    is_first = True
+    for body, crc32, size, rows in segments:
+        if not rows:
+            continue
+        if between and not is_first:
+            parts.append(separator.body)
+            crc, length = crc32_combine(crc, separator.crc32, separator.length), length + separator.length
+        parts.append(body)
+        crc, length, is_first = crc32_combine(crc, crc32, size), length + size, False
     crc, length = crc32_combine(crc, zlib.crc32(closing), len(closing)), length + len(closing)
     return [*parts, _final(closing), struct.pack("<II", crc, length & 0xFFFFFFFF)]
 

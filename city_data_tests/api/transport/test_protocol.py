@@ -7,7 +7,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import httpx
 import pytest
@@ -201,3 +201,35 @@ def test_concurrent_requests_over_the_limit_are_503_except_health(
         release.set()
         first.join()
         assert httpx.get(f"{url}/api/v1/cities").status_code == 200
+
+
+def test_head_and_body_of_an_answer_leave_together() -> None:
+    class Recording(asyncio.Transport):
+        def __init__(self) -> None:
+            super().__init__()
+            self.sent: list[list[bytes]] = []
+
+        def writelines(self, parts: Iterable[bytes | bytearray | memoryview]) -> None:
+            self.sent.append([bytes(part) for part in parts])
+
+        def is_closing(self) -> bool:
+            return False
+
+        def close(self) -> None:
+            self.sent.append([])
+
+        def get_write_buffer_size(self) -> int:
+            return 0
+
+    async def written() -> list[list[bytes]]:
+        recording = Recording()
+        watched = protocol.WatchedTransport(recording, asyncio.get_running_loop())
+        for part in (b"head", b"body"):
+            watched.write(part)
+        await asyncio.sleep(0)
+        watched.write(b"the last")
+        watched.close()
+        watched.stop_watching()
+        return recording.sent
+
+    assert asyncio.run(written()) == [[b"head", b"body"], [b"the last"], []]
