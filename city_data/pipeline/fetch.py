@@ -111,7 +111,7 @@ def gather_month(
     over = moment >= month.bounds(feed.city.timezone)[1]
     if manifest is not None and not _makes_no_value(feed, choice, month, manifest, archive, over):
         return manifest
-    polls = archive.polls(*keys)
+    polls = archive.polls(*keys) if manifest is None or manifest.polls is None else manifest.polls
     listed = ", ".join(f"{count} {outcome}" for outcome, count in polls.items())
     if not polls:
         summary = "no poll was made in it"

@@ -202,10 +202,10 @@ class RawArchive:
         path = manifest.removesuffix(_MANIFEST_SUFFIX) + _REPEAT_SUFFIX
         return self._parsed(RepeatedFetch, path) if self._fs.exists(path) else None
 
-    def _parsed(self, model: type[_Model], path: str) -> _Model | None:
-        """The file's content; None, with a line in the log, where it is damaged."""
+    def _parsed(self, model: type[_Model], path: str, body: bytes | None = None) -> _Model | None:
+        """The file's content, read already where it is `body`; None, with a line in the log, where it is damaged."""
         try:
-            return model.model_validate_json(self._fs.cat_file(path))
+            return model.model_validate_json(self._fs.cat_file(path) if body is None else body)
         except pydantic.ValidationError as error:
             import structlog
 

@@ -103,6 +103,8 @@ def test_ended_month_without_a_value_counts_why_and_is_refused_by_its_checks(tmp
 
 
 BAD = {
+    "nothing": b"",
+    "a byte order mark": b"\xef\xbb\xbf",
     "utf-16": answer(("a", 900, NOON)).decode().encode("utf-16"),
     "html": b"<html></html>",
     "cut": answer(("a", 900, NOON))[:-9],
@@ -126,6 +128,16 @@ def test_unreadable_stored_poll_is_excluded_and_counted(tmp_path: Path, kind: st
     assert made.provenance["unreadable_snapshots"] == 1
     with pytest.raises(PermanentError, match=r"the archived snapshot cannot be read|layer lacks|not ArcGIS's"):
         archived(tmp_path, {NOON: BAD[kind]})
+
+
+def test_poll_under_a_name_without_its_moment_is_excluded_and_counted(tmp_path: Path) -> None:
+    good = archived(tmp_path, {moment: answer(*rows) for moment, rows in quarters(NOON, 3, a=100).items()})
+    foreign = tmp_path / "backup.json"
+    foreign.write_bytes(answer(("a", 900, NOON)))
+    payloads = [Payload(path.name, path, LOOPS) for path in sorted(tmp_path.glob("2026*.json"))]
+    made = ValenciaOpenData().parse(request(), [*payloads, Payload(foreign.name, foreign, LOOPS)])
+    assert volumes(made) == volumes(good)
+    assert made.rejected == {"unreadable_poll": 1}
 
 
 def test_byte_order_mark_on_any_page_is_accepted(tmp_path: Path, web: Site) -> None:

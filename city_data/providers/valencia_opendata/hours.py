@@ -86,8 +86,8 @@ def _readings(payloads: Sequence[Payload]) -> tuple[pl.DataFrame, list[str], int
     parts: list[pl.DataFrame] = []
     broken: list[PermanentError] = []
     for number, payload in enumerate(payloads):
-        taken = int(taken_at(payload.name).timestamp() * 1000)
         try:
+            taken = int(taken_at(payload.name).timestamp() * 1000)
             rows: Rows = [row for page in pages(payload.path.read_bytes()) for row in page.rows]
         except PermanentError as error:
             broken.append(error)

@@ -54,9 +54,12 @@ def read_page(body: bytes) -> Page:
 
 
 def pages(body: bytes) -> Iterator[Page]:
-    """The joined pages of an archived snapshot. Raises PermanentError if they are unreadable."""
+    """The joined pages of an archived snapshot. Raises PermanentError if they are unreadable, or there are none."""
     try:
-        yield from map(_page, _documents(body))
+        documents = list(_documents(body))
+        if not documents:
+            raise NoSnapshot("empty", "it is empty")
+        yield from map(_page, documents)
     except (ValueError, RecursionError, NoSnapshot) as error:
         raise PermanentError(f"the archived snapshot cannot be read: {error}") from error
 
