@@ -162,7 +162,7 @@ def test_one_empty_answer_is_retried(portal: Portal) -> None:
         (GOOD.replace(b"idTram", b"tram"), PermanentError, "lacks idTram"),
         (GOOD.replace(b"202305", b"202304"), PermanentError, "not of the month: of 2 rows 2 have other dates"),
         (GOOD.replace(b"20230501", b"2023-5-1"), PermanentError, "not of the month"),
-        (GOOD.replace(b",0\n", b",0,0,0\n"), PermanentError, "the CSV is truncated"),
+        (GOOD.replace(b",0\n", b",0,0,0\n"), PermanentError, "2 of 2 rows have more fields than the header"),
         (GOOD.decode().encode("utf-16"), PermanentError, "lacks idTram"),
     ],
 )

@@ -36,6 +36,9 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "decimal states": lambda text: text.replace(",0\n", ",0.0\n").replace(",2,", ",2.0,"),
     "decimal segments": lambda text: text.replace("\n3,", "\n3.0,"),
     "blanks in the header": lambda text: text.replace(",data", ", data ", 1),
+    "a comma at the end of each row": lambda text: text.replace(",0\n", ",0,\n"),
+    "commas at the end of some rows": lambda text: text.replace(",2,0\n", ",2,0,,,\n"),
+    "a short first row": lambda text: text.replace(HEADER, f"{HEADER}\n(36 rows)"),
     "an upper-case header": lambda text: text.replace(HEADER, HEADER.upper()),
     "one stray quote": lambda text: text.replace("\n2,", '\n"2,', 1),
     "a stray quote on a stamp": lambda text: text.replace("00,", '00",', 1),
@@ -56,6 +59,22 @@ def test_month_in_an_unusual_but_unambiguous_format_is_read(tmp_path: Path, spel
 def test_truncated_row_is_refused_whatever_follows(tmp_path: Path, end: str, footer: str) -> None:
     with pytest.raises(PermanentError, match="the CSV is truncated"):
         parsed(written(tmp_path, "\n".join([HEADER, *good(), end]) + footer), MONTH)
+
+
+@pytest.mark.parametrize("place", [0, 18, 36], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("line", ["2,20260901000000,5,0,7", "2,20260901000000,1,5,0", "9,8,7,6,5,4,3"])
+def test_row_of_more_fields_than_the_header_is_rejected_by_that_name(tmp_path: Path, line: str, place: int) -> None:
+    plain, lines = month_of(tmp_path, good()), good()
+    made = month_of(tmp_path, [*lines[:place], line, *lines[place:]])
+    assert made.frame.equals(plain.frame)
+    assert made.rejected == {"too_many_fields": 1}
+    assert (made.received, made.used) == (37, 36)
+
+
+def test_mostly_too_many_fields_are_refused_with_an_example(tmp_path: Path) -> None:
+    lines = [line.replace(",1,0", ",1,5,0").replace(",2,0", ",2,5,0") for line in good()]
+    with pytest.raises(PermanentError, match="24 of 36 rows have more fields than the header, such as '0' in line 2"):
+        month_of(tmp_path, lines)
 
 
 @pytest.mark.parametrize("first", [True, False])

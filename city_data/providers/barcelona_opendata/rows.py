@@ -33,7 +33,8 @@ _HABIT = 3  # fewer spoilt cells than this are an accident
 _CODES = NumberFormat(counts=True)
 # Around a cell: identifiers carry blanks in some years, and a quote may stand alone.
 _DECORATION = ' \t\r"\u00a0\u202f'
-REASONS = ("used", "no_segment", "not_a_time", "outside_month", "not_a_state")
+REASONS = ("used", "too_many_fields", "no_segment", "not_a_time", "outside_month", "not_a_state")
+_SURPLUS = "beyond the header"
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ class StateFile:
 
     @property
     def positions(self) -> list[str]:
-        """A unique name for each column, by which the file is read."""
-        return [name if name in NEEDED else f"{position}:{name}" for position, name in enumerate(self.columns)]
+        """A unique name for each column, by which the file is read, and for one more."""
+        named = [name if name in NEEDED else f"{position}:{name}" for position, name in enumerate(self.columns)]
+        return [*named, _SURPLUS]
 
 
 @dataclass(frozen=True)
@@ -103,15 +105,17 @@ def _refuse_cut(tail: str, columns: Sequence[str]) -> None:
     for _ in range(_FOOTER_LINES):
         if rows and rows[-1][0].strip("0123456789."):
             rows.pop()
-    if rows and (len(rows[-1]) != len(columns) or len(rows[-1][columns.index("data")]) != _STAMP_DIGITS):
-        raise PermanentError(f"the CSV is truncated: its last row is {','.join(rows[-1])!r}")
+    last = rows[-1] if rows else []
+    is_cut = len(last) == len(columns) and len(last[columns.index("data")]) != _STAMP_DIGITS
+    if is_cut or 0 < len(last) < len(columns):  # a row of more fields is another fault, which `read` counts
+        raise PermanentError(f"the CSV is truncated: its last row is {','.join(last)!r}")
 
 
 def read(file: StateFile) -> Rows:
     """All rows of the file, read in one pass.
 
-    Raises PermanentError for bytes that are not CSV, and if most rows are of another month, or have an unreadable
-    segment or state.
+    Raises PermanentError for bytes that are not CSV, and if most rows are of another month, have more fields than the
+    header, or have an unreadable segment or state.
     """
     import polars as pl
 
@@ -127,23 +131,25 @@ def read(file: StateFile) -> Rows:
             f"{file.path.name} is not of the month: of {len(table):,} rows {elsewhere:,} have other dates, or none; "
             f"rejected: {rejected}"
         )
-    for reason, column in (("no_segment", "idTram"), ("not_a_state", "estatActual")):
-        _refuse_habit(file, table, REASONS.index(reason), column)
+    _refuse_habit(file, table, "too_many_fields", _SURPLUS)
+    _refuse_habit(file, table, "no_segment", "idTram")
+    _refuse_habit(file, table, "not_a_state", "estatActual")
     segment, face, state = (used[name].to_numpy() for name in ("segment", "face", "state"))
     return Rows(segment, face, state, rejected, len(table))
 
 
-def _refuse_habit(file: StateFile, table: pl.DataFrame, reason: int, column: str) -> None:
+def _refuse_habit(file: StateFile, table: pl.DataFrame, reason: str, column: str) -> None:
     """Raises PermanentError if most cells of a column are unreadable: its format has changed."""
     import polars as pl
 
-    line = table.with_row_index("line", 2).filter((pl.col("reason") == reason) & (pl.col(column) != ""))
+    line = table.with_row_index("line", 2).filter((pl.col("reason") == REASONS.index(reason)) & (pl.col(column) != ""))
     good = int((table["reason"] == 0).sum())
-    if len(line) >= _HABIT and len(line) > good:
+    if len(line) > good and (len(line) >= _HABIT or not good):
         number, text = line.select("line", column).row(0)
+        fault = f"cells of {column!r} cannot be read"
+        fault = "rows have more fields than the header" if column == _SURPLUS else fault
         raise PermanentError(
-            f"{file.path.name}: {len(line):,} of {len(line) + good:,} cells of {column!r} cannot be read, such as "
-            f"{text[:40]!r} in line {number}"
+            f"{file.path.name}: {len(line):,} of {len(line) + good:,} {fault}, such as {text[:40]!r} in line {number}"
         )
 
 
@@ -164,14 +170,20 @@ def _cells(line: str) -> list[str]:
 def _rows(file: StateFile) -> pl.LazyFrame:
     import polars as pl
 
-    text = pl.scan_csv(
+    # A line at a time: Polars would refuse a file for one row of more fields, or for a first row of fewer.
+    lines = pl.scan_csv(
         file.path,
-        schema=dict.fromkeys(file.positions, pl.String),
+        separator="\0",
+        schema={"line": pl.String},
         has_header=False,
         skip_rows=1,
+        truncate_ragged_lines=True,
         quote_char=None,  # no more than decoration here: a stray one must not join lines
         encoding="utf8-lossy",
-    ).select(pl.col(name).str.strip_chars(_DECORATION) for name in NEEDED)
+    )
+    cells = pl.col("line").str.splitn(",", len(file.positions)).struct.rename_fields(file.positions)
+    text = lines.select(cells.alias("cells")).unnest("cells")
+    text = text.select(pl.col(name).str.strip_chars(_DECORATION) for name in (*NEEDED, _SURPLUS))
     segment, stamp, state = _whole("idTram"), pl.col("data"), _whole("estatActual")
     number = pl.when(stamp.str.contains(rf"\A[0-9]{{{_STAMP_DIGITS}}}\z")).then(stamp.cast(pl.Int64, strict=False))
     day, hour = number // 1_000_000 % 100, number // 10_000 % 100
@@ -180,20 +192,23 @@ def _rows(file: StateFile) -> pl.LazyFrame:
     month = number // 100_000_000
     inside = (month == file.month.year * 100 + file.month.month) & (day <= file.month.last_day.day)
     reason = (
-        pl.when(~segment.is_between(1, _MOST_SEGMENTS).fill_null(False))
+        pl.when((pl.col(_SURPLUS).str.strip_chars(",") != "").fill_null(False))
         .then(1)
-        .when(~real.fill_null(False))
+        .when(~segment.is_between(1, _MOST_SEGMENTS).fill_null(False))
         .then(2)
-        .when(~inside)
+        .when(~real.fill_null(False))
         .then(3)
-        .when(~state.is_between(0, len(STATES) - 1).fill_null(False))
+        .when(~inside)
         .then(4)
+        .when(~state.is_between(0, len(STATES) - 1).fill_null(False))
+        .then(5)
         .otherwise(0)
     )
     face = ((day - 1) * 24 + hour) * 3600 + minute * 60 + second
     return text.select(
         "idTram",
         "estatActual",
+        _SURPLUS,
         segment.cast(pl.Int32, strict=False).alias("segment"),
         face.cast(pl.Int32, strict=False).alias("face"),
         state.cast(pl.Int8, strict=False).alias("state"),
