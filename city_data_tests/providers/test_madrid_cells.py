@@ -271,3 +271,14 @@ def test_entry_name_with_invalid_utf_8_is_a_typed_error(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace("leáme".encode(), b"le\xff\xfeme"))
     with pytest.raises(PermanentError, match="not a complete ZIP"):
         parsed(path, MONTH)
+
+
+def test_zip_entry_without_a_name_is_no_obstacle(tmp_path: Path) -> None:
+    path = packed(tmp_path, ("09-2026.csv", "\n".join([HEADER, *good()]) + "\n"), ("x", "y"))
+    whole = path.read_bytes()
+    place = whole.rindex(b"PK\x01\x02")  # the directory's record of the second entry: its name becomes a comment
+    nameless = bytearray(whole)
+    nameless[place + 28 : place + 30], nameless[place + 32 : place + 34] = b"\0\0", b"\1\0"
+    path.write_bytes(nameless)
+    assert [info.filename for info in zipfile.ZipFile(path).infolist()] == ["09-2026.csv", ""]
+    assert volumes(parsed(path, MONTH)) == [280] * 24

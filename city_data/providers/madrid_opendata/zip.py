@@ -44,7 +44,8 @@ def find_csv(path: Path, month: Month) -> tuple[zipfile.ZipInfo, bytes]:
     """
     expected = f"{month.month:02d}-{month.year}.csv"
     with readable(path), _opened(path) as archive:
-        files = [info for info in archive.infolist() if not info.is_dir()]
+        # Not by is_dir(), which raises IndexError for an entry without a name.
+        files = [info for info in archive.infolist() if not info.filename.endswith("/")]
         named = [info for info in files if _is_named(info.filename, expected)]
         if len(named) != 1:
             names = ", ".join(ascii(info.filename)[1:-1] for info in files[:20])
