@@ -22,6 +22,7 @@ from city_data_tests.oracles.station_hours import hours_of, local_face, volumes
 WEIGHTS = {"urban": 0.9, "m30": 0.1}
 SPIKE, MOST_LOAD, MOST_SPEED = 20_000, 100, 200
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+_AMBIGUOUS = re.compile(r"[+-]?[0-9]+\.[0-9]{3}")  # of a whole number: 1000, or 1?
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d)(?::\d\d(?:\.0+)?)?")
 _SLASHED = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d{1,2}):(\d\d)(?::\d\d(?:\.0+)?)?")
 _VALID = ("clean", "doubtful", "unmarked")
@@ -117,7 +118,8 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _row(index: int, row: Mapping[str, str], request: Any) -> Row | None:
-    station = _number(row.get("id", row.get("idelem", "")))
+    name = row.get("id", row.get("idelem", ""))
+    station = None if _AMBIGUOUS.fullmatch(name) else _number(name)
     if station is None or station != int(station) or not 1 <= station <= 1_000_000:
         return None
     stamp = row.get("fecha", "")

@@ -17,7 +17,7 @@ def month(payloads: Sequence[bytes], request: Any) -> Values:
     rows = []
     for body in payloads:
         try:
-            text = body.decode("utf-8-sig")
+            text = body.decode("utf-8-sig").lstrip("\ufeff")
         except UnicodeDecodeError:
             text = body.decode("latin-1").removeprefix("ï»¿")
         lines = re.split("\r\n|\r|\n", text)
@@ -54,7 +54,7 @@ def _numbers(cells: dict[str, str], mark: str) -> dict[str, float | None]:
     values: dict[str, float | None] = {}
     for name, kind in {**NUMBERS, **PRESSURES}.items():
         quality = cells.get(f"Q{name}", "")
-        good = quality == "" or number(quality, ".", "altitude") in (0, 1, 9)
+        good = quality == "" or number(quality, ".", "quality") in (0, 1, 9)
         values[kind] = number(cells.get(name), mark, kind) if good else None
     return values
 

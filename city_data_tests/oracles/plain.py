@@ -19,6 +19,7 @@ LIMITS = {
     "pressure": (850, 1090),
     "at_station": (450, 1100),
     "altitude": (-500, 9000),
+    "quality": (0, 9),
 }
 COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure")
 
