@@ -31,8 +31,11 @@ class Issuer:
         return entry | ({"kid": self.key_id} if self.key_id else {})
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """The claims of a valid token, changed; None omits a claim."""
-        good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "trainer", "tenant_id": TENANT_A, "exp": int(time.time()) + 600}
+        """The claims of a valid token, changed; None omits a claim.
+
+        Valid for longer than the slowest run of the suite: some tokens are made when a test module is imported."""
+        expiry = int(time.time()) + 6 * 3600
+        good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "trainer", "tenant_id": TENANT_A, "exp": expiry}
         return {name: value for name, value in (good | changes).items() if value is not None}
 
     def token(self, **changes: Any) -> str:
