@@ -77,14 +77,14 @@ def run_cluster_backfill(
     `only_due` skips months that are settled or were requested within a day, and launches nothing while a backfill of
     this command is active, so that each upgrade can run it again.
     """
-    from city_data.operations import backfill
+    from city_data.operations import cluster_backfill
 
-    launched = backfill.active_backfills(webserver) if only_due else []
+    launched = cluster_backfill.active_backfills(webserver) if only_due else []
     for backfill_id in launched:
         console.print(f"backfill {backfill_id} is already running at {webserver}: nothing else is launched")
     if not launched:
-        for wanted, group in backfill.groups(_todo(feeds, months, only_due)):
-            launched.append(backfill.launch(webserver, group, wanted))
+        for wanted, group in cluster_backfill.groups(_todo(feeds, months, only_due)):
+            launched.append(cluster_backfill.launch(webserver, group, wanted))
             names = ", ".join(feed.name for feed in group)
             console.print(f"backfill {launched[-1]} launched at {webserver}: {len(wanted)} months of {names}")
     if not launched:
@@ -97,7 +97,7 @@ def run_cluster_backfill(
 def _follow(
     console: Console, webserver: str, backfill_id: str, feeds: Sequence[Feed], months: Sequence[Month]
 ) -> list[str]:
-    from city_data.operations import backfill
+    from city_data.operations import cluster_backfill
 
     with progress(console) as shown:
         bar = shown.add_task("partitions", total=None, rows=0, rate=0.0)
@@ -105,7 +105,7 @@ def _follow(
         def show_counts(done: int, of: int) -> None:
             shown.update(bar, completed=done, total=of or None)
 
-        status, count = backfill.follow(webserver, backfill_id, lambda: time.sleep(POLL_S), show_counts)
+        status, count = cluster_backfill.follow(webserver, backfill_id, lambda: time.sleep(POLL_S), show_counts)
     console.print(f"backfill {backfill_id}: {status}")
     if status.startswith("COMPLETED_SUCCESS") and not count:
         return []

@@ -137,28 +137,7 @@ def test_failing_migration_is_one_line(arguments: list[str], database: str, expe
     assert_one_line(done.stderr, expected)
 
 
-def test_feeds_of_a_provider_with_the_same_months_share_one_backfill(world: World) -> None:
-    world.enable("madrid", "barcelona")
-    of_aemet = [feed for feed in world.feeds if feed.primary.provider.name == "aemet"]
-    assert len(of_aemet) == 2
-    months = [Month(2026, 9), Month(2026, 10)]
-    assert backfill.groups(backfill.tasks(of_aemet, months)) == [(months, of_aemet)]
-
-
 def test_newest_months_are_loaded_first_and_each_for_all_feeds(world: World) -> None:
     feeds, months = [world.feed("weather"), world.feed("traffic")], [Month(2026, 8), Month(2026, 9)]
     ordered = backfill.newest_first(backfill.tasks(feeds, months))
     assert ordered == [(feed, month) for month in reversed(months) for feed in feeds]
-
-
-def test_backfill_has_feeds_of_one_provider_alone(world: World) -> None:
-    first, second = world.feed("weather"), world.feed("traffic")
-    september, october = Month(2026, 9), Month(2026, 10)
-    same = backfill.tasks([first, second], [september, october])
-    assert [(months, [feed.name for feed in feeds]) for months, feeds in backfill.groups(same)] == [
-        ([september, october], [first.name]),
-        ([september, october], [second.name]),
-    ]
-    apart = [(first, september), (first, october), (second, october)]
-    assert [months for months, _ in backfill.groups(apart)] == [[september, october], [october]]
-    assert backfill.groups([]) == []

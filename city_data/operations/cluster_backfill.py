@@ -1,0 +1,124 @@
+"""Asset backfills on a running Dagster, through its webserver's GraphQL.
+
+Belongs here: launching them and following them. Does not: months that are run in this process (backfill.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from city_data.defs.keys import STEPS, asset_key
+from city_data.errors import CityDataError
+from city_data.pipeline.feeds import Feed
+from city_data.window import Month
+
+Task = tuple[Feed, Month]
+
+_LAUNCH = """
+mutation Launch($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}"""
+_STATUS = """
+query Status($id: String!) {
+  partitionBackfillOrError(backfillId: $id) {
+    __typename
+    ... on PartitionBackfill {
+      status
+      assetBackfillData { assetBackfillStatuses {
+        ... on AssetPartitionsStatusCounts {
+          assetKey { path } numPartitionsTargeted numPartitionsMaterialized numPartitionsFailed
+        } } }
+    }
+    ... on PythonError { message }
+  }
+}"""
+_ACTIVE = """
+query ActiveBackfills {
+  partitionBackfillsOrError(status: REQUESTED, limit: 100) {
+    __typename
+    ... on PartitionBackfills { results { id title } }
+    ... on PythonError { message }
+  }
+}"""
+_TITLE = "city-data backfill"
+
+
+class BackfillError(CityDataError):
+    """The backfill could not be launched or followed; the text gives the cause."""
+
+
+def groups(todo: Sequence[Task]) -> list[tuple[list[Month], list[Feed]]]:
+    """Group the tasks into few backfills: one for the feeds of a provider that have equal months.
+
+    A backfill runs all its months of all its feeds, a month a run, and a run waits until the pools of all its
+    providers are free. One provider each lets the providers' runs go on side by side.
+    """
+    named = {feed.name: feed for feed, _ in todo}
+    shared: dict[tuple[str, tuple[Month, ...]], list[Feed]] = {}
+    for name, feed in named.items():
+        months = tuple(month for of, month in todo if of.name == name)
+        shared.setdefault((feed.primary.provider.name, months), []).append(feed)
+    return [(list(months), feeds) for (_, months), feeds in shared.items()]
+
+
+def active_backfills(webserver: str) -> list[str]:
+    """The ids of this command's unfinished backfills. Raises BackfillError."""
+    answer = _query(webserver, _ACTIVE, {})["partitionBackfillsOrError"]
+    if answer["__typename"] != "PartitionBackfills":
+        raise BackfillError(f"{webserver}: {answer.get('message', answer['__typename'])}")
+    return [str(result["id"]) for result in answer["results"] if str(result["title"]).startswith(_TITLE)]
+
+
+def launch(webserver: str, feeds: Sequence[Feed], months: Sequence[Month]) -> str:
+    """Launch one asset backfill of all the months on a running Dagster; returns its id. Raises BackfillError.
+
+    An asset backfill, not a job's: the daemon retries it, and a restart of the code server does not lose its runs.
+    """
+    params = {
+        "assetSelection": [{"path": asset_key(feed, step).path} for feed in feeds for step in STEPS],
+        "partitionNames": [str(month) for month in months],
+        "title": f"{_TITLE} {months[0]} to {months[-1]}",
+    }
+    answer = _query(webserver, _LAUNCH, {"params": params})["launchPartitionBackfill"]
+    if answer["__typename"] != "LaunchBackfillSuccess":
+        raise BackfillError(f"{webserver} refused the backfill: {answer.get('message', answer['__typename'])}")
+    return str(answer["backfillId"])
+
+
+def follow(
+    webserver: str, backfill_id: str, wait: Callable[[], None], report_progress: Callable[[int, int], None]
+) -> tuple[str, int]:
+    """Wait until a backfill ends, reporting (done, total); returns its status and the number of failed partitions."""
+    while True:
+        answer = _query(webserver, _STATUS, {"id": backfill_id})["partitionBackfillOrError"]
+        if answer["__typename"] != "PartitionBackfill":
+            raise BackfillError(f"backfill {backfill_id}: {answer.get('message', answer['__typename'])}")
+        counts = [c for c in (answer["assetBackfillData"] or {}).get("assetBackfillStatuses", []) if c]
+        failed = sum(c.get("numPartitionsFailed", 0) for c in counts)
+        done = sum(c.get("numPartitionsMaterialized", 0) for c in counts)
+        report_progress(done + failed, sum(c.get("numPartitionsTargeted", 0) for c in counts))
+        if answer["status"] not in ("REQUESTED", "CANCELING", "COMPLETING", "FAILING"):
+            return str(answer["status"]), failed
+        wait()
+
+
+def _query(webserver: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+    import httpx
+
+    url = f"{webserver.rstrip('/')}/graphql"
+    try:
+        response = httpx.post(url, json={"query": query, "variables": variables}, timeout=30)
+        response.raise_for_status()
+        document = response.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: the response is not JSON
+        raise BackfillError(f"{url} is not a Dagster webserver: {error}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("data"), dict | None):
+        raise BackfillError(f"{url} is not a Dagster webserver: {str(document)[:80]}")
+    if "errors" in document or not document.get("data"):
+        raise BackfillError(f"{url}: {str(document.get('errors', 'no data'))[:300]}")
+    return dict(document["data"])
