@@ -26,9 +26,12 @@ from city_data.cli.options import (
     HomeOption,
     HoursOption,
     IntervalOption,
+    ReachOption,
     SecondsOption,
+    StartedWithinOption,
     ToOption,
     VersionOption,
+    addresses,
     pool_slots,
     select_feeds,
     select_months,
@@ -82,6 +85,7 @@ def backfill(
         typer.Option("--due", help="Skip months that are settled or were requested within a day, so that it resumes."),
     ] = False,
     wait: Annotated[bool, typer.Option(help="With --cluster: wait until it ends.")] = True,
+    started_within: StartedWithinOption = None,
     home: HomeOption = HOME,
 ) -> None:
     """Fetch and publish months. Exit code 1 if any failed; each failed partition is listed."""
@@ -91,7 +95,7 @@ def backfill(
     months = select_months(window, from_, to, last)
     with _platform(home):
         if cluster:
-            failed = run_cluster_backfill(console, cluster, feeds, months, wait, due)
+            failed = run_cluster_backfill(console, cluster, feeds, months, wait, due, started_within)
         else:
             failed = run_backfill(console, feeds, months, due)
     raise typer.Exit(1 if failed else 0)
@@ -239,6 +243,7 @@ def migrate(
         list[str] | None, typer.Option("--pool", help="NAME=N: concurrent runs allowed to call a provider.")
     ] = None,
     wait: SecondsOption = None,
+    reach: ReachOption = None,
 ) -> None:
     """Migrate the databases of CITY_DATA_DATABASE_URL and DAGSTER_HOME, and set the providers' pools."""
     from city_data.operations import migrate
@@ -249,7 +254,7 @@ def migrate(
             f"{environment.DATABASE_URL} is not set; `city-data up` and `demo` migrate their own databases"
         )
     if wait is not None:
-        migrate.await_migrated(console.print, wait)
+        migrate.await_migrated(console.print, wait, addresses(reach))
     else:
         migrate.migrate(console.print, slots)
 

@@ -64,6 +64,17 @@ SecondsOption = Annotated[
     float | None,
     typer.Option(min=0, callback=_finite, help="Change nothing; wait up to this many seconds for the migration."),
 ]
+StartedWithinOption = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        callback=_finite,
+        help="With --cluster: wait up to this many seconds for the webserver, and for each backfill's first run.",
+    ),
+]
+ReachOption = Annotated[
+    list[str] | None, typer.Option("--reach", help="With --wait: HOST:PORT that must accept connections too.")
+]
 IntervalOption = Annotated[
     float,
     typer.Option(envvar=environment.COLLECT_EVERY.name, min=60, callback=_finite, help="Seconds between polls."),
@@ -136,6 +147,17 @@ def _month(option: str, text: str, window: Window) -> Month:
     if month < window.first:
         raise UsageError(f"{option} {month} lies before the window, which is {window.first} to {window.open}")
     return month
+
+
+def addresses(reach: list[str] | None) -> list[tuple[str, int]]:
+    """HOST:PORT as host and port. Raises UsageError."""
+    found = []
+    for text in reach or []:
+        host, _, port = text.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise UsageError(f"--reach {text}: write HOST:PORT")
+        found.append((host, int(port)))
+    return found
 
 
 def pool_slots(texts: Sequence[str] | None) -> dict[str, int]:

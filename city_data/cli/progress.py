@@ -71,14 +71,19 @@ def run_cluster_backfill(
     months: Sequence[Month],
     wait: bool,
     only_due: bool = False,
+    started_within: float | None = None,
 ) -> list[str]:
     """Launch asset backfills on a running Dagster, and follow them; returns one line per failure.
 
     `only_due` skips months that are settled or were requested within a day, and launches nothing while a backfill of
-    this command is active, so that each upgrade can run it again.
+    this command is active, so that each upgrade can run it again. `started_within` waits so many seconds for the
+    webserver and for each backfill's first run. Raises BackfillError.
     """
     from city_data.operations import cluster_backfill
 
+    deadline = None if started_within is None else cluster_backfill.Deadline(started_within)
+    if deadline:
+        cluster_backfill.await_webserver(webserver, deadline)
     launched = cluster_backfill.active_backfills(webserver) if only_due else []
     for backfill_id in launched:
         console.print(f"backfill {backfill_id} is already running at {webserver}: nothing else is launched")
@@ -89,6 +94,10 @@ def run_cluster_backfill(
             console.print(f"backfill {launched[-1]} launched at {webserver}: {len(wanted)} months of {names}")
     if not launched:
         console.print("nothing to backfill: every month is settled or was requested within a day")
+    for backfill_id in launched:
+        if deadline:
+            cluster_backfill.await_first_run(webserver, backfill_id, deadline)
+            console.print(f"backfill {backfill_id} has requested its first run")
     return [
         line for backfill_id in launched if wait for line in _follow(console, webserver, backfill_id, feeds, months)
     ]

@@ -14,7 +14,7 @@ from city_data.defs.assets.cache import cache_asset
 from city_data.defs.assets.monthly import monthly_asset
 from city_data.defs.assets.raw import raw_asset
 from city_data.defs.keys import MONTHS_JOB
-from city_data.defs.notifications import failure_notice, rotation_sensor
+from city_data.defs.notifications import backfill_notice, failure_notice, rotation_sensor
 from city_data.defs.purge import purge_job, purge_schedule
 from city_data.defs.resources import resources
 from city_data.defs.retention import expire_job, retention_sensor
@@ -46,7 +46,13 @@ def build_definitions(feeds: list[Feed], window: Window) -> dg.Definitions:
         assets=[*_provider_specs(feeds), *assets],
         jobs=[job, expiry, purge],
         schedules=[monthly_schedule(feeds), refresh_schedule(feeds), recheck_schedule(feeds), purge_schedule(purge)],
-        sensors=[retention_sensor(feeds, expiry), rotation_sensor(feeds), failure_notice(), shape_notice()],
+        sensors=[
+            retention_sensor(feeds, expiry),
+            rotation_sensor(feeds),
+            failure_notice(),
+            backfill_notice(),
+            shape_notice(),
+        ],
         resources=resources(),
         executor=dg.in_process_executor,
     )

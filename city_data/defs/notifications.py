@@ -178,6 +178,37 @@ def failure_notice() -> dg.SensorDefinition:
     return sensor
 
 
+def backfill_notice() -> dg.SensorDefinition:
+    """Of backfills that Dagster gave up; the failed runs of one that completed have notices of their own."""
+
+    @dg.sensor(
+        name="backfill_notice",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Posts failed backfills to Slack if {environment.SLACK_WEBHOOK_URL} is set; a refused one again",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        from city_data.defs.backfills import failed_since
+
+        if not environment.SLACK_WEBHOOK_URL.get():
+            return dg.SkipReason(f"{environment.SLACK_WEBHOOK_URL} is not set")
+        if context.cursor is None:
+            context.update_cursor(str(datetime.now(UTC).timestamp()))
+            return dg.SkipReason("failed backfills are reported from now on")
+        posted = 0
+        for failed in failed_since(context.instance, float(context.cursor)):
+            reason = printable(" ".join(failed.reason.split()), MOST_REASON)
+            try:
+                post_to_slack(f"city_data: backfill {failed.backfill_id} ({failed.title}) failed: {reason}")
+            except NoticeFailed as error:
+                return dg.SkipReason(f"{posted} reported; the next one is tried again: {error}")
+            posted += 1
+            context.update_cursor(str(failed.ended))
+        return dg.SkipReason(f"{posted} reported")
+
+    return sensor
+
+
 def _failures_since(instance: dg.DagsterInstance, since: str, last_id: str = "") -> list[dg.RunRecord]:
     """Failed runs in order of their last change, after the one that was reported last."""
     moment = datetime.fromisoformat(since)

@@ -10,6 +10,8 @@ from city_data import environment
 
 CONCURRENT_RUNS = 2
 LONGEST_RUN_S = 10_800
+# Otherwise a backfill that is evaluated while the code server restarts fails for good, and its runs are terminated.
+DAEMON_VARIABLES = {"DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1"}
 # Environment names, not values: a literal password here would be copied into every run's arguments.
 DAGSTER_CONFIG: dict[str, object] = {
     "storage": {"postgres": {"postgres_url": {"env": environment.DAGSTER_URL.name}}},

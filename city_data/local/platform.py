@@ -24,7 +24,7 @@ from city_data.errors import CityDataError
 from city_data.local import home, tokens
 from city_data.local.child import free_port
 from city_data.local.children import Children, kill_leftovers
-from city_data.local.dagster_config import DAGSTER_CONFIG
+from city_data.local.dagster_config import DAEMON_VARIABLES, DAGSTER_CONFIG
 from city_data.local.embedded import EmbeddedPostgres
 from city_data.local.ports import Ports
 from city_data.local.redis_server import EmbeddedRedis
@@ -145,7 +145,7 @@ def services(platform: Platform, ports: Ports, collecting: bool = False) -> Iter
         children.await_port("code", code_port)
         webserver = [*python, "city_data.local.webserver", "-w", str(workspace), "-p", str(ports.ui)]
         children.start("webserver", webserver)
-        children.start("daemon", [*python, "dagster._daemon", "run", "-w", str(workspace)])
+        children.start("daemon", [*python, "dagster._daemon", "run", "-w", str(workspace)], DAEMON_VARIABLES)
         yield children
 
 

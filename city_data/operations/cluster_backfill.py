@@ -5,7 +5,9 @@ Belongs here: launching them and following them. Does not: months that are run i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from city_data.defs.keys import STEPS, asset_key
@@ -28,7 +30,7 @@ query Status($id: String!) {
   partitionBackfillOrError(backfillId: $id) {
     __typename
     ... on PartitionBackfill {
-      status
+      status error { message } runs(limit: 1) { id }
       assetBackfillData { assetBackfillStatuses {
         ... on AssetPartitionsStatusCounts {
           assetKey { path } numPartitionsTargeted numPartitionsMaterialized numPartitionsFailed
@@ -45,11 +47,42 @@ query ActiveBackfills {
     ... on PythonError { message }
   }
 }"""
+_LOCATIONS = """
+query Locations {
+  workspaceOrError {
+    __typename
+    ... on Workspace { locationEntries { name locationOrLoadError {
+      __typename
+      ... on PythonError { message } } } }
+    ... on PythonError { message }
+  }
+}"""
 _TITLE = "city-data backfill"
+POLL_S = 2.0
+_UNFINISHED = ("REQUESTED", "CANCELING", "COMPLETING", "FAILING")
 
 
 class BackfillError(CityDataError):
     """The backfill could not be launched or followed; the text gives the cause."""
+
+
+@dataclass
+class Deadline:
+    """The time that a launch may take, from its webserver's first answer to its first run."""
+
+    seconds: float
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    _end: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._end = self.clock() + self.seconds
+
+    def wait(self, why: str) -> None:
+        """Wait a little. Raises BackfillError with `why` once the time is over."""
+        if self.clock() >= self._end:
+            raise BackfillError(f"no run was requested within {self.seconds:.0f} s: {why}")
+        self.sleep(POLL_S)
 
 
 def groups(todo: Sequence[Task]) -> list[tuple[list[Month], list[Feed]]]:
@@ -64,6 +97,38 @@ def groups(todo: Sequence[Task]) -> list[tuple[list[Month], list[Feed]]]:
         months = tuple(month for of, month in todo if of.name == name)
         shared.setdefault((feed.primary.provider.name, months), []).append(feed)
     return [(list(months), feeds) for (_, months), feeds in shared.items()]
+
+
+def await_webserver(webserver: str, deadline: Deadline) -> None:
+    """Wait until a webserver answers and has loaded its code location. Raises BackfillError at the deadline."""
+    while (why := _not_loaded(webserver)) is not None:
+        deadline.wait(why)
+
+
+def _not_loaded(webserver: str) -> str | None:
+    try:
+        answer = _query(webserver, _LOCATIONS, {})["workspaceOrError"]
+    except BackfillError as error:
+        return str(error)
+    if answer["__typename"] != "Workspace":
+        return f"{webserver}: {answer.get('message', answer['__typename'])}"
+    loaded = {entry["name"]: entry["locationOrLoadError"] or {} for entry in answer["locationEntries"]}
+    for name, location in loaded.items():
+        if location.get("__typename") != "RepositoryLocation":
+            return f"{webserver} has not loaded {name}: {location.get('message', 'it is being loaded')}"
+    return None if loaded else f"{webserver} has no code location"
+
+
+def await_first_run(webserver: str, backfill_id: str, deadline: Deadline) -> None:
+    """Wait until a backfill has requested a run. Raises BackfillError with Dagster's reason where it ends without one,
+    and at the deadline."""
+    while True:
+        backfill = _backfill(webserver, backfill_id)
+        if backfill["runs"]:
+            return
+        if backfill["status"] not in _UNFINISHED:
+            raise BackfillError(f"backfill {backfill_id} ended without a run: {_ending(backfill)}")
+        deadline.wait(f"backfill {backfill_id} is {backfill['status']}; is Dagster's daemon running?")
 
 
 def active_backfills(webserver: str) -> list[str]:
@@ -93,18 +158,29 @@ def launch(webserver: str, feeds: Sequence[Feed], months: Sequence[Month]) -> st
 def follow(
     webserver: str, backfill_id: str, wait: Callable[[], None], report_progress: Callable[[int, int], None]
 ) -> tuple[str, int]:
-    """Wait until a backfill ends, reporting (done, total); returns its status and the number of failed partitions."""
+    """Wait until a backfill ends, reporting (done, total); returns its status with Dagster's reason, and the number of
+    failed partitions."""
     while True:
-        answer = _query(webserver, _STATUS, {"id": backfill_id})["partitionBackfillOrError"]
-        if answer["__typename"] != "PartitionBackfill":
-            raise BackfillError(f"backfill {backfill_id}: {answer.get('message', answer['__typename'])}")
-        counts = [c for c in (answer["assetBackfillData"] or {}).get("assetBackfillStatuses", []) if c]
+        backfill = _backfill(webserver, backfill_id)
+        counts = [c for c in (backfill["assetBackfillData"] or {}).get("assetBackfillStatuses", []) if c]
         failed = sum(c.get("numPartitionsFailed", 0) for c in counts)
         done = sum(c.get("numPartitionsMaterialized", 0) for c in counts)
         report_progress(done + failed, sum(c.get("numPartitionsTargeted", 0) for c in counts))
-        if answer["status"] not in ("REQUESTED", "CANCELING", "COMPLETING", "FAILING"):
-            return str(answer["status"]), failed
+        if backfill["status"] not in _UNFINISHED:
+            return _ending(backfill), failed
         wait()
+
+
+def _backfill(webserver: str, backfill_id: str) -> dict[str, Any]:
+    answer = _query(webserver, _STATUS, {"id": backfill_id})["partitionBackfillOrError"]
+    if answer["__typename"] != "PartitionBackfill":
+        raise BackfillError(f"backfill {backfill_id}: {answer.get('message', answer['__typename'])}")
+    return dict(answer)
+
+
+def _ending(backfill: dict[str, Any]) -> str:
+    reason = (backfill["error"] or {}).get("message", "")
+    return f"{backfill['status']}: {reason.strip()}" if reason else str(backfill["status"])
 
 
 def _query(webserver: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:

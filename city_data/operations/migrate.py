@@ -9,8 +9,9 @@ open Dagster's storage too: several processes that create it at once break it (d
 
 from __future__ import annotations
 
+import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 POLL_S = 2.0
+CONNECT_TIMEOUT_S = 5.0
 Report = Callable[[str], None]
 
 
@@ -76,15 +78,17 @@ def set_pools(instance: dg.DagsterInstance, slots: Mapping[str, int]) -> None:
 def await_migrated(
     report: Report,
     timeout_s: float,
+    addresses: Sequence[tuple[str, int]] = (),
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Wait until the schema is current or newer. Raises DeployError after `timeout_s`."""
+    """Wait until the schema is current or newer, then until `addresses` accept connections: a Service does so once a
+    pod behind it is ready. Raises DeployError after `timeout_s`."""
     deadline, reported = clock() + timeout_s, ""
     with _database() as database:
-        while (why := _not_ready(database)) is not None:
+        while (why := _not_ready(database) or _not_reached(addresses)) is not None:
             if clock() >= deadline:
-                raise DeployError(f"not migrated after {timeout_s:.0f} s: {why}; see the migration Job's log")
+                raise DeployError(f"not ready after {timeout_s:.0f} s: {why}")
             if why != reported:
                 report(f"waiting: {why}")
                 reported = why
@@ -103,6 +107,16 @@ def _database() -> Iterator[Database]:
 
 def _not_ready(database: Database) -> str | None:
     try:
-        return "the schema is older than this code" if standing(database) == "old" else None
+        old = standing(database) == "old"
+        return "the schema is older than this code; see the migration Job's log" if old else None
     except (DatabaseUnavailable, UnusableSchema) as error:
         return str(error)
+
+
+def _not_reached(addresses: Sequence[tuple[str, int]]) -> str | None:
+    for address in addresses:
+        try:
+            socket.create_connection(address, CONNECT_TIMEOUT_S).close()
+        except OSError as error:
+            return f"{address[0]} port {address[1]} does not accept connections: {error.strerror or error}"
+    return None

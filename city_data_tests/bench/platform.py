@@ -17,7 +17,6 @@ import httpx
 
 from city_data.cities import load_registry
 from city_data.local.embedded import free_port
-from city_data.local.platform import STOP_TIMEOUT_S
 from city_data.operations.cluster_backfill import follow, launch
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.window import as_of, rolling_window

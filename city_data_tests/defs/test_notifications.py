@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._utils.error import SerializableErrorInfo
 
 from city_data.definitions import defs
 from city_data.defs import notifications
@@ -74,6 +77,32 @@ def test_failed_runs_before_the_first_tick_are_not_reported(world: World, slack:
     _, cursor = tick(world, "failure_notice", None)
     assert tick(world, "failure_notice", cursor)[0] == "0 reported"
     assert slack.messages == []
+
+
+def test_backfill_that_dagster_gave_up_is_reported_once_with_its_reason(world: World, slack: Slack) -> None:
+    _, cursor = tick(world, "backfill_notice", None)
+    reason = SerializableErrorInfo("Asset weather/madrid no longer loads\n", [], "DagsterAssetBackfillDataLoadError")
+    for number, status in enumerate((BulkActionStatus.FAILED, BulkActionStatus.COMPLETED_FAILED)):
+        world.instance.add_backfill(
+            PartitionBackfill(
+                backfill_id=f"backfill{number}",
+                status=status,
+                from_failure=False,
+                tags={},
+                backfill_timestamp=time.time(),
+                title="city-data backfill 2026-08 to 2026-09",
+                error=reason,
+                serialized_asset_backfill_data="{}",
+            )
+        )
+    slack.answers = [500]
+    refused, cursor = tick(world, "backfill_notice", cursor)
+    assert refused.startswith("0 reported; the next one is tried again")
+    reported, cursor = tick(world, "backfill_notice", cursor)
+    assert (reported, tick(world, "backfill_notice", cursor)[0]) == ("1 reported", "0 reported")
+    (message,) = slack.messages
+    title = "backfill0 (city-data backfill 2026-08 to 2026-09)"
+    assert message == f"city_data: backfill {title} failed: Asset weather/madrid no longer loads"
 
 
 def test_failed_run_without_a_webhook_is_skipped(world: World) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,17 @@ from city_data_tests.helm.kubelet import Kubelet
 PATIENCE_S = 150
 
 
-def run_container(kubelet: Kubelet, template: Manifest, index: int = -1, **instead: str) -> str:
-    """Run a pod's container to its end; returns what it said."""
+def run_container(
+    kubelet: Kubelet,
+    template: Manifest,
+    index: int = -1,
+    changed: Mapping[str, str] | None = None,
+    **instead: str,
+) -> str:
+    """Run a pod's container to its end, with words changed that name a place of the cluster; returns its output."""
     container = containers(template)[index]
     done = subprocess.run(
-        container.get("command", container.get("args")),
+        [(changed or {}).get(word, word) for word in container.get("command", container.get("args"))],
         env={**kubelet.environment(container, template["spec"]), **instead},
         capture_output=True,
         text=True,

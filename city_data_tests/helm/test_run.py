@@ -7,7 +7,10 @@ launcher. The Job that the launcher posts is held against the schema, and run as
 from __future__ import annotations
 
 import json
+import logging
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,9 +19,11 @@ import httpx
 import psycopg
 import pytest
 import yaml
-from dagster._core.execution.backfill import BulkActionStatus
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
+from dagster._daemon.backfill import execute_backfill_iteration
+from dagster._utils.error import SerializableErrorInfo
 from dagster_graphql.test.utils import execute_dagster_graphql
 
 from city_data.local.embedded import EmbeddedPostgres
@@ -79,6 +84,7 @@ def rendered(shared_sandbox: Sandbox, tmp_path: Path) -> list[Manifest]:
         "extraEnv": {"CITY_DATA_AS_OF": AS_OF.isoformat(), "CITY_DATA_ROUTES": json.dumps(shared_sandbox.routes)},
         "image": {"tag": "1.2.3"},
         "api": {"auth": {"issuer": ISSUER, "audience": AUDIENCE}},
+        "initialBackfill": {"months": 2},
         "runs": {"labels": {"cost-centre": "forecasting"}, "pools": {"aemet": 2}},
     }
     file = tmp_path / "values.yaml"
@@ -142,7 +148,9 @@ def test_release_starts_and_the_launchers_job_materializes_a_month(
     templates = pod_templates(rendered)
     assert "schema upgraded" in run_container(kubelet, templates["Job/r-city-data-migration-1"])
     daemon = templates["Deployment/r-city-data-daemon"]
-    assert "the schema is ready" in run_container(kubelet, daemon, index=0)
+    with socket.create_server(("127.0.0.1", 0)) as code:
+        here = {"r-city-data-code:4000": f"127.0.0.1:{code.getsockname()[1]}"}
+        assert "the schema is ready" in run_container(kubelet, daemon, index=0, changed=here)
 
     cluster = Cluster()
     for name, value in kubelet.environment(containers(daemon)[-1], daemon["spec"]).items():
@@ -154,11 +162,12 @@ def test_release_starts_and_the_launchers_job_materializes_a_month(
         api = stack.enter_context(reader(kubelet, rendered))
         port = stack.enter_context(code_server(kubelet, rendered))
         opened = stack.enter_context(instance(kubelet, rendered, kubeconfig, tmp_path / "daemon"))
-        check_initial_backfill(kubelet, rendered, port, opened)
+        target = GrpcServerTarget(host="127.0.0.1", port=port, socket=None, location_name="city_data")
+        process = stack.enter_context(WorkspaceProcessContext(opened, target))
+        check_initial_backfill(kubelet, rendered, port, process)
         check_exporter(metrics)
         check_waiting(api)
-        target = GrpcServerTarget(host="127.0.0.1", port=port, socket=None, location_name="city_data")
-        context = stack.enter_context(WorkspaceProcessContext(opened, target)).create_request_context()
+        context = process.create_request_context()
         run_id = ask_for_month(context)
         opened.launch_run(run_id, context)  # as the daemon does when the run's turn has come
         (job,) = cluster.created
@@ -176,21 +185,45 @@ def test_release_starts_and_the_launchers_job_materializes_a_month(
 
 
 def check_initial_backfill(
-    kubelet: Kubelet, rendered: list[Manifest], code_port: int, opened: dg.DagsterInstance
+    kubelet: Kubelet, rendered: list[Manifest], code_port: int, context: WorkspaceProcessContext
 ) -> None:
-    """The init Job launches a backfill of the window and ends; while that one is unfinished, a second launches none."""
-    job = pod_templates(rendered)["Job/r-city-data-backfill-1"]
-    with webserver(kubelet, rendered, code_port) as url:
-        said = run_container(kubelet, job, CITY_DATA_WEBSERVER_URL=url)
+    """The init Job ends once the daemon has requested the first run of each backfill, and launches nothing beside an
+    unfinished one. Where Dagster gives its backfill up, it fails with the reason."""
+    job, opened = pod_templates(rendered)["Job/r-city-data-backfill-1"], context.instance
+    with webserver(kubelet, rendered, code_port) as url, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run_container, kubelet, job, CITY_DATA_WEBSERVER_URL=url)
+        while not running.done():
+            evaluate_backfills(context)
+        said = " ".join(running.result().split())
         for feed in ("weather/madrid", "traffic/madrid"):
-            assert f"25 months of {feed}" in " ".join(said.split())
+            assert f"3 months of {feed}" in said
+        assert said.count("has requested its first run") == 2
         again = run_container(kubelet, job, CITY_DATA_WEBSERVER_URL=url)
         assert "nothing else is launched" in " ".join(again.split())
-    backfills = opened.get_backfills()
-    assert len(backfills) == 2
-    for backfill in backfills:
-        assert backfill.status == BulkActionStatus.REQUESTED
-        assert backfill.is_asset_backfill
+        backfills = opened.get_backfills()
+        assert [(backfill.status, backfill.is_asset_backfill) for backfill in backfills] == [
+            (BulkActionStatus.REQUESTED, True)
+        ] * 2
+        for backfill in backfills:
+            opened.update_backfill(backfill.with_status(BulkActionStatus.CANCELED))
+        check_backfill_given_up(kubelet, job, url, opened)
+
+
+def check_backfill_given_up(kubelet: Kubelet, job: Manifest, url: str, opened: dg.DagsterInstance) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run_container, kubelet, job, CITY_DATA_WEBSERVER_URL=url)
+        requested = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
+        while not running.done():
+            for backfill in opened.get_backfills(filters=requested):
+                error = SerializableErrorInfo("Asset madrid does not load", [], "DagsterError")
+                opened.update_backfill(backfill.with_status(BulkActionStatus.FAILED).with_error(error))
+        with pytest.raises(AssertionError, match="ended without a run: FAILED: Asset madrid does not load"):
+            running.result()
+
+
+def evaluate_backfills(context: WorkspaceProcessContext) -> None:
+    """What the daemon does every 30 s."""
+    assert [error for error in execute_backfill_iteration(context, logging.getLogger("backfills")) if error] == []
 
 
 def ask_for_month(context: object) -> str:

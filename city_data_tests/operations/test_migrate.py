@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import dagster as dg
@@ -12,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from city_data.local.embedded import EmbeddedPostgres
+from city_data.local.embedded import EmbeddedPostgres, free_port
 from city_data.operations import backfill, migrate
 from city_data.providers import discover
 from city_data.store.database import Database
@@ -79,12 +81,31 @@ def test_wait_ends_once_the_schema_is_current(deployment: Database) -> None:
 
     migrate.await_migrated(reported.append, 60, sleep=sleep)
     assert len(naps) == 3
-    assert reported == ["waiting: the schema is older than this code", "the schema is ready"]
+    assert reported == [
+        "waiting: the schema is older than this code; see the migration Job's log",
+        "the schema is ready",
+    ]
+    deployment.dispose()
+
+
+def test_wait_ends_once_an_address_accepts_connections(deployment: Database) -> None:
+    """As the daemon's for its code location: before it no address of the Service answers."""
+    upgrade(deployment)
+    port, reported = free_port(), list[str]()
+    with ExitStack() as stack:
+
+        def sleep(_: float) -> None:
+            stack.enter_context(socket.create_server(("127.0.0.1", port)))
+
+        migrate.await_migrated(reported.append, 60, [("127.0.0.1", port)], sleep=sleep)
+    assert reported[0] == f"waiting: 127.0.0.1 port {port} does not accept connections: Connection refused"
+    with pytest.raises(migrate.DeployError, match=f"not ready after 0 s: 127.0.0.1 port {port} does not accept"):
+        migrate.await_migrated(reported.append, 0, [("127.0.0.1", port)])
     deployment.dispose()
 
 
 def test_wait_that_times_out_reports_the_cause(deployment: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(migrate.DeployError, match="not migrated after 0 s: the schema is older"):
+    with pytest.raises(migrate.DeployError, match="not ready after 0 s: the schema is older"):
         migrate.await_migrated(lambda _: None, 0)
     monkeypatch.setenv("CITY_DATA_DATABASE_URL", "postgresql://nobody:hidden@127.0.0.1:1/nothing")
     with pytest.raises(migrate.DeployError, match="the database cannot be used") as caught:

@@ -25,6 +25,8 @@ seccompProfile:
 name: {{ index . 1 }}
 image: {{ include "city-data.image" $ }}
 imagePullPolicy: {{ $.Values.image.pullPolicy }}
+# Where a container says nothing of its end, the pod's status has the last lines of its log.
+terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- include "city-data.containerSecurity" $ | nindent 2 }}
 {{- end -}}
@@ -63,11 +65,21 @@ tolerations:
 checksum/config: {{ printf "%s%s" (include (print $.Template.BasePath "/configmap-env.yaml") .) (include (print $.Template.BasePath "/configmap-dagster.yaml") .) | sha256sum }}
 {{- end -}}
 
-{{/* (list . environment) */}}
+{{/* (list . environment), or (list . environment "host:port") to wait for a Service's ready pod too */}}
 {{- define "city-data.waitForMigrations" -}}
 {{- $ := index . 0 -}}
 - {{- include "city-data.container" (list $ "wait-for-migrations") | nindent 2 }}
-  command: [city-data, migrate, --wait, {{ $.Values.migration.deadlineSeconds | quote }}]
+  command:
+    - city-data
+    - migrate
+    - --wait
+    - {{ $.Values.migration.deadlineSeconds | quote }}
+    {{- range rest (rest .) }}
+    - --reach
+    - {{ . }}
+    {{- end }}
+  envFrom:
+    {{- include "city-data.envFrom" $ | nindent 4 }}
   env:
     {{- index . 1 | nindent 4 }}
   resources:

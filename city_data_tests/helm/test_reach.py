@@ -1,0 +1,90 @@
+"""The containers that a value reaches, against its description in values.yaml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from city_data_tests.helm.charting import containers, find, pod_templates, render
+from city_data_tests.helm.cluster import Manifest
+
+
+def run_settings(rendered: list[Manifest]) -> dict[str, Any]:
+    """The launcher's configuration: a run's Job."""
+    settings = yaml.safe_load(find(rendered, "ConfigMap", "r-city-data-dagster")["data"]["dagster.yaml"])
+    config: dict[str, Any] = settings["run_launcher"]["config"]
+    return config
+
+
+def pods(rendered: list[Manifest]) -> dict[str, Manifest]:
+    """Every pod's specification by its role, that of runs too."""
+    found = {
+        name.partition("r-city-data-")[2].removesuffix("-1"): template["spec"]
+        for name, template in pod_templates(rendered).items()
+    }
+    assert found.keys() >= {"api", "code", "collector", "daemon", "exporter", "webserver", "migration", "backfill"}
+    return {**found, "run": run_settings(rendered)["run_k8s_config"]["pod_spec_config"]}
+
+
+def test_extra_settings_reach_every_container(production: list[Manifest]) -> None:
+    """`extraEnv`: settings without secrets for every process."""
+    assert find(production, "ConfigMap", "r-city-data-env")["data"]["LOG_LEVEL"] == "info"
+    for name, template in pod_templates(production).items():
+        for container in containers(template):
+            sources = [source["configMapRef"]["name"] for source in container.get("envFrom", [])]
+            assert sources == ["r-city-data-env"], (name, container["name"])
+    assert run_settings(production)["env_config_maps"] == ["r-city-data-env"]
+
+
+def test_placement_reaches_every_pod_and_runs(production: list[Manifest]) -> None:
+    """`nodeSelector`, `tolerations` and `image.pullSecrets`: for all pods, runs too."""
+    for role, pod in pods(production).items():
+        assert pod["nodeSelector"] == {"kubernetes.io/arch": "amd64"}, role
+        assert {"key": "dedicated", "operator": "Equal", "value": "data", "effect": "NoSchedule"} in pod["tolerations"]
+        assert pod["imagePullSecrets"] == [{"name": "registry"}], role
+
+
+@pytest.mark.parametrize(
+    ("value", "role", "name"),
+    [
+        ("api", "api", "api"),
+        ("webserver", "webserver", "webserver"),
+        ("daemon", "daemon", "daemon"),
+        ("codeLocation", "code", "code"),
+        ("collector", "collector", "collector"),
+        ("exporter", "exporter", "exporter"),
+        ("migration", "migration", "migration"),
+        ("initialBackfill", "backfill", "backfill"),
+    ],
+)
+def test_resources_reach_their_container_alone(value: str, role: str, name: str) -> None:
+    rendered = render("--set", f"{value}.resources.limits.memory=7777Mi")
+    given = [
+        (found, container["name"])
+        for found, pod in pods(rendered).items()
+        for container in [*pod.get("initContainers", []), *pod.get("containers", [])]
+        if container["resources"]["limits"]["memory"] == "7777Mi"
+    ]
+    assert given == [(role, name)]
+    assert run_settings(rendered)["resources"]["limits"]["memory"] == "2Gi"
+
+
+def test_backfills_survive_an_absence_of_the_code_location(rendered: list[Manifest]) -> None:
+    """And the daemon starts once the code location's Service has a ready pod."""
+    daemon = pod_templates(rendered)["Deployment/r-city-data-daemon"]
+    waiting, running = containers(daemon)
+    given = {variable["name"]: variable.get("value") for variable in running["env"]}
+    assert given["DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR"] == "1"
+    service = find(rendered, "Service", "r-city-data-code")
+    assert waiting["command"][-2:] == ["--reach", f"r-city-data-code:{service['spec']['ports'][0]['port']}"]
+
+
+def test_failed_init_backfill_keeps_its_reason(production: list[Manifest]) -> None:
+    """A pod that is restarted has lost its log, and one of a failed Job is deleted under OnFailure."""
+    job = find(production, "Job", "r-city-data-backfill-1")["spec"]
+    assert (job["template"]["spec"]["restartPolicy"], job["backoffLimit"]) == ("Never", 3)
+    for template in pod_templates(production).values():
+        for container in containers(template):
+            assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
