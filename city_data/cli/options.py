@@ -151,13 +151,13 @@ def _month(option: str, text: str, window: Window) -> Month:
 
 def addresses(reach: list[str] | None) -> list[tuple[str, int]]:
     """HOST:PORT as host and port. Raises UsageError."""
-    found = []
+    pairs = []
     for text in reach or []:
         host, _, port = text.rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise UsageError(f"--reach {text}: write HOST:PORT")
-        found.append((host, int(port)))
-    return found
+        pairs.append((host, int(port)))
+    return pairs
 
 
 def pool_slots(texts: Sequence[str] | None) -> dict[str, int]:
