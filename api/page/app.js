@@ -17,20 +17,20 @@ async function start() {
   get("cities").setAttribute("aria-busy", "true");
   try {
     facts = await reader.facts();
-    const told = await reader.cities();
+    const listed = await reader.cities();
     plots ??= new Plots(
       { panels: get("panels"), ranges: get("ranges"), range: get("plot-range"), zone: get("plot-zone") },
       facts,
       problem,
     );
-    showCities(told);
+    showCities(listed);
   } catch (error) {
     problem(error, start);
   }
 }
 
-function showCities(told) {
-  cities = told.sort((a, b) => a.name.localeCompare(b.name));
+function showCities(listed) {
+  cities = listed.sort((a, b) => a.name.localeCompare(b.name));
   get("cities").setAttribute("aria-busy", "false");
   get("forget").hidden = !reader.token.get();
   showLicences();
@@ -89,7 +89,7 @@ function showLicences() {
   const lines = new Map();
   for (const city of cities) {
     for (const { provider, licence, licence_url: url, modelled, fallback, dataset } of city.sources) {
-      const line = lines.get(provider) ?? { licence: licence ?? `${provider} (its licence has not been told yet)`, url, modelled, gives: new Set() };
+      const line = lines.get(provider) ?? { licence: licence ?? `${provider} (licence not known yet)`, url, modelled, gives: new Set() };
       line.gives.add(`${city.name} ${dataset}${fallback ? " where the first source has none" : ""}`);
       lines.set(provider, line);
     }
@@ -114,7 +114,7 @@ function problem(error, again) {
   const heading = { away: "No data at the moment", unreachable: "The service cannot be reached" }[error.kind] ?? "The service refused";
   const button = el("button", { type: "button" }, "Ask again now");
   button.addEventListener("click", () => again());
-  const waiting = error.retryS ? el("p", { className: "hint" }, `It is asked again by itself in ${error.retryS} s.`) : null;
+  const waiting = error.retryS ? el("p", { className: "hint" }, `The page tries again in ${error.retryS} s.`) : null;
   notice.className = "notice problem";
   notice.replaceChildren(el("h2", {}, heading), el("p", {}, error.message), ...(waiting ? [waiting] : []), button);
   notice.hidden = false;

@@ -6,10 +6,10 @@ import { el, moment, monthLetters, monthName, monthOf, monthsFrom, number, openM
 const STATES = {
   settled: [null, "settled", "final: the source's settling time has passed"],
   provisional: [null, "provisional", "served, and its source may still change it"],
-  not_yet_published: ["…", "not yet published", "the source has not published it; asked again every day"],
+  not_yet_published: ["…", "not yet published", "the source has not published it; requested again every day"],
   not_available: ["–", "not available", "the source has no such month, and never will"],
   failed: ["!", "failed", "the last try failed; its error says what to do"],
-  never_asked: ["", "never asked", "nobody has asked for it: backfill it"],
+  never_asked: ["", "never requested", "nobody has requested it: backfill it"],
 };
 
 const hasData = (entry) => entry?.version != null;
@@ -80,19 +80,19 @@ export class Coverage {
     const entry = this.entries[dataset].get(month);
     const state = entry?.state ?? "never_asked";
     const share = entry?.coverage;
-    const held = hasData(entry) && share != null;
-    const shade = held ? `c${Math.min(4, Math.floor(share * 4 + (share >= 0.95 ? 1 : 0)))}` : "";
+    const stored = hasData(entry) && share != null;
+    const shade = stored ? `c${Math.min(4, Math.floor(share * 4 + (share >= 0.95 ? 1 : 0)))}` : "";
     const cell = el(
       "td",
       {
-        className: `${state} ${shade} ${entry?.last_error && held ? "troubled" : ""}`,
+        className: `${state} ${shade} ${entry?.last_error && stored ? "troubled" : ""}`,
         role: "gridcell",
         tabIndex: -1,
         "aria-label": this.#say(dataset, month).map(([name, text]) => (name ? `${name}: ${text}` : text)).join("; "),
         "data-month": month,
         "data-state": state,
       },
-      held ? String(percent(share)) : (STATES[state][0] ?? "?"),
+      stored ? String(percent(share)) : (STATES[state][0] ?? "?"),
     );
     const tell = () => this.#tell(dataset, month);
     cell.addEventListener("mouseenter", tell);
@@ -132,9 +132,9 @@ export class Coverage {
         const word = STATES[known.get(month)?.state ?? "never_asked"][1];
         counts.set(word, (counts.get(word) ?? 0) + 1);
       }
-      const told = [...counts].map(([word, count]) => `${count} ${word}`).join(", ");
+      const summary = [...counts].map(([word, count]) => `${count} ${word}`).join(", ");
       const sourced = this.city[`${name}_provider`] || known.size;
-      return el("p", {}, el("strong", {}, title(name)), sourced ? `: of ${this.shown.length} months ${told}` : ": no source");
+      return el("p", {}, el("strong", {}, title(name)), sourced ? `: of ${this.shown.length} months ${summary}` : ": no source");
     });
     this.detail.replaceChildren(...lines);
   }

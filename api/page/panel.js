@@ -93,10 +93,10 @@ export class Panel {
     this.gaps = gaps(this.series, this.range.from, this.range.to);
     this.plot = new uPlot(this.#options(), [this.series.times, this.series.values], this.chart);
     this.chart.plot = this.plot; // for whoever looks behind the picture with a console
-    const held = this.series.values.filter((value) => value !== null).length;
+    const present = this.series.values.filter((value) => value !== null).length;
     const period = this.series.daily ? "days" : "hours";
     const expected = Math.round((this.range.to - this.range.from) / this.series.step);
-    this.meta.textContent = `${number(held)} of ${number(expected)} ${period} have a value`;
+    this.meta.textContent = `${number(present)} of ${number(expected)} ${period} have a value`;
     const { unit, name } = this.column;
     this.chart.setAttribute("aria-label", `${title(name)}${unit ? ` in ${unit}` : ""} of ${this.city.name}. ${this.meta.textContent}`);
     this.#tell(null);
@@ -160,10 +160,10 @@ export class Panel {
       return;
     }
     const when = stamp(this.series.times[index], this.city.timezone, this.series.daily);
-    const told = this.columns
+    const values = this.columns
       .filter(({ name }) => record[name] != null || name === this.column.name)
       .map((column) => el("span", { className: column === this.column ? "now" : "" }, `${title(column.name)} `, el("b", {}, this.#value(record, column))));
-    this.readout.replaceChildren(el("time", { dateTime: record.date }, when), ...told, el("span", { className: "source" }, record.source));
+    this.readout.replaceChildren(el("time", { dateTime: record.date }, when), ...values, el("span", { className: "source" }, record.source));
   }
 
   #value(record, { name, kind, unit }) {

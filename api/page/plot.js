@@ -55,7 +55,7 @@ export class Plots {
     this.asking = new AbortController();
     if (!this.newest && !this.month) {
       this.rangeText.textContent = "";
-      const what = `Nothing is held of ${this.city.name} yet. Load it with: city-data backfill --city ${this.city.city_id}`;
+      const what = `No month of ${this.city.name} is stored yet. Load it with: city-data backfill --city ${this.city.city_id}`;
       for (const panel of this.panels) panel.say(this.#sourced(panel) ? what : this.#unsourced(panel));
       return;
     }
@@ -76,7 +76,7 @@ export class Plots {
       const path = reader.historyPath(panel.dataset, this.city, firstDay(first), lastDay(last), this.facts.tenant_claim);
       const records = await this.#records(path, signal);
       if (signal.aborted) return;
-      if (!records.length) return panel.say(`Nothing is held of ${panel.dataset} in this range; the squares above say why.`);
+      if (!records.length) return panel.say(`No ${panel.dataset} is stored in this range; the squares above say why.`);
       const [from, to] = [monthStart(first, this.city.timezone), monthStart(shift(last, 1), this.city.timezone)];
       panel.show(records, { from, to }, command(path));
     } catch (error) {

@@ -1,7 +1,7 @@
 // The reader's public routes. Belongs here: asking them, the token, typed problems. Does not: showing anything.
 
 const TOKEN = "city_data_token";
-// Any tenant will do where no token is asked for (AUTH_MODE=none); it is the one that the README uses.
+// Any tenant will do where no token is required (AUTH_MODE=none); it is the one that the README uses.
 const LOCAL_TENANT = "00000000-0000-4000-8000-000000000001";
 
 /** What kept an answer away: `kind` is token, away, unreachable or refused; `retryS` is set where waiting helps. */
@@ -41,12 +41,12 @@ export function historyPath(dataset, city, first, last, tenantClaim) {
 export const history = (path, signal) => ask(path, signal);
 
 function tenant(claim) {
-  const held = token.get();
-  if (!held) return LOCAL_TENANT;
+  const bearer = token.get();
+  if (!bearer) return LOCAL_TENANT;
   try {
-    const bytes = Uint8Array.from(atob(held.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-    const told = JSON.parse(new TextDecoder().decode(bytes))[claim];
-    if (typeof told === "string") return encodeURIComponent(told);
+    const bytes = Uint8Array.from(atob(bearer.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+    const tenant = JSON.parse(new TextDecoder().decode(bytes))[claim];
+    if (typeof tenant === "string") return encodeURIComponent(tenant);
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof DOMException || error instanceof TypeError)) throw error;
   }
@@ -54,25 +54,25 @@ function tenant(claim) {
 }
 
 async function ask(path, signal) {
-  const held = token.get();
+  const bearer = token.get();
   let response;
   try {
-    response = await fetch(path, { signal, headers: held ? { Authorization: `Bearer ${held}` } : {} });
+    response = await fetch(path, { signal, headers: bearer ? { Authorization: `Bearer ${bearer}` } : {} });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem("unreachable", "The service does not answer at this address. Is it still running?", 5);
   }
   if (response.ok) return response.json();
-  const detail = await told(response);
+  const detail = await problemText(response);
   const after = Number(response.headers.get("Retry-After")) || 5;
-  if (response.status === 401) throw new Problem("token", held ? `The token was refused: ${detail}` : "This service answers only callers with a token.");
+  if (response.status === 401) throw new Problem("token", bearer ? `The token was refused: ${detail}` : "This service answers only callers with a token.");
   if (response.status === 503) throw new Problem("away", detail, after);
   if (response.status === 429) throw new Problem("away", "Too many questions in a short time.", after);
   throw new Problem("refused", `${response.status}: ${detail}`);
 }
 
 /** The answer's own words, in either of its error shapes, or its status where it has none. */
-async function told(response) {
+async function problemText(response) {
   const text = await response.text();
   try {
     const { detail } = JSON.parse(text);

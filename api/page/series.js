@@ -7,7 +7,7 @@ export const isDrawn = (column) => column.kind === "number" || column.allowed !=
 
 /**
  * Records as {times (s since 1970, UTC), values (number or null), records, daily}, oldest first. Where records are missing, not
- * just values (a month that is not held), one empty point is put in, so that no line crosses what nobody measured.
+ * just values (a month that is not stored), one empty point is put in, so that no line crosses what nobody measured.
  */
 export function series(records, column) {
   const stamps = records.map((record) => Date.parse(record.date) / 1000);

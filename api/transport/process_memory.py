@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 
-# <malloc.h> of glibc. Smaller blocks than this are kept: at 64 KB every answer was memory asked of the system, a
+# <malloc.h> of glibc. Smaller blocks than this are kept: at 64 KB every answer was memory requested of the system, a
 # quarter of a read by Redis (measured).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _SETTINGS = ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, 4_000_000), (_MMAP_THRESHOLD, 393_216))

@@ -88,9 +88,9 @@ class LedgerCollector(Collector):
         expired = {row["month"] for row in audit}
         overdue = {entry.month for entry in entries if entry.month < window.first}
         yield counter("external_retention_expired_months", "Months that were expired", len(expired))
-        yield gauge("external_retention_overdue_months", "Months held that have left the window", len(overdue))
+        yield gauge("external_retention_overdue_months", "Stored months that have left the window", len(overdue))
         tick = monthly_tick(moment)
-        yield gauge("external_monthly_tick_timestamp", "When the monthly schedule last asked", tick.timestamp())
+        yield gauge("external_monthly_tick_timestamp", "When the monthly schedule last ticked", tick.timestamp())
         if self._heartbeats is not None:
             yield labelled(
                 "dagster_daemon_heartbeat_timestamp",
@@ -197,7 +197,7 @@ def _values(feeds: Sequence[tuple[Feed, Entries]], window: Window) -> Iterator[M
     )
     yield by_column(
         "external_city_data_column_empty_months",
-        "Complete months held in which a promised column of numbers or levels has no value",
+        "Stored complete months in which a promised column of numbers or levels has no value",
         lambda months, column: sum(column in m.empty_columns for m in months),
     )
 

@@ -9,10 +9,10 @@ defs/assets/raw.py).
 - A settled month whose source sends other bytes with other values is revised: a new version, and provisional until two
   fetches agree again, since a source that has just revised a month may not be done with it.
 - Other values of the same bytes are our parser's doing, not the source's: the state stays.
-- A month that its first source does not have, whether nobody has it or a fallback serves it, is asked for again at
+- A month that its first source does not have, whether nobody has it or a fallback serves it, is requested again at
   growing intervals: each as long as the time since it was first missing, from a day to four weeks. Only what lies
   before a source's first month, or in the past of a live feed, is final.
-- Unsettled months are asked for daily, settled ones rechecked every four weeks, a quarter of them each week.
+- Unsettled months are requested daily, settled ones rechecked every four weeks, a quarter of them each week.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def is_revision(manifest: Manifest, content_sha256: str, current: MonthEntry) ->
 
 
 def is_due(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:
-    """Whether a month should be asked for again: not where it is settled by its first source, nor where it is final."""
+    """Whether a month should be requested again: not where it is settled by its first source, nor where it is final."""
     if entry is None:
         return month.bounds(feed.city.timezone)[0] <= moment
     missing = not entry.has_data and entry.state == "not_available"

@@ -26,7 +26,7 @@ def test_page_reports_a_missing_database_and_recovers(open_page: Open, url: str,
             page.locator("#city-list [data-city=barcelona]").click()
             alert = page.get_by_role("alert")
             expect(alert).to_contain_text("No data at the moment")
-            expect(alert).to_contain_text("asked again by itself in")
+            expect(alert).to_contain_text("page tries again in")
             page.reload()
             expect(alert).to_contain_text("No data at the moment")
         finally:

@@ -44,7 +44,7 @@ def test_a_click_on_the_map_shows_the_citys_coverage_and_plot(open_page: Open, u
     page.set_viewport_size(DESK)
     weather = panel(page, "weather")
     expect(weather.locator(".meta")).to_have_text("55 of 92 days have a value")
-    expect(panel(page, "traffic")).to_contain_text("Nothing is held of traffic")
+    expect(panel(page, "traffic")).to_contain_text("No traffic is stored")
 
     records = _records(url, "barcelona", "weather", "2026-08-01", "2026-10-31")
     times, values = weather.locator(".chart").evaluate("(chart) => chart.plot.data")

@@ -31,9 +31,9 @@ class Kept:
 
 def default_folder() -> Path:
     """`CITY_DATA_CLIENT_CACHE`, else the user's cache folder."""
-    told = os.environ.get(FOLDER_VARIABLE)
-    if told:
-        return Path(told)
+    configured = os.environ.get(FOLDER_VARIABLE)
+    if configured:
+        return Path(configured)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "city_data_client"
 
 
@@ -52,9 +52,9 @@ class DiskCache:
             return None
         head, _, body = raw.partition(b"\n")
         try:
-            told = json.loads(head)
-            kept = Kept(told["headers"], body)
-            whole = told["name"] == name and told["sha256"] == hashlib.sha256(body).hexdigest() and bool(kept.etag)
+            entry = json.loads(head)
+            kept = Kept(entry["headers"], body)
+            whole = entry["name"] == name and entry["sha256"] == hashlib.sha256(body).hexdigest() and bool(kept.etag)
         except (ValueError, KeyError, TypeError):
             whole = False
         if not whole:
@@ -64,10 +64,10 @@ class DiskCache:
 
     def put(self, name: str, kept: Kept) -> None:
         """Written beside and renamed: two processes may keep the same answer at once."""
-        told = {"name": name, "sha256": hashlib.sha256(kept.body).hexdigest(), "headers": dict(kept.headers)}
+        entry = {"name": name, "sha256": hashlib.sha256(kept.body).hexdigest(), "headers": dict(kept.headers)}
         self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
-            file.write(json.dumps(told).encode() + b"\n" + kept.body)
+            file.write(json.dumps(entry).encode() + b"\n" + kept.body)
         Path(file.name).replace(self._file(name))
         self._shrink()
 

@@ -1,6 +1,6 @@
 """`CityData` and `AsyncCityData`: the same questions, blocking or awaited.
 
-Belongs here: sending, waiting, progress. Does not: what is asked and when it is asked again (questions.py).
+Belongs here: sending, waiting, progress. Does not: which requests a question is and when one is retried (questions.py).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Client(Questions):
 
     `cache`: a folder for answers by their ETag (by default the user's cache folder), False for none. `progress`: True
     for a line on the terminal, or a function of the bytes received and of all bytes, where that is known. `optimized`:
-    False asks the deprecated routes; by default as USE_OPTIMIZED_EXTERNAL_ENDPOINTS says, and yes without it.
+    False uses the deprecated routes; by default as USE_OPTIMIZED_EXTERNAL_ENDPOINTS says, and yes without it.
     """
 
     def __init__(
@@ -84,22 +84,22 @@ class CityData(_Client):
         return self._run(self._cities())
 
     def availability(self, city: str) -> dict[str, Any]:
-        """What is held of a city, month by month."""
+        """A city's stored months, month by month."""
         return self._run(self._availability(city))
 
-    def weather(self, **asked: Unpack[Range]) -> pd.DataFrame:
+    def weather(self, **question: Unpack[Range]) -> pd.DataFrame:
         """Weather of a location, see `Range`: index `date`; °C, mm, %, m/s, hPa at sea level."""
-        return self._run(self._history("weather", **asked))
+        return self._run(self._history("weather", **question))
 
-    def traffic(self, **asked: Unpack[Range]) -> pd.DataFrame:
+    def traffic(self, **question: Unpack[Range]) -> pd.DataFrame:
         """Traffic of a location, see `Range`: index `date`; vehicles/h, persons/h, km/h."""
-        return self._run(self._history("traffic", **asked))
+        return self._run(self._history("traffic", **question))
 
-    def training_frame(self, **asked: Unpack[Range]) -> pd.DataFrame:
+    def training_frame(self, **question: Unpack[Range]) -> pd.DataFrame:
         """Weather, traffic and calendar of a location on one grid, see `Range`: a row for every local day, or for every
         hour with `resolution="hourly"`. Index `date`, its start in UTC; `local_date` is the city's day. What is missing
         is NaN and marked in `<column>_missing`: nothing is filled in."""
-        return self._run(self._training_frame(**asked))
+        return self._run(self._training_frame(**question))
 
     def _run(self, plan: Plan[T]) -> T:
         outcome: Outcome = None
@@ -163,17 +163,17 @@ class AsyncCityData(_Client):
         """As `CityData.availability`."""
         return await self._run(self._availability(city))
 
-    async def weather(self, **asked: Unpack[Range]) -> pd.DataFrame:
+    async def weather(self, **question: Unpack[Range]) -> pd.DataFrame:
         """As `CityData.weather`."""
-        return await self._run(self._history("weather", **asked))
+        return await self._run(self._history("weather", **question))
 
-    async def traffic(self, **asked: Unpack[Range]) -> pd.DataFrame:
+    async def traffic(self, **question: Unpack[Range]) -> pd.DataFrame:
         """As `CityData.traffic`."""
-        return await self._run(self._history("traffic", **asked))
+        return await self._run(self._history("traffic", **question))
 
-    async def training_frame(self, **asked: Unpack[Range]) -> pd.DataFrame:
+    async def training_frame(self, **question: Unpack[Range]) -> pd.DataFrame:
         """As `CityData.training_frame`."""
-        return await self._run(self._training_frame(**asked))
+        return await self._run(self._training_frame(**question))
 
     async def _run(self, plan: Plan[T]) -> T:
         outcome: Outcome = None

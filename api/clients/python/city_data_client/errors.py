@@ -26,7 +26,7 @@ class Forbidden(CityDataError):
 
 
 class Gone(CityDataError):
-    """The snapshot asked for is no longer kept: its months have left the window."""
+    """The requested snapshot is no longer kept: its months have left the window."""
 
 
 class ServiceUnavailable(CityDataError):
@@ -62,5 +62,5 @@ def _detail(response: httpx.Response) -> object:
     return document.get("detail", document) if isinstance(document, dict) else document
 
 
-# Asked again: the database was away for a moment, or too much was asked at once.
+# Retried: the database was away for a moment, or too many requests came at once.
 RETRIED = (429, 502, 503, 504)

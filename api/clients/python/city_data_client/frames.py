@@ -1,6 +1,6 @@
 """Answers as DataFrames: typed columns, an index of aware times, and what the answer says of itself.
 
-Belongs here: JSON and Arrow to pandas. Does not: asking (client.py).
+Belongs here: JSON and Arrow to pandas. Does not: requests (client.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Questions: which requests they are, what is asked again, what is remembered, and which frame comes out.
+"""Questions: which requests they are, which are retried, what is cached, and which frame comes out.
 
 Belongs here: the logic of both clients, without any waiting. A plan is a generator that yields what must be done (a
 request to send, a wait) and is driven by a blocking or an awaiting loop (client.py). Does not: sending.
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 class Range(TypedDict, total=False):
     """`start` and `end` are included: a date is that whole local day of the city, a time must be aware. Without
-    coordinates the tenant's own location is asked, where the service knows it. `version` is a snapshot's id, `as_of` a
+    coordinates the tenant's own location is used, where the service knows it. `version` is a snapshot's id, `as_of` a
     moment: what was served then. `resolution`: hourly, daily or native."""
 
     start: Required[When]
@@ -72,8 +72,8 @@ class Retries:
     longest_wait: float = 30.0
 
     def wait(self, attempt: int, response: httpx.Response | None) -> float:
-        told = response.headers.get("retry-after", "") if response is not None else ""
-        seconds = float(told) if told.isdecimal() else self.backoff * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311
+        header = response.headers.get("retry-after", "") if response is not None else ""
+        seconds = float(header) if header.isdecimal() else self.backoff * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311
         return min(seconds, self.longest_wait)
 
 
@@ -105,21 +105,21 @@ class Questions:
         document: dict[str, Any] = yield from self._document(f"/api/v1/external/operations/cities/{city}/availability")
         return document
 
-    def _history(self, dataset: Dataset, **asked: Unpack[Range]) -> Plan[pd.DataFrame]:
+    def _history(self, dataset: Dataset, **question: Unpack[Range]) -> Plan[pd.DataFrame]:
         tenant = f"/api/v1/tenants/{self._tenant}/external/operations"
         if not self._optimized:
-            body = {name: value for name, value in _query(**asked).items() if name in _OLD_FIELDS}
+            body = {name: value for name, value in _query(**question).items() if name in _OLD_FIELDS}
             request = self._request("POST", f"{tenant}/{dataset}/historical", json=body, accept=JSON)
             answer = yield from self._answer(request, None)
             return frame_of(answer.headers, answer.body)
         path = f"{tenant}/historical-{dataset}-optimized"
-        return (yield from self._frame(path, _query(**asked)))
+        return (yield from self._frame(path, _query(**question)))
 
-    def _training_frame(self, **asked: Unpack[Range]) -> Plan[pd.DataFrame]:
-        if asked.get("columns") is not None:
+    def _training_frame(self, **question: Unpack[Range]) -> Plan[pd.DataFrame]:
+        if question.get("columns") is not None:
             raise ValueError("a training frame comes with all its columns; choose among them in the frame")
         path = f"/api/v1/tenants/{self._tenant}/external/operations/training-frame"
-        return (yield from self._frame(path, _query(**asked)))
+        return (yield from self._frame(path, _query(**question)))
 
     def _frame(self, path: str, query: Mapping[str, str]) -> Plan[pd.DataFrame]:
         request = self._request("GET", path, params=query, accept=accepted())
@@ -171,9 +171,9 @@ class Questions:
 _OLD_FIELDS = ("latitude", "longitude", "start_date", "end_date")
 
 
-def _query(**asked: Unpack[Range]) -> dict[str, str]:
+def _query(**question: Unpack[Range]) -> dict[str, str]:
     renamed = {"start": "start_date", "end": "end_date"}
-    return {renamed.get(name, name): _text(value) for name, value in asked.items() if value is not None}
+    return {renamed.get(name, name): _text(value) for name, value in question.items() if value is not None}
 
 
 def _text(value: object) -> str:
@@ -185,5 +185,5 @@ def _text(value: object) -> str:
 
 
 def _optimized() -> bool:
-    """The rollout's switch: anything but 0, false or no asks the routes that replaced the deprecated ones."""
+    """The rollout's switch: anything but 0, false or no selects the routes that replaced the deprecated ones."""
     return os.environ.get(OPTIMIZED_VARIABLE, "true").strip().lower() not in ("0", "false", "no")

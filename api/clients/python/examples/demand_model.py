@@ -24,7 +24,7 @@ parser.add_argument("--start", default="2025-01-01")
 parser.add_argument("--end", default="2026-10-31")
 parser.add_argument("--test-days", type=int, default=60)
 options = parser.parse_args()
-asked = {
+question = {
     "latitude": options.latitude,
     "longitude": options.longitude,
     "start": options.start,
@@ -37,10 +37,12 @@ asked = {
 
 # %%
 with CityData(options.url, options.token, cache=False) as service:
-    frame = service.training_frame(**asked)
-told = frame.attrs
-print(f"{told['city_id']}: weather {told['weather_coverage']:.0%}, traffic {told['traffic_coverage']:.0%}")
-print(f"keep this beside the model: {told['snapshot_id']}")
+    frame = service.training_frame(**question)
+described = frame.attrs
+print(
+    f"{described['city_id']}: weather {described['weather_coverage']:.0%}, traffic {described['traffic_coverage']:.0%}"
+)
+print(f"keep this beside the model: {described['snapshot_id']}")
 frame = frame.set_index("local_date")
 city = frame[["temperature", "traffic_volume"]]
 

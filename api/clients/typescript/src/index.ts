@@ -87,7 +87,7 @@ export class CityDataService {
     return this.#ask<TrafficRecord[]>("GET", operation(tenantId, "historical-traffic-optimized", query));
   }
 
-  /** A record for every local day (or hour) of the range, also where nothing is held. */
+  /** A record for every local day (or hour) of the range, also where nothing is stored. */
   getTrainingFrame(tenantId: string, query: TrainingQuery): Promise<TrainingRecord[]> {
     return this.#ask<TrainingRecord[]>("GET", operation(tenantId, "training-frame", query));
   }
@@ -121,7 +121,7 @@ export class CityDataService {
     if (token !== undefined) headers["Authorization"] = `Bearer ${token}`;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     for (let attempt = 1; ; attempt += 1) {
-      let told: string | null = null;
+      let retryAfter: string | null = null;
       try {
         const response = await this.#options.fetch(this.#url + path, {
           method,
@@ -130,23 +130,23 @@ export class CityDataService {
           signal: AbortSignal.timeout(timeoutMs),
         });
         if (!RETRIED.has(response.status) || attempt >= attempts) return response;
-        told = response.headers.get("retry-after");
+        retryAfter = response.headers.get("retry-after");
         await response.body?.cancel();
       } catch (error) {
         if (attempt >= attempts) throw new CityDataError(0, `${this.#url} does not answer: ${String(error)}`);
       }
-      const wait = told !== null && /^\d+$/.test(told) ? Number(told) * 1000 : backoffMs * 2 ** (attempt - 1);
+      const wait = retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1000 : backoffMs * 2 ** (attempt - 1);
       await new Promise((resolve) => setTimeout(resolve, Math.min(wait, LONGEST_WAIT_MS)));
     }
   }
 }
 
 function operation(tenantId: string, name: string, query: object = {}): string {
-  const asked = new URLSearchParams();
+  const parameters = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) {
-    if (value !== undefined && value !== null) asked.set(key, String(value));
+    if (value !== undefined && value !== null) parameters.set(key, String(value));
   }
-  const text = asked.size > 0 ? `?${asked}` : "";
+  const text = parameters.size > 0 ? `?${parameters}` : "";
   return `/api/v1/tenants/${encodeURIComponent(tenantId)}/external/operations/${name}${text}`;
 }
 
@@ -172,7 +172,7 @@ async function errorOf(response: Response): Promise<CityDataError> {
   try {
     detail = (JSON.parse(text) as { detail?: unknown }).detail ?? detail;
   } catch {
-    // Not JSON, so no answer of the service's own: the text itself is told.
+    // Not JSON, so no answer of the service's own: the text itself is reported.
   }
   if (Array.isArray(detail)) {
     const problems = detail as Problem[];

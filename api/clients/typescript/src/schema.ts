@@ -1167,13 +1167,13 @@ export interface components {
             temperature_missing: boolean;
             /**
              * Traffic Resolution
-             * @description How the traffic is held: `daily` on an hourly grid is the whole day's; null where none is
+             * @description The traffic's stored resolution: `daily` on an hourly grid is the whole day's; null where none is
              * @example hourly
              */
             traffic_resolution: string | null;
             /**
              * Traffic Source
-             * @description Which provider the traffic comes from; null where none is held
+             * @description Which provider the traffic comes from; null where none is stored
              * @example madrid_opendata
              */
             traffic_source: string | null;
@@ -1191,13 +1191,13 @@ export interface components {
             traffic_volume_missing: boolean;
             /**
              * Weather Resolution
-             * @description How the weather is held: `daily` on an hourly grid is the whole day's; null where none is
+             * @description The weather's stored resolution: `daily` on an hourly grid is the whole day's; null where none is
              * @example hourly
              */
             weather_resolution: string | null;
             /**
              * Weather Source
-             * @description Which provider the weather comes from; null where none is held
+             * @description Which provider the weather comes from; null where none is stored
              * @example aemet
              */
             weather_source: string | null;

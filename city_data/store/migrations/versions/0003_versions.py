@@ -93,10 +93,12 @@ def _run(statements: str) -> None:
 
 def _fill_frames() -> None:
     connection = op.get_bind()
-    held = connection.execute(sa.text("SELECT dataset, city_id, month, created_at, loaded_at FROM month_version")).all()
-    if not held:
+    versions = connection.execute(
+        sa.text("SELECT dataset, city_id, month, created_at, loaded_at FROM month_version")
+    ).all()
+    if not versions:
         return
-    for name, city_id, month, created, loaded in held:
+    for name, city_id, month, created, loaded in versions:
         table, kinds = _TABLES[name]
         key = {"city_id": city_id, "month": month}
         query = f"SELECT date, {', '.join(kinds)}, source, raw_data FROM {table}"  # noqa: S608  spelled out above
@@ -120,8 +122,8 @@ def _frame(columns: list[tuple[Any, ...]], kinds: dict[str, str], created: datet
     for (name, kind), cells in zip(kinds.items(), values, strict=True):
         arrays[name] = pa.array(cells, pa.type_for_alias(kind))
     arrays["source"] = pa.array(sources, text)
-    told = [None if one is None else orjson.dumps(one, option=orjson.OPT_SORT_KEYS).decode() for one in raw]
-    arrays["raw_data"] = pa.array(told, text)
+    texts = [None if one is None else orjson.dumps(one, option=orjson.OPT_SORT_KEYS).decode() for one in raw]
+    arrays["raw_data"] = pa.array(texts, text)
     for name, at in (("created_at", created), ("updated_at", loaded)):
         arrays[name] = pa.repeat(pa.scalar(at, moment), len(dates))
     batch, sink = pa.record_batch(arrays), pa.BufferOutputStream()
