@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo bench test test-lowest fuzz lint docs helm-test helm-docs helm-tools clients contract lock
+.PHONY: setup demo bench test test-lowest fuzz chaos lint docs helm-test helm-docs helm-tools clients contract lock
 
 setup: .venv/.ready
 
@@ -46,6 +46,11 @@ docs: setup
 # `make fuzz ARGS="--cases 20000 --provider madrid_opendata --seed 1"`; what failed is kept in fuzz-failures/.
 fuzz: setup
 	$(BIN)/python -m city_data_tests.fuzz $(ARGS)
+
+# A demo in a home of its own that takes faults in the order of a seed while a watcher holds every answer to its tag and to
+# the source's values; `make test` has a short form. About 10 minutes; ARGS="--seed 7 --minutes 30 --fault 'kill reader'".
+chaos: setup
+	$(BIN)/python -m city_data_tests.chaos $(ARGS)
 
 # The chart's part of `make test`.
 helm-test: setup helm-tools

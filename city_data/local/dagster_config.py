@@ -34,6 +34,7 @@ DAGSTER_CONFIG: dict[str, object] = {
     # A pool's slot belongs to a run, not to a step: a run waits for it in the queue without a process, and the slot of
     # a dead run is free when the run has failed. Within a run the executor would wait at full CPU (dagster 20367).
     "concurrency": {"runs": {"max_concurrent_runs": CONCURRENT_RUNS}, "pools": {"granularity": "run"}},
+    "run_launcher": {"module": "city_data.local.run_launcher", "class": "WatchedRunLauncher"},
     "run_monitoring": {
         "enabled": True,
         "poll_interval_seconds": 10,

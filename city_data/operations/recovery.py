@@ -37,7 +37,7 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     dead = []
     for run in instance.get_runs(dg.RunsFilter(statuses=_IN_PROGRESS)):
         tag = run.tags.get(PROCESS_TAG)
-        if tag is not None and _is_alive(tag):
+        if tag is not None and is_alive(tag):
             continue
         if run.status == dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, _CAUSE)
@@ -48,13 +48,25 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return dead
 
 
-def _is_alive(tag: str) -> bool:
+def is_alive(tag: str) -> bool:
+    """Whether the process of a `process_tag` runs on this machine."""
     host, _, process = tag.partition("/")
     if host != socket.gethostname():
         return False  # a home has one machine, whose name a container changes at each start
     number, _, started = process.partition("/")
+    running = _process(int(number))
+    return running is not None and f"{running.create_time():.2f}" == started
+
+
+def is_process_alive(number: int, reported: float) -> bool:
+    """Whether the process that had this id at the moment `reported`, in Unix seconds, still runs."""
+    running = _process(number)
+    return running is not None and running.create_time() <= reported
+
+
+def _process(number: int) -> psutil.Process | None:
     try:
-        running = psutil.Process(int(number))
-        return f"{running.create_time():.2f}" == started and running.status() != psutil.STATUS_ZOMBIE
+        running = psutil.Process(number)
+        return None if running.status() == psutil.STATUS_ZOMBIE else running
     except psutil.NoSuchProcess:
-        return False
+        return None

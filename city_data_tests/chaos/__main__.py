@@ -1,0 +1,68 @@
+"""The command of `make chaos`: `python -m city_data_tests.chaos --seed S --minutes M`.
+
+Belongs here: arguments, a line a fault, the table and the exit code, 1 where something did not hold. Does not: the loop
+(running.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from city_data_tests.chaos.faults import FAULTS
+from city_data_tests.chaos.machine import Machine
+from city_data_tests.chaos.running import Outcome, order, run
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m city_data_tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="of the order and of every choice")
+    parser.add_argument("--minutes", type=float, default=10.0, help="after the first start")
+    parser.add_argument("--fault", action="append", choices=sorted(FAULTS), help="all, where none is named")
+    parser.add_argument("--count", type=int, help="at most so many faults")
+    parser.add_argument("--patience", type=float, default=1.0, help="multiplies every deadline, on a busy machine")
+    parser.add_argument("--prepared", type=Path, help="copy of a loaded home, made where missing: saves its backfill")
+    parser.add_argument("--keep", type=Path, help="folder for the home and the logs, which stay there")
+    options = parser.parse_args(arguments)
+    outcomes: list[Outcome] = []
+
+    def is_over(done: int, seconds: float) -> bool:
+        return seconds > options.minutes * 60 or (options.count is not None and done >= options.count)
+
+    with tempfile.TemporaryDirectory(prefix="city_data-chaos-") as folder:
+        machine = Machine(options.keep or Path(folder), patience=options.patience)
+        try:
+            names = order(options.seed, options.fault or list(FAULTS))
+            for outcome in run(machine, options.seed, names, is_over, options.prepared):
+                outcomes.append(outcome)
+                _print_outcome(len(outcomes), outcome)
+        finally:
+            machine.kill_all()
+    _print_table(options.seed, outcomes)
+    return 1 if any(outcome.failures for outcome in outcomes) else 0
+
+
+def _print_outcome(number: int, outcome: Outcome) -> None:
+    load = "" if outcome.load == "nothing" else f" during a {outcome.load}"
+    words = "holds" if not outcome.failures else "FAILED"
+    sys.stdout.write(f"{number} {outcome.name}{load}: {words}, {outcome.seconds:.0f} s\n")
+    sys.stdout.writelines(f"    {failure}\n" for failure in outcome.failures)
+    sys.stdout.flush()
+
+
+def _print_table(seed: int, outcomes: list[Outcome]) -> None:
+    by_name: defaultdict[str, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_name[outcome.name].append(outcome)
+    sys.stdout.write(f"\nseed {seed}\n{'fault':<28}attempts  failures\n")
+    for name, of in sorted(by_name.items()):
+        sys.stdout.write(f"{name:<28}{len(of):>8}{sum(bool(each.failures) for each in of):>10}\n")
+    failed = sum(bool(outcome.failures) for outcome in outcomes)
+    sys.stdout.write(f"{'all':<28}{len(outcomes):>8}{failed:>10}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
