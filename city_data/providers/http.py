@@ -5,9 +5,7 @@ Belongs here: calling any source. Does not: the meaning of an answer, which each
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import random
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +25,8 @@ from city_data.providers.transport.call_budget import Budget, Unlimited
 from city_data.providers.transport.clock import Clock, SystemClock
 from city_data.providers.transport.request import HttpRequest
 from city_data.providers.transport.response import Response, accept_ok, bare, hiding
+from city_data.providers.transport.settings import HttpSettings as HttpSettings
+from city_data.providers.transport.settings import routes as routes
 
 if TYPE_CHECKING:
     import httpx
@@ -37,37 +37,6 @@ USER_AGENT = "city_data/0.1 (shared city history; {contact})"
 MAX_HOPS = 5
 # It logs every address with its query, where some sources want their key.
 logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
-@dataclass(frozen=True)
-class HttpSettings:
-    """Seconds, except `attempts`. `deadline` bounds one call with all its waits and retries; None is for downloads."""
-
-    connect_timeout: float = 10.0
-    read_timeout: float = 30.0
-    deadline: float = 180.0
-    download_deadline: float = 1800.0
-    attempts: int = 5
-    backoff: float = 1.0
-    longest_wait: float = 90.0
-
-
-def routes(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Hosts that are answered by another server, from `CITY_DATA_ROUTES`: JSON such as
-    `{"opendata.aemet.es": "http://127.0.0.1:9900/opendata.aemet.es"}`.
-
-    Raises PermanentError for anything else.
-    """
-    text = environment.ROUTES.get(environ)
-    if not text:
-        return {}
-    try:
-        mapping = json.loads(text)
-    except ValueError as error:
-        raise PermanentError(f"{environment.ROUTES} is not JSON: {error}") from error
-    if not isinstance(mapping, dict) or not all(isinstance(base, str) for base in mapping.values()):
-        raise PermanentError(f"{environment.ROUTES} must be a JSON object of host to base URL")
-    return mapping
 
 
 Accept = Callable[[Response], None]
