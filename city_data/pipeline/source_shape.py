@@ -88,8 +88,8 @@ def shape_of(feed: Feed, manifest: Manifest, archive: PollArchive) -> KnownShape
     return KnownShape(
         shape=shape,
         whole=manifest.fetched_at >= end,
-        first={} if stamps is None else _distances(stamps.first, start, feed.city.timezone),
-        last={} if stamps is None or stamps.last is None else _distances(stamps.last, end, feed.city.timezone),
+        first={} if stamps is None else distances(stamps.first, start, feed.city.timezone),
+        last={} if stamps is None or stamps.last is None else distances(stamps.last, end, feed.city.timezone),
     )
 
 
@@ -199,7 +199,7 @@ def _within(ratio: float, band: tuple[float, float]) -> bool:
     return band[0] <= ratio <= band[1]
 
 
-def _distances(stamp: float, moment: datetime, timezone: str) -> dict[str, float]:
+def distances(stamp: float, moment: datetime, timezone: str) -> dict[str, float]:
     """From one of a month's ends to a stamp as written, by each clock."""
     utc, local = moment.timestamp(), moment.astimezone(ZoneInfo(timezone)).replace(tzinfo=UTC).timestamp()
     return {"city": stamp - local, "UTC": stamp - utc, "UTC's days": stamp - utc // 86_400 * 86_400}

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pydantic
 
@@ -56,6 +56,7 @@ __all__ = [
     "QuotaExceeded",
     "RateLimit",
     "Request",
+    "Sample",
     "Settings",
     "Snapshot",
     "SourceBlocked",
@@ -64,6 +65,9 @@ __all__ = [
     "awaited",
     "no_data",
 ]
+
+
+Clock = Literal["city", "UTC", "UTC's days"]
 
 
 class Settings(pydantic.BaseModel):
@@ -105,6 +109,16 @@ class Snapshot:
     mark: str
     newest: datetime
     repeated: int = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A small real part of a source's data, for a look at the source. `request` is that of the part, which may be of
+    another month or station; `newest` when the source's file was last changed, where the part does not show it."""
+
+    request: Request
+    payloads: Sequence[Payload]
+    newest: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -164,8 +178,13 @@ class Provider(ABC):
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
     settings_model: ClassVar[type[Settings]] = Settings
-    # Whether a month comes in files too large to be fetched for a look at the source.
+    # Whether a month comes in files too large to be fetched for a look at the source, of which it has a sample.
     whole_files: ClassVar[bool] = False
+    # A sample in words, and by which clock its first stamp is the month's start (that hour's end with `stamps_end`);
+    # None where it is not.
+    sampled: ClassVar[str] = "one month"
+    clock: ClassVar[Clock | None] = None
+    stamps_end: ClassVar[bool] = False
 
     @abstractmethod
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
@@ -180,6 +199,10 @@ class Provider(ABC):
 
         Raises PermanentError where the bytes do not have the source's format.
         """
+
+    def sample(self, request: Request, http: HttpClient, into: Path) -> Sample:
+        """A part of the month that `parse` reads, at a small share of the source's day. Raises as `fetch` does."""
+        return Sample(request, self.fetch(request, http, into))
 
     def source(self, payloads: Sequence[Payload]) -> str:
         """The `source` of rows built from these bytes: the provider's name, after the name of a stand-in server if

@@ -78,6 +78,7 @@ _WORDS = {
 
 class OpenMeteo(Provider):
     name = "open_meteo"
+    clock = "UTC's days"
     capabilities = Capabilities(
         dataset="weather",
         columns=("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description"),

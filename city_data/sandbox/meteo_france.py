@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ _FOLDER = "data/synchro_ftp/BASE/HOR"
 _DPCLIM = f"/{API}/public/DPClim/v1"
 _TOKEN_LIFE = timedelta(hours=1)
 _EXTRAS = {"small": 0, "full": 24}
-_GENERATION = 1  # to be raised when the lines change, so that no old file is served
+_GENERATION = 2  # to be raised when the lines change, so that no old file is served
 
 
 @dataclass
@@ -175,6 +176,8 @@ class MeteoFrance(Source):
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_department(path, stations, stamps)
+                written = datetime.combine(self.publication.today, datetime.min.time(), UTC).timestamp()
+                os.utime(path, (written, written))
         return path
 
     def _refusal(self, request: Request) -> JSONResponse | None:

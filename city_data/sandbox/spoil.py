@@ -51,44 +51,44 @@ class Spoil:
     scaled_column: str | None = None
     scale: float = 1.0
 
-    def apply(self, body: bytes) -> bytes:
-        """The same bytes where no rewriting applies."""
+    def apply(self, body: bytes, rows: int | None = None) -> bytes:
+        """The same bytes where no rewriting applies. Of a table no more than the first `rows`."""
         if self == Spoil():
             return body
         if body[:2] == b"PK":
-            return self._zip(body)
+            return self._zip(body, rows)
         if body[:2] == b"\x1f\x8b":
-            return self._gzip(body)
+            return self._gzip(body, rows)
         text, encoding = _decoded(body)
         if text.lstrip("\ufeff")[:1].isalpha():
-            return self._csv(text).encode(self.charset or encoding)
+            return self._csv(text, rows).encode(self.charset or encoding)
         if self.datos_host is not None:
             text = text.replace('"datos": "https://opendata.aemet.es/', f'"datos": "https://{self.datos_host}/')
         if replace(self, charset=None, datos_host=None) != Spoil():
             text = json.dumps(self._document(json.loads(text)), ensure_ascii=False)
         return text.encode(self.charset or encoding)
 
-    def _zip(self, body: bytes) -> bytes:
+    def _zip(self, body: bytes, most: int | None) -> bytes:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             (name,) = archive.namelist()
             header, *rows = [line.split(";") for line in archive.read(name).decode().split("\r\n") if line]
-        lines = self._table(header, rows)
+        lines = self._table(header, rows[:most])
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
             text = "\r\n".join(";".join(line) for line in lines) + "\r\n"
             archive.writestr(zipfile.ZipInfo(name), text.encode(self.charset or "utf-8"), zipfile.ZIP_DEFLATED)
         return out.getvalue()
 
-    def _gzip(self, body: bytes) -> bytes:
+    def _gzip(self, body: bytes, most: int | None) -> bytes:
         header, *rows = [line.split(";") for line in gzip.decompress(body).decode().split("\n") if line]
-        text = "\n".join(";".join(line) for line in self._table(header, rows)) + "\n"
+        text = "\n".join(";".join(line) for line in self._table(header, rows[:most])) + "\n"
         return gzip.compress(text.encode(self.charset or "utf-8"), 1, mtime=0)
 
-    def _csv(self, text: str) -> str:
+    def _csv(self, text: str, most: int | None) -> str:
         lines = text.removeprefix("\ufeff").splitlines()
         separator = ";" if ";" in lines[0] else ","
         header, *rows = [line.split(separator) for line in lines]
-        return "\n".join(separator.join(line) for line in self._table(header, rows)) + "\n"
+        return "\n".join(separator.join(line) for line in self._table(header, rows[:most])) + "\n"
 
     def _table(self, header: list[str], rows: list[list[str]]) -> list[list[str]]:
         names = [name.strip('"') for name in header]

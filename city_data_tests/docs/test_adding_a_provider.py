@@ -22,6 +22,7 @@ from city_data.providers.http import HttpClient
 from city_data.window import Month
 from city_data_tests.docs.pages import ROOT, files, page
 from city_data_tests.providers import test_contract as contract
+from city_data_tests.providers.cases import Case
 from city_data_tests.providers.wire import Answer, Site, site
 from city_data_tests.sandbox.asking import StillClock
 from city_data_tests.world import World
@@ -38,7 +39,7 @@ class Added:
     """The page's files below `root`, and the case that the contract makes of them."""
 
     root: Path
-    case: contract.Case
+    case: Case
 
     @property
     def touched(self) -> set[str]:
@@ -58,7 +59,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Added]:
     importlib.invalidate_caches()
     discover.cache_clear()
     try:
-        yield Added(root, contract.Case(discover()["toytown"], root / FIXTURES))
+        yield Added(root, Case(discover()["toytown"], root / FIXTURES))
     finally:
         providers.__path__.remove(folder)
         discover.cache_clear()

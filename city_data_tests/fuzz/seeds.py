@@ -18,7 +18,7 @@ from city_data.providers.base import Location, Provider, Request
 from city_data.window import Month
 from city_data_tests.oracles import traffic_months
 from city_data_tests.oracles.received import Received
-from city_data_tests.providers.test_contract import Case
+from city_data_tests.providers.cases import Case
 from city_data_tests.providers.wire import FIXTURES, RECORDED
 
 FOLDERS = {

@@ -10,8 +10,8 @@ import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,16 @@ import pytest
 from city_data.cities import load_registry
 from city_data.datasets import DATASETS
 from city_data.frames.canonical import canonical_frame
+from city_data.operations.live_judgement import LiveFinding, judge
 from city_data.payloads import file_sha256
 from city_data.providers import discover
 from city_data.providers.base import (
     CollectingProvider,
-    Location,
     NotAvailable,
     NotYetPublished,
-    ParsedMonth,
     Payload,
     PermanentError,
     Provider,
-    Request,
     Settings,
     TransientError,
 )
@@ -40,6 +38,7 @@ from city_data.providers.http import HttpClient, HttpSettings
 from city_data.sandbox import Sandbox, running
 from city_data.sandbox.base import discover as stand_ins
 from city_data.window import Month, as_of
+from city_data_tests.providers.cases import Case, cases
 from city_data_tests.providers.wire import FIXTURES
 from city_data_tests.sandbox.asking import AS_OF, StillClock, accounted
 
@@ -59,45 +58,12 @@ FAULTS: dict[str, dict[str, Any]] = {
     "truncated": {"truncate": 0.5},
 }
 STOOD_IN_FOR = {host for source in stand_ins() for host in source.hosts}
-MADRID = {"city_id": "madrid", "latitude": 40.4168, "longitude": -3.7038, "timezone": "Europe/Madrid"}
 
 
-@dataclass(frozen=True)
-class Case:
-    """A provider's fixture: `request.json` tells the request (of Madrid, where it names no `place`), the payload files,
-    and some values that must come out."""
-
-    provider: Provider
-    folder: Path
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """The content of `request.json`."""
-        file = self.folder / "request.json"
-        assert file.is_file(), f"a provider needs fixtures: there is no {file}"
-        return dict(json.loads(file.read_bytes()))
-
-    @property
-    def place(self) -> Location:
-        return Location(**self.told.get("place", MADRID))
-
-    @property
-    def request(self) -> Request:
-        settings = self.provider.settings_model.model_validate(self.told["settings"])
-        as_of = datetime.fromisoformat(self.told["as_of"])
-        return Request(self.place, Month.parse(self.told["month"]), settings, as_of)
-
-    def payloads(self, origin: str | None = None) -> list[Payload]:
-        names = self.told["payloads"]
-        return [Payload(name, self.folder / name, "https://example.org/", origin=origin) for name in names]
-
-    def parse(self, origin: str | None = None) -> ParsedMonth:
-        return self.provider.parse(self.request, self.payloads(origin))
-
-
-@pytest.fixture(params=sorted(discover()))
+@pytest.fixture(params=cases(FIXTURES), ids=lambda case: case.folder.name)
 def case(request: pytest.FixtureRequest) -> Case:
-    return Case(discover()[request.param], FIXTURES / request.param)
+    found: Case = request.param
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -281,4 +247,13 @@ def test_the_connection_check_works(served: Sandbox, name: str) -> None:
 
 
 def test_every_fixture_has_its_provider() -> None:
-    assert {path.name for path in FIXTURES.iterdir() if (path / "request.json").is_file()} == set(discover())
+    assert {one.provider.name for one in cases(FIXTURES)} == set(discover())
+
+
+def test_recorded_answer_is_as_its_parser_expects(case: Case) -> None:
+    """A fixture that `city-data doctor --live --record` wrote of an answer that it did not expect has its `problem`."""
+    if "problem" not in case.told:
+        return
+    finding = LiveFinding(case.provider.name)
+    judge(case.provider, case.request, case.request, case.payloads(), case.parse(), None, finding)
+    assert finding.problem is None

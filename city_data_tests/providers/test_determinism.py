@@ -21,7 +21,7 @@ from dataclasses import replace
 from city_data.providers import discover
 from city_data.providers.base import Payload
 from city_data.window import Month
-from city_data_tests.providers.test_contract import Case
+from city_data_tests.providers.cases import Case
 from city_data_tests.providers.wire import FIXTURES
 from pathlib import Path
 

@@ -144,11 +144,11 @@ def test_newer_of_two_files_with_the_same_year_is_read() -> None:
         bulk.DepartmentFile("75", first, last, f"{first}-{last}", "https://example.org/")
         for first, last in ((2020, 2024), (2024, 2025), (2025, 2026))
     ]
-    assert [f.title for f in bulk._covering(files, "75", [2024])] == ["2024-2025"]
-    assert [f.title for f in bulk._covering(files, "75", [2025])] == ["2025-2026"]
-    assert [f.title for f in bulk._covering(files, "75", [2023, 2024])] == ["2020-2024", "2024-2025"]
+    assert [f.title for f in bulk.covering(files, "75", [2024])] == ["2024-2025"]
+    assert [f.title for f in bulk.covering(files, "75", [2025])] == ["2025-2026"]
+    assert [f.title for f in bulk.covering(files, "75", [2023, 2024])] == ["2020-2024", "2024-2025"]
     with pytest.raises(NoData, match="no file covers 2027"):
-        bulk._covering(files, "75", [2027])
+        bulk.covering(files, "75", [2027])
 
 
 def department_file(first: int, last: int, department: str = "75", modified: str = "", url: str = "") -> dict[str, str]:

@@ -16,7 +16,7 @@ from city_data_tests.oracles import barcelona_opendata, madrid_opendata, valenci
 from city_data_tests.oracles import traffic_months as months
 from city_data_tests.oracles.comparing import differences, hours_of_frame, parse_bytes
 from city_data_tests.oracles.received import Received
-from city_data_tests.providers.test_contract import Case
+from city_data_tests.providers.cases import Case
 from city_data_tests.providers.wire import FIXTURES
 
 ORACLES = {

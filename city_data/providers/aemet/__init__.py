@@ -62,6 +62,7 @@ class _Expired(ProviderError):
 
 class Aemet(Provider):
     name = "aemet"
+    clock = "city"
     settings_model = AemetSettings
     capabilities = Capabilities(
         dataset="weather",

@@ -22,6 +22,7 @@ from city_data.providers.base import (
     ProviderError,
     RateLimit,
     Request,
+    Sample,
     TransientError,
     about,
     awaited,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "trams"
 CATALOGUE = "https://opendata-ajuntament.barcelona.cat/data/api/3/action/package_show"
+SAMPLE_BYTES = 1_000_000  # some hours of all segments
 LARGEST_CSV = 400_000_000  # a month is 20 to 50 MB
 _MONTHS = (
     "gener", "febrer", "marc", "abril", "maig", "juny",
@@ -51,6 +53,7 @@ _NAMED = re.compile(r"(?P<year>20\d\d)_(?P<number>0[1-9]|1[0-2])_(?P<word>[a-z]+
 class BarcelonaOpenData(Provider):
     name = "barcelona_opendata"
     whole_files = True
+    sampled, clock = f"the catalogue, and the first {SAMPLE_BYTES:,} bytes of a month's CSV", "city"
     capabilities = Capabilities(
         dataset="traffic",
         columns=("congestion_level",),
@@ -93,6 +96,17 @@ class BarcelonaOpenData(Provider):
                     fingerprint=ckan.fingerprint(listed, url, response.headers, path.stat().st_size),
                 )
             ]
+
+    def sample(self, request: Request, http: HttpClient, into: Path) -> Sample:
+        """The whole lines at the beginning of the month's CSV."""
+        with about(self.name, request):
+            listed = ckan.resources(http, CATALOGUE, PACKAGE)
+            url = ckan.address(listed, months_of, request, self.capabilities)
+            path = into / f"{request.month.year}_{request.month.month:02d}_TRAMS_TRAMS.csv"
+            response = http.beginning(url, path, SAMPLE_BYTES, ckan.judge)
+            ckan.refuse_page(path)
+            path.write_bytes(response.body[: response.body.rfind(b"\n") + 1])
+            return Sample(request, [Payload(path.name, path, url, origin=response.origin)])
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """The month's city-hours, up to the last that the file reaches."""

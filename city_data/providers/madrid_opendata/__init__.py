@@ -20,6 +20,7 @@ from city_data.providers.base import (
     Provider,
     RateLimit,
     Request,
+    Sample,
     about,
 )
 from city_data.providers.http import HttpClient
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 PACKAGE = "208627-0-transporte-ptomedida-historico"
 CATALOGUE = "https://datos.madrid.es/api/3/action/package_show"
 LARGEST_ZIP = 400_000_000
+SAMPLE_BYTES = 1_000_000  # some tens of the city's thousands of points
 _MONTHS = (
     "enero", "febrero", "marzo", "abril", "mayo", "junio",
     "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre",
@@ -49,6 +51,7 @@ _IN_WORDS = (
 class MadridOpenData(Provider):
     name = "madrid_opendata"
     whole_files = True
+    sampled, clock = f"the catalogue, and the first {SAMPLE_BYTES:,} bytes of a month's ZIP", "city"
     capabilities = Capabilities(
         dataset="traffic",
         columns=("traffic_volume", "congestion_level", "average_speed"),
@@ -89,6 +92,19 @@ class MadridOpenData(Provider):
                     fingerprint=ckan.fingerprint(listed, url, response.headers, path.stat().st_size),
                 )
             ]
+
+    def sample(self, request: Request, http: HttpClient, into: Path) -> Sample:
+        """The rows at the beginning of the month's ZIP, packed as a ZIP again."""
+        from city_data.providers.madrid_opendata.zip import repack_beginning
+
+        with about(self.name, request):
+            listed = ckan.resources(http, CATALOGUE, PACKAGE)
+            url = ckan.address(listed, months_of, request, self.capabilities)
+            begin, path = into / "begin.zip", into / f"{request.month.month:02d}-{request.month.year}.zip"
+            response = http.beginning(url, begin, SAMPLE_BYTES, ckan.judge)
+            ckan.refuse_page(begin, begins=b"PK")
+            repack_beginning(begin, path)
+            return Sample(request, [Payload(path.name, path, url, origin=response.origin)])
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """The month's city-hours, up to the last that the file has."""

@@ -18,7 +18,7 @@ from city_data.window import Month
 # A month was 840 MB in 92 MB of ZIP; beyond these limits it is a ZIP bomb.
 MOST_BYTES, MOST_RATIO = 4_000_000_000, 60
 HEAD_BYTES = 64_000
-_PIECE = 1 << 20
+_PIECE, _MOST_SAMPLED = 1 << 20, 64_000_000
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -91,6 +91,20 @@ def verify(path: Path, info: zipfile.ZipInfo) -> None:
             raise zipfile.BadZipFile(
                 f"{info.filename} inflates to {length:,} of {info.file_size:,} bytes, or to others"
             )
+
+
+def repack_beginning(begin: Path, into: Path) -> None:
+    """The whole lines at the beginning of a ZIP's first file, as a ZIP of the same name. Raises PermanentError for
+    anything but the beginning of a ZIP."""
+    body = begin.read_bytes()
+    with readable(begin):
+        method, name_length, extra_length = struct.unpack("<8xH16xHH", body[:30])
+        name, data = body[30 : 30 + name_length], body[30 + name_length + extra_length :]
+        plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, _MOST_SAMPLED) if method else data
+        if b"\n" not in plain:
+            raise EOFError("it begins with no line")
+        with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name.decode("cp437"), plain[: plain.rindex(b"\n") + 1])
 
 
 def as_gzip(path: Path, info: zipfile.ZipInfo) -> bytes:

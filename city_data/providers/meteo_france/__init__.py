@@ -7,6 +7,7 @@ need no key (bulk_files.py), DPClim, which needs one (orders.py), or their lines
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,7 @@ from city_data.providers.base import (
     Provider,
     RateLimit,
     Request,
+    Sample,
     Settings,
     about,
     no_data,
@@ -30,7 +32,9 @@ from city_data.providers.http import HttpClient
 from city_data.providers.meteo_france import bulk_files as bulk
 from city_data.providers.meteo_france import orders as orders
 from city_data.providers.meteo_france.hours import NUMBERS, city_hours, read
+from city_data.providers.meteo_france.samples import SAMPLE_BYTES, beginning
 from city_data.providers.shared.stations import NoData
+from city_data.window import Month
 
 
 class MeteoFranceSettings(Settings):
@@ -51,6 +55,8 @@ class MeteoFranceSettings(Settings):
 class MeteoFrance(Provider):
     name = "meteo_france"
     whole_files = True
+    sampled = f"the catalogue, and the first {SAMPLE_BYTES:,} bytes of a department's file; with a key, one day"
+    clock, stamps_end = "UTC", True
     settings_model = MeteoFranceSettings
     capabilities = Capabilities(
         dataset="weather",
@@ -116,6 +122,21 @@ class MeteoFrance(Provider):
                 nulled=dict(reading.nulled),
                 provenance={"stations": reading.stations, "quality_codes": reading.quality_codes},
             )
+
+    def sample(self, request: Request, http: HttpClient, into: Path) -> Sample:
+        """The first month of the department's newest file, of the station that it begins with; with a key, the month's
+        first day of the first station."""
+        with about(self.name, request):
+            settings, access = _settings(request), orders.Access.of()
+            if access is not None:
+                start = request.month.bounds(request.location.timezone)[0]
+                day = (start, start + timedelta(days=1))
+                payloads = orders.fetch(access, http, into, settings.stations[:1], day, request.as_of)
+                return Sample(request, payloads)
+            begin = beginning(http, into, settings.department, request.as_of.year)
+            settings = settings.model_copy(update={"stations": (begin.station,)})
+            part = replace(request, month=Month(begin.year, 1), settings=settings)
+            return Sample(part, [begin.payload], begin.changed_at)
 
     def stations(self, settings: Settings) -> Sequence[str]:
         return settings.stations if isinstance(settings, MeteoFranceSettings) else ()

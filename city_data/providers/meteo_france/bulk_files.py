@@ -75,7 +75,7 @@ def fetch(
     """
     first, last = bounds[0] + HOUR, bounds[1]  # stamps are the ends of hours
     payloads, reasons = [], []
-    for file in _covering(catalogue(http), department, sorted({first.year, last.year})):
+    for file in covering(catalogue(http), department, sorted({first.year, last.year})):
         with opened(http, file.url, _MOST_PACKED) as cached:
             try:
                 extracted = extract(cached.file, cached.entry.bytes, stations, stamp_text(first), stamp_text(last))
@@ -100,7 +100,7 @@ def extract(packed: IO[bytes], size: int, stations: Sequence[str], first: str, l
     extracted = Extract()
     lines = _lines(packed, size)
     header = next(lines, b"")
-    station_at, stamp_at = _column_positions(header)
+    station_at, stamp_at = column_positions(header)
     most = max(station_at, stamp_at) + 1
     extracted.header = header
     station_ids: dict[bytes, str] = {}
@@ -123,7 +123,7 @@ def _within(stamp: str, first: str, last: str) -> bool:
     return first <= stamp <= last or STAMP.fullmatch(stamp) is None
 
 
-def _covering(files: Sequence[DepartmentFile], department: str, years: Sequence[int]) -> list[DepartmentFile]:
+def covering(files: Sequence[DepartmentFile], department: str, years: Sequence[int]) -> list[DepartmentFile]:
     """The files that hold the years; of two that hold one, as around New Year, the newer; of two by one title, as
     while the files move to another host, the one modified last.
 
@@ -207,19 +207,19 @@ def _inflated(packed: IO[bytes]) -> Iterator[bytes]:
             pending = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
             inflate = None if inflate.eof else inflate
     except IsalError as error:  # type: ignore[misc]  # an exception class, despite its stub
-        raise _broken(packed, str(error)) from error
+        raise broken(packed, str(error)) from error
     if inflate is not None or not packed.tell():
-        raise _broken(packed, "it ends too early")
+        raise broken(packed, "it ends too early")
 
 
-def _broken(packed: IO[bytes], why: str) -> TransientError:
+def broken(packed: IO[bytes], why: str) -> TransientError:
     packed.seek(0)
     begins = packed.read(60)
     start = f"begins {begins!r}" if begins else "is empty"
     return TransientError(f"the download is not a complete gzip ({why}); it {start}")
 
 
-def _column_positions(header: bytes) -> tuple[int, int]:
+def column_positions(header: bytes) -> tuple[int, int]:
     """The positions of the station and stamp columns."""
     names = columns_of(header.decode("utf-8", "replace"))
     try:

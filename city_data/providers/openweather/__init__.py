@@ -63,6 +63,7 @@ class _NoData(ProviderError):
 
 class OpenWeather(Provider):
     name = "openweather"
+    clock = "UTC"
     capabilities = Capabilities(
         dataset="weather",
         columns=COLUMNS,

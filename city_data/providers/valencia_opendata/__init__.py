@@ -46,6 +46,7 @@ EVERYTHING = {"where": "1=1", "f": "json"}
 
 class ValenciaOpenData(CollectingProvider):
     name = "valencia_opendata"
+    sampled = "one poll of all loops"
     capabilities = Capabilities(
         dataset="traffic",
         columns=("traffic_volume",),

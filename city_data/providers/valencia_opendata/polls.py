@@ -127,7 +127,8 @@ def newest(moments: Sequence[tuple[str, int]], taken: datetime) -> datetime:
     latest = (taken + AHEAD).timestamp() * 1000
     stamps = [stamp for _, stamp in moments if 0 < stamp <= latest]
     if not stamps:
-        raise NoSnapshot("no_stamps", "no loop has a time of measurement")
+        ahead = f"; {len(moments)} lie ahead of the poll, as by another clock" if moments else ""
+        raise NoSnapshot("no_stamps", f"no loop has a time of measurement{ahead}")
     return datetime.fromtimestamp(max(stamps) / 1000, UTC)
 
 
