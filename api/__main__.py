@@ -47,7 +47,7 @@ def _serve() -> int:
         exposed = prometheus_client.make_asgi_app(app.state.metrics.registry)
         metrics = protocol.config(exposed, settings.api_host, settings.api_metrics_port, _SCRAPERS, lifespan=False)
     main_port = protocol.config(app, settings.api_host, settings.api_port, settings.api_connections)
-    protocol.run(main_port, metrics)
+    protocol.run(main_port, metrics, settings.api_drain_s)
     return 0
 
 

@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     api_max_body_bytes: int = Field(default=64 * 1024, ge=1, validation_alias=_setting("API_MAX_BODY_BYTES"))
     api_rate_per_s: float = Field(default=50, ge=0, validation_alias=_setting("API_RATE_PER_S"))
     api_rate_burst: int = Field(default=200, ge=1, validation_alias=_setting("API_RATE_BURST"))
+    api_drain_s: float = Field(default=0, ge=0, le=600, validation_alias=_setting("API_DRAIN_S"))
     api_connections: int = Field(default=4_096, ge=1, validation_alias=_setting("API_CONNECTIONS"))
     api_concurrency: int = Field(default=256, ge=1, validation_alias=_setting("API_CONCURRENCY"))
     api_database_connections: int = Field(default=6, ge=1, validation_alias=_setting("API_DATABASE_CONNECTIONS"))

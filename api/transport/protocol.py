@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import socket
 from asyncio import TimerHandle, Transport
 from collections.abc import Generator
 from typing import Any, ClassVar, Literal
@@ -23,6 +24,7 @@ from api.errors import MALFORMED
 REQUEST_S, ANSWER_S, KEEP_ALIVE_S, STOPPING_S = 8.0, 5.0, 5, 10
 MIN_PROGRESS = 16 * 1024
 MAX_HEADER_BYTES = 32 * 1024
+DRAIN_POLL_S = 0.1
 _SPARE_FILES = 128
 _HEADERS_TOO_LARGE = b"431 Request Header Fields Too Large"
 _TOO_LARGE = b"The request line and headers are larger than this service takes."
@@ -199,6 +201,26 @@ def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
     return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
 
 
+class Draining(uvicorn.Server):
+    """A server that, once stopped, serves on until its connections are closed, at most `drain_s`.
+
+    Each answer closes its connection, so that a client goes elsewhere for its next request. uvicorn closes idle
+    connections at once, and a request that is on its way there then is lost.
+    """
+
+    def __init__(self, settings: uvicorn.Config, drain_s: float) -> None:
+        super().__init__(settings)
+        self._drain_s = drain_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._drain_s
+        self.server_state.default_headers.append((b"connection", b"close"))
+        while self.server_state.connections and not self.force_exit and loop.time() < end:
+            await asyncio.sleep(DRAIN_POLL_S)
+        await super().shutdown(sockets)
+
+
 class Beside(uvicorn.Server):
     """A second server in the loop of the first, which handles the signals and stops it."""
 
@@ -226,10 +248,10 @@ def config(app: ASGIApp, host: str, port: int, most: int, *, lifespan: bool = Tr
     )
 
 
-def run(main: uvicorn.Config, metrics: uvicorn.Config | None) -> None:
-    """Serve until SIGINT or SIGTERM."""
+def run(main: uvicorn.Config, metrics: uvicorn.Config | None, drain_s: float = 0.0) -> None:
+    """Serve until SIGINT or SIGTERM, and drain after it."""
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=main.get_loop_factory()) as runner:
-        runner.run(_serve(uvicorn.Server(main), Beside(metrics) if metrics else None))
+        runner.run(_serve(Draining(main, drain_s), Beside(metrics) if metrics else None))
 
 
 async def _serve(server: uvicorn.Server, beside: Beside | None) -> None:

@@ -45,6 +45,7 @@ MEANINGS = {
     "api_max_body_bytes": "Largest request body, in bytes; a larger one is 413",
     "api_rate_per_s": "Requests a second of one `sub` in one process, then 429; 0 is unlimited",
     "api_rate_burst": "Requests of one `sub` at once, refilled at that rate",
+    "api_drain_s": "Seconds to serve on after SIGTERM, each answer closing its connection; it ends once all are closed",
     "api_connections": "Open sockets; beyond that the longest idle one is closed",
     "api_concurrency": "Requests being answered; beyond that 503",
     "api_database_connections": "Connections to PostgreSQL of one process",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from api.transport import protocol
 from city_data_tests.helm.charting import containers, find, pod_templates, render
 from city_data_tests.helm.cluster import Manifest
 
@@ -44,6 +45,28 @@ def test_placement_reaches_every_pod_and_runs(production: list[Manifest]) -> Non
         assert pod["nodeSelector"] == {"kubernetes.io/arch": "amd64"}, role
         assert {"key": "dedicated", "operator": "Equal", "value": "data", "effect": "NoSchedule"} in pod["tolerations"]
         assert pod["imagePullSecrets"] == [{"name": "registry"}], role
+
+
+def test_a_lost_nodes_pods_start_elsewhere_soon() -> None:
+    """`lostNodeSeconds`: for all pods, runs too; Kubernetes waits 300 s by itself."""
+    for role, pod in pods(render("--set", "lostNodeSeconds=7")).items():
+        waits = {one["key"]: one["tolerationSeconds"] for one in pod["tolerations"] if "tolerationSeconds" in one}
+        assert waits == {"node.kubernetes.io/not-ready": 7, "node.kubernetes.io/unreachable": 7}, role
+
+
+def test_replicas_of_one_rollout_are_spread_and_leave_in_order(production: list[Manifest]) -> None:
+    deployment = find(production, "Deployment", "r-city-data-api")["spec"]
+    pod = deployment["template"]["spec"]
+    assert {one["topologyKey"]: one["matchLabelKeys"] for one in pod["topologySpreadConstraints"]} == {
+        "kubernetes.io/hostname": ["pod-template-hash"],
+        "topology.kubernetes.io/zone": ["pod-template-hash"],
+    }
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    (container,) = pod["containers"]
+    word, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+    drain = next(float(one["value"]) for one in container["env"] if one["name"] == "API_DRAIN_S")
+    assert (word, drain) == ("sleep", protocol.KEEP_ALIVE_S + 1)
+    assert pod["terminationGracePeriodSeconds"] >= int(seconds) + drain + protocol.STOPPING_S
 
 
 @pytest.mark.parametrize(

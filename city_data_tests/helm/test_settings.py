@@ -44,7 +44,7 @@ def test_api_knows_every_variable_the_chart_sets(rendered: list[Manifest]) -> No
 
 
 def test_every_api_setting_can_be_set_by_a_value(production: list[Manifest]) -> None:
-    set_by_the_chart = {"API_HOST", "API_PORT", "API_METRICS_PORT", "API_DATABASE_URL"}
+    set_by_the_chart = {"API_HOST", "API_PORT", "API_METRICS_PORT", "API_DATABASE_URL", "API_DRAIN_S"}
     offered = set(SCHEMA["properties"]["api"]["properties"]["settings"]["propertyNames"]["enum"])
     assert offered == {name for name in known_to_the_api() if name.startswith("API_")} - set_by_the_chart
     with pytest.raises(HelmError, match="API_RATE_PER_SECOND"):

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.transport import protocol
 from city_data_tests.api.conftest import TENANT, MakeClient
-from city_data_tests.api.sockets import serving
+from city_data_tests.api.sockets import Connection, serving, written
 
 SHORT_S = 0.6
 BIG = b"x" * 30_000_000
@@ -175,6 +175,27 @@ def test_new_connection_at_the_limit_closes_the_longest_idle_one(client: TestCli
         idle[1].settimeout(0.1)
         with pytest.raises(TimeoutError):
             idle[1].recv(1)
+
+
+def test_stopped_server_answers_until_its_clients_have_gone_elsewhere(client: TestClient) -> None:
+    """A request that was on its way when the server was stopped is answered, and closes its connection."""
+    running = protocol.Draining(protocol.config(client.app, "127.0.0.1", 0, 100, lifespan=False), drain_s=30)
+    listening = socket.create_server(("127.0.0.1", 0))
+    number = listening.getsockname()[1]
+    thread = threading.Thread(target=lambda: asyncio.run(running.serve(sockets=[listening])))
+    thread.start()
+    with Connection(number) as kept, Connection(number) as other:
+        for one in (kept, other):
+            assert one.ask(written("/health/live")).header("connection") is None
+        running.should_exit = True
+        while running.server_state.default_headers[-1:] != [(b"connection", b"close")]:
+            time.sleep(0.01)
+        answers = [one.ask(written("/health/live")) for one in (kept, other)]
+        assert [(answer.status, answer.header("connection")) for answer in answers] == [(200, "close")] * 2
+        with Connection(number) as late:
+            assert late.ask(written("/health/live")).status == 200
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_concurrent_requests_over_the_limit_are_503_except_health(
