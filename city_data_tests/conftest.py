@@ -16,7 +16,7 @@ import yaml
 
 from city_data.defs.assets import failures
 from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis
-from city_data.operations.backfill import hold_connections
+from city_data.operations.instance import hold_connections
 from city_data.providers.transport.clock import SystemClock
 from city_data.sandbox import Sandbox, running
 from city_data.store.connections import shared_database

@@ -41,11 +41,12 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
     """
     from city_data.definitions import defs
     from city_data.operations import backfill
+    from city_data.operations.instance import warm_instance
 
     todo = backfill.newest_first(_todo(feeds, months, only_due))
     failed: list[str] = []
     rows, done_months, started = 0, 0, time.monotonic()
-    with on_signals() as stop, backfill.warm_instance() as instance, Steps(console, "months", len(todo)) as steps:
+    with on_signals() as stop, warm_instance() as instance, Steps(console, "months", len(todo)) as steps:
         for done in backfill.materialize(defs(), instance, todo, stop=stop):
             rows += done.rows
             done_months += 1

@@ -59,7 +59,8 @@ def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month],
 
 def _publish(console: Console, changed: Sequence[Rebuilt]) -> list[str]:
     from city_data.definitions import defs
-    from city_data.operations.backfill import materialize, warm_instance
+    from city_data.operations.backfill import materialize
+    from city_data.operations.instance import warm_instance
 
     failed = []
     published = 0

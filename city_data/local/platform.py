@@ -152,7 +152,7 @@ def services(platform: Platform, ports: Ports, collecting: bool = False) -> Iter
 def prepare_dagster(report: Report) -> None:
     """Migrate the storage of DAGSTER_HOME, set each provider's pool to one slot, and fail the runs that were killed."""
     from city_data.operations import migrate
-    from city_data.operations.backfill import deployed_instance
+    from city_data.operations.instance import deployed_instance
 
     with deployed_instance() as instance:
         migrate.prepare_dagster(instance, {}, lambda _: None)
@@ -163,7 +163,7 @@ def prepare_dagster(report: Report) -> None:
 def fail_dead_runs() -> list[str]:
     """Fail the runs of DAGSTER_HOME without a process; returns their ids. Raises DatabaseUnavailable."""
     from city_data.operations import recovery
-    from city_data.operations.backfill import deployed_instance
+    from city_data.operations.instance import deployed_instance
 
     with deployed_instance() as instance:
         return recovery.fail_dead_runs(instance)

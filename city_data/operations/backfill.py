@@ -8,9 +8,7 @@ its runs are ordinary Dagster runs, recorded in the instance and shown in the UI
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.pool import AsyncResult, ThreadPool
 from typing import Any
@@ -18,14 +16,11 @@ from typing import Any
 import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.utils import make_new_run_id
-from dagster_postgres.utils import DagsterPostgresException
 
 from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key, run_tags
-from city_data.errors import ConfigurationError
 from city_data.interruption import Stop
 from city_data.operations.recovery import PROCESS_TAG, process_tag
 from city_data.pipeline.feeds import Feed
-from city_data.store.database import DatabaseUnavailable, availability
 from city_data.window import Month
 
 Task = tuple[Feed, Month]
@@ -56,53 +51,6 @@ def newest_first(todo: Sequence[Task]) -> list[Task]:
 def tasks(feeds: Sequence[Feed], months: Sequence[Month]) -> list[Task]:
     """Month by month, so that an interrupted backfill leaves months complete for all feeds."""
     return [(feed, month) for month in months for feed in feeds]
-
-
-# The pool keeps one connection for at most a day; further ones are opened on demand.
-_HELD = {"statement_timeout": 60_000, "pool_recycle": 86_400, "max_overflow": 10}
-
-
-@contextmanager
-def deployed_instance() -> Iterator[dg.DagsterInstance]:
-    """The instance of DAGSTER_HOME. Raises ConfigurationError if it names none, DatabaseUnavailable."""
-    try:
-        with availability(), _opened() as instance:
-            yield instance
-    except DagsterPostgresException as error:
-        cause = getattr(error.__cause__, "orig", error)
-        raise DatabaseUnavailable(f"Dagster's database cannot be used: {cause}") from error
-
-
-def _opened() -> dg.DagsterInstance:
-    # Dagster logs each of its six connection attempts on the root logger; the exception has the last one's cause.
-    root = logging.getLogger()
-    root.addFilter(_is_not_a_retry)
-    try:
-        return dg.DagsterInstance.get()
-    except dg.DagsterError as error:
-        raise ConfigurationError(f"DAGSTER_HOME names no usable Dagster: {error}") from error
-    finally:
-        root.removeFilter(_is_not_a_retry)
-
-
-def _is_not_a_retry(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith("Retrying failed database connection")
-
-
-@contextmanager
-def warm_instance() -> Iterator[dg.DagsterInstance]:
-    """The deployment's instance, with pooled connections.
-
-    By default its PostgreSQL storage opens a connection for every event, 145 a run, half of a run's time. The pool is
-    the webserver's setting, which suits any process that makes many runs.
-    """
-    with deployed_instance() as instance:
-        hold_connections(instance)
-        yield instance
-
-
-def hold_connections(instance: dg.DagsterInstance) -> None:
-    instance.optimize_for_webserver(**_HELD)
 
 
 def materialize(

@@ -268,7 +268,7 @@ def serve(host: str, port: int) -> None:
     from prometheus_client import CollectorRegistry, start_http_server
 
     from city_data.cities import load_registry
-    from city_data.operations.backfill import deployed_instance
+    from city_data.operations.instance import deployed_instance
     from city_data.operations.live_feed_metrics import LiveFeedCollector
     from city_data.operations.source_shape_metrics import SourceShapeCollector
     from city_data.pipeline.feeds import enabled_feeds

@@ -45,7 +45,7 @@ def migrate(report: Report, slots: Mapping[str, int]) -> None:
         if name not in discover():
             raise DeployError(f"--pool: {unknown('provider', name, sorted(discover()))}")
     if environment.DAGSTER_HOME.get():
-        from city_data.operations.backfill import deployed_instance
+        from city_data.operations.instance import deployed_instance
 
         with deployed_instance() as instance:
             prepare_dagster(instance, slots, report)

@@ -18,7 +18,7 @@ import yaml
 from city_data.local import platform
 from city_data.local.embedded import free_port
 from city_data.local.ports import Ports
-from city_data.operations.backfill import deployed_instance
+from city_data.operations.instance import deployed_instance
 from city_data_tests.test_cities import TOWN
 
 LAUNCH = """

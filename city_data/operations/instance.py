@@ -1,0 +1,62 @@
+"""The Dagster instance of a deployment, as commands use it: its errors are the platform's, its connections pooled.
+
+Belongs here: opening it. Does not: its use.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from dagster_postgres.utils import DagsterPostgresException
+
+from city_data.errors import ConfigurationError
+from city_data.store.database import DatabaseUnavailable, availability
+
+# The pool keeps one connection for at most a day; further ones are opened on demand.
+_HELD = {"statement_timeout": 60_000, "pool_recycle": 86_400, "max_overflow": 10}
+
+
+@contextmanager
+def deployed_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance of DAGSTER_HOME. Raises ConfigurationError if it names none, DatabaseUnavailable."""
+    try:
+        with availability(), _opened() as instance:
+            yield instance
+    except DagsterPostgresException as error:
+        cause = getattr(error.__cause__, "orig", error)
+        raise DatabaseUnavailable(f"Dagster's database cannot be used: {cause}") from error
+
+
+def _opened() -> dg.DagsterInstance:
+    # Dagster logs each of its six connection attempts on the root logger; the exception has the last one's cause.
+    root = logging.getLogger()
+    root.addFilter(_is_not_a_retry)
+    try:
+        return dg.DagsterInstance.get()
+    except dg.DagsterError as error:
+        raise ConfigurationError(f"DAGSTER_HOME names no usable Dagster: {error}") from error
+    finally:
+        root.removeFilter(_is_not_a_retry)
+
+
+def _is_not_a_retry(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Retrying failed database connection")
+
+
+@contextmanager
+def warm_instance() -> Iterator[dg.DagsterInstance]:
+    """The deployment's instance, with pooled connections.
+
+    By default its PostgreSQL storage opens a connection for every event, 145 a run, half of a run's time. The pool is
+    the webserver's setting, which suits any process that makes many runs.
+    """
+    with deployed_instance() as instance:
+        hold_connections(instance)
+        yield instance
+
+
+def hold_connections(instance: dg.DagsterInstance) -> None:
+    instance.optimize_for_webserver(**_HELD)
