@@ -32,7 +32,7 @@ COLUMNS = {
 # Six days of a month without a change of clocks; in October and March up to the day after it.
 MONTHS = [(2026, 6, 6), (2025, 10, 27), (2026, 3, 30)]
 SEEDS = st.integers(0, 2**32 - 1)
-# A seed cannot be made simpler.
+# Few examples: `make fuzz` compares with the same oracles, as often as wanted. A seed cannot be made simpler.
 PHASES = (Phase.explicit, Phase.generate)
 
 
@@ -51,7 +51,7 @@ def held_to_oracle(provider: str, asked: Request, payloads: list[Received]) -> i
 
 @pytest.mark.parametrize("span", MONTHS, ids=lambda span: f"{span[0]}-{span[1]:02d}")
 @given(seed=SEEDS)
-@settings(max_examples=6, phases=PHASES)
+@settings(max_examples=3, phases=PHASES)
 def test_madrid_equals_its_oracle(span: tuple[int, int, int], seed: int) -> None:
     year, month, days = span
     table = months.madrid_rows(Random(seed), year, month, days)
@@ -61,7 +61,7 @@ def test_madrid_equals_its_oracle(span: tuple[int, int, int], seed: int) -> None
 
 @pytest.mark.parametrize("span", MONTHS, ids=lambda span: f"{span[0]}-{span[1]:02d}")
 @given(seed=SEEDS)
-@settings(max_examples=10, phases=PHASES)
+@settings(max_examples=5, phases=PHASES)
 def test_barcelona_equals_its_oracle(span: tuple[int, int, int], seed: int) -> None:
     year, month, days = span
     body = Received.of("trams.csv", months.barcelona_file(months.barcelona_rows(Random(seed), year, month, days)))
@@ -69,7 +69,7 @@ def test_barcelona_equals_its_oracle(span: tuple[int, int, int], seed: int) -> N
 
 
 @given(seed=SEEDS, cadence=st.sampled_from([3, 15, 30, 60]), start=st.sampled_from([(2025, 10, 25), (2026, 3, 28)]))
-@settings(max_examples=15, phases=PHASES)
+@settings(max_examples=8, phases=PHASES)
 def test_valencia_equals_its_oracle(seed: int, cadence: int, start: tuple[int, int, int]) -> None:
     year, month, day = start
     polls = months.valencia_polls(Random(seed), datetime(year, month, day, 20, tzinfo=UTC), 36, cadence)

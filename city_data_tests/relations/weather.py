@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -55,13 +56,18 @@ def decimal(value: float, mark: str = ",") -> str:
 
 
 def hours(request: Request, margin: int = 3) -> list[datetime]:
-    """Every full hour of the month in UTC, and some on either side."""
+    """Every full hour in UTC of the month's first and last day and of a day on which clocks change, and some on either
+    side of the month: the other days are alike, and hundreds of months are made."""
     zone = ZoneInfo(request.location.timezone)
-    first = datetime(request.month.year, request.month.month, 1, tzinfo=zone).astimezone(UTC)
-    following = request.month + 1
-    end = datetime(following.year, following.month, 1, tzinfo=zone).astimezone(UTC)
-    start = first.replace(minute=0) - margin * _HOUR
-    return [start + n * _HOUR for n in range(int((end - start) / _HOUR) + margin)]
+    days = request.month.days()
+    midnights = [datetime(day.year, day.month, day.day, tzinfo=zone) for day in (*days, days[-1] + timedelta(days=1))]
+    spans = [
+        (start.astimezone(UTC).replace(minute=0), end.astimezone(UTC).replace(minute=0))
+        for start, end in pairwise(midnights)
+        if start in (midnights[0], midnights[-2]) or start.utcoffset() != end.utcoffset()
+    ]
+    spans = [(spans[0][0] - margin * _HOUR, spans[0][1]), *spans[1:-1], (spans[-1][0], spans[-1][1] + margin * _HOUR)]
+    return [start + n * _HOUR for start, end in spans for n in range(int((end - start) / _HOUR))]
 
 
 def _aemet_rows(request: Request, chance: random.Random) -> list[Row]:

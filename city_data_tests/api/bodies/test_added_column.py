@@ -83,38 +83,40 @@ def values_of(rows: list[dict[str, Any]], dataset: DatasetName) -> tuple[set[Any
     return values
 
 
+QUERIES: tuple[dict[str, str], ...] = ({}, {"columns": "new"}, {"include": "raw"}, {"resolution": "daily"})
+
+
 @pytest.mark.parametrize("dataset", PATHS)
-@pytest.mark.parametrize("query", [{}, {"columns": "new"}, {"include": "raw"}, {"resolution": "daily"}])
 def test_months_stored_before_have_null_in_the_column_in_every_format(
-    make_client: MakeClient, added: dict[DatasetName, str], redis_url: str, dataset: DatasetName, query: dict[str, str]
+    make_client: MakeClient, added: dict[DatasetName, str], redis_url: str, dataset: DatasetName
 ) -> None:
-    if dataset == "weather":  # stored in days as it is
-        query = {name: text for name, text in query.items() if name != "resolution"}
     number, text = NAMES[dataset]
-    query = {name: f"{number},{text}" if value == "new" else value for name, value in query.items()}
-    for kind, settings in product(MEDIA, ({}, {"redis_url": redis_url})):
-        rows = answer(make_client(**settings), dataset, kind, **query)
+    first = DATASETS[dataset].columns[0].name
+    clients = [make_client(), make_client(redis_url=redis_url)]
+    for query, kind, client in product(QUERIES, MEDIA, clients):
+        if dataset == "weather":  # stored in days as it is
+            query = {name: word for name, word in query.items() if name != "resolution"}
+        query = {name: f"{number},{text}" if value == "new" else value for name, value in query.items()}
+        rows = answer(client, dataset, kind, **query)
         texts = None if "resolution" in query else "x"  # texts are null in daily records
         if kind == "csv":
             for row in rows:
                 row[number] = None if row[number] is None else float(row[number])
-        assert values_of(rows, dataset) == ({(number, None), (text, None)}, {(number, 7.5), (text, texts)}), kind
+        values = ({(number, None), (text, None)}, {(number, 7.5), (text, texts)})
+        assert values_of(rows, dataset) == values, (query, kind)
         assert {len(row) for row in rows} == {len(rows[0])}
-        first = DATASETS[dataset].columns[0].name
         assert first not in rows[0] or len({row[first] for row in rows}) > 10
 
 
 @pytest.mark.parametrize("dataset", PATHS)
-@pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd"])
 def test_an_old_version_stays_readable_and_has_the_same_bytes_everywhere(
-    make_client: MakeClient, added: dict[DatasetName, str], redis_url: str, dataset: DatasetName, encoding: str
+    make_client: MakeClient, added: dict[DatasetName, str], redis_url: str, dataset: DatasetName
 ) -> None:
-    for kind in MEDIA:
+    clients = [make_client(), make_client(redis_url=redis_url), make_client(redis_url=redis_url)]
+    for kind, encoding in product(MEDIA, ("identity", "gzip", "zstd")):
         query = RANGE | {"version": added[dataset], "format": kind}
-        answers = [
-            make_client(**settings).get(PATHS[dataset], params=query, headers={"Accept-Encoding": encoding})
-            for settings in ({}, {"redis_url": redis_url}, {"redis_url": redis_url})
-        ]
+        headers = {"Accept-Encoding": encoding}
+        answers = [client.get(PATHS[dataset], params=query, headers=headers) for client in clients]
         assert [one.status_code for one in answers] == [200, 200, 200]
         assert len({(one.content, one.headers["ETag"]) for one in answers}) == 1
         assert answers[0].headers["X-Snapshot-Id"] == added[dataset]
@@ -140,20 +142,21 @@ def test_etag_changes_with_the_columns(
 
 
 @pytest.mark.parametrize("resolution", ["daily", "hourly"])
-@pytest.mark.parametrize("kind", MEDIA)
 def test_the_training_frame_masks_the_column_where_it_was_not_stored(
-    make_client: MakeClient, added: dict[DatasetName, str], resolution: str, kind: str
+    make_client: MakeClient, added: dict[DatasetName, str], resolution: str
 ) -> None:
-    query = RANGE | {"resolution": resolution, "format": kind}
-    response = make_client().get(FRAME, params=query)
-    assert response.status_code == 200, response.text
-    rows = rows_of(kind, response.content)
-    for name in ("noise", "visibility"):
-        known = {str(row["local_date"])[:7] for row in rows if str(row[f"{name}_missing"]).lower() == "false"}
-        assert known == {"2025-11"}, name
-        assert {row[name] in (None, "") for row in rows if str(row["local_date"]) < "2025-11"} == {True}
-    old = make_client().get(FRAME, params=query | {"version": added["traffic"]})
-    assert old.status_code == 422  # of traffic alone: a frame's snapshot has both
+    client = make_client()
+    for kind in MEDIA:
+        query = RANGE | {"resolution": resolution, "format": kind}
+        response = client.get(FRAME, params=query)
+        assert response.status_code == 200, response.text
+        rows = rows_of(kind, response.content)
+        for name in ("noise", "visibility"):
+            known = {str(row["local_date"])[:7] for row in rows if str(row[f"{name}_missing"]).lower() == "false"}
+            assert known == {"2025-11"}, name
+            assert {row[name] in (None, "") for row in rows if str(row["local_date"]) < "2025-11"} == {True}
+        old = client.get(FRAME, params=query | {"version": added["traffic"]})
+        assert old.status_code == 422  # of traffic alone: a frame's snapshot has both
 
 
 def test_coverage_of_a_month_stored_before_expects_no_value_in_the_column(
@@ -179,20 +182,20 @@ def test_month_without_values_in_the_column_is_not_a_new_version(
         assert replace_month(database, with_values(later)).changed
 
 
-@pytest.mark.parametrize("kind", MEDIA)
 @pytest.mark.parametrize("resolution", ["native", "daily"])
 def test_removed_column_is_omitted_from_months_that_store_it(
-    make_client: MakeClient, load: Load, monkeypatch: pytest.MonkeyPatch, kind: str, resolution: str
+    make_client: MakeClient, load: Load, monkeypatch: pytest.MonkeyPatch, resolution: str
 ) -> None:
     load("traffic", "2025-10")
     snapshot = make_client().get(TRAFFIC, params=RANGE).headers["X-Snapshot-Id"]
     remove_column(monkeypatch, "traffic", "congestion_level")
-    for query in ({}, {"version": snapshot}):
-        rows = answer(make_client(), "traffic", kind, resolution=resolution, **query)
+    client = make_client()
+    for kind, query in product(MEDIA, ({}, {"version": snapshot})):
+        rows = answer(client, "traffic", kind, resolution=resolution, **query)
         assert len(rows) == (27 if resolution == "daily" else 27 * 24 + 1)
         assert "congestion_level" not in rows[0]
         assert "average_speed" in rows[0]
-    assert make_client().get(FRAME, params=RANGE | {"format": kind}).status_code == 200
+        assert client.get(FRAME, params=RANGE | {"format": kind}).status_code == 200
 
 
 def test_the_table_reads_back_with_the_column(added: dict[DatasetName, str], database: Database) -> None:
