@@ -172,7 +172,7 @@ def test_errors_are_typed_and_name_a_remedy(service: Service, client: CityData) 
     with pytest.raises(NotCovered, match="atlantis"):
         client.availability("atlantis")
     with pytest.raises(ValueError, match="time zone"):
-        client.traffic(**HERE, start=datetime(2026, 10, 1), end="2026-10-02")
+        client.traffic(**HERE, start=datetime(2026, 10, 1, 6), end="2026-10-02")
     service.faulty.errors = [(401, {})]
     with pytest.raises(Forbidden):
         client.cities()

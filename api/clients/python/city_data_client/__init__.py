@@ -10,6 +10,7 @@ and which snapshot it is of: `version=frame.attrs["snapshot_id"]` gives the same
 later.
 """
 
+from city_data_client.arguments import Range
 from city_data_client.client import AsyncCityData, CityData
 from city_data_client.errors import (
     CityDataError,
@@ -19,8 +20,9 @@ from city_data_client.errors import (
     NotCovered,
     ServiceUnavailable,
     UnexpectedAnswer,
+    UnknownTenant,
 )
-from city_data_client.questions import Range, Retries
+from city_data_client.questions import Retries
 
 __all__ = [
     "AsyncCityData",
@@ -34,4 +36,5 @@ __all__ = [
     "Retries",
     "ServiceUnavailable",
     "UnexpectedAnswer",
+    "UnknownTenant",
 ]

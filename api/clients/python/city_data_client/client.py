@@ -11,15 +11,22 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import httpx
 import pandas as pd
+from typing_extensions import Self, Unpack
 
+from city_data_client.arguments import Range
 from city_data_client.cache import DEFAULT_BYTES
-from city_data_client.questions import Outcome, Plan, Questions, Range, Retries, Wait, advance
+from city_data_client.frames import polars_of
+from city_data_client.questions import Outcome, Plan, Questions, Retries, Wait, advance
+
+if TYPE_CHECKING:
+    import polars as pl
 
 TIMEOUT_S = 30.0
+To = Literal["pandas", "polars"]
 Progress = Callable[[int, int | None], None]
 T = TypeVar("T")
 
@@ -38,6 +45,7 @@ class _Client(Questions):
     `cache`: a folder for answers by their ETag (by default the user's cache folder), False for none. `progress`: True
     for a line on the terminal, or a function of the bytes received and of all bytes, where that is known. `optimized`:
     False uses the deprecated routes; by default as USE_OPTIMIZED_EXTERNAL_ENDPOINTS says, and yes without it.
+    `attributes`: coverage, snapshot and more of the latest frame, which a polars frame cannot carry in itself.
     """
 
     def __init__(
@@ -56,6 +64,13 @@ class _Client(Questions):
         super().__init__(url, token, tenant_id, cache, cache_bytes, retries or Retries(), optimized)
         self._progress = _shown if progress is True else progress or None
         self._timeout = timeout
+        self.attributes: dict[str, Any] = {}
+
+    def _converted(self, frame: pd.DataFrame, to: To) -> pd.DataFrame | pl.DataFrame:
+        if to not in ("pandas", "polars"):
+            raise ValueError(f"to={to!r}: 'pandas' or 'polars'")
+        self.attributes = {str(name): value for name, value in frame.attrs.items()}
+        return frame if to == "pandas" else polars_of(frame)
 
     def _received(self, answer: httpx.Response) -> None:
         if self._progress is not None:
@@ -87,19 +102,31 @@ class CityData(_Client):
         """A city's stored months, month by month."""
         return self._run(self._availability(city))
 
-    def weather(self, **question: Unpack[Range]) -> pd.DataFrame:
+    @overload
+    def weather(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    def weather(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
+    def weather(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
         """Weather of a location, see `Range`: index `date`; °C, mm, %, m/s, hPa at sea level."""
-        return self._run(self._history("weather", **question))
+        return self._converted(self._run(self._history("weather", **question)), to)
 
-    def traffic(self, **question: Unpack[Range]) -> pd.DataFrame:
+    @overload
+    def traffic(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    def traffic(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
+    def traffic(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
         """Traffic of a location, see `Range`: index `date`; vehicles/h, persons/h, km/h."""
-        return self._run(self._history("traffic", **question))
+        return self._converted(self._run(self._history("traffic", **question)), to)
 
-    def training_frame(self, **question: Unpack[Range]) -> pd.DataFrame:
+    @overload
+    def training_frame(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    def training_frame(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
+    def training_frame(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
         """Weather, traffic and calendar of a location on one grid, see `Range`: a row for every local day, or for every
         hour with `resolution="hourly"`. Index `date`, its start in UTC; `local_date` is the city's day. What is missing
         is NaN and marked in `<column>_missing`: nothing is filled in."""
-        return self._run(self._training_frame(**question))
+        return self._converted(self._run(self._training_frame(**question)), to)
 
     def _run(self, plan: Plan[T]) -> T:
         outcome: Outcome = None
@@ -163,17 +190,29 @@ class AsyncCityData(_Client):
         """As `CityData.availability`."""
         return await self._run(self._availability(city))
 
-    async def weather(self, **question: Unpack[Range]) -> pd.DataFrame:
+    @overload
+    async def weather(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    async def weather(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
+    async def weather(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
         """As `CityData.weather`."""
-        return await self._run(self._history("weather", **question))
+        return self._converted(await self._run(self._history("weather", **question)), to)
 
-    async def traffic(self, **question: Unpack[Range]) -> pd.DataFrame:
+    @overload
+    async def traffic(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    async def traffic(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
+    async def traffic(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
         """As `CityData.traffic`."""
-        return await self._run(self._history("traffic", **question))
+        return self._converted(await self._run(self._history("traffic", **question)), to)
 
-    async def training_frame(self, **question: Unpack[Range]) -> pd.DataFrame:
+    @overload
+    async def training_frame(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    async def training_frame(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
+    async def training_frame(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
         """As `CityData.training_frame`."""
-        return await self._run(self._training_frame(**question))
+        return self._converted(await self._run(self._training_frame(**question)), to)
 
     async def _run(self, plan: Plan[T]) -> T:
         outcome: Outcome = None

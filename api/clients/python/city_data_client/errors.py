@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
+
+# The two texts with which the service refuses a tenant.
+_TENANT = re.compile(r"^Tenant \S+ does not exist|does not know tenant")
 
 
 class CityDataError(Exception):
@@ -25,6 +30,10 @@ class Forbidden(CityDataError):
     """The token is missing, expired or not good here."""
 
 
+class UnknownTenant(CityDataError):
+    """The tenant does not exist, or is another one than the token's."""
+
+
 class Gone(CityDataError):
     """The requested snapshot is no longer kept: its months have left the window."""
 
@@ -43,7 +52,7 @@ def error_of(response: httpx.Response) -> CityDataError:
     if response.status_code in (401, 403):
         return Forbidden(f"{response.status_code}: {detail}")
     if response.status_code == 404:
-        return NotCovered(str(detail))
+        return UnknownTenant(str(detail)) if _TENANT.search(str(detail)) else NotCovered(str(detail))
     if response.status_code == 410:
         return Gone(str(detail))
     if response.status_code == 422 and isinstance(detail, list):

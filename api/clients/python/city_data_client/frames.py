@@ -9,20 +9,25 @@ import io
 import json
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from city_data_client.errors import UnexpectedAnswer
 
+if TYPE_CHECKING:
+    import polars as pl
+
 ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
+CSV = "text/csv"
 _LEVELS = pd.CategoricalDtype(["low", "medium", "high", "severe"], ordered=True)
 _TOLD_OF_BOTH = [f"{dataset}_{what}" for dataset in ("weather", "traffic") for what in ("source", "resolution")]
 _TEXT = ("description", "source", "id", "location_id", "public_holiday", *_TOLD_OF_BOTH)
 # Of a training frame. `school_free` may be unknown: a nullable flag; all masks are plain ones.
 _UNSURE, _DAY = "school_free", "local_date"
 _MOMENTS = ("created_at", "updated_at")
+_NOT_NUMBERS = frozenset({"date", "congestion_level", "raw_data", _UNSURE, _DAY, *_TEXT, *_MOMENTS})
 # Header to the name in `attrs`, and how it is read.
 _TOLD: dict[str, tuple[str, type]] = {
     "x-city-id": ("city_id", str),
@@ -62,6 +67,22 @@ def frame_of(headers: Mapping[str, str], body: bytes) -> pd.DataFrame:
         frame = frame.set_index(pd.DatetimeIndex(_moments(frame["date"]), name="date")).drop(columns="date")
     frame.attrs.update(attributes(headers))
     return frame
+
+
+def empty_frame(headers: Mapping[str, str], header: bytes) -> pd.DataFrame:
+    """A frame without rows, with the columns that a header of CSV names, and their types."""
+    frame = pd.read_csv(io.BytesIO(header), nrows=0)
+    numbers = {name: "float64" for name in frame.columns if name not in _NOT_NUMBERS}
+    frame = _typed(frame.astype(numbers)).set_index(pd.DatetimeIndex([], dtype="datetime64[us, UTC]", name="date"))
+    frame.attrs.update(attributes(headers))
+    return frame.drop(columns="date", errors="ignore")
+
+
+def polars_of(frame: pd.DataFrame) -> pl.DataFrame:
+    """The frame with `date` as its first column; what is missing is null. Raises ImportError without polars."""
+    import polars as pl
+
+    return pl.from_pandas(frame.reset_index() if frame.index.name else frame)
 
 
 def attributes(headers: Mapping[str, str]) -> dict[str, Any]:

@@ -10,37 +10,22 @@ import os
 import random
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypeVar
 
 import httpx
 import pandas as pd
+from typing_extensions import Unpack
 
+from city_data_client.arguments import Range, query_of, service_url
 from city_data_client.cache import DiskCache, Kept, default_folder
 from city_data_client.errors import RETRIED, CityDataError, ServiceUnavailable, UnexpectedAnswer, error_of
-from city_data_client.frames import JSON, accepted, frame_of
+from city_data_client.frames import CSV, JSON, accepted, empty_frame, frame_of
 
 OPTIMIZED_VARIABLE = "USE_OPTIMIZED_EXTERNAL_ENDPOINTS"
 LOCAL_TENANT = "00000000-0000-4000-8000-000000000001"
 Dataset = Literal["weather", "traffic"]
-When = str | date | datetime
 T = TypeVar("T")
-
-
-class Range(TypedDict, total=False):
-    """`start` and `end` are included: a date is that whole local day of the city, a time must be aware. Without
-    coordinates the tenant's own location is used, where the service knows it. `version` is a snapshot's id, `as_of` a
-    moment: what was served then. `resolution`: hourly, daily or native."""
-
-    start: Required[When]
-    end: Required[When]
-    latitude: float
-    longitude: float
-    resolution: str
-    columns: list[str]
-    version: str
-    as_of: When
 
 
 @dataclass(frozen=True)
@@ -90,7 +75,7 @@ class Questions:
         retries: Retries,
         optimized: bool | None,
     ) -> None:
-        self._url = url.rstrip("/")
+        self._url = service_url(url)
         self._tenant = tenant_id or LOCAL_TENANT
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._cache = None if cache is False else DiskCache(cache or default_folder(), cache_bytes)
@@ -108,24 +93,31 @@ class Questions:
     def _history(self, dataset: Dataset, **question: Unpack[Range]) -> Plan[pd.DataFrame]:
         tenant = f"/api/v1/tenants/{self._tenant}/external/operations"
         if not self._optimized:
-            body = {name: value for name, value in _query(**question).items() if name in _OLD_FIELDS}
+            body = query_of(question)
+            if unknown := [name for name in body if name not in _OLD_FIELDS]:
+                raise ValueError(f"the deprecated routes know no {', '.join(unknown)}; unset {OPTIMIZED_VARIABLE}")
             request = self._request("POST", f"{tenant}/{dataset}/historical", json=body, accept=JSON)
             answer = yield from self._answer(request, None)
             return frame_of(answer.headers, answer.body)
         path = f"{tenant}/historical-{dataset}-optimized"
-        return (yield from self._frame(path, _query(**question)))
+        return (yield from self._frame(path, query_of(question)))
 
     def _training_frame(self, **question: Unpack[Range]) -> Plan[pd.DataFrame]:
         if question.get("columns") is not None:
             raise ValueError("a training frame comes with all its columns; choose among them in the frame")
         path = f"/api/v1/tenants/{self._tenant}/external/operations/training-frame"
-        return (yield from self._frame(path, _query(**question)))
+        return (yield from self._frame(path, query_of(question)))
 
     def _frame(self, path: str, query: Mapping[str, str]) -> Plan[pd.DataFrame]:
         request = self._request("GET", path, params=query, accept=accepted())
         # A token is another tenant's key: answers are kept by tenant (in the path), never across addresses.
         answer = yield from self._answer(request, f"{request.url} {request.headers['accept']}")
-        return frame_of(answer.headers, answer.body)
+        frame = frame_of(answer.headers, answer.body)
+        if len(frame.columns):
+            return frame
+        # An empty list of JSON names no columns. A header of CSV does.
+        header = yield from self._answer(self._request("GET", path, params=query, accept=CSV), None)
+        return empty_frame(answer.headers, header.body)
 
     def _document(self, path: str) -> Plan[Any]:
         answer = yield from self._answer(self._request("GET", path, accept=JSON), None)
@@ -169,19 +161,6 @@ class Questions:
 
 
 _OLD_FIELDS = ("latitude", "longitude", "start_date", "end_date")
-
-
-def _query(**question: Unpack[Range]) -> dict[str, str]:
-    renamed = {"start": "start_date", "end": "end_date"}
-    return {renamed.get(name, name): _text(value) for name, value in question.items() if value is not None}
-
-
-def _text(value: object) -> str:
-    if isinstance(value, datetime) and value.tzinfo is None:
-        raise ValueError(f"{value!r} has no time zone; pass an aware time, or a date for whole local days of the city")
-    if isinstance(value, list):
-        return ",".join(value)
-    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _optimized() -> bool:

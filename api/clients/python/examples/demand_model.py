@@ -13,6 +13,7 @@ import argparse
 
 import numpy as np
 import pandas as pd
+
 from city_data_client import CityData
 
 parser = argparse.ArgumentParser()
