@@ -28,6 +28,9 @@ FEW_CELLS = 3
 MOST_UNREADABLE = 0.5
 # Nulled cells beyond this share of the used rows are reported.
 MANY_NULLED = 0.01
+# Rows that disagree with used ones are reported beyond the first share of these. Beyond the second, two sources stand
+# under one name, and the lower median, a rule for accidents, would mix them.
+MANY_DISAGREEING, MOST_DISAGREEING = 0.01, 0.5
 
 BLOCKING = {
     "coverage": f"At least {MINIMUM_COVERAGE:.0%} of the expected rows of an ended month have a measured value; of an "
@@ -37,15 +40,19 @@ BLOCKING = {
     "those few are NULL",
     "readable_columns": "No column is empty or mostly NULL because its cells were unreadable",
     "used_rows": "At least the provider's declared share of an ended month's rows was used, repeats left out",
+    "contradicted_rows": f"At most {MOST_DISAGREEING:.0%} of the used rows are contradicted by another row of the same "
+    "station and time; a live feed may revise its readings",
     "unique_dates": "No date appears twice",
     "inside_month": "Every row lies inside the month in the city's time zone",
 }
 REPORTED = {
     "promised_columns": "Every column of numbers or levels that the source promises has values",
     "nulled_values": f"Of no column more than {MANY_NULLED:.0%} of the used rows' cells could not be used",
+    "agreeing_rows": f"At most {MANY_DISAGREEING:.0%} of the used rows are contradicted by another row of the same "
+    "station and time",
 }
 UNREADABLE = frozenset({"unreadable", "ambiguous", "not_a_number"})
-IMPLAUSIBLE, NEGATIVE, FUTURE = "implausible", "negative", "future"
+IMPLAUSIBLE, NEGATIVE, FUTURE, DISAGREEING = "implausible", "negative", "future", "disagreeing"
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,17 @@ def used_rows(received: int, used: int, rejected: Mapping[str, int], least: floa
     metadata |= {} if share is None else {"used_share": share}
     text = f"{used:,} of {received:,} rows used; rejected: {why}"
     return Outcome("used_rows", share is None or not ended or share >= least, text, metadata)
+
+
+def agreement(used: int, rejected: Mapping[str, int], forward_only: bool) -> tuple[Outcome, Outcome]:
+    """Whether rows of the same station and time agree: the outcome that blocks, and the one that reports."""
+    rows = Odd(rejected.get(DISAGREEING, 0), used)
+    text = f"rows that disagree with a used one: {rows}"
+    metadata: dict[str, float | int | str] = {DISAGREEING: rows.cells, "used": used}
+    return (
+        Outcome("contradicted_rows", forward_only or not rows.is_too_many(MOST_DISAGREEING), text, metadata),
+        Outcome("agreeing_rows", not rows.is_too_many(MANY_DISAGREEING), text, metadata),
+    )
 
 
 def promised(observed: Mapping[str, int]) -> Outcome:

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Days = Mapping[str, Any]
-# Rows that repeat others, or are of stations that were not requested: the month is complete without them.
-NOT_MISSED = ("duplicate", "unmoved_stamp", "other_station")
+# Rows that repeat others, or are of stations that were not requested: the month is complete without them. A row that
+# disagrees with another is one of them, since its station and time have a value; whether it is the right one is a
+# question of its own (checks.py: `agreeing_rows`, `contradicted_rows`).
+NOT_MISSED = ("duplicate", "disagreeing", "unmoved_stamp", "other_station")
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,7 @@ def test_column_whose_cells_do_not_parse_refuses_the_month(
         (100, 9, {"no_value": 91}, False, True),  # hours that the source has yet to fill
         (400, 100, {"duplicate": 300}, True, True),  # the same file four times lacks nothing
         (391, 3, {"other_station": 388}, True, True),
+        (400, 100, {"disagreeing": 300}, True, True),  # each time has its value: `agreement` judges these rows
         (0, 0, {}, True, True),  # judged by its coverage
     ],
 )
@@ -135,6 +136,25 @@ def test_too_small_a_share_of_used_rows_is_refused(
     assert f"{used} of {received} rows used" in outcome.description
 
 
+@pytest.mark.parametrize(
+    ("disagreeing", "forward_only", "published", "silent"),
+    [
+        (0, False, True, True),
+        (7, False, True, True),  # 1 % of 720
+        (8, False, True, False),
+        (360, False, True, False),
+        (361, False, False, False),  # two stations under one name, or two versions of each day
+        (4_000, True, True, False),  # a live feed revises the reading of a stamp from poll to poll
+    ],
+)
+def test_rows_that_disagree_are_a_finding_and_refuse_the_month_where_most_do(
+    disagreeing: int, forward_only: bool, published: bool, silent: bool
+) -> None:
+    most, many = checks.agreement(720, {"disagreeing": disagreeing, "duplicate": 9}, forward_only)
+    assert [(most.passed, most.blocking), (many.passed, many.blocking)] == [(published, True), (silent, False)]
+    assert f"{disagreeing:,} of 720" in many.description
+
+
 def test_empty_promised_column_and_many_nulled_cells_warn_without_refusing() -> None:
     empty = checks.promised({"temperature": 30, "pressure": 0, "description": 0})
     assert (empty.passed, empty.blocking) == (False, False)
@@ -144,7 +164,7 @@ def test_empty_promised_column_and_many_nulled_cells_warn_without_refusing() -> 
     assert (many.passed, many.blocking) == (False, False)
     assert many.description == "tmed: 4 of 90"
     assert many.metadata["nulled"] == 97
-    assert set(checks.REPORTED) == {empty.name, many.name}
+    assert set(checks.REPORTED) == {empty.name, many.name, "agreeing_rows"}
 
 
 def test_a_column_may_be_bounded_on_one_side_or_not_at_all() -> None:

@@ -128,6 +128,15 @@ def test_used_rows_below_the_providers_minimum_refuse_the_month() -> None:
     assert "used_rows" not in judged(hours(), replace(OPEN_METEO, minimum_used_share=0.3), **counts)[1]
 
 
+def test_month_most_of_whose_rows_are_contradicted_is_refused() -> None:
+    counts = {"received": 1_440, "rejected": {"disagreeing": 720}}
+    failed = judged(hours(), **counts)[1]
+    assert set(failed) == {"contradicted_rows", "agreeing_rows"}
+    few = judged(hours(), received=740, rejected={"disagreeing": 20})[1]
+    assert set(few) == {"agreeing_rows"}
+    assert set(judged(hours(), replace(OPEN_METEO, forward_only=True), **counts)[1]) == {"agreeing_rows"}
+
+
 def test_month_without_rows_is_checked_like_any_other() -> None:
     admitted, failed = judged(hours().iloc[:0], received=5, used=0, rejected={"no_value": 5})
     assert admitted.parsed.frame.empty
