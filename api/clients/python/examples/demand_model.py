@@ -1,8 +1,14 @@
 # %% [markdown]
 # # Does the city's history help a bakery to forecast its sales?
-# A tenant brings its daily sales; city_data brings weather and traffic of where the shop stands. We fit the same small
-# model (least squares with a ridge) twice: on the calendar alone, and with the city's history, and compare both on days
-# that neither has seen. Run it as a script, or cell by cell in an editor that knows `# %%`.
+# A tenant brings its daily sales; city_data brings the weather and traffic of the shop's location. On each of several
+# Mondays, the origins, we forecast the seven days ahead, three ways:
+#
+# - seasonal naive: the sales of the same weekday a week before
+# - shop: a ridge regression on the calendar and the shop's own past
+# - city: the same regression with the city's past besides
+#
+# A forecast uses only data that exists at its origin: no weather or traffic of the days ahead. Run it as a script, or
+# cell by cell in an editor that knows `# %%`.
 #
 #     python demand_model.py --url http://127.0.0.1:8000
 
@@ -16,6 +22,8 @@ import pandas as pd
 
 from city_data_client import CityData
 
+AHEAD = 7  # days, and so the shortest lag that every day of a forecast knows
+
 parser = argparse.ArgumentParser()
 parser.add_argument("--url", default="http://127.0.0.1:8000")
 parser.add_argument("--token")
@@ -23,74 +31,99 @@ parser.add_argument("--latitude", type=float, default=40.42)
 parser.add_argument("--longitude", type=float, default=-3.70)
 parser.add_argument("--start", default="2025-01-01")
 parser.add_argument("--end", default="2026-10-31")
-parser.add_argument("--test-days", type=int, default=60)
+parser.add_argument("--origins", type=int, default=12, help="forecasts, a week apart, the last one at the end")
 options = parser.parse_args()
-question = {
-    "latitude": options.latitude,
-    "longitude": options.longitude,
-    "start": options.start,
-    "end": options.end,
-}
 
 # %% [markdown]
 # ## The city's history, as local days
-# One row a day on the city's own clocks, with its calendar. What is missing is marked: nothing is filled in.
+# One row a day on the city's own clocks, with its calendar. A missing value is NaN and marked: nothing is filled in.
 
 # %%
 with CityData(options.url, options.token, cache=False) as service:
-    frame = service.training_frame(**question)
+    frame = service.training_frame(
+        latitude=options.latitude, longitude=options.longitude, start=options.start, end=options.end
+    )
 described = frame.attrs
-print(
-    f"{described['city_id']}: weather {described['weather_coverage']:.0%}, traffic {described['traffic_coverage']:.0%}"
-)
+coverage = f"weather {described['weather_coverage']:.0%}, traffic {described['traffic_coverage']:.0%}"
+print(f"{described['city_id']}: {coverage}")
 print(f"keep this beside the model: {described['snapshot_id']}")
 frame = frame.set_index("local_date")
 city = frame[["temperature", "traffic_volume"]]
+days = pd.DatetimeIndex(frame.index)
 
 # %% [markdown]
 # ## The tenant's sales
-# Made up here, since a shop's sales are its own: more on Saturdays, more when the street is full, fewer on hot days,
-# and chance. Put your own daily series in its place.
+# Made up, since a shop's sales are its own: a weekly pattern, more in a full street, fewer on hot days, and chance. Put
+# your own daily series in its place: a gain on made-up sales says nothing about yours.
 
 # %%
+print("the sales are made up: replace them by your own before you draw a conclusion")
 rng = np.random.default_rng(7)
-days = pd.DatetimeIndex(city.index)
-full = city["traffic_volume"].fillna(city["traffic_volume"].mean())
-heat = city["temperature"].fillna(city["temperature"].mean())
-scale = full.std() or 1.0
-sales = pd.Series(
-    300
-    + 60 * (days.day_of_week == 5)
-    + 40 * (full - full.mean()) / scale
-    - 15 * (heat - heat.mean()) / (heat.std() or 1.0)
-    + rng.normal(0, 12, len(days)),
-    index=days,
-)
+
+
+def unit(values: pd.Series) -> pd.Series:
+    """Zero mean, spread 1, and 0 where a value is missing."""
+    return ((values - values.mean()) / (values.std() or 1.0)).fillna(0.0)
+
+
+weekly = 60.0 * (days.day_of_week == 5) - 40.0 * (days.day_of_week == 6)
+street = 25 * unit(city["traffic_volume"]) - 15 * unit(city["temperature"])
+sales = pd.Series(300 + weekly + street.to_numpy() + rng.normal(0, 12, len(days)), index=days)
 
 # %% [markdown]
-# ## The same model twice
-# Both see the weekday, holidays and the season. The second also sees the city, with a mark where a value was missing.
+# ## Features that exist at the origin
+# Of the shop and the city: a week before the day itself, and the mean of the four weeks before that. Of the calendar:
+# everything, since it is known in advance.
 
 # %%
-calendar = pd.get_dummies(frame["weekday"], dtype=float)
+calendar = pd.get_dummies(frame["weekday"], dtype=float).add_prefix("weekday_")
 calendar["holiday"] = frame["public_holiday"].notna().astype(float)
 calendar["season_sin"] = np.sin(2 * np.pi * days.day_of_year / 365.25)
 calendar["season_cos"] = np.cos(2 * np.pi * days.day_of_year / 365.25)
-seen = city.iloc[: -options.test_days]
-standard = ((city - seen.mean()) / seen.std().replace(0, 1)).fillna(0)
-with_city = pd.concat([calendar, standard, frame[[f"{name}_missing" for name in city]].astype(float)], axis=1)
 
 
-def mean_error(features: pd.DataFrame) -> float:
-    """Mean absolute error on the last days, after a fit on all days before them."""
-    x = np.column_stack([np.ones(len(features)), features.to_numpy(float)])
-    train, test = slice(None, -options.test_days), slice(-options.test_days, None)
-    ridge = np.eye(x.shape[1])
-    ridge[0, 0] = 0
-    weights = np.linalg.solve(x[train].T @ x[train] + ridge, x[train].T @ sales.to_numpy()[train])
-    return float(np.abs(x[test] @ weights - sales.to_numpy()[test]).mean())
+def past(values: pd.DataFrame) -> pd.DataFrame:
+    """Lags of at least AHEAD days, and a mark for each that is missing."""
+    month = values.shift(AHEAD).rolling(28, min_periods=7).mean()
+    lags = pd.concat([values.shift(AHEAD).add_suffix("_week_before"), month.add_suffix("_month_before")], axis=1)
+    return pd.concat([lags, lags.isna().astype(float).add_suffix("_missing")], axis=1)
+
+
+shop = pd.concat([calendar, past(sales.to_frame("sales"))], axis=1)
+with_city = pd.concat([shop, past(city)], axis=1)
+
+# %% [markdown]
+# ## Rolling origins
+# Each fit sees the days before its origin alone, their means and spreads included.
 
 
 # %%
-print(f"mean error without the city: {mean_error(calendar):.1f} sales a day")
-print(f"mean error with the city: {mean_error(with_city):.1f} sales a day")
+def forecast(features: pd.DataFrame, origin: int) -> np.ndarray:
+    """Sales of the days from `origin` on, by a ridge regression on all days before it."""
+    train, ahead = features.iloc[:origin], features.iloc[origin : origin + AHEAD]
+    spread = train.std().replace(0, 1).fillna(1)
+    known, new = (((part - train.mean()) / spread).fillna(0).to_numpy(float) for part in (train, ahead))
+    target = sales.to_numpy()[:origin]
+    weights = np.linalg.solve(known.T @ known + np.eye(known.shape[1]), known.T @ (target - target.mean()))
+    return np.asarray(target.mean() + new @ weights)
+
+
+errors: dict[str, list[float]] = {"seasonal naive": [], "shop": [], "city": []}
+for number in range(options.origins, 0, -1):
+    origin = len(days) - number * AHEAD
+    truth = sales.to_numpy()[origin : origin + AHEAD]
+    forecasts = {
+        "seasonal naive": sales.to_numpy()[origin - AHEAD : origin],
+        "shop": forecast(shop, origin),
+        "city": forecast(with_city, origin),
+    }
+    for name, values in forecasts.items():
+        errors[name].append(float(np.abs(values - truth).mean()))
+
+# %%
+for name, values in errors.items():
+    print(f"mean error, {name}: {np.mean(values):.1f} sales a day over {options.origins} origins")
+gains = np.array(errors["shop"]) - np.array(errors["city"])
+margin = 2 * gains.std(ddof=1) / np.sqrt(len(gains))
+print(f"gain of the city over the shop alone: {gains.mean():.1f} +- {margin:.1f} sales a day")
+print("a gain" if gains.mean() > margin else "a loss" if gains.mean() < -margin else "no difference beyond chance")
