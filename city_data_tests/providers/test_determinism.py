@@ -1,4 +1,7 @@
-"""The same bytes give the same month in every process, whatever order hash maps, threads and group-bys use."""
+"""The same bytes give the same month in every process, whatever order hash maps, threads and group-bys use.
+
+CITY_DATA_TEST_HASH_SEEDS sets the number of processes; it was run with 100.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import pytest
 from city_data.providers import discover
 from city_data_tests.oracles import traffic_months as months
 
+HASH_SEEDS = int(os.environ.get("CITY_DATA_TEST_HASH_SEEDS", "4"))
 # One line a provider: the hash of its fixture's frame, and of all that is told of its rows; Madrid's also of a large
 # month whose points stand under two labels, and partly under none.
 PROGRAM = """
@@ -51,12 +55,13 @@ def mixed_month(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.timeout(60 + 20 * HASH_SEEDS)
 def test_parse_result_does_not_depend_on_the_hash_seed(mixed_month: Path) -> None:
     outputs = []
-    for seed in ("0", "1", "2", "3"):
+    for seed in range(HASH_SEEDS):
         run = subprocess.run(
             [sys.executable, "-c", PROGRAM, str(mixed_month)],
-            env={**os.environ, "PYTHONHASHSEED": seed},
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
             cwd=Path(__file__).parents[2],
             check=True,
             capture_output=True,
