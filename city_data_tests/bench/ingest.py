@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from city_data.sandbox import write_madrid_month
@@ -36,15 +39,12 @@ import city_data.providers.madrid_opendata.hours, pandas, polars
 )
 _FLOOR = _SHELL.format(
     prepare="""
-import zipfile
 import polars as pl
-from city_data.providers.madrid_opendata.zip import as_gzip
+from city_data_tests.bench.ingest import as_gzip
 """,
     work="""
-with zipfile.ZipFile(path) as archive:
-    (info,) = archive.infolist()
 types = {"fecha": pl.String, "intensidad": pl.Float64}
-scan = pl.scan_csv(as_gzip(path, info), separator=";", schema_overrides=types, ignore_errors=True)
+scan = pl.scan_csv(as_gzip(path), separator=";", schema_overrides=types, ignore_errors=True)
 hour = pl.col("fecha").str.slice(0, 13)
 scan.group_by(hour).agg(pl.col("intensidad").mean()).collect(engine="streaming")
 """,
@@ -57,9 +57,20 @@ def run(folder: Path) -> list[Figure]:
     floor = sorted(_measure(_FLOOR, path)[0] for _ in range(TIMES))[TIMES // 2]
     runs = sorted(_measure(_PARSE, path) for _ in range(TIMES))
     return [
-        Figure("Madrid month, 13 million rows, to city-hours / plain scan", runs[TIMES // 2][0], 3, "s", floor),
-        Figure("the same, peak memory", max(peak for _, peak in runs), 700, "MB"),
+        Figure("Madrid month, 13 million rows, to city-hours / plain scan", runs[TIMES // 2][0], 2.5, "s", floor),
+        Figure("the same, peak memory", max(peak for _, peak in runs), 650, "MB"),
     ]
+
+
+def as_gzip(path: Path) -> bytes:
+    """The deflate stream of a ZIP's one file as gzip, which Polars inflates itself: RFC 1952 around the RFC 1951 stream
+    that APPNOTE 4.3.7 puts behind a local header of its own."""
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        (info,) = archive.infolist()
+        file.seek(info.header_offset)
+        file.seek(sum(struct.unpack("<26xHH", file.read(30))), os.SEEK_CUR)
+        header = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+        return header + file.read(info.compress_size) + struct.pack("<II", info.CRC, info.file_size & 0xFFFFFFFF)
 
 
 def _measure(program: str, path: Path) -> tuple[float, float]:

@@ -80,14 +80,16 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
     used = sum(reasons[name] for name in VALID)
     nulled = _nulled(file, table, reasons)
     cells = _Cells.of(table, len(clock.faces))
+    speed, load = _weighted_mean(table, M30, len(clock.faces)), _weighted_mean(table, URBAN, len(clock.faces))
+    del sums, known, table  # as large as all that the estimate needs
     slots_with_data = np.flatnonzero(cells.quarters.any(axis=0))
     hours = int(slots_with_data[-1]) + 1 if len(slots_with_data) else 0
     estimated = _estimate(cells, np.array(clock.week_hours), hours)
     without = {f"no_panel_{name}:intensidad": used for name, size in estimated.panel.items() if hours and not size}
     return CityHours(
         volume=estimated.volume,
-        speed=_weighted_mean(table, M30, hours),
-        load=_weighted_mean(table, URBAN, hours),
+        speed=speed[:hours],
+        load=load[:hours],
         coverage=estimated.coverage,
         stations=estimated.stations,
         unresolved=unresolved,
@@ -161,7 +163,7 @@ def _nulled(file: MonthFile, table: pl.DataFrame, reasons: dict[str, int]) -> di
     _refuse_habit(file, "intensidad", reasons["unreadable"], readable, pl.col("number").is_nan())
     nulled: dict[str, int] = {}
     for kind, (column, most) in HIGHEST.items():
-        digits = table.filter(pl.col("kind") == kind)["digits"].to_numpy()
+        digits = table["digits"].filter(table["kind"] == kind).to_numpy()
         fates = {fate: int(count(digits, f"other_{fate}").sum()) for fate in OTHERS}
         nulled |= {f"{fate}:{column}": number for fate, number in fates.items() if fate != "known" and number}
         odd = pl.col("number").is_nan() | (pl.col("number") > most)
@@ -207,7 +209,7 @@ def _estimate(cells: _Cells, week_hours: NDArray[np.int64], hours: int) -> Estim
     return estimate(cells.flow[:, :hours], strata, STRATA_WEIGHTS, week_hours[:hours])
 
 
-def _weighted_mean(table: pl.DataFrame, kind: int, hours: int) -> NDArray[np.float64]:
+def _weighted_mean(table: pl.DataFrame, kind: int, slots: int) -> NDArray[np.float64]:
     """The flow-weighted mean by slot: of M30 points' speed (km/h), or of urban points' `carga` (%)."""
     import numpy as np
 
@@ -215,10 +217,9 @@ def _weighted_mean(table: pl.DataFrame, kind: int, hours: int) -> NDArray[np.flo
     slot = table["slot"].to_numpy()[chosen]
     # Whole numbers of hundredths: their sums are exact in any order.
     weight, weighted = (
-        np.bincount(slot, weights=table[name].to_numpy()[chosen], minlength=hours)[:hours]
-        for name in ("weight", "weighted")
+        np.bincount(slot, weights=table[name].to_numpy()[chosen], minlength=slots) for name in ("weight", "weighted")
     )
-    mean: NDArray[np.float64] = np.divide(weighted, weight * HUNDREDTHS, out=np.full(hours, np.nan), where=weight > 0)
+    mean: NDArray[np.float64] = np.divide(weighted, weight * HUNDREDTHS, out=np.full(slots, np.nan), where=weight > 0)
     return mean
 
 

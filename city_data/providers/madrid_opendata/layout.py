@@ -48,7 +48,12 @@ class Layout:
     def positions(self) -> list[str]:
         """A unique name for each column, by which a file is read: two unknown columns may have the same name."""
         known = (*IDS, *NEEDED, *OPTIONAL)
-        return [name if name in known else f"{position}:{name}" for position, name in enumerate(self.columns)]
+        return [name if name in known else str(position) for position, name in enumerate(self.columns)]
+
+    @property
+    def header(self) -> bytes:
+        """A header of `positions`."""
+        return f"{self.separator.join(self.positions)}\n".encode()
 
 
 def layout_of(head: bytes) -> Layout:

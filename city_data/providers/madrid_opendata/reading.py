@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,6 +17,7 @@ from city_data.providers.madrid_opendata.layout import (
     COUNTS,
     DECORATION,
     ISO,
+    NEEDED,
     NO_KIND,
     SHARES,
     SLASHED,
@@ -24,7 +25,7 @@ from city_data.providers.madrid_opendata.layout import (
     kind_of,
     layout_of,
 )
-from city_data.providers.madrid_opendata.zip import as_gzip, find_csv
+from city_data.providers.madrid_opendata.zip import find_csv, pieces
 from city_data.providers.shared.numbers import NotANumber, NumberFormat
 from city_data.window import Month
 
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 FACES = 768  # at least the hours of a month
-_MOST_STATIONS = 1_000_000  # the largest identifier was 11,000
+MOST_STATIONS = 1_000_000  # the largest identifier was 11,000
 ERRORS = ("N", "E", "S")
+_SECOND = ("carga", "vmed", "periodo_integracion")
 
 
 @dataclass(frozen=True)
@@ -59,76 +61,146 @@ def open_month(path: Path, month: Month) -> MonthFile:
     return MonthFile(month, path, info, layout_of(head))
 
 
-def cells(file: MonthFile) -> pl.LazyFrame:
-    """The file's columns `station`, `minute` (local clock time since the month began), `label`, `error` (index in
-    ERRORS) and numbers, each null if missing or unreadable."""
+def pieces_of(file: MonthFile) -> Iterator[bytes]:
+    """The CSV in pieces of whole lines, each under a header of `Layout.positions`."""
+    return pieces(file.path, file.info, file.layout.header)
+
+
+class CellReader:
+    """One month's cells, a piece of whole lines at a time.
+
+    Most pieces are plain: numbers are integers or missing, and quotes surround whole cells. Polars parses them itself;
+    any other piece is read as texts, which takes twice the time and gives the same cells.
+    """
+
+    def __init__(self, file: MonthFile) -> None:
+        import polars as pl
+
+        layout = file.layout
+        self._separator, self._positions = layout.separator, layout.positions
+        seconds = [name for name in _SECOND if name in layout.columns]
+        self._read = [layout.id_column, *NEEDED, *seconds]
+        self._missing = [pl.lit(None, pl.Int32).alias(name) for name in _SECOND if name not in layout.columns]
+        self._integers = {layout.id_column, "intensidad", *seconds}
+        self._words, self._texts = _words(file, plain=True), _words(file, plain=False)
+        self._texts |= {layout.id_column: _Spellings(_station, pl.Int32)}
+        self._texts |= {"intensidad": _Spellings(_number(COUNTS), pl.Float64)}
+        self._texts |= {name: _Spellings(_number(SHARES), pl.Float64) for name in seconds}
+
+    def cells(self, piece: bytes) -> pl.DataFrame:
+        """The columns `station`, `minute` (local clock time since the month began), `label`, `error` (index in
+        ERRORS) and numbers, each null if missing or unreadable."""
+        import polars as pl
+
+        try:
+            cells = self._plain_cells(piece)
+            read = {name: spellings.read(cells[name]) for name, spellings in self._words.items()}
+        except pl.exceptions.PolarsError:
+            cells = self.texts(piece)
+            read = {name: spellings.read(cells[name]) for name, spellings in self._texts.items()}
+        station = pl.col(self._read[0])
+        return cells.with_columns(**read).select(
+            "intensidad",
+            *self._missing,
+            *(name for name in self._read if name in _SECOND),
+            pl.col("fecha").alias("minute"),
+            pl.col("tipo_elem").fill_null(NO_KIND).alias("label"),
+            pl.col("error").fill_null(len(ERRORS)),
+            pl.when(station.is_between(1, MOST_STATIONS)).then(station).alias("station"),
+        )
+
+    def texts(self, piece: bytes) -> pl.DataFrame:
+        """Every cell as text. Quotes are mere decoration: a stray one must not join lines."""
+        import polars as pl
+
+        return pl.read_csv(
+            piece,
+            columns=self._read,
+            schema=dict.fromkeys(self._positions, pl.String),
+            separator=self._separator,
+            quote_char=None,
+            encoding="utf8-lossy",
+        )
+
+    def _plain_cells(self, piece: bytes) -> pl.DataFrame:
+        """The cells of a plain piece. Raises PolarsError for any other.
+
+        Between quotes Polars accepts separators and line ends. There are none if the piece has no more of both than its
+        rows need, and each row has a last cell.
+        """
+        import numpy as np
+        import polars as pl
+
+        last = self._positions[-1]
+        cells = pl.read_csv(
+            piece,
+            columns=list(dict.fromkeys([*self._read, last])),
+            schema={name: pl.Int32 if name in self._integers else pl.String for name in self._positions},
+            separator=self._separator,
+            null_values=sorted(COUNTS.missing - {""}),
+        )
+        characters = np.frombuffer(piece, np.uint8)
+        ends = np.count_nonzero(characters == ord("\n")) + (not piece.endswith(b"\n"))
+        separators = np.count_nonzero(characters == ord(self._separator))
+        lines = len(cells) + 1  # with the header
+        if ends != lines or separators != lines * (len(self._positions) - 1) or cells[last].has_nulls():
+            raise pl.exceptions.ComputeError("a quote that does not surround a cell, or a row of another length")
+        return cells
+
+
+def _words(file: MonthFile, *, plain: bool) -> dict[str, _Spellings]:
     import polars as pl
 
-    layout = file.layout
-
-    def optional(name: str) -> pl.Expr:
-        return _numbers(name, SHARES) if name in layout.columns else pl.lit(None, pl.Float64).alias(name)
-
-    return texts(file).select(
-        _spelled(layout.id_column, _station, pl.Int64).alias("station"),
-        _spelled("fecha", lambda text: _minute(text, file), pl.Int64).alias("minute"),
-        _spelled("tipo_elem", kind_of, pl.UInt8).fill_null(NO_KIND).alias("label"),
-        _spelled("error", _error, pl.UInt8).fill_null(len(ERRORS)),
-        _numbers("intensidad", COUNTS),
-        *(optional(name) for name in ("carga", "vmed", "periodo_integracion")),
-    )
+    return {
+        "fecha": _Spellings(lambda text: _minute(text, file), pl.Int32, plain=plain),
+        "tipo_elem": _Spellings(kind_of, pl.UInt8, plain=plain),
+        "error": _Spellings(_error, pl.UInt8, plain=plain),
+    }
 
 
-def texts(file: MonthFile) -> pl.LazyFrame:
-    """Every cell as text. Quotes are mere decoration: a stray one must not join lines."""
-    import polars as pl
+class _Spellings:
+    """The meanings of a column's texts. A month has a few thousand spellings in 13 million rows: each is parsed once,
+    in a quarter of the time of expressions on texts."""
 
-    return pl.scan_csv(
-        as_gzip(file.path, file.info),
-        separator=file.layout.separator,
-        quote_char=None,
-        encoding="utf8-lossy",
-        has_header=False,
-        skip_rows=1,
-        schema=dict.fromkeys(file.layout.positions, pl.String),
-    )
+    def __init__(self, meaning: Callable[[str], float | None], kind: type[pl.DataType], plain: bool = False) -> None:
+        import polars as pl
 
+        self._meaning, self._plain = meaning, plain
+        # Kept alive by this object: Polars forgets a category's codes with the last column that has them.
+        self._spellings = pl.Series([""], dtype=pl.Categorical(pl.Categories.random()))
+        self._meanings = {0: meaning("")}
+        self._table = pl.Series([meaning("")], dtype=kind)
 
-def _spelled(column: str, meaning: Callable[[str], float | None], kind: type[pl.DataType]) -> pl.Expr:
-    """A column's cells by `meaning`. A month has a few thousand spellings in 13 million rows: each is parsed once, in a
-    quarter of the time of expressions on texts."""
-    import polars as pl
+    def read(self, text: pl.Series) -> pl.Series:
+        """The column's cells by meaning. Raises PolarsError where a plain text has a quote within."""
+        import polars as pl
 
-    # Kept alive by this closure: Polars forgets a category's codes with the last column that has them.
-    spellings = pl.Series([""], dtype=pl.Categorical(pl.Categories.random()))
-    meanings = {0: meaning("")}
-    table = pl.Series([], dtype=kind)
-
-    def read(text: pl.Series) -> pl.Series:
-        nonlocal table
-        coded = text.cast(spellings.dtype)
-        codes, known = coded.to_physical(), table
-        highest = cast("int | None", codes.max())
-        if highest is None:
-            return pl.Series([None] * len(text), dtype=kind)
-        if highest >= len(known):
-            fresh = coded.filter(codes >= len(known)).unique()
+        coded = text.cast(self._spellings.dtype)
+        codes, table = coded.to_physical(), self._table
+        highest = cast("int | None", codes.max()) or 0
+        if highest >= len(table):
+            fresh = coded.filter(codes >= len(table)).unique()
             for code, spelling in zip(fresh.to_physical().to_list(), fresh.cast(pl.String).to_list(), strict=True):
-                meanings.setdefault(code, meaning(spelling.strip(DECORATION)))
-            # Batches run concurrently: the table ends before the first spelling that another batch has yet to parse.
-            more = range(len(known), highest + 1)
-            whole = next((position for position, code in enumerate(more) if code not in meanings), len(more))
-            tail = pl.Series([meanings.get(code) for code in more], dtype=kind)
-            table = max(table, pl.concat([known, tail.head(whole)]), key=len)
-            known = pl.concat([known, tail])
-        return known.gather(codes)
+                if code not in self._meanings:
+                    self._meanings[code] = self._parsed(spelling.strip(DECORATION))
+            # Pieces are read concurrently: the table ends before the first spelling that another has yet to parse.
+            more = range(len(table), highest + 1)
+            whole = next((position for position, code in enumerate(more) if code not in self._meanings), len(more))
+            tail = pl.Series([self._meanings.get(code) for code in more], dtype=table.dtype)
+            self._table = max(self._table, pl.concat([table, tail.head(whole)]), key=len)
+            table = pl.concat([table, tail])
+        return table.gather(codes)
 
-    return pl.col(column).map_batches(read, return_dtype=kind, is_elementwise=True)
+    def _parsed(self, text: str) -> float | None:
+        import polars as pl
+
+        if self._plain and '"' in text:
+            raise pl.exceptions.ComputeError(f"a quote within {text!r}")
+        return self._meaning(text)
 
 
-def _numbers(column: str, written: NumberFormat) -> pl.Expr:
-    """The numbers of a column of texts: null is missing, NaN unreadable, infinity ambiguous."""
-    import polars as pl
+def _number(written: NumberFormat) -> Callable[[str], float | None]:
+    """The number of a text: None is missing, NaN unreadable, infinity ambiguous."""
 
     def meaning(text: str) -> float | None:
         try:
@@ -136,7 +208,7 @@ def _numbers(column: str, written: NumberFormat) -> pl.Expr:
         except NotANumber as error:
             return float("inf") if error.reason == "ambiguous" else float("nan")
 
-    return _spelled(column, meaning, pl.Float64)
+    return meaning
 
 
 def _station(text: str) -> int | None:
@@ -145,7 +217,7 @@ def _station(text: str) -> int | None:
         number = COUNTS.parse(text)
     except NotANumber:
         return None
-    return int(number) if number is not None and number.is_integer() and 1 <= number <= _MOST_STATIONS else None
+    return int(number) if number is not None and number.is_integer() and 1 <= number <= MOST_STATIONS else None
 
 
 def _error(text: str) -> int:
@@ -165,6 +237,13 @@ def _minute(text: str, file: MonthFile) -> int | None:
 
 def first_cell(file: MonthFile, column: str, written: NumberFormat, where: pl.Expr) -> str:
     """The first cell of a column whose `number` fulfils `where`, as text, with its line and column."""
-    rows = texts(file).with_row_index("line", 2).with_columns(_numbers(column, written).alias("number"))
-    line, text = rows.filter(where).select("line", column).head(1).collect(engine="streaming").row(0)
-    return f"{text[:40]!r} in line {line}, column {column!r}"
+    import polars as pl
+
+    reader, numbers, line = CellReader(file), _Spellings(_number(written), pl.Float64), 2
+    for piece in pieces_of(file):
+        texts = reader.texts(piece)
+        odd = texts.with_row_index("line", line).with_columns(number=numbers.read(texts[column])).filter(where)
+        if len(odd):
+            break
+        line += len(texts)
+    return f"{odd[0, column][:40]!r} in line {odd[0, 'line']}, column {column!r}"

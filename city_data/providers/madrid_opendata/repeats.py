@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from city_data.providers.errors import PermanentError
 from city_data.providers.madrid_opendata.layout import NO_KIND
-from city_data.providers.madrid_opendata.reading import MonthFile
-from city_data.providers.madrid_opendata.rows import OTHERS, REASONS, VALID, bit, count, scanning, summed
+from city_data.providers.madrid_opendata.reading import FACES, MonthFile
+from city_data.providers.madrid_opendata.rows import OTHERS, REASONS, VALID, bit, collected, count, summed
 from city_data.providers.shared.city_hours import QUARTERS_AN_HOUR, QUARTERS_NEEDED
 
 if TYPE_CHECKING:
@@ -140,15 +140,21 @@ def _hours(quarters: pl.DataFrame) -> pl.DataFrame:
 def _rows_of(file: MonthFile, hours: pl.DataFrame | None, kinds: pl.DataFrame, face: int | None = None) -> pl.DataFrame:
     """Rows of some station-hours, or of all stations at one face, in the file's order, of stations with a kind;
     `fate` is the index in OTHERS of a second value of the station's own kind."""
+    import numpy as np
     import polars as pl
 
-    with scanning(file) as rows:
-        placed = rows.filter(pl.col("key").is_not_null()).drop("key")
-        chosen = placed.filter(pl.col("hour") == face) if hours is None else placed.join(
-            hours.lazy().with_columns(pl.col("station").cast(pl.Int64), pl.col("hour").cast(pl.Int64)),
-            on=_HOUR, how="semi",
-        )  # fmt: skip
-        table = chosen.collect(engine="streaming")
+    stations = int(cast(int, kinds["station"].max() or 0)) + 1
+    wanted = np.full((stations, FACES), fill_value=False)
+    if hours is None:
+        wanted[:, face] = True
+    else:
+        wanted[hours["station"].to_numpy(), hours["hour"].to_numpy()] = True
+
+    def chosen(rows: pl.LazyFrame) -> pl.DataFrame:
+        placed = rows.filter(pl.col("key").is_not_null()).drop("key").collect()
+        return placed.filter(pl.Series(wanted[placed["station"].to_numpy(), placed["hour"].to_numpy()]))
+
+    table = pl.concat(list(collected(file, chosen)))
     own, digits = pl.col("label") == pl.col("kind"), table["digits"].to_numpy()
     return (
         table.with_columns(

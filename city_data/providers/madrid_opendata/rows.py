@@ -6,14 +6,14 @@ the city-hour (hours.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from city_data.providers.errors import PermanentError
 from city_data.providers.madrid_opendata.layout import M30, URBAN
-from city_data.providers.madrid_opendata.reading import ERRORS, FACES, MonthFile, cells
-from city_data.providers.madrid_opendata.zip import readable
+from city_data.providers.madrid_opendata.reading import ERRORS, FACES, MOST_STATIONS, CellReader, MonthFile, pieces_of
 from city_data.providers.shared.city_hours import SPIKE
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ HIGHEST = {URBAN: ("carga", 100), M30: ("vmed", 200)}
 # Each count is one octal digit of an integer: one sum counts a station-hour's rows by reason, quarter and fate.
 _DIGITS = (*REASONS, *(f"quarter_{n}" for n in range(4)), *(f"other_{fate}" for fate in OTHERS))
 _DIGIT_BITS = 3
+_THREADS = 2  # pieces parsed at once; more take memory without being faster on two cores
+# Sums of a station-hour, and their types.
+SUMS = {"rows": "u4", "digits": "u8", "flow": "u4", "weight": "u4", "weighted": "f8"}
+_SUMMED = list(SUMS)[1:]
+_PAIRS = 8192  # of a station and a label; a month has about 5,000
 HUNDREDTHS = 100  # readings have two decimals, as integers, whose sums do not depend on order
 
 
@@ -47,37 +52,82 @@ def station_hours(file: MonthFile) -> tuple[pl.DataFrame, int]:
     """
     import polars as pl
 
-    with scanning(file) as rows:
-        sums = summed(rows, ["key"]).collect(engine="streaming")
-    key, placeless = pl.col("key"), 0
-    if sums["key"].has_nulls():
-        placeless = int(sums.filter(key.is_null())["rows"].sum())
-        sums = sums.filter(key.is_not_null())
-    parts = sums.select(
-        station=(key // (3 * FACES)).cast(pl.Int32),
-        hour=(key // 3 % FACES).cast(pl.Int16),
-        label=(key % 3).cast(pl.UInt8),
-        rows="rows",
-        digits="digits",
-        flow="flow",
-        weight="weight",
-        weighted="weighted",
-    )
-    return parts, placeless
+    sums = _DenseSums()
+    for part in collected(file, _sums_of_runs):
+        sums.add(part)
+    table = sums.table()
+    placed = pl.col("station") > 0
+    placeless = int(table.filter(~placed)["rows"].sum())
+    return table.filter(placed) if placeless else table, placeless
+
+
+def _sums_of_runs(rows: pl.LazyFrame) -> pl.DataFrame:
+    """The sums of rows by `key`, which is 0 where it was null."""
+    import numpy as np
+    import polars as pl
+
+    table = rows.select(pl.col("key").fill_null(0), *_summands()).collect()
+    if not table["key"].is_sorted():  # files before September 2018
+        table = table.sort("key")
+    key = table["key"].to_numpy()
+    starts = np.flatnonzero(np.concatenate([key[:1] >= 0, key[1:] != key[:-1]]))
+    sums = {name: np.add.reduceat(table[name].to_numpy(), starts) for name in _SUMMED}
+    return pl.DataFrame({"key": key[starts], "rows": np.diff(starts, append=len(key)).astype(np.uint32), **sums})
+
+
+class _DenseSums:
+    """Sums by key, as arrays in which each pair of station and label has a block of hours: grouping millions of keys
+    takes three times their memory."""
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self._place = np.full(3 * (MOST_STATIONS + 1), -1, dtype=np.int32)
+        self._pairs = np.zeros(0, dtype=np.uint32)
+        self._sums = {name: np.zeros(_PAIRS * FACES, kind) for name, kind in SUMS.items()}
+
+    def add(self, part: pl.DataFrame) -> None:
+        """Add sums of distinct keys."""
+        import numpy as np
+
+        pair, hour = np.divmod(part["key"].to_numpy(), np.uint32(FACES))
+        fresh = np.unique(pair[self._place[pair] < 0])
+        self._place[fresh] = np.arange(len(self._pairs), len(self._pairs) + len(fresh))
+        self._pairs = np.concatenate([self._pairs, fresh])
+        while len(self._pairs) * FACES > len(self._sums["rows"]):
+            self._sums = {name: np.concatenate([sums, np.zeros_like(sums)]) for name, sums in self._sums.items()}
+        index = self._place[pair].astype(np.int64) * FACES + hour
+        for name, sums in self._sums.items():
+            sums[index] += part[name].to_numpy()
+
+    def table(self) -> pl.DataFrame:
+        """The sums of all keys that have rows. Empties the arrays."""
+        import numpy as np
+        import polars as pl
+
+        index = np.flatnonzero(self._sums["rows"])
+        columns = {name: self._sums.pop(name)[index] for name in SUMS}
+        place, hour = np.divmod(index.astype(np.uint32), np.uint32(FACES))
+        pair = self._pairs[place]
+        station, label = pair // 3, pair % 3
+        keys = {"station": station.astype(np.int32), "hour": hour.astype(np.int16), "label": label.astype(np.uint8)}
+        return pl.DataFrame(keys | columns)
 
 
 def summed(rows: pl.LazyFrame, by: list[str]) -> pl.LazyFrame:
-    """Sums of rows by the columns `by`; one integer key takes 110 MB less than its three parts."""
+    """Sums of rows by the columns `by`."""
     import polars as pl
 
-    other = pl.col("other").fill_null(0).cast(pl.Float64)
-    return rows.group_by(by).agg(
-        pl.len().alias("rows"),
-        pl.col("digits").sum(),
-        pl.col("flow").sum(),
-        pl.col("flow").filter(pl.col("other").is_not_null()).sum().alias("weight"),
-        (pl.col("flow").cast(pl.Float64) * other).sum().alias("weighted"),
-    )
+    return rows.select(*by, *_summands()).group_by(by).agg(pl.len().alias("rows"), pl.col(*_SUMMED).sum())
+
+
+def _summands() -> list[pl.Expr]:
+    import polars as pl
+
+    flow, other = pl.col("flow"), pl.col("other")
+    weight = pl.when(other.is_not_null()).then(flow).otherwise(0).cast(pl.UInt32).alias("weight")
+    weighted = (flow.cast(pl.Float64) * other.fill_null(0).cast(pl.Float64)).alias("weighted")
+    return [pl.col("digits"), flow, weight, weighted]
 
 
 def count(digits: NDArray[np.uint64], *names: str) -> NDArray[np.uint64]:
@@ -102,21 +152,32 @@ def bit(name: str) -> pl.Expr:
     return pl.lit(1 << (_DIGIT_BITS * _DIGITS.index(name)), pl.UInt64)
 
 
-@contextmanager
-def scanning(file: MonthFile) -> Iterator[pl.LazyFrame]:
-    """The file's rows, to be collected in this context: `key` of station, hour and label (null where a row is
-    not of the month), `station`, `hour` and `minute` since the month began, `label`, `flow` (0 where the row is not
-    valid), `other` (known and plausible), both in hundredths, and `digits`.
+def collected(file: MonthFile, collect: Callable[[pl.LazyFrame], pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """`collect` of the file's rows, some hundred thousand at a time, in the file's order.
 
-    Raises PermanentError for corrupt bytes.
+    Rows have a `key` of station, hour and label (null where a row is not of the month), `station`, `hour` and `minute`
+    since the month began, `label`, `flow` (0 where the row is not valid), `other` (known and plausible), both in
+    hundredths, and `digits`. Raises PermanentError for corrupt bytes.
     """
     import polars as pl
 
-    with readable(file.path):
-        try:
-            yield _judged(cells(file))
-        except pl.exceptions.PolarsError as error:
-            raise PermanentError(f"{file.info.filename} cannot be read: {str(error).splitlines()[0]}") from error
+    reader = CellReader(file)
+    try:
+        yield from _in_order(lambda piece: collect(_judged(reader.cells(piece).lazy())), pieces_of(file))
+    except pl.exceptions.PolarsError as error:
+        raise PermanentError(f"{file.info.filename} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _in_order(work: Callable[[bytes], pl.DataFrame], pieces: Iterable[bytes]) -> Iterator[pl.DataFrame]:
+    """`work` on each piece, while the next one is inflated."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        running: deque[Future[pl.DataFrame]] = deque()
+        for piece in pieces:
+            running.append(pool.submit(work, piece))
+            if len(running) > _THREADS:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def _judged(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -130,7 +191,7 @@ def _judged(rows: pl.LazyFrame) -> pl.LazyFrame:
     return (
         rows.with_columns(reason=_reason(), second=other, hour=minute // 60)
         .with_columns(
-            key=((pl.col("station") * FACES + pl.col("hour")) * 3 + pl.col("label")).cast(pl.UInt32),
+            key=(pl.col("station").cast(pl.UInt32) * 3 + pl.col("label")) * FACES + pl.col("hour").cast(pl.UInt32),
             flow=pl.when(valid).then(_hundredths("intensidad")).otherwise(0).cast(pl.UInt32),
             other=pl.when(valid).then(_hundredths("second")).cast(pl.UInt32),
             digits=pl.col("reason") + quarters.otherwise(fourth) + pl.when(valid).then(fate).otherwise(0),

@@ -1,4 +1,4 @@
-"""A month's ZIP: finding its CSV, verifying size and checksum, and its bytes for Polars without a temporary file.
+"""A month's ZIP: finding its CSV, its lines a few megabytes at a time without a temporary file, size and checksum.
 
 Belongs here: the container. Does not: the content of the CSV (rows.py).
 """
@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from city_data.providers.base import PermanentError
@@ -19,9 +20,9 @@ from city_data.window import Month
 MOST_BYTES, MOST_RATIO = 4_000_000_000, 60
 HEAD_BYTES = 64_000
 _PIECE, _MOST_SAMPLED = 1 << 20, 64_000_000
+_LINES = 8 << 20  # of the CSV at once
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)
-_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 @contextmanager
@@ -79,14 +80,37 @@ def _is_named(name: str, expected: str) -> bool:
 def verify(path: Path, info: zipfile.ZipInfo) -> None:
     """Inflate the whole CSV without storing it. Raises PermanentError if length or checksum differ from the
     directory's."""
+    for _ in _plain(path, info):
+        pass
+
+
+def pieces(path: Path, info: zipfile.ZipInfo, header: bytes) -> Iterator[bytes]:
+    """The CSV in pieces of whole lines, at least one, each under `header` instead of the CSV's own. Raises as `verify`
+    does, after the last piece at the latest."""
+    parts, size = [header], 0
+    plain = _plain(path, info)
+    for lines in chain([next(plain, b"").partition(b"\n")[2]], plain):
+        parts.append(lines)
+        size += len(lines)
+        end = lines.rfind(b"\n") + 1
+        if size >= _LINES and end:
+            parts[-1] = lines[:end]
+            yield b"".join(parts)
+            parts, size = [header, lines[end:]], len(lines) - end
+    yield b"".join(parts)
+
+
+def _plain(path: Path, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The CSV's bytes, verified at their end."""
     from isal import isal_zlib
 
     checksum, length = 0, 0
-    with readable(path), _body(path, info) as pieces:
-        for plain in pieces if info.compress_type == zipfile.ZIP_STORED else _inflated(pieces):
+    with readable(path), _body(path, info) as stored:
+        for plain in stored if info.compress_type == zipfile.ZIP_STORED else _inflated(stored):
             checksum, length = isal_zlib.crc32(plain, checksum), length + len(plain)
             if length > info.file_size:
                 raise PermanentError(f"{info.filename} inflates to more than the {info.file_size:,} bytes it claims")
+            yield plain
         if length != info.file_size or checksum != info.CRC:
             raise zipfile.BadZipFile(
                 f"{info.filename} inflates to {length:,} of {info.file_size:,} bytes, or to others"
@@ -107,45 +131,17 @@ def repack_beginning(begin: Path, into: Path) -> None:
             archive.writestr(name.decode("cp437"), plain[: plain.rindex(b"\n") + 1])
 
 
-def as_gzip(path: Path, info: zipfile.ZipInfo) -> bytes:
-    """The ZIP's deflate stream as gzip with a new header and trailer: nothing is inflated or written.
-
-    RFC 1952 around the RFC 1951 stream that APPNOTE 4.3.7 puts behind a local header of its own. A stored file is
-    compressed, so that its plain bytes are never all in memory.
-    """
-    trailer = struct.pack("<II", info.CRC, info.file_size & 0xFFFFFFFF)
-    with _body(path, info) as pieces:
-        if info.compress_type == zipfile.ZIP_STORED:
-            return b"".join((*_packed(pieces), trailer))
-        gzip = b"".join((_GZIP_HEADER, *pieces, trailer))
-    missing = info.compress_size - (len(gzip) - 18)
-    if missing:
-        raise zipfile.BadZipFile(f"{missing:,} of {info.compress_size:,} bytes are missing")
-    return gzip
-
-
-def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _inflated(stored: Iterator[bytes]) -> Iterator[bytes]:
     from isal import isal_zlib
 
     inflate = isal_zlib.decompressobj(-zlib.MAX_WBITS)
-    for piece in pieces:
+    for piece in stored:
         rest = piece
         while rest:
             yield inflate.decompress(rest, _PIECE)
             rest = inflate.unconsumed_tail
     if not inflate.eof:
         raise EOFError("the deflate stream is truncated")
-
-
-def _packed(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """A stored file as gzip without the trailer; `as_gzip` adds the directory's checksum and length, checked on
-    reading."""
-    from isal import isal_zlib
-
-    deflate = isal_zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
-    yield _GZIP_HEADER
-    yield from (deflate.compress(piece) for piece in pieces)
-    yield deflate.flush()
 
 
 @contextmanager
