@@ -29,6 +29,8 @@ from city_data_tests.tools import find_program
 ROUNDS, SECONDS = 3, 2
 # An hour of it, as a worker is promised to bear: BENCH_MIX_S=3600.
 MIX_S = int(os.environ.get("BENCH_MIX_S", "60"))
+# Another checkout of this project, whose reader is measured in turn with this one: BENCH_BESIDE=../before.
+BESIDE = os.environ.get("BENCH_BESIDE")
 COLD_CITIES = 9
 WHOLE = world.question()
 Rates = dict[str, Measured]
@@ -42,17 +44,26 @@ def run(folder: Path) -> Iterator[Figure]:
         yield Figure.skipped("the reader under load", "wrk is not here; `.ci/tools nginx wrk` brings it on Debian")
         return
     with ExitStack() as stack:
-        postgres, redis = EmbeddedPostgres(folder / "postgres"), EmbeddedRedis(folder / "redis")
-        for server in (postgres, redis):
-            server.start()
-            stack.callback(server.stop)
-        postgres.create_database("bench")
-        yield from Bench(folder, postgres.url("bench"), redis.url, wrk, nginx).figures()
+        postgres, stores = EmbeddedPostgres(folder / "postgres"), []
+        postgres.start()
+        stack.callback(postgres.stop)
+        for name in ("bench", "beside"):
+            redis = EmbeddedRedis(folder / f"redis-{name}")
+            redis.start()
+            stack.callback(redis.stop)
+            postgres.create_database(name)
+            stores.append(world.Store(postgres.url(name), redis.url))
+        ours, other = stores
+        beside = other._replace(checkout=Path(BESIDE).resolve(strict=True)) if BESIDE else None
+        yield from Bench(folder, ours, beside, wrk, nginx).figures()
 
 
 class Bench:
-    def __init__(self, folder: Path, database_url: str, redis_url: str, wrk: str, nginx: str | None) -> None:
-        self._folder, self._url, self._redis_url = folder, database_url, redis_url
+    def __init__(
+        self, folder: Path, store: world.Store, beside: world.Store | None, wrk: str, nginx: str | None
+    ) -> None:
+        self._folder, self._store, self._beside = folder, store, beside
+        self._url, self._redis_url, _ = store
         self._wrk, self._nginx, self._issuer = wrk, nginx, Issuer()
 
     def figures(self) -> Iterator[Figure]:
@@ -78,31 +89,48 @@ class Bench:
         return found
 
     def _against_nginx(self, reader: world.Reader, bodies: dict[str, bytes]) -> Iterator[Figure]:
-        nothing = {"API_ANSWER_BYTES": "0", "CITY_DATA_REDIS_URL": self._redis_url}
         with ExitStack() as stack:
-            splicing = stack.enter_context(world.reader(self._folder, self._url, self._issuer, **nothing))
-            nothing["API_SEGMENT_BYTES"] = "0"
-            by_redis = stack.enter_context(world.reader(self._folder, self._url, self._issuer, **nothing))
-            work = {name: self._load(reader, [path], encoding) for name, (path, encoding) in _FORMS.items()}
-            work |= {
-                "spliced": self._load(splicing, _ranges(), "gzip"),
-                "redis": self._load(by_redis, _equal_ranges(), "gzip"),
-                "routed": self._load(reader, [f"{WHOLE}&resolution=native"], "gzip"),
-            }
+            work = self._work(stack, self._store, reader)
+            before: dict[str, Callable[[], Measured]] = {}
+            if self._beside is not None:
+                world.fill_by(self._beside)
+                before = {f"before {name}": one for name, one in self._work(stack, self._beside).items()}
             floors: dict[str, Callable[[], Measured]] = {}
             if self._nginx is not None:
                 base = stack.enter_context(peers.nginx(self._nginx, self._folder, bodies))
                 floors = {f"nginx {name}": self._at(base, [f"/{name}"], {}) for name in ("gzip", "arrow", "parquet")}
-            rates = _alternate(work | floors)
+            rates = _alternate(work | before | floors)
         for name, of, limit in _RATIOS:
             what = f"{_NAMES[name]} / nginx, the same file"
             if floors:
                 yield _faster(what, rates[name], rates[f"nginx {of}"].per_second, limit)
             else:
                 yield Figure.skipped(what, "nginx is not here; `.ci/tools nginx wrk` brings it on Debian")
+        for name, limit in _BESIDE.items() if before else ():
+            yield _faster(
+                f"{_NAMES[name]} / the checkout beside", rates[name], rates[f"before {name}"].per_second, limit
+            )
         pair = _alternate({name: work[name] for name in ("zstd", "gzip")}, rounds=7)
         yield _faster("zstd, asked before / gzip", pair["zstd"], pair["gzip"].per_second, 1.0)
         yield Figure("gzip from cache, 8 connections: p99", rates["gzip"].p99_ms, 25, "ms")
+
+    def _work(
+        self, stack: ExitStack, store: world.Store, reader: world.Reader | None = None
+    ) -> dict[str, Callable[[], Measured]]:
+        """The loads, each on a reader of the store's code with the caches that it is about."""
+
+        def started(**changes: str) -> world.Reader:
+            changes["CITY_DATA_REDIS_URL"] = store.redis_url
+            code = store.checkout
+            return stack.enter_context(world.reader(self._folder, store.database_url, self._issuer, code, **changes))
+
+        reader = reader or started()
+        work = {name: self._load(reader, [path], encoding) for name, (path, encoding) in _FORMS.items()}
+        return work | {
+            "spliced": self._load(started(API_ANSWER_BYTES="0"), world.ranges(), "gzip"),
+            "redis": self._load(started(API_ANSWER_BYTES="0", API_SEGMENT_BYTES="0"), world.equal_ranges(), "gzip"),
+            "routed": self._load(reader, [f"{WHOLE}&resolution=native"], "gzip"),
+        }
 
     def _against_the_plan(self, reader: world.Reader) -> Iterator[Figure]:
         start, end = world.FIRST.bounds(world.ZONE)[0], world.LAST.bounds(world.ZONE)[1]
@@ -149,8 +177,8 @@ class Bench:
         peak = 0.0
         while time.monotonic() < until:
             kind = chance.choice(["json", "ndjson", "csv", "arrow", "parquet"])
-            paths = [f"{path}&format={kind}" for path in chance.sample(_ranges(), 20)]
-            paths += [f"{path}&resolution=daily&include=raw" for path in chance.sample(_ranges(), 3)]
+            paths = [f"{path}&format={kind}" for path in chance.sample(world.ranges(), 20)]
+            paths += [f"{path}&resolution=daily&include=raw" for path in chance.sample(world.ranges(), 3)]
             paths += [path.replace("historical-traffic-optimized", "training-frame") for path in paths[:2]]
             encoding = chance.choice(["gzip", "zstd", "identity"])
             asked += round(self._load(reader, paths, encoding, seconds=3)().per_second * 3)
@@ -166,7 +194,7 @@ class Bench:
             with world.reader(self._folder, self._url, self._issuer, CITY_DATA_CITIES=str(cities)) as reader:
                 _timed(reader, WHOLE)  # the process's own first: imports and connections
                 pairs = [
-                    (_timed(reader, world.question(**world.place(n))), _copied(connection, f"s{n}"))
+                    (_timed(reader, world.question(**world.place(n))), world.copied(connection, f"s{n}"))
                     for n in range(1, COLD_CITIES + 1)
                 ]
         read, copied = (statistics.median(pair[n] for pair in pairs) for n in (0, 1))
@@ -208,6 +236,7 @@ _FORMS = {
 }
 _NAMES = {
     "gzip": "gzip, a range asked before",
+    "zstd": "zstd, a range asked before",
     "spliced": "gzip, 900 other ranges, spliced from memory",
     "redis": "gzip, spliced from Redis",
     "routed": "gzip, a range asked before, by the routes",  # whose resolution is never cached
@@ -224,6 +253,10 @@ _RATIOS = (
 )
 
 
+# Of the speed of the checkout beside; the last is shown alone, as no promise is about it.
+_BESIDE = {"gzip": 0.7, "zstd": 0.7, "spliced": 0.9, "redis": 0.9, "arrow": 1.0, "parquet": 1.0, "routed": 0.0}
+
+
 def _unless_it_falls(reader: world.Reader, name: str, measured: Callable[[], Iterator[Figure]]) -> Iterator[Figure]:
     """The figures beside a peer, or that it did not stand the load. What the reader does not stand is raised."""
     try:
@@ -232,20 +265,6 @@ def _unless_it_falls(reader: world.Reader, name: str, measured: Callable[[], Ite
         if isinstance(error, NotAnswered) and error.base == reader.url:
             raise
         yield Figure.skipped(f"beside {name}", f"it fell over: {error}")
-
-
-def _ranges() -> list[str]:
-    """From every day of the first month to every day of the last, shuffled."""
-    first, last = world.FIRST.days(), world.LAST.days()
-    made = [world.question(str(start), str(end)) for start in first for end in last]
-    random.Random(1).shuffle(made)
-    return made[:900]
-
-
-def _equal_ranges() -> list[str]:
-    """The same 24 months by other ends, in months that hold nothing: equal questions at once would share one answer."""
-    before, after = (world.FIRST - 1).days(), (world.LAST + 1).days()
-    return [world.question(str(start), str(end)) for start in before for end in after]
 
 
 def _headers(reader: world.Reader, encoding: str) -> dict[str, str]:
@@ -270,15 +289,4 @@ def _faster(name: str, ours: Measured, floor: float, limit: float) -> Figure:
 def _timed(reader: world.Reader, path: str) -> float:
     started = time.perf_counter()
     httpx.get(reader.url + path, headers=_headers(reader, "gzip"), timeout=60).raise_for_status()
-    return (time.perf_counter() - started) * 1000
-
-
-def _copied(connection: psycopg.Connection[tuple[object, ...]], city: str) -> float:
-    bounds = {"start": world.FIRST.bounds(world.ZONE)[0], "end": world.LAST.bounds(world.ZONE)[1]}
-    started, lines = time.perf_counter(), 0
-    with connection.cursor() as cursor, cursor.copy(world.COPY.format(city=city, **bounds).encode()) as copy:
-        for block in copy:
-            lines += bytes(block).count(b"\n")
-    if lines != world.ROWS:
-        raise RuntimeError(f"{lines} rows copied, not {world.ROWS}")
     return (time.perf_counter() - started) * 1000

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import httpx
@@ -47,6 +47,20 @@ def question(start: str = f"{FIRST}-01", end: str = str(LAST.last_day), **more: 
     """The path and query of a read of Madrid, or of the place in `more`."""
     here = {"latitude": "40.4168", "longitude": "-3.7038", "start_date": start, "end_date": end}
     return PATH + "?" + urlencode(here | more)
+
+
+def ranges() -> list[str]:
+    """From every day of the first month to every day of the last, shuffled."""
+    first, last = FIRST.days(), LAST.days()
+    made = [question(str(start), str(end)) for start in first for end in last]
+    random.Random(1).shuffle(made)
+    return made[:900]
+
+
+def equal_ranges() -> list[str]:
+    """The same 24 months by other ends, in months that hold nothing: equal questions at once would share one answer."""
+    before, after = (FIRST - 1).days(), (LAST + 1).days()
+    return [question(str(start), str(end)) for start in before for end in after]
 
 
 def fill(url: str) -> None:
@@ -129,8 +143,24 @@ class Reader:
         return float(psutil.Process(self.process.pid).memory_info().rss) / 1024 / 1024
 
 
+class Store(NamedTuple):
+    """A filled database with its Redis, and the checkout whose reader serves it; None is this one."""
+
+    database_url: str
+    redis_url: str
+    checkout: Path | None = None
+
+
+def fill_by(store: Store) -> None:
+    """As `fill`, by the checkout's own code, whose tables may be others."""
+    script = "import sys; from city_data_tests.bench.serving import world; world.fill(sys.argv[1])"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script, store.database_url], cwd=store.checkout, check=True)
+
+
 @contextmanager
-def reader(folder: Path, database_url: str, issuer: Issuer, **changes: str) -> Iterator[Reader]:
+def reader(
+    folder: Path, database_url: str, issuer: Issuer, checkout: Path | None = None, /, **changes: str
+) -> Iterator[Reader]:
     """`python -m api` with AUTH_MODE=jwt, its log written to a file as a container's is to a pipe."""
     port, keys = free_port(), folder / "jwks.json"
     keys.write_bytes(key_set(issuer))
@@ -147,7 +177,7 @@ def reader(folder: Path, database_url: str, issuer: Issuer, **changes: str) -> I
         **changes,
     }
     with (folder / f"reader-{port}.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "api"], env=variables, stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", "api"], cwd=checkout, env=variables, stdout=log, stderr=log)
     try:
         running = Reader(process, f"http://127.0.0.1:{port}", issuer.token(exp=int(time.time()) + 7200))
         await_answer(running.url + "/health/ready", process)
@@ -167,3 +197,14 @@ def await_answer(url: str, process: subprocess.Popen[bytes]) -> None:
             pass
         time.sleep(0.1)
     raise OSError(f"{url} did not come up")
+
+
+def copied(connection: psycopg.Connection[tuple[object, ...]], city: str) -> float:
+    bounds = {"start": FIRST.bounds(ZONE)[0], "end": LAST.bounds(ZONE)[1]}
+    started, lines = time.perf_counter(), 0
+    with connection.cursor() as cursor, cursor.copy(COPY.format(city=city, **bounds).encode()) as copy:
+        for block in copy:
+            lines += bytes(block).count(b"\n")
+    if lines != ROWS:
+        raise RuntimeError(f"{lines} rows copied, not {ROWS}")
+    return (time.perf_counter() - started) * 1000
