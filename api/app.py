@@ -31,6 +31,7 @@ from api.query.versions import Versions
 from api.routes import health, page
 from api.routes.cities import Cities
 from api.routes.history import History
+from api.routes.month_files import MonthFiles
 from api.routes.provenance import Provenance
 from api.routes.training import Training
 from api.settings import Settings
@@ -93,6 +94,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     )
     router = Cities(registry, versions, providers).router()
     router.include_router(History(history_service).router())
+    router.include_router(MonthFiles(history_service).router())
     joiner = Joiner(database, expensive_limiter, capacity=settings.api_frame_bytes)
     router.include_router(Training(registry, settings, versions, joiner, tenants, authorizer.charge).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())

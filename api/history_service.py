@@ -85,9 +85,7 @@ class HistoryService:
     async def resolve(self, incoming: IncomingRequest) -> ResolvedRequest:
         """Raises exceptions that errors.py turns into 4xx and 503."""
         loc, dataset, parameters = incoming.loc, incoming.dataset, incoming.parameters
-        city, distance = await city_of_tenant(
-            self.registry, self.tenants, loc, incoming.tenant, parameters.latitude, parameters.longitude
-        )
+        city, distance = await city_of_tenant(self.registry, self.tenants, loc, incoming.tenant, parameters.place)
         interval = parse_interval(loc, parameters.start_date, parameters.end_date, city.timezone, self.max_days)
         request_log(incoming.scope).add_range(incoming.tenant, city.city_id, distance, interval.days)
         representation = await representation_for(loc, city, dataset, parameters, incoming.headers, self.providers.all)
@@ -114,10 +112,11 @@ class HistoryService:
             request_log(incoming.scope),
             make_plan=make_plan,
             headers_of=lambda plan: answer_headers(plan, resolved.distance_km, resolved.representation),
-            read=lambda plan: self._read(incoming.scope, plan, resolved.representation),
+            read=lambda plan: self.read(incoming.scope, plan, resolved.representation),
         )
 
-    async def _read(self, scope: Scope, plan: Plan, representation: Representation) -> Answer:
+    async def read(self, scope: Scope, plan: Plan, representation: Representation) -> Answer:
+        """The plan's body, charged to the caller. Raises SegmentGone, HTTPException 429, DatabaseUnavailable."""
         self.charge(scope, self.reader.cost(plan, representation))
         return await self.reader.answer(plan, representation)
 
@@ -143,4 +142,5 @@ def resolved_of(scope: Scope) -> ResolvedRequest | None:
 def _is_lasting(parameters: HistoricalRequest) -> bool:
     """Whether it resolves without a tenant's location, a moment or a source's resolution, which may change."""
     changing = (parameters.version, parameters.as_of, parameters.resolution)
-    return parameters.latitude is not None and parameters.longitude is not None and changing == (None, None, None)
+    has_place = parameters.latitude is not None or parameters.city_id is not None
+    return has_place and changing == (None, None, None)

@@ -17,6 +17,7 @@ from api.query.historical_request import TENANT_PATH, HistoricalRequest
 from api.routes.parameters import (
     RESPONSE_HEADERS,
     AsOf,
+    CityId,
     ColumnsParameter,
     EndDate,
     FormatParameter,
@@ -69,6 +70,7 @@ class History:
             end_date: EndDate,
             latitude: Latitude = None,
             longitude: Longitude = None,
+            city_id: CityId = None,
             version: SnapshotVersion = None,
             as_of: AsOf = None,
             format: FormatParameter = None,  # noqa: A002  the parameter's name
@@ -79,6 +81,7 @@ class History:
             parameters = HistoricalRequest.model_construct(
                 latitude=latitude,
                 longitude=longitude,
+                city_id=city_id,
                 start_date=start_date,
                 end_date=end_date,
                 version=version,

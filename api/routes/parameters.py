@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from api.errors import ErrorResponse, ValidationErrorResponse
-from api.query.formats import CONTENT, FormatName
+from api.errors import ErrorResponse, ValidationErrorResponse, invalid
+from api.query.formats import CONTENT, FORMATS, FormatName
+from api.query.historical_request import MAX_CITY_ID
 from api.query.shapes import MAX_COLUMNS_TEXT, Include, ResolutionChoice
 from api.query.snapshot_ids import MAX_LENGTH
+from city_data.window import Month
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     404: {
@@ -40,11 +42,14 @@ RESPONSE_HEADERS = {
     "ETag": "For If-None-Match, which gives 304 while nothing has changed",
 }
 _DEGREES = (
-    "Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location"
+    "Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location"
 )
 Latitude = Annotated[float | None, Query(ge=-90, le=90, allow_inf_nan=False, description=_DEGREES, examples=[40.4168])]
 Longitude = Annotated[
     float | None, Query(ge=-180, le=180, allow_inf_nan=False, description=_DEGREES, examples=[-3.7038])
+]
+CityId = Annotated[
+    str | None, Query(max_length=MAX_CITY_ID, description="A city's id, instead of coordinates", examples=["madrid"])
 ]
 _WHEN = "ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC"
 StartDate = Annotated[str, Query(max_length=64, description=_WHEN, examples=["2026-10-01"])]
@@ -71,11 +76,35 @@ IncludeParameter = Annotated[Include | None, Query(description=_RAW)]
 AsOf = Annotated[str | None, Query(max_length=64, description=_AS_OF, examples=["2026-11-01T00:00:00Z"])]
 
 
+# For the document only: the route itself refuses other texts.
+MonthParameter = Annotated[
+    str, Path(examples=["2026-10"], json_schema_extra={"pattern": r"^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])$"})
+]
+
+
+def month_of(text: str) -> Month:
+    try:
+        return Month.parse(text)
+    except ValueError as error:
+        raise invalid("path", "month", "month", str(error), text) from None
+
+
 def documented(records: Any, description: str, headers: Mapping[str, str]) -> dict[str, Any]:
     """The documentation of a route of history: its records, `headers` and errors."""
-    ok = {
-        "model": records,
-        "content": CONTENT,
+    return _described({"model": records, "content": CONTENT}, description, headers)
+
+
+def documented_file(description: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """The documentation of a route that answers a Parquet file."""
+    media_type = FORMATS["parquet"].media_type
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    described = _described({"content": content}, description, headers)
+    del described["responses"][406]
+    return described
+
+
+def _described(content: dict[str, Any], description: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    ok = content | {
         "description": description,
         "headers": {header: {"description": text, "schema": {"type": "string"}} for header, text in headers.items()},
     }

@@ -9,18 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import anyio.to_thread
 from anyio import CapacityLimiter
-from fastapi import APIRouter, HTTPException, Path, Request
+from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.errors import ErrorResponse, ValidationErrorResponse, invalid
+from api.errors import ErrorResponse, ValidationErrorResponse
 from api.observability import request_log
 from api.query.city import enabled_city
 from api.query.snapshot_ids import SnapshotId
 from api.query.versions import Versions
+from api.routes.parameters import MonthParameter, month_of
 from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.database import Database
@@ -30,12 +31,6 @@ from city_data.window import Month
 
 # Reported in fields of their own, or used only by checks.
 _SEPARATE_FIELDS = {"means", "modelled", "licence", "licence_url", "stations", "grid_cell", "method_version", "reason"}
-
-
-# For the document only: the route itself refuses other texts.
-MonthParameter = Annotated[
-    str, Path(examples=["2026-10"], json_schema_extra={"pattern": r"^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])$"})
-]
 
 
 class FileInfo(BaseModel):
@@ -174,7 +169,7 @@ class Provenance:
         """Versions, files with their hashes, stations, method, licence, rejected rows and the history of states."""
         city = enabled_city(self.registry, city_id)
         request_log(request.scope).city = city.city_id
-        at = _month(month)
+        at = month_of(month)
         ledger = {name: await self.versions.months(city_id, name) for name in DATASETS}
         if not any(at in months for months in ledger.values()):
             known = sorted({each for months in ledger.values() for each in months})
@@ -209,13 +204,6 @@ class Provenance:
             read_entries(self.database, name, city_id, month),
             read_states(self.database, city_id, name, month),
         )
-
-
-def _month(text: str) -> Month:
-    try:
-        return Month.parse(text)
-    except ValueError as error:
-        raise invalid("path", "month", "month", str(error), text) from None
 
 
 def _provenance(

@@ -25,7 +25,7 @@ from api.bodies.reader import Answer
 from api.bodies.responses import common_headers, distance_text, etag, saved_as
 from api.bodies.training_reader import Joiner, TrainingPlan, join_plans
 from api.observability import request_log
-from api.query.city import city_of_tenant
+from api.query.city import RequestedPlace, city_of_tenant
 from api.query.formats import format_for
 from api.query.historical_request import TENANT_PATH
 from api.query.interval import Interval, parse_interval
@@ -38,6 +38,7 @@ from api.query.versions import Versions
 from api.routes.parameters import (
     RESPONSE_HEADERS,
     AsOf,
+    CityId,
     EndDate,
     FormatParameter,
     Latitude,
@@ -121,6 +122,7 @@ class Training:
         end_date: EndDate,
         latitude: Latitude = None,
         longitude: Longitude = None,
+        city_id: CityId = None,
         resolution: ResolutionParameter = "daily",
         version: SnapshotVersion = None,
         as_of: AsOf = None,
@@ -132,7 +134,8 @@ class Training:
         calendar columns only. A day is aggregated from at least 20 hours with a value, and null otherwise, by the mean
         (precipitation: the sum; speed: weighted by volume; congestion: the worst hour).
         """
-        city, distance = await city_of_tenant(self.registry, self.tenants, "query", tenant_id, latitude, longitude)
+        place = RequestedPlace(latitude, longitude, city_id)
+        city, distance = await city_of_tenant(self.registry, self.tenants, "query", tenant_id, place)
         interval = parse_interval("query", start_date, end_date, city.timezone, self._most(resolution))
         log = request_log(request.scope)
         log.add_range(tenant_id, city.city_id, distance, interval.days)

@@ -6,7 +6,6 @@ import io
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +15,6 @@ import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from fsspec.implementations.http import HTTPFileSystem
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,6 +25,7 @@ from city_data.store.database import Database
 from city_data.store.months import MonthLoad, replace_month
 from city_data.window import Month
 from city_data_tests.api.conftest import HERE, TRAFFIC, ZONE, Load, MakeClient, month_load
+from city_data_tests.api.readers import Web
 from city_data_tests.api.sockets import serving
 
 QUERY = HERE | {"start_date": "2025-10-01", "end_date": "2025-11-30", "format": "parquet"}
@@ -122,16 +121,6 @@ def served(make_client: MakeClient, database: Database) -> Iterator[tuple[str, C
 
 def by_polars(url: str) -> Any:
     return pl.scan_parquet(url).select(pl.col("traffic_volume").sum()).collect().item()
-
-
-class Web(HTTPFileSystem):
-    """fsspec's own asks for a whole file to know whether it exists, and does not know when it was changed."""
-
-    def modified(self, path: str) -> datetime:
-        return datetime(2026, 11, 1, tzinfo=UTC)
-
-    async def _exists(self, path: str, **_: Any) -> bool:
-        return True
 
 
 def by_duckdb(url: str) -> Any:

@@ -64,6 +64,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cities/{city_id}/{dataset}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The files of a city's months
+         * @description Every month that has data, oldest first.
+         */
+        get: operations["index_api_v1_cities__city_id___dataset__files_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cities/{city_id}/{dataset}/month={month}/data.parquet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A month as a Parquet file
+         * @description All columns of the month. With `version` the file may be cached for ever; without it is the current one.
+         */
+        get: operations["file_api_v1_cities__city_id___dataset__month__month__data_parquet_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/external/cities": {
         parameters: {
             query?: never;
@@ -638,6 +678,11 @@ export interface components {
         HistoricalRequest: {
             /** As Of */
             as_of?: string | null;
+            /**
+             * City Id
+             * @example madrid
+             */
+            city_id?: string | null;
             /** Columns */
             columns?: string | null;
             /**
@@ -662,6 +707,32 @@ export interface components {
             start_date: string;
             /** Version */
             version?: string | null;
+        };
+        /**
+         * MonthFile
+         * @description A month's file. `path` names the version of the month, so that its bytes never change.
+         */
+        MonthFile: {
+            /**
+             * Month
+             * @example 2026-10
+             */
+            month: string;
+            /**
+             * Path
+             * @description On this service; the same without `version` is the current file
+             */
+            path: string;
+            /**
+             * Rows
+             * @example 745
+             */
+            rows: number;
+            /**
+             * Snapshot Id
+             * @description The month's version, for `version`
+             */
+            snapshot_id: string;
         };
         /**
          * MonthInfo
@@ -1832,6 +1903,354 @@ export interface operations {
             };
         };
     };
+    index_api_v1_cities__city_id___dataset__files_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                city_id: string;
+                dataset: "weather" | "traffic";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonthFile"][];
+                };
+            };
+            /** @description Malformed HTTP request, or not exactly one Host */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Malformed HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The bearer token is missing or invalid */
+            401: {
+                headers: {
+                    /** @description The reason why the token was rejected (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The caller's rate limit is exceeded */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The data store or another service is unavailable, or this service is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    file_api_v1_cities__city_id___dataset__month__month__data_parquet_get: {
+        parameters: {
+            query?: {
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
+                version?: string | null;
+            };
+            header?: never;
+            path: {
+                city_id: string;
+                dataset: "weather" | "traffic";
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The month as Parquet */
+            200: {
+                headers: {
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
+                    ETag?: string;
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
+                    Link?: string;
+                    /** @description Distance from the city's centre to the requested location */
+                    "X-City-Distance-Km"?: string;
+                    /** @description The city that serves the location */
+                    "X-City-Id"?: string;
+                    /** @description Share (0..1) of the requested range that has values */
+                    "X-Coverage"?: string;
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
+                    "X-Data-Version"?: string;
+                    /** @description Months of the range without data; absent where there are none */
+                    "X-Missing-Months"?: string;
+                    /** @description The last record's date */
+                    "X-Served-End"?: string;
+                    /** @description The first record's date; absent where there is none */
+                    "X-Served-Start"?: string;
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
+                    "X-Snapshot-Id"?: string;
+                    /** @description The sources in the answer */
+                    "X-Source"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nothing has changed since If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed HTTP request, or not exactly one Host */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Malformed HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The bearer token is missing or invalid */
+            401: {
+                headers: {
+                    /** @description The reason why the token was rejected (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Versions required by `version` or `as_of` are no longer stored */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Invalid parameters */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValidationErrorResponse"];
+                };
+            };
+            /** @description The caller's rate limit is exceeded */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The data store or another service is unavailable, or this service is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     cities_api_v1_external_cities_get: {
         parameters: {
             query?: never;
@@ -2255,10 +2674,12 @@ export interface operations {
                 start_date: string;
                 /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
-                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
+                /** @description A city's id, instead of coordinates */
+                city_id?: string | null;
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
                 /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
@@ -2487,10 +2908,12 @@ export interface operations {
                 start_date: string;
                 /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
-                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
+                /** @description A city's id, instead of coordinates */
+                city_id?: string | null;
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
                 /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
@@ -2719,10 +3142,12 @@ export interface operations {
                 start_date: string;
                 /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
-                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
+                /** @description A city's id, instead of coordinates */
+                city_id?: string | null;
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
                 /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
@@ -2951,10 +3376,12 @@ export interface operations {
                 start_date: string;
                 /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
-                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
+                /** @description A city's id, instead of coordinates */
+                city_id?: string | null;
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
                 /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
@@ -3398,10 +3825,12 @@ export interface operations {
                 start_date: string;
                 /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
                 end_date: string;
-                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
-                /** @description Degrees; give both or neither. Without them the tenant service, where configured, gives the tenant's location */
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
+                /** @description A city's id, instead of coordinates */
+                city_id?: string | null;
                 /** @description A row for every local day, or for every hour, of the range */
                 resolution?: "hourly" | "daily";
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
