@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from city_data.defs.assets import failures
+from city_data.defs.storage import shared_engine
 from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis
-from city_data.operations.instance import hold_connections
 from city_data.providers.transport.clock import SystemClock
 from city_data.sandbox import Sandbox, running
 from city_data.store.connections import shared_database
@@ -157,8 +157,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def _dagster_instance(url: str, home: Path) -> Iterator[dg.DagsterInstance]:
     home.mkdir()
-    config = {"storage": {"postgres": {"postgres_url": url}}, "telemetry": {"enabled": False}}
+    storage = {"module": "city_data.defs.storage", "class": "PooledPostgresStorage", "config": {"postgres_url": url}}
+    config = {"storage": {"custom": storage}, "telemetry": {"enabled": False}}
     (home / "dagster.yaml").write_text(yaml.safe_dump(config))
     with dg.DagsterInstance.from_config(str(home)) as opened:
-        hold_connections(opened)
         yield opened
+    shared_engine(url).dispose()

@@ -14,7 +14,13 @@ LONGEST_RUN_S = 10_800
 DAEMON_VARIABLES = {"DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1"}
 # Environment names, not values: a literal password here would be copied into every run's arguments.
 DAGSTER_CONFIG: dict[str, object] = {
-    "storage": {"postgres": {"postgres_url": {"env": environment.DAGSTER_URL.name}}},
+    "storage": {
+        "custom": {
+            "module": "city_data.defs.storage",
+            "class": "PooledPostgresStorage",
+            "config": {"postgres_url": {"env": environment.DAGSTER_URL.name}},
+        }
+    },
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},  # hides the newsletter invitation on the first page
     "retention": {

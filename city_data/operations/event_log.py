@@ -8,19 +8,16 @@ statements a run, a quarter of its CPU and most of its time. Here it is a transa
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 import sqlalchemy as sa
 from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, EventRecordsResult
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
-from dagster_postgres.utils import pg_url_from_config
+
+from city_data.defs.storage import PooledEventLog, PooledPostgresStorage
 
 # Of the process that executes the run. Its errors and the steps' own messages are stored.
 _NOISE = {
@@ -43,18 +40,18 @@ _MAY_WAIT = {
 _RESULT = "result"
 
 
-class BackfillEventLog(PostgresEventLogStorage):
+class BackfillEventLog(PooledEventLog):
     """Stores what waits with the first event that may not wait, in one transaction, in order.
 
     Where that fails, the events go on waiting and are stored with the next one.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, postgres_url: str, engine: sa.Engine) -> None:
         self._waiting: list[EventLogEntry] = []
         self._lock, self._local = threading.Lock(), threading.local()
         self._present: set[str] = set()
         self._fetched: dict[str, EventRecordsResult] = {}
+        super().__init__(postgres_url, engine)
 
     def store_event(self, event: EventLogEntry) -> None:
         if _is_noise(event):
@@ -106,12 +103,6 @@ class BackfillEventLog(PostgresEventLogStorage):
             self._fetched[key] = super().fetch_materializations(records_filter, limit, cursor, ascending)
         return self._fetched[key]
 
-    def has_table(self, table_name: str) -> bool:
-        """Dagster looks 35 times a run."""
-        if table_name not in self._present and super().has_table(table_name):
-            self._present.add(table_name)
-        return table_name in self._present
-
     def has_asset_key_col(self, column_name: str) -> bool:
         """Dagster looks 8 times a run, by three statements."""
         if column_name not in self._present and super().has_asset_key_col(column_name):
@@ -119,22 +110,10 @@ class BackfillEventLog(PostgresEventLogStorage):
         return column_name in self._present
 
 
-class BackfillStorage(DagsterPostgresStorage):
+class BackfillStorage(PooledPostgresStorage):
     """Dagster's PostgreSQL storage with the event log of a backfill."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._backfill_log = BackfillEventLog(self.postgres_url, self.should_autocreate_tables)
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> BackfillStorage:
-        return cls(pg_url_from_config(config_value), config_value.get("should_autocreate_tables", True), inst_data)
-
-    @property
-    def event_log_storage(self) -> EventLogStorage:
-        return self._backfill_log
+    EVENT_LOG = BackfillEventLog
 
 
 def _is_noise(event: EventLogEntry) -> bool:

@@ -1,4 +1,4 @@
-"""The Dagster instance of a deployment, as commands use it: its errors are the platform's, its connections pooled.
+"""The Dagster instance of a deployment, as commands use it: its errors are the platform's.
 
 Belongs here: opening it. Does not: its use.
 """
@@ -13,15 +13,13 @@ import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import DagsterPostgresException
 
+from city_data.defs.storage import PooledPostgresStorage
 from city_data.errors import ConfigurationError
 from city_data.operations.event_log import BackfillStorage
 from city_data.store.database import DatabaseUnavailable, availability
 
-# The pool keeps one connection for at most a day; further ones are opened on demand.
-_HELD = {"statement_timeout": 60_000, "pool_recycle": 86_400, "max_overflow": 10}
 _NO_OUTPUT = ConfigurableClassData(NoOpComputeLogManager.__module__, NoOpComputeLogManager.__name__, "{}")
 
 
@@ -54,13 +52,8 @@ def _is_not_a_retry(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def warm_instance() -> Iterator[dg.DagsterInstance]:
-    """The deployment's instance for many runs in this process: pooled connections and the event log of a backfill.
-
-    By default its PostgreSQL storage opens a connection for every event. The pool is the webserver's setting, which
-    suits any process that makes many runs.
-    """
+    """The deployment's instance for many runs in this process, with the event log of a backfill."""
     with deployed_instance() as deployed, dg.DagsterInstance.from_ref(_for_backfill(deployed.get_ref())) as instance:
-        hold_connections(instance)
         yield instance
 
 
@@ -68,15 +61,7 @@ def _for_backfill(ref: InstanceRef) -> InstanceRef:
     """Without captured output too: it costs two processes a run, and these runs print nothing."""
     quiet = ref._replace(compute_logs_data=_NO_OUTPUT)
     storage = ref.storage_data
-    if (
-        storage is None
-        or storage.class_name != DagsterPostgresStorage.__name__
-        or "auth_provider" in storage.config_yaml
-    ):
+    if storage is None or storage.class_name != PooledPostgresStorage.__name__:
         return quiet
     config = ConfigurableClassData(BackfillStorage.__module__, BackfillStorage.__name__, storage.config_yaml)
     return quiet._replace(storage_data=config)
-
-
-def hold_connections(instance: dg.DagsterInstance) -> None:
-    instance.optimize_for_webserver(**_HELD)

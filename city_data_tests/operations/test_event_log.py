@@ -101,11 +101,13 @@ def test_failed_run_keeps_its_events_and_its_cause(world: World, lean: dg.Dagste
 def test_events_that_could_not_be_stored_are_stored_with_the_next_one(world: World, lean: dg.DagsterInstance) -> None:
     run = lean.create_run_for_job(defs().resolve_job_def(MONTHS_JOB))
     assert kinds(world.instance, run.run_id) == []
-    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
     with sa.create_engine(world.instance.event_log_storage.postgres_url).connect() as connection:  # type: ignore[attr-defined]
-        connection.execute(sa.text(f"{others} AND pid <> pg_backend_pid()"))
-    with pytest.raises(sa.exc.OperationalError):
-        lean.report_run_canceling(run)
+        connection.execute(sa.text("ALTER TABLE event_logs RENAME TO away"))
+        connection.commit()
+        with pytest.raises(sa.exc.ProgrammingError):
+            lean.report_run_canceling(run)
+        connection.execute(sa.text("ALTER TABLE away RENAME TO event_logs"))
+        connection.commit()
     lean.report_run_canceling(run)
     stored = Counter(kinds(lean, run.run_id))
     assert stored["PIPELINE_CANCELING"] == 2

@@ -1,0 +1,131 @@
+"""Dagster's PostgreSQL storage with pooled connections, for every process: daemon, webserver, code location, runs.
+
+Belongs here: the connections, one pool a process. Does not: tables and queries, which are those of dagster-postgres.
+dagster-postgres opens a connection for every event and every question: 396 a minute of an idle platform, and about 550
+a run. Its pools for the webserver set `statement_timeout` for a session, which transaction pooling hands to another
+process. Here a session keeps no state: the storage works behind PgBouncer in transaction mode.
+"""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_postgres.run_storage import PostgresRunStorage
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
+from dagster_postgres.utils import retry_pg_connection_fn
+
+# Held, then opened for a burst and closed after it: a webserver's threads, a daemon's.
+HELD, MOST = 5, 30
+# The longest life of a connection, so that a changed address or password is used.
+RECYCLE_S = 1800
+# Those by which dagster-postgres decides whether to create its tables.
+_LAST_TABLES = {"event_logs", "runs", "instance_info", "jobs"}
+# By address.
+_engines: dict[str, sa.Engine] = {}
+_tables: dict[str, set[str]] = {}
+_indexes: dict[str, dict[str, bool]] = {}
+_lock = Lock()
+
+
+class _Pooled:
+    """Replaces a storage's engine, and its webserver's engine, by the process's own."""
+
+    _engine: sa.Engine
+
+    def __init__(self, postgres_url: str, engine: sa.Engine) -> None:
+        super().__init__(postgres_url, should_autocreate_tables=False)  # type: ignore[call-arg]
+        self._engine = engine
+
+    def optimize_for_webserver(self, statement_timeout: int, *_: Any, **_pool: Any) -> None:
+        """Let PostgreSQL cancel a long statement, by a setting that ends with the statement's own transaction."""
+
+        def limit(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+            return f"SET LOCAL statement_timeout = {int(statement_timeout)}; {statement}", parameters
+
+        self._engine = self._engine.execution_options()  # the same pool, with a hook of its own
+        sa.event.listen(self._engine, "before_cursor_execute", limit, retval=True)
+
+
+class _Runs(_Pooled, PostgresRunStorage):
+    pass
+
+
+class _Schedules(_Pooled, PostgresScheduleStorage):
+    pass
+
+
+class PooledEventLog(_Pooled, PostgresEventLogStorage):
+    """Knows what dagster-postgres asks over a second connection in the middle of a transaction: of a pool that is
+    used up, here or in PgBouncer, it would wait for itself."""
+
+    def __init__(self, postgres_url: str, engine: sa.Engine) -> None:
+        super().__init__(postgres_url, engine)
+        self._secondary_index_cache = _indexes.setdefault(postgres_url, {})
+        self._known_tables = _tables[postgres_url]
+        self.has_secondary_index(ASSET_KEY_INDEX_COLS)
+
+    def has_table(self, table_name: str) -> bool:
+        return table_name in self._known_tables or super().has_table(table_name)
+
+
+class PooledPostgresStorage(DagsterPostgresStorage):
+    """For `storage: custom` in dagster.yaml; `postgres_url` is the address of Dagster's own database."""
+
+    EVENT_LOG: type[PooledEventLog] = PooledEventLog
+
+    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
+        engine = shared_engine(postgres_url)
+        self._run_storage = _Runs(postgres_url, engine)
+        self._event_log_storage = self.EVENT_LOG(postgres_url, engine)
+        self._schedule_storage = _Schedules(postgres_url, engine)
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        return {"postgres_url": dg.StringSource}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> PooledPostgresStorage:
+        return cls(config_value["postgres_url"], inst_data)
+
+
+def shared_engine(postgres_url: str) -> sa.Engine:
+    """One pool a process and address, however many instances it opens: a code location opens one for every tick."""
+    with _lock:
+        if postgres_url not in _engines:
+            engine = sa.create_engine(
+                postgres_url,
+                isolation_level="AUTOCOMMIT",
+                pool_size=HELD,
+                max_overflow=MOST - HELD,
+                pool_use_lifo=True,
+                pool_pre_ping=True,
+                pool_recycle=RECYCLE_S,
+            )
+            if not _table_names(engine) >= _LAST_TABLES:
+                DagsterPostgresStorage(postgres_url)
+            _engines[postgres_url], _tables[postgres_url] = engine, _table_names(engine)
+        return _engines[postgres_url]
+
+
+def _table_names(engine: sa.Engine) -> set[str]:
+    return retry_pg_connection_fn(lambda: set(sa.inspect(engine).get_table_names()))
+
+
+def _forget_connections() -> None:
+    """In a forked child: the parent's sockets are the parent's."""
+    global _lock
+    _lock = Lock()
+    for engine in _engines.values():
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_connections)
