@@ -1,4 +1,4 @@
-"""The entry point of Dagster: definitions of the enabled cities over the current window."""
+"""The entry point of Dagster: the repository of the enabled cities over the current window."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import dagster as dg
 
 from city_data.cities import load_registry
 from city_data.defs.build import build_definitions
-from city_data.pipeline.feeds import enabled_feeds
+from city_data.defs.repository import FeedRepository
+from city_data.pipeline.feeds import Feed, enabled_feeds
 from city_data.window import as_of, rolling_window
 
 # Dagster 1.13 passes a beta parameter of its own to every sensor with a job, and would warn of it at each command.
@@ -19,6 +20,17 @@ warnings.filterwarnings("ignore", message="Parameter `owners` of initializer `Se
 logging.getLogger("dagster._core.execution.plan.active").addFilter(lambda record: "no result" not in record.msg)
 
 
-@dg.definitions
 def defs() -> dg.Definitions:
-    return build_definitions(enabled_feeds(load_registry()), rolling_window(as_of()))
+    """All definitions, for a process that makes many runs."""
+    return _build(_feeds())
+
+
+def _feeds() -> list[Feed]:
+    return enabled_feeds(load_registry())
+
+
+def _build(feeds: list[Feed]) -> dg.Definitions:
+    return build_definitions(feeds, rolling_window(as_of()))
+
+
+repository = FeedRepository(_feeds, _build)

@@ -99,7 +99,10 @@ class World:
 
 def queue_run(instance: dg.DagsterInstance, job_name: str, tags: dict[str, str] | None = None) -> dg.DagsterRun:
     """A run in the queue, as the daemon sees it: only a job of a code location can be queued."""
-    location, pointer = RegisteredCodeLocationOrigin("city_data"), ModuleCodePointer("city_data.definitions", "defs")
+    location, pointer = (
+        RegisteredCodeLocationOrigin("city_data"),
+        ModuleCodePointer("city_data.definitions", "repository"),
+    )
     return instance.create_run_for_job(
         defs().resolve_job_def(job_name),
         status=dg.DagsterRunStatus.QUEUED,
