@@ -18,6 +18,7 @@ import psutil
 
 from city_data.errors import CityDataError
 from city_data.local.child import die_with_parent, ended, log_end, rotate
+from city_data.local.health import is_stopped
 from city_data.local.ports import is_free
 from city_data.local.supervisor import Supervisor
 
@@ -70,18 +71,28 @@ class Children:
         extra: Mapping[str, str] | None = None,
         *,
         essential: bool = False,
+        answers: Callable[[], bool] | None = None,
         before_restart: Callable[[], object] | None = None,
     ) -> None:
-        """Start a child, and have it restarted whenever it ends. `before_restart` raises CityDataError."""
+        """Start a child, and have it restarted whenever it ends, is stopped, or does not answer for long.
+
+        `before_restart` raises CityDataError.
+        """
 
         def restart() -> None:
-            signal_group(self._children[name].process, signal.SIGKILL)  # what it has started goes with it
+            process = self._children[name].process
+            signal_group(process, signal.SIGKILL)  # what it has started goes with it
+            process.wait()
             if before_restart:
                 before_restart()
             self._children[name].process = self._spawn(name, command, extra or {})
 
         self._children[name] = _Child(command, extra or {}, self._spawn(name, command, extra or {}))
-        self._supervisor.watch(name, lambda: self._ended(name), restart, essential=essential)
+
+        def is_well() -> bool:
+            return not is_stopped(self._children[name].process.pid) and (answers is None or answers())
+
+        self._supervisor.watch(name, lambda: self._ended(name), restart, answers=is_well, essential=essential)
 
     def await_port(self, name: str, port: int) -> None:
         """Wait until a child listens. Raises ChildFailed where that takes too long."""

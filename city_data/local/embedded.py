@@ -29,6 +29,7 @@ from city_data.local.child import (
     free_port,
     stop_process,
 )
+from city_data.local.health import is_stopped
 from city_data.local.redis_server import EmbeddedRedis
 from city_data.local.server_user import ServerUser, server_user
 
@@ -72,7 +73,12 @@ class EmbeddedPostgres:
                 start_new_session=True,
                 preexec_fn=lambda: _become_server(user),
             )
-        await_ready(self._answers, self._process, "PostgreSQL", self._log)
+        await_ready(self._accepts, self._process, "PostgreSQL", self._log)
+
+    def restart(self) -> None:
+        """Start again, in place of a server that may still run and not answer. Raises as `start` does."""
+        stop_process(self._process, signal.SIGKILL)
+        self.start()
 
     def ended(self) -> str | None:
         """The end of the log where the server has ended since `start`, else None."""
@@ -150,23 +156,39 @@ class EmbeddedPostgres:
         unfinished.rename(self._data)
 
     def _stop_leftover(self) -> None:
-        """A parent killed a moment ago may have left its server shutting down; two must never share a cluster."""
+        """A parent killed a moment ago may have left its server shutting down; two must never share a cluster.
+
+        A server that is killed itself leaves the sessions that compute: each notices only when it waits for something.
+        """
         pid_file = self._data / "postmaster.pid"
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while (pid := _recorded_pid(pid_file)) is not None and _serves(pid, self._data):
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"process {pid} still serves {self._data}; stop it first")
-            os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGKILL if is_stopped(pid) else signal.SIGINT)
             time.sleep(0.2)
+        left = _sessions(self._data)
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, STOP_TIMEOUT_S)
         # PostgreSQL refuses to start where the file names any living process, such as another one of this container.
         pid_file.unlink(missing_ok=True)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether the server answers, if only by refusing a session, as it does while it recovers from a crash."""
+        refusal = self._refusal()
+        return refusal is None or "FATAL" in refusal
+
+    def _accepts(self) -> bool:
+        return self._refusal() is None
+
+    def _refusal(self) -> str | None:
+        """Why a session cannot be opened, None where it can."""
         try:
             psycopg.connect(self.url(), connect_timeout=5).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+        except psycopg.OperationalError as error:
+            return str(error)
+        return None
 
 
 def _binaries() -> Path:
@@ -190,6 +212,11 @@ def _recorded_pid(pid_file: Path) -> int | None:
     except FileNotFoundError:
         return None
     return int(first) if first.isdecimal() else None
+
+
+def _sessions(data: Path) -> list[psutil.Process]:
+    """The processes of a server of this data folder that has ended."""
+    return [process for process in psutil.process_iter() if _serves(process.pid, data)]
 
 
 def _serves(pid: int, data: Path) -> bool:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -21,7 +22,7 @@ import yaml
 
 from city_data import environment
 from city_data.errors import CityDataError
-from city_data.local import home, tokens
+from city_data.local import health, home, tokens
 from city_data.local.child import free_port
 from city_data.local.children import Children, kill_leftovers
 from city_data.local.dagster_config import DAEMON_VARIABLES, DAGSTER_CONFIG
@@ -137,14 +138,17 @@ def services(platform: Platform, ports: Ports, collecting: bool = False) -> Iter
     python = [sys.executable, "-m"]
     with Children(folder, variables, platform.supervisor) as children:
         code = [*python, "dagster", "code-server", "start", "-m", "city_data.definitions", "-p", str(code_port)]
-        children.start("code", code, before_restart=fail_dead_runs)
+        asks_code = partial(health.answers_code_server, code_port)
+        children.start("code", code, answers=asks_code, before_restart=fail_dead_runs)
         if collecting:
             children.start("collector", [*python, "city_data.cli", "collect"])
         own = {environment.API_PORT.name: str(ports.api), **tokens.settings(folder, variables)}
-        children.start("api", [*python, "api"], own, essential=True)
+        asks_api = partial(health.answers_http, f"http://127.0.0.1:{ports.api}/health/live")
+        children.start("api", [*python, "api"], own, answers=asks_api, essential=True)
         children.await_port("code", code_port)
         webserver = [*python, "city_data.local.webserver", "-w", str(workspace), "-p", str(ports.ui)]
-        children.start("webserver", webserver)
+        asks_webserver = partial(health.answers_http, f"http://127.0.0.1:{ports.ui}/server_info")
+        children.start("webserver", webserver, answers=asks_webserver)
         children.start("daemon", [*python, "dagster._daemon", "run", "-w", str(workspace)], DAEMON_VARIABLES)
         yield children
 
@@ -217,7 +221,8 @@ def _start_databases(folder: Path, stack: ExitStack, supervisor: Supervisor) -> 
         server.start()
         stack.callback(server.stop)
         stack.callback(supervisor.forget, name)
-        supervisor.watch(name, server.ended, server.start, essential=essential)
+        answers, restart = server.answers, server.restart
+        supervisor.watch(name, server.ended, restart, answers=answers, is_ready=True, essential=essential)
     with availability():
         postgres.create_database("city_data")
         postgres.create_database("dagster", durable=False)
@@ -243,7 +248,7 @@ def _start_sandbox(folder: Path, stack: ExitStack, supervisor: Supervisor) -> di
     port = free_port()
     children = stack.enter_context(Children(folder, os.environ, supervisor))
     command = [sys.executable, "-m", "city_data.sandbox", "--port", str(port), "--state", str(folder / "sandbox")]
-    children.start("sandbox", command)
+    children.start("sandbox", command, answers=partial(health.answers_http, f"http://127.0.0.1:{port}/"))
     children.await_port("sandbox", port)
     from city_data.providers import discover
 

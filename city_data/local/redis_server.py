@@ -52,7 +52,12 @@ class EmbeddedRedis:
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
-        await_ready(self._answers, self._process, "Redis", self._log)
+        await_ready(self.answers, self._process, "Redis", self._log)
+
+    def restart(self) -> None:
+        """Start again, in place of a server that may still run and not answer. Raises as `start` does."""
+        stop_process(self._process, signal.SIGKILL)
+        self.start()
 
     def ended(self) -> str | None:
         """The end of the log where the server has ended since `start`, else None."""
@@ -73,7 +78,7 @@ class EmbeddedRedis:
         disabled = [f'rename-command {name} ""' for name in self._disabled]
         return "\n".join([*(f"{name} {value}" for name, value in settings.items()), *disabled, ""])
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         """Whether this server answers: another Redis may already use the port."""
         import redis
         from redis.backoff import NoBackoff

@@ -1,4 +1,4 @@
-"""The supervisor: restarts processes of the platform that have ended, and ends the platform where that does not help.
+"""The supervisor: restarts processes that have ended or do not answer, and ends the platform where that does not help.
 
 Belongs here: when to restart and when to give up. Does not: the processes (platform.py, embedded.py).
 The reader and the database are what people use: they never end because another process did.
@@ -20,17 +20,24 @@ LONGEST_WAIT_S = 30.0
 # A full disk, which stops PostgreSQL, often has space again by then.
 MOST_RESTARTS = 10
 STABLE_S = 60.0
+ASK_EVERY_S = 5.0
+# Without an answer for so long a process hangs or is stopped; one that starts is given as long as the platform's start.
+LONGEST_SILENCE_S, LONGEST_START_S = 30.0, 90.0
+# Checks are this far apart only where this process was stopped itself: then nobody has asked either.
+LONGEST_CHECK_S = 10.0
 Report = Callable[[str], None]
 
 
 @dataclass
 class _Watched:
-    """`due` is the moment of the next restart, None while the process runs."""
+    """`due` is the moment of the next restart, None while the process runs. `answered`: the last answer's moment."""
 
     ended: Callable[[], str | None]
     restart: Callable[[], None]
+    answers: Callable[[], bool] | None
     essential: bool
     since: float
+    answered: float | None = None
     failures: int = 0
     due: float | None = None
 
@@ -47,6 +54,7 @@ class Supervisor:
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._failure: CityDataError | None = None
+        self._checked = clock()
 
     def __enter__(self) -> Supervisor:
         self._thread.start()
@@ -59,11 +67,26 @@ class Supervisor:
         self._thread.join()
 
     def watch(
-        self, name: str, ended: Callable[[], str | None], restart: Callable[[], None], *, essential: bool = False
+        self,
+        name: str,
+        ended: Callable[[], str | None],
+        restart: Callable[[], None],
+        *,
+        answers: Callable[[], bool] | None = None,
+        is_ready: bool = False,
+        essential: bool = False,
     ) -> None:
-        """`ended` gives the cause, None while the process runs. `restart` raises CityDataError where it fails."""
+        """`ended` gives the cause, None while the process runs. `answers` may block: a thread of its own asks.
+
+        `is_ready`: the process has answered already. `restart` ends one that still runs; it raises CityDataError or
+        OSError where it fails.
+        """
+        now = self._clock()
+        watched = _Watched(ended, restart, answers, essential, now, now if is_ready else None)
         with self._lock:
-            self._watched[name] = _Watched(ended, restart, essential, self._clock())
+            self._watched[name] = watched
+        if answers is not None:
+            threading.Thread(target=self._ask_on, args=(name, watched), name=f"ask {name}", daemon=True).start()
 
     def forget(self, name: str) -> None:
         """Watch no more, before the process is stopped on purpose. Waits for a restart that has begun."""
@@ -75,9 +98,16 @@ class Supervisor:
         if self._failure is not None:
             raise self._failure
 
+    def ask(self, name: str) -> None:
+        """Ask a process once, and note the moment of its answer."""
+        watched = self._watched.get(name)
+        if watched is not None and watched.answers is not None and watched.answers():
+            watched.answered = self._clock()
+
     def check(self) -> None:
         """Look at every process once. Raises CityDataError where an essential one cannot be healed."""
         with self._lock:
+            self._forgive_own_pause()
             for name, watched in self._watched.items():
                 self._check(name, watched)
 
@@ -89,20 +119,33 @@ class Supervisor:
                 self._failure = error
                 return
 
+    def _ask_on(self, name: str, watched: _Watched) -> None:
+        while self._watched.get(name) is watched:
+            self.ask(name)
+            if self._stop.wait(ASK_EVERY_S):
+                return
+
+    def _forgive_own_pause(self) -> None:
+        before, self._checked = self._checked, self._clock()
+        if self._checked - before > LONGEST_CHECK_S:
+            for watched in self._watched.values():
+                watched.since = self._checked
+                watched.answered = None if watched.answered is None else self._checked
+
     def _check(self, name: str, watched: _Watched) -> None:
         now = self._clock()
         if watched.due is None:
-            cause = watched.ended()
+            cause = watched.ended() or _silence(watched, now)
             if cause is None:
                 if now - watched.since > STABLE_S:
                     watched.failures = 0
                 return
             self._plan(name, watched, cause)
         if watched.due is not None and now >= watched.due:
-            watched.due, watched.since = None, now
+            watched.due, watched.since, watched.answered = None, now, None
             try:
                 watched.restart()
-            except CityDataError as error:
+            except (CityDataError, OSError) as error:
                 self._plan(name, watched, str(error))
             else:
                 self._report(f"{name} was restarted")
@@ -114,6 +157,16 @@ class Supervisor:
         wait = 0.0 if watched.failures == 1 else min(LONGEST_WAIT_S, 2.0 ** (watched.failures - 2))
         watched.due = self._clock() + wait
         self._report(f"{name} {_brief(cause)}; restarting" + (f" in {wait:.0f} s" if wait else ""))
+
+
+def _silence(watched: _Watched, now: float) -> str | None:
+    """Why the process counts as hanging; None where it answers, or nobody asks it."""
+    if watched.answers is None:
+        return None
+    since, longest = watched.answered, LONGEST_SILENCE_S
+    if since is None:
+        since, longest = watched.since, LONGEST_START_S
+    return f"has not answered for {now - since:.0f} s" if now - since > longest else None
 
 
 def _brief(cause: str) -> str:

@@ -187,8 +187,9 @@ class Machine:
         try:
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 return False
-            line = " ".join(process.cmdline())
-            return str(self.home) in line or process.environ().get("CITY_DATA_HOME") == str(self.home)
+            # Redis writes its title over its arguments and its environment.
+            named = f"{' '.join(process.cmdline())} {process.cwd()}"
+            return str(self.home) in named or process.environ().get("CITY_DATA_HOME") == str(self.home)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -17,6 +19,7 @@ from city_data.local.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedRe
 
 _STARTER = """
 import sys
+from contextlib import closing
 from pathlib import Path
 from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis
 folder = Path(sys.argv[1])
@@ -51,6 +54,22 @@ def test_cluster_survives_a_killed_parent_and_a_restart(tmp_path: Path) -> None:
     server.stop()
     assert not (tmp_path / "postgres" / "data" / "postmaster.pid").exists()
     assert "redis" not in _command_of(redis_pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_session_that_computes_ends_before_its_server_is_started_again(tmp_path: Path, number: int) -> None:
+    """It would go on writing to the cluster beside the new server."""
+    server = EmbeddedPostgres(tmp_path / "postgres", durable=False)
+    server.start()
+    with closing(psycopg.connect(server.url())) as connection:
+        session = connection.info.backend_pid
+        connection.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 10000000000)")
+        assert server._process is not None
+        os.kill(server._process.pid, number)
+        server.restart()
+        assert "postgres" not in _command_of(session)
+    psycopg.connect(server.url()).close()
+    server.stop(keep=False)
 
 
 def test_server_whose_port_is_taken_reports_the_cause(tmp_path: Path) -> None:
