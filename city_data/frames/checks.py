@@ -48,10 +48,17 @@ BLOCKING = {
 REPORTED = {
     "promised_columns": "Every column of numbers or levels that the source promises has values",
     "nulled_values": f"Of no column more than {MANY_NULLED:.0%} of the used rows' cells could not be used",
+    "readable_rows": f"At most {MANY_NULLED:.0%} of the rows were rejected because they could not be read, or were of "
+    "another month than their file's",
     "agreeing_rows": f"At most {MANY_DISAGREEING:.0%} of the used rows are contradicted by another row of the same "
     "station and time",
 }
 UNREADABLE = frozenset({"unreadable", "ambiguous", "not_a_number"})
+# Reasons of rejected rows that no good file has. A row outside the month is none: hours in UTC surround a local month.
+SPOILT_ROWS = UNREADABLE - {"not_a_number"} | {
+    *("unreadable_poll", "broken_line", "too_many_fields", "no_segment", "no_day_or_station"),
+    *("no_hour", "off_the_hour", "not_a_time", "not_a_state", "other_month"),
+}
 IMPLAUSIBLE, NEGATIVE, FUTURE, DISAGREEING = "implausible", "negative", "future", "disagreeing"
 
 
@@ -180,6 +187,15 @@ def used_rows(received: int, used: int, rejected: Mapping[str, int], least: floa
     metadata |= {} if share is None else {"used_share": share}
     text = f"{used:,} of {received:,} rows used; rejected: {why}"
     return Outcome("used_rows", share is None or not ended or share >= least, text, metadata)
+
+
+def readable_rows(received: int, rejected: Mapping[str, int]) -> Outcome:
+    """Whether few rows were unreadable. A share of used rows hides them where a source lists many rows without data."""
+    spoilt = {reason: count for reason, count in sorted(rejected.items()) if reason in SPOILT_ROWS}
+    rows = Odd(sum(spoilt.values()), received)
+    listed = ", ".join(f"{reason} {count:,}" for reason, count in spoilt.items())
+    text = f"rows that could not be read: {rows}" + (f" ({listed})" if spoilt else "")
+    return Outcome("readable_rows", not rows.is_too_many(MANY_NULLED), text, {"unreadable_rows": rows.cells})
 
 
 def agreement(used: int, rejected: Mapping[str, int], forward_only: bool) -> tuple[Outcome, Outcome]:

@@ -56,6 +56,7 @@ def admit(parsed: ParsedMonth, request: Request, capabilities: Capabilities) -> 
             checks.used_rows(
                 admitted.received, admitted.used, admitted.rejected, capabilities.minimum_used_share, ended
             ),
+            checks.readable_rows(admitted.received, admitted.rejected),
             *checks.agreement(admitted.used, admitted.rejected, capabilities.forward_only),
             checks.unique(frame),
             checks.inside(frame, request.month, zone),

@@ -137,6 +137,23 @@ def test_too_small_a_share_of_used_rows_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("rejected", "passed"),
+    [
+        ({"not_a_state": 7}, True),
+        ({"not_a_state": 5, "no_segment": 4}, False),
+        ({"unreadable": 9}, False),
+        ({"no_value": 500, "outside_month": 100, "duplicate": 90, "negative": 9}, True),
+    ],
+)
+def test_unreadable_rows_are_a_finding_however_many_rows_are_without_data(
+    rejected: dict[str, int], passed: bool
+) -> None:
+    outcome = checks.readable_rows(720, rejected)
+    assert (outcome.passed, outcome.blocking) == (passed, False)
+    assert passed or "9 of 720" in outcome.description
+
+
+@pytest.mark.parametrize(
     ("disagreeing", "forward_only", "published", "silent"),
     [
         (0, False, True, True),
@@ -164,7 +181,7 @@ def test_empty_promised_column_and_many_nulled_cells_warn_without_refusing() -> 
     assert (many.passed, many.blocking) == (False, False)
     assert many.description == "tmed: 4 of 90"
     assert many.metadata["nulled"] == 97
-    assert set(checks.REPORTED) == {empty.name, many.name, "agreeing_rows"}
+    assert set(checks.REPORTED) == {empty.name, many.name, "agreeing_rows", "readable_rows"}
 
 
 def test_a_column_may_be_bounded_on_one_side_or_not_at_all() -> None:

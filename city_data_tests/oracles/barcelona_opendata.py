@@ -53,14 +53,23 @@ def _rows(payload: bytes, request: Any) -> Iterable[Row]:
     for line in lines[1:]:
         row = dict(zip(columns, _cells(line), strict=False))
         segment, state = _whole(row.get("idtram", "")), _whole(row.get("estatactual", ""))
-        stamp = row.get("data", "")
-        if segment is None or not 1 <= segment <= 1_000_000 or not re.fullmatch(r"\d{14}", stamp, re.ASCII):
+        stamp = _stamp(row.get("data", ""))
+        if segment is None or not 1 <= segment <= 1_000_000 or stamp is None:
             continue
         day, hour, minute, second = (int(stamp[place : place + 2]) for place in (6, 8, 10, 12))
         inside = stamp[:6] == f"{request.month.year:04d}{request.month.month:02d}"
         inside &= 1 <= day <= request.month.last_day.day and hour < 24 and minute < 60 and second < 60
         if inside and state is not None and state <= 6:
             yield segment, ((day - 1) * 24 + hour) * HOUR_S + minute * 60 + second, state
+
+
+def _stamp(text: str) -> str | None:
+    """Fourteen digits: year, month, day, hour, minute and second, which may be left out."""
+    bare = re.sub(r"\.0+$", "", text)
+    for pattern in (r"(\d{14})", r"(\d{12})", r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):?(?:(?<=:)(\d\d)|(?<!:))"):
+        if match := re.fullmatch(pattern, bare, re.ASCII):
+            return "".join(part or "" for part in match.groups()).ljust(14, "0")
+    return None
 
 
 def _cells(line: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -56,12 +57,12 @@ def _readings(payload: bytes) -> Iterable[Reading]:
     taken = int(datetime.strptime(payload.name, "%Y%m%dT%H%M%SZ.json").replace(tzinfo=UTC).timestamp() * 1000)
     try:
         rows = [feature["attributes"] for page in _pages(payload.decode()) for feature in page["features"]]
-        cells = [(_loop(row["idpm"]), row["fecha_actualizacion"], row["ih"]) for row in rows]
+        cells = [(_loop(row["idpm"]), _number(row["fecha_actualizacion"]), _number(row["ih"])) for row in rows]
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return
     for loop, stamp, flow in cells:
-        if loop is not None and _is_number(stamp):
-            yield loop, int(stamp), taken, float(flow) if _is_number(flow) else None
+        if loop is not None and stamp is not None:
+            yield loop, int(stamp), taken, flow
 
 
 def _loop(value: Any) -> str | None:
@@ -82,8 +83,12 @@ def _pages(text: str) -> Iterable[Any]:
         yield page
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
+def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        bare = value.strip(" \t\r\n\u00a0\u202f")
+        value = float(bare) if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", bare) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
+    return float(value) if is_number else None
 
 
 def _hourly(moments: dict[int, float]) -> Iterable[tuple[int, float]]:

@@ -116,7 +116,7 @@ def test_rejected_rows_are_counted_by_reason(tmp_path: Path) -> None:
     ]  # fmt: skip
     made = parsed(states(tmp_path, [*rows, *rows[1:], *odd, *snap(7)]), "2023-05")
     assert made.rejected == {
-        "no_segment": 4, "not_a_time": 3, "outside_month": 2, "not_a_state": 5, "duplicate": 2, "disagreeing": 1,
+        "no_segment": 4, "not_a_time": 3, "other_month": 2, "not_a_state": 5, "duplicate": 2, "disagreeing": 1,
         "no_value": 1,
     }  # fmt: skip
     assert made.received == made.used + sum(made.rejected.values())

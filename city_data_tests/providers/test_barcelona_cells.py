@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def means(made: ParsedMonth) -> list[float]:
     return [detail["mean_state"] for detail in made.frame["raw_data"]]
 
 
+ONE_STAMP = r"(2026)(\d\d)(\d\d)(\d\d)(\d\d)(00)"
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "a blank last line": lambda text: f"{text}\n",
     "blank last lines": lambda text: f"{text}\r\n \n,,,\n",
@@ -39,6 +41,10 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "a comma at the end of each row": lambda text: text.replace(",0\n", ",0,\n"),
     "commas at the end of some rows": lambda text: text.replace(",2,0\n", ",2,0,,,\n"),
     "a short first row": lambda text: text.replace(HEADER, f"{HEADER}\n(36 rows)"),
+    "stamps as ISO dates": lambda text: re.sub(ONE_STAMP, r"\1-\2-\3T\4:\5:\6", text),
+    "stamps without seconds": lambda text: re.sub(ONE_STAMP, r"\1\2\3\4\5", text),
+    "stamps in words of a database": lambda text: re.sub(ONE_STAMP, r"\1-\2-\3 \4:\5:\6.000", text),
+    "some stamps with decimals": lambda text: text.replace("00,1,0", "00.0,1,0"),
     "an upper-case header": lambda text: text.replace(HEADER, HEADER.upper()),
     "one stray quote": lambda text: text.replace("\n2,", '\n"2,', 1),
     "a stray quote on a stamp": lambda text: text.replace("00,", '00",', 1),
@@ -114,6 +120,14 @@ def test_mostly_unreadable_column_is_refused_with_an_example_cell(
 ) -> None:
     with pytest.raises(PermanentError, match=rf"2026-09: .* cells of '{column}' cannot be read, such as '.+'"):
         month_of(tmp_path, [spoil(line) for line in good()])
+
+
+@pytest.mark.parametrize(
+    "stamp", [r"\3/\2/\1 \4:\5", r"\1/\2/\3 \4:\5", r"\3\2\1\4\5\6", r"\1-\2-\3", r"\1-\2-\3 \4.\5"]
+)
+def test_stamps_of_another_order_are_refused_as_dates(tmp_path: Path, stamp: str) -> None:
+    with pytest.raises(PermanentError, match="of 36 rows 36 have other dates, or none"):
+        month_of(tmp_path, [re.sub(ONE_STAMP, stamp, line) for line in good()])
 
 
 def test_duplicate_column_is_refused(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_lower_median_of_conflicting_flows_counts_in_any_order(tmp_path: Path) -
 def test_ended_month_without_a_value_counts_why_and_is_refused_by_its_checks(tmp_path: Path) -> None:
     seconds = {NOON + timedelta(minutes=15 * n): answer(("a", 5, NOON.timestamp() + n)) for n in range(100)}
     month = archived(tmp_path, seconds, OCTOBER)
-    assert (month.used, month.received, month.rejected["outside_month"]) == (0, 100, 100)
+    assert (month.used, month.received, month.rejected["not_a_time"]) == (0, 100, 100)
     assert checks.month_coverage(canonical_frame(month.frame, TRAFFIC), TRAFFIC, 720, True, True).passed is False
     frozen = {NOON + timedelta(minutes=15 * n): answer(("a", 5, NOON)) for n in range(100)}
     month = archived(tmp_path, frozen, OCTOBER)
@@ -128,6 +128,32 @@ def test_unreadable_stored_poll_is_excluded_and_counted(tmp_path: Path, kind: st
     assert made.provenance["unreadable_snapshots"] == 1
     with pytest.raises(PermanentError, match=r"the archived snapshot cannot be read|layer lacks|not ArcGIS's"):
         archived(tmp_path, {NOON: BAD[kind]})
+
+
+@pytest.mark.parametrize("write", [str, lambda flow: f" {flow}.0 ", float], ids=["text", "blanks", "decimals"])
+def test_flow_in_another_notation_of_a_number_is_read(tmp_path: Path, write: Any) -> None:
+    taken = quarters(NOON, 3, a=100)
+    for moment, rows in taken.items():
+        taken[moment] = [(name, write(flow), stamp) for name, flow, stamp in rows]
+    made = parsed(tmp_path, taken)
+    assert (volumes(made), made.rejected) == ([100] * 3, {})
+
+
+@pytest.mark.parametrize("flow", ["100,5", "1.234,5", "alto", "", [100], {"v": 100}, True, float("inf")])
+def test_flow_that_is_no_number_is_counted_as_unreadable(tmp_path: Path, flow: Any) -> None:
+    taken = quarters(NOON, 3, a=100)
+    for moment, rows in taken.items():
+        rows.append(("b", flow, moment))
+    made = parsed(tmp_path, taken)
+    assert (volumes(made), made.rejected) == ([100] * 3, {"unreadable": 12})
+
+
+def test_stamp_of_another_unit_is_counted_as_no_time(tmp_path: Path) -> None:
+    bodies = {
+        moment: answer(*rows, ("b", 900, moment.timestamp())) for moment, rows in quarters(NOON, 3, a=100).items()
+    }
+    made = archived(tmp_path, bodies)
+    assert (volumes(made), made.rejected) == ([100] * 3, {"not_a_time": 12})
 
 
 def test_poll_under_a_name_without_its_moment_is_excluded_and_counted(tmp_path: Path) -> None:

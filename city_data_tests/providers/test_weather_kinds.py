@@ -233,3 +233,13 @@ def test_description_that_cannot_be_stored_is_null() -> None:
     made = month_of("openweather", spoilt)
     assert made.month is not None
     assert made.month.nulled.get("unreadable:description") == 1
+
+
+@pytest.mark.parametrize("block", [3.0, "3.0", [3.0], True])
+@pytest.mark.parametrize(("name", "field"), [("wind", "wind_speed"), ("rain", "precipitation")])
+def test_block_of_another_shape_is_unreadable(name: str, field: str, block: object) -> None:
+    """A number in the place of OpenWeather's block could be of another unit or period."""
+    few = month_of("openweather", lambda row, place: row | {name: block} if place in (20, 40) else row)
+    assert few.month is not None
+    assert few.month.nulled[f"unreadable:{field}"] == 2
+    assert "of 'wind_speed' cannot be used" in month_of("openweather", lambda row, _: row | {"wind": block}).refusal

@@ -6,6 +6,7 @@ the city's page of the dataset `trams`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,12 +29,14 @@ OPTIONAL = ("estatPrevist",)  # a forecast, not history
 HEAD_BYTES, TAIL_BYTES = 4_000, 1_000
 _FOOTER_LINES = 3
 _MOST_SEGMENTS = 1_000_000  # the largest identifier was 540; other files of the city count from 10,001
-_STAMP_DIGITS = 14
+_PLAIN = r"[0-9]{14}|[0-9]{12}"
+_SPELLED = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2})?"
+STAMP = rf"(?:{_PLAIN}|{_SPELLED})(?:\.0+)?"  # without seconds the minute begins
 _HABIT = 3  # fewer spoilt cells than this are an accident
 _CODES = NumberFormat(counts=True)
 # Around a cell: identifiers carry blanks in some years, and a quote may stand alone.
 _DECORATION = ' \t\r"\u00a0\u202f'
-REASONS = ("used", "too_many_fields", "no_segment", "not_a_time", "outside_month", "not_a_state")
+REASONS = ("used", "too_many_fields", "no_segment", "not_a_time", "other_month", "not_a_state")
 _SURPLUS = "beyond the header"
 
 
@@ -106,8 +109,8 @@ def _refuse_cut(tail: str, columns: Sequence[str]) -> None:
         if rows and rows[-1][0].strip("0123456789."):
             rows.pop()
     last = rows[-1] if rows else []
-    is_cut = len(last) == len(columns) and len(last[columns.index("data")]) != _STAMP_DIGITS
-    if is_cut or 0 < len(last) < len(columns):  # a row of more fields is another fault, which `read` counts
+    is_cut = len(last) == len(columns) and not re.fullmatch(STAMP, last[columns.index("data")])
+    if 0 < len(last) < len(columns) or (is_cut and columns[-1] == "data"):
         raise PermanentError(f"the CSV is truncated: its last row is {','.join(last)!r}")
 
 
@@ -125,7 +128,7 @@ def read(file: StateFile) -> Rows:
     reasons = {name: int((codes == code).sum()) for code, name in enumerate(REASONS)}
     used = table.filter(pl.col("reason") == 0)
     rejected = {name: count for name, count in reasons.items() if count and name != "used"}
-    elsewhere = reasons["outside_month"] + reasons["not_a_time"]
+    elsewhere = reasons["other_month"] + reasons["not_a_time"]
     if elsewhere > len(table) / 2:
         raise PermanentError(
             f"{file.path.name} is not of the month: of {len(table):,} rows {elsewhere:,} have other dates, or none; "
@@ -185,7 +188,8 @@ def _rows(file: StateFile) -> pl.LazyFrame:
     text = lines.select(cells.alias("cells")).unnest("cells")
     text = text.select(pl.col(name).str.strip_chars(_DECORATION) for name in (*NEEDED, _SURPLUS))
     segment, stamp, state = _whole("idTram"), pl.col("data"), _whole("estatActual")
-    number = pl.when(stamp.str.contains(rf"\A[0-9]{{{_STAMP_DIGITS}}}\z")).then(stamp.cast(pl.Int64, strict=False))
+    digits = stamp.str.replace(r"\.0+\z", "").str.replace_all(r"[-: T]", "").str.pad_end(14, "0")
+    number = pl.when(stamp.str.contains(rf"\A(?:{STAMP})\z")).then(digits.cast(pl.Int64, strict=False))
     day, hour = number // 1_000_000 % 100, number // 10_000 % 100
     minute, second = number // 100 % 100, number % 100
     real = day.is_between(1, 31) & (hour < 24) & (minute < 60) & (second < 60)

@@ -98,7 +98,7 @@ def _cells(item: Item, name: str, row: int) -> Row:
         _HEAT.name: _HEAT.read(main.get("temp"), name, row),
         _RAIN.name: _rain(item, name, row),
         _WET.name: _WET.read(main.get("humidity"), name, row),
-        _WIND.name: _WIND.read(_block(item, "wind").get("speed"), name, row),
+        _WIND.name: _WIND.read(_of_block(item, "wind", "speed"), name, row),
         _PRESSURE.name: _PRESSURE.read(pressure, name, row),
         _WORDS: _words(item.get("weather"), name, row),
     }
@@ -107,7 +107,7 @@ def _cells(item: Item, name: str, row: int) -> Row:
 def _rain(item: Item, name: str, row: int) -> Cell:
     """Rain and snow of the hour before, mm: `_ABSENT` if both keys are missing, which any other item of the hour
     overrides; `no_hourly_sum` if there is only a sum of three hours."""
-    parts = [_block(item, kind).get("1h") for kind in ("rain", "snow") if kind in item]
+    parts = [_of_block(item, kind, "1h") for kind in ("rain", "snow") if kind in item]
     if not parts:
         return Cell(None, _ABSENT, name, row)
     cells = [_RAIN.read(part, name, row) for part in parts]
@@ -146,9 +146,13 @@ def _plain(block: Mapping[str, Any], name: str, row: int) -> dict[str, Any]:
     return values
 
 
-def _block(item: Item, name: str) -> Mapping[str, Any]:
+def _of_block(item: Item, name: str, key: str) -> object:
+    """The value under a block's key. Anything else in the block's place is unreadable, a number too: it could be of
+    another unit or period."""
     block = item.get(name)
-    return block if isinstance(block, dict) else {}
+    if block is None or isinstance(block, dict):
+        return (block or {}).get(key)
+    return [block]
 
 
 def fields(items: Sequence[Item]) -> list[str]:

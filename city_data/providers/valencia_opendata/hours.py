@@ -9,7 +9,7 @@ snapshot before its time never counts, since it cannot be the time of measuremen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # One stratum: the city does not classify its loops.
 STRATA_WEIGHTS = {"city": 1.0}
 _HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
+_OLDEST_MS = 946_684_800_000  # 2000-01-01: what is below counts seconds, or is a clock that was never set
 # Sources disagree on how often a loop measures: each 3 minutes, 15, or an hour, so its median step decides. Each row:
 # the longest step (minutes), the slots of an hour, and the slots needed. A loop of longer steps has no hours.
 CADENCES = ((22.5, 4, 3), (45.0, 2, 2), (90.0, 1, 1), (float("inf"), 4, 3))
@@ -78,8 +79,9 @@ def city_hours(payloads: Sequence[Payload], month: Month, timezone: str) -> City
 
 
 def _readings(payloads: Sequence[Payload]) -> tuple[pl.DataFrame, list[str], int]:
-    """Every row of every snapshot: `snapshot`, `taken` and `stamp` (epoch ms), `point` (by name), `flow` (vehicles/h);
-    the names of the rows' fields; and the number of unreadable snapshots."""
+    """Every row of every snapshot: `snapshot`, `taken` and `stamp` (epoch ms), `point` (by name), `flow` (vehicles/h),
+    `spoilt` (whether its stamp or flow is there and no number); the names of the rows' fields; and the number of
+    unreadable snapshots."""
     import polars as pl
 
     fields: set[str] = set()
@@ -101,12 +103,17 @@ def _readings(payloads: Sequence[Payload]) -> tuple[pl.DataFrame, list[str], int
                     "point": pl.Series([point_of(row) for row in rows], dtype=pl.String),
                     "stamp": pl.Series([number_of(row[STAMP]) for row in rows], dtype=pl.Float64).cast(pl.Int64),
                     "flow": pl.Series([number_of(row[FLOW]) for row in rows], dtype=pl.Float64),
+                    "spoilt": pl.Series([_is_spoilt(row) for row in rows], dtype=pl.Boolean),
                 }
             )
         )
     if not parts:
         raise broken[0] if broken else PermanentError("there is no snapshot")
     return pl.concat(parts), sorted(fields), len(broken)
+
+
+def _is_spoilt(row: Mapping[str, Any]) -> bool:
+    return any(row[name] is not None and number_of(row[name]) is None for name in (STAMP, FLOW))
 
 
 def _judged(readings: pl.DataFrame, start: int, end: int) -> pl.DataFrame:
@@ -117,6 +124,8 @@ def _judged(readings: pl.DataFrame, start: int, end: int) -> pl.DataFrame:
     ahead = stamp > pl.col("taken") + int(AHEAD.total_seconds() * 1000)
     rules = {
         "no_point": pl.col("point").is_null(),
+        "unreadable": pl.col("spoilt"),
+        "not_a_time": stamp < _OLDEST_MS,
         "no_stamp": stamp.is_null(),
         "future_stamp": ahead.any().over("point", "stamp"),
         "outside_month": (stamp < start) | (stamp >= end),

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from city_data.providers.errors import NoSnapshot, PermanentError
+from city_data.providers.shared.numbers import JSON_NUMBERS, NotANumber
 from city_data.texts import printable
 
 POINT, FLOW, STAMP = FIELDS = ("idpm", "ih", "fecha_actualizacion")
@@ -113,9 +114,12 @@ def point_of(row: Mapping[str, Any]) -> str | None:
 
 
 def number_of(value: Any) -> float | None:
-    """The number; None for anything else, NaN, infinity or a number too large for any count or time (ms)."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
-    return float(value) if is_number else None
+    """The number, also as text; None for anything else, NaN, infinity, and a number too large for a count or time."""
+    try:
+        number = JSON_NUMBERS.parse(value)
+    except NotANumber:
+        return None
+    return number if number is not None and abs(number) < 1e15 else None
 
 
 def mark(moments: Sequence[tuple[str, int]]) -> str:
