@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from city_data import environment
-from city_data.interruption import on_signals
+from city_data.interruption import Stop, on_signals
 from city_data.local import platform
 from city_data.local.home import sizes
 from city_data.local.ports import Ports
@@ -27,6 +27,7 @@ from city_data.store.connections import shared_cache, shared_database
 from city_data.window import Month, Window, as_of
 
 if TYPE_CHECKING:
+    from city_data.operations.backfill import Done, Task
     from city_data.store.ledger import MonthEntry
 
 POLL_S = 2.0
@@ -34,20 +35,18 @@ LINE_EVERY_S = 5.0
 
 
 def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month], only_due: bool = False) -> list[str]:
-    """Materialize months in this process, newest first, and show the progress; returns one line per failure.
+    """Materialize months on this machine, newest first, and show the progress; returns one line per failure.
 
     `only_due` skips months that are settled or were requested within a day, so that a second start is quick.
-    A signal stops it after the running month: raises typer.Exit with the signal's exit code.
+    A signal stops it after the running months: raises typer.Exit with the signal's exit code.
     """
-    from city_data.definitions import defs
     from city_data.operations import backfill
-    from city_data.operations.instance import warm_instance
 
     todo = backfill.newest_first(_todo(feeds, months, only_due))
     failed: list[str] = []
     rows, done_months, started = 0, 0, time.monotonic()
-    with on_signals() as stop, warm_instance() as instance, Steps(console, "months", len(todo)) as steps:
-        for done in backfill.materialize(defs(), instance, todo, stop=stop):
+    with on_signals() as stop, Steps(console, "months", len(todo)) as steps:
+        for done in _results(todo, stop):
             rows += done.rows
             done_months += 1
             if done.error:
@@ -63,6 +62,20 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
         )
         raise typer.Exit(stop.exit_code)
     return failed
+
+
+def _results(todo: Sequence[Task], stop: Stop) -> Iterator[Done]:
+    """In worker processes, or in this one where that is faster."""
+    from city_data.definitions import defs
+    from city_data.local.workers import materialize_in_workers, worker_count
+    from city_data.operations.backfill import materialize
+    from city_data.operations.instance import warm_instance
+
+    if (count := worker_count(todo)) > 1:
+        yield from materialize_in_workers(todo, count, stop)
+        return
+    with warm_instance() as instance:
+        yield from materialize(defs(), instance, todo, stop=stop)
 
 
 def run_cluster_backfill(

@@ -8,7 +8,7 @@ its runs are ordinary Dagster runs, recorded in the instance and shown in the UI
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.pool import AsyncResult, ThreadPool
 from typing import Any
@@ -56,7 +56,7 @@ def tasks(feeds: Sequence[Feed], months: Sequence[Month]) -> list[Task]:
 def materialize(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
-    todo: Sequence[Task],
+    todo: Iterable[Task],
     steps: Sequence[str] = STEPS,
     stop: Stop | None = None,
 ) -> Iterator[Done]:

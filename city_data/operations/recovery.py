@@ -23,9 +23,9 @@ _IN_PROGRESS = [
 _CAUSE = "The process of this run ended without reporting a result."
 
 
-def process_tag() -> str:
-    """The value of `PROCESS_TAG` for runs that this process executes itself: host, process id and start time."""
-    process = psutil.Process(os.getpid())
+def process_tag(number: int | None = None) -> str:
+    """The value of `PROCESS_TAG` for runs that a process, this one by default, executes: host, id and start time."""
+    process = psutil.Process(number or os.getpid())
     return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
 
 
@@ -37,15 +37,26 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     dead = []
     for run in instance.get_runs(dg.RunsFilter(statuses=_IN_PROGRESS)):
         tag = run.tags.get(PROCESS_TAG)
-        if tag is not None and is_alive(tag):
-            continue
-        if run.status == dg.DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, _CAUSE)
-        else:
-            instance.report_run_failed(run, _CAUSE)
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        dead.append(run.run_id)
+        if tag is None or not is_alive(tag):
+            _fail(instance, run)
+            dead.append(run.run_id)
     return dead
+
+
+def fail_runs_of(instance: dg.DagsterInstance, tag: str) -> list[str]:
+    """Fail the runs in progress of a process that has ended; returns their ids. `tag` is its `process_tag`."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=_IN_PROGRESS, tags={PROCESS_TAG: tag}))
+    for run in runs:
+        _fail(instance, run)
+    return [run.run_id for run in runs]
+
+
+def _fail(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    if run.status == dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, _CAUSE)
+    else:
+        instance.report_run_failed(run, _CAUSE)
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def is_alive(tag: str) -> bool:

@@ -1,0 +1,132 @@
+"""The worker processes of a backfill: whole platforms in one process, real processes beside it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import dagster as dg
+import psutil
+import pytest
+
+from city_data import interruption
+from city_data.local import workers
+from city_data.operations import backfill
+from city_data.operations.recovery import PROCESS_TAG
+from city_data.store.database import DatabaseUnavailable
+from city_data.window import Month
+from city_data_tests.world import World
+
+MONTHS = [Month(2026, 8), Month(2026, 9), Month(2026, 10)]
+
+
+@pytest.fixture
+def stop(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[interruption.Stop]:
+    monkeypatch.setenv("DAGSTER_HOME", str(world.folder / "dagster"))
+    with interruption.on_signals() as requested:
+        yield requested
+    assert children() == []
+
+
+def children() -> list[psutil.Process]:
+    return [
+        child for child in psutil.Process().children() if any("backfill_worker" in part for part in child.cmdline())
+    ]
+
+
+def tasks(world: World) -> list[backfill.Task]:
+    feeds = [world.feed("weather"), world.feed("traffic")]
+    return backfill.newest_first(backfill.tasks(feeds, MONTHS))
+
+
+def when(ready: Callable[[], object], act: Callable[[], object]) -> threading.Thread:
+    def wait() -> None:
+        deadline = time.monotonic() + 60
+        while not ready() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        act()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def statuses(world: World) -> dict[str, int]:
+    found = [run.status.value for run in world.instance.get_runs()]
+    return {status: found.count(status) for status in set(found)}
+
+
+def test_two_providers_are_called_at_a_time_and_each_by_one_run(world: World, stop: interruption.Stop) -> None:
+    results = list(workers.materialize_in_workers(tasks(world), 2, stop))
+    assert sorted((done.feed.name, str(done.month), done.error) for done in results) == sorted(
+        (feed.name, str(month), None) for feed, month in tasks(world)
+    )
+    for done in results:
+        entry = world.entry(done.feed.dataset.name, str(done.month))
+        assert entry is not None
+        assert (entry.rows, entry.run_id) == (done.rows, done.run_id)
+    spans: dict[str, list[tuple[float, float]]] = {"weather": [], "traffic": []}
+    for record in world.instance.get_run_records():
+        assert record.start_time is not None
+        assert record.end_time is not None
+        spans[record.dagster_run.tags["city_data/dataset"]].append((record.start_time, record.end_time))
+    for own in spans.values():
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(sorted(own)))
+    assert any(a[0] < b[1] and b[0] < a[1] for a in spans["weather"] for b in spans["traffic"])
+
+
+def test_signal_ends_all_workers_after_their_months(world: World, stop: interruption.Stop) -> None:
+    results = []
+    for done in workers.materialize_in_workers(tasks(world), 2, stop):
+        results.append(done)
+        if len(results) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.exit_code == 128 + signal.SIGTERM
+    assert [done.error for done in results if done.error] == []
+    assert len(results) <= 3
+    assert set(statuses(world)) <= {"SUCCESS", "CANCELED"}
+
+
+def test_killed_worker_fails_its_month_and_run_and_another_goes_on(world: World, stop: interruption.Stop) -> None:
+    world.sandbox.faults.order("/diarios/", delay=5.0)
+
+    def runs() -> Sequence[dg.DagsterRun]:
+        weather = {"city_data/dataset": "weather"}
+        return world.instance.get_runs(dg.RunsFilter(tags=weather, statuses=[dg.DagsterRunStatus.STARTED]))
+
+    def kill() -> None:
+        os.kill(int(runs()[0].tags[PROCESS_TAG].split("/")[1]), signal.SIGKILL)
+
+    killer = when(runs, kill)
+    results = list(workers.materialize_in_workers(tasks(world), 2, stop))
+    killer.join()
+    failed = [done for done in results if done.error]
+    assert [(done.feed.name, done.error) for done in failed] == [
+        ("weather/madrid", "the process of the run ended by SIGKILL")
+    ]
+    assert len(results) == 6
+    assert statuses(world) == {"SUCCESS": 5, "FAILURE": 1}
+
+
+def test_database_that_goes_away_ends_the_backfill_with_its_error(world: World, stop: interruption.Stop) -> None:
+    home = world.folder / "dagster" / "dagster.yaml"
+    home.write_text(home.read_text().replace("127.0.0.1:", "127.0.0.1:1"))
+    with pytest.raises(DatabaseUnavailable):
+        list(workers.materialize_in_workers(tasks(world), 2, stop))
+
+
+def test_number_of_workers_is_bound_by_providers_months_and_processors(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    both, weather = [world.feed("weather"), world.feed("traffic")], [world.feed("weather")]
+    months = world.window.months()
+    assert workers.worker_count(backfill.tasks(both, months)) == 2
+    assert workers.worker_count(backfill.tasks(weather, months)) == 1
+    assert workers.worker_count(backfill.tasks(both, months[:3])) == 0
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    assert workers.worker_count(backfill.tasks(both, months)) == 1
