@@ -19,6 +19,7 @@ from city_data import environment
 from city_data.errors import CityDataError, unknown
 from city_data.store.database import Database, DatabaseUnavailable, UnusableSchema
 from city_data.store.migrate import standing, upgrade
+from city_data.store.roles import grant_reader
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -49,6 +50,7 @@ def migrate(report: Report, slots: Mapping[str, int]) -> None:
 
         with deployed_instance() as instance:
             prepare_dagster(instance, slots, report)
+        _let_reader_read_dagster()
     else:
         report("DAGSTER_HOME is not set: Dagster's storage is not migrated")
     with _database() as database:
@@ -56,6 +58,17 @@ def migrate(report: Report, slots: Mapping[str, int]) -> None:
         if standing_before != "newer":
             record_providers(database, discover().values())
     report({"old": "schema upgraded", "current": "schema is up to date", "newer": _NEWER}[standing_before])
+
+
+def _let_reader_read_dagster() -> None:
+    """Heartbeats and backfills are metrics: the exporter reads them with a login that may write nothing."""
+    if url := environment.DAGSTER_URL.get():
+        database = Database(url, pool_size=1)
+        try:
+            with database.write() as connection:
+                grant_reader(connection)
+        finally:
+            database.dispose()
 
 
 _NEWER = "schema is newer than this code and compatible with it: left unchanged"

@@ -23,6 +23,7 @@ from city_data.store.polls import PollArchive
 from city_data.window import as_of
 from city_data_tests.docs.metrics import SUFFIXES
 from city_data_tests.docs.pages import page
+from city_data_tests.helm.charting import find, render
 from city_data_tests.tools import find_tool
 from city_data_tests.world import World
 
@@ -58,6 +59,21 @@ def test_every_alert_is_tested_both_ways_and_has_its_runbook() -> None:
     named = [rule["annotations"]["runbook"] for rule in rules()]  # type: ignore[index]
     assert sorted(named) == sorted(sections)
     assert all(str(name).endswith(f"#{str(rule['alert']).lower()}") for name, rule in zip(named, rules(), strict=True))
+
+
+def test_each_alert_links_to_its_section_of_a_published_page() -> None:
+    address = "https://docs.example.com/runbooks.html"
+    installed = find(
+        render("--set", f"monitoring.prometheusRule.runbooks={address}", values="production"),
+        "PrometheusRule",
+        "r-city-data-city-data",
+    )
+    anchors = page("runbooks.md").anchors
+    links = [rule["annotations"]["runbook_url"] for group in installed["spec"]["groups"] for rule in group["rules"]]
+    assert len(links) == len(rules())
+    for link in links:
+        before, _, heading = link.partition("#")
+        assert (before, heading in anchors) == (address, True), link
 
 
 def samples(families: Iterator[Metric]) -> set[str]:

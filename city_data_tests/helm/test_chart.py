@@ -33,6 +33,7 @@ from city_data_tests.helm.charting import (
 )
 from city_data_tests.helm.cluster import Manifest
 
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 OLDEST, NEWEST = "1.29", kubernetes_validate.latest_version()
 CRDS = {"ServiceMonitor": "servicemonitor.json", "PrometheusRule": "prometheusrule.json"}
 SECRET = re.compile(
@@ -120,8 +121,8 @@ def test_every_container_is_restricted(rendered: list[Manifest]) -> None:
         assert not any("hostPath" in volume for volume in pod.get("volumes", []))
         for container in containers(template):
             check_restricted(container)
-            assert container["resources"]["requests"].keys() == {"cpu", "memory"}
-            assert "memory" in container["resources"]["limits"]
+            assert container["resources"]["requests"].keys() == {"cpu", "memory", "ephemeral-storage"}
+            assert container["resources"]["limits"].keys() == {"memory", "ephemeral-storage"}
             assert any(mount["mountPath"] == "/tmp" for mount in container["volumeMounts"])
 
 
@@ -150,12 +151,17 @@ def test_rbac_rules_are_those_dagster_k8s_needs(rendered: list[Manifest]) -> Non
         ("events", "list"),
     }
     assert "*" not in json.dumps(roles)
-    mounted = {
-        name.rpartition("-")[2]
-        for name, template in pod_templates(rendered).items()
-        if template["spec"]["automountServiceAccountToken"]
-    }
-    assert mounted == {"webserver", "daemon"}
+    templates = pod_templates(rendered).values()
+    assert {template["spec"]["automountServiceAccountToken"] for template in templates} == {False}
+    # Not in the containers that wait: the token is where runs are launched and stopped.
+    mounted = [
+        container["name"]
+        for template in templates
+        for container in containers(template)
+        if "/var/run/secrets/kubernetes.io/serviceaccount"
+        in {mount["mountPath"] for mount in container["volumeMounts"]}
+    ]
+    assert sorted(mounted) == ["daemon", "webserver"]
 
 
 def test_every_secret_is_a_reference(rendered: list[Manifest]) -> None:
@@ -214,6 +220,20 @@ def test_each_role_gets_only_the_settings_it_needs(production: list[Manifest]) -
         if variable["name"] in (app, "API_DATABASE_URL")
     ]
     assert reader == ["reader-url", "reader-url"]
+
+
+def test_exporter_reads_both_databases_with_logins_that_may_only_read(rendered: list[Manifest]) -> None:
+    exporter = pod_templates(rendered).get("Deployment/r-city-data-exporter")
+    for container in containers(exporter) if exporter else []:
+        for variable in container["env"]:
+            if variable["name"].endswith("_URL"):
+                assert variable["valueFrom"]["secretKeyRef"]["key"] in ("reader-url", "dagster-reader-url")
+
+
+def test_kubectl_finds_the_container_of_each_role(rendered: list[Manifest]) -> None:
+    for name, template in pod_templates(rendered).items():
+        named = template["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"]
+        assert named == template["spec"]["containers"][0]["name"], name
 
 
 def test_one_daemon_and_one_image_for_all(rendered: list[Manifest]) -> None:

@@ -25,6 +25,7 @@ from dagster._core.workspace.load_target import GrpcServerTarget
 from dagster._daemon.backfill import execute_backfill_iteration
 from dagster._utils.error import SerializableErrorInfo
 from dagster_graphql.test.utils import execute_dagster_graphql
+from sqlalchemy import make_url
 
 from city_data.local.embedded import EmbeddedPostgres
 from city_data.sandbox import Sandbox
@@ -68,8 +69,15 @@ def secrets(postgres: EmbeddedPostgres, tmp_path: Path) -> Secrets:
         if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [READER]).fetchone():
             connection.execute(f"CREATE ROLE {READER} NOLOGIN")
     reader = postgres.create_login("cluster_api", READER, f"cluster_app_{number}")
+    url = make_url(reader).set(database=f"cluster_dagster_{number}")
+    dagster_reader = url.render_as_string(hide_password=False)
     return {
-        "city-data-database": {"url": app, "reader-url": reader, "dagster-url": dagster},
+        "city-data-database": {
+            "url": app,
+            "reader-url": reader,
+            "dagster-url": dagster,
+            "dagster-reader-url": dagster_reader,
+        },
         "providers": {"AEMET_API_KEY": "good"},
         "city-data-jwks": {"jwks.json": key_set(TOKENS).decode()},
     }
@@ -100,7 +108,9 @@ def kubelet(tmp_path: Path, rendered: list[Manifest], secrets: Secrets) -> Kubel
 def check_exporter(url: str) -> None:
     """Metrics of the migrated and still empty ledger."""
     await_answer(url)
-    assert "\nexternal_ledger_up 1.0\n" in httpx.get(url).text
+    metrics = httpx.get(url).text
+    assert "\nexternal_ledger_up 1.0\n" in metrics
+    assert "dagster_daemon_heartbeat_timestamp" in metrics  # from Dagster's database
 
 
 def check_waiting(api: Reader) -> None:

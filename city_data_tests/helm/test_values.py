@@ -31,6 +31,8 @@ DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
         ("extraEnv.AUTH_MODE=none", "AUTH_MODE"),
         ("rawArchive.url=s3://key:secret@bucket", "/rawArchive/url"),
         ("api.resources.limits.memroy=1Gi", "'memroy' not allowed"),
+        ("api.ingress.enabled=true", "api.ingress.tlsSecret is empty"),
+        ("monitoring.prometheusRule.runbooks=docs/runbooks.md", "/runbooks"),
         ("networkPolicy.apiFrom[0].podSelektor.x=y", "'podSelektor' not allowed"),
     ],
 )

@@ -26,6 +26,13 @@
 {{ include "city-data.secretEnv" (list "CITY_DATA_DAGSTER_URL" .Values.database.existingSecret .Values.database.dagsterUrlKey) }}
 {{- end -}}
 
+{{/* For the exporter: heartbeats and backfills, with a login that may only read. */}}
+{{- define "city-data.env.dagsterReader" -}}
+- name: DAGSTER_HOME
+  value: /opt/dagster/dagster_home
+{{ include "city-data.secretEnv" (list "CITY_DATA_DAGSTER_URL" .Values.database.existingSecret .Values.database.dagsterReaderUrlKey) }}
+{{- end -}}
+
 {{- define "city-data.env.dagster" -}}
 - name: DAGSTER_HOME
   value: /opt/dagster/dagster_home

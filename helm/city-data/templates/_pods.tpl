@@ -31,11 +31,11 @@ securityContext:
   {{- include "city-data.containerSecurity" $ | nindent 2 }}
 {{- end -}}
 
-{{/* Pod fields before its containers: (list . "service account" mounts-its-token) */}}
+{{/* Pod fields before its containers: (list . "service account"). Its token is in no container but by `mounts.token`. */}}
 {{- define "city-data.pod" -}}
 {{- $ := index . 0 -}}
 serviceAccountName: {{ index . 1 }}
-automountServiceAccountToken: {{ index . 2 }}
+automountServiceAccountToken: false
 # Services named as this one would otherwise set variables that begin as the platform's own do.
 enableServiceLinks: false
 securityContext:
@@ -89,8 +89,8 @@ checksum/config: {{ printf "%s%s" (include (print $.Template.BasePath "/configma
   env:
     {{- index . 1 | nindent 4 }}
   resources:
-    requests: {cpu: 50m, memory: 192Mi}
-    limits: {memory: 384Mi}
+    requests: {cpu: 50m, memory: 192Mi, ephemeral-storage: 16Mi}
+    limits: {memory: 384Mi, ephemeral-storage: 256Mi}
   volumeMounts:
     - name: tmp
       mountPath: /tmp
@@ -99,6 +99,12 @@ checksum/config: {{ printf "%s%s" (include (print $.Template.BasePath "/configma
 {{- define "city-data.mounts.tmp" -}}
 - name: tmp
   mountPath: /tmp
+{{- end -}}
+
+{{- define "city-data.mounts.token" -}}
+- name: token
+  mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+  readOnly: true
 {{- end -}}
 
 {{- define "city-data.mounts.cities" -}}
@@ -132,7 +138,28 @@ checksum/config: {{ printf "%s%s" (include (print $.Template.BasePath "/configma
 
 {{- define "city-data.volumes.tmp" -}}
 - name: tmp
-  emptyDir: {}
+  emptyDir:
+    sizeLimit: 512Mi
+{{- end -}}
+
+{{/* As Kubernetes mounts it, but in the container alone that launches or stops runs. */}}
+{{- define "city-data.volumes.token" -}}
+- name: token
+  projected:
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: 3600
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
+      - downwardAPI:
+          items:
+            - path: namespace
+              fieldRef:
+                fieldPath: metadata.namespace
 {{- end -}}
 
 {{- define "city-data.volumes.cities" -}}
@@ -164,7 +191,8 @@ checksum/config: {{ printf "%s%s" (include (print $.Template.BasePath "/configma
 
 {{- define "city-data.volumes.dagster" -}}
 - name: dagster-home
-  emptyDir: {}
+  emptyDir:
+    sizeLimit: 256Mi
 - name: dagster
   configMap:
     name: {{ include "city-data.fullname" . }}-dagster
