@@ -222,20 +222,6 @@ def test_each_role_gets_only_the_settings_it_needs(production: list[Manifest]) -
     assert reader == ["reader-url", "reader-url"]
 
 
-def test_exporter_reads_both_databases_with_logins_that_may_only_read(rendered: list[Manifest]) -> None:
-    exporter = pod_templates(rendered).get("Deployment/r-city-data-exporter")
-    for container in containers(exporter) if exporter else []:
-        for variable in container["env"]:
-            if variable["name"].endswith("_URL"):
-                assert variable["valueFrom"]["secretKeyRef"]["key"] in ("reader-url", "dagster-reader-url")
-
-
-def test_kubectl_finds_the_container_of_each_role(rendered: list[Manifest]) -> None:
-    for name, template in pod_templates(rendered).items():
-        named = template["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"]
-        assert named == template["spec"]["containers"][0]["name"], name
-
-
 def test_one_daemon_and_one_image_for_all(rendered: list[Manifest]) -> None:
     daemon = find(rendered, "Deployment", "r-city-data-daemon")["spec"]
     assert (daemon["replicas"], daemon["strategy"]) == (1, {"type": "Recreate"})

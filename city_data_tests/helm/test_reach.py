@@ -111,3 +111,17 @@ def test_failed_init_backfill_keeps_its_reason(production: list[Manifest]) -> No
     for template in pod_templates(production).values():
         for container in containers(template):
             assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_exporter_reads_both_databases_with_logins_that_may_only_read(rendered: list[Manifest]) -> None:
+    exporter = pod_templates(rendered).get("Deployment/r-city-data-exporter")
+    for container in containers(exporter) if exporter else []:
+        for variable in container["env"]:
+            if variable["name"].endswith("_URL"):
+                assert variable["valueFrom"]["secretKeyRef"]["key"] in ("reader-url", "dagster-reader-url")
+
+
+def test_kubectl_finds_the_container_of_each_role(rendered: list[Manifest]) -> None:
+    for name, template in pod_templates(rendered).items():
+        named = template["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"]
+        assert named == template["spec"]["containers"][0]["name"], name
