@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from city_data_tests.helm.charting import CHART, HELM_FOLDER, HelmError, helm_binary, render
+from city_data_tests.helm.charting import CHART, HELM_FOLDER, HelmError, helm, helm_binary, manifests, render
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -98,3 +98,10 @@ def test_readme_table_matches_the_comments_of_the_values(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert readme.read_text() == (CHART / "README.md").read_text(), "run `make helm-docs`"
+
+
+def test_long_names_fit() -> None:
+    name = "a" * 53
+    for document in manifests(helm("template", name, str(CHART))):
+        assert len(document["metadata"]["name"]) <= 63
+        assert all(len(str(value)) <= 63 for value in document["metadata"]["labels"].values())
