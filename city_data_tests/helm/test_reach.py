@@ -58,9 +58,10 @@ def test_replicas_of_one_rollout_are_spread_and_leave_in_order(production: list[
     deployment = find(production, "Deployment", "r-city-data-api")["spec"]
     pod = deployment["template"]["spec"]
     assert {one["topologyKey"]: one["matchLabelKeys"] for one in pod["topologySpreadConstraints"]} == {
-        "kubernetes.io/hostname": ["pod-template-hash"],
-        "topology.kubernetes.io/zone": ["pod-template-hash"],
+        "kubernetes.io/hostname": ["pod-template-hash"]
     }
+    (preferred,) = pod["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert preferred["podAffinityTerm"]["topologyKey"] == "topology.kubernetes.io/zone"
     assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     (container,) = pod["containers"]
     word, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
