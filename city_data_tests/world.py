@@ -94,7 +94,7 @@ class World:
         file = self.folder / "cities.yaml"
         file.write_text(yaml.safe_dump({"cities": list(entries)}))
         self.monkeypatch.setenv("CITY_DATA_CITIES", str(file))
-        self.monkeypatch.delenv("ENABLED_CITIES")
+        self.monkeypatch.delenv("ENABLED_CITIES", raising=False)
 
 
 def queue_run(instance: dg.DagsterInstance, job_name: str, tags: dict[str, str] | None = None) -> dg.DagsterRun:

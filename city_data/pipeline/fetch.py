@@ -4,11 +4,14 @@ Belongs here: the choice and order of providers. Does not: calls of a source (pr
 on a run (defs/assets/raw.py).
 """
 
+from __future__ import annotations
+
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from city_data.pipeline.feeds import Feed, ProviderBinding
 from city_data.pipeline.outcomes import TypedOutcomes
@@ -26,6 +29,9 @@ from city_data.providers.http import HttpClient
 from city_data.store.polls import STORED, PollArchive
 from city_data.store.raw import ArchiveError, Manifest
 from city_data.window import Month
+
+if TYPE_CHECKING:
+    from city_data.store.ledger import MonthEntry
 
 # Two hours of polls on the collector's beat: more of them make a value, or are not what they were.
 _FEW_POLLS = 12
@@ -74,6 +80,16 @@ def fetch_month(
             return archive.store(*keys, payloads, moment, seconds, fallback_reason=_text(first_reason))
     assert first_reason is not None  # noqa: S101  a feed has at least one choice, which returned or gave a reason
     raise first_reason
+
+
+def absence(
+    outcome: NotYetPublished | NotAvailable | NotConfigured, entry: MonthEntry | None
+) -> Literal["not_yet_published", "not_available"]:
+    """The state of a month that no source has; `entry` is its ledger row. Raises the outcome where a key is missing and
+    no fallback serves the month in its place."""
+    if isinstance(outcome, NotConfigured) and (entry is None or entry.fallback_reason is None):
+        raise outcome
+    return "not_yet_published" if isinstance(outcome, NotYetPublished) else "not_available"
 
 
 def _unchanged(

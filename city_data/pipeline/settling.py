@@ -161,16 +161,18 @@ def recheck_due(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window
 
 
 def within_budget(tasks: list[Task]) -> list[Task]:
-    """The first of `tasks`, as many as a day's share of each provider's calls has room for."""
+    """The first of `tasks`, as many as a day's share of each provider's calls has room for, and at least one."""
     left: dict[str, float] = {}
-    affordable = []
+    affordable: list[Task] = []
     for feed, month in tasks:
         provider = feed.primary.provider
         rate = provider.rate_limit()
         limits = [(rate.calls, rate.seconds), *((quota.calls, quota.seconds) for quota in rate.quotas)]
         left.setdefault(provider.name, BUDGET_SHARE * min(calls * DAY_S / seconds for calls, seconds in limits))
         left[provider.name] -= provider.calls(feed.primary.settings)
-        if left[provider.name] >= 0:
+        # Of a plan that is smaller than a month's calls, one month a day is asked for, or none ever would be.
+        first = all(other.primary.provider.name != provider.name for other, _ in affordable)
+        if left[provider.name] >= 0 or first:
             affordable.append((feed, month))
     return affordable
 

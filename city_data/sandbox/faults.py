@@ -68,6 +68,8 @@ class Fault(pydantic.BaseModel):
     shift_minutes: int = 0
     scaled_column: str | None = None
     scale: float = 1.0
+    padded_column: str | None = None
+    more_cells: bool = False
 
     @pydantic.field_validator("path")
     @classmethod

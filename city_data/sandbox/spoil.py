@@ -34,7 +34,8 @@ class Spoil:
     """`empty_column` stays, without a value; `outliers` values in a row of `outlier_column` become -999; with
     `swap_decimals` numbers are texts with the other decimal mark; `fill_nulls` gives every null the value before it,
     in JSON columns; `shift_minutes` moves every stamp. Values of `scaled_column` are multiplied by `scale`, as another
-    unit would be."""
+    unit would be; those of `padded_column` begin with a blank. With `more_cells` each line of a table but the header
+    has one cell more."""
 
     without_column: str | None = None
     extra_column: str | None = None
@@ -50,6 +51,8 @@ class Spoil:
     shift_minutes: int = 0
     scaled_column: str | None = None
     scale: float = 1.0
+    padded_column: str | None = None
+    more_cells: bool = False
 
     def apply(self, body: bytes, rows: int | None = None) -> bytes:
         """The same bytes where no rewriting applies. Of a table no more than the first `rows`."""
@@ -96,9 +99,12 @@ class Spoil:
             value = next(names.index(name) for name in _VALUES if name in names)
             for index, row in enumerate(rows):
                 row[value] = ('"NaN"', '"-5"', row[value], row[value], row[value])[index // 4 % 5]
-        if self._rewrites_cells:
-            cells = [list(zip(names, row, strict=True)) for row in rows]
-            rows = [[self._cell(*cell, index) for cell in row] for index, row in enumerate(cells)]
+        rewritten = [(position, name) for position, name in enumerate(names) if self._rewrites(name)]
+        for index, row in enumerate(rows if rewritten else ()):
+            for position, name in rewritten:
+                row[position] = self._cell(name, row[position], index)
+        if self.more_cells:
+            rows = [[*row, ""] for row in rows]
         if self.duplicates:
             rows = [copy for row in rows for copy in (row, row)]
         lines = [header, *rows]
@@ -175,10 +181,10 @@ class Spoil:
             columns = {name: [v for value in values for v in (value, value)] for name, values in columns.items()}
         return columns
 
-    @property
-    def _rewrites_cells(self) -> bool:
-        columns = (self.empty_column, self.outlier_column, self.scaled_column)
-        return any(column is not None for column in columns) or self.swap_decimals or self.shift_minutes != 0
+    def _rewrites(self, name: str) -> bool:
+        """Whether cells of a table's column change: one in hundreds of a wide one."""
+        columns = (self.empty_column, self.outlier_column, self.scaled_column, self.padded_column)
+        return name in columns or self.swap_decimals or (self.shift_minutes != 0 and name in _STAMPS)
 
     def _cell(self, name: str, value: Any, index: int) -> Any:
         """One value, of whichever kind the format has: texts stay texts."""
@@ -188,6 +194,8 @@ class Spoil:
             return str(_OUTLIER) if isinstance(value, str) else _OUTLIER
         if name in _STAMPS and self.shift_minutes:
             return self._stamp(value)
+        if name == self.padded_column:
+            return f" {value}"
         if name == self.scaled_column:
             return self._scaled(value)
         if self.swap_decimals and (isinstance(value, float) or (isinstance(value, str) and _NUMBER.fullmatch(value))):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from city_data.cities import load_registry
 from city_data.pipeline.build import build_month, month_load
 from city_data.pipeline.feeds import Feed, ProviderBinding, enabled_feeds
-from city_data.pipeline.fetch import fetch_month
+from city_data.pipeline.fetch import absence, fetch_month
 from city_data.pipeline.settling import LONGEST_INTERVAL, choices_to_ask, is_due
 from city_data.providers.base import (
     Capabilities,
@@ -129,12 +130,9 @@ class Platform:
 
     def _record(self, error: ProviderError, held: MonthEntry | None, moment: datetime) -> None:
         state: State = "failed"
-        if isinstance(error, NotYetPublished):
-            state = "not_yet_published"
-        elif isinstance(error, NotAvailable) or (
-            isinstance(error, NotConfigured) and held is not None and held.fallback_reason is not None
-        ):
-            state = "not_available"
+        if isinstance(error, NotYetPublished | NotAvailable | NotConfigured):
+            with suppress(NotConfigured):
+                state = absence(error, held)
         record_state(self.database, "madrid", "weather", MONTH, state, at=moment, run_id="run", message=str(error))
 
 

@@ -176,7 +176,7 @@ def test_key_is_sent_in_the_first_of_two_steps_only(wired: Wired) -> None:
 
 def test_expired_data_url_is_requested_again(wired: Wired) -> None:
     gone = Answer(b'{"descripcion":"datos expirados","estado":404}')
-    wired.on_data(gone, Answer(b'[{"fecha":"2026-09-01","indicativo":"3195"}]'))
+    wired.on_data(gone, Answer(b'[{"fecha":"2026-09-01","indicativo":"3195","tmed":"20,1"}]'))
     assert len(wired.fetch()) == 1
     assert [call.path.rpartition("/")[2] for call in wired.web.calls] == ["3195", "f4f587b4"] * 2
 
@@ -189,7 +189,7 @@ def test_errors_given_only_in_headers_are_typed(wired: Wired) -> None:
 
 def test_one_station_without_data_is_tolerated_and_no_data_at_all_is_a_state(wired: Wired) -> None:
     none = Answer(b'{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}')
-    wired.on_data(Answer(b'[{"fecha":"2026-09-01","indicativo":"3195"}]'))
+    wired.on_data(Answer(b'[{"fecha":"2026-09-01","indicativo":"3195","tmed":"20,1"}]'))
     wired.web.on(wired.first.replace("3195", "3129"), none)
     both = question("2026-09", "3129", "3195")
     assert [payload.name for payload in wired.fetch(both)] == ["3195.json"]
@@ -208,7 +208,7 @@ def test_open_month_is_requested_up_to_today(wired: Wired) -> None:
         return Answer(json.dumps({"estado": 200, "datos": DATOS}).encode())
 
     wired.web.on(wired.first.replace("2026-09-30", "2026-09-07"), reply)
-    wired.web.on(f"/{HOST}/opendata/sh/f4f587b4", Answer(b'[{"fecha":"2026-09-01","indicativo":"3195"}]'))
+    wired.web.on(f"/{HOST}/opendata/sh/f4f587b4", Answer(b'[{"fecha":"2026-09-01","indicativo":"3195","tmed":"20,1"}]'))
     assert wired.fetch(replace(question(), as_of=datetime(2026, 9, 7, 12, tzinfo=UTC)))
 
 

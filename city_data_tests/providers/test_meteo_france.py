@@ -111,7 +111,7 @@ def test_a_foreign_host_in_the_catalogue_is_not_called(sandbox: Sandbox, tmp_pat
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ('{"resources": []}', "lists no file named HOR_departement"),
+        ('{"resources": [{"title": "HOR", "url": "x"}]}', "lists no file named HOR_departement"),
         ('[{"title": 1}]', "lists no file"),
         (
             '{"resources": [{"title": "HOR_departement_13_periode_2025-2026", "url": "x"}]}',

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email.utils
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,7 @@ from city_data.errors import ConfigurationError
 from city_data.providers import discover
 from city_data.providers.base import Quota, QuotaExceeded, RateLimit, SourceBlocked, TransientError
 from city_data.providers.http import HttpClient
+from city_data.providers.transport.response import Response, accept_ok
 from city_data.sandbox import Sandbox, running
 from city_data_tests.providers.wire import Answer, client, site
 from city_data_tests.sandbox.asking import AS_OF, Asked
@@ -165,3 +168,57 @@ def test_openweather_s_quota_is_that_of_its_plan(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("OPENWEATHER_CALLS_A_DAY", "many")
     with pytest.raises(ConfigurationError, match="OPENWEATHER_CALLS_A_DAY"):
         provider.rate_limit()
+
+
+def refusal(status: int, body: str, **headers: str) -> TransientError:
+    """The outcome of an answer by the rules that hold for every source."""
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    with pytest.raises(TransientError) as caught:
+        accept_ok(Response(status, named, "https://a.example/data", body.encode()))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("text", "longest"),
+    [
+        ("Rate limit: 24 hours", DAY),
+        ("Límit diari exhaurit. Torneu demà.", DAY),
+        ("Quota journalier dépassé, réessayez demain", DAY),
+        ("Limite giornaliero superato: riprovare domani", DAY),
+        ("Tageslimit erreicht, bitte morgen wieder", DAY),
+        ("Monthly quota exceeded", DAY),
+        ("Ha superado el límite de peticiones por hora", HOUR),
+        ("Quota horaire dépassé", HOUR),
+        ("Límite de peticiones por minuto excedido", 60),
+        ("slow down", 60),
+    ],
+)
+def test_window_of_a_quota_is_read_in_the_sources_languages(text: str, longest: int) -> None:
+    error = refusal(429, text)
+    window = 60 if longest == 60 else longest
+    assert isinstance(error, QuotaExceeded)
+    assert error.retry_after == pytest.approx(window - (time.time() % window if window > 60 else 0), abs=5)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry_after": "3600"}, 3_600),
+        ({"retry_after": email.utils.formatdate(time.time() + 7_200, usegmt=True)}, 7_200),
+        ({"x_ratelimit_reset": str(int(time.time()) + 1_800)}, 1_800),
+        ({"x_ratelimit_reset": str(int(time.time() * 1_000) + 1_800_000)}, 1_800),
+        ({"ratelimit_reset": "900"}, 900),
+        ({"retry_after": "120", "x_ratelimit_reset": "900"}, 120),
+        ({"x_ratelimit_reset": "soon"}, 60),
+    ],
+)
+def test_end_of_a_quota_is_read_from_any_header_that_names_it(headers: dict[str, str], seconds: int) -> None:
+    assert refusal(429, "slow down", **headers).retry_after == pytest.approx(seconds, abs=120)
+
+
+@pytest.mark.parametrize("words", ["Down for maintenance", "En mantenimiento", "Site en maintenance", "Manteniment"])
+def test_page_of_a_source_that_is_closed_is_no_firewall(words: str) -> None:
+    error = refusal(503, f"<html><title>{words}</title></html>", retry_after="600")
+    assert not isinstance(error, SourceBlocked)
+    assert (error.retry_after, "is closed for a while" in str(error)) == (600, True)
+    assert isinstance(refusal(503, "<html><title>Request blocked</title></html>"), SourceBlocked)

@@ -16,7 +16,7 @@ from city_data.defs.metadata import check_result, checks_by_month
 from city_data.defs.resources import ArchiveResource, DatabaseResource, HttpResource
 from city_data.pipeline import recheck, source_shape
 from city_data.pipeline.feeds import Feed
-from city_data.pipeline.fetch import fetch_month
+from city_data.pipeline.fetch import absence, fetch_month
 from city_data.pipeline.settling import choices_to_ask
 from city_data.providers.base import NotAvailable, NotConfigured, NotYetPublished, Provider
 from city_data.providers.http import HttpClient
@@ -26,7 +26,6 @@ from city_data.window import Month, as_of
 
 if TYPE_CHECKING:
     from city_data.frames.checks import Outcome
-    from city_data.store.ledger import State
 
 CODE_VERSION = "1"
 
@@ -96,14 +95,12 @@ def _fetched(
         choices = result.choices if result else choices_to_ask(feed, entry)
         manifest = fetch_month(feed, month, moment, archive, client, choices)
     except (NotYetPublished, NotAvailable, NotConfigured) as outcome:
-        if isinstance(outcome, NotConfigured) and (entry is None or entry.fallback_reason is None):
-            raise  # nothing serves the month in its place
+        state = absence(outcome, entry)
         if result is not None:
             _record_recheck(
                 context, database, feed, month, recheck.RecheckResult("withdrawn", {"source": str(outcome)}), moment
             )
             return None
-        state: State = "not_yet_published" if isinstance(outcome, NotYetPublished) else "not_available"
         context.log.info("%s %s: %s: %s", feed.name, month, state, outcome)
         database.record_state(feed, month, state, str(outcome), moment, context.run.run_id)
         observation = dg.AssetObservation(

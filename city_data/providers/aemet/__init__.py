@@ -94,6 +94,8 @@ class Aemet(Provider):
             if not payloads:
                 stations = ", ".join(_settings(request).stations)
                 raise no_data(request, self.capabilities, f"no data from the stations {stations}")
+            if not self.parse(request, payloads).frame[list(COLUMNS)].notna().any(axis=None):
+                raise no_data(request, self.capabilities, "no day has a value")
             return payloads
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:

@@ -55,11 +55,14 @@ class Extract:
 
 
 def catalogue(http: HttpClient) -> list[DepartmentFile]:
-    """Every department file that the data set lists. Raises PermanentError if there is none: the titles changed."""
+    """Every department file that the data set lists. Raises TransientError for an empty list, PermanentError
+    if it has no such file: the titles changed."""
     document = read_json(http.get(CATALOGUE, accept=_judge).body)
     resources = document.get("resources") if isinstance(document, dict) else None
     listed = resources if isinstance(resources, list) else []
     files = [file for entry in listed if (file := _file(entry)) is not None]
+    if resources == []:
+        raise TransientError(f"{CATALOGUE} lists nothing")
     if not files:
         raise PermanentError(f"{CATALOGUE} lists no file named HOR_departement_.._periode_....-....")
     return files

@@ -49,20 +49,34 @@ def address(
     request: Request,
     capabilities: Capabilities,
 ) -> str:
-    """The URL of the month's one file.
+    """The URL of the month's file; of several, as while files move to another address, the one modified last.
 
-    Raises PermanentError where the catalogue has two, or contradicts itself; NotYetPublished or NotAvailable where it
-    has none.
+    Raises TransientError for an empty catalogue; PermanentError where none of its resources names a month, where the
+    month has two files that no date tells apart, or one that it names two months for; NotYetPublished or NotAvailable
+    where the month has no file.
     """
-    matches = {str(r.get("url")): months for r in listed if request.month in (months := months_of(r))}
+    if not listed:
+        raise TransientError("the catalogue lists nothing")
+    months_by_resource = [(resource, months_of(resource)) for resource in listed]
+    if not any(months for _, months in months_by_resource):
+        titles = ", ".join(str(resource.get("name")) for resource in listed[:3])
+        raise PermanentError(f"none of the {len(listed)} resources of the catalogue names a month, such as {titles}")
+    matches = [(resource, months) for resource, months in months_by_resource if request.month in months]
     if not matches:
         raise no_data(request, capabilities, f"not among the {len(listed)} months of the catalogue")
-    if len(matches) > 1:
-        raise PermanentError(f"the catalogue lists the month {len(matches)} times: {', '.join(matches)}")
-    ((url, months),) = matches.items()
+    resource, months = max(matches, key=lambda match: _modified(match[0]))
+    url = str(resource.get("url"))
+    rivals = {str(other.get("url")) for other, _ in matches if _modified(other) == _modified(resource)}
+    if len(rivals) > 1:
+        raise PermanentError(f"the catalogue lists the month {len(rivals)} times: {', '.join(sorted(rivals))}")
     if len(months) > 1:
         raise PermanentError(f"the catalogue names {' and '.join(map(str, sorted(months)))} for {url}")
     return url
+
+
+def _modified(resource: Resource) -> str:
+    """ISO 8601, which sorts by time; empty where the portal does not fill it."""
+    return str(resource.get("last_modified") or resource.get("metadata_modified") or resource.get("created") or "")
 
 
 def fingerprint(listed: Sequence[Resource], url: str, headers: Mapping[str, str], size: int | None) -> dict[str, str]:

@@ -21,8 +21,19 @@ from city_data.providers.errors import PermanentError, ProviderError, QuotaExcee
 from city_data.providers.transport.documents import read_json
 
 # The window of a quota as sources name it, in the languages of ours; the longest that is named counts.
-_DAY_WORDS = re.compile(r"\b(daily|tomorrow|today|per day|24 ?h|d[ií]a|diari\w*|ma[ñn]ana|jour\w*|demain|blocked)\b")
-_HOUR_WORDS = re.compile(r"\b(hourly|per hour|(?:next|an?|this) hour|hours?|hora|heures?)\b")
+_DAY_WORDS = re.compile(
+    r"\b(daily|tomorrow|today|(?:per|a|each|next) day|midnight|24[ -]?h(?:ou?rs?|eures?|oras?)?|month\w*|blocked"
+    r"|d[ií]as?|diari\w*|ma[ñn]ana|medianoche|mes|mensual\w*|avui|dem[àa]|dies|mitjanit"
+    r"|jour\w*|quotidien\w*|demain|minuit|mois|mensuel\w*|giorn\w*|domani|morgen|t[äa]glich\w*|tag\w*"
+    r"|di[áa]ri\w*|amanh[ãa])\b"
+)
+_HOUR_WORDS = re.compile(
+    r"\b(hourly|hours?|horas?|horari\w*|hores|heures?|horaire|stunden?|stündlich\w*|or[ae]|orari\w*)\b"
+)
+# Names of the header with a quota's end, in seconds or since 1970, beside Retry-After.
+_RESETS = ("x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset", "x-ratelimit-retry-after")
+_MAINTENANCE = re.compile(r"mainten|mantenim|mantenc|manuten|wartung|temporarily unavailable|service unavailable")
+_PAGE_BEGINS = ("<!doctype", "<html", "<head", "<?xml", "<!--", "<body")
 # Sources that say "too many" without saying for how long count by the minute.
 MINUTE = 60.0
 HOUR = 3_600.0
@@ -75,16 +86,20 @@ def _window_s(text: str) -> float:
 
 
 def refuse_firewall(response: Response) -> None:
-    """Raises SourceBlocked for a page in place of a refusal: a key, or a changed format, has nothing to do with it."""
+    """Raises SourceBlocked for a page in place of a refusal: a key, or a changed format, has nothing to do with it;
+    TransientError where the page says that the source is closed for a while."""
     head = response.body[:1_000].decode("latin-1").lstrip("\ufeffï»¿ \r\n\t").lower()
-    if response.status in (403, 503) and head.startswith(("<!doctype", "<html", "<head", "<?xml", "<!--", "<body")):
-        page = re.sub(r"<[^>]*>|\s+", " ", response.body[:2_000].decode("latin-1"))
-        raise SourceBlocked(
-            f"a firewall in front of {response.url} refused the call ({response.status}, a page: "
-            f"{' '.join(page.split())[:120] or 'without text'}); set {environment.CONTACT} so that calls name whom to "
-            "write to, or call from another address",
-            retry_after(response.headers, MINUTE),
-        )
+    if response.status not in (403, 503) or not head.startswith(_PAGE_BEGINS):
+        return
+    page = " ".join(re.sub(r"<[^>]*>|\s+", " ", response.body[:2_000].decode("latin-1")).split())[:120]
+    wait = retry_after(response.headers, MINUTE)
+    if response.status == 503 and _MAINTENANCE.search(page.lower()):
+        raise TransientError(f"{response.url} is closed for a while (503, a page: {page})", wait)
+    raise SourceBlocked(
+        f"a firewall in front of {response.url} refused the call ({response.status}, a page: {page or 'without text'})"
+        f"; set {environment.CONTACT} so that calls name whom to write to, or call from another address",
+        wait,
+    )
 
 
 def refuse_broken_json(response: Response, otherwise: str | None = None) -> None:
@@ -98,17 +113,30 @@ def refuse_broken_json(response: Response, otherwise: str | None = None) -> None
 
 
 def retry_after(headers: Mapping[str, str], otherwise: float | None = None) -> float | None:
-    """Seconds from a Retry-After header (seconds or an HTTP date); `otherwise` if it is absent or unreadable."""
+    """Seconds from a Retry-After header (seconds or an HTTP date), else from one that ends a quota; `otherwise` if both
+    are absent or unreadable."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text), _LONGEST)
     try:
         moment = email.utils.parsedate_to_datetime(text)
     except (ValueError, OverflowError):
-        return otherwise
+        return _reset(headers, otherwise)
     if moment.tzinfo is None:  # written with the zone -0000
         moment = moment.replace(tzinfo=UTC)
     return min(max(0.0, moment.timestamp() - time.time()), _LONGEST)
+
+
+def _reset(headers: Mapping[str, str], otherwise: float | None) -> float | None:
+    """Seconds from the first header that ends a quota; numbers of 1970's epoch are moments, in s or ms."""
+    for name in _RESETS:
+        text = headers.get(name, "").strip()
+        if re.fullmatch(r"[0-9]{1,14}(\.[0-9]+)?", text):
+            number = float(text)
+            if number > 1e9:
+                number = (number / 1_000 if number > 1e11 else number) - time.time()
+            return min(max(0.0, number), _LONGEST)
+    return otherwise
 
 
 @contextmanager
