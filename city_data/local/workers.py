@@ -52,6 +52,8 @@ def materialize_in_workers(todo: Sequence[Task], count: int, stop: Stop) -> Iter
     A stop ends it after the running months, as in one process. A month whose worker is killed has failed, like its
     run, and another worker goes on. Raises DatabaseUnavailable, WorkerFailed.
     """
+    with deployed_instance():  # creates the tables of a fresh database, which workers would all do at once
+        pass
     with ExitStack() as stack:
         yield from _Distribution(todo, count, stop, stack).results()
 

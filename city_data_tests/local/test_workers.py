@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg
 import psutil
 import pytest
+import yaml
 
 from city_data import interruption
 from city_data.local import workers
+from city_data.local.embedded import EmbeddedPostgres
 from city_data.operations import backfill
 from city_data.operations.recovery import PROCESS_TAG
 from city_data.store.database import DatabaseUnavailable
@@ -117,6 +119,17 @@ def test_database_that_goes_away_ends_the_backfill_with_its_error(world: World, 
     home.write_text(home.read_text().replace("127.0.0.1:", "127.0.0.1:1"))
     with pytest.raises(DatabaseUnavailable):
         list(workers.materialize_in_workers(tasks(world), 2, stop))
+
+
+def test_fresh_database_of_dagster_is_set_up_once(
+    world: World, stop: interruption.Stop, postgres: EmbeddedPostgres, capfd: pytest.CaptureFixture[str]
+) -> None:
+    postgres.create_database("fresh_dagster")
+    home = world.folder / "dagster" / "dagster.yaml"
+    config = {"storage": {"postgres": {"postgres_url": postgres.url("fresh_dagster")}}, "telemetry": {"enabled": False}}
+    home.write_text(yaml.safe_dump(config))
+    assert list(workers.materialize_in_workers([], 2, stop)) == []
+    assert "Retrying" not in capfd.readouterr().err
 
 
 def test_number_of_workers_is_bound_by_providers_months_and_processors(
