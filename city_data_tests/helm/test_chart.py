@@ -19,6 +19,7 @@ from dagster._daemon.cli import create_dagster_daemon_cli
 from dagster_webserver.cli import dagster_webserver
 
 from city_data.cli import commands
+from city_data.local import dagster_config
 from city_data_tests.helm.charting import (
     CHART,
     OPERATOR,
@@ -181,7 +182,8 @@ def test_every_secret_is_a_reference(rendered: list[Manifest]) -> None:
 
 def test_dagsters_settings_name_secrets_only(rendered: list[Manifest]) -> None:
     settings = yaml.safe_load(find(rendered, "ConfigMap", "r-city-data-dagster")["data"]["dagster.yaml"])
-    assert settings["storage"] == {"postgres": {"postgres_url": {"env": "CITY_DATA_DAGSTER_URL"}}}
+    assert settings["storage"] == dagster_config.DAGSTER_CONFIG["storage"]
+    assert settings["storage"]["custom"]["config"] == {"postgres_url": {"env": "CITY_DATA_DAGSTER_URL"}}
     launcher = settings["run_launcher"]["config"]
     for variable in launcher["run_k8s_config"]["container_config"]["env"]:
         assert variable.keys() == {"name", "valueFrom"}
