@@ -75,6 +75,7 @@ RETENTION_MONTHS = Variable("CITY_DATA_RETENTION_MONTHS", "Complete months kept,
 # An open month of a source that publishes yesterday gets a version a day until it settles: about 60.
 KEEP_VERSIONS = Variable("CITY_DATA_KEEP_VERSIONS", "Versions of a month kept", "100")
 KEEP_RUNS_DAYS = Variable("CITY_DATA_KEEP_RUNS_DAYS", "Days that Dagster's runs and events are kept", "30")
+CITIES_A_RUN = Variable("CITY_DATA_CITIES_A_RUN", "Cities of one provider that one run loads, 1 to 500", "50")
 CACHE_TTL_DAYS = Variable("CITY_DATA_CACHE_TTL_DAYS", "Days a segment stays in Redis, 1 to 3650", "60")
 COLLECT_EVERY = Variable("CITY_DATA_COLLECT_EVERY", "Seconds between polls of a live feed, at least 60", "600")
 WEBSERVER_URL = Variable("CITY_DATA_WEBSERVER_URL", "Dagster webserver that runs backfills in place of this process")

@@ -97,7 +97,12 @@ class World:
         self.monkeypatch.delenv("ENABLED_CITIES", raising=False)
 
 
-def queue_run(instance: dg.DagsterInstance, job_name: str, tags: dict[str, str] | None = None) -> dg.DagsterRun:
+def queue_run(
+    instance: dg.DagsterInstance,
+    job_name: str,
+    tags: dict[str, str] | None = None,
+    asset_selection: frozenset[dg.AssetKey] | None = None,
+) -> dg.DagsterRun:
     """A run in the queue, as the daemon sees it: only a job of a code location can be queued."""
     location, pointer = (
         RegisteredCodeLocationOrigin("city_data"),
@@ -107,6 +112,7 @@ def queue_run(instance: dg.DagsterInstance, job_name: str, tags: dict[str, str] 
         defs().resolve_job_def(job_name),
         status=dg.DagsterRunStatus.QUEUED,
         tags=tags or {},
+        asset_selection=asset_selection,
         remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job_name),
         job_code_origin=JobPythonOrigin(job_name, RepositoryPythonOrigin(sys.executable, pointer)),
     )

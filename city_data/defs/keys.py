@@ -5,6 +5,8 @@ Belongs here: the naming of assets and steps. Does not: any definition.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from city_data.pipeline.feeds import Feed
@@ -13,9 +15,16 @@ MONTHS_JOB = "city_months"
 STEPS = ("raw", "monthly", "cache")
 
 
-def run_tags(feed: Feed) -> dict[str, str]:
-    """The tags by which a run of a feed's month is found."""
-    return {"city_data/city": feed.city.city_id, "city_data/dataset": feed.dataset.name}
+def run_tags(feeds: Sequence[Feed]) -> dict[str, str]:
+    """The tags by which a run is found. Its feeds have one dataset and one first provider."""
+    tags = {"city_data/dataset": feeds[0].dataset.name, "city_data/provider": feeds[0].primary.provider.name}
+    return tags if len(feeds) > 1 else {**tags, "city_data/city": feeds[0].city.city_id}
+
+
+def feeds_by_step(run: dg.DagsterRun) -> dict[str, tuple[str, str]]:
+    """Dataset and city of each of a run's steps, as far as the run selects assets: without a selection it has all."""
+    own = [key for key in run.asset_selection or () if key.path[0] in STEPS]
+    return {key.to_python_identifier(): (key.path[1], key.path[2]) for key in own}
 
 
 def asset_key(feed: Feed, step: str) -> dg.AssetKey:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from city_data import environment
+from city_data.defs import run_failures
 from city_data.defs.resources import DatabaseResource
 from city_data.errors import CityDataError
 from city_data.pipeline.feeds import Feed
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 SLACK_TIMEOUT_S = 10.0
 CHECK_EVERY_S = 3600
-MOST_REASON, MOST_NOTICES = 300, 50
+MOST_NOTICES = 50
 # The slowest source's lag and some days. Then the rotation is reported even if a month is still missing.
 WAIT_FOR_MONTH = timedelta(days=14)
 
@@ -133,15 +134,6 @@ def rotation_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
     return sensor
 
 
-def failure_text(run: dg.DagsterRun, entry: "MonthEntry | None") -> str:
-    """The Slack message of a failed run: dataset, city, month and reason, and where to read more."""
-    city, dataset, month = (run.tags.get(name) for name in ("city_data/city", "city_data/dataset", "dagster/partition"))
-    subject = f"{dataset} of {city}, {month}" if dataset and city else " ".join(filter(None, (run.job_name, month)))
-    reason = entry.last_error if entry is not None and entry.last_error else "the run ended before its month was tried"
-    text = " ".join(printable(reason, MOST_REASON).split())
-    return f"city_data: {subject} failed: {text}; {_run_link(run.run_id)}"
-
-
 def _run_link(run_id: str) -> str:
     base = environment.DAGSTER_WEBSERVER_URL.get()
     if base is None and os.environ.get(environment.UI_PORT.name):
@@ -168,7 +160,8 @@ def failure_notice() -> dg.SensorDefinition:
         posted = 0
         for record in _failures_since(context.instance, *context.cursor.split(" ")):
             try:
-                post_to_slack(failure_text(record.dagster_run, _entry_of(record.dagster_run, database)))
+                failure = run_failures.described(context.instance, record.dagster_run, database)
+                post_to_slack(f"city_data: {failure}; {_run_link(record.dagster_run.run_id)}")
             except NoticeFailed as error:
                 return dg.SkipReason(f"{posted} reported; the next one is tried again: {error}")
             posted += 1
@@ -197,7 +190,7 @@ def backfill_notice() -> dg.SensorDefinition:
             return dg.SkipReason("failed backfills are reported from now on")
         posted = 0
         for failed in failed_since(context.instance, float(context.cursor)):
-            reason = printable(" ".join(failed.reason.split()), MOST_REASON)
+            reason = printable(" ".join(failed.reason.split()), run_failures.MOST_REASON)
             try:
                 post_to_slack(f"city_data: backfill {failed.backfill_id} ({failed.title}) failed: {reason}")
             except NoticeFailed as error:
@@ -221,17 +214,6 @@ def _failures_since(instance: dg.DagsterInstance, since: str, last_id: str = "")
 def _order(record: dg.RunRecord) -> tuple[datetime, str]:
     moment = record.update_timestamp
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC), record.dagster_run.run_id)
-
-
-def _entry_of(run: dg.DagsterRun, database: DatabaseResource) -> "MonthEntry | None":
-    from city_data.store.ledger import read_months
-
-    city, dataset, partition = (run.tags.get(n) for n in ("city_data/city", "city_data/dataset", "dagster/partition"))
-    if not (city and dataset and partition):
-        return None
-    month = Month.parse(partition)
-    entries = read_months(database.open(), city_id=city, dataset=dataset, first=month, last=month)
-    return entries[0] if entries else None
 
 
 class NoticeFailed(CityDataError):

@@ -10,12 +10,13 @@ from typing import Any
 
 import dagster as dg
 
-from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key, run_tags
+from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key, feeds_by_step, run_tags
 from city_data.defs.resources import DatabaseResource
+from city_data.pipeline.batches import Batch, batches
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.settling import Task, due_months, recheck_due
 from city_data.pipeline.timetable import MONTHLY_TICK
-from city_data.window import Month, Window, as_of, rolling_window
+from city_data.window import Window, as_of, rolling_window
 
 # Of feeds, the ledger's rows, the window and the moment.
 _Due = Callable[[list[Feed], Iterable[Any], Window, datetime], list[Task]]
@@ -44,15 +45,16 @@ def unfinished_runs(instance: dg.DagsterInstance, job_name: str) -> list[dg.Dags
     return [*queued, *(run for since, run in started if since > oldest)]
 
 
-def run_request(feed: Feed, month: Month, run_key: str, only_if_revised: bool = False) -> dg.RunRequest:
-    """One run per month and feed, so that a failure of one city does not affect another."""
-    op = asset_key(feed, "raw").to_python_identifier()
+def run_request(batch: Batch, run_key: str, only_if_revised: bool = False) -> dg.RunRequest:
+    """One run for a batch. Its steps are each city's own: one that fails leaves the other cities alone."""
+    ops = [asset_key(feed, "raw").to_python_identifier() for feed in batch.feeds]
+    config = {"ops": {op: {"config": {"only_if_revised": True}} for op in ops}}
     return dg.RunRequest(
         run_key=run_key,
-        partition_key=str(month),
-        asset_selection=[asset_key(feed, step) for step in STEPS],
-        run_config={"ops": {op: {"config": {"only_if_revised": True}}}} if only_if_revised else None,
-        tags=run_tags(feed),
+        partition_key=str(batch.month),
+        asset_selection=[asset_key(feed, step) for feed in batch.feeds for step in STEPS],
+        run_config=config if only_if_revised else None,
+        tags=run_tags(batch.feeds),
     )
 
 
@@ -68,7 +70,8 @@ def monthly_schedule(feeds: list[Feed]) -> dg.ScheduleDefinition:
     def schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
         # With end_offset=1 Dagster's own partitioned schedule would request the open month.
         closed = rolling_window(as_of(context.scheduled_execution_time)).open - 1
-        return [run_request(feed, closed, f"closed:{feed.name}:{closed}") for feed in feeds]
+        wanted = batches((feed, closed) for feed in feeds)
+        return [run_request(batch, f"closed:{batch.name}:{closed}") for batch in wanted]
 
     return schedule
 
@@ -120,21 +123,29 @@ def _requests(
     nothing: str,
     only_if_revised: bool = False,
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """A run for every due month without an unfinished run; `nothing` is the reason to skip."""
+    """Runs for every due month without an unfinished run; `nothing` is the reason to skip."""
     from city_data.store.ledger import read_months
 
     moment = as_of()
     wanted = _without_a_run(context, due(feeds, read_months(database.open()), rolling_window(moment), moment))
     if not wanted:
         yield dg.SkipReason(nothing)
-    for feed, month in wanted:
+    for batch in batches(wanted):
         # Dagster deduplicates by run key, failed runs included: one key a day, so that tomorrow's request is new.
-        key = f"{name}:{feed.name}:{month}:{context.scheduled_execution_time:%Y-%m-%d}"
-        yield run_request(feed, month, key, only_if_revised)
+        key = f"{name}:{batch.name}:{batch.month}:{context.scheduled_execution_time:%Y-%m-%d}"
+        yield run_request(batch, key, only_if_revised)
 
 
 def _without_a_run(context: dg.ScheduleEvaluationContext, tasks: list[Task]) -> list[Task]:
     """The tasks without an unfinished run: after a stop the queue still holds yesterday's runs."""
-    names = ("city_data/city", "city_data/dataset", "dagster/partition")
-    running = {tuple(map(run.tags.get, names)) for run in unfinished_runs(context.instance, MONTHS_JOB)}
-    return [(feed, month) for feed, month in tasks if (feed.city.city_id, feed.dataset.name, str(month)) not in running]
+    running, all_of = set(), set()
+    for run in unfinished_runs(context.instance, MONTHS_JOB):
+        month = run.tags.get("dagster/partition")
+        if run.asset_selection is None:
+            all_of.add(month)
+        running |= {(dataset, city, month) for dataset, city in feeds_by_step(run).values()}
+    return [
+        (feed, month)
+        for feed, month in tasks
+        if str(month) not in all_of and (feed.dataset.name, feed.city.city_id, str(month)) not in running
+    ]

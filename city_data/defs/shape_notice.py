@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from city_data import environment
-from city_data.defs.notifications import MOST_REASON, NoticeFailed, post_to_slack
+from city_data.defs.notifications import NoticeFailed, post_to_slack
 from city_data.defs.resources import DatabaseResource
+from city_data.defs.run_failures import MOST_REASON
 from city_data.texts import printable
 
 if TYPE_CHECKING:

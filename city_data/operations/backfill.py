@@ -77,7 +77,7 @@ def materialize(
                 "instance": instance,
                 "raise_on_error": False,
                 "run_config": _QUIET,
-                "tags": {**run_tags(feed), PROCESS_TAG: process},
+                "tags": {**run_tags([feed]), PROCESS_TAG: process},
             }
             result = _await(pool.apply_async(job.execute_in_process, kwds=options), instance, options["run_id"], stop)
             if result is None or (stop.number is not None and not result.success):

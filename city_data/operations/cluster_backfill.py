@@ -12,6 +12,7 @@ from typing import Any
 
 from city_data.defs.keys import STEPS, asset_key
 from city_data.errors import CityDataError
+from city_data.pipeline.batches import parts
 from city_data.pipeline.feeds import Feed
 from city_data.window import Month
 
@@ -86,7 +87,7 @@ class Deadline:
 
 
 def groups(todo: Sequence[Task]) -> list[tuple[list[Month], list[Feed]]]:
-    """Group the tasks into few backfills: one for the feeds of a provider that have equal months.
+    """Group the tasks into few backfills: one for a batch of feeds of a provider that have equal months.
 
     A backfill runs all its months of all its feeds, a month a run, and a run waits until the pools of all its
     providers are free. One provider each lets the providers' runs go on side by side.
@@ -96,7 +97,7 @@ def groups(todo: Sequence[Task]) -> list[tuple[list[Month], list[Feed]]]:
     for name, feed in named.items():
         months = tuple(month for of, month in todo if of.name == name)
         shared.setdefault((feed.primary.provider.name, months), []).append(feed)
-    return [(list(months), feeds) for (_, months), feeds in shared.items()]
+    return [(list(months), part) for (_, months), feeds in shared.items() for part in parts(feeds)]
 
 
 def await_webserver(webserver: str, deadline: Deadline) -> None:

@@ -12,6 +12,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 from city_data.definitions import defs
 from city_data.defs import notifications
+from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key
 from city_data.defs.notifications import (
     NoticeFailed,
     post_to_slack,
@@ -204,3 +205,41 @@ def test_failing_webhook_raises_without_its_address(monkeypatch: pytest.MonkeyPa
         post_to_slack("hello")
     assert "canary" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_city_that_fails_in_a_batch_fails_alone_and_is_named(world: World, slack: Slack, no_waiting: None) -> None:
+    world.enable("madrid", "barcelona")
+    _, cursor = tick(world, "failure_notice", None)
+    world.sandbox.faults.order("/estacion/0076", status=401, body="refused")
+    feeds = [world.feed("weather", city_id) for city_id in ("madrid", "barcelona")]
+    result = (
+        defs()
+        .resolve_job_def(MONTHS_JOB)
+        .execute_in_process(
+            instance=world.instance,
+            partition_key="2026-09",
+            asset_selection=[asset_key(feed, step) for feed in feeds for step in STEPS],
+            raise_on_error=False,
+        )
+    )
+    assert not result.success
+    loaded = world.entry("weather", "2026-09", "madrid")
+    assert loaded is not None
+    assert loaded.has_data
+    assert tick(world, "failure_notice", cursor)[0] == "1 reported"
+    (message,) = slack.messages
+    assert message.startswith(
+        "city_data: weather of 1 of 2 cities, 2026-09 failed: barcelona: aemet: barcelona 2026-09: the key was refused"
+    )
+    assert "madrid" not in message
+
+
+def test_batch_whose_process_died_is_reported_without_naming_its_cities(world: World, slack: Slack) -> None:
+    world.enable("madrid", "barcelona")
+    _, cursor = tick(world, "failure_notice", None)
+    selected = frozenset(asset_key(world.feed("weather", city), "raw") for city in ("madrid", "barcelona"))
+    job, tags = defs().resolve_job_def(MONTHS_JOB), {"dagster/partition": "2026-09"}
+    run = world.instance.create_run_for_job(job, tags=tags, asset_selection=selected)
+    world.instance.report_run_failed(run)
+    assert tick(world, "failure_notice", cursor)[0] == "1 reported"
+    assert "weather of 2 cities, 2026-09 failed: the run ended before its month was tried" in slack.messages[0]

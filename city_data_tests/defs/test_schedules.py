@@ -8,12 +8,18 @@ import dagster as dg
 import pytest
 
 from city_data.definitions import defs
-from city_data.defs.keys import MONTHS_JOB
+from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key
 from city_data.defs.resources import DatabaseResource
-from city_data.defs.schedules import LONGEST_RUN_S
+from city_data.defs.schedules import LONGEST_RUN_S, run_request
+from city_data.pipeline.batches import Batch
+from city_data.pipeline.feeds import Feed
 from city_data.pipeline.timetable import monthly_tick
 from city_data.store.ledger import record_state
+from city_data.window import Month
 from city_data_tests.world import AS_OF, World, age_run, queue_run
+
+TICK = datetime(2026, 12, 1, 2, tzinfo=UTC)
+SEPTEMBER = {"dagster/partition": "2026-09"}
 
 
 def requests(world: World, name: str, at: datetime) -> list[dg.RunRequest]:
@@ -47,6 +53,18 @@ def test_monthly_tick_requests_the_month_that_closed(world: World, override: boo
         "monthly/weather/madrid",
         "cache/weather/madrid",
     ]
+
+
+def assets(feed: Feed) -> frozenset[dg.AssetKey]:
+    return frozenset(asset_key(feed, step) for step in STEPS)
+
+
+def started(world: World, *feeds: Feed) -> dg.DagsterRun:
+    """A run of September in progress."""
+    selected = frozenset[dg.AssetKey]().union(*map(assets, feeds)) or None
+    job = defs().resolve_job_def(MONTHS_JOB)
+    status = dg.DagsterRunStatus.STARTED
+    return world.instance.create_run_for_job(job, status=status, tags=SEPTEMBER, asset_selection=selected)
 
 
 def due_weather(world: World) -> set[str | None]:
@@ -89,9 +107,7 @@ def test_stopped_month_is_requested_again_but_not_a_running_one(world: World) ->
     for month in world.window.months():
         if str(month) not in months:
             record_state(world.database, "madrid", "weather", month, "not_available", at=AS_OF)
-    tags = {"city_data/city": "madrid", "city_data/dataset": "weather", "dagster/partition": "2026-09"}
-    job = defs().resolve_job_def(MONTHS_JOB)
-    run = world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    run = started(world, world.feed("weather"))
     assert due_weather(world) == {"2026-08"}
     world.instance.report_run_canceled(run)  # stopped before it wrote the month
     assert due_weather(world) == set(months)
@@ -100,12 +116,42 @@ def test_stopped_month_is_requested_again_but_not_a_running_one(world: World) ->
 
 
 def test_run_older_than_the_longest_runtime_does_not_hide_its_month(world: World) -> None:
-    tags = {"city_data/city": "madrid", "city_data/dataset": "weather", "dagster/partition": "2026-09"}
-    job = defs().resolve_job_def(MONTHS_JOB)
-    run = world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    run = started(world, world.feed("weather"))
     assert "2026-09" not in due_weather(world)
     age_run(world.instance, run.run_id, LONGEST_RUN_S + 60)
     assert "2026-09" in due_weather(world)
-    queued = queue_run(world.instance, MONTHS_JOB, tags)
+    queued = queue_run(world.instance, MONTHS_JOB, SEPTEMBER, assets(world.feed("weather")))
     age_run(world.instance, queued.run_id, LONGEST_RUN_S + 60)  # the queue may be longer than any run
     assert "2026-09" not in due_weather(world)
+
+
+@pytest.mark.parametrize(("most", "weather_runs"), [("50", [["barcelona", "madrid"], ["lisbon"]]), ("1", None)])
+def test_run_loads_the_cities_of_a_provider_up_to_the_most_of_a_run(
+    world: World, most: str, weather_runs: list[list[str]] | None
+) -> None:
+    world.enable("madrid", "barcelona", "lisbon")  # two of AEMET, one of Open-Meteo
+    world.monkeypatch.setenv("CITY_DATA_CITIES_A_RUN", most)
+    world.at(TICK)
+    requested = [r for r in requests(world, "month_closed", TICK) if r.tags["city_data/dataset"] == "weather"]
+    loaded = sorted(sorted({key.path[2] for key in request.asset_selection or []}) for request in requested)
+    assert loaded == (weather_runs or [["barcelona"], ["lisbon"], ["madrid"]])
+    assert len({request.run_key for request in requested}) == len(requested)
+    for request in requested:
+        assert ("city_data/city" in request.tags) == (len(request.asset_selection or []) == len(STEPS))
+
+
+def test_recheck_of_a_batch_asks_each_city_for_revisions_only(world: World) -> None:
+    world.enable("madrid", "barcelona")
+    feeds = [world.feed("weather", city_id) for city_id in ("madrid", "barcelona")]
+    request = run_request(Batch(feeds, Month(2026, 1)), "recheck", only_if_revised=True)
+    assert set(request.run_config["ops"]) == {"raw__weather__madrid", "raw__weather__barcelona"}
+
+
+def test_every_city_of_a_running_batch_waits_for_it(world: World) -> None:
+    world.enable("madrid", "barcelona")
+    started(world, world.feed("weather", "madrid"), world.feed("weather", "barcelona"))
+    due = requests(world, "refresh_unsettled", AS_OF)
+    september = [request for request in due if request.partition_key == "2026-09"]
+    assert {request.tags["city_data/dataset"] for request in september} == {"traffic"}
+    started(world)  # without a selection it loads all feeds
+    assert "2026-09" not in {request.partition_key for request in requests(world, "refresh_unsettled", AS_OF)}

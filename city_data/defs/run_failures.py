@@ -1,0 +1,51 @@
+"""The cities that failed in a run, each with its reason.
+
+Belongs here: reading them from the run's events and the ledger. Does not: the notice (notifications.py).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from city_data.defs.keys import feeds_by_step
+from city_data.defs.resources import DatabaseResource
+from city_data.texts import printable
+from city_data.window import Month
+
+MOST_REASON, MOST_CITIES = 300, 5
+UNTRIED = "the run ended before its month was tried"
+
+
+def described(instance: dg.DagsterInstance, run: dg.DagsterRun, database: DatabaseResource) -> str:
+    """Subject and reason, such as `weather of madrid, 2026-09 failed: aemet: the key was refused`."""
+    own, month = sorted(set(feeds_by_step(run).values())), run.tags.get("dagster/partition")
+    if not own or month is None:
+        return f"{' '.join(filter(None, (run.job_name, month)))} failed: {UNTRIED}"
+    reasons = _reasons(database, own, Month.parse(month))
+    if len(own) == 1:
+        return f"{' of '.join(own[0])}, {month} failed: {reasons.get(own[0], UNTRIED)}"
+    failed = _failed(instance, run)
+    datasets = " and ".join(sorted({dataset for dataset, _ in own}))
+    if not failed:
+        return f"{datasets} of {len(own)} cities, {month} failed: {UNTRIED}"
+    named = "; ".join(f"{city}: {reasons.get((dataset, city), UNTRIED)}" for dataset, city in failed[:MOST_CITIES])
+    more = f"; and {len(failed) - MOST_CITIES} more" if len(failed) > MOST_CITIES else ""
+    return f"{datasets} of {len(failed)} of {len(own)} cities, {month} failed: {named}{more}"
+
+
+def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[tuple[str, str]]:
+    """Dataset and city of the steps that failed."""
+    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    failed = {record.event_log_entry.step_key for record in records}
+    return sorted({feed for step, feed in feeds_by_step(run).items() if step in failed})
+
+
+def _reasons(database: DatabaseResource, own: list[tuple[str, str]], month: Month) -> dict[tuple[str, str], str]:
+    from city_data.store.ledger import read_months
+
+    entries = read_months(database.open(), first=month, last=month)
+    return {
+        (entry.dataset, entry.city_id): " ".join(printable(entry.last_error, MOST_REASON).split())
+        for entry in entries
+        if entry.last_error and (entry.dataset, entry.city_id) in own
+    }
