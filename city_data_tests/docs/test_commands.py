@@ -30,7 +30,7 @@ _ASSIGNED = re.compile(r"([A-Z][A-Z_]*)=(.*)")
 COMMANDS: Any = typer.main.get_command(app)
 USAGE_ERROR: Any = typer.BadParameter.__base__  # of which an unknown option's error is another child
 # What a `make bench` reads beside its arguments.
-_OF_TESTS = {"BENCH_MIX_S", "ARGS"}
+_OF_TESTS = {"BENCH_BESIDE", "BENCH_MIX_S", "ARGS"}
 
 
 def variables() -> set[str]:
