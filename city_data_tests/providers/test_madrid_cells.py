@@ -151,6 +151,13 @@ def test_identifier_with_a_decimal_point_is_the_same_station(tmp_path: Path) -> 
     assert made.provenance["points"] == 2
 
 
+def test_file_of_far_too_many_identifiers_is_refused(tmp_path: Path) -> None:
+    """Each takes the memory of a point's whole month: 100,000 would take 2 GB."""
+    lines = [line for station in range(1, 20_002) for line in hour(station, "2026-09-01 05", 200)[:1]]
+    with pytest.raises(PermanentError, match="more than 20,000 measuring points"):
+        month_of(tmp_path, lines)
+
+
 def test_repeated_rows_are_detected_by_station_and_quarter_hour(tmp_path: Path) -> None:
     """The second `:00` stands where `:45` is missing: four rows, of three quarters."""
     lines = good()

@@ -39,6 +39,7 @@ _THREADS = 2  # pieces parsed at once; more take memory without being faster on 
 SUMS = {"rows": "u4", "digits": "u8", "flow": "u4", "weight": "u4", "weighted": "f8"}
 _SUMMED = list(SUMS)[1:]
 _PAIRS = 8192  # of a station and a label; a month has about 5,000
+_MOST_PAIRS = 20_000  # they take 0.4 GB; more are no identifiers of measuring points
 HUNDREDTHS = 100  # readings have two decimals, as integers, whose sums do not depend on order
 
 
@@ -49,6 +50,7 @@ def station_hours(file: MonthFile) -> tuple[pl.DataFrame, int]:
 
     And the number of rows outside of every station-hour of this month: other or unreadable dates or stations.
     A station-hour with more than 7 rows overflows its counts: such hours are resolved from their rows.
+    Raises PermanentError for corrupt bytes, and for a file whose identifiers are those of no measuring points.
     """
     import polars as pl
 
@@ -87,13 +89,15 @@ class _DenseSums:
         self._sums = {name: np.zeros(_PAIRS * FACES, kind) for name, kind in SUMS.items()}
 
     def add(self, part: pl.DataFrame) -> None:
-        """Add sums of distinct keys."""
+        """Add sums of distinct keys. Raises PermanentError for more measuring points than memory is meant for."""
         import numpy as np
 
         pair, hour = np.divmod(part["key"].to_numpy(), np.uint32(FACES))
         fresh = np.unique(pair[self._place[pair] < 0])
         self._place[fresh] = np.arange(len(self._pairs), len(self._pairs) + len(fresh))
         self._pairs = np.concatenate([self._pairs, fresh])
+        if len(self._pairs) > _MOST_PAIRS:
+            raise PermanentError(f"the CSV has more than {_MOST_PAIRS:,} measuring points; a month has about 5,000")
         while len(self._pairs) * FACES > len(self._sums["rows"]):
             self._sums = {name: np.concatenate([sums, np.zeros_like(sums)]) for name, sums in self._sums.items()}
         index = self._place[pair].astype(np.int64) * FACES + hour
