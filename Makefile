@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo bench test test-lowest fuzz chaos lint docs helm-test helm-docs helm-tools clients contract lock
+.PHONY: setup demo bench test test-lowest fuzz chaos lint docs helm-test cluster-test helm-docs helm-tools clients contract lock
 
 setup: .venv/.ready
 
@@ -22,7 +22,7 @@ bench: setup
 
 # Lint, types, walls, and the whole suite on real PostgreSQL and Redis.
 test: lint clients helm-tools
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore city_data_tests/cluster
 
 # The suite's heart with the oldest versions that pyproject.toml allows, in an environment of its own. Part of a release.
 LOWEST := .venv/lowest
@@ -55,6 +55,11 @@ chaos: setup
 # The chart's part of `make test`.
 helm-test: setup helm-tools
 	$(BIN)/python -m pytest -n 2 city_data_tests/helm
+
+# The chart on a real Kubernetes: about 20 minutes, seeded. KUBECONFIG, CLUSTER_TEST_IMAGE and the addresses of
+# CONTRIBUTING.md name the cluster; without them it is skipped. Not part of `make test`.
+cluster-test: setup helm-tools
+	$(BIN)/python -m pytest -p no:cacheprovider -s -v --timeout 900 city_data_tests/cluster $(ARGS)
 
 # The table of values in the chart's README, from the comments in values.yaml.
 helm-docs: helm-tools

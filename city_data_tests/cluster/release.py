@@ -1,0 +1,127 @@
+"""A release on a real cluster: kubectl and helm as an operator runs them, and what the chart's README has them create.
+
+Belongs here: the cluster's addresses from the environment, commands, waiting. Does not: the behaviour that is tested
+(test_release.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from city_data.local.embedded import EmbeddedPostgres
+from city_data_tests.helm.charting import CHART, helm_binary
+
+NAMESPACE = "city-data-test"
+RELEASE = "city-data"
+DATABASE_PORT = 5432
+
+
+@dataclass(frozen=True)
+class Place:
+    """The cluster under test, from the environment."""
+
+    image: str  # repository:tag, on every node
+    host: str  # this machine, as pods see it
+    outside: str  # an address of this machine that stands for the internet
+    metadata: str  # an address of this machine that stands for a cloud's metadata service
+    lose: tuple[str, ...]  # command that takes the power of a node, whose name is appended
+    regain: tuple[str, ...]
+
+
+def place() -> Place | None:
+    """None where the environment names no cluster."""
+    image = os.environ.get("CLUSTER_TEST_IMAGE")
+    if not image or not os.environ.get("KUBECONFIG"):
+        return None
+    return Place(
+        image=image,
+        host=os.environ["CLUSTER_TEST_HOST"],
+        outside=os.environ["CLUSTER_TEST_OUTSIDE"],
+        metadata=os.environ.get("CLUSTER_TEST_METADATA", "169.254.169.254"),
+        lose=tuple(shlex.split(os.environ.get("CLUSTER_TEST_LOSE", ""))),
+        regain=tuple(shlex.split(os.environ.get("CLUSTER_TEST_REGAIN", ""))),
+    )
+
+
+class ReachablePostgres(EmbeddedPostgres):
+    """The embedded PostgreSQL, on every address of this machine, for pods with a password."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, port=DATABASE_PORT, durable=False)
+        rules = folder.parent / "pg_hba.conf"
+        rules.write_text("host all all 0.0.0.0/0 scram-sha-256\n")
+        self._options = {**self._options, "listen_addresses": "*", "hba_file": str(rules), "max_connections": "300"}
+
+
+@dataclass
+class Release:
+    """One release in a namespace of its own."""
+
+    values: Path
+    log: list[str] = field(default_factory=list)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 120) -> str:
+        done = subprocess.run(
+            ["kubectl", "--namespace", NAMESPACE, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+        assert done.returncode == 0 or not check, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout if check else done.stdout + done.stderr
+
+    def helm(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [helm_binary(), *arguments, "--namespace", NAMESPACE],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def upgrade(self, *arguments: str) -> str:
+        return self.helm("upgrade", "--install", RELEASE, str(CHART), "--values", str(self.values), *arguments)
+
+    def items(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
+        chosen = ["--selector", selector] if selector else []
+        found: list[dict[str, Any]] = json.loads(self.kubectl("get", kind, *chosen, "--output", "json"))["items"]
+        return found
+
+    def pods(self, component: str) -> list[dict[str, Any]]:
+        """The pods of a role that are not leaving."""
+        found = self.items("pods", f"app.kubernetes.io/component={component}")
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def run_pods(self) -> list[dict[str, Any]]:
+        running = self.items("pods", f"city-data/release={RELEASE}")
+        return [pod for pod in running if pod["status"].get("phase") == "Running"]
+
+    def note(self, text: str) -> None:
+        self.log.append(text)
+        print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)  # noqa: T201  the run's own log
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def until(what: str, seconds: float, holds: Callable[[], object], every: float = 1.0) -> float:
+    """Wait until something holds; returns the seconds that it took."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds, f"{what}: not within {seconds:.0f} s"
+        time.sleep(every)
+    return time.monotonic() - began
