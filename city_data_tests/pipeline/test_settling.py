@@ -21,6 +21,7 @@ from city_data.pipeline.settling import (
     settled_state,
     within_budget,
 )
+from city_data.providers.base import Quota, RateLimit
 from city_data.store.ledger import MonthEntry
 from city_data.store.raw import Manifest, RawFile
 from city_data.window import Month, Window
@@ -192,6 +193,33 @@ def test_months_beyond_the_budget_come_first_the_next_day() -> None:
             ledger[month] = entry(month, state="provisional", checked_at=moment)
     assert set(asked) == set(months)  # 25 months in 13 days of two: each was asked before any was asked twice
     assert within_budget([(FEED, month) for month in months]) == [(FEED, month) for month in months]
+
+
+@given(
+    plan=st.integers(1, 60),
+    states=st.lists(
+        st.sampled_from(["settled", "provisional", "not_yet_published", "not_available", "failed"]), min_size=1
+    ),
+    days=st.integers(1, 60),
+)
+def test_refresh_of_any_states_keeps_to_its_share_of_a_day_s_quota(plan: int, states: list[str], days: int) -> None:
+    """Ticked once a day, as the schedule is; a month costs two calls."""
+
+    class Planned(type(FEED.primary.provider)):  # type: ignore[misc]
+        def rate_limit(self) -> RateLimit:
+            return RateLimit(60, 60, quotas=(Quota(plan, 86_400),))
+
+    feed, ledger = replace(FEED, primary=ProviderBinding(Planned(), FEED.primary.settings)), dict[Month, MonthEntry]()
+    for tick in range(days):
+        moment = NOW + tick * DAY
+        due = [month for _, month in due_months([feed], ledger.values(), WINDOW, moment)]
+        for number, month in enumerate(due):
+            state = states[(tick + number) % len(states)]
+            error = "503" if state == "failed" else None
+            ledger[month] = entry(
+                month, state=state, checked_at=moment, last_error=error, version=1 if state == "settled" else None
+            )
+        assert 2 * len(due) <= max(plan / 2, 2)
 
 
 def test_a_quarter_of_settled_months_is_rechecked_each_week() -> None:
