@@ -5,6 +5,7 @@ Belongs here: text and progress bars for people. Does not: any decision.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -18,6 +19,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from city_data import environment
+from city_data.errors import CityDataError
 from city_data.interruption import Stop, on_signals
 from city_data.local import platform
 from city_data.local.home import sizes
@@ -32,26 +34,37 @@ if TYPE_CHECKING:
 
 POLL_S = 2.0
 LINE_EVERY_S = 5.0
+_FULL = os.strerror(errno.ENOSPC)
+
+
+class DiskFull(CityDataError):
+    """A month failed for want of space, and so would every other; the text names the month and the cause."""
 
 
 def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month], only_due: bool = False) -> list[str]:
     """Materialize months on this machine, newest first, and show the progress; returns one line per failure.
 
     `only_due` skips months that are settled or were requested within a day, so that a second start is quick.
-    A signal stops it after the running months: raises typer.Exit with the signal's exit code.
+    A signal stops it after the running months: raises typer.Exit with the signal's exit code. Raises DiskFull.
     """
     from city_data.operations import backfill
 
     todo = backfill.newest_first(_todo(feeds, months, only_due))
     failed: list[str] = []
+    full: DiskFull | None = None
     rows, done_months, started = 0, 0, time.monotonic()
     with on_signals() as stop, Steps(console, "months", len(todo)) as steps:
         for done in _results(todo, stop):
             rows += done.rows
             done_months += 1
+            if done.error and _FULL in done.error:
+                full = DiskFull(f"{done.feed.name} {done.month}: {' '.join(done.error.split())}")
+                break
             if done.error:
                 failed.append(f"{done.feed.name} {done.month}: {done.error}")
             steps.advance(f"{done.feed.name} {done.month}", rows)
+    if full is not None:
+        raise full
     seconds = time.monotonic() - started
     console.print(f"{done_months - len(failed)} of {len(todo)} months done, {rows:,} rows in {seconds:.1f} s")
     print_failures(console, failed)
@@ -227,7 +240,7 @@ def _key(feed: Feed, month: Month) -> tuple[str, str, Month]:
 
 def print_failures(console: Console, failed: Sequence[str]) -> None:
     for line in failed:
-        console.print(f"[bold red]failed[/] {line}", highlight=False)
+        console.print(f"[bold red]failed[/] {line}", highlight=False, soft_wrap=True)
 
 
 class Steps:

@@ -19,10 +19,13 @@ from rich.console import Console
 from city_data.errors import one_line
 from city_data.interruption import handled_signals
 from city_data.local import platform
+from city_data.local.home import has_space
 from city_data.local.ports import Ports
 from city_data.pipeline.feeds import Feed
 from city_data.store.database import DatabaseUnavailable
 from city_data.window import Window
+
+GO_ON_AFTER_S = 20.0
 
 
 def stay_up(
@@ -41,7 +44,7 @@ def stay_up(
     from city_data.cli.status import print_summary
 
     def report(text: str) -> None:
-        console.print(text, highlight=False, markup=False)
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     if os.geteuid() == 0:
         report("warning: running as root; the platform needs no rights of root, so prefer an ordinary user")
@@ -55,7 +58,9 @@ def stay_up(
         os.environ.update(own.variables)
         platform.prepare_dagster(report)
         with platform.services(own, ports, collecting=any(feed.live for feed in feeds)) as children:
-            failed = _first_backfill(console, feeds, window) if mode == "demo" else []
+            first = FirstBackfill(console, feeds, window, own.home)
+            if mode == "demo":
+                first.run()
             children.await_port("api", ports.api)
             children.await_port("webserver", ports.ui)
             print_summary(console, feeds, window, entries_of(feeds))
@@ -64,21 +69,39 @@ def stay_up(
                 while not once:
                     time.sleep(1)
                     own.supervisor.refuse_failed()
+                    first.go_on()
             except KeyboardInterrupt:
                 console.print("stopping")
-    return failed
+    return first.failed
 
 
-def _first_backfill(console: Console, feeds: Sequence[Feed], window: Window) -> list[str]:
-    """The failed months. A database that goes away ends the backfill only: what is loaded is served."""
-    from city_data.cli.progress import print_failures, run_backfill
+class FirstBackfill:
+    """The backfill of a demo. A database that goes away, or a full disk, ends it in one line: what is loaded is served.
 
-    try:
-        return run_backfill(console, feeds, window.months(), only_due=True)
-    except DatabaseUnavailable as error:
-        failed = [f"the backfill: {one_line(error)}; the daily refresh loads the months that are left"]
-        print_failures(console, failed)
-        return failed
+    It goes on from the loaded months when there is space again. `failed` has a line for each failure.
+    """
+
+    def __init__(self, console: Console, feeds: Sequence[Feed], window: Window, folder: Path) -> None:
+        self._console, self._feeds, self._window, self._folder = console, feeds, window, folder
+        self._due: float | None = None
+        self.failed: list[str] = []
+
+    def run(self) -> None:
+        from city_data.cli.progress import DiskFull, print_failures, run_backfill
+
+        self._due = None
+        try:
+            self.failed = run_backfill(self._console, self._feeds, self._window.months(), only_due=True)
+        except (DatabaseUnavailable, DiskFull) as error:
+            self._due = time.monotonic() + GO_ON_AFTER_S
+            self.failed = [f"the backfill: {one_line(error)}; it goes on when it can, or with the next start"]
+            print_failures(self._console, self.failed)
+
+    def go_on(self) -> None:
+        """Run again what was interrupted, once in a while, and only with space on the disk."""
+        if self._due is not None and time.monotonic() >= self._due and has_space(self._folder):
+            self._console.print("the backfill goes on")
+            self.run()
 
 
 def stop_in_order_on_signals() -> None:

@@ -55,7 +55,11 @@ def ended(process: subprocess.Popen[bytes] | None, log: Path) -> str | None:
 def rotate(log: Path) -> None:
     """Move a long log's content to a second file. Its process goes on writing, at the start: it appends."""
     if log.exists() and log.stat().st_size > LOG_BYTES:
-        shutil.copyfile(log, log.with_suffix(".log.1"))
+        kept = log.with_suffix(".log.1")
+        try:
+            shutil.copyfile(log, kept)
+        except OSError:  # the disk is full: the log's own bytes are the room that is needed
+            kept.unlink(missing_ok=True)
         os.truncate(log, 0)
 
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 import stat
 from pathlib import Path
+
+LEAST_FREE = 48 * 1024 * 1024
 
 
 def create(folder: Path) -> None:
@@ -32,6 +35,11 @@ def write_private(path: Path, text: str) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def has_space(folder: Path) -> bool:
+    """Whether PostgreSQL can write there: one segment of its log has 16 MB, and it begins the next one early."""
+    return shutil.disk_usage(folder).free > LEAST_FREE
 
 
 def sizes(folder: Path) -> dict[str, int]:

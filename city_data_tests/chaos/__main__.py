@@ -10,11 +10,12 @@ import argparse
 import sys
 import tempfile
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 
-from city_data_tests.chaos.faults import FAULTS
+from city_data_tests.chaos.faults import DISK_FULL, FAULTS
 from city_data_tests.chaos.machine import Machine
-from city_data_tests.chaos.running import Outcome, order, run
+from city_data_tests.chaos.running import Outcome, order, own_disk, run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,14 +34,20 @@ def main(arguments: list[str] | None = None) -> int:
         return seconds > options.minutes * 60 or (options.count is not None and done >= options.count)
 
     with tempfile.TemporaryDirectory(prefix="city_data-chaos-") as folder:
-        machine = Machine(options.keep or Path(folder), patience=options.patience)
+        place = options.keep or Path(folder)
+        stack = ExitStack()
+        has_disk = stack.enter_context(own_disk(place / "home"))
+        if not has_disk:
+            sys.stdout.write(f"{DISK_FULL}: skipped, since only root can give the home a file system of its own\n")
+        machine = Machine(place, patience=options.patience)
         try:
-            names = order(options.seed, options.fault or list(FAULTS))
+            names = order(options.seed, options.fault or [name for name in FAULTS if has_disk or name != DISK_FULL])
             for outcome in run(machine, options.seed, names, is_over, options.prepared):
                 outcomes.append(outcome)
                 _print_outcome(len(outcomes), outcome)
         finally:
             machine.kill_all()
+            stack.close()
     _print_table(options.seed, outcomes)
     return 1 if any(outcome.failures for outcome in outcomes) else 0
 

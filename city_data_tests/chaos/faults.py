@@ -9,26 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from random import Random
 
 import psutil
 
-from city_data_tests.chaos.machine import ROLES, Machine, await_true
+from city_data_tests.chaos.machine import ROLES, await_true
+from city_data_tests.chaos.mishaps import MISHAPS, Fault, Scene, disk_full
 
 HEAL_S = 60.0
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a fault may use. `random` is the seed's."""
-
-    machine: Machine
-    random: Random
-
-
-Fault = Callable[[Scene], list[str]]
 
 
 def signalled(role: str, number: int) -> Fault:
@@ -112,4 +99,8 @@ FAULTS: dict[str, Fault] = {
     "kill the tree": tree(signal.SIGKILL),
     "terminate the tree": tree(signal.SIGTERM),
     "stop the tree": tree(signal.SIGSTOP),
+    **MISHAPS,
 }
+# Only where the home is a file system of its own.
+DISK_FULL = "disk full"
+FAULTS[DISK_FULL] = disk_full

@@ -5,6 +5,7 @@ Belongs here: the loop and its setting up. Does not: arguments and the table (__
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -20,8 +21,9 @@ from city_data.sandbox import running as sandbox_running
 from city_data.window import Month, as_of, rolling_window
 from city_data_tests.chaos import truth
 from city_data_tests.chaos.after import Assertion, Reads, noted
-from city_data_tests.chaos.faults import FAULTS, Scene
+from city_data_tests.chaos.faults import FAULTS
 from city_data_tests.chaos.machine import Machine
+from city_data_tests.chaos.mishaps import Scene
 from city_data_tests.chaos.watcher import Series, Truth, write_plan
 
 FIRST_START_S = 600.0
@@ -70,7 +72,7 @@ def run(
                 break
             random = Random(f"{seed}:{number}")
             month, stop_by = random.choice(months[:-1]), random.choice(_STOPS)
-            yield _one(Scene(machine, random), assertion, name, month, stop_by if restarts else None)
+            yield _one(Scene(machine, random, str(month)), assertion, name, month, stop_by if restarts else None)
     with noted([]):
         machine.stop(signal.SIGINT)
     machine.kill_all()
@@ -110,6 +112,19 @@ def _series(machine: Machine) -> dict[Series, Truth]:
                 known = city[dataset]["provider"] == "open_meteo"
                 found[one] = truth.weather(sandbox, one, months) if known else {}
     return found
+
+
+@contextmanager
+def own_disk(home: Path) -> Iterator[bool]:
+    """A small file system at the home, which may be filled; False where only root could make one."""
+    home.mkdir(parents=True, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=700m,mode=700", "tmpfs", str(home)]
+    is_own = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        yield is_own
+    finally:
+        if is_own:
+            subprocess.run(["umount", "-l", str(home)], check=False)
 
 
 def _set_up(machine: Machine, prepared: Path | None) -> float:

@@ -95,6 +95,15 @@ def _command_of(pid: int) -> str:
         return ""
 
 
+def test_redis_starts_beside_a_torn_dump(tmp_path: Path) -> None:
+    """It keeps nothing, and yet reads what an earlier configuration or a crash has left."""
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "dump.rdb").write_bytes(b"REDIS0009\xfa")
+    server = EmbeddedRedis(tmp_path / "redis")
+    server.start()
+    server.stop()
+
+
 def test_redis_needs_its_password_and_lacks_dangerous_commands(tmp_path: Path) -> None:
     server = EmbeddedRedis(tmp_path / "redis")
     server.start()

@@ -39,9 +39,10 @@ class Fake:
     restarts: list[float] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     fails: Exception | None = None
+    has_space: bool = True
 
     def supervisor(self, essential: bool = False) -> Supervisor:
-        made = Supervisor(self.lines.append, clock=lambda: self.now)
+        made = Supervisor(self.lines.append, clock=lambda: self.now, has_space=lambda: self.has_space)
         made.watch("daemon", lambda: self.cause, self.restart, essential=essential)
         return made
 
@@ -74,6 +75,16 @@ def test_essential_process_that_does_not_stay_up_ends_the_platform_with_its_caus
     with pytest.raises(NotHealed, match="daemon ended with code 1: no space left; it did not stay up"):
         fake.run(fake.supervisor(essential=True), 300)
     assert len(fake.restarts) == MOST_RESTARTS
+
+
+def test_essential_process_is_restarted_for_as_long_as_the_disk_is_full() -> None:
+    fake = Fake(cause="ended with code 1: No space left on device", has_space=False)
+    supervisor = fake.supervisor(essential=True)
+    fake.run(supervisor, 1200)
+    assert len(fake.restarts) > 2 * MOST_RESTARTS
+    fake.cause, fake.has_space = None, True
+    fake.run(supervisor, STABLE_S)
+    assert fake.lines[-1] == "daemon was restarted"
 
 
 def test_process_that_stayed_up_is_restarted_at_once_again() -> None:
