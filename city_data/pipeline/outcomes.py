@@ -33,7 +33,9 @@ class TypedOutcomes:
     ) -> None:
         from city_data.store.database import DatabaseUnavailable
 
-        if isinstance(error, Exception) and not isinstance(error, ProviderError | DatabaseUnavailable):
+        # A panic of Polars' Rust code is no Exception, and no class to import without it.
+        is_error = isinstance(error, Exception) or type(error).__name__ == "PanicException"
+        if error is not None and is_error and not isinstance(error, ProviderError | DatabaseUnavailable):
             subject = f"{self.provider}: {self.request.location.city_id} {self.request.month}"
             raise PermanentError(f"{subject}: unforeseen {words(error)}") from error
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from polars.exceptions import PanicException
+
 from city_data.datasets import DATASETS
 from city_data.providers.base import ParsedMonth, ProviderError
 from city_data_tests.fuzz.seeds import Seed
@@ -68,7 +70,7 @@ def _outcome(seed: Seed, payloads: Sequence[Received], known: Mapping[str, int])
         return _typed(seed, str(error))
     except AssertionError as error:
         return Verdict("uncounted", str(error))
-    except Exception as error:  # noqa: BLE001  any other end is what is looked for
+    except (Exception, PanicException) as error:  # noqa: BLE001  any other end is what is looked for
         return Verdict("untyped", f"{type(error).__name__}: {error}"[:500])
     wrong = _differences(seed, month, payloads)
     if not wrong:

@@ -8,11 +8,14 @@ from typing import Any, NoReturn
 
 import pytest
 import sqlalchemy as sa
+from polars.exceptions import PanicException
 
 from city_data.definitions import defs
 from city_data.operations.backfill import materialize
 from city_data.pipeline.feeds import Feed
+from city_data.pipeline.outcomes import TypedOutcomes
 from city_data.providers.aemet import Aemet
+from city_data.providers.base import Location, PermanentError, Request, Settings
 from city_data.providers.open_meteo import OpenMeteo
 from city_data.store.schema import CITY_MONTH
 from city_data.window import Month
@@ -100,3 +103,10 @@ def test_late_load_leaves_no_error_on_a_newer_month(world: World) -> None:
     after = world.entry("weather", "2026-09")
     assert after is not None
     assert (after.version, after.last_error, after.fetched_at) == (1, None, AS_OF + timedelta(hours=1))
+
+
+def test_panic_of_polars_becomes_a_typed_outcome() -> None:
+    madrid = Location("madrid", 40.4168, -3.7038, "Europe/Madrid")
+    asked = Request(madrid, Month(2026, 9), Settings(), AS_OF)
+    with pytest.raises(PermanentError, match="p: madrid 2026-09: unforeseen PanicException"), TypedOutcomes("p", asked):
+        raise PanicException("slice index starts at 1")

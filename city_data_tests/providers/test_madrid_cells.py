@@ -289,3 +289,10 @@ def test_zip_entry_without_a_name_is_no_obstacle(tmp_path: Path) -> None:
     path.write_bytes(nameless)
     assert [info.filename for info in zipfile.ZipFile(path).infolist()] == ["09-2026.csv", ""]
     assert volumes(parsed(path, MONTH)) == [280] * 24
+
+
+@pytest.mark.parametrize("end", ['"', '3001;2026-09-01 23:45:00;URB;300;3;10;0;N;"'])
+def test_file_that_ends_in_one_quote_does_not_end_the_parser(tmp_path: Path, end: str) -> None:
+    """Polars panics at it, where it reads the column as numbers: an exception that is no Exception."""
+    made = parsed(zipped(tmp_path, MONTH, "\n".join([HEADER, *good(), end])), MONTH)
+    assert volumes(made)[:23] == [280] * 23

@@ -95,7 +95,7 @@ class CellReader:
         try:
             cells = self._plain_cells(piece)
             read = {name: spellings.read(cells[name]) for name, spellings in self._words.items()}
-        except pl.exceptions.PolarsError:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):  # a panic: of a last number that is one quote
             cells = self.texts(piece)
             read = {name: spellings.read(cells[name]) for name, spellings in self._texts.items()}
         station = pl.col(self._read[0])
