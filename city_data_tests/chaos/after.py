@@ -172,7 +172,7 @@ def noted(faults: list[str]) -> Iterator[None]:
     """A check that cannot be made is a fault too."""
     try:
         yield
-    except (TimeoutError, NotReady, OSError, psycopg.Error, AssertionError) as error:
+    except (TimeoutError, NotReady, OSError, psycopg.Error, AssertionError, ValueError, KeyError) as error:
         faults.append(f"{type(error).__name__}: {_end(str(error))}")
 
 
