@@ -147,6 +147,8 @@ def instance(kubelet: Kubelet, rendered: list[Manifest], kubeconfig: Path, home:
         yield opened
 
 
+# A backfill is evaluated in this process; the warning is Dagster's, of its own snapshots of a job's subset.
+@pytest.mark.filterwarnings("ignore:Stored parent snapshot ID:UserWarning")
 @pytest.mark.timeout(400)
 def test_release_starts_and_the_launchers_job_materializes_a_month(
     kubelet: Kubelet,
