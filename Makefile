@@ -56,7 +56,7 @@ chaos: setup
 helm-test: setup helm-tools
 	$(BIN)/python -m pytest -n 2 city_data_tests/helm
 
-# The chart on a real Kubernetes: about 20 minutes, seeded. KUBECONFIG, CLUSTER_TEST_IMAGE and the addresses of
+# The chart on a real Kubernetes: about 20 minutes. KUBECONFIG, CLUSTER_TEST_IMAGE and the addresses of
 # CONTRIBUTING.md name the cluster; without them it is skipped. Not part of `make test`.
 cluster-test: setup helm-tools
 	$(BIN)/python -m pytest -p no:cacheprovider -s -v --timeout 900 city_data_tests/cluster $(ARGS)

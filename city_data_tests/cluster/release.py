@@ -32,7 +32,8 @@ class Place:
     host: str  # this machine, as pods see it
     outside: str  # an address of this machine that stands for the internet
     metadata: str  # an address of this machine that stands for a cloud's metadata service
-    lose: tuple[str, ...]  # command that takes the power of a node, whose name is appended
+    node: str | None  # one that may be lost: not that of the control plane
+    lose: tuple[str, ...]  # command that takes its power; its name is appended
     regain: tuple[str, ...]
 
 
@@ -46,6 +47,7 @@ def place() -> Place | None:
         host=os.environ["CLUSTER_TEST_HOST"],
         outside=os.environ["CLUSTER_TEST_OUTSIDE"],
         metadata=os.environ.get("CLUSTER_TEST_METADATA", "169.254.169.254"),
+        node=os.environ.get("CLUSTER_TEST_NODE"),
         lose=tuple(shlex.split(os.environ.get("CLUSTER_TEST_LOSE", ""))),
         regain=tuple(shlex.split(os.environ.get("CLUSTER_TEST_REGAIN", ""))),
     )
