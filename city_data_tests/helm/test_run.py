@@ -258,7 +258,7 @@ def check_job(job: Manifest, rendered: list[Manifest], secrets: Secrets) -> None
     (container,) = containers(job["spec"]["template"])
     pod = job["spec"]["template"]["spec"]
     assert container["image"] == "city-data:1.2.3"
-    assert container["resources"]["limits"] == {"memory": "2Gi"}
+    assert container["resources"]["limits"] == {"memory": "2Gi", "ephemeral-storage": "9Gi"}
     check_restricted(container)
     assert pod["securityContext"]["runAsUser"] == 10001
     assert pod["automountServiceAccountToken"] is False
