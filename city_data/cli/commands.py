@@ -248,13 +248,13 @@ def migrate(
     """Migrate the databases of CITY_DATA_DATABASE_URL and DAGSTER_HOME, and set the providers' pools."""
     from city_data.operations import migrate
 
-    slots = pool_slots(pool)
+    slots, awaited = pool_slots(pool), addresses(reach)
     if not environment.DATABASE_URL.get():
         raise ConfigurationError(
             f"{environment.DATABASE_URL} is not set; `city-data up` and `demo` migrate their own databases"
         )
     if wait is not None:
-        migrate.await_migrated(console.print, wait, addresses(reach))
+        migrate.await_migrated(console.print, wait, awaited)
     else:
         migrate.migrate(console.print, slots)
 

@@ -88,7 +88,7 @@ def test_body_out_of_bounds_is_422(client: TestClient, body: bytes) -> None:
         ("Columns", "columns"),
         ("lat", "latitude"),
         ("start", "start_date"),
-        ("zzz", "there are as_of, columns"),
+        ("zzz", "there are as_of, city_id, columns"),
         ("x" * 5_000, "there are as_of"),
         ("%00", "there are as_of"),
     ],

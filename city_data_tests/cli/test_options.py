@@ -40,6 +40,7 @@ WRONG_TEXTS = {
         (str(WINDOW.open + 1), "--to 2026-12 lies ahead"),
         (str(WINDOW.first - 1), "--to 2024-10 lies before"),
     ],
+    "--reach": [("nowhere", "--reach"), ("nowhere:port", "--reach"), ("nowhere:0", "--reach"), (":80", "--reach")],
     "--pool": [("aemet", "--pool"), ("aemet=0", "--pool"), ("aemet=²", "--pool"), ("=2", "--pool")],
 }
 
@@ -48,7 +49,7 @@ WRONG_TEXTS = {
 FREE_TEXTS = {"--cluster", "--host", "--alive", "--subject", "--home", "--record"}
 
 
-TYPED = {"--last", "--port", "--every", "--hours", "--wait", "--tenant"}
+TYPED = {"--last", "--port", "--every", "--hours", "--wait", "--tenant", "--started-within"}
 
 
 WRONG_NUMBERS = ["x", "-1", "nan", "inf", "1e400"]

@@ -135,7 +135,7 @@ def test_repeat_with_an_expired_token_or_withdrawn_key_is_401(
     tokens._keys.generation += 1
     assert [answer.status for answer in reader.ask(request, times=2)] == [200, 200]
     assert reader.routed == 2  # by the new keys the token had to be checked once more
-    monkeypatch.setattr(tokens, "_clock", lambda: time.time() + 3_600)
+    monkeypatch.setattr(tokens, "_clock", lambda: time.time() + 86_400)
     monkeypatch.setattr("jwt.decode", raises(jwt.ExpiredSignatureError()))
     late = reader.ask(request, times=2)[-1]
     assert (late.status, json.loads(late.body)["detail"]) == (401, "The token has expired.")
