@@ -6,7 +6,7 @@ Dagster. A notice that Slack refuses is posted again at the next tick.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -157,16 +157,18 @@ def failure_notice() -> dg.SensorDefinition:
         if context.cursor is None:  # failures of before are not news
             context.update_cursor(datetime.now(UTC).isoformat())
             return dg.SkipReason("failed runs are reported from now on")
-        posted = 0
-        for record in _failures_since(context.instance, *context.cursor.split(" ")):
-            try:
-                failure = run_failures.described(context.instance, record.dagster_run, database)
-                post_to_slack(f"city_data: {failure}; {_run_link(record.dagster_run.run_id)}")
-            except NoticeFailed as error:
-                return dg.SkipReason(f"{posted} reported; the next one is tried again: {error}")
-            posted += 1
-            context.update_cursor(f"{record.update_timestamp.isoformat()} {record.dagster_run.run_id}")
-        return dg.SkipReason(f"{posted} reported")
+        records = _failures_since(context.instance, *context.cursor.split(" "))
+        return post_in_order(
+            context,
+            (
+                (
+                    f"city_data: {run_failures.described(context.instance, record.dagster_run, database)}; "
+                    f"{_run_link(record.dagster_run.run_id)}",
+                    f"{record.update_timestamp.isoformat()} {record.dagster_run.run_id}",
+                )
+                for record in records
+            ),
+        )
 
     return sensor
 
@@ -188,16 +190,17 @@ def backfill_notice() -> dg.SensorDefinition:
         if context.cursor is None:
             context.update_cursor(str(datetime.now(UTC).timestamp()))
             return dg.SkipReason("failed backfills are reported from now on")
-        posted = 0
-        for failed in failed_since(context.instance, float(context.cursor)):
-            reason = printable(" ".join(failed.reason.split()), run_failures.MOST_REASON)
-            try:
-                post_to_slack(f"city_data: backfill {failed.backfill_id} ({failed.title}) failed: {reason}")
-            except NoticeFailed as error:
-                return dg.SkipReason(f"{posted} reported; the next one is tried again: {error}")
-            posted += 1
-            context.update_cursor(str(failed.ended))
-        return dg.SkipReason(f"{posted} reported")
+        return post_in_order(
+            context,
+            (
+                (
+                    f"city_data: backfill {failed.backfill_id} ({failed.title}) failed: "
+                    f"{printable(' '.join(failed.reason.split()), run_failures.MOST_REASON)}",
+                    str(failed.ended),
+                )
+                for failed in failed_since(context.instance, float(context.cursor))
+            ),
+        )
 
     return sensor
 
@@ -218,6 +221,20 @@ def _order(record: dg.RunRecord) -> tuple[datetime, str]:
 
 class NoticeFailed(CityDataError):
     """Slack did not accept the message. The text omits the webhook's address, which is a secret."""
+
+
+def post_in_order(context: dg.SensorEvaluationContext, notices: Iterable[tuple[str, str]]) -> dg.SkipReason:
+    """Post texts to Slack, each with the sensor's cursor once it is posted. The first that Slack refuses ends the tick,
+    and is the first of the next one."""
+    posted = 0
+    for text, cursor in notices:
+        try:
+            post_to_slack(text)
+        except NoticeFailed as error:
+            return dg.SkipReason(f"{posted} reported; the next one is tried again: {error}")
+        posted += 1
+        context.update_cursor(cursor)
+    return dg.SkipReason(f"{posted} reported")
 
 
 def post_to_slack(text: str) -> None:

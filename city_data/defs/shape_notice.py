@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from city_data import environment
-from city_data.defs.notifications import NoticeFailed, post_to_slack
+from city_data.defs.notifications import post_in_order
 from city_data.defs.resources import DatabaseResource
 from city_data.defs.run_failures import MOST_REASON
 from city_data.texts import printable
@@ -40,17 +40,10 @@ def shape_notice() -> dg.SensorDefinition:
         if not environment.SLACK_WEBHOOK_URL.get():
             return dg.SkipReason(f"{environment.SLACK_WEBHOOK_URL} is not set")
         rows = sorted((row for row in read_shapes(database.open()) if row.changes), key=_order)
-        posted = 0
-        for row in rows:
-            if context.cursor is not None and _order(row) <= context.cursor:
-                continue
-            try:
-                post_to_slack(shape_text(row))
-            except NoticeFailed as error:
-                return dg.SkipReason(f"{posted} reported; the next one is tried again: {error}")
-            posted += 1
-            context.update_cursor(_order(row))
-        return dg.SkipReason(f"{posted} reported")
+        since = context.cursor
+        return post_in_order(
+            context, ((shape_text(row), _order(row)) for row in rows if since is None or _order(row) > since)
+        )
 
     return sensor
 
