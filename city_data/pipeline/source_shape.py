@@ -58,11 +58,11 @@ class KnownShape(pydantic.BaseModel):
 def watch(feed: Feed, manifest: Manifest, archive: PollArchive, database: Database, moment: datetime) -> Outcome:
     """Compare a fetch with the source's last good shape, and store the result. Raises ArchiveError where its bytes are
     gone, DatabaseUnavailable."""
-    from city_data.store.source_shapes import SourceShape, read_shapes, update_shape
+    from city_data.store.source_shapes import SourceShape, read_shape, update_shape
 
     key = (manifest.city_id, manifest.dataset, manifest.provider)
     month = Month.parse(manifest.month)
-    known = next((row for row in read_shapes(database) if (row.city_id, row.dataset, row.provider) == key), None)
+    known = read_shape(database, *key)
     if known is not None and not _is_compared(known, month, moment):
         return outcome(None)
     current = shape_of(feed, manifest, archive)

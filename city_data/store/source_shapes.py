@@ -45,16 +45,22 @@ def update_shape(
 ) -> SourceShape | None:
     """Replace a source's row by that which `decide` makes of it, where it makes one; returns that one. Two runs of one
     source take turns. Raises DatabaseUnavailable."""
-    key = {"city_id": city_id, "dataset": dataset, "provider": provider}
-    query = sa.select(SOURCE_SHAPE).where(*(SOURCE_SHAPE.c[name] == text for name, text in key.items()))
+    query = _row_of(city_id, dataset, provider).with_for_update()
     with database.write() as connection:
-        row = connection.execute(query.with_for_update()).mappings().one_or_none()
+        row = connection.execute(query).mappings().one_or_none()
         decided = decide(None if row is None else _shape(row))
         if decided is not None:
             values = {**asdict(decided), "month": decided.month.first_day, "changes": list(decided.changes)}
             statement = insert(SOURCE_SHAPE).values(values)
-            connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+            connection.execute(statement.on_conflict_do_update(index_elements=SOURCE_SHAPE.primary_key, set_=values))
     return decided
+
+
+def read_shape(database: Database, city_id: str, dataset: str, provider: str) -> SourceShape | None:
+    """A source's row; None where it was never compared. Raises DatabaseUnavailable."""
+    with database.read() as connection:
+        row = connection.execute(_row_of(city_id, dataset, provider)).mappings().one_or_none()
+    return None if row is None else _shape(row)
 
 
 def read_shapes(database: Database) -> list[SourceShape]:
@@ -62,6 +68,13 @@ def read_shapes(database: Database) -> list[SourceShape]:
     query = sa.select(SOURCE_SHAPE).order_by(SOURCE_SHAPE.c.city_id, SOURCE_SHAPE.c.dataset, SOURCE_SHAPE.c.provider)
     with database.read() as connection:
         return [_shape(row) for row in connection.execute(query).mappings()]
+
+
+def _row_of(city_id: str, dataset: str, provider: str) -> sa.Select[Any]:
+    columns = SOURCE_SHAPE.c
+    return sa.select(SOURCE_SHAPE).where(
+        columns.city_id == city_id, columns.dataset == dataset, columns.provider == provider
+    )
 
 
 def _shape(row: sa.RowMapping) -> SourceShape:
