@@ -43,7 +43,7 @@ def succeeded(release: Release) -> int:
 def test_install_loads_months_without_a_hand(release: Release) -> None:
     """Into a namespace with enforced `restricted`; the init Job ends once runs are requested, and they succeed."""
     notes = release.upgrade()
-    assert "The init Job asks Dagster" in notes
+    assert "The init Job requests the months" in notes
     took = until(
         "the init Job",
         300,

@@ -1,4 +1,4 @@
-{{/* What processes are told. Every secret is a reference: none is in a manifest, in a ConfigMap or in a run's arguments. */}}
+{{/* The environment of each process. Every secret is a reference: none is in a manifest, in a ConfigMap or in a run's arguments. */}}
 {{- define "city-data.secretEnv" -}}
 {{- /* (list "VARIABLE" "secret" "key") */ -}}
 - name: {{ index . 0 }}

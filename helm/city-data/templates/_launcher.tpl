@@ -1,4 +1,4 @@
-{{/* A run's Job. All of it is said here and nothing at the code location, whose settings would win over these. */}}
+{{/* A run's Job. All of it is set here and nothing at the code location, whose settings would win over these. */}}
 {{- define "city-data.launcher" -}}
 load_incluster_config: true
 job_namespace: {{ .Release.Namespace }}

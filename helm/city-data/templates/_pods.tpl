@@ -66,7 +66,7 @@ tolerations:
   {{- end }}
 {{- end -}}
 
-{{/* Rolls the pods when what they are told changes. */}}
+{{/* Rolls the pods when their configuration changes. */}}
 {{- define "city-data.checksum" -}}
 checksum/config: {{ printf "%s%s" (include (print $.Template.BasePath "/configmap-env.yaml") .) (include (print $.Template.BasePath "/configmap-dagster.yaml") .) | sha256sum }}
 {{- end -}}
