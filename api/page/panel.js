@@ -1,7 +1,7 @@
 // One dataset's plot. Belongs here: its chart, its column, what lies under the cursor. Does not: which range (plot.js).
 
 import { alone, gaps, isDrawn, series } from "./series.js";
-import { el, number, stamp, title } from "./words.js";
+import { el, meaningText, number, stamp, title } from "./words.js";
 
 const HEIGHT_PX = 230;
 const SHADE_FROM_PX = 2;
@@ -31,13 +31,14 @@ export class Panel {
     this.meta = el("p", { className: "hint meta" });
     this.chart = el("div", { className: "chart", tabIndex: 0, role: "application", "aria-roledescription": "plot" });
     this.chart.addEventListener("keydown", (event) => this.#key(event));
+    this.meaning = el("p", { className: "hint meaning" });
     this.readout = el("div", { className: "readout" });
     this.spoken = el("p", { className: "unseen", "aria-live": "polite" });
     this.request = el("details", { className: "request", hidden: true });
     const label = el("label", { htmlFor: this.select.id }, el("span", { className: "unseen" }, `Column of ${dataset}`));
     const head = el("div", { className: "panel-head" }, el("h3", {}, title(dataset)), label, this.select, this.meta);
     this.element = el("section", { className: "panel", "data-dataset": dataset, "aria-label": title(dataset) });
-    this.element.append(head, this.readout, this.chart, this.spoken, this.request);
+    this.element.append(head, this.meaning, this.readout, this.chart, this.spoken, this.request);
     new ResizeObserver(() => this.plot?.setSize({ width: this.chart.clientWidth, height: HEIGHT_PX })).observe(this.chart);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
   }
@@ -62,6 +63,7 @@ export class Panel {
     this.chart.classList.toggle("empty", true);
     this.chart.replaceChildren(el("p", { className: busy ? "loading" : "" }, message));
     this.readout.replaceChildren();
+    this.meaning.textContent = "";
     this.meta.textContent = "";
     this.request.hidden = true;
     this.select.disabled = !busy;
@@ -76,6 +78,12 @@ export class Panel {
     this.request.hidden = false;
     this.request.replaceChildren(el("summary", {}, "The same records from a terminal"), el("code", {}, command));
     this.#draw();
+  }
+
+  /** The chosen column's meaning in the city, by its first source that gives the column. */
+  #meaning() {
+    const given = this.city.sources.filter(({ dataset }) => dataset === this.dataset).map(({ meanings }) => meanings[this.column.name]);
+    return given.find(Boolean);
   }
 
   #clear() {
@@ -98,6 +106,7 @@ export class Panel {
     const expected = Math.round((this.range.to - this.range.from) / this.series.step);
     this.meta.textContent = `${number(present)} of ${number(expected)} ${period} have a value`;
     const { unit, name } = this.column;
+    this.meaning.textContent = meaningText(this.#meaning());
     this.chart.setAttribute("aria-label", `${title(name)}${unit ? ` in ${unit}` : ""} of ${this.city.name}. ${this.meta.textContent}`);
     this.#tell(null);
   }

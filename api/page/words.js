@@ -21,6 +21,14 @@ export const percent = (share) => Math.floor(share * 100 + 1e-9);
 
 export const title = (text) => text.charAt(0).toUpperCase() + text.slice(1).replaceAll("_", " ");
 
+/** A column's meaning in one line; empty where the platform has not recorded it. */
+export function meaningText(meaning) {
+  if (!meaning) return "";
+  const { quantity, area, per, method, method_version: version, comparable } = meaning;
+  const limit = comparable ? "" : " Not comparable between cities.";
+  return `${title(quantity)}, per ${per}. Area: ${area}. Method: ${method} (version ${version}).${limit}`;
+}
+
 export const countryName = (code) => new Intl.DisplayNames("en", { type: "region" }).of(code) ?? code;
 
 // Months are text, such as 2026-10: they sort as they are.

@@ -22,6 +22,7 @@ from api.query.city import enabled_city
 from api.query.snapshot_ids import SnapshotId
 from api.query.versions import Versions
 from api.routes.parameters import MonthParameter, month_of
+from api.routes.schemas import MeaningInfo
 from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.database import Database
@@ -30,7 +31,9 @@ from city_data.store.versions import read_entries
 from city_data.window import Month
 
 # Reported in fields of their own, or used only by checks.
-_SEPARATE_FIELDS = {"means", "modelled", "licence", "licence_url", "stations", "grid_cell", "method_version", "reason"}
+_SEPARATE_FIELDS = {
+    "means", "modelled", "licence", "licence_url", "meanings", "stations", "grid_cell", "method_version", "reason",
+}  # fmt: skip
 
 
 class FileInfo(BaseModel):
@@ -100,6 +103,7 @@ class DatasetProvenance(BaseModel):
     code_version: str
     licence: str | None
     licence_url: str | None
+    meanings: dict[str, MeaningInfo] = Field(description="The meaning of each column when the month was loaded")
     rows: int
     expected_rows: int
     coverage: float | None
@@ -218,6 +222,7 @@ def _provenance(
         method_version=provenance.get("method_version"),
         licence=provenance.get("licence"),
         licence_url=provenance.get("licence_url"),
+        meanings=provenance.get("meanings", {}),
         places=_places(city, provenance),
         details={key: value for key, value in provenance.items() if key not in _SEPARATE_FIELDS},
         files=_files(entry),

@@ -22,6 +22,18 @@ def _field(description: str, example: Any) -> Any:
     return Field(description=description, examples=[example])
 
 
+class MeaningInfo(BaseModel):
+    """The meaning of a column's values in one source's cities. Values of two cities can be compared only where
+    `comparable` is true for both."""
+
+    quantity: str = _field("The counted or measured thing", "vehicles in an hour")
+    area: str = _field("The part of the city that it is measured in", "city panel of traffic loops")
+    per: str = _field("The unit that a value is the mean of", "loop")
+    method: str = _field("How measurements become one value", "mean over a fixed monthly panel")
+    method_version: int = _field("Changes with the method", 1)
+    comparable: bool = _field("Whether values of cities can be compared, where it is set for both", False)
+
+
 class SourceInfo(BaseModel):
     """A provider of a dataset, with its columns and licence. Null where the platform has not recorded the fact yet."""
 
@@ -37,6 +49,7 @@ class SourceInfo(BaseModel):
     forward_only: bool | None = Field(default=None, description="Its history begins with the platform's first request")
     lag_days: float | None = Field(default=None, description="From a month's end until its data appears")
     settling_days: float | None = Field(default=None, description="How long the data may still change after that")
+    meanings: dict[str, MeaningInfo] = Field(default={}, description="The meaning of each column; by its name")
 
 
 class CityInfoResponse(BaseModel):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from city_data.datasets import expected_stamps
 from city_data.frames import checks, coverage
 from city_data.pipeline import drift
-from city_data.pipeline.feeds import Feed, ProviderBinding
+from city_data.pipeline.feeds import Feed, ProviderBinding, meanings
 from city_data.pipeline.outcomes import TypedOutcomes
 from city_data.pipeline.settling import settled_state
 from city_data.providers.base import ParsedMonth
@@ -155,6 +155,7 @@ def month_load(
             "modelled": capabilities.modelled,
             "licence": capabilities.licence,
             "licence_url": capabilities.licence_url,
+            "meanings": meanings(capabilities),
             **({} if built.manifest.polls is None else {"polls": built.manifest.polls}),
             **_fallback(feed, built.manifest),
             **({"stations_without_data": list(built.missing_stations)} if built.missing_stations else {}),

@@ -7,16 +7,16 @@ Belongs here: `Feed` and its resolution. Does not: the registry's own rules (cit
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 
 from city_data.cities import City, FallbackSource, Registry, RegistryError
 from city_data.datasets import DATASETS, Dataset, Resolution
 from city_data.providers import discover
-from city_data.providers.base import Location, Provider, Request, Settings
+from city_data.providers.base import Capabilities, Location, Provider, Request, Settings
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -113,10 +113,16 @@ def record_providers(database: Database, providers: Iterable[Provider]) -> None:
             settling_days=capabilities.settling / timedelta(days=1),
             licence=capabilities.licence,
             licence_url=capabilities.licence_url,
+            meanings=meanings(capabilities),
         )
         for name, capabilities in capabilities_by_name.items()
     ]
     provider_facts.record_providers(database, facts)
+
+
+def meanings(capabilities: Capabilities) -> dict[str, dict[str, Any]]:
+    """The meaning of a source's columns as plain data, by column."""
+    return {column: asdict(meaning) for column, meaning in capabilities.meanings.items()}
 
 
 def _choice(city: City, dataset: Dataset, source: FallbackSource, where: str) -> ProviderBinding:

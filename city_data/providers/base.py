@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import pydantic
 
 from city_data.payloads import Payload
-from city_data.providers.capabilities import Capabilities, Quota, RateLimit
+from city_data.providers.capabilities import Capabilities, Meaning, Quota, RateLimit
 from city_data.providers.errors import (
     NoSnapshot,
     NotAvailable,
@@ -43,6 +43,7 @@ __all__ = [
     "Capabilities",
     "CollectingProvider",
     "Location",
+    "Meaning",
     "NoSnapshot",
     "NotAvailable",
     "NotConfigured",

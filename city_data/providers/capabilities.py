@@ -1,14 +1,15 @@
-"""The capabilities that a provider declares: columns, resolution, lag, reach, rate limit, licence, hosts.
+"""The capabilities that a provider declares: columns and their meaning, resolution, lag, reach, limits, licence, hosts.
 
 Belongs here: facts about a source, known before anything is fetched. Does not: how a source is called (http.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
-from city_data.datasets import DatasetName, Resolution
+from city_data.datasets import WEATHER, DatasetName, Resolution
 from city_data.window import Month
 
 
@@ -35,6 +36,32 @@ class RateLimit:
 
 
 @dataclass(frozen=True)
+class Meaning:
+    """The meaning of a column's values in the cities of one source, in words for people, and the method's version.
+
+    `quantity`: the counted or measured thing. `area`: the part of the city that it is measured in. `per`: the unit that
+    a value is the mean of, such as a site, a direction or an arc. `comparable`: values of two cities may be compared,
+    where it is set for both; one city's vehicles per arc are not another's per measurement point.
+    """
+
+    quantity: str
+    area: str
+    per: str
+    method: str
+    method_version: int = 1
+    comparable: bool = False
+
+    @classmethod
+    def of_weather(cls, columns: Iterable[str], *, area: str, per: str, method: str) -> dict[str, Meaning]:
+        """The meaning of each of these weather columns: physical quantities, whose numbers can be compared."""
+        known = {column.name: column for column in WEATHER.columns}
+        return {
+            name: cls(known[name].description, area, per, method, comparable=known[name].kind == "number")
+            for name in columns
+        }
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """A provider's declared columns, resolution, delays, limits and licence.
 
@@ -46,7 +73,8 @@ class Capabilities:
     `CollectingProvider`; hours that were missed cannot be fetched again.
     `minimum_used_share`: below this share (0..1) of a whole month's rows the used ones are too few to publish, rows
     sent again left out. `implausible_share`: up to this share of a column's values may lie outside the plausible range;
-    they become NULL. `negative_is_missing`: a negative number is the source's word for a missing value.
+    they become NULL. `negative_is_missing`: a negative number is the source's word for a missing value. `meanings`: of
+    each of `columns`.
     """
 
     dataset: DatasetName
@@ -66,6 +94,7 @@ class Capabilities:
     minimum_used_share: float = 0.5
     implausible_share: float = 0.01
     negative_is_missing: bool = False
+    meanings: Mapping[str, Meaning] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:

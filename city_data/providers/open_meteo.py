@@ -16,6 +16,7 @@ from typing import Any
 
 from city_data.providers.base import (
     Capabilities,
+    Meaning,
     NotYetPublished,
     ParsedMonth,
     Payload,
@@ -41,6 +42,7 @@ from city_data.providers.transport.response import (
 )
 from city_data.window import Month
 
+COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description")
 URL = "https://archive-api.open-meteo.com/v1/archive"
 _HOUR = timedelta(hours=1)
 _UNITS = {
@@ -81,7 +83,7 @@ class OpenMeteo(Provider):
     clock = "UTC's days"
     capabilities = Capabilities(
         dataset="weather",
-        columns=("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description"),
+        columns=COLUMNS,
         resolution="hourly",
         lag=timedelta(days=5),
         # Recent days are forecasts at first, and change when the reanalysis arrives.
@@ -95,6 +97,12 @@ class OpenMeteo(Provider):
         licence_url="https://open-meteo.com/en/licence",
         modelled=True,
         hosts=("archive-api.open-meteo.com",),
+        meanings=Meaning.of_weather(
+            COLUMNS,
+            area="the model's grid cell of the city's centre",
+            per="grid cell",
+            method="Open-Meteo's archive, its rain moved to the hour it fell",
+        ),
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:

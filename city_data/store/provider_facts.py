@@ -5,9 +5,10 @@ Belongs here: writing and reading the table. Does not: the facts themselves, whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -18,7 +19,8 @@ from city_data.store.schema import PROVIDER
 
 @dataclass(frozen=True)
 class ProviderFacts:
-    """A provider's capabilities, as far as readers of its data need them. `earliest` is the first of a month."""
+    """A provider's capabilities, as far as readers of its data need them. `earliest` is the first of a month.
+    `meanings` has each column's meaning by its name."""
 
     name: str
     dataset: str
@@ -31,6 +33,7 @@ class ProviderFacts:
     settling_days: float
     licence: str
     licence_url: str
+    meanings: Mapping[str, Mapping[str, Any]]
 
 
 def record_providers(database: Database, facts: Sequence[ProviderFacts]) -> None:

@@ -131,6 +131,7 @@ PROVIDER = sa.Table(
     sa.Column("settling_days", sa.Double, nullable=False),
     sa.Column("licence", sa.Text, nullable=False),
     sa.Column("licence_url", sa.Text, nullable=False),
+    sa.Column("meanings", JSONB, nullable=False, server_default="{}", comment="Of its columns, by their names"),
 )
 
 PROVIDER_BUDGET = sa.Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from urllib.parse import unquote
 
 from starlette.testclient import TestClient
@@ -39,9 +39,17 @@ def test_city_lists_its_sources_and_their_licences(client: TestClient, database:
         "forward_only": False,
         "lag_days": 5.0,
         "settling_days": 25.0,
+        "meanings": {name: asdict(meaning) for name, meaning in OPEN_METEO.meanings.items()},
     }
     assert madrid["sources"][0]["earliest_month"] is None
     assert madrid["sources"][0]["licence"].startswith("© AEMET")
+    volume = madrid["sources"][2]["meanings"]["traffic_volume"]
+    assert (volume["quantity"], volume["per"], volume["comparable"]) == (
+        "vehicles in an hour",
+        "measurement point",
+        False,
+    )
+    assert "M30" in volume["area"]
 
 
 def load_two_sources(database: Database) -> None:

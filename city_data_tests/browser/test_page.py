@@ -59,6 +59,9 @@ def test_a_click_on_the_map_shows_the_citys_coverage_and_plot(open_page: Open, u
 def test_plot_line_has_a_gap_at_a_month_without_data(open_page: Open, url: str) -> None:
     page = open_page(fragment="#madrid")
     traffic = panel(page, "traffic")
+    expect(traffic.locator(".meaning")).to_contain_text("per measurement point. Area: city panel: streets")
+    expect(traffic.locator(".meaning")).to_contain_text("Not comparable between cities.")
+    expect(panel(page, "weather").locator(".meaning")).not_to_contain_text("Not comparable")
     expect(traffic.locator(".meta")).to_have_text("1,341 of 2,209 hours have a value")
     times, values = traffic.locator(".chart").evaluate("(chart) => chart.plot.data")
     september = [Month(2026, 9).bounds("Europe/Madrid")[n].timestamp() for n in (0, 1)]

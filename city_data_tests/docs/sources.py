@@ -48,7 +48,7 @@ def overview(folder: str) -> str:
 
 
 def facts(provider: Provider) -> str:
-    """A provider's capabilities, and the cities that name it."""
+    """A provider's capabilities, the cities that name it, and the meaning of its columns."""
     capabilities = provider.capabilities
     rows = [
         ("Dataset and columns", f"{capabilities.dataset}: {code(capabilities.columns)}"),
@@ -65,7 +65,23 @@ def facts(provider: Provider) -> str:
         ("Settings of a city", code(provider.settings_model.model_fields) or "none"),
         ("Cities", "; ".join(_uses(provider)) or "none in the shipped registry"),
     ]
-    return table(("Fact", "Value"), rows)
+    return f"{table(('Fact', 'Value'), rows)}\n\n{_meanings(provider)}"
+
+
+def _meanings(provider: Provider) -> str:
+    """The meaning of each column, as the API and the page give it."""
+    rows = [
+        (
+            f"`{column}`",
+            meaning.quantity,
+            meaning.area,
+            meaning.per,
+            f"{meaning.method} (version {meaning.method_version})",
+            "yes" if meaning.comparable else "no",
+        )
+        for column, meaning in provider.capabilities.meanings.items()
+    ]
+    return table(("Column", "Quantity", "Area", "Per", "Method", "Comparable between cities"), rows)
 
 
 def _uses(provider: Provider) -> list[str]:

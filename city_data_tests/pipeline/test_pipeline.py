@@ -149,6 +149,8 @@ def test_hourly_fallback_is_served_as_days_under_its_own_source(world: World, ca
     # The licence is that of the source that served, and both are known to the reader.
     assert entry.provenance["licence_url"] == discover()["open_meteo"].capabilities.licence_url
     assert read_providers(world.database).keys() == {"aemet", "open_meteo"}
+    # So is the meaning of its columns: a grid cell's, where the first source measures at stations.
+    assert {meaning["per"] for meaning in entry.provenance["meanings"].values()} == {"grid cell"}
 
 
 def test_run_succeeds_without_redis(world: World) -> None:

@@ -128,6 +128,15 @@ def test_capabilities_are_complete(case: Case) -> None:
     assert all("/" not in host and host == host.lower() for host in capabilities.hosts)
 
 
+def test_capabilities_give_the_meaning_of_every_column(case: Case) -> None:
+    capabilities = case.provider.capabilities
+    assert list(capabilities.meanings) == list(capabilities.columns)
+    for meaning in capabilities.meanings.values():
+        assert all((meaning.quantity, meaning.area, meaning.per, meaning.method))
+        assert meaning.method_version >= 1
+        assert not (meaning.comparable and capabilities.dataset == "traffic"), "cities count on different networks"
+
+
 def test_unknown_settings_are_refused(case: Case) -> None:
     model = case.provider.settings_model
     assert issubclass(model, Settings)

@@ -20,6 +20,7 @@ FACTS = ProviderFacts(
     settling_days=10,
     licence="© Toytown",
     licence_url="https://toytown.example/licence",
+    meanings={"temperature": {"quantity": "air temperature", "method_version": 1, "comparable": True}},
 )
 
 
@@ -37,5 +38,8 @@ def test_facts_are_stored_and_updated_with_their_provider(database: Database) ->
     record_providers(database, [replace(FACTS, licence="© Toytown 2027", earliest=None), other])
     assert read_providers(database)["toytown"] == replace(FACTS, licence="© Toytown 2027", earliest=None)
     assert written_by(database, "other") == before
+    renamed = replace(FACTS, meanings={"temperature": {"quantity": "temperature of the soil"}})
+    record_providers(database, [renamed])
+    assert read_providers(database)["toytown"] == renamed
     record_providers(database, [])
     assert len(read_providers(database)) == 2

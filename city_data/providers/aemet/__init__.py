@@ -18,6 +18,7 @@ from city_data.providers.aemet.days import COLUMNS, city_day, read
 from city_data.providers.aemet.records import ENCODING, records
 from city_data.providers.base import (
     Capabilities,
+    Meaning,
     NotConfigured,
     NotYetPublished,
     ParsedMonth,
@@ -79,6 +80,12 @@ class Aemet(Provider):
         modelled=False,
         hosts=("opendata.aemet.es",),
         key_variable=environment.AEMET_API_KEY.name,
+        meanings=Meaning.of_weather(
+            COLUMNS,
+            area="the city's configured stations",
+            per="station",
+            method="each station's day, then the mean of the stations that have one",
+        ),
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:

@@ -13,8 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from city_data.providers.barcelona_opendata.hours import METHOD_VERSION
 from city_data.providers.base import (
     Capabilities,
+    Meaning,
     ParsedMonth,
     Payload,
     PermanentError,
@@ -70,6 +72,15 @@ class BarcelonaOpenData(Provider):
         hosts=("opendata-ajuntament.barcelona.cat",),
         grace=timedelta(days=60),
         minimum_used_share=0.1,  # segments that nobody measures are listed all month, with the state 0
+        meanings={
+            "congestion_level": Meaning(
+                quantity="state of a road segment, 1 very fluid to 5 congested; closed segments left out",
+                area="city panel of road segments",
+                per="road segment",
+                method="mean state weighted by time, then its level by a versioned table",
+                method_version=METHOD_VERSION,
+            )
+        },
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
@@ -122,7 +133,7 @@ class BarcelonaOpenData(Provider):
                 raise PermanentError(f"{payload.name} has no state: {_without(rows)}")
             result = method.city_hours(rows, Clock.of(request.month, request.location.timezone))
             provenance = {
-                "method_version": method.METHOD_VERSION,
+                "method_version": METHOD_VERSION,
                 "levels": {"version": method.LEVELS_VERSION, "mean_state_at_most": method.LEVELS},
                 "carry_limit_s": method.CARRY_LIMIT,
                 "minimum_coverage": method.MINIMUM_COVERAGE,
@@ -188,7 +199,7 @@ def _without(rows: Rows) -> str:
 def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
 
-    from city_data.providers.barcelona_opendata.hours import LEVELS_VERSION, METHOD_VERSION
+    from city_data.providers.barcelona_opendata.hours import LEVELS_VERSION
 
     stamps = request.month.hours(request.location.timezone)[: len(result.state)]
     details = [

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from city_data.providers.base import (
     Capabilities,
+    Meaning,
     ParsedMonth,
     Payload,
     PermanentError,
@@ -25,6 +26,7 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient
 from city_data.providers.shared import ckan as ckan
+from city_data.providers.shared.city_hours import METHOD, METHOD_VERSION
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -67,6 +69,29 @@ class MadridOpenData(Provider):
         modelled=False,
         hosts=("datos.madrid.es",),
         grace=timedelta(days=60),
+        meanings={
+            "traffic_volume": Meaning(
+                quantity="vehicles in an hour",
+                area="city panel: streets (weight 0.9) and the motorway M30 (0.1)",
+                per="measurement point",
+                method=METHOD,
+                method_version=METHOD_VERSION,
+            ),
+            "congestion_level": Meaning(
+                quantity="load of the road (`carga`), in the city's own bands from 25, 50 and 75 % on",
+                area="all measurement points of streets, without the M30",
+                per="measurement point",
+                method="band of the flow-weighted mean load",
+                method_version=METHOD_VERSION,
+            ),
+            "average_speed": Meaning(
+                quantity="speed of vehicles",
+                area="the motorway M30, not streets",
+                per="measurement point",
+                method="flow-weighted mean",
+                method_version=METHOD_VERSION,
+            ),
+        },
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
@@ -110,7 +135,6 @@ class MadridOpenData(Provider):
         """The month's city-hours, up to the last that the file has."""
         from city_data.providers.madrid_opendata.hours import STRATA_WEIGHTS, city_hours
         from city_data.providers.madrid_opendata.reading import open_month
-        from city_data.providers.shared.city_hours import METHOD_VERSION
 
         with about(self.name, request):
             (payload,) = payloads
@@ -176,7 +200,6 @@ def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
 
     from city_data.providers.madrid_opendata.hours import congestion
-    from city_data.providers.shared.city_hours import METHOD_VERSION
 
     stamps = request.month.hours(request.location.timezone)[: len(result.volume)]
     details = [

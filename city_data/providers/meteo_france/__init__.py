@@ -16,6 +16,7 @@ import pydantic
 
 from city_data.providers.base import (
     Capabilities,
+    Meaning,
     NotYetPublished,
     ParsedMonth,
     Payload,
@@ -78,6 +79,12 @@ class MeteoFrance(Provider):
             "meteofrance.s3.sbg.io.cloud.ovh.net",
             "public-api.meteofrance.fr",
             "portail-api.meteofrance.fr",
+        ),
+        meanings=Meaning.of_weather(
+            (*NUMBERS, "description"),
+            area="the city's configured stations",
+            per="station",
+            method="each station's hour, then the mean of the stations that have one",
         ),
         # No `key_variable`, which names a required key: METEO_FRANCE_API_KEY or METEO_FRANCE_APPLICATION_ID only
         # select DPClim.

@@ -15,6 +15,7 @@ from pathlib import Path
 from city_data import environment
 from city_data.providers.base import (
     Capabilities,
+    Meaning,
     NotConfigured,
     NotYetPublished,
     ParsedMonth,
@@ -80,6 +81,12 @@ class OpenWeather(Provider):
         modelled=True,
         hosts=("history.openweathermap.org",),
         key_variable=environment.OPENWEATHER_API_KEY.name,
+        meanings=Meaning.of_weather(
+            COLUMNS,
+            area="the city's centre",
+            per="point",
+            method="OpenWeather's model, its rain moved to the hour it fell",
+        ),
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:

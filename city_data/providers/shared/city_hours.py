@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METHOD_VERSION = 1
+METHOD = "mean over a fixed monthly panel, gaps filled from each member's own weekly profile"
 # Vehicles/h. Madrid sent 27,943 among neighbours of 2,400 to 5,200, Valencia 911,392.
 SPIKE = 20_000
 QUARTERS_AN_HOUR = 4

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from city_data.providers.base import (
     Capabilities,
     CollectingProvider,
+    Meaning,
     NoSnapshot,
     ParsedMonth,
     Payload,
@@ -30,6 +31,7 @@ from city_data.providers.base import (
     about,
 )
 from city_data.providers.http import HttpClient
+from city_data.providers.shared.city_hours import METHOD, METHOD_VERSION
 from city_data.providers.transport.documents import read_json
 
 if TYPE_CHECKING:
@@ -62,6 +64,15 @@ class ValenciaOpenData(CollectingProvider):
         hosts=(HOST,),
         forward_only=True,
         minimum_used_share=0.1,  # dead loops are listed in every answer, without a stamp
+        meanings={
+            "traffic_volume": Meaning(
+                quantity="vehicles in an hour",
+                area="city panel of traffic loops",
+                per="loop",
+                method=METHOD,
+                method_version=METHOD_VERSION,
+            )
+        },
     )
 
     def poll(self, request: Request, http: HttpClient, into: Path) -> Snapshot:
@@ -95,7 +106,6 @@ class ValenciaOpenData(CollectingProvider):
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """City-hours of the month, from the first collected one to the last. The checks refuse a month without one."""
-        from city_data.providers.shared.city_hours import METHOD_VERSION
         from city_data.providers.valencia_opendata.hours import city_hours
 
         with about(self.name, request):
@@ -134,8 +144,6 @@ def _query(offset: int) -> dict[str, str]:
 
 def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
     import pandas as pd
-
-    from city_data.providers.shared.city_hours import METHOD_VERSION
 
     hours = result.hours
     stamps = request.month.hours(request.location.timezone)[result.first : result.first + len(hours.volume)]

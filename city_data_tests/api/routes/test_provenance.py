@@ -27,7 +27,22 @@ FILE = {
     "origin": None,
 }
 LICENCE = {"licence": "CC BY 4.0", "licence_url": "https://creativecommons.org/licenses/by/4.0/"}
-PROVENANCE = {"modelled": False, **LICENCE, "method_version": 2, "panel": {"points": 4100}, "means": {"x": 1.0}}
+MEANING = {
+    "quantity": "vehicles in an hour",
+    "area": "city panel",
+    "per": "loop",
+    "method": "mean",
+    "method_version": 2,
+    "comparable": False,
+}
+PROVENANCE = {
+    "modelled": False,
+    **LICENCE,
+    "method_version": 2,
+    "panel": {"points": 4100},
+    "means": {"x": 1.0},
+    "meanings": {"traffic_volume": MEANING},
+}
 
 
 def publish(database: Database, number: int, **changes: object) -> None:
@@ -66,6 +81,7 @@ def test_provenance_has_versions_files_method_and_states(client: TestClient, dat
     assert (traffic["coverage"], traffic["column_coverage"]) == (0.9, {"traffic_volume": 0.9})
     assert (traffic["received"], traffic["used"], traffic["nulled"]) == (748, 745, {})
     assert traffic["licence_url"] == LICENCE["licence_url"]
+    assert traffic["meanings"] == {"traffic_volume": MEANING}
     assert (traffic["rejected"], traffic["details"]) == ({"negative": 3}, {"panel": {"points": 4100}})
     (file,) = traffic["files"]
     assert (file["url"], file["bytes"], file["fetched_at"]) == (FILE["url"], 79_000_000, "2026-11-06T03:00:00Z")
@@ -109,6 +125,7 @@ def test_stations_have_the_attributes_that_are_known(client: TestClient, databas
         {"id": "grid_cell", **cell, "distance_km": 0.0},
     ]
     assert (traffic["kind"], traffic["licence"], traffic["details"]) == ("modelled", None, {})
+    assert traffic["meanings"] == {}
 
 
 def test_month_without_data_has_the_reason(client: TestClient, database: Database) -> None:

@@ -544,6 +544,13 @@ export interface components {
             licence_url: string | null;
             /** Loaded At */
             loaded_at: string | null;
+            /**
+             * Meanings
+             * @description The meaning of each column when the month was loaded
+             */
+            meanings: {
+                [key: string]: components["schemas"]["MeaningInfo"];
+            };
             /** Method Version */
             method_version: number | string | null;
             /**
@@ -707,6 +714,49 @@ export interface components {
             start_date: string;
             /** Version */
             version?: string | null;
+        };
+        /**
+         * MeaningInfo
+         * @description The meaning of a column's values in one source's cities. Values of two cities can be compared only where
+         *     `comparable` is true for both.
+         */
+        MeaningInfo: {
+            /**
+             * Area
+             * @description The part of the city that it is measured in
+             * @example city panel of traffic loops
+             */
+            area: string;
+            /**
+             * Comparable
+             * @description Whether values of cities can be compared, where it is set for both
+             * @example false
+             */
+            comparable: boolean;
+            /**
+             * Method
+             * @description How measurements become one value
+             * @example mean over a fixed monthly panel
+             */
+            method: string;
+            /**
+             * Method Version
+             * @description Changes with the method
+             * @example 1
+             */
+            method_version: number;
+            /**
+             * Per
+             * @description The unit that a value is the mean of
+             * @example loop
+             */
+            per: string;
+            /**
+             * Quantity
+             * @description The counted or measured thing
+             * @example vehicles in an hour
+             */
+            quantity: string;
         };
         /**
          * MonthFile
@@ -980,6 +1030,14 @@ export interface components {
             licence?: string | null;
             /** Licence Url */
             licence_url?: string | null;
+            /**
+             * Meanings
+             * @description The meaning of each column; by its name
+             * @default {}
+             */
+            meanings: {
+                [key: string]: components["schemas"]["MeaningInfo"];
+            };
             /**
              * Modelled
              * @description Computed by a model, not observed
