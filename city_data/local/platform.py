@@ -11,12 +11,12 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import yaml
 
@@ -30,6 +30,9 @@ from city_data.local.embedded import EmbeddedPostgres
 from city_data.local.ports import Ports
 from city_data.local.redis_server import EmbeddedRedis
 from city_data.local.supervisor import Report, Supervisor
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 START_TIMEOUT_S = 90.0
 POLL_S = 0.1
@@ -131,6 +134,8 @@ def owned(folder: Path, mode: Mode, report: Report) -> Iterator[Platform]:
 def services(platform: Platform, ports: Ports, collecting: bool = False) -> Iterator[Children]:
     """Run Dagster's code server, webserver and daemon, the reader, and with `collecting` the collector, until the
     context ends."""
+    from city_data.operations import recovery
+
     folder, variables, code_port = platform.home, platform.variables, free_port()
     workspace = folder / "dagster" / "workspace.yaml"
     location = {"grpc_server": {"host": "127.0.0.1", "port": code_port, "location_name": "city_data"}}
@@ -138,8 +143,8 @@ def services(platform: Platform, ports: Ports, collecting: bool = False) -> Iter
     python = [sys.executable, "-m"]
     with Children(folder, variables, platform.supervisor) as children:
         code = [*python, "dagster", "code-server", "start", "-m", "city_data.definitions", "-p", str(code_port)]
-        asks_code = partial(health.answers_code_server, code_port)
-        children.start("code", code, answers=asks_code, before_restart=fail_dead_runs)
+        asks_code, fails_dead = partial(health.answers_code_server, code_port), partial(_fail, recovery.fail_dead_runs)
+        children.start("code", code, answers=asks_code, before_restart=fails_dead)
         if collecting:
             children.start("collector", [*python, "city_data.cli", "collect"])
         own = {environment.API_PORT.name: str(ports.api), **tokens.settings(folder, variables)}
@@ -149,28 +154,30 @@ def services(platform: Platform, ports: Ports, collecting: bool = False) -> Iter
         webserver = [*python, "city_data.local.webserver", "-w", str(workspace), "-p", str(ports.ui)]
         asks_webserver = partial(health.answers_http, f"http://127.0.0.1:{ports.ui}/server_info")
         children.start("webserver", webserver, answers=asks_webserver)
-        children.start("daemon", [*python, "dagster._daemon", "run", "-w", str(workspace)], DAEMON_VARIABLES)
+        daemon = [*python, "dagster._daemon", "run", "-w", str(workspace)]
+        fails_lost = partial(_fail, recovery.fail_lost_launches)
+        children.start("daemon", daemon, DAEMON_VARIABLES, before_restart=fails_lost)
         yield children
 
 
 def prepare_dagster(report: Report) -> None:
     """Migrate the storage of DAGSTER_HOME, set each provider's pool to one slot, and fail the runs that were killed."""
-    from city_data.operations import migrate
+    from city_data.operations import migrate, recovery
     from city_data.operations.instance import deployed_instance
 
     with deployed_instance() as instance:
         migrate.prepare_dagster(instance, {}, lambda _: None)
-    for run_id in fail_dead_runs():
+        dead = recovery.fail_dead_runs(instance)
+    for run_id in dead:
         report(f"run {run_id[:8]} had no process any more and was failed")
 
 
-def fail_dead_runs() -> list[str]:
-    """Fail the runs of DAGSTER_HOME without a process; returns their ids. Raises DatabaseUnavailable."""
-    from city_data.operations import recovery
+def _fail(runs: Callable[[DagsterInstance], object]) -> None:
+    """Fail runs of DAGSTER_HOME by a function that chooses them. Raises DatabaseUnavailable."""
     from city_data.operations.instance import deployed_instance
 
     with deployed_instance() as instance:
-        return recovery.fail_dead_runs(instance)
+        runs(instance)
 
 
 def _locks(folder: Path, mode: Mode | None, stack: ExitStack) -> tuple[home.FileLock, home.FileLock]:

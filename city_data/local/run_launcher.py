@@ -7,15 +7,10 @@ stayed STARTED, and kept its provider's slot, until the next start of the platfo
 
 from __future__ import annotations
 
-import re
-
-from dagster._core.events import DagsterEventType
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 from dagster._core.storage.dagster_run import DagsterRun
 
-from city_data.operations.recovery import PROCESS_TAG, is_alive, is_process_alive
-
-_WORKER = re.compile(r"Started process for run \(pid: (\d+)\)")
+from city_data.operations.recovery import PROCESS_TAG, is_alive, is_process_alive, reported_worker
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
@@ -33,7 +28,5 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.FAILED, "its process ended without reporting a result")
 
     def _is_worker_alive(self, run: DagsterRun) -> bool:
-        for entry in self._instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
-            if match := _WORKER.search(entry.message):
-                return is_process_alive(int(match[1]), entry.timestamp)
-        return True
+        worker = reported_worker(self._instance, run.run_id)
+        return worker is None or is_process_alive(*worker)

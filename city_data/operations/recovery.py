@@ -8,6 +8,7 @@ STARTED for ever, and keeps its place in the queue and in its provider's pool.
 from __future__ import annotations
 
 import os
+import re
 import socket
 
 import dagster as dg
@@ -20,6 +21,7 @@ _IN_PROGRESS = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_WORKER = re.compile(r"Started process for run \(pid: (\d+)\)")
 _CAUSE = "The process of this run ended without reporting a result."
 
 
@@ -41,6 +43,29 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
             _fail(instance, run)
             dead.append(run.run_id)
     return dead
+
+
+def fail_lost_launches(instance: dg.DagsterInstance) -> list[str]:
+    """Fail the runs whose launch ended with the daemon, before a process was reported; returns their ids.
+
+    Only while no daemon runs. Dagster itself gives such a run two minutes, in which it keeps its provider's slot. A
+    code server that starts its process after all finds the run finished, and the process ends.
+    """
+    lost = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
+        worker = reported_worker(instance, run.run_id)
+        if PROCESS_TAG not in run.tags and (worker is None or not is_process_alive(*worker)):
+            _fail(instance, run)
+            lost.append(run.run_id)
+    return lost
+
+
+def reported_worker(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:
+    """The process that the code server started for a run, and the moment of its report; None without one."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        if match := _WORKER.search(entry.message):
+            return int(match[1]), entry.timestamp
+    return None
 
 
 def fail_runs_of(instance: dg.DagsterInstance, tag: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -57,6 +58,20 @@ def test_runs_without_a_living_process_are_failed(world: World, other_process: s
     other_process.send_signal(signal.SIGKILL)
     other_process.wait()
     assert recovery.fail_dead_runs(world.instance) == [other]
+
+
+def test_launch_that_ended_with_its_daemon_is_failed_before_another_daemon_starts(world: World) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    starting = dg.DagsterRunStatus.STARTING
+    unreported, dead, alive = (started(world, None, starting) for _ in range(3))
+    for run_id, worker in ((dead, ended.pid), (alive, os.getpid())):
+        run = world.instance.get_run_by_id(run_id)
+        world.instance.report_engine_event(f"Started process for run (pid: {worker}).", run)
+    others = [started(world, None), started(world, recovery.process_tag(), starting)]
+    assert sorted(recovery.fail_lost_launches(world.instance)) == sorted([unreported, dead])
+    assert {status(world, run) for run in (unreported, dead)} == {"FAILURE"}
+    assert [status(world, run) for run in (alive, *others)] == ["STARTING", "STARTED", "STARTING"]
 
 
 def test_pool_slot_of_a_dead_run_is_freed(world: World) -> None:
