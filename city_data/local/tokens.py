@@ -6,7 +6,6 @@ Belongs here: creating them. Does not: verification (api/auth/tokens.py). A depl
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from city_data.errors import CityDataError
+from city_data.local.home import FileLock, write_private
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -49,30 +49,42 @@ def issue(folder: Path, tenant: UUID, subject: str, good_for: timedelta) -> str:
 
 
 def _key(folder: Path) -> RSAPrivateKey:
+    """One key for the home, whichever of two commands creates it."""
+    file = folder / "auth" / "key.pem"
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(file.with_name("key.lock"))
+    lock.acquire(wait=True)
+    try:
+        return _stored(file) if file.exists() else _created(folder, file)
+    finally:
+        lock.release()
+
+
+def _stored(file: Path) -> RSAPrivateKey:
     from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    try:
+        stored = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is encrypted
+        raise UnusableKey(f"{file} cannot be read as a key: {error}; delete it, and a new one is created") from error
+    if not isinstance(stored, rsa.RSAPrivateKey):
+        raise UnusableKey(f"{file} is not an RSA key; delete it, and a new one is created")
+    return stored
+
+
+def _created(folder: Path, file: Path) -> RSAPrivateKey:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
     from jwt.algorithms import RSAAlgorithm
 
-    file = folder / "auth" / "key.pem"
-    if file.exists():
-        try:
-            stored = serialization.load_pem_private_key(file.read_bytes(), password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is encrypted
-            raise UnusableKey(
-                f"{file} cannot be read as a key: {error}; delete it, and a new one is created"
-            ) from error
-        if not isinstance(stored, rsa.RSAPrivateKey):
-            raise UnusableKey(f"{file} is not an RSA key; delete it, and a new one is created")
-        return stored
     key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     public = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    _key_set(folder).write_text(json.dumps({"keys": [{**public, "kid": KEY_ID, "use": "sig", "alg": "RS256"}]}))
+    public_set = {"keys": [{**public, "kid": KEY_ID, "use": "sig", "alg": "RS256"}]}
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    # Written last, and created with mode 0600: a start killed before this line creates both files again.
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:  # noqa: PTH123
-        out.write(pem)
+    write_private(_key_set(folder), json.dumps(public_set))
+    write_private(file, pem.decode())  # last: a start killed before this line creates both files again
     return key
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import jwt
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
@@ -48,6 +51,20 @@ def test_key_is_created_once_with_mode_0600(tmp_path: Path) -> None:
     assert "d" not in json.loads(key_set.read_text())["keys"][0]  # the private exponent
     assert tokens.issue(tmp_path, UUID(TENANT), "b", timedelta(hours=1)) != first
     assert key.read_bytes() == key_before
+
+
+def test_two_first_tokens_at_once_are_of_one_key(tmp_path: Path) -> None:
+    barrier = threading.Barrier(4)
+
+    def first_token(subject: str) -> str:
+        barrier.wait()
+        return tokens.issue(tmp_path, UUID(TENANT), subject, timedelta(hours=1))
+
+    with ThreadPoolExecutor(4) as pool:
+        issued = list(pool.map(first_token, "abcd"))
+    (published,) = jwt.PyJWKSet.from_dict(json.loads((tmp_path / "auth" / "jwks.json").read_text())).keys
+    for token, subject in zip(issued, "abcd", strict=True):
+        assert jwt.decode(token, published, ["RS256"], audience=tokens.AUDIENCE)["sub"] == subject
 
 
 @pytest.mark.parametrize("variables", [{}, {"AUTH_MODE": "none"}])
