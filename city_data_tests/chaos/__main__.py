@@ -7,12 +7,15 @@ Belongs here: arguments, a line a fault, the table and the exit code, 1 where so
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
-from collections import defaultdict
-from contextlib import ExitStack
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
+from city_data.cli.stay_up import stop_in_order_on_signals
 from city_data_tests.chaos.faults import DISK_FULL, FAULTS
 from city_data_tests.chaos.machine import Machine
 from city_data_tests.chaos.running import Outcome, order, own_disk, run
@@ -33,23 +36,28 @@ def main(arguments: list[str] | None = None) -> int:
     def is_over(done: int, seconds: float) -> bool:
         return seconds > options.minutes * 60 or (options.count is not None and done >= options.count)
 
-    with tempfile.TemporaryDirectory(prefix="city_data-chaos-") as folder:
-        place = options.keep or Path(folder)
-        stack = ExitStack()
-        has_disk = stack.enter_context(own_disk(place / "home"))
+    stop_in_order_on_signals()
+    folder = options.keep or Path(tempfile.mkdtemp(prefix="city_data-chaos-"))
+    with own_disk(folder / "home") as has_disk:
         if not has_disk:
             sys.stdout.write(f"{DISK_FULL}: skipped, since only root can give the home a file system of its own\n")
-        machine = Machine(place, patience=options.patience)
+        machine = Machine(folder, patience=options.patience)
         try:
             names = order(options.seed, options.fault or [name for name in FAULTS if has_disk or name != DISK_FULL])
             for outcome in run(machine, options.seed, names, is_over, options.prepared):
                 outcomes.append(outcome)
                 _print_outcome(len(outcomes), outcome)
+                if outcome.failures:
+                    shutil.copytree(machine.home / "logs", folder / f"logs-{len(outcomes)}")
         finally:
             machine.kill_all()
-            stack.close()
-    _print_table(options.seed, outcomes)
-    return 1 if any(outcome.failures for outcome in outcomes) else 0
+    sys.stdout.write(table(options.seed, outcomes))
+    if any(outcome.failures for outcome in outcomes):
+        sys.stdout.write(f"the logs are in {folder}\n")
+        return 1
+    if options.keep is None:
+        shutil.rmtree(folder)
+    return 0
 
 
 def _print_outcome(number: int, outcome: Outcome) -> None:
@@ -60,15 +68,20 @@ def _print_outcome(number: int, outcome: Outcome) -> None:
     sys.stdout.flush()
 
 
-def _print_table(seed: int, outcomes: list[Outcome]) -> None:
+def table(seed: int, outcomes: Sequence[Outcome]) -> str:
+    """Attempts and failures by fault, second starts and watched reads."""
     by_name: defaultdict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_name[outcome.name].append(outcome)
-    sys.stdout.write(f"\nseed {seed}\n{'fault':<28}attempts  failures\n")
-    for name, of in sorted(by_name.items()):
-        sys.stdout.write(f"{name:<28}{len(of):>8}{sum(bool(each.failures) for each in of):>10}\n")
-    failed = sum(bool(outcome.failures) for outcome in outcomes)
-    sys.stdout.write(f"{'all':<28}{len(outcomes):>8}{failed:>10}\n")
+    lines = [f"seed {seed}", f"{'fault':<28}attempts  failures  longest"]
+    for name, of in [*sorted(by_name.items()), ("all", list(outcomes))]:
+        failed, longest = sum(bool(each.failures) for each in of), max((each.seconds for each in of), default=0.0)
+        lines.append(f"{name:<28}{len(of):>8}{failed:>10}{longest:>7.0f} s")
+    reads = sum((Counter(outcome.reads) for outcome in outcomes), Counter[str]())
+    lines.append(f"reads: {reads['right']} right, {reads['away']} away, {reads['wrong']} wrong")
+    if starts := sorted(outcome.ready_s for outcome in outcomes if outcome.ready_s is not None):
+        lines.append(f"second starts: {len(starts)}, median {median(starts):.0f} s, longest {starts[-1]:.0f} s")
+    return "\n".join(["", *lines, ""])
 
 
 if __name__ == "__main__":

@@ -35,7 +35,10 @@ SELECT 'weather', d.city_id, d.month::text FROM {weather} d LEFT JOIN city_month
 UNION SELECT 'traffic', d.city_id, d.month::text FROM {traffic} d LEFT JOIN city_month m
   ON (m.city_id, m.month, m.dataset) = (d.city_id, d.month, 'traffic') WHERE m.version IS NULL
 """
-_UNFINISHED = "SELECT run_id, status FROM runs WHERE status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')"
+_UNFINISHED = (
+    "SELECT run_id, status FROM runs WHERE status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')"
+    " UNION ALL SELECT key, status FROM bulk_actions WHERE status IN ('REQUESTED', 'CANCELING')"
+)
 _SLOTS = (
     "SELECT DISTINCT s.run_id FROM concurrency_slots s LEFT JOIN runs r USING (run_id)"
     " WHERE s.run_id IS NOT NULL AND (r.status IS NULL OR r.status IN ('SUCCESS', 'FAILURE', 'CANCELED'))"
@@ -68,12 +71,17 @@ class Reads:
 
 @dataclass
 class Assertion:
-    """The state of the world that every fault has to leave. `usual` is a second start's time in seconds."""
+    """The state of the world that every fault has to leave. `usual` is a second start's time in seconds.
+
+    `judged` and `ready_s` are of the last check: the reads since the one before, and the seconds of its second start.
+    """
 
     machine: Machine
     reads: Reads
     series: list[Series]
     usual: float
+    judged: list[Verdict] = field(default_factory=list)
+    ready_s: float | None = None
     committed: set[tuple[str, str, str]] = field(default_factory=set)
 
     def remember(self) -> None:
@@ -87,6 +95,7 @@ class Assertion:
         `month` is written again; `stop_by` is the signal that ends the platform before a second start, None without.
         """
         faults: list[str] = []
+        self.ready_s = None
         for part in (self._reads_are_right, self._rows_are_whole, self._no_run_is_left, lambda: self._writes(month)):
             with noted(faults):
                 faults += part()
@@ -104,9 +113,8 @@ class Assertion:
     def _wrong(self) -> list[Verdict]:
         """Wrong answers that were not reported yet."""
         self.reads.take()
-        wrong = [verdict for verdict in self.reads.verdicts if verdict.kind == "wrong"]
-        self.reads.verdicts = []
-        return wrong
+        self.judged, self.reads.verdicts = self.reads.verdicts, []
+        return [verdict for verdict in self.judged if verdict.kind == "wrong"]
 
     def _reads_are_right(self) -> list[str]:
         names, since = {each.name for each in self.series}, time.time()
@@ -136,7 +144,10 @@ class Assertion:
             def left(query: str) -> list[tuple[str, ...]]:
                 return connection.execute(query.encode()).fetchall()
 
-            for what, query, seconds in (("slots of ended runs", _SLOTS, SLOT_S), ("runs", _UNFINISHED, RUNS_S)):
+            for what, query, seconds in (
+                ("slots of ended runs", _SLOTS, SLOT_S),
+                ("runs and backfills", _UNFINISHED, RUNS_S),
+            ):
                 try:
                     await_true(lambda query=query: not left(query), seconds * patience, what)  # type: ignore[misc]
                 except TimeoutError as error:
@@ -158,7 +169,7 @@ class Assertion:
         await_true(lambda: not self.machine.processes(), 10 * self.machine.patience, "no process left after the stop")
         self.machine.launch()
         limit = 2 * self.usual + 30 * self.machine.patience
-        seconds = self.machine.await_ready(limit)
+        self.ready_s = seconds = self.machine.await_ready(limit)
         return faults if seconds <= limit else [*faults, f"ready after {seconds:.0f} s, usually {self.usual:.0f} s"]
 
     def _start_anew(self, seconds: float) -> None:

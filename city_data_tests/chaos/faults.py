@@ -1,6 +1,6 @@
 """The faults that one machine's platform must survive, each by a name.
 
-Belongs here: how each is done. Does not: which comes when (__main__.py), or what must hold afterwards (after.py).
+Belongs here: how each is done. Does not: which comes when (running.py), or what must hold afterwards (after.py).
 A fault gives back what went wrong while it lasted, in words; most find nothing then.
 """
 
@@ -13,7 +13,9 @@ import time
 import psutil
 
 from city_data_tests.chaos.machine import ROLES, await_true
-from city_data_tests.chaos.mishaps import MISHAPS, Fault, Scene, disk_full
+from city_data_tests.chaos.mishaps import MISHAPS, disk_full
+from city_data_tests.chaos.pairs import PAIRS
+from city_data_tests.chaos.scene import Fault, Scene
 
 HEAL_S = 60.0
 
@@ -100,6 +102,7 @@ FAULTS: dict[str, Fault] = {
     "terminate the tree": tree(signal.SIGTERM),
     "stop the tree": tree(signal.SIGSTOP),
     **MISHAPS,
+    **PAIRS,
 }
 # Only where the home is a file system of its own.
 DISK_FULL = "disk full"

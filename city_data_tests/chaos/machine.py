@@ -13,9 +13,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import psutil
@@ -140,27 +141,30 @@ class Machine:
         if self._main is not None:
             self._main.wait(60)
 
-    def begin(self, *arguments: str, log: Path | None = None, **extra: str) -> subprocess.Popen[bytes]:
+    def begin(
+        self, *arguments: str, log: Path | None = None, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.Popen[bytes]:
         """A command of `city-data` in the background, whose output goes to `log`, else to a pipe."""
         line = [sys.executable, "-m", "city_data.cli", *arguments]
         out: Any = log.open("wb") if log else subprocess.PIPE
         try:
             return subprocess.Popen(
                 line,
-                env={**self.variables, **extra},
+                env={**self.variables, **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 start_new_session=True,
+                preexec_fn=_obey_hangups,
             )
         finally:
             if log:
                 out.close()
 
-    def run(self, *arguments: str, seconds: float = 90, **extra: str) -> tuple[int, str]:
+    def run(self, *arguments: str, variables: Mapping[str, str] = MappingProxyType({})) -> tuple[int, str]:
         """A command's exit code and output. Raises TimeoutError, after killing it."""
-        return self.end_of(self.begin(*arguments, **extra), seconds)
+        return self.end_of(self.begin(*arguments, variables=variables))
 
     def end_of(self, process: subprocess.Popen[bytes], seconds: float = 90) -> tuple[int, str]:
         try:
@@ -192,6 +196,11 @@ class Machine:
             return str(self.home) in named or process.environ().get("CITY_DATA_HOME") == str(self.home)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
+
+
+def _obey_hangups() -> None:
+    """Under `nohup`, whose children ignore SIGHUP as it does: the platform would rightly outlive it."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _command_line(process: psutil.Process) -> list[str]:

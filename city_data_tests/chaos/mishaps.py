@@ -1,6 +1,7 @@
-"""Faults beside signals: a full disk, torn files, another clock, locks that others keep, two of a command at once.
+"""Faults beside signals: a full disk, torn files, another clock, locks that others keep.
 
-Belongs here: how each is done. Does not: signals (faults.py), or what must hold afterwards (after.py).
+Belongs here: how each is done. Does not: signals (faults.py), two of a command at once (pairs.py), or what must hold
+afterwards (after.py).
 """
 
 from __future__ import annotations
@@ -9,34 +10,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from random import Random
-from typing import NamedTuple
 
 import psycopg
 
-from city_data_tests.chaos.machine import Machine, await_true
+from city_data_tests.chaos.scene import Fault, Scene
 
 HOLD_S = 8.0
-
-
-class Scene(NamedTuple):
-    """What a fault may use. `random` is the seed's; `month` is one that is loaded."""
-
-    machine: Machine
-    random: Random
-    month: str
-
-    @property
-    def load(self) -> list[str]:
-        """The words of the command that loads the month again."""
-        city = self.machine.cities[0]["city_id"]
-        return ["backfill", "--city", city, "--dataset", "weather", "--from", self.month, "--to", self.month]
-
-
-Fault = Callable[[Scene], list[str]]
 
 
 def disk_full(scene: Scene) -> list[str]:
@@ -67,13 +48,31 @@ def torn(pattern: str) -> Fault:
     """A file of the archive cut in half while the platform runs: the next load of its month heals it."""
 
     def act(scene: Scene) -> list[str]:
-        files = sorted(scene.machine.home.glob(pattern.format(month=scene.month)))
-        for file in files:
-            os.truncate(file, file.stat().st_size // 2)
-        code, text = scene.machine.run(*scene.load) if files else (0, "")
+        if not tear(scene, pattern):
+            return [f"no file is {pattern}"]
+        code, text = scene.machine.run(*scene.load)
         return [] if code == 0 else [f"the load ended with {code}: {text[-300:]}"]
 
     return act
+
+
+def torn_polls(scene: Scene) -> list[str]:
+    """Every poll so far. None can be made again: the open month is built from the next ones, or says why it is not."""
+    if not tear(scene, "raw/traffic/*/*/*.poll.json"):
+        return ["no poll was stored"]
+    code, text = scene.machine.run("collect", "--once")
+    if code:
+        return [f"a poll ended with {code}: {text[-300:]}"]
+    code, text = scene.machine.run("backfill", "--city", "port", "--dataset", "traffic", "--last", "1")
+    return [] if code == 0 or "is damaged" in text else [f"the load ended with {code}: {text[-300:]}"]
+
+
+def tear(scene: Scene, pattern: str) -> int:
+    """The number of files cut in half."""
+    files = sorted(scene.machine.home.glob(pattern.format(month=scene.month)))
+    for file in files:
+        os.truncate(file, file.stat().st_size // 2)
+    return len(files)
 
 
 def torn_while_down(name: str, content: bytes) -> Fault:
@@ -137,57 +136,12 @@ def locked(statement: str) -> Fault:
     return act
 
 
-def two_loads(scene: Scene) -> list[str]:
-    ends = [scene.machine.end_of(each) for each in [scene.machine.begin(*scene.load) for _ in range(2)]]
-    return [] if 0 in [code for code, _ in ends] else [f"both failed: {ends[0][1][-200:]} {ends[1][1][-200:]}"]
-
-
-def two_of_status(scene: Scene) -> list[str]:
-    ends = [scene.machine.end_of(each) for each in [scene.machine.begin("status") for _ in range(2)]]
-    return [f"exit code {code}: {text[-300:]}" for code, text in ends if code]
-
-
-def second_start(scene: Scene) -> list[str]:
-    """A start while the platform runs, at its ports and at others, is refused in a line."""
-    faults = []
-    for extra in ({}, {"API_PORT": "0", "UI_PORT": "0"}):
-        code, text = scene.machine.run(scene.machine.mode, **_free(extra))
-        if code != 2 or "error: " not in text:
-            faults.append(f"exit code {code}: {text[-300:]}")
-    return faults
-
-
-def two_starts(scene: Scene) -> list[str]:
-    """Two starts at the same moment: one is ready, the other is refused."""
-    scene.machine.stop()
-    await_true(lambda: not scene.machine.processes(), 20 * scene.machine.patience, "the tree ends")
-    scene.machine.launch()
-    other = scene.machine.begin(scene.machine.mode, **_free({"API_PORT": "0", "UI_PORT": "0"}))
-    first = scene.machine.main
-    await_true(lambda: first.poll() is not None or other.poll() is not None, 90 * scene.machine.patience, "one refused")
-    if first.poll() is not None:  # the other has the home, at ports that nobody watches
-        other.terminate()
-        scene.machine.end_of(other)
-        scene.machine.launch()
-    else:
-        scene.machine.end_of(other)
-    codes = {first.poll(), other.returncode} - {None}
-    scene.machine.await_ready(120)
-    return [] if 2 in codes else [f"exit codes {codes}"]
-
-
-def _free(names: dict[str, str]) -> dict[str, str]:
-    from city_data.local.embedded import free_port
-
-    return {name: str(free_port()) for name in names}
-
-
 _ADVISORY = "SELECT pg_advisory_xact_lock(hashtextextended('{city}/weather/{month}', 0))"
 _ROW = "SELECT 1 FROM city_month WHERE city_id = '{city}' AND dataset = 'weather' AND month = '{month}-01' FOR UPDATE"
 MISHAPS: dict[str, Fault] = {
     "torn raw file": torn("raw/weather/*/{month}/*.bin"),
     "torn manifest": torn("raw/weather/*/{month}/*.manifest.json"),
-    "torn poll record": torn("raw/traffic/*/*/*.poll.json"),
+    "torn poll records": torn_polls,
     "torn platform.json": torn_while_down("platform.json", b'{"pid": 1, "mode": "de'),
     "torn dagster.yaml": torn_while_down("dagster/dagster.yaml", b"storage: {"),
     "torn redis dump": torn_while_down("redis/dump.rdb", b"REDIS0009\xfa"),
@@ -195,8 +149,4 @@ MISHAPS: dict[str, Fault] = {
     "clock back": clock_set(-48),
     "month locked": locked(_ADVISORY),
     "row locked": locked(_ROW),
-    "two backfills": two_loads,
-    "two of status": two_of_status,
-    "second start": second_start,
-    "two starts": two_starts,
 }

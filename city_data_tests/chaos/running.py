@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,22 +24,29 @@ from city_data_tests.chaos import truth
 from city_data_tests.chaos.after import Assertion, Reads, noted
 from city_data_tests.chaos.faults import FAULTS
 from city_data_tests.chaos.machine import Machine
-from city_data_tests.chaos.mishaps import Scene
+from city_data_tests.chaos.scene import Scene
 from city_data_tests.chaos.watcher import Series, Truth, write_plan
 
 FIRST_START_S = 600.0
-LOADS = ("nothing", "backfill", "backfill")
+# By the command itself, and by Dagster's queue, daemon and code location.
+LOADS = ("nothing", "backfill", "backfill", "launched backfill")
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One fault: what was loaded meanwhile, the seconds it took with its checks, and what did not hold."""
+    """One fault: what was loaded meanwhile, the seconds it took with its checks, and what did not hold.
+
+    `reads` counts the watcher's verdicts meanwhile. `ready_s` are the seconds of the second start afterwards, None
+    without one.
+    """
 
     name: str
     load: str
     seconds: float
     failures: Sequence[str]
+    reads: Mapping[str, int]
+    ready_s: float | None
 
 
 def order(seed: int, names: Sequence[str]) -> Iterator[str]:
@@ -81,7 +89,7 @@ def run(
 def _one(scene: Scene, assertion: Assertion, name: str, month: Month, stop_by: int | None) -> Outcome:
     started, machine, failures = time.monotonic(), scene.machine, list[str]()
     load = scene.random.choice(LOADS)
-    loading = _begin(machine, assertion.series[0], str(month)) if load == "backfill" else None
+    loading = _begin(scene, load) if load != "nothing" else None
     if loading is not None:
         time.sleep(scene.random.uniform(0, 4))  # any moment of its start, its run and its end
     with noted(failures):
@@ -90,12 +98,14 @@ def _one(scene: Scene, assertion: Assertion, name: str, month: Month, stop_by: i
         with noted(failures):
             machine.end_of(loading)  # whatever its code: it ends
     failures += assertion.check(month, stop_by)
-    return Outcome(name, load, time.monotonic() - started, failures)
+    seconds, reads = time.monotonic() - started, Counter[str](verdict.kind for verdict in assertion.judged)
+    return Outcome(name, load, seconds, failures, reads, assertion.ready_s)
 
 
-def _begin(machine: Machine, series: Series, month: str) -> subprocess.Popen[bytes]:
-    words = ["--city", series.city_id, "--dataset", series.dataset, "--from", month, "--to", month]
-    return machine.begin("backfill", *words)
+def _begin(scene: Scene, load: str) -> subprocess.Popen[bytes]:
+    webserver = f"http://127.0.0.1:{scene.machine.variables['UI_PORT']}"
+    where = ["--cluster", webserver] if load == "launched backfill" else []
+    return scene.machine.begin(*scene.load, *where)
 
 
 def _series(machine: Machine) -> dict[Series, Truth]:

@@ -9,10 +9,12 @@ import httpx
 import orjson
 import pytest
 
+from city_data.cli import commands
 from city_data.window import Month
+from city_data_tests.chaos.__main__ import table
 from city_data_tests.chaos.faults import FAULTS
 from city_data_tests.chaos.machine import TOWN, Machine
-from city_data_tests.chaos.running import order, run
+from city_data_tests.chaos.running import Outcome, order, run
 from city_data_tests.chaos.watcher import Series, Watch
 
 MONTHS = [Month(2026, 8), Month(2026, 9)]
@@ -35,6 +37,29 @@ def test_equal_seeds_give_equal_orders_of_all_faults() -> None:
     one, same, other = (list(itertools.islice(order(seed, list(FAULTS)), 2 * len(FAULTS))) for seed in (1, 1, 2))
     assert one == same != other
     assert sorted(one) == sorted([*FAULTS, *FAULTS])
+
+
+def test_every_command_is_started_twice_at_once() -> None:
+    names = {command.name or getattr(command.callback, "__name__", "") for command in commands.app.registered_commands}
+    assert "demo" in names
+    assert {f"two of {name}" for name in names} <= set(FAULTS)
+
+
+def test_table_has_attempts_and_failures_by_fault_reads_and_second_starts() -> None:
+    outcomes = [
+        Outcome("kill reader", "nothing", 20, [], {"right": 40, "away": 3}, 9),
+        Outcome("kill reader", "backfill", 31, ["no reader"], {"right": 20, "wrong": 1}, None),
+        Outcome("kill Redis", "nothing", 18, [], {"right": 30}, 12),
+    ]
+    assert [line.split() for line in table(7, outcomes).splitlines() if line] == [
+        ["seed", "7"],
+        ["fault", "attempts", "failures", "longest"],
+        ["kill", "Redis", "1", "0", "18", "s"],
+        ["kill", "reader", "2", "1", "31", "s"],
+        ["all", "3", "1", "31", "s"],
+        ["reads:", "90", "right,", "3", "away,", "1", "wrong"],
+        ["second", "starts:", "2,", "median", "10", "s,", "longest", "12", "s"],
+    ]
 
 
 def answer(etag: str = "a", snapshot: str = "s", missing: str = "", **changed: object) -> httpx.Response:
