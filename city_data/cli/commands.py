@@ -89,7 +89,8 @@ def backfill(
     home: HomeOption = HOME,
 ) -> None:
     """Fetch and publish months. Exit code 1 if any failed; each failed partition is listed."""
-    from city_data.cli.progress import run_backfill, run_cluster_backfill
+    from city_data.cli.cluster_backfill import run_cluster_backfill
+    from city_data.cli.progress import run_backfill
 
     window, feeds = select_feeds(city, dataset)
     months = select_months(window, from_, to, last)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from city_data.operations.backfill import Done, Task
     from city_data.store.ledger import MonthEntry
 
-POLL_S = 2.0
 LINE_EVERY_S = 5.0
 _FULL = os.strerror(errno.ENOSPC)
 
@@ -49,12 +48,12 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
     """
     from city_data.operations import backfill
 
-    todo = backfill.newest_first(_todo(feeds, months, only_due))
+    tasks = backfill.newest_first(todo(feeds, months, only_due))
     failed: list[str] = []
     full: DiskFull | None = None
     rows, done_months, started = 0, 0, time.monotonic()
-    with on_signals() as stop, Steps(console, "months", len(todo)) as steps:
-        for done in _results(todo, stop):
+    with on_signals() as stop, Steps(console, "months", len(tasks)) as steps:
+        for done in _results(tasks, stop):
             rows += done.rows
             done_months += 1
             if done.error and _FULL in done.error:
@@ -66,7 +65,7 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
     if full is not None:
         raise full
     seconds = time.monotonic() - started
-    console.print(f"{done_months - len(failed)} of {len(todo)} months done, {rows:,} rows in {seconds:.1f} s")
+    console.print(f"{done_months - len(failed)} of {len(tasks)} months done, {rows:,} rows in {seconds:.1f} s")
     print_failures(console, failed)
     if stop.number is not None:
         name = signal.Signals(stop.number).name
@@ -89,71 +88,6 @@ def _results(todo: Sequence[Task], stop: Stop) -> Iterator[Done]:
         return
     with warm_instance() as instance:
         yield from materialize(defs(), instance, todo, stop=stop)
-
-
-def run_cluster_backfill(
-    console: Console,
-    webserver: str,
-    feeds: Sequence[Feed],
-    months: Sequence[Month],
-    wait: bool,
-    only_due: bool = False,
-    started_within: float | None = None,
-) -> list[str]:
-    """Launch asset backfills on a running Dagster, and follow them; returns one line per failure.
-
-    `only_due` skips months that are settled or were requested within a day, and launches nothing while a backfill of
-    this command is active, so that each upgrade can run it again. `started_within` waits so many seconds for the
-    webserver and for each backfill's first run. Raises BackfillError.
-    """
-    from city_data.operations import cluster_backfill
-
-    deadline = None if started_within is None else cluster_backfill.Deadline(started_within)
-    if deadline:
-        cluster_backfill.await_webserver(webserver, deadline)
-    launched = cluster_backfill.active_backfills(webserver) if only_due else []
-    for backfill_id in launched:
-        console.print(f"backfill {backfill_id} is already running at {webserver}: nothing else is launched")
-    if not launched:
-        for wanted, group in cluster_backfill.groups(_todo(feeds, months, only_due)):
-            launched.append(cluster_backfill.launch(webserver, group, wanted))
-            names = ", ".join(feed.name for feed in group)
-            console.print(f"backfill {launched[-1]} launched at {webserver}: {len(wanted)} months of {names}")
-    if not launched:
-        console.print("nothing to backfill: every month is settled or was requested within a day")
-    for backfill_id in launched:
-        if deadline:
-            cluster_backfill.await_first_run(webserver, backfill_id, deadline)
-            console.print(f"backfill {backfill_id} has requested its first run")
-    return [
-        line for backfill_id in launched if wait for line in _follow(console, webserver, backfill_id, feeds, months)
-    ]
-
-
-def _follow(
-    console: Console, webserver: str, backfill_id: str, feeds: Sequence[Feed], months: Sequence[Month]
-) -> list[str]:
-    from city_data.operations import cluster_backfill
-
-    with progress(console) as shown:
-        bar = shown.add_task("partitions", total=None, rows=0, rate=0.0)
-
-        def show_counts(done: int, of: int) -> None:
-            shown.update(bar, completed=done, total=of or None)
-
-        status, count = cluster_backfill.follow(webserver, backfill_id, lambda: time.sleep(POLL_S), show_counts)
-    console.print(f"backfill {backfill_id}: {status}")
-    if status.startswith("COMPLETED_SUCCESS") and not count:
-        return []
-    requested = set(months)
-    failed = [
-        f"{feed.name} {entry.month}: {entry.last_error}"
-        for feed in feeds
-        for entry in entries_of([feed]).values()
-        if entry.month in requested and entry.last_error
-    ]
-    print_failures(console, failed or [f"{count} partitions; see the backfill in Dagster"])
-    return failed or [status]
 
 
 def print_sizes(console: Console, folder: Path) -> None:
@@ -210,7 +144,7 @@ def run_expire(console: Console, feeds: Sequence[Feed], window: Window, force: b
     return failed
 
 
-def _todo(feeds: Sequence[Feed], months: Sequence[Month], only_due: bool) -> list[tuple[Feed, Month]]:
+def todo(feeds: Sequence[Feed], months: Sequence[Month], only_due: bool) -> list[tuple[Feed, Month]]:
     from city_data.operations.backfill import tasks
     from city_data.pipeline.settling import is_due
 
