@@ -1,6 +1,7 @@
 """Dagster's PostgreSQL storage with pooled connections, for every process: daemon, webserver, code location, runs.
 
-Belongs here: the connections, one pool a process. Does not: tables and queries, which are those of dagster-postgres.
+Belongs here: the connections, one pool a process, and the status of an ended backfill. Does not: tables and queries,
+which are those of dagster-postgres.
 dagster-postgres opens a connection for every event and every question: 396 a minute of an idle platform, and about 550
 a run. Its pools for the webserver set `statement_timeout` for a session, which transaction pooling hands to another
 process. Here a session keeps no state: the storage works behind PgBouncer in transaction mode.
@@ -14,13 +15,17 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
+from dagster._core.storage.tags import BACKFILL_ID_TAG
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from dagster_postgres.utils import retry_pg_connection_fn
+
+from city_data.defs.backfills import ended_as_its_runs, is_called_failed
 
 # Held, then opened for a burst and closed after it: a webserver's threads, a daemon's.
 HELD, MOST = 5, 30
@@ -55,7 +60,11 @@ class _Pooled:
 
 
 class _Runs(_Pooled, PostgresRunStorage):
-    pass
+    def update_backfill(self, partition_backfill: PartitionBackfill) -> None:
+        if is_called_failed(partition_backfill):
+            of_it = dg.RunsFilter(tags={BACKFILL_ID_TAG: partition_backfill.backfill_id})
+            partition_backfill = ended_as_its_runs(partition_backfill, self.get_runs(of_it))
+        super().update_backfill(partition_backfill)
 
 
 class _Schedules(_Pooled, PostgresScheduleStorage):

@@ -268,6 +268,7 @@ def serve(host: str, port: int) -> None:
     from prometheus_client import CollectorRegistry, start_http_server
 
     from city_data.cities import load_registry
+    from city_data.operations.backfill_metrics import BackfillCollector
     from city_data.operations.instance import deployed_instance
     from city_data.operations.live_feed_metrics import LiveFeedCollector
     from city_data.operations.source_shape_metrics import SourceShapeCollector
@@ -282,6 +283,8 @@ def serve(host: str, port: int) -> None:
         feeds = enabled_feeds(load_registry())
         registry.register(LedgerCollector(database, feeds, as_of, heartbeats))
         registry.register(SourceShapeCollector(database, feeds))
+        if instance:
+            registry.register(BackfillCollector(instance))
         if raw_url := environment.RAW_URL.get():
             registry.register(LiveFeedCollector(PollArchive(raw_url), feeds, as_of))
         try:

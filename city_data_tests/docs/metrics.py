@@ -9,10 +9,12 @@ import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import dagster as dg
 from prometheus_client.metrics_core import Metric
 
 from api.observability import Metrics
 from city_data.cities import load_registry
+from city_data.operations.backfill_metrics import BackfillCollector
 from city_data.operations.exporter import LedgerCollector
 from city_data.operations.live_feed_metrics import LiveFeedCollector
 from city_data.operations.source_shape_metrics import SourceShapeCollector
@@ -32,7 +34,9 @@ def exporter_families(database: Database) -> list[Metric]:
     ledger = LedgerCollector(database, feeds, lambda: moment, lambda: {"SCHEDULER": 0.0})
     with tempfile.TemporaryDirectory() as folder:
         polls = list(LiveFeedCollector(PollArchive(folder), feeds, lambda: moment).collect())
-    return [*ledger.collect(), *SourceShapeCollector(database, feeds).collect(), *polls]
+    with dg.DagsterInstance.ephemeral() as instance:
+        backfills = list(BackfillCollector(instance).collect())
+    return [*ledger.collect(), *backfills, *SourceShapeCollector(database, feeds).collect(), *polls]
 
 
 def exporter_table(database: Database) -> str:

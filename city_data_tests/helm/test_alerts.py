@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import Metric
 
 from api.observability import Metrics
 from city_data.cities import load_registry
+from city_data.operations.backfill_metrics import BackfillCollector
 from city_data.operations.exporter import LedgerCollector, daemon_heartbeats
 from city_data.operations.live_feed_metrics import LiveFeedCollector
 from city_data.operations.source_shape_metrics import SourceShapeCollector
@@ -86,6 +87,7 @@ def exported(world: World) -> set[str]:
     registry = CollectorRegistry()
     registry.register(LedgerCollector(world.database, world.feeds, as_of, daemon_heartbeats(world.instance)))
     registry.register(SourceShapeCollector(world.database, world.feeds))
+    registry.register(BackfillCollector(world.instance))
     registry.register(LiveFeedCollector(PollArchive(str(world.folder / "raw")), world.feeds, as_of))
     return samples(registry.collect()) | samples(Metrics(load_registry()).registry.collect())
 
