@@ -15,7 +15,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import kubernetes_validate
 import yaml
@@ -35,6 +35,7 @@ IMMUTABLE: dict[str, tuple[tuple[str, ...], ...]] = {
     "Service": (("spec", "clusterIP"),),
 }
 VERSION = "1.35"
+_STATUS = re.compile(r"/apis/batch/v1/namespaces/[^/]+/jobs/(?P<name>[^/]+)/status")
 _JOBS = re.compile(r"/apis/batch/v1/namespaces/(?P<namespace>[^/]+)/jobs")
 
 
@@ -130,9 +131,17 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(201, document)
 
+    def do_DELETE(self) -> None:
+        kind, name = ("Job" if "/jobs/" in self.path else "Pod"), urlsplit(self.path).path.rpartition("/")[2]
+        gone = self.held.objects.pop((kind, name), None)
+        self._answer(404 if gone is None else 200, {"kind": "Status", "apiVersion": "v1"})
+
     def do_GET(self) -> None:
-        """What helm asks before it renders: the version, and which APIs there are."""
+        """What helm asks before it renders, the version and the APIs, and what dagster-k8s asks of a Job."""
         path = urlsplit(self.path).path
+        if "/namespaces/" in path:
+            self._answer_of_job(path)
+            return
         found: Manifest = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "v1", "resources": []}
         if path == "/version":
             minor = VERSION.partition(".")[2]
@@ -142,6 +151,20 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/apis":
             found = {"kind": "APIGroupList", "apiVersion": "v1", "groups": []}
         self._answer(200, found)
+
+    def _answer_of_job(self, path: str) -> None:
+        if (match := _STATUS.fullmatch(path)) is not None:
+            job = self.held.objects.get(("Job", match["name"]))
+            self._answer(404 if job is None else 200, job or {"kind": "Status", "apiVersion": "v1"})
+            return
+        kind = "Pod" if path.endswith("/pods") else "Event"
+        wanted = parse_qs(urlsplit(self.path).query).get("labelSelector", [""])[0].partition("=")[2]
+        items = [
+            document
+            for (found, _), document in self.held.objects.items()
+            if found == kind and (not wanted or document["metadata"].get("labels", {}).get("job-name") == wanted)
+        ]
+        self._answer(200, {"kind": f"{kind}List", "apiVersion": "v1", "items": items})
 
     def _answer(self, status: int, document: Manifest) -> None:
         body = json.dumps(document).encode()
