@@ -36,6 +36,7 @@ from city_data.local.server_user import ServerUser, server_user
 __all__ = ["EmbeddedError", "EmbeddedPostgres", "EmbeddedRedis", "free_port"]
 
 _FAST_AND_UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_SHUTS_DOWN = "the database system is shutting down"
 
 
 class EmbeddedPostgres:
@@ -175,9 +176,12 @@ class EmbeddedPostgres:
         pid_file.unlink(missing_ok=True)
 
     def answers(self) -> bool:
-        """Whether the server answers, if only by refusing a session, as it does while it recovers from a crash."""
+        """Whether the server answers, if only by refusing a session, as it does while it recovers from a crash.
+
+        After a SIGTERM it refuses every session until the open ones end, which those of a pool never do.
+        """
         refusal = self._refusal()
-        return refusal is None or "FATAL" in refusal
+        return refusal is None or ("FATAL" in refusal and _SHUTS_DOWN not in refusal)
 
     def _accepts(self) -> bool:
         return self._refusal() is None

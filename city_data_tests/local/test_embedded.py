@@ -72,6 +72,24 @@ def test_session_that_computes_ends_before_its_server_is_started_again(tmp_path:
     server.stop(keep=False)
 
 
+def test_server_that_shuts_down_and_waits_for_open_sessions_counts_as_silent(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "postgres", durable=False)
+    server.start()
+    try:
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            assert server.answers()
+            assert server._process is not None
+            server._process.terminate()
+            while server._refusal() is None:
+                connection.execute("SELECT 1")
+            assert not server.answers()
+            assert server.ended() is None
+            server.restart()
+        assert server.answers()
+    finally:
+        server.stop(keep=False)
+
+
 def test_server_whose_port_is_taken_reports_the_cause(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
