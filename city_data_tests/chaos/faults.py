@@ -33,6 +33,21 @@ def signalled(role: str, number: int) -> Fault:
     return act
 
 
+def killed_at_once(*roles: str) -> Fault:
+    """Several at the same moment, as the kernel does where memory is short."""
+
+    def act(scene: Scene) -> list[str]:
+        processes = {role: scene.machine.process(role) for role in roles}
+        for process in processes.values():
+            if process is not None:
+                process.kill()
+        missing = [f"no process is the {role}" for role, process in processes.items() if process is None]
+        healed = (_healed(scene, role, process) for role, process in processes.items() if process is not None)
+        return [*missing, *(fault for faults in healed for fault in faults)]
+
+    return act
+
+
 def stopped(role: str) -> Fault:
     """SIGSTOP: the process is there and answers nothing. Another has to take its place, except of the supervisor's."""
 
@@ -98,6 +113,8 @@ FAULTS: dict[str, Fault] = {
     **{f"kill {role}": signalled(role, signal.SIGKILL) for role in (*ROLES, "supervisor")},
     **{f"terminate {role}": signalled(role, signal.SIGTERM) for role in (*ROLES, "supervisor")},
     **{f"stop {role}": stopped(role) for role in (*ROLES, "supervisor")},
+    "kill reader and databases": killed_at_once("PostgreSQL", "Redis", "reader"),
+    "kill all of Dagster": killed_at_once("daemon", "webserver", "code location"),
     "kill the tree": tree(signal.SIGKILL),
     "terminate the tree": tree(signal.SIGTERM),
     "stop the tree": tree(signal.SIGSTOP),

@@ -61,7 +61,7 @@ def await_true(condition: Callable[[], object], seconds: float, what: str) -> No
 
 @dataclass
 class Machine:
-    """`patience` multiplies every deadline, for a machine that does other work too."""
+    """`patience` multiplies every deadline, for a machine that does other work too. `ready_s`: of the last start."""
 
     folder: Path
     cities: Sequence[dict[str, Any]] = tuple(TOWN_AND_PORT)
@@ -69,6 +69,7 @@ class Machine:
     mode: Mode = "demo"
     patience: float = 1.0
     starts: int = 0
+    ready_s: float | None = None
     _main: subprocess.Popen[bytes] | None = None
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -111,18 +112,19 @@ class Machine:
         return dict(json.loads((self.home / "platform.json").read_text())["environment"])
 
     def launch(self) -> None:
-        self.starts += 1
+        self.starts, self.ready_s = self.starts + 1, None
         self._main = self.begin(self.mode, log=self.log)
 
     def await_ready(self, seconds: float) -> float:
-        """The seconds that the command itself says it took. Raises NotReady."""
+        """The seconds that the command itself reports, which `ready_s` keeps. Raises NotReady."""
         deadline = time.monotonic() + seconds * self.patience
         while not (ready := _READY.search(self.log.read_text(errors="replace"))):
             if self.main.poll() is not None or time.monotonic() > deadline:
                 end = self.log.read_text(errors="replace").splitlines()[-6:]
                 raise NotReady(f"not ready within {seconds * self.patience:.0f} s: {' | '.join(end)}")
             time.sleep(0.1)
-        return float(ready[1])
+        self.ready_s = float(ready[1])
+        return self.ready_s
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 40) -> int:
         """The command's exit code. Raises TimeoutError where it does not end, after killing it."""

@@ -19,7 +19,7 @@ from city_data_tests.chaos.watcher import Series, Watch
 
 MONTHS = [Month(2026, 8), Month(2026, 9)]
 SERIES = Series("town", "weather", 40.4, -3.7, "Europe/Madrid")
-SHORT = ("kill PostgreSQL", "kill reader", "kill the tree")
+SHORT = ("kill reader and databases", "kill the tree")
 
 
 @pytest.mark.timeout(600)
