@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="after the first start")
     parser.add_argument("--fault", action="append", choices=sorted(FAULTS), help="all, where none is named")
     parser.add_argument("--count", type=int, help="at most so many faults")
-    parser.add_argument("--patience", type=float, default=1.0, help="multiplies every deadline, on a busy machine")
+    parser.add_argument("--patience", type=float, default=1.0, help="multiplies every deadline, at least")
     parser.add_argument("--prepared", type=Path, help="copy of a loaded home, made where missing: saves its backfill")
     parser.add_argument("--keep", type=Path, help="folder for the home and the logs, which stay there")
     options = parser.parse_args(arguments)
