@@ -28,20 +28,19 @@ READY_WITHIN_S = 600.0
 STOPPED_WITHIN_S = 60.0
 
 
-def run(folder: Path) -> list[Figure]:
-    return [*_madrid(folder / "madrid"), _everywhere(folder / "everywhere")]
+def run(folder: Path) -> Iterator[Figure]:
+    yield from _madrid(folder / "madrid")
+    yield _everywhere(folder / "everywhere")
 
 
-def _madrid(folder: Path) -> list[Figure]:
+def _madrid(folder: Path) -> Iterator[Figure]:
     api, ui = free_port(), free_port()
     with _demo(folder, api, ui, ENABLED_CITIES="madrid") as (ready, said):
         backfill = float(re.findall(r"rows in ([\d.]+) s", said)[-1])
-        return [
-            Figure("demo: first backfill, 24 months of Madrid", backfill, 60, "s"),
-            Figure("demo: ready with Madrid, packages installed", ready, 190, "s"),
-            Figure("HTTP: 24 months of hourly traffic, median", _read_ms(api), 50, "ms"),
-            Figure("backfill launched from the UI, 24 months", _ui_backfill(ui), 200, "s"),
-        ]
+        yield Figure("demo: first backfill, 24 months of Madrid", backfill, 60, "s")
+        yield Figure("demo: ready with Madrid, packages installed", ready, 190, "s")
+        yield Figure("HTTP: 24 months of hourly traffic, median", _read_ms(api), 50, "ms")
+        yield Figure("backfill launched from the UI, 24 months", _ui_backfill(ui), 200, "s")
 
 
 def _everywhere(folder: Path) -> Figure:
