@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from city_data.providers.base import Payload, PermanentError
 from city_data.providers.shared.cells import Cell, Field, Row
@@ -35,7 +36,7 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 @dataclass(frozen=True)
 class Line:
-    """A readable line of a file: `start` is the start of its hour in UTC."""
+    """A readable line of a file: `start` is the start of its hour in UTC, `cells` are those in use."""
 
     number: int
     station: str
@@ -66,15 +67,21 @@ class HourlyFile:
         for number, text in self.lines:
             yield self._line(number, text)
 
+    @cached_property
+    def _in_use(self) -> dict[str, int]:
+        """The position of each column in use: a department file has ten times as many."""
+        names = [*self.layout, *(prefix + field.name for field in _FIELDS[self.layout] for prefix in ("", "Q"))]
+        return {name: self.columns.index(name) for name in names if name in self.columns}
+
     def row(self, line: Line) -> Row:
         """The line's cells of the fields in use."""
         return {field.name: _read(field, line, self.name) for field in _FIELDS[self.layout]}
 
     def _line(self, number: int, text: str) -> Line | BrokenLine:
-        values = [bare(cell) for cell in text.split(";")]
+        values = text.split(";")
         if len(values) != len(self.columns):
             return BrokenLine(number, text, "broken_line")
-        cells = dict(zip(self.columns, values, strict=True))
+        cells = {name: bare(values[position]) for name, position in self._in_use.items()}
         start = _start(cells[self.layout[1]])
         if start is None:
             return BrokenLine(number, text, "no_hour")
