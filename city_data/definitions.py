@@ -9,6 +9,7 @@ import dagster as dg
 
 from city_data.cities import load_registry
 from city_data.defs.build import build_definitions
+from city_data.defs.keys import MONTHS_JOB
 from city_data.defs.repository import FeedRepository
 from city_data.pipeline.feeds import Feed, enabled_feeds
 from city_data.window import as_of, rolling_window
@@ -21,8 +22,14 @@ logging.getLogger("dagster._core.execution.plan.active").addFilter(lambda record
 
 
 def defs() -> dg.Definitions:
-    """All definitions, for a process that makes many runs."""
+    """All definitions."""
     return _build(_feeds())
+
+
+def month_job(feed: Feed) -> dg.JobDefinition:
+    """The job of all months with this feed alone, for a process that makes many runs of it: Dagster serialises the
+    whole job for each."""
+    return _build([feed]).resolve_job_def(MONTHS_JOB)
 
 
 def _feeds() -> list[Feed]:

@@ -22,7 +22,7 @@ from dagster._core.storage.runs.schema import RunsTable
 
 from city_data.cities import load_registry
 from city_data.datasets import DatasetName
-from city_data.definitions import defs
+from city_data.definitions import defs, month_job
 from city_data.operations import backfill
 from city_data.pipeline.feeds import Feed, enabled_feeds
 from city_data.sandbox import Sandbox
@@ -69,7 +69,7 @@ class World:
     def load(self, dataset: DatasetName, *months: str, city_id: str = "madrid") -> list[backfill.Done]:
         """Ordinary Dagster runs, one a month."""
         feed = self.feed(dataset, city_id)
-        return list(backfill.materialize(defs(), self.instance, [(feed, Month.parse(month)) for month in months]))
+        return list(backfill.materialize(month_job, self.instance, [(feed, Month.parse(month)) for month in months]))
 
     def entry(self, dataset: DatasetName, month: str, city_id: str = "madrid") -> MonthEntry | None:
         at = Month.parse(month)

@@ -78,7 +78,7 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
 
 def _results(todo: Sequence[Task], stop: Stop) -> Iterator[Done]:
     """In worker processes, or in this one where that is faster."""
-    from city_data.definitions import defs
+    from city_data.definitions import month_job
     from city_data.local.workers import materialize_in_workers, worker_count
     from city_data.operations.backfill import materialize
     from city_data.operations.instance import warm_instance
@@ -87,7 +87,7 @@ def _results(todo: Sequence[Task], stop: Stop) -> Iterator[Done]:
         yield from materialize_in_workers(todo, count, stop)
         return
     with warm_instance() as instance:
-        yield from materialize(defs(), instance, todo, stop=stop)
+        yield from materialize(month_job, instance, todo, stop=stop)
 
 
 def print_sizes(console: Console, folder: Path) -> None:

@@ -58,14 +58,14 @@ def run_replay(console: Console, feeds: Sequence[Feed], months: Sequence[Month],
 
 
 def _publish(console: Console, changed: Sequence[Rebuilt]) -> list[str]:
-    from city_data.definitions import defs
+    from city_data.definitions import month_job
     from city_data.operations.backfill import materialize
     from city_data.operations.instance import warm_instance
 
     failed = []
     published = 0
     with on_signals() as stop, warm_instance() as instance, Steps(console, "new versions", len(changed)) as shown:
-        for done in materialize(defs(), instance, [(r.feed, r.month) for r in changed], REBUILT_STEPS, stop):
+        for done in materialize(month_job, instance, [(r.feed, r.month) for r in changed], REBUILT_STEPS, stop):
             if done.error:
                 failed.append(f"{done.feed.name} {done.month}: {done.error}")
             published += done.error is None

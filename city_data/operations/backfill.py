@@ -8,7 +8,7 @@ its runs are ordinary Dagster runs, recorded in the instance and shown in the UI
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.pool import AsyncResult, ThreadPool
 from typing import Any
@@ -17,7 +17,7 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.utils import make_new_run_id
 
-from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key, run_tags
+from city_data.defs.keys import STEPS, asset_key, run_tags
 from city_data.interruption import Stop
 from city_data.operations.recovery import PROCESS_TAG, process_tag
 from city_data.pipeline.feeds import Feed
@@ -54,7 +54,7 @@ def tasks(feeds: Sequence[Feed], months: Sequence[Month]) -> list[Task]:
 
 
 def materialize(
-    definitions: dg.Definitions,
+    month_job: Callable[[Feed], dg.JobDefinition],
     instance: dg.DagsterInstance,
     todo: Iterable[Task],
     steps: Sequence[str] = STEPS,
@@ -65,11 +65,14 @@ def materialize(
     A stop ends the iteration after the running month, or in its next wait: then the month's run is canceled and not
     yielded. Runs have a thread of their own, since Dagster takes over the signals of the main thread.
     """
-    job, process, stop = definitions.resolve_job_def(MONTHS_JOB), process_tag(), stop or Stop()
+    jobs: dict[str, dg.JobDefinition] = {}
+    process, stop = process_tag(), stop or Stop()
     with ThreadPool(1) as pool:
         for feed, month in todo:
             if stop.number is not None:
                 return
+            if feed.name not in jobs:
+                jobs[feed.name] = month_job(feed)
             options: dict[str, Any] = {
                 "run_id": make_new_run_id(),
                 "partition_key": str(month),
@@ -79,7 +82,9 @@ def materialize(
                 "run_config": _QUIET,
                 "tags": {**run_tags([feed]), PROCESS_TAG: process},
             }
-            result = _await(pool.apply_async(job.execute_in_process, kwds=options), instance, options["run_id"], stop)
+            result = _await(
+                pool.apply_async(jobs[feed.name].execute_in_process, kwds=options), instance, options["run_id"], stop
+            )
             if result is None or (stop.number is not None and not result.success):
                 return
             yield Done(feed, month, _rows(result, feed), result.run_id, None if result.success else _why(result))

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 from city_data.cities import load_registry
-from city_data.definitions import defs
+from city_data.definitions import month_job
 from city_data.errors import CityDataError
 from city_data.interruption import Stop, on_signals
 from city_data.operations.backfill import SIGNAL_POLL_S, Done, Task, materialize
@@ -36,7 +36,7 @@ def work(received: TextIO, results: TextIO) -> None:
     with on_signals() as stop:
         try:
             with warm_instance() as instance:
-                for done in materialize(defs(), instance, _tasks(received, stop), stop=stop):
+                for done in materialize(month_job, instance, _tasks(received, stop), stop=stop):
                     _send(results, _result_message(done))
         except CityDataError as error:
             _send(results, {"failure": str(error), "away": isinstance(error, DatabaseUnavailable)})

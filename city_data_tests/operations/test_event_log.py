@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from city_data.definitions import defs
+from city_data.definitions import defs, month_job
 from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key
 from city_data.operations import backfill
 from city_data.operations.instance import warm_instance
@@ -28,7 +28,7 @@ def lean(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterIn
 
 
 def load(world: World, instance: dg.DagsterInstance, month: Month = MONTH) -> backfill.Done:
-    (done,) = backfill.materialize(defs(), instance, [(world.feed("weather"), month)])
+    (done,) = backfill.materialize(month_job, instance, [(world.feed("weather"), month)])
     return done
 
 

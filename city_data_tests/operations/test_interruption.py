@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from city_data import interruption
-from city_data.definitions import defs
+from city_data.definitions import month_job
 from city_data.operations import backfill
 from city_data.store.slots import ProviderSlots
 from city_data.window import Month
@@ -46,7 +46,7 @@ def tasks(world: World) -> list[backfill.Task]:
 @pytest.mark.parametrize("number", interruption.SIGNALS)
 def test_signal_stops_after_the_running_month(world: World, stop: interruption.Stop, number: signal.Signals) -> None:
     done = []
-    for month in backfill.materialize(defs(), world.instance, tasks(world), stop=stop):
+    for month in backfill.materialize(month_job, world.instance, tasks(world), stop=stop):
         done.append(month)
         os.kill(os.getpid(), number)
     assert [(result.month, result.error) for result in done] == [(MONTHS[0], None)]
@@ -74,7 +74,7 @@ def test_signal_while_waiting_for_a_slot_cancels_the_run_at_once(world: World, s
         other.take("aemet")
         sender = send_when(lambda: "STARTED" in statuses(world))
         started = time.monotonic()
-        assert list(backfill.materialize(defs(), world.instance, tasks(world), stop=stop)) == []
+        assert list(backfill.materialize(month_job, world.instance, tasks(world), stop=stop)) == []
         assert time.monotonic() - started < backfill.STOP_WAIT_S
         sender.join()
     assert statuses(world) == ["CANCELED"]
@@ -88,7 +88,7 @@ def test_signal_during_a_retrys_wait_cancels_the_run_at_once(world: World, stop:
     world.sandbox.faults.order("/diarios/", status=503, headers={"Retry-After": "50"})
     seen = world.sandbox.faults.carried_out
     sender = send_when(lambda: world.sandbox.faults.carried_out > seen)
-    assert list(backfill.materialize(defs(), world.instance, tasks(world), stop=stop)) == []
+    assert list(backfill.materialize(month_job, world.instance, tasks(world), stop=stop)) == []
     sender.join()
     assert statuses(world) == ["CANCELED"]
     assert errors(world) == []
@@ -101,7 +101,7 @@ def test_run_that_does_not_stop_is_canceled_and_left(
     world.sandbox.faults.order("/diarios/", delay=3.0)
     seen, threads = world.sandbox.faults.carried_out, set(threading.enumerate())
     sender = send_when(lambda: world.sandbox.faults.carried_out > seen)
-    assert list(backfill.materialize(defs(), world.instance, tasks(world), stop=stop)) == []
+    assert list(backfill.materialize(month_job, world.instance, tasks(world), stop=stop)) == []
     sender.join()
     assert "SUCCESS" not in statuses(world)
     assert "FAILURE" not in statuses(world)

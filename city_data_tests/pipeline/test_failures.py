@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from polars.exceptions import PanicException
 
-from city_data.definitions import defs
+from city_data.definitions import month_job
 from city_data.operations.backfill import materialize
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.outcomes import TypedOutcomes
@@ -71,7 +71,7 @@ def test_archive_that_cannot_be_read_is_a_failure_in_the_ledger(world: World) ->
     file.chmod(0o600)
     file.write_bytes(b"[]")
     feed = world.feed("weather")
-    done = list(materialize(defs(), world.instance, [(feed, SEPTEMBER)], ["monthly"]))
+    done = list(materialize(month_job, world.instance, [(feed, SEPTEMBER)], ["monthly"]))
     entry = world.entry("weather", "2026-09")
     assert entry is not None
     assert "other bytes" in str(done[0].error)
