@@ -6,17 +6,28 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 import yaml
 from alembic import command
 from alembic.script import ScriptDirectory
-from dagster import DagsterInstance
+from dagster import DagsterInstance, RunsFilter
 from dagster._core.instance.config import PoolGranularity
+from dagster._core.storage.sql import run_alembic_downgrade
+from dagster._core.test_utils import create_run_for_test
+from dagster_postgres import run_storage
+from dagster_postgres.utils import pg_alembic_config
 
 from city_data.defs.schedules import LONGEST_RUN_S
+from city_data.defs.storage import shared_engine
 from city_data.local import dagster_config, home, platform
 from city_data.local.embedded import EmbeddedPostgres
+from city_data.operations.instance import deployed_instance
+from city_data.providers import discover
 from city_data.store.database import Database
 from city_data.store.migrate import _config, standing
+
+# Of Dagster's own migrations, the last one before runs had the column `backfill_id`.
+OLDER_DAGSTER = "284a732df317"
 
 
 def test_home_of_every_released_schema_starts(tmp_path: Path) -> None:
@@ -41,6 +52,30 @@ def test_home_of_every_released_schema_starts(tmp_path: Path) -> None:
             upgraded = Database(variables["CITY_DATA_DATABASE_URL"])
             assert standing(upgraded) == "current", revision
             upgraded.dispose()
+
+
+def test_storage_of_an_older_dagster_is_migrated_at_the_start(
+    postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.create_database("older_dagster")
+    monkeypatch.setenv("CITY_DATA_DAGSTER_URL", postgres.url("older_dagster"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(dagster_config.DAGSTER_CONFIG))
+    with deployed_instance() as instance:
+        before = create_run_for_test(instance, job_name="job", tags={"dagster/backfill": "older"})
+    engine = shared_engine(postgres.url("older_dagster"))
+    with engine.connect() as connection:
+        run_alembic_downgrade(pg_alembic_config(run_storage.__file__), connection, OLDER_DAGSTER)
+    assert "backfill_id" not in [column["name"] for column in sa.inspect(engine).get_columns("runs")]
+
+    platform.prepare_dagster(print)
+    with deployed_instance() as instance:
+        assert instance.get_run_by_id(before.run_id) is not None
+        assert [run.run_id for run in instance.get_runs(RunsFilter.for_backfill("older"))] == [before.run_id]
+        assert instance.get_backfills() == []
+        assert {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()} == dict.fromkeys(
+            discover(), 1
+        )
 
 
 def test_pools_belong_to_runs_and_dead_runs_are_found_within_seconds(
