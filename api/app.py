@@ -111,7 +111,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     if settings.is_local:
         app.add_route("/metrics", _exposition(metrics), include_in_schema=False)
     if settings.api_page:
-        app.include_router(page.router(settings.auth_tenant_claim))
+        app.include_router(page.router(settings.auth_tenant_claim, settings.is_local))
     return app
 
 

@@ -1,87 +1,118 @@
-// The page as a whole. Belongs here: the order of things, the chosen city, problems that concern all. Does not: the parts.
+// The page as a whole. Belongs here: the order of things, the view in the address, the chosen city. Does not: the parts.
 
-import { Coverage } from "./coverage.js";
-import { CityMap, cityButton } from "./map.js";
-import { Plots } from "./plot.js";
+import { fragmentOf, viewOf } from "./address.js";
+import { Coverage, madeUp, shownMonths } from "./coverage.js";
+import { text, translateDocument } from "./language.js";
+import { CityList } from "./list.js";
+import { CityMap } from "./map.js";
+import { Notices } from "./notices.js";
+import { plotColumns, Plots } from "./plot.js";
 import * as reader from "./reader.js";
-import { countryName, el } from "./words.js";
+import { el, number } from "./words.js";
 
-const FIND_FROM = 9;
 const get = (id) => document.getElementById(id);
-const notice = get("notice");
-let facts, map, coverage, plots, cities = [], asking = null, timer = null;
+const notices = new Notices();
+let facts, map, list, coverage, plots, view, cities = [], availability = null, requesting = null;
 
 async function start() {
-  settle();
+  notices.settle();
   get("cities").hidden = false;
   get("cities").setAttribute("aria-busy", "true");
   try {
     facts = await reader.facts();
     const listed = await reader.cities();
-    plots ??= new Plots(
-      { panels: get("panels"), ranges: get("ranges"), range: get("plot-range"), zone: get("plot-zone") },
-      facts,
-      problem,
-    );
-    showCities(listed);
+    const parts = { panels: get("panels"), ranges: get("ranges"), shown: get("shown"), resolutions: get("resolutions"), range: get("plot-range"), zone: get("plot-zone") };
+    plots ??= new Plots(parts, facts, (chosen) => navigate(chosen), problem);
+    get("documentation").hidden = !facts.documentation;
+    await showCities(listed);
   } catch (error) {
     problem(error, start);
   }
 }
 
-function showCities(listed) {
+async function showCities(listed) {
   cities = listed.sort((a, b) => a.name.localeCompare(b.name));
   get("cities").setAttribute("aria-busy", "false");
   get("forget").hidden = !reader.token.get();
   showLicences();
-  if (!cities.length) {
-    get("city-list").replaceChildren(el("li", { className: "placeholder" }, "No city is enabled: set enabled: true in cities.yaml."));
-    return;
-  }
-  get("city-list").replaceChildren(...cities.map((city) => cityButton(city, choose, countryName)));
-  document.querySelector(".find").hidden = cities.length < FIND_FROM;
+  list ??= new CityList(document.querySelector(".city-side"), chooseCity);
+  list.show(cities);
+  if (!cities.length) return;
   if (!map) {
-    map = new CityMap(get("map"), choose);
+    map = new CityMap(get("map"), chooseCity);
     // The coastlines come when they come: the circles are the map.
     reader.outlines().then((topology) => map.outline(topology), (error) => problem(error, () => location.reload()));
   }
   map.show(cities);
-  choose(cities.some(({ city_id: id }) => id === hashed()) ? hashed() : cities[0].city_id);
+  await follow();
 }
 
-const hashed = () => decodeURIComponent(location.hash.slice(1));
+/** Shows what the address names. What it names and nothing here has is reported, and the address left to be mended. */
+async function follow() {
+  if (!cities.length) return;
+  const columns = Object.entries(plotColumns(facts)).map(([name, list]) => [name, list.map((column) => column.name)]);
+  const named = viewOf(location.hash, { cities: cities.map(({ city_id: id }) => id), columns: Object.fromEntries(columns) });
+  const { unknown } = named;
+  view = { ...named.view, city: named.view.city ?? cities[0].city_id };
+  if (!unknown.length && !location.hash) history.replaceState(null, "", fragmentOf(view));
+  await render(unknown);
+}
 
-async function choose(cityId) {
-  const city = cities.find(({ city_id: id }) => id === cityId);
-  if (!city) return;
-  settle();
-  history.replaceState(null, "", `#${encodeURIComponent(cityId)}`);
-  map.choose(cityId);
-  const list = get("city-list");
-  for (const button of list.querySelectorAll("button")) {
-    button.setAttribute("aria-pressed", button.dataset.city === cityId);
-    if (button.dataset.city === cityId) reveal(list, button);
-  }
-  asking?.abort();
-  asking = new AbortController();
-  const { signal } = asking;
+/** Choosing the shown city again requests its months anew. */
+function chooseCity(city) {
+  availability = null;
+  navigate({ city, month: null });
+}
+
+/** Goes to another view, which the browser's Back leaves again. */
+async function navigate(chosen) {
+  view = { ...view, ...chosen };
+  if (fragmentOf(view) !== location.hash) history.pushState(null, "", fragmentOf(view));
+  await render([]);
+}
+
+async function render(unknown) {
+  const city = cities.find(({ city_id: id }) => id === view.city);
+  notices.settle();
+  map.choose(city.city_id);
+  list.choose(city.city_id);
+  requesting?.abort();
+  requesting = new AbortController();
+  const { signal } = requesting;
   try {
-    const availability = await reader.availability(cityId, signal);
-    if (signal.aborted) return;
-    for (const name of document.querySelectorAll(".city-name")) name.textContent = city.name;
-    get("coverage").hidden = get("plot").hidden = false;
-    coverage ??= new Coverage({ grids: get("grids"), detail: get("month-detail"), legend: get("legend") }, facts, (month) => plots.showMonth(month));
-    coverage.show(city, availability);
-    await plots.show(city, availability);
+    if (availability?.city_id !== city.city_id) {
+      const received = await reader.availability(city.city_id, signal);
+      if (signal.aborted) return;
+      availability = received;
+      showCoverage(city);
+    }
+    const months = shownMonths(availability.months, city.timezone, facts);
+    const isOutside = view.month && !months.includes(view.month);
+    notices.unknown(isOutside ? [...unknown, `month=${view.month}`] : unknown, city.name);
+    if (isOutside) view.month = null;
+    await plots.show(city, availability, view);
   } catch (error) {
-    if (error.name !== "AbortError") problem(error, () => choose(cityId));
+    availability = null;
+    if (error.name !== "AbortError") problem(error, () => render(unknown));
   }
 }
 
-/** Scrolls the list alone, never the page. */
-function reveal(list, item) {
-  const [least, most] = [item.offsetTop + item.offsetHeight + 3 - list.clientHeight, item.offsetTop - 3];
-  list.scrollTop = Math.max(least, Math.min(most, list.scrollTop));
+function showCoverage(city) {
+  get("coverage-city").textContent = text("Stored months of {city}", { city: city.name });
+  get("coverage").hidden = get("plot").hidden = false;
+  const parts = { grids: get("grids"), detail: get("month-detail"), legend: get("legend") };
+  coverage ??= new Coverage(parts, facts, (month) => navigate({ month }));
+  coverage.show(city, availability);
+  showMadeUp(city);
+}
+
+/** Values of the sandbox look like measurements and are none. */
+function showMadeUp(city) {
+  const { stored, sandbox } = madeUp(availability.months);
+  const all = "Made-up data: the values of {city} were generated by the sandbox. Nobody measured them.";
+  const some = "Made-up data: {n} of the {all} stored months of {city} were generated by the sandbox. Nobody measured them.";
+  get("made-up").hidden = !sandbox;
+  get("made-up").textContent = text(sandbox === stored ? all : some, { city: city.name, n: number(sandbox), all: number(stored) });
 }
 
 /** Whose data it is, always in sight of it: each licence once, with the cities and datasets it covers. */
@@ -89,43 +120,23 @@ function showLicences() {
   const lines = new Map();
   for (const city of cities) {
     for (const { provider, licence, licence_url: url, modelled, fallback, dataset } of city.sources) {
-      const line = lines.get(provider) ?? { licence: licence ?? `${provider} (licence not known yet)`, url, modelled, gives: new Set() };
-      line.gives.add(`${city.name} ${dataset}${fallback ? " where the first source has none" : ""}`);
+      const unknown = text("{provider} (licence not known yet)", { provider });
+      const line = lines.get(provider) ?? { licence: licence ?? unknown, url, modelled, gives: new Set() };
+      line.gives.add(`${city.name}: ${text(dataset)}${fallback ? ` ${text("where the first source has none")}` : ""}`);
       lines.set(provider, line);
     }
   }
   get("licences").replaceChildren(...[...lines.values()].map(({ licence, url, modelled, gives }) => {
     const name = url ? el("a", { href: url, rel: "license noopener" }, licence) : licence;
-    return el("li", {}, name, el("span", { className: "hint" }, ` ${[...gives].join(", ")}${modelled ? "; computed by a model" : ""}`));
+    const given = ` ${[...gives].join(", ")}${modelled ? `; ${text("computed by a model")}` : ""}`;
+    return el("li", {}, name, el("span", { className: "hint" }, given));
   }));
 }
 
-/** What went wrong, what to do, and where waiting helps, another try by itself. */
 function problem(error, again) {
   if (!(error instanceof reader.Problem)) throw error;
-  settle();
   get("cities").hidden = !cities.length;
-  if (error.kind === "token") {
-    get("token-why").textContent = error.message;
-    get("token-form").hidden = false;
-    get("token").focus();
-    return;
-  }
-  const heading = { away: "No data at the moment", unreachable: "The service cannot be reached" }[error.kind] ?? "The service refused";
-  const button = el("button", { type: "button" }, "Ask again now");
-  button.addEventListener("click", () => again());
-  const waiting = error.retryS ? el("p", { className: "hint" }, `The page tries again in ${error.retryS} s.`) : null;
-  notice.className = "notice problem";
-  notice.replaceChildren(el("h2", {}, heading), el("p", {}, error.message), ...(waiting ? [waiting] : []), button);
-  notice.hidden = false;
-  if (error.retryS) timer = setTimeout(again, error.retryS * 1000);
-}
-
-function settle() {
-  clearTimeout(timer);
-  notice.hidden = true;
-  notice.replaceChildren();
-  get("token-form").hidden = true;
+  notices.problem(error, again);
 }
 
 get("token-form").addEventListener("submit", (event) => {
@@ -138,8 +149,11 @@ get("forget").addEventListener("click", () => {
   reader.token.forget();
   location.reload();
 });
-get("find").addEventListener("input", ({ target }) => {
-  for (const item of get("city-list").children) item.hidden = !item.textContent.toLowerCase().includes(target.value.trim().toLowerCase());
+// A link to a fragment of the document would be taken for a view of it.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  get("cities-title").focus();
 });
-addEventListener("hashchange", () => choose(hashed()));
+addEventListener("popstate", follow);
+translateDocument();
 start();

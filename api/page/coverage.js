@@ -1,6 +1,7 @@
 // The coverage of a city's months. Belongs here: the grids, their keys, what a square says. Does not: asking for it.
 
-import { el, moment, monthLetters, monthName, monthOf, monthsFrom, number, openMonth, parts, percent, shift, title } from "./words.js";
+import { text } from "./language.js";
+import { capital, el, moment, MONTH_LETTERS, MONTHS, monthName, monthOf, monthsFrom, number, openMonth, parts, percent, shift, title } from "./words.js";
 
 // A state's mark and words; the mark is seen without colour. States with data show their coverage instead.
 const STATES = {
@@ -15,11 +16,17 @@ const STATES = {
 const hasData = (entry) => entry?.version != null;
 
 /** The months to show, oldest first: the window until the open month, and whatever else is known. */
-function shownMonths(months, zone, facts) {
+export function shownMonths(months, zone, facts) {
   const known = Object.values(months).flat().map((entry) => entry.month);
   const open = openMonth(zone, facts.as_of);
   const last = known.reduce((a, b) => (a > b ? a : b), open);
   return monthsFrom(known.reduce((a, b) => (a < b ? a : b), shift(open, -facts.window_months)), last);
+}
+
+/** How many stored months there are, and how many of them are of the sandbox, whose values are made up. */
+export function madeUp(months) {
+  const stored = Object.values(months).flat().filter(hasData);
+  return { stored: stored.length, sandbox: stored.filter(({ source }) => source?.startsWith("sandbox:")).length };
 }
 
 /** The newest month that any dataset holds, or null. */
@@ -34,7 +41,7 @@ export class Coverage {
     this.onMonth = onMonth;
     legend.replaceChildren(...Object.entries(STATES).map(([state, [mark, word, why]]) => {
       const swatch = el("span", { className: `swatch ${state} c4`, "aria-hidden": "true" }, mark ?? "98");
-      return el("li", {}, swatch, el("span", {}, el("b", {}, title(word)), ` ${why}`));
+      return el("li", {}, swatch, el("span", {}, el("b", {}, capital(text(word))), ` ${text(why)}`));
     }));
   }
 
@@ -51,16 +58,20 @@ export class Coverage {
   #grid(dataset) {
     const caption = el("h3", {}, title(dataset));
     if (!this.city[`${dataset}_provider`] && !this.entries[dataset].size) {
-      const none = `No source of ${dataset} is known for ${this.city.name}. `;
+      const none = text("No source of {dataset} is known for {city}.", { dataset: text(dataset), city: this.city.name });
       return el("div", { className: "grid" }, caption, el("p", { className: "hint" }, none));
     }
     const years = [...new Set(this.shown.map((month) => parts(month)[0]))];
     const heads = Array.from({ length: 12 }, (_, index) =>
-      el("th", { scope: "col" }, el("abbr", { title: monthName(monthOf(2024, index)).split(" ")[0] }, monthLetters(index))),
+      el("th", { scope: "col" }, el("abbr", { title: MONTHS[index] }, MONTH_LETTERS[index])),
     );
     const table = el(
       "table",
-      { role: "grid", "aria-label": `Coverage of ${dataset} by month, ${this.city.name}`, "data-dataset": dataset },
+      {
+        role: "grid",
+        "aria-label": text("Coverage of {dataset} by month, {city}", { dataset: text(dataset), city: this.city.name }),
+        "data-dataset": dataset,
+      },
       el("thead", {}, el("tr", {}, el("td"), ...heads)),
       el("tbody", {}, ...years.map((year) => this.#row(dataset, year))),
     );
@@ -88,40 +99,43 @@ export class Coverage {
         className: `${state} ${shade} ${entry?.last_error && stored ? "troubled" : ""}`,
         role: "gridcell",
         tabIndex: -1,
-        "aria-label": this.#say(dataset, month).map(([name, text]) => (name ? `${name}: ${text}` : text)).join("; "),
+        "aria-label": this.#facts(dataset, month).map(([name, value]) => (name ? `${text(name)}: ${value}` : value)).join("; "),
         "data-month": month,
         "data-state": state,
       },
       stored ? String(percent(share)) : (STATES[state][0] ?? "?"),
     );
-    const tell = () => this.#tell(dataset, month);
-    cell.addEventListener("mouseenter", tell);
-    cell.addEventListener("focus", tell);
+    const describe = () => this.#describe(dataset, month);
+    cell.addEventListener("mouseenter", describe);
+    cell.addEventListener("focus", describe);
     cell.addEventListener("click", () => this.#plot(cell));
     return cell;
   }
 
-  /** What there is to know of a month, as [name, text]; the first has no name. */
-  #say(dataset, month) {
+  /** The facts of a month as [name, value]; the first has no name. */
+  #facts(dataset, month) {
     const entry = this.entries[dataset].get(month);
     const [, word, why] = STATES[entry?.state ?? "never_asked"];
-    const said = [["", `${monthName(month)}, ${dataset}: ${word}`]];
-    if (!entry) return [...said, ["what to do", this.#command(dataset, month)]];
-    if (!hasData(entry)) said.push(["meaning", why]);
-    if (entry.coverage != null) said.push(["coverage", `${percent(entry.coverage)} %`]);
-    if (entry.version != null) said.push(["rows", `${number(entry.rows)} of ${number(entry.expected_rows)}`], ["version", String(entry.version)]);
-    if (entry.source) said.push(["source", entry.source]);
-    if (entry.settled_at) said.push(["settled", moment(entry.settled_at, this.city.timezone)]);
-    if (entry.last_error) said.push(["last error", entry.last_error]);
-    return said;
+    const facts = [["", `${capital(monthName(month))}, ${text(dataset)}: ${text(word)}`]];
+    if (!entry) return [...facts, ["what to do", this.#command(dataset, month)]];
+    if (!hasData(entry)) facts.push(["meaning", text(why)]);
+    if (entry.coverage != null) facts.push(["coverage", `${percent(entry.coverage)} %`]);
+    if (entry.version != null) {
+      facts.push(["rows", text("{n} of {all}", { n: number(entry.rows), all: number(entry.expected_rows) })]);
+      facts.push(["version", String(entry.version)]);
+    }
+    if (entry.source) facts.push(["source", entry.source]);
+    if (entry.settled_at) facts.push(["settled on", moment(entry.settled_at, this.city.timezone)]);
+    if (entry.last_error) facts.push(["last error", entry.last_error]);
+    return facts;
   }
 
   #command = (dataset, month) =>
     `city-data backfill --city ${this.city.city_id} --dataset ${dataset} --from ${month} --to ${month}`;
 
-  #tell(dataset, month) {
-    const [[, heading], ...rest] = this.#say(dataset, month);
-    const terms = rest.map(([name, text]) => el("div", { className: name === "last error" ? "error" : "" }, el("dt", {}, name), el("dd", {}, text)));
+  #describe(dataset, month) {
+    const [[, heading], ...rest] = this.#facts(dataset, month);
+    const terms = rest.map(([name, value]) => el("div", { className: name === "last error" ? "error" : "" }, el("dt", {}, text(name)), el("dd", {}, value)));
     this.detail.replaceChildren(el("p", {}, el("strong", {}, heading)), el("dl", {}, ...terms));
   }
 
@@ -132,9 +146,10 @@ export class Coverage {
         const word = STATES[known.get(month)?.state ?? "never_asked"][1];
         counts.set(word, (counts.get(word) ?? 0) + 1);
       }
-      const summary = [...counts].map(([word, count]) => `${count} ${word}`).join(", ");
+      const summary = [...counts].map(([word, count]) => `${count} ${text(word)}`).join(", ");
       const sourced = this.city[`${name}_provider`] || known.size;
-      return el("p", {}, el("strong", {}, title(name)), sourced ? `: of ${this.shown.length} months ${summary}` : ": no source");
+      const months = text("of {n} months {summary}", { n: this.shown.length, summary });
+      return el("p", {}, el("strong", {}, title(name)), `: ${sourced ? months : text("no source")}`);
     });
     this.detail.replaceChildren(...lines);
   }

@@ -1,7 +1,8 @@
 // The map. Belongs here: outlines, circles of true radius, labels, zoom. Does not: what a city holds.
 // Mercator: it keeps shapes, so a reach stays a circle. World units are radians; `view` says how they lie on the screen.
 
-import { el, number } from "./words.js";
+import { text } from "./language.js";
+import { number } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const EARTH_KM = 6371;
@@ -9,6 +10,9 @@ const STEPS = 72;
 const MARGIN_PX = 48;
 const NARROWEST = 0.004; // radians across: some 25 km
 const FIT_LEAST = 0.07; // some 400 km: a city alone is still seen in its country
+const REACH_LEAST_PX = 6; // a smaller circle would not be seen beside its city's dot
+const REACH_OPENING_PX = 14; // of the chosen city, where the view of all cities would show smaller ones
+const DOT_PX = 5;
 const SCALES_KM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
 
 const radians = (degrees) => (degrees * Math.PI) / 180;
@@ -71,11 +75,12 @@ export class CityMap {
     for (const entry of this.cities) {
       entry.reach = node("path", { class: "reach", d: `${line(entry.ring)}Z` });
       entry.mark = node("g", { class: "city", tabindex: 0, role: "button", "data-city": entry.city.city_id });
-      entry.mark.setAttribute("aria-label", `${entry.city.name}, reach ${number(entry.city.radius_km)} km`);
+      entry.mark.setAttribute("aria-label", `${entry.city.name}, ${text("reach {n} km", { n: number(entry.city.radius_km) })}`);
       entry.label = node("text", { x: 10, y: 5 });
       entry.label.textContent = entry.city.name;
       // The middle circle is for fingers: 32 pixels to hit, whatever is seen.
-      entry.mark.append(node("circle", { class: "target", r: 16 }), node("circle", { class: "dot", r: 5 }), entry.label);
+      entry.dot = node("circle", { class: "dot", r: DOT_PX });
+      entry.mark.append(node("circle", { class: "target", r: 16 }), entry.dot, entry.label);
       const choose = () => this.onChoose(entry.city.city_id);
       entry.mark.addEventListener("click", choose);
       entry.mark.addEventListener("keydown", (event) => {
@@ -87,6 +92,7 @@ export class CityMap {
       this.marks.append(entry.mark);
     }
     this.#fit();
+    this.isOpening = true;
   }
 
   choose(cityId) {
@@ -98,7 +104,29 @@ export class CityMap {
     }
     this.chosen = cityId;
     this.#draw();
+    this.#bringIntoView();
   }
+
+  /** The opening view shows circles, not dots alone; later the chosen city is never beyond the map's edge. */
+  #bringIntoView() {
+    const entry = this.cities.find(({ city }) => city.city_id === this.chosen);
+    if (!entry || !this.scale) return;
+    const smallest = Math.min(...this.cities.map(({ city }) => this.#reachPx(city)));
+    const { clientWidth: width, clientHeight: height } = this.element;
+    const [dx, dy] = [0, 1].map((axis) => Math.abs(entry.at[axis] - [this.view.x, this.view.y][axis]) * this.scale);
+    const isOut = dx > width / 2 - MARGIN_PX / 2 || dy > height / 2 - MARGIN_PX / 2;
+    const isTiny = this.isOpening && smallest < REACH_LEAST_PX;
+    this.isOpening = false;
+    if (isTiny) {
+      const closer = REACH_OPENING_PX / this.#reachPx(entry.city);
+      this.view.width /= closer;
+      this.view.height /= closer;
+    }
+    if (isTiny || isOut) [this.view.x, this.view.y] = entry.at;
+    this.#draw();
+  }
+
+  #reachPx = ({ radius_km: km, latitude }) => (km / EARTH_KM / Math.cos(radians(latitude))) * this.scale;
 
   /** The view that shows every reach. */
   #fit() {
@@ -146,27 +174,29 @@ export class CityMap {
     const [dx, dy] = [width / 2 - this.view.x * this.scale, height / 2 - this.view.y * this.scale];
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.world.setAttribute("transform", `translate(${dx} ${dy}) scale(${this.scale})`);
-    for (const { at, mark } of this.cities) {
+    for (const { at, mark, dot, city } of this.cities) {
+      dot.setAttribute("r", Math.max(1.5, Math.min(DOT_PX, this.#reachPx(city) / 4)));
       mark.setAttribute("transform", `translate(${dx + at[0] * this.scale} ${dy + at[1] * this.scale})`);
     }
     this.#label();
     this.#measure();
   }
 
-  /** A name stands where the map has room; it gives way to another that it would cover, the chosen city's never. */
+  /** A name stands where the map has room for all of it; it gives way to one that it would cover, the chosen city's never. */
   #label() {
     const taken = [];
-    const edge = this.element.getBoundingClientRect().right;
+    const edge = this.element.getBoundingClientRect();
+    const isWithin = (box) => box.left > edge.left && box.right < edge.right && box.top > edge.top && box.bottom < edge.bottom;
     const first = [...this.cities].sort((a, b) => (b.city.city_id === this.chosen) - (a.city.city_id === this.chosen));
     for (const { label } of first) {
       label.removeAttribute("display");
       label.classList.remove("left");
       label.setAttribute("x", 10);
-      label.classList.toggle("left", label.getBoundingClientRect().right > edge - 4);
+      label.classList.toggle("left", label.getBoundingClientRect().right > edge.right - 4);
       label.setAttribute("x", label.classList.contains("left") ? -10 : 10);
       const box = label.getBoundingClientRect();
       const covers = taken.some((o) => box.left < o.right && box.right > o.left && box.top < o.bottom && box.bottom > o.top);
-      if (covers) label.setAttribute("display", "none");
+      if (covers || !isWithin(box)) label.setAttribute("display", "none");
       else taken.push(box);
     }
   }
@@ -181,22 +211,4 @@ export class CityMap {
     bar.querySelector("i").style.width = `${km * pixelsPerKm}px`;
     bar.querySelector("span").textContent = `${number(km)} km`;
   }
-}
-
-/** The list beside the map; it says in words what the map shows. */
-export function cityButton(city, onChoose, countryName) {
-  const given = (dataset) => {
-    const provider = city[`${dataset}_provider`];
-    return el("span", { className: provider ? "given" : "given none" }, `${dataset}: ${provider ?? "no source"}`);
-  };
-  const button = el(
-    "button",
-    { type: "button", "data-city": city.city_id, "aria-pressed": "false" },
-    el("strong", {}, city.name),
-    el("span", { className: "where" }, `${countryName(city.country)} · reach ${number(city.radius_km)} km`),
-    given("weather"),
-    given("traffic"),
-  );
-  button.addEventListener("click", () => onChoose(city.city_id));
-  return el("li", {}, button);
 }

@@ -1,6 +1,6 @@
 // Words, numbers, months and local times, as a reader of the page meets them. Belongs here: text. Does not: elements' layout.
 
-const LOCALE = "en-GB";
+import { LANGUAGE, LOCALE, text } from "./language.js";
 
 /** An element with properties and children: text as text, never as markup. */
 export function el(tag, properties = {}, ...children) {
@@ -19,17 +19,21 @@ export const number = (value, digits = 2) => value.toLocaleString(LOCALE, { maxi
 /** A share of 1 in percent, rounded down: 100 % is said of what is whole alone. */
 export const percent = (share) => Math.floor(share * 100 + 1e-9);
 
-export const title = (text) => text.charAt(0).toUpperCase() + text.slice(1).replaceAll("_", " ");
+export const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
+/** A column or a dataset by its name in the API, such as traffic_volume. */
+export const title = (name) => text(capital(name).replaceAll("_", " "));
 
 /** A column's meaning in one line; empty where the platform has not recorded it. */
 export function meaningText(meaning) {
   if (!meaning) return "";
   const { quantity, area, per, method, method_version: version, comparable } = meaning;
-  const limit = comparable ? "" : " Not comparable between cities.";
-  return `${title(quantity)}, per ${per}. Area: ${area}. Method: ${method} (version ${version}).${limit}`;
+  const limit = comparable ? "" : ` ${text("Not comparable between cities.")}`;
+  const sentence = "{quantity}, per {per}. Area: {area}. Method: {method} (version {version}).";
+  return text(sentence, { quantity: title(quantity), per, area, method, version }) + limit;
 }
 
-export const countryName = (code) => new Intl.DisplayNames("en", { type: "region" }).of(code) ?? code;
+export const countryName = (code) => new Intl.DisplayNames(LANGUAGE, { type: "region" }).of(code) ?? code;
 
 // Months are text, such as 2026-10: they sort as they are.
 export const monthOf = (year, index) => `${year}-${String(index + 1).padStart(2, "0")}`;
@@ -54,13 +58,20 @@ export function lastDay(month) {
   return `${month}-${new Date(Date.UTC(year, index + 1, 0)).getUTCDate()}`;
 }
 
-export function monthName(month, style = "long") {
+const ofMonth = (month, options) => {
   const [year, index] = parts(month);
-  return new Date(Date.UTC(year, index, 1)).toLocaleDateString(LOCALE, { month: style, year: "numeric", timeZone: "UTC" });
-}
+  return new Date(Date.UTC(year, index, 1)).toLocaleDateString(LOCALE, { ...options, timeZone: "UTC" });
+};
 
-export const monthLetters = (index) =>
-  new Date(Date.UTC(2024, index, 1)).toLocaleDateString(LOCALE, { month: "short", timeZone: "UTC" }).slice(0, 3);
+export const monthName = (month) => ofMonth(month, { month: "long", year: "numeric" });
+
+/** The twelve months' names of a language: long, and in three letters that differ (juin and juillet are jun and jul). */
+export const MONTHS = Array.from({ length: 12 }, (_, index) => ofMonth(monthOf(2024, index), { month: "long" }));
+const SHORT = Array.from({ length: 12 }, (_, index) => ofMonth(monthOf(2024, index), { month: "short" }).replace(/\.$/, ""));
+export const MONTH_LETTERS = SHORT.map((name) => {
+  const letters = name.slice(0, 3);
+  return SHORT.filter((other) => other.startsWith(letters)).length > 1 ? name.slice(0, 2) + name.at(-1) : letters;
+});
 
 /** The month that is not over yet in `zone`, now or at `at` (ISO 8601). */
 export function openMonth(zone, at) {
@@ -82,8 +93,8 @@ function offset(utc, zone) {
   return Date.parse(`${local.replace(" ", "T")}Z`) - utc;
 }
 
-export function moment(text, zone) {
-  return new Date(text).toLocaleString(LOCALE, { dateStyle: "medium", timeStyle: "short", timeZone: zone });
+export function moment(iso, zone) {
+  return new Date(iso).toLocaleString(LOCALE, { dateStyle: "medium", timeStyle: "short", timeZone: zone });
 }
 
 /** `seconds` since 1970 on the clocks of `zone`; with the offset, since an hour comes twice in autumn. */

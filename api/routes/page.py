@@ -62,9 +62,9 @@ class PageFile:
         return Response(body, media_type=self.media_type, headers=headers)
 
 
-def router(tenant_claim: str) -> APIRouter:
+def router(tenant_claim: str, has_documentation: bool) -> APIRouter:
     """`/` and `/page/...`, without authentication: the files contain no data. Raises ConfigurationError."""
-    files = _files() | {"facts.json": PageFile.of(".json", _facts(tenant_claim))}
+    files = _files() | {"facts.json": PageFile.of(".json", _facts(tenant_claim, has_documentation))}
     routes = APIRouter(include_in_schema=False)
 
     async def index(request: Request) -> Response:
@@ -90,12 +90,13 @@ def _files() -> dict[str, PageFile]:
     }
 
 
-def _facts(tenant_claim: str) -> bytes:
-    """Facts missing in public routes: columns with units, the retention window, and the tenant claim of tokens."""
+def _facts(tenant_claim: str, has_documentation: bool) -> bytes:
+    """Facts missing in public routes: columns with units, the window, the tenant claim, whether `/docs` is served."""
     facts = {
         "datasets": {name: [asdict(column) for column in dataset.columns] for name, dataset in DATASETS.items()},
         "window_months": retention_months(),
         "as_of": as_of().isoformat() if environment.AS_OF.get() else None,  # null: the browser's own clock
         "tenant_claim": tenant_claim,
+        "documentation": has_documentation,
     }
     return json.dumps(facts, ensure_ascii=False).encode()

@@ -46,7 +46,8 @@ Scheme = Literal["light", "dark"]
 
 @pytest.fixture(scope="package")
 def url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """A reader of Madrid, whose traffic has a failed month; Barcelona, with a month that never was; Lisbon: nothing."""
+    """A reader of Madrid, whose traffic has a failed month; Barcelona, with a month that never was and one of the
+    sandbox; Valencia, of the sandbox alone; Lisbon: nothing."""
     postgres.create_database(DATABASE, template="template_city_data")
     database = Database(postgres.url(DATABASE))
     record_providers(database, discover().values())
@@ -57,16 +58,20 @@ def url(postgres: EmbeddedPostgres) -> Iterator[str]:
         ("weather", "2026-10"),
     ):
         replace_month(database, month_load(dataset, month))
-    for month, state in (("2026-09", "settled"), ("2026-10", "provisional")):
+    for city, month, state, source in (
+        ("barcelona", "2026-09", "settled", "test"),
+        ("barcelona", "2026-10", "provisional", "sandbox:open_meteo"),
+        ("valencia", "2026-10", "settled", "sandbox:open_meteo"),
+    ):
         load = month_load("weather", month, add=1.5)
-        replace_month(database, dataclasses.replace(load, city_id="barcelona", state=state))
+        replace_month(database, dataclasses.replace(load, city_id=city, state=state, source=source))
     record_state(database, "madrid", "traffic", Month(2026, 9), "failed", at=NOW, message=TROUBLE)
     record_state(database, "barcelona", "weather", Month(2026, 8), "not_available", at=NOW, message="never measured")
     record_state(database, "madrid", "weather", Month(2026, 11), "not_yet_published", at=NOW)
     database.dispose()
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("CITY_DATA_CITIES", raising=False)
-        patch.setenv("ENABLED_CITIES", "madrid,barcelona,lisbon")
+        patch.setenv("ENABLED_CITIES", "madrid,barcelona,valencia,lisbon")
         settings = {"database_url": postgres.url(DATABASE), "api_ledger_ttl_s": 0, "auth_mode": "none"}
         with serving(Settings.model_validate(settings)) as address:
             yield address
@@ -100,8 +105,14 @@ def open_page(browser: Browser, url: str) -> Iterator[Open]:
     contexts: list[BrowserContext] = []
     origins: set[tuple[str, str]] = set()
 
-    def opened(at: str = url, fragment: str = "", size: dict[str, int] = DESK, scheme: Scheme = "light") -> Page:
-        context = browser.new_context(viewport=size, timezone_id="America/New_York", color_scheme=scheme)
+    def opened(
+        at: str = url,
+        fragment: str = "",
+        size: dict[str, int] = DESK,
+        scheme: Scheme = "light",
+        locale: str = "en-GB",
+    ) -> Page:
+        context = browser.new_context(viewport=size, timezone_id="America/New_York", color_scheme=scheme, locale=locale)
         contexts.append(context)
         origins.add(urlsplit(at)[:2])
         page = context.new_page()

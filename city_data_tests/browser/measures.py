@@ -38,9 +38,42 @@ PALE = """() => {
   return found;
 }"""
 
-# Names that the edge of the map cuts off.
-CUT = """() => {
-  const edge = document.getElementById("map").getBoundingClientRect();
-  const names = [...document.querySelectorAll(".city text:not([display=none])")];
-  return names.filter((name) => name.getBoundingClientRect().right > edge.right).map((name) => name.textContent);
+# Whatever is cut: beyond the page's edges, wider than its box, hidden in a box that does not scroll (on paper: in any
+# box), longer than the field that shows it, or a name on the map beyond the map's edge. Plots follow a change of width
+# some frames later: what is still cut after the last one counts.
+CUT = """async () => {
+  let found = [];
+  const measure = () => {
+    const isPaper = matchMedia("print").matches;
+    const edge = document.getElementById("map").getBoundingClientRect();
+    const isBeyond = (box, { left, right }) => box.right > right + 1 || box.left < left - 1;
+    const describe = (what, e) => {
+      found.push(`${what}: ${e.tagName} ${e.id || e.className} ${(e.textContent || "").slice(0, 60)}`);
+    };
+    for (const name of document.querySelectorAll(".city text:not([display=none])")) {
+      if (isBeyond(name.getBoundingClientRect(), edge)) describe("map", name);
+    }
+    const pen = document.createElement("canvas").getContext("2d");
+    for (const e of document.querySelectorAll("body, body *:not(svg, svg *, script, noscript, option, optgroup)")) {
+      const style = getComputedStyle(e);
+      if (!e.checkVisibility() || e.closest(".unseen, .skip, .u-over, .u-under")) continue;
+      if (isBeyond(e.getBoundingClientRect(), { left: 0, right: innerWidth })) describe("edge", e);
+      if (style.display !== "inline" && e.scrollWidth > e.clientWidth + 1) describe("wide", e);
+      const hides = isPaper ? style.overflowY !== "visible" : ["hidden", "clip"].includes(style.overflowY);
+      if (hides && e.scrollHeight > e.clientHeight + 1) describe("tall", e);
+      if (e.tagName === "SELECT") {
+        pen.font = style.font;
+        const room = e.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - 16;
+        for (const { text } of e.options) if (pen.measureText(text).width > room) found.push(`select: ${text}`);
+      }
+    }
+    if (document.documentElement.scrollWidth > innerWidth) found.push(`page: ${document.documentElement.scrollWidth}`);
+  };
+  for (let frame = 0; frame < 100; frame += 1) {
+    await new Promise((done) => requestAnimationFrame(done));
+    found = [];
+    measure();
+    if (!found.length) return found;
+  }
+  return found;
 }"""

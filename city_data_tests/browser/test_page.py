@@ -39,7 +39,6 @@ def test_a_click_on_the_map_shows_the_citys_coverage_and_plot(open_page: Open, u
     expect(page.locator("#city-list [data-city=barcelona]")).to_have_attribute("aria-pressed", "true")
     for width in range(1280, 1080, -20):  # at some width, a name meets the edge of the map
         page.set_viewport_size({"width": width, "height": 900})
-        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         assert page.evaluate(CUT) == []
     page.set_viewport_size(DESK)
     weather = panel(page, "weather")

@@ -11,36 +11,28 @@ import pytest
 
 from city_data_tests.api.conftest import TENANT
 from city_data_tests.clients.conftest import Service
-from city_data_tests.tools import find_tool, refuse_or_skip
+from city_data_tests.clients.packages import ROOT, TYPESCRIPT, run_tool
+from city_data_tests.tools import find_tool
 
-ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "api" / "contract" / "openapi.json"
-CLIENT = ROOT / "api" / "clients" / "typescript"
-
-
-def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    installed = CLIENT / "node_modules" / ".bin" / tool
-    if not installed.exists():
-        refuse_or_skip(f"{tool} is not installed; `make clients` brings it where npm is")
-    return subprocess.run([installed, *arguments], capture_output=True, text=True, check=False, cwd=CLIENT)
 
 
 def generate(document: Path, into: Path) -> str:
-    done = run("openapi-typescript", document, "--output", into)
+    done = run_tool("openapi-typescript", document, "--output", into)
     assert done.returncode == 0, done.stderr
     return into.read_text()
 
 
 def test_generated_types_match_the_openapi_document(tmp_path: Path) -> None:
     made = generate(DOCUMENT, tmp_path / "schema.ts")
-    assert made == (CLIENT / "src" / "schema.ts").read_text(), "run `npm run generate` in api/clients/typescript"
+    assert made == (TYPESCRIPT / "src" / "schema.ts").read_text(), "run `npm run generate` in api/clients/typescript"
 
 
 def test_every_method_works_against_a_running_service(service: Service, tmp_path: Path) -> None:
     node = find_tool("node")
     service.load("weather", "2026-10")
     service.load("traffic", "2026-10")
-    built = run("tsc", "-p", "tsconfig.test.json", "--outDir", tmp_path)
+    built = run_tool("tsc", "-p", "tsconfig.test.json", "--outDir", tmp_path)
     assert built.returncode == 0, built.stdout
     (tmp_path / "package.json").write_text('{"type": "module"}')
     service.faulty.errors = [(503, {}), (502, {"Retry-After": "0"})]
@@ -62,10 +54,10 @@ def test_every_method_works_against_a_running_service(service: Service, tmp_path
 
 @pytest.mark.parametrize("field", ["traffic_volume", "temperature", "weather_record_count"])
 def test_renamed_field_does_not_compile(field: str, tmp_path: Path) -> None:
-    shutil.copytree(CLIENT, tmp_path / "client", ignore=shutil.ignore_patterns("node_modules", "dist*"))
+    shutil.copytree(TYPESCRIPT, tmp_path / "client", ignore=shutil.ignore_patterns("node_modules", "dist*"))
     document = tmp_path / "openapi.json"
     document.write_text(DOCUMENT.read_text().replace(f'"{field}"', f'"{field}_renamed"'))
     generate(document, tmp_path / "client" / "src" / "schema.ts")
-    built = run("tsc", "-p", tmp_path / "client" / "tsconfig.test.json", "--noEmit")
+    built = run_tool("tsc", "-p", tmp_path / "client" / "tsconfig.test.json", "--noEmit")
     assert built.returncode != 0
     assert f"Property '{field}' does not exist" in built.stdout

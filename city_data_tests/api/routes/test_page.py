@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from api.routes import page
 from city_data.datasets import DATASETS
 from city_data_tests.api.conftest import MakeClient
+from city_data_tests.api.issuer import AUDIENCE, ISSUER, Issuer, key_set
 
 NAMES = sorted(path.relative_to(page.FOLDER).as_posix() for path in page.FOLDER.rglob("*") if path.is_file())
 LARGEST = 600 * 1024
@@ -58,6 +59,16 @@ def test_units_are_those_of_the_datasets(client: TestClient) -> None:
     assert facts["tenant_claim"] == "tenant_id"
 
 
+@pytest.mark.parametrize("mode", ["none", "jwt"])
+def test_documentation_is_linked_only_where_it_is_served(make_client: MakeClient, tmp_path: Path, mode: str) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(key_set(Issuer()))
+    locked = {"auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_file": str(keys)}
+    client = make_client(auth_mode=mode, **(locked if mode == "jwt" else {}))
+    is_linked = client.get("/page/facts.json").json()["documentation"]
+    assert is_linked is (client.get("/docs").status_code == 200) is (mode == "none")
+
+
 def test_window_is_the_retention_window(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = make_client().get("/page/facts.json").json()
     assert (facts["window_months"], facts["as_of"]) == (24, None)
@@ -76,9 +87,11 @@ def test_page_can_be_disabled(make_client: MakeClient) -> None:
 def test_the_package_holds_every_file() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]["api"]
-    depth = {pattern.count("/"): pattern for pattern in patterns}
-    missing = [name for name in NAMES if not fnmatch.fnmatch(f"page/{name}", depth.get(name.count("/") + 1, ""))]
-    assert missing == []
+
+    def is_packed(name: str) -> bool:
+        return any(name.count("/") == one.count("/") and fnmatch.fnmatch(name, one) for one in patterns)
+
+    assert [name for name in NAMES if not is_packed(f"page/{name}")] == []
 
 
 def test_compressed_files_are_the_same_in_every_process() -> None:
