@@ -1,11 +1,16 @@
 /**
  * Weather and traffic history of cities, from a city_data service.
  *
- * Belongs here: the questions, their errors and retries. Does not: the shapes, which `schema.ts` holds: it is generated
- * from the service's own OpenAPI document (`npm run generate`), so that a renamed field fails to compile.
+ * Belongs here: the questions, their retries, and when a kept answer is used. Does not: the shapes, which `schema.ts` holds:
+ * it is generated from the service's own OpenAPI document (`npm run generate`), so that a renamed field fails to compile.
  */
 
+import { type About, aboutOf, CityDataError, errorOf } from "./answers.js";
+import { type AnswerCache, type KeptAnswer, MemoryCache } from "./cache.js";
 import type { components, paths } from "./schema.js";
+
+export { type About, CityDataError, type Problem } from "./answers.js";
+export { type AnswerCache, type KeptAnswer, MemoryCache } from "./cache.js";
 
 type Schemas = components["schemas"];
 export type City = Schemas["CityInfoResponse"];
@@ -14,39 +19,38 @@ export type WeatherRecord = Schemas["WeatherRecord"];
 export type TrafficRecord = Schemas["TrafficRecord"];
 /** A local day or hour: weather, traffic and calendar, and for each value that may be missing whether it is. */
 export type TrainingRecord = Schemas["TrainingRecord"];
-export type Problem = Schemas["Problem"];
 
 type WeatherPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-weather-optimized";
 type TrafficPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-traffic-optimized";
 type TrainingPath = "/api/v1/tenants/{tenant_id}/external/operations/training-frame";
+type QueryOf<Path extends WeatherPath | TrafficPath | TrainingPath> = Omit<paths[Path]["get"]["parameters"]["query"], "format">;
 /** `start_date` and `end_date` are included; a bare date is that whole local day of the city. */
-export type WeatherQuery = paths[WeatherPath]["get"]["parameters"]["query"];
-export type TrafficQuery = paths[TrafficPath]["get"]["parameters"]["query"];
-export type TrainingQuery = paths[TrainingPath]["get"]["parameters"]["query"];
+export type WeatherQuery = QueryOf<WeatherPath>;
+export type TrafficQuery = QueryOf<TrafficPath>;
+export type TrainingQuery = QueryOf<TrainingPath>;
 export type HistoricalRequest = Schemas["HistoricalRequest"];
 
-/** What an answer says of itself. `coverage` is 0..1; `snapshotId`, given as `version`, brings the same answer again. */
-export interface About {
-  readonly cityId: string | null;
-  readonly distanceKm: number | null;
-  readonly coverage: number | null;
-  readonly snapshotId: string | null;
-  readonly servedStart: string | null;
-  readonly servedEnd: string | null;
-  readonly missingMonths: readonly string[];
+/** The queries of what can be downloaded. */
+export interface Queries {
+  readonly weather: WeatherQuery;
+  readonly traffic: TrafficQuery;
+  readonly training: TrainingQuery;
 }
+const ROUTES: Record<keyof Queries, string> = {
+  weather: "historical-weather-optimized",
+  traffic: "historical-traffic-optimized",
+  training: "training-frame",
+};
 
-/** An answer other than 200. `status` is 0 where the service could not be reached. */
-export class CityDataError extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-    readonly problems: readonly Problem[] = [],
-  ) {
-    super(message);
-    this.name = "CityDataError";
-  }
-}
+/** Forms of a download: JSON array, a JSON object a line, CSV, Arrow IPC stream, Parquet. */
+export type Format = "json" | "ndjson" | "csv" | "arrow" | "parquet";
+const MEDIA_TYPES: Record<Format, string> = {
+  json: "application/json",
+  ndjson: "application/x-ndjson",
+  csv: "text/csv",
+  arrow: "application/vnd.apache.arrow.stream",
+  parquet: "application/vnd.apache.parquet",
+};
 
 export interface Options {
   readonly token?: string;
@@ -56,6 +60,8 @@ export interface Options {
   readonly backoffMs?: number;
   readonly timeoutMs?: number;
   readonly fetch?: typeof fetch;
+  /** Answers by their ETag: by default in memory; `DiskCache` of city-data-client/node keeps them; false for none. */
+  readonly cache?: AnswerCache | false;
 }
 
 const RETRIED = new Set([429, 502, 503, 504]);
@@ -63,12 +69,15 @@ const LONGEST_WAIT_MS = 30_000;
 
 export class CityDataService {
   readonly #url: string;
-  readonly #options: Required<Omit<Options, "token">> & Pick<Options, "token">;
+  readonly #options: Required<Omit<Options, "token" | "cache">> & Pick<Options, "token">;
+  readonly #cache: AnswerCache | undefined;
   readonly #about = new WeakMap<object, About>();
 
   constructor(url: string, options: Options = {}) {
+    const { cache = new MemoryCache(), ...rest } = options;
     this.#url = url.replace(/\/+$/, "");
-    this.#options = { attempts: 4, backoffMs: 500, timeoutMs: 30_000, fetch: globalThis.fetch, ...options };
+    this.#options = { attempts: 4, backoffMs: 500, timeoutMs: 30_000, fetch: globalThis.fetch, ...rest };
+    this.#cache = cache || undefined;
   }
 
   listCities(): Promise<City[]> {
@@ -80,16 +89,29 @@ export class CityDataService {
   }
 
   getHistoricalWeatherOptimized(tenantId: string, query: WeatherQuery): Promise<WeatherRecord[]> {
-    return this.#ask<WeatherRecord[]>("GET", operation(tenantId, "historical-weather-optimized", query));
+    return this.#ask<WeatherRecord[]>("GET", operation(tenantId, ROUTES.weather, query));
   }
 
   getHistoricalTrafficOptimized(tenantId: string, query: TrafficQuery): Promise<TrafficRecord[]> {
-    return this.#ask<TrafficRecord[]>("GET", operation(tenantId, "historical-traffic-optimized", query));
+    return this.#ask<TrafficRecord[]>("GET", operation(tenantId, ROUTES.traffic, query));
   }
 
   /** A record for every local day (or hour) of the range, also where nothing is stored. */
   getTrainingFrame(tenantId: string, query: TrainingQuery): Promise<TrainingRecord[]> {
-    return this.#ask<TrainingRecord[]>("GET", operation(tenantId, "training-frame", query));
+    return this.#ask<TrainingRecord[]>("GET", operation(tenantId, ROUTES.training, query));
+  }
+
+  /** The same answers as bytes, in any form: for a file, or for a library that reads Arrow or Parquet. */
+  async download<Dataset extends keyof Queries>(
+    dataset: Dataset,
+    tenantId: string,
+    query: Queries[Dataset],
+    format: Format,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const answer = await this.#answer("GET", operation(tenantId, ROUTES[dataset], query), MEDIA_TYPES[format]);
+    const bytes = answer.body.slice(); // the caller's own: a change of it must not change the kept answer
+    this.#about.set(bytes, aboutOf(answer.headers));
+    return bytes;
   }
 
   /** @deprecated Use getHistoricalWeatherOptimized. */
@@ -102,22 +124,37 @@ export class CityDataService {
     return this.#ask<TrafficRecord[]>("POST", operation(tenantId, "traffic/historical"), request);
   }
 
-  /** What the answer that brought these records said of itself. */
-  about(records: readonly object[]): About | undefined {
-    return this.#about.get(records);
+  /** What the answer that brought these records, or these bytes, said of itself. */
+  about(answer: readonly object[] | Uint8Array): About | undefined {
+    return this.#about.get(answer);
   }
 
   async #ask<T extends object>(method: string, path: string, body?: object): Promise<T> {
-    const response = await this.#tried(method, path, body);
+    const answer = await this.#answer(method, path, MEDIA_TYPES.json, body);
+    const value = JSON.parse(new TextDecoder().decode(answer.body)) as T;
+    this.#about.set(value, aboutOf(answer.headers));
+    return value;
+  }
+
+  /** The answer, from the cache where the service says that it has not changed. Throws CityDataError. */
+  async #answer(method: string, path: string, accept: string, body?: object): Promise<KeptAnswer> {
+    const cache = method === "GET" ? this.#cache : undefined;
+    // A token is another tenant's key: answers are kept by tenant (in the path), never across addresses.
+    const name = `${this.#url}${path} ${accept}`;
+    const kept = await cache?.get(name);
+    const condition: Record<string, string> = kept === undefined ? {} : { "If-None-Match": kept.headers["etag"] ?? "" };
+    const response = await this.#tried(method, path, { Accept: accept, ...condition }, body);
+    const headers = Object.fromEntries(response.headers.entries());
+    if (response.status === 304 && kept !== undefined) return { headers: { ...kept.headers, ...headers }, body: kept.body };
     if (!response.ok) throw await errorOf(response);
-    const answer = (await response.json()) as T;
-    this.#about.set(answer, aboutOf(response.headers));
+    const answer = { headers, body: new Uint8Array(await response.arrayBuffer()) };
+    if (headers["etag"] !== undefined) await cache?.put(name, answer);
     return answer;
   }
 
-  async #tried(method: string, path: string, body?: object): Promise<Response> {
+  async #tried(method: string, path: string, described: Record<string, string>, body?: object): Promise<Response> {
     const { attempts, backoffMs, timeoutMs, token } = this.#options;
-    const headers: Record<string, string> = { Accept: "application/json" };
+    const headers: Record<string, string> = { ...described };
     if (token !== undefined) headers["Authorization"] = `Bearer ${token}`;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     for (let attempt = 1; ; attempt += 1) {
@@ -148,36 +185,4 @@ function operation(tenantId: string, name: string, query: object = {}): string {
   }
   const text = parameters.size > 0 ? `?${parameters}` : "";
   return `/api/v1/tenants/${encodeURIComponent(tenantId)}/external/operations/${name}${text}`;
-}
-
-function aboutOf(headers: Headers): About {
-  const number = (name: string): number | null => {
-    const text = headers.get(name);
-    return text === null ? null : Number(text);
-  };
-  return {
-    cityId: headers.get("x-city-id"),
-    distanceKm: number("x-city-distance-km"),
-    coverage: number("x-coverage"),
-    snapshotId: headers.get("x-snapshot-id"),
-    servedStart: headers.get("x-served-start"),
-    servedEnd: headers.get("x-served-end"),
-    missingMonths: headers.get("x-missing-months")?.split(",") ?? [],
-  };
-}
-
-async function errorOf(response: Response): Promise<CityDataError> {
-  const text = await response.text();
-  let detail: unknown = text.slice(0, 200);
-  try {
-    detail = (JSON.parse(text) as { detail?: unknown }).detail ?? detail;
-  } catch {
-    // Not JSON, so no answer of the service's own: the text itself is reported.
-  }
-  if (Array.isArray(detail)) {
-    const problems = detail as Problem[];
-    const said = problems.map((problem) => `${problem.loc.join(".")}: ${problem.msg}`).join("; ");
-    return new CityDataError(response.status, said, problems);
-  }
-  return new CityDataError(response.status, `${response.status}: ${String(detail)}`);
 }

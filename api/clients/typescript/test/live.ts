@@ -1,10 +1,9 @@
-/** Every method against a running service: `node live.js URL TENANT`. Prints one JSON object of what came out. */
+/** Every method against a running service: `node live.js URL TENANT FOLDER`. Prints one JSON object of what came out. */
 
-import { CityDataError, CityDataService, type TrafficRecord, type TrainingRecord, type WeatherRecord } from "../src/index.js";
+import { CityDataError, CityDataService, type Format, MemoryCache, type TrafficRecord, type TrainingRecord, type WeatherRecord } from "city-data-client";
+import { DiskCache } from "city-data-client/node";
 
-declare const process: { argv: string[]; stdout: { write(text: string): void } };
-
-const [url = "", tenant = ""] = process.argv.slice(2);
+const [url = "", tenant = "", folder = ""] = process.argv.slice(2);
 const service = new CityDataService(url, { backoffMs: 1 });
 const query = { latitude: 40.42, longitude: -3.7, start_date: "2026-10-01", end_date: "2026-10-31" };
 
@@ -29,6 +28,40 @@ for (const wrong of [
   }
 }
 
+const formats: Format[] = ["json", "ndjson", "csv", "arrow", "parquet"];
+const files: Record<string, string> = {};
+for (const format of formats) {
+  const bytes = await service.download("traffic", tenant, query, format);
+  if (service.about(bytes)?.snapshotId !== service.about(traffic)?.snapshotId) throw new Error(`${format}: another snapshot`);
+  files[format] = Buffer.from(bytes).toString("base64");
+}
+const frame = await service.download("training", tenant, { ...query, resolution: "daily" }, "csv");
+const first = await service.download("traffic", tenant, query, "csv");
+const size = first.byteLength;
+first.fill(0); // the caller's own copy
+const again = await service.download("traffic", tenant, query, "csv");
+
+// An answer on disk outlives the service object; a damaged one is asked for again.
+const kept = new DiskCache(folder);
+const onDisk = () => new CityDataService(url, { cache: kept }).getHistoricalTrafficOptimized(tenant, query);
+const fromDisk = [await onDisk(), await onDisk()];
+
+// The least recently used answer leaves a full cache.
+const answer = (bytes: number) => ({ headers: { etag: '"1"' }, body: new Uint8Array(bytes) });
+const small = [new MemoryCache(100), new DiskCache(`${folder}/small`, 400)];
+const left: string[][] = [];
+for (const cache of small) {
+  for (const name of ["a", "b"]) {
+    await cache.put(name, answer(40));
+    await new Promise((resolve) => setTimeout(resolve, 5)); // the clock of files counts milliseconds
+  }
+  await cache.get("a");
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await cache.put("c", answer(40));
+  const names = ["a", "b", "c"];
+  left.push((await Promise.all(names.map((name) => cache.get(name)))).flatMap((found, n) => (found ? [names[n] ?? ""] : [])));
+}
+
 const volumes: (number | null)[] = traffic.map((record) => record.traffic_volume);
 const temperatures: (number | null)[] = weather.map((record) => record.temperature);
 process.stdout.write(
@@ -43,5 +76,10 @@ process.stdout.write(
     holidays: training.filter((day) => day.public_holiday !== null).map((day) => day.local_date),
     trainingMissing: training.filter((day) => day.traffic_volume_missing).length,
     refusals,
+    files,
+    trainingLines: new TextDecoder().decode(frame).trim().split("\n").length,
+    unchanged: again.byteLength === size && again.some((byte) => byte !== 0),
+    fromDisk: JSON.stringify(fromDisk) === JSON.stringify([traffic, traffic]),
+    left,
   }),
 );
