@@ -102,6 +102,7 @@ def queue_run(
     job_name: str,
     tags: dict[str, str] | None = None,
     asset_selection: frozenset[dg.AssetKey] | None = None,
+    definitions: dg.Definitions | None = None,
 ) -> dg.DagsterRun:
     """A run in the queue, as the daemon sees it: only a job of a code location can be queued."""
     location, pointer = (
@@ -109,7 +110,7 @@ def queue_run(
         ModuleCodePointer("city_data.definitions", "repository"),
     )
     return instance.create_run_for_job(
-        defs().resolve_job_def(job_name),
+        (definitions or defs()).resolve_job_def(job_name),
         status=dg.DagsterRunStatus.QUEUED,
         tags=tags or {},
         asset_selection=asset_selection,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from city_data.datasets import DATASETS
 from city_data.pipeline.feeds import Feed
 
 MONTHS_JOB = "city_months"
@@ -23,10 +24,19 @@ def run_tags(feeds: Sequence[Feed]) -> dict[str, str]:
 
 def feeds_by_step(run: dg.DagsterRun) -> dict[str, tuple[str, str]]:
     """Dataset and city of each of a run's steps, as far as the run selects assets: without a selection it has all."""
-    own = [key for key in run.asset_selection or () if key.path[0] in STEPS]
-    return {key.to_python_identifier(): (key.path[1], key.path[2]) for key in own}
+    feeds = {key.to_python_identifier(): feed_of(key) for key in run.asset_selection or ()}
+    return {step: feed for step, feed in feeds.items() if feed is not None}
 
 
 def asset_key(feed: Feed, step: str) -> dg.AssetKey:
-    """The asset key of a feed's `raw`, `monthly` or `cache` step."""
-    return dg.AssetKey([step, feed.dataset.name, feed.city.city_id])
+    """The asset key of a feed's `raw`, `monthly` or `cache` step, such as `madrid/weather_raw`.
+
+    Dagster's graphs title an asset by the last part alone, and the group's name is beside it: the city comes first.
+    """
+    return dg.AssetKey([feed.city.city_id, f"{feed.dataset.name}_{step}"])
+
+
+def feed_of(key: dg.AssetKey) -> tuple[str, str] | None:
+    """Dataset and city of a feed's asset; None for an asset of another kind, such as a provider."""
+    dataset, _, step = key.path[-1].rpartition("_")
+    return (dataset, key.path[0]) if len(key.path) == 2 and dataset in DATASETS and step in STEPS else None

@@ -8,7 +8,7 @@ a run that failed once would never be retried.
 
 import dagster as dg
 
-from city_data.defs.keys import asset_key
+from city_data.defs.keys import STEPS, asset_key
 from city_data.defs.resources import ArchiveResource, CacheResource, DatabaseResource
 from city_data.defs.schedules import unfinished_runs
 from city_data.pipeline.feeds import Feed
@@ -44,7 +44,7 @@ def expire_job(feeds: list[Feed]) -> dg.JobDefinition:
                 broken.append(f"{done.month}: {done.error}")
                 continue
             for feed in feeds:
-                for step in ("raw", "monthly", "cache"):
+                for step in STEPS:
                     context.log_event(
                         dg.AssetObservation(
                             asset_key=asset_key(feed, step),

@@ -161,12 +161,14 @@ def services(platform: Platform, ports: Ports, collecting: bool = False) -> Iter
 
 
 def prepare_dagster(report: Report) -> None:
-    """Migrate the storage of DAGSTER_HOME, set each provider's pool to one slot, and fail the runs that were killed."""
+    """Migrate the storage of DAGSTER_HOME and its asset names, set each pool to one slot, and fail the killed runs."""
     from city_data.operations import migrate, recovery
+    from city_data.operations.former_keys import rename_assets
     from city_data.operations.instance import deployed_instance
 
     with deployed_instance() as instance:
         migrate.prepare_dagster(instance, {}, lambda _: None)
+        rename_assets(instance, report)
         dead = recovery.fail_dead_runs(instance)
     for run_id in dead:
         report(f"run {run_id[:8]} had no process any more and was failed")

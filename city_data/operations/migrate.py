@@ -46,10 +46,12 @@ def migrate(report: Report, slots: Mapping[str, int]) -> None:
         if name not in discover():
             raise DeployError(f"--pool: {unknown('provider', name, sorted(discover()))}")
     if environment.DAGSTER_HOME.get():
+        from city_data.operations.former_keys import rename_assets
         from city_data.operations.instance import deployed_instance
 
         with deployed_instance() as instance:
             prepare_dagster(instance, slots, report)
+            rename_assets(instance, report)
         _let_reader_read_dagster()
     else:
         report("DAGSTER_HOME is not set: Dagster's storage is not migrated")

@@ -13,6 +13,7 @@ import yaml
 
 from city_data.cities import RegistryError, load_registry
 from city_data.defs.build import build_definitions
+from city_data.defs.keys import feed_of
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.providers import discover
 from city_data.window import Month, Window
@@ -69,22 +70,23 @@ def test_lineage_runs_from_provider_to_cache_and_every_asset_is_documented() -> 
         "provider/aemet": set(),
         "provider/open_meteo": set(),
         "provider/madrid_opendata": set(),
-        "raw/weather/madrid": {"provider/aemet", "provider/open_meteo"},
-        "monthly/weather/madrid": {"raw/weather/madrid"},
-        "cache/weather/madrid": {"monthly/weather/madrid"},
-        "raw/traffic/madrid": {"provider/madrid_opendata"},
-        "monthly/traffic/madrid": {"raw/traffic/madrid"},
-        "cache/traffic/madrid": {"monthly/traffic/madrid"},
+        "madrid/weather_raw": {"provider/aemet", "provider/open_meteo"},
+        "madrid/weather_monthly": {"madrid/weather_raw"},
+        "madrid/weather_cache": {"madrid/weather_monthly"},
+        "madrid/traffic_raw": {"provider/madrid_opendata"},
+        "madrid/traffic_monthly": {"madrid/traffic_raw"},
+        "madrid/traffic_cache": {"madrid/traffic_monthly"},
     }
     for key in graph.get_all_asset_keys():
         asset = graph.get(key)
         assert asset.kinds
         assert asset.owners == ["team:city_data"]
         assert asset.description
-        if key.path[0] != "cache":
-            credited = SOURCES[key.path[1]] if key.path[0] != "provider" else key.path[1:]
+        feed = feed_of(key)
+        if not key.path[-1].endswith("_cache"):
+            credited = SOURCES[feed[0]] if feed is not None else key.path[1:]
             assert all(discover()[name].capabilities.licence in asset.description for name in credited)
-        if key.path[0] != "provider":
+        if feed is not None:
             assert (asset.group_name, bool(asset.code_version)) == ("madrid", True)
 
 
@@ -99,7 +101,7 @@ def test_every_schedule_and_sensor_is_running_by_default() -> None:
     assert sensors == dict.fromkeys(
         ("retention", "rotation_summary", "failure_notice", "backfill_notice", "source_shape_notice"), running[1]
     )
-    raw = repository.assets_defs_by_key[dg.AssetKey(["raw", "traffic", "madrid"])]
+    raw = repository.assets_defs_by_key[dg.AssetKey(["madrid", "traffic_raw"])]
     assert raw.op.pool == "madrid_opendata"
 
 

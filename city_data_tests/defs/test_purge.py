@@ -12,7 +12,7 @@ from city_data.defs.old_events import purge
 from city_data.defs.purge import purge_job
 from city_data_tests.world import World
 
-KEY = dg.AssetKey(["monthly", "weather", "madrid"])
+KEY = dg.AssetKey(["madrid", "weather_monthly"])
 
 
 def events(world: World) -> int:

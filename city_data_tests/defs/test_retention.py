@@ -96,7 +96,7 @@ def test_expiry_is_observed_in_dagster_and_partitions_follow_the_window(world: W
     world.load("weather", OLDEST)
     world.at(DECEMBER)
     run_expiry(world, force=True)
-    key = dg.AssetKey(["monthly", "weather", "madrid"])
+    key = dg.AssetKey(["madrid", "weather_monthly"])
     observed = world.instance.fetch_observations(key, limit=1).records[0].asset_observation
     assert observed is not None
     assert observed.partition == OLDEST

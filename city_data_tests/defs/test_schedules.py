@@ -49,9 +49,9 @@ def test_monthly_tick_requests_the_month_that_closed(world: World, override: boo
     assert {request.partition_key for request in requested} == {"2026-11"}
     assert len(requested) == len(world.feeds)
     assert [key.to_user_string() for key in requested[0].asset_selection or []] == [
-        "raw/weather/madrid",
-        "monthly/weather/madrid",
-        "cache/weather/madrid",
+        "madrid/weather_raw",
+        "madrid/weather_monthly",
+        "madrid/weather_cache",
     ]
 
 
@@ -133,7 +133,7 @@ def test_run_loads_the_cities_of_a_provider_up_to_the_most_of_a_run(
     world.monkeypatch.setenv("CITY_DATA_CITIES_A_RUN", most)
     world.at(TICK)
     requested = [r for r in requests(world, "month_closed", TICK) if r.tags["city_data/dataset"] == "weather"]
-    loaded = sorted(sorted({key.path[2] for key in request.asset_selection or []}) for request in requested)
+    loaded = sorted(sorted({key.path[0] for key in request.asset_selection or []}) for request in requested)
     assert loaded == (weather_runs or [["barcelona"], ["lisbon"], ["madrid"]])
     assert len({request.run_key for request in requested}) == len(requested)
     for request in requested:
@@ -144,7 +144,7 @@ def test_recheck_of_a_batch_asks_each_city_for_revisions_only(world: World) -> N
     world.enable("madrid", "barcelona")
     feeds = [world.feed("weather", city_id) for city_id in ("madrid", "barcelona")]
     request = run_request(Batch(feeds, Month(2026, 1)), "recheck", only_if_revised=True)
-    assert set(request.run_config["ops"]) == {"raw__weather__madrid", "raw__weather__barcelona"}
+    assert set(request.run_config["ops"]) == {"madrid__weather_raw", "barcelona__weather_raw"}
 
 
 def test_every_city_of_a_running_batch_waits_for_it(world: World) -> None:

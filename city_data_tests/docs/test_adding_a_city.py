@@ -29,7 +29,7 @@ def test_a_city_is_one_entry_in_one_file(world: World) -> None:
     world.monkeypatch.setenv("CITY_DATA_CITIES", str(file))
     world.enable(city_id)
     keys = {key.to_user_string() for key in defs().resolve_asset_graph().get_all_asset_keys()}
-    assert {f"{step}/weather/{city_id}" for step in ("raw", "monthly", "cache")} <= keys
+    assert {f"{city_id}/weather_{step}" for step in ("raw", "monthly", "cache")} <= keys
     (done,) = world.load("weather", "2026-10", city_id=city_id)
     stored = world.entry("weather", "2026-10", city_id)
     assert (done.error, done.rows) == (None, 745)

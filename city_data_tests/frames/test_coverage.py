@@ -113,7 +113,7 @@ def test_ledger_reader_terminal_and_dagster_report_the_same_counts(world: World)
     assert (len(cells[5]), cells[5].count("█")) == (30, of.observed)
     assert f"{entry.received} rows received = {entry.used} used" in text.getvalue()
 
-    key = dg.AssetKey(["monthly", "weather", "madrid"])
+    key = dg.AssetKey(["madrid", "weather_monthly"])
     (record,) = world.instance.fetch_materializations(key, limit=1).records
     assert record.asset_materialization is not None
     metadata = record.asset_materialization.metadata

@@ -244,7 +244,7 @@ def ask_for_month(context: object) -> str:
             "repositoryLocationName": "city_data",
             "repositoryName": "__repository__",
             "jobName": "city_months",
-            "assetSelection": [{"path": [step, "weather", "madrid"]} for step in ("raw", "monthly", "cache")],
+            "assetSelection": [{"path": ["madrid", f"weather_{step}"]} for step in ("raw", "monthly", "cache")],
         },
         "executionMetadata": {"tags": [{"key": "dagster/partition", "value": MONTH}]},
     }

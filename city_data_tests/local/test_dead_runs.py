@@ -56,7 +56,7 @@ def order(fault: dict[str, object] | None) -> None:
 
 
 def launch(webserver: str, month: str) -> str:
-    steps = [{"path": [step, "weather", "town"]} for step in ("raw", "monthly", "cache")]
+    steps = [{"path": ["town", f"weather_{step}"]} for step in ("raw", "monthly", "cache")]
     selector = {"repositoryLocationName": "city_data", "repositoryName": "__repository__", "jobName": "city_months"}
     tags = [{"key": "dagster/partition", "value": month}]
     params = {"selector": {**selector, "assetSelection": steps}, "executionMetadata": {"tags": tags}}

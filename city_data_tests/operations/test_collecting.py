@@ -114,12 +114,12 @@ def test_months_before_the_first_snapshot_are_not_available(collecting: Collecti
     (summary_line,) = [line for line in lines if line.startswith("valencia_opendata: ")]
     assert "traffic_volume; hourly, observed, lag 1 h; forward-only" in summary_line
 
-    raw = dg.AssetKey(["raw", "traffic", "valencia"])
+    raw = dg.AssetKey(["valencia", "traffic_raw"])
     observed = world.instance.fetch_observations(dg.AssetRecordsFilter(raw, asset_partitions=["2026-09"]), limit=5)
     (record,) = observed.records
     assert record.asset_observation is not None
     assert record.asset_observation.metadata["state"].value == "not_available"
-    assert world.instance.get_materialized_partitions(dg.AssetKey(["monthly", "traffic", "valencia"])) == {"2026-11"}
+    assert world.instance.get_materialized_partitions(dg.AssetKey(["valencia", "traffic_monthly"])) == {"2026-11"}
 
 
 def test_open_month_without_a_snapshot_is_not_yet_published(collecting: Collecting) -> None:

@@ -78,7 +78,7 @@ def test_pool_slot_of_a_dead_run_is_freed(world: World) -> None:
     storage = world.instance.event_log_storage
     storage.set_concurrency_slots("aemet", 1)
     run_id = started(world, None)
-    assert storage.claim_concurrency_slot("aemet", run_id, "raw__weather__madrid").is_claimed
+    assert storage.claim_concurrency_slot("aemet", run_id, "madrid__weather_raw").is_claimed
     recovery.fail_dead_runs(world.instance)
     assert storage.get_concurrency_info("aemet").active_slot_count == 0
 

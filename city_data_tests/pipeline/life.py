@@ -73,7 +73,7 @@ class Life:
                 record_state(self.world.database, "madrid", self.dataset, month, "not_available", at=NEVER_DUE)
 
     def key(self, step: str) -> dg.AssetKey:
-        return dg.AssetKey([step, self.dataset, "madrid"])
+        return dg.AssetKey(["madrid", f"{self.dataset}_{step}"])
 
     def tick(self, schedule: str, at: datetime, succeeds: bool = True) -> bool:
         """Evaluate a schedule's tick, and execute its runs for this month; returns whether there was one.

@@ -42,9 +42,9 @@ def test_a_month_goes_from_provider_to_cache(world: World) -> None:
 def test_materializations_carry_rows_coverage_and_preview(world: World) -> None:
     world.load("weather", "2026-09")
     for step in ("raw", "monthly", "cache"):
-        key = dg.AssetKey([step, "weather", "madrid"])
+        key = dg.AssetKey(["madrid", f"weather_{step}"])
         assert world.instance.get_materialized_partitions(key) == {"2026-09"}
-    records = world.instance.fetch_materializations(dg.AssetKey(["monthly", "weather", "madrid"]), limit=1).records
+    records = world.instance.fetch_materializations(dg.AssetKey(["madrid", "weather_monthly"]), limit=1).records
     metadata = records[0].asset_materialization.metadata  # type: ignore[union-attr]
     assert metadata["dagster/partition_row_count"].value == 30
     assert metadata["coverage"].value == pytest.approx(1.0, abs=0.1)
@@ -127,7 +127,7 @@ def test_a_month_not_yet_published_is_skipped_and_not_failed(world: World, caplo
     assert (done.error, done.rows) == (None, 0)
     assert entry is not None
     assert (entry.state, entry.version, entry.expected_rows) == ("not_yet_published", None, 745)
-    assert not world.instance.get_materialized_partitions(dg.AssetKey(["monthly", "traffic", "madrid"]))
+    assert not world.instance.get_materialized_partitions(dg.AssetKey(["madrid", "traffic_monthly"]))
     assert "emitted no result" not in caplog.text  # a normal state fills no terminal with warnings
 
 
@@ -210,7 +210,7 @@ def test_a_month_whose_file_is_empty_is_not_available_and_not_failed(world: Worl
     assert entry is not None
     assert (entry.state, entry.version, entry.expected_rows) == ("not_available", None, 720)
     assert "without a single state" in entry.provenance["reason"]
-    assert not world.instance.get_materialized_partitions(dg.AssetKey(["monthly", "traffic", "barcelona"]))
+    assert not world.instance.get_materialized_partitions(dg.AssetKey(["barcelona", "traffic_monthly"]))
 
 
 def test_french_month_is_hourly_and_records_its_source_file(world: World) -> None:

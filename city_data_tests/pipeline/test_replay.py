@@ -106,12 +106,12 @@ def test_only_a_month_parsed_differently_gets_a_new_version(
     assert after is not None
     assert (after.state, after.fetched_at) == (before.state, before.fetched_at)
     assert served.rows("weather", "2026-09") != rows
-    key = dg.AssetKey(["monthly", "weather", "madrid"])
+    key = dg.AssetKey(["madrid", "weather_monthly"])
     records = dg.AssetRecordsFilter(asset_key=key, asset_partitions=["2026-09"])
     materializations = served.instance.fetch_materializations(records, limit=5).records
     events = [record.asset_materialization for record in materializations]
     assert [event.metadata["version"].value for event in events if event] == [2, 1]
-    raw = dg.AssetRecordsFilter(asset_key=dg.AssetKey(["raw", "weather", "madrid"]), asset_partitions=["2026-09"])
+    raw = dg.AssetRecordsFilter(asset_key=dg.AssetKey(["madrid", "weather_raw"]), asset_partitions=["2026-09"])
     assert len(served.instance.fetch_materializations(raw, limit=5).records) == 1  # nothing was fetched again
     assert "nothing to publish" in replay(served, apply=True)[1]
 

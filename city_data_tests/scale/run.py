@@ -18,7 +18,7 @@ imported = time.process_time()
 
 def main(way: str, cities: int, month: str, load_only: bool) -> None:
     """`whole` builds the definitions of all feeds first, as every run did; `own` those of its own cities."""
-    keys = {dg.AssetKey([s, "weather", f"city_{n:04d}"]) for s in ("raw", "monthly", "cache") for n in range(cities)}
+    keys = {dg.AssetKey([f"city_{n:04d}", f"weather_{s}"]) for s in ("raw", "monthly", "cache") for n in range(cities)}
     if way == "whole":
         from city_data.definitions import defs
 

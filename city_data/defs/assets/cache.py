@@ -14,7 +14,7 @@ CODE_VERSION = "1"
 
 
 def cache_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
-    """`cache/<dataset>/<city>`: the month's serialised segment in Redis."""
+    """`<city>/<dataset>_cache`: the month's serialised segment in Redis."""
 
     @dg.asset(
         key=asset_key(feed, "cache"),

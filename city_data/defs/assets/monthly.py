@@ -21,7 +21,7 @@ from city_data.window import Month, as_of
 
 
 def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
-    """`monthly/<dataset>/<city>`: the published month in PostgreSQL, with its checks."""
+    """`<city>/<dataset>_monthly`: the published month in PostgreSQL, with its checks."""
     key = asset_key(feed, "monthly")
 
     @dg.asset(

@@ -37,7 +37,7 @@ class RawConfig(dg.Config):
 
 
 def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
-    """`raw/<dataset>/<city>`: the month's bytes in the archive; skipped if the source does not have the month."""
+    """`<city>/<dataset>_raw`: the month's bytes in the archive; skipped if the source does not have the month."""
     key, provider = asset_key(feed, "raw"), feed.primary.provider
     spare = f" Falls back to {feed.fallback.provider.name}." if feed.fallback else ""
 
