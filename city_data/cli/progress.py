@@ -79,7 +79,8 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
 def _results(todo: Sequence[Task], stop: Stop) -> Iterator[Done]:
     """In worker processes, or in this one where that is faster."""
     from city_data.definitions import month_job
-    from city_data.local.workers import materialize_in_workers, worker_count
+    from city_data.local.worker import worker_count
+    from city_data.local.workers import materialize_in_workers
     from city_data.operations.backfill import materialize
     from city_data.operations.instance import warm_instance
 

@@ -1,7 +1,7 @@
 """A worker process of a backfill: executes one month's run after another, as its parent requests them.
 
 Belongs here: the worker's side, `python -m city_data.operations.backfill_worker`. Does not: the choice of months, or
-the processes (local/workers.py). Each message is a line of JSON: the environment first, then a task or a stop, and for
+the processes (local/worker.py). Each message is a line of JSON: the environment first, then a task or a stop, and for
 each task its result. A parent that is gone is a stop.
 """
 
@@ -22,13 +22,9 @@ from city_data.errors import CityDataError
 from city_data.interruption import Stop, on_signals
 from city_data.operations.backfill import SIGNAL_POLL_S, Done, Task, materialize
 from city_data.operations.instance import warm_instance
-from city_data.pipeline.feeds import Feed, enabled_feeds
+from city_data.pipeline.feeds import enabled_feeds
 from city_data.store.database import DatabaseUnavailable
 from city_data.window import Month
-
-
-def task_message(feed: Feed, month: Month) -> dict[str, str]:
-    return {"feed": feed.name, "month": str(month)}
 
 
 def work(received: TextIO, results: TextIO) -> None:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 import yaml
 
 from city_data import interruption
-from city_data.local import workers
+from city_data.local import worker, workers
 from city_data.local.embedded import EmbeddedPostgres
 from city_data.operations import backfill
 from city_data.operations.recovery import PROCESS_TAG
@@ -130,7 +130,7 @@ def test_fresh_database_of_dagster_is_set_up_before_workers_open_it(
     url = postgres.url("fresh_dagster")
     config = {"storage": {"postgres": {"postgres_url": url}}, "telemetry": {"enabled": False}}
     (world.folder / "dagster" / "dagster.yaml").write_text(yaml.safe_dump(config))
-    monkeypatch.setattr(workers, "_COMMAND", [sys.executable, "-c", ""])
+    monkeypatch.setattr(worker, "COMMAND", [sys.executable, "-c", ""])
     assert list(workers.materialize_in_workers([], 2, stop)) == []
     engine = sa.create_engine(url)
     assert sa.inspect(engine).has_table("event_logs")
@@ -143,8 +143,8 @@ def test_number_of_workers_is_bound_by_providers_months_and_processors(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     both, weather = [world.feed("weather"), world.feed("traffic")], [world.feed("weather")]
     months = world.window.months()
-    assert workers.worker_count(backfill.tasks(both, months)) == 2
-    assert workers.worker_count(backfill.tasks(weather, months)) == 1
-    assert workers.worker_count(backfill.tasks(both, months[:3])) == 0
+    assert worker.worker_count(backfill.tasks(both, months)) == 2
+    assert worker.worker_count(backfill.tasks(weather, months)) == 1
+    assert worker.worker_count(backfill.tasks(both, months[:3])) == 0
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
-    assert workers.worker_count(backfill.tasks(both, months)) == 1
+    assert worker.worker_count(backfill.tasks(both, months)) == 1
