@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from city_data import environment
-from city_data.sandbox.aemet_series import STATIONS, daily_record, revised
+from city_data.sandbox.aemet_series import STATIONS, daily_records, revised
 from city_data.sandbox.base import Setting, Source
 from city_data.window import Month
 
@@ -90,12 +90,13 @@ class Aemet(Source):
             return _error(404, "Formato de fecha incorrecto. El formato es AAAA-MM-DDTHH:MM:SSUTC", status=404)
         if last - first >= longest:
             return _error(404, f"El rango de fechas no puede ser superior a {limit}", status=404)
+        days = _span(first, last)
         records = [
             revised(record, self.publication.revision(Month.of(day)))
             for name in stations
-            if name in STATIONS
-            for day in _span(first, last)
-            if self.publication.aemet_has(day) and (record := daily_record(STATIONS[name], day)) is not None
+            if name in STATIONS and days
+            for record in daily_records(STATIONS[name], days)
+            if self.publication.aemet_has(day := date.fromisoformat(record["fecha"]))
         ]
         return self._first_step(request, json_text(records)) if records else _error(404, _NO_DATA)
 

@@ -6,7 +6,7 @@ Belongs here: the stations (from the real inventory) and the daily records. Does
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,6 +16,8 @@ from city_data.sandbox.climate import Hours, Spot, station_pressure, weather
 from city_data.sandbox.noise import Floats, one, uniform
 
 _EPOCH = date(1970, 1, 1)
+# Rain is counted from 07 to 07 UTC, so a day needs these hours of the next one.
+_MORNING = 7
 _KEY, _HOUR, _DAY, _SHIFT = range(301, 305)
 # With these, a station shows what the real one has: no pressure sensor, no sunshine recorder, no wind vane.
 _NO_PRESSURE, _SUNSHINE, _RAIN_AND_HEAT_ONLY = {"3126Y", "3194U", "0200E", "B051A"}, {"3129", "3196", "0076"}, {"3194U"}
@@ -69,13 +71,18 @@ STATIONS = {
 }
 
 
-def daily_record(station: Station, day: date) -> dict[str, str] | None:
-    """The station's day, None where it has none (about one day in 150)."""
+def daily_records(station: Station, days: Sequence[date]) -> Iterator[dict[str, str]]:
+    """The station's records of consecutive days; about one day in 150 has none."""
+    first = (days[0] - _EPOCH).days
+    hours = weather(station.spot, np.arange(first * 24, (first + len(days)) * 24 + _MORNING))
+    has_record = uniform(_DAY, station.number, np.arange(first, first + len(days))) >= 1 / 150
+    for index, day in enumerate(days):
+        if has_record[index]:
+            yield _record(station, day, hours.part(slice(index * 24, index * 24 + 24 + _MORNING)))
+
+
+def _record(station: Station, day: date, hours: Hours) -> dict[str, str]:
     number = (day - _EPOCH).days
-    if one(_DAY, station.number, number) < 1 / 150:
-        return None
-    # Rain is counted from 07 to 07 UTC, so a day needs the morning after it.
-    hours = weather(station.spot, np.arange(number * 24, number * 24 + 31))
     record = {
         "fecha": day.isoformat(),
         "indicativo": station.indicativo,

@@ -6,7 +6,7 @@ Belongs here: the series behind AEMET and Open-Meteo, so that both describe the 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,9 @@ class Hours:
     pressure: Floats
     code: NDArray[np.int64]
     cloud: Floats
+
+    def part(self, at: slice) -> Hours:
+        return Hours(*(getattr(self, field.name)[at] for field in fields(self)))
 
 
 def altitude(latitude: float, longitude: float) -> float:

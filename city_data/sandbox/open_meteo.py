@@ -13,14 +13,15 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from numpy.typing import NDArray
 
 from city_data.errors import CityDataError
 from city_data.sandbox.base import Source
 from city_data.sandbox.climate import Hours, Spot, altitude, station_pressure, weather
-from city_data.sandbox.noise import one
+from city_data.sandbox.noise import uniform
 
 HOST = "archive-api.open-meteo.com"
-_FIRST_DAY = date(1940, 1, 1)
+_FIRST_DAY, _EPOCH = date(1940, 1, 1), date(1970, 1, 1)
 _HOLE = 401
 _WIND = {"kmh": ("km/h", 3.6), "ms": ("m/s", 1.0), "mph": ("mp/h", 2.236936), "kn": ("kn", 1.943844)}
 _UNITS = {
@@ -68,7 +69,7 @@ class OpenMeteo(Source):
         local = np.arange(begin, begin + ((last - first).days + 1) * 24)
         hours = local - offset // 3600
         values = _columns(weather(spot, hours), spot, factor)
-        known = [self._known(spot, int(hour)) for hour in hours]
+        known = self._known(spot, hours // 24)
         variables = _variables(query)
         return {
             "latitude": round(spot.latitude / 0.0703) * 0.0703,
@@ -85,11 +86,11 @@ class OpenMeteo(Source):
             },
         }
 
-    def _known(self, spot: Spot, hour: int) -> bool:
-        """False after the lag, and in the holes of a day that the archive really has."""
-        day = hour // 24
-        published = self.publication.open_meteo_has(date(1970, 1, 1) + timedelta(days=day))
-        return published and one(_HOLE, spot.region, day) > 0.005
+    def _known(self, spot: Spot, days: NDArray[np.int64]) -> list[bool]:
+        """By hour: False after the lag, and in the holes of a day that the archive really has."""
+        published = {day: self.publication.open_meteo_has(_EPOCH + timedelta(days=day)) for day in set(days.tolist())}
+        holes = uniform(_HOLE, spot.region, days) <= 0.005
+        return [published[day] and not hole for day, hole in zip(days.tolist(), holes.tolist(), strict=True)]
 
     def _day(self, query: dict[str, str], name: str) -> date:
         try:
