@@ -9,10 +9,12 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -46,12 +48,16 @@ class Children:
         self._home, self._logs = home, home / "logs"
         self._variables, self._supervisor = variables, supervisor
         self._children: dict[str, _Child] = {}
+        self._blockers: dict[str, str] = {}
+        self._lock, self._stopping = threading.Lock(), False
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def __enter__(self) -> Children:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._stopping = True
         for name in self._children:
             self._supervisor.forget(name)
         processes = [child.process for child in self._children.values()]
@@ -94,13 +100,25 @@ class Children:
 
         self._supervisor.watch(name, lambda: self._ended(name), restart, answers=is_well, essential=essential)
 
+    def start_after(self, blocker: str, port: int, name: str, command: list[str], **options: Any) -> None:
+        """Start a child, as `start` does, once another one listens. Does not wait for that."""
+
+        def start() -> None:
+            with self._lock:
+                if not self._stopping:
+                    self.start(name, command, **options)
+
+        self._blockers[name] = blocker
+        self._supervisor.when(lambda: not is_free(port), start)
+
     def await_port(self, name: str, port: int) -> None:
         """Wait until a child listens. Raises ChildFailed where that takes too long."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while is_free(port):
             self._supervisor.refuse_failed()
             if time.monotonic() > deadline:
-                raise ChildFailed(f"{name} did not start within {START_TIMEOUT_S:.0f} s: {log_end(self._log(name))}")
+                late = name if name in self._children else self._blockers[name]
+                raise ChildFailed(f"{late} did not start within {START_TIMEOUT_S:.0f} s: {log_end(self._log(late))}")
             time.sleep(0.1)
 
     def _spawn(self, name: str, command: list[str], extra: Mapping[str, str]) -> subprocess.Popen[bytes]:

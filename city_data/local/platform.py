@@ -150,13 +150,13 @@ def services(platform: Platform, ports: Ports, collecting: bool = False) -> Iter
         own = {environment.API_PORT.name: str(ports.api), **tokens.settings(folder, variables)}
         asks_api = partial(health.answers_http, f"http://127.0.0.1:{ports.api}/health/live")
         children.start("api", [*python, "api"], own, answers=asks_api, essential=True)
-        children.await_port("code", code_port)
+        # Both need the code server. The first backfill does not, and starts while that imports.
         webserver = [*python, "city_data.local.webserver", "-w", str(workspace), "-p", str(ports.ui)]
         asks_webserver = partial(health.answers_http, f"http://127.0.0.1:{ports.ui}/server_info")
-        children.start("webserver", webserver, answers=asks_webserver)
+        children.start_after("code", code_port, "webserver", webserver, answers=asks_webserver)
         daemon = [*python, "dagster._daemon", "run", "-w", str(workspace)]
         fails_lost = partial(_fail, recovery.fail_lost_launches)
-        children.start("daemon", daemon, DAEMON_VARIABLES, before_restart=fails_lost)
+        children.start_after("code", code_port, "daemon", daemon, extra=DAEMON_VARIABLES, before_restart=fails_lost)
         yield children
 
 

@@ -56,6 +56,7 @@ class Supervisor:
         """Without space on the disk, restarts go on however often they fail: a person has to make room."""
         self._report, self._clock, self._has_space = report, clock, has_space
         self._watched: dict[str, _Watched] = {}
+        self._awaited: list[tuple[Callable[[], bool], Callable[[], None]]] = []
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._failure: CityDataError | None = None
@@ -93,6 +94,19 @@ class Supervisor:
         if answers is not None:
             threading.Thread(target=self._ask_on, args=(name, watched), name=f"ask {name}", daemon=True).start()
 
+    def when(self, ready: Callable[[], bool], start: Callable[[], None]) -> None:
+        """Start a process once `ready` is true, without making the caller wait."""
+        self._awaited.append((ready, start))
+
+    def start_awaited(self) -> None:
+        """Start the processes whose time has come. Raises NotHealed."""
+        for awaited in [pair for pair in self._awaited if pair[0]()]:
+            self._awaited.remove(awaited)
+            try:
+                awaited[1]()
+            except OSError as error:
+                raise NotHealed(f"a process cannot be started: {error}") from error
+
     def forget(self, name: str) -> None:
         """Watch no more, before the process is stopped on purpose. Waits for a restart that has begun."""
         with self._lock:
@@ -119,6 +133,7 @@ class Supervisor:
     def _run(self) -> None:
         while not self._stop.wait(CHECK_EVERY_S):
             try:
+                self.start_awaited()
                 self.check()
             except CityDataError as error:
                 self._failure = error
