@@ -29,6 +29,7 @@ from city_data.store.connections import shared_cache, shared_database
 from city_data.window import Month, Window, as_of
 
 if TYPE_CHECKING:
+    from city_data.local.worker import Worker
     from city_data.operations.backfill import Done, Task
     from city_data.store.ledger import MonthEntry
 
@@ -40,11 +41,18 @@ class DiskFull(CityDataError):
     """A month failed for want of space, and so would every other; the text names the month and the cause."""
 
 
-def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month], only_due: bool = False) -> list[str]:
+def run_backfill(
+    console: Console,
+    feeds: Sequence[Feed],
+    months: Sequence[Month],
+    only_due: bool = False,
+    early: Sequence[Worker] = (),
+) -> list[str]:
     """Materialize months on this machine, newest first, and show the progress; returns one line per failure.
 
     `only_due` skips months that are settled or were requested within a day, so that a second start is quick.
-    A signal stops it after the running months: raises typer.Exit with the signal's exit code. Raises DiskFull.
+    `early` workers are used first. A signal stops it after the running months: raises typer.Exit with the signal's exit
+    code. Raises DiskFull.
     """
     from city_data.operations import backfill
 
@@ -53,7 +61,7 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
     full: DiskFull | None = None
     rows, done_months, started = 0, 0, time.monotonic()
     with on_signals() as stop, Steps(console, "months", len(tasks)) as steps:
-        for done in _results(tasks, stop):
+        for done in _results(tasks, stop, early):
             rows += done.rows
             done_months += 1
             if done.error and _FULL in done.error:
@@ -76,7 +84,7 @@ def run_backfill(console: Console, feeds: Sequence[Feed], months: Sequence[Month
     return failed
 
 
-def _results(todo: Sequence[Task], stop: Stop) -> Iterator[Done]:
+def _results(todo: Sequence[Task], stop: Stop, early: Sequence[Worker]) -> Iterator[Done]:
     """In worker processes, or in this one where that is faster."""
     from city_data.definitions import month_job
     from city_data.local.worker import worker_count
@@ -85,7 +93,7 @@ def _results(todo: Sequence[Task], stop: Stop) -> Iterator[Done]:
     from city_data.operations.instance import warm_instance
 
     if (count := worker_count(todo)) > 1:
-        yield from materialize_in_workers(todo, count, stop)
+        yield from materialize_in_workers(todo, count, stop, early)
         return
     with warm_instance() as instance:
         yield from materialize(month_job, instance, todo, stop=stop)

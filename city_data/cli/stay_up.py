@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -21,9 +22,13 @@ from city_data.interruption import handled_signals
 from city_data.local import platform
 from city_data.local.home import has_space
 from city_data.local.ports import Ports
+from city_data.local.worker import Worker, early_workers
 from city_data.pipeline.feeds import Feed
 from city_data.store.database import DatabaseUnavailable
 from city_data.window import Window
+
+if TYPE_CHECKING:
+    from city_data.operations.backfill import Task
 
 GO_ON_AFTER_S = 20.0
 
@@ -54,11 +59,11 @@ def stay_up(
     stop_in_order_on_signals()
     console.print("starting, to answer at")
     print_addresses(console, ports)
-    with platform.owned(folder, mode, report) as own:
+    with early_workers(_expected(folder, mode, feeds, window)) as early, platform.owned(folder, mode, report) as own:
         os.environ.update(own.variables)
         platform.prepare_dagster(report)
         with platform.services(own, ports, collecting=any(feed.live for feed in feeds)) as children:
-            first = FirstBackfill(console, feeds, window, own.home)
+            first = FirstBackfill(console, feeds, window, own.home, early)
             if mode == "demo":
                 first.run()
             children.await_port("api", ports.api)
@@ -75,13 +80,23 @@ def stay_up(
     return first.failed
 
 
+def _expected(folder: Path, mode: platform.Mode, feeds: Sequence[Feed], window: Window) -> list[Task]:
+    """The months that a start will load for certain: those of a demo whose home is new."""
+    with platform.usable(folder):
+        is_new = not (folder / "mode").exists()
+    return [(feed, month) for feed in feeds for month in window.months()] if mode == "demo" and is_new else []
+
+
 class FirstBackfill:
     """The backfill of a demo. A database that goes away, or a full disk, ends it in one line: what is loaded is served.
 
     It goes on from the loaded months when there is space again. `failed` has a line for each failure.
     """
 
-    def __init__(self, console: Console, feeds: Sequence[Feed], window: Window, folder: Path) -> None:
+    def __init__(
+        self, console: Console, feeds: Sequence[Feed], window: Window, folder: Path, early: Sequence[Worker] = ()
+    ) -> None:
+        self._early = early
         self._console, self._feeds, self._window, self._folder = console, feeds, window, folder
         self._due: float | None = None
         self.failed: list[str] = []
@@ -91,7 +106,8 @@ class FirstBackfill:
 
         self._due = None
         try:
-            self.failed = run_backfill(self._console, self._feeds, self._window.months(), only_due=True)
+            early, self._early = self._early, ()
+            self.failed = run_backfill(self._console, self._feeds, self._window.months(), True, early)
         except (DatabaseUnavailable, DiskFull) as error:
             self._due = time.monotonic() + GO_ON_AFTER_S
             self.failed = [f"the backfill: {one_line(error)}; it goes on when it can, or with the next start"]

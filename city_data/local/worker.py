@@ -12,8 +12,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -38,12 +38,18 @@ def provider_of(task: Task) -> str:
     return task[0].primary.provider.name
 
 
+@contextmanager
+def early_workers(todo: Sequence[Task]) -> Iterator[list[Worker]]:
+    """As many workers as these tasks are worth, which import while their databases start; those left over end."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Worker()) for _ in range(worker_count(todo))]
+
+
 class Worker:
-    """A worker process. Its session is its own, so that Ctrl-C reaches this process only; it ends with this one."""
+    """A worker process, which imports until it is begun. Its session is its own, so that Ctrl-C reaches this process
+    only; it ends with this one."""
 
     def __init__(self) -> None:
-        from city_data.operations.recovery import process_tag
-
         self.task: Task | None = None
         self._socket, theirs = socket.socketpair()
         with theirs:
@@ -54,9 +60,8 @@ class Worker:
                 start_new_session=True,
                 preexec_fn=partial(die_with_parent, signal.SIGKILL),
             )
-        self.tag = process_tag(self._process.pid)
+        self.tag = ""
         self._received = b""
-        self.tell(dict(os.environ))
 
     def __enter__(self) -> Worker:
         return self
@@ -69,6 +74,13 @@ class Worker:
             self._process.kill()
         self._socket.close()
         self._process.wait()
+
+    def begin(self) -> None:
+        """Give it its environment, which names the databases, and know the tag of its runs."""
+        from city_data.operations.recovery import process_tag
+
+        self.tag = process_tag(self._process.pid)
+        self.tell(dict(os.environ))
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -28,8 +28,12 @@ class WorkerFailed(CityDataError):
     """A worker cannot go on, or workers end again and again; the text gives the cause."""
 
 
-def materialize_in_workers(todo: Sequence[Task], count: int, stop: Stop) -> Iterator[Done]:
+def materialize_in_workers(
+    todo: Sequence[Task], count: int, stop: Stop, early: Sequence[Worker] = ()
+) -> Iterator[Done]:
     """Run the tasks in worker processes and yield their results. Each worker gets the first task with a free provider.
+
+    `early` workers are started already, and used first.
 
     A stop ends it after the running months, as in one process. A month whose worker is killed has failed, like its
     run, and another worker goes on. Raises DatabaseUnavailable, WorkerFailed.
@@ -37,19 +41,20 @@ def materialize_in_workers(todo: Sequence[Task], count: int, stop: Stop) -> Iter
     with deployed_instance():  # creates the tables of a fresh database, which workers would all do at once
         pass
     with ExitStack() as stack:
-        yield from _Distribution(todo, count, stop, stack).results()
+        yield from _Distribution(todo, count, stop, stack, early).results()
 
 
 class _Distribution:
     """`failure` ends it like a stop, and is raised at its end."""
 
-    def __init__(self, todo: Sequence[Task], count: int, stop: Stop, stack: ExitStack) -> None:
+    def __init__(self, todo: Sequence[Task], count: int, stop: Stop, stack: ExitStack, early: Sequence[Worker]) -> None:
         self._todo, self._stop, self._stack = list(todo), stop, stack
         self._selector = stack.enter_context(selectors.DefaultSelector())
         self._workers: list[Worker] = []
         self._failure: CityDataError | None = None
         self._stopped_at: float | None = None
         self._deaths = 0
+        self._early = list(early)
         for _ in range(count):
             self._start_worker()
 
@@ -114,6 +119,7 @@ class _Distribution:
             yield Done(*task, 0, "".join(runs[:1]), error)
 
     def _start_worker(self) -> None:
-        worker = self._stack.enter_context(Worker())
+        worker = self._stack.enter_context(self._early.pop() if self._early else Worker())
+        worker.begin()
         self._workers.append(worker)
         self._selector.register(worker, selectors.EVENT_READ, worker)

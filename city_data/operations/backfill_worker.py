@@ -28,7 +28,9 @@ from city_data.window import Month
 
 
 def work(received: TextIO, results: TextIO) -> None:
-    os.environ.update(json.loads(received.readline()))
+    if not (environment := received.readline()):  # nothing is due for a worker that was started early
+        return
+    os.environ.update(json.loads(environment))
     with on_signals() as stop:
         try:
             with warm_instance() as instance:

@@ -137,6 +137,21 @@ def test_fresh_database_of_dagster_is_set_up_before_workers_open_it(
     engine.dispose()
 
 
+def test_early_worker_executes_runs_and_the_one_left_over_ends(
+    world: World, stop: interruption.Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    feeds = [world.feed("weather"), world.feed("traffic")]
+    with worker.early_workers(backfill.tasks(feeds, world.window.months())) as early:
+        started = {str(child.pid) for child in children()}
+        assert len(started) == 2
+        results = list(workers.materialize_in_workers(tasks(world)[:2], 1, stop, early))
+    assert [done.error for done in results] == [None, None]
+    (pid,) = {run.tags[PROCESS_TAG].split("/")[1] for run in world.instance.get_runs()}
+    assert pid in started
+    assert [one._process.returncode for one in early] == [0, 0]
+
+
 def test_number_of_workers_is_bound_by_providers_months_and_processors(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
