@@ -1,14 +1,16 @@
-"""Deletion of old runs and their events from Dagster's own database.
+"""Deletion of old runs, their events and their checks' results from Dagster's own database.
 
-Belongs here: the choice of the events that stay. Does not: when it runs (purge.py), which loads this where it is used,
+Belongs here: the choice of those that stay. Does not: when it runs (purge.py), which loads this where it is used,
 since it brings in SQLAlchemy.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import dagster as dg
 import sqlalchemy as sa
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from city_data.defs.keys import MONTHS_JOB
@@ -25,27 +27,37 @@ _KEPT = [
     dg.DagsterEventType.RUN_CANCELED.value,
     dg.DagsterEventType.ASSET_OBSERVATION.value,
 ]
-_EVENTS = SqlEventLogStorageTable
+_EVENTS, _CHECKS = SqlEventLogStorageTable, AssetCheckExecutionsTable
 
 
-def purge(instance: dg.DagsterInstance, before: datetime) -> tuple[int, int]:
-    """Delete what the UI does not need of the runs that ended before a moment; returns the runs and events deleted."""
+@dataclass(frozen=True)
+class Purged:
+    """Numbers of deleted rows; `checks` are results of asset checks."""
+
+    runs: int = 0
+    events: int = 0
+    checks: int = 0
+
+
+def purge(instance: dg.DagsterInstance, before: datetime) -> Purged:
+    """Delete what the UI does not need of the runs that ended before a moment."""
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
-        return 0, 0
+        return Purged()
     ended = dg.RunsFilter(statuses=_FINISHED, updated_before=before)
-    runs, events, cursor = 0, 0, None
+    runs, events, checks, cursor = 0, 0, 0, None
     while batch := instance.get_runs(ended, cursor=cursor, limit=BATCH):
         cursor = batch[-1].run_id
         run_ids = [run.run_id for run in batch]
         with storage.index_connection() as connection:
             current = set(connection.execute(_with_a_latest_materialization(run_ids)).scalars())
             events += connection.execute(_superfluous_events(run_ids)).rowcount
+            checks += connection.execute(_superfluous_checks(run_ids)).rowcount
         for run in batch:
             if run.job_name == MONTHS_JOB and run.run_id not in current:
                 instance.delete_run(run.run_id)
                 runs += 1
-    return runs, events
+    return Purged(runs, events, checks)
 
 
 def _latest() -> sa.Select[tuple[int]]:
@@ -63,3 +75,17 @@ def _superfluous_events(run_ids: list[str]) -> sa.Delete:
     kind = sa.func.coalesce(_EVENTS.c.dagster_event_type, "")  # a log line has no type
     needed = sa.or_(kind.in_(_KEPT), _EVENTS.c.id.in_(_latest()))
     return sa.delete(_EVENTS).where(_EVENTS.c.run_id.in_(run_ids), sa.not_(needed))
+
+
+def _superfluous_checks(run_ids: list[str]) -> sa.Delete:
+    """The results that a later one of the same check and partition has replaced. Dagster never deletes them."""
+    later = _CHECKS.alias()
+    completed = [status.value for status in COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES]
+    replaced = sa.exists().where(
+        later.c.asset_key == _CHECKS.c.asset_key,
+        later.c.check_name == _CHECKS.c.check_name,
+        later.c.partition.is_not_distinct_from(_CHECKS.c.partition),
+        later.c.id > _CHECKS.c.id,
+        later.c.execution_status.in_(completed),
+    )
+    return sa.delete(_CHECKS).where(_CHECKS.c.run_id.in_(run_ids), replaced)

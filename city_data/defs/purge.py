@@ -3,8 +3,8 @@
 Belongs here: the job and its schedule, and the choice of the events that stay. Does not: the months' own history, which
 is in the ledger and its audit.
 
-A run of a month writes about 50 events, 80 kB. Later the UI needs few of them, 14 kB: the latest materialization of
-each partition, and the run's start and end. Check results have a table of their own, which stays. The expiry's
+A run of a month writes about 50 events and 12 check results, 150 kB. Later the UI needs few of them: the latest
+materialization and the latest result of each check of each partition, and the run's start and end. The expiry's
 observations are its audit.
 """
 
@@ -23,8 +23,9 @@ def purge_job() -> dg.JobDefinition:
         from city_data.defs.old_events import purge
 
         days = environment.KEEP_RUNS_DAYS.whole_number("a number of days from 1 to 36500", 1, 36_500)
-        runs, events = purge(context.instance, datetime.now(UTC) - timedelta(days=days))
-        context.log.info("deleted %d runs and %d events older than %d days", runs, events, days)
+        gone = purge(context.instance, datetime.now(UTC) - timedelta(days=days))
+        counts = (gone.runs, gone.events, gone.checks, days)
+        context.log.info("deleted %d runs, %d events and %d check results older than %d days", *counts)
 
     @dg.job(name=PURGE_JOB, executor_def=dg.in_process_executor, description="Purge Dagster's old runs and events")
     def job() -> None:
@@ -40,6 +41,6 @@ def purge_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
         cron_schedule="30 3 * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Daily: deletes Dagster's runs and events older than {environment.KEEP_RUNS_DAYS} days, except "
-        "the latest materialization of each partition",
+        description=f"Daily: deletes Dagster's runs, events and check results older than {environment.KEEP_RUNS_DAYS} "
+        "days, except the latest materialization and check results of each partition",
     )

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 
-from city_data.defs.old_events import purge
+from city_data.definitions import defs
+from city_data.defs.old_events import Purged, purge
 from city_data.defs.purge import purge_job
 from city_data_tests.world import World
 
@@ -20,17 +22,29 @@ def events(world: World) -> int:
         return int(connection.execute(sa.select(sa.func.count()).select_from(SqlEventLogStorageTable)).scalar_one())
 
 
+def results(world: World) -> dict[tuple[str, str], list[int]]:
+    """The results of each check of a partition, latest first."""
+    storage, found = world.instance.event_log_storage, {}
+    for key in defs().resolve_asset_graph().asset_check_keys:
+        for month in ("2026-09", "2026-10") if key.asset_key == KEY else ():
+            history = storage.get_asset_check_execution_history(key, 10, partition_filter=PartitionKeyFilter(key=month))
+            found[key.name, month] = [result.id for result in history]
+    return found
+
+
 def test_purge_keeps_the_latest_materialization_of_each_partition_and_its_checks(world: World) -> None:
     first, again, other = (world.load("weather", month)[0].run_id for month in ("2026-09", "2026-09", "2026-10"))
     latest = world.instance.get_latest_materialization_event(KEY)
-    checks = world.instance.event_log_storage.get_asset_check_summary_records([])
-    before = events(world)
-    assert purge(world.instance, datetime.now(UTC) - timedelta(days=1)) == (0, 0)
+    checks, before = results(world), events(world)
+    assert {month: len(found) for (_, month), found in checks.items()} == {"2026-09": 2, "2026-10": 1}
+    assert purge(world.instance, datetime.now(UTC) - timedelta(days=1)) == Purged()
 
-    runs, deleted = purge(world.instance, datetime.now(UTC) + timedelta(minutes=1))
-    assert runs == 1
+    purged = purge(world.instance, datetime.now(UTC) + timedelta(minutes=1))
+    assert purged.runs == 1
     assert events(world) < before / 5
-    assert deleted > before / 2
+    assert purged.events > before / 2
+    assert purged.checks >= len(checks) / 2
+    assert results(world) == {key: found[:1] for key, found in checks.items()}
     assert world.instance.get_run_by_id(first) is None
     for run_id in (again, other):
         run = world.instance.get_run_by_id(run_id)
@@ -41,13 +55,12 @@ def test_purge_keeps_the_latest_materialization_of_each_partition_and_its_checks
         assert stats.end_time is not None
     assert world.instance.get_materialized_partitions(KEY) == {"2026-09", "2026-10"}
     assert world.instance.get_latest_materialization_event(KEY) == latest
-    assert world.instance.event_log_storage.get_asset_check_summary_records([]) == checks
-    assert purge(world.instance, datetime.now(UTC) + timedelta(minutes=1)) == (0, 0)
+    assert purge(world.instance, datetime.now(UTC) + timedelta(minutes=1)) == Purged()
 
 
 def test_unfinished_runs_are_not_purged(world: World) -> None:
     run = world.instance.create_run_for_job(purge_job(), status=dg.DagsterRunStatus.STARTED)
-    assert purge(world.instance, datetime.now(UTC) + timedelta(minutes=1)) == (0, 0)
+    assert purge(world.instance, datetime.now(UTC) + timedelta(minutes=1)) == Purged()
     assert world.instance.get_run_by_id(run.run_id) is not None
 
 

@@ -11,6 +11,7 @@ from api.settings import Settings
 from city_data.datasets import DATASETS, Column
 from city_data.defs.assets import failures
 from city_data.defs.keys import MONTHS_JOB
+from city_data.defs.purge import purge_job, purge_schedule
 from city_data.defs.retention import expire_job, retention_sensor
 from city_data.defs.schedules import monthly_schedule, recheck_schedule, refresh_schedule
 from city_data.environment import COLLECT_EVERY
@@ -98,6 +99,8 @@ def _automation() -> str:
     schedules = [monthly_schedule([]), refresh_schedule([]), recheck_schedule([])]
     rows = [(f"`{one.cron_schedule}`", f"schedule `{one.name}`", one.description or "") for one in schedules]
     assert all(one.job_name == MONTHS_JOB for one in schedules)
+    purge = purge_schedule(purge_job())
+    rows.append((f"`{purge.cron_schedule}`", f"schedule `{purge.name}`", purge.description or ""))
     sensor = retention_sensor([], expire_job([]))
     every = f"every {sensor.minimum_interval_seconds or 0:,} s"
     rows.append((every, f"sensor `{sensor.name}`", sensor.description or ""))
