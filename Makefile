@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo bench test test-lowest fuzz chaos lint docs helm-test cluster-test helm-docs helm-tools clients contract lock
+.PHONY: setup demo bench test test-lowest fuzz chaos lint docs helm-test cluster-test helm-docs helm-tools clients client-environments contract lock
 
 setup: .venv/.ready
 
@@ -77,6 +77,18 @@ clients: $(if $(NPM),$(NODE_READY))
 $(HELM_READY) $(NODE_READY): %/node_modules/.ready: %/package-lock.json
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund --silent
 	touch $@
+
+# The Python client's oldest Python with its oldest dependencies (pandas 2), and its newest with those of the lock (pandas 3)
+# and what checks its packages. Their tests skip without them. uv looks for both Pythons on the PATH and among pyenv's.
+CLIENT_ENVIRONMENTS := .venv/clients
+client-environments: export PATH := $(subst $() ,:,$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/*/bin)):$(PATH)
+CLIENT_OF := -r api/clients/python/pyproject.toml --extra polars
+client-environments: setup
+	$(BIN)/uv venv --quiet --allow-existing --python 3.10 $(CLIENT_ENVIRONMENTS)/oldest
+	$(BIN)/uv pip install --quiet --python $(CLIENT_ENVIRONMENTS)/oldest/bin/python --resolution lowest-direct $(CLIENT_OF)
+	$(BIN)/uv venv --quiet --allow-existing --python '>=3.13' $(CLIENT_ENVIRONMENTS)/newest
+	$(BIN)/uv pip install --quiet --python $(CLIENT_ENVIRONMENTS)/newest/bin/python --constraint requirements.lock $(CLIENT_OF) \
+	  'twine==6.2.0'
 
 # The gates alone: style, types, walls between the packages, definitions that load. .pre-commit-config.yaml has the same.
 lint: setup

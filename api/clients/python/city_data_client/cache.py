@@ -54,13 +54,12 @@ class DiskCache:
         try:
             entry = json.loads(head)
             kept = Kept(entry["headers"], body)
-            whole = entry["name"] == name and entry["sha256"] == hashlib.sha256(body).hexdigest() and bool(kept.etag)
+            if entry["name"] == name and entry["sha256"] == hashlib.sha256(body).hexdigest() and kept.etag:
+                return kept
         except (ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:
-            file.unlink(missing_ok=True)
-            return None
-        return kept
+            pass  # damaged, and so forgotten
+        file.unlink(missing_ok=True)
+        return None
 
     def put(self, name: str, kept: Kept) -> None:
         """Written beside and renamed: two processes may keep the same answer at once."""
