@@ -29,6 +29,7 @@ KNOWN = {
     ("yaml", "source"): "test_adding_a_provider",
     ("yaml", "values"): "test_commands",
     ("text", ""): "a picture, in which no line is a command",
+    ("text", "comparison"): "test_forecast_example",
     ("text", "map"): "here",
     ("text", "floors"): "here",
 }
