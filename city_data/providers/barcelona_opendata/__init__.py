@@ -31,7 +31,7 @@ from city_data.providers.base import (
     no_data,
 )
 from city_data.providers.http import HttpClient
-from city_data.providers.shared import ckan as ckan
+from city_data.providers.shared import ckan, portals
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class BarcelonaOpenData(Provider):
             url = ckan.address(listed, months_of, request, self.capabilities)
             path = into / f"{request.month.year}_{request.month.month:02d}_TRAMS_TRAMS.csv"
             for last_try in (False, True):
-                response = http.download(url, path, accept=ckan.judge, max_bytes=LARGEST_CSV)
+                response = http.download(url, path, accept=portals.judge, max_bytes=LARGEST_CSV)
                 why = _empty(path, request.month)
                 if why is None:
                     break
@@ -114,8 +114,8 @@ class BarcelonaOpenData(Provider):
             listed = ckan.resources(http, CATALOGUE, PACKAGE)
             url = ckan.address(listed, months_of, request, self.capabilities)
             path = into / f"{request.month.year}_{request.month.month:02d}_TRAMS_TRAMS.csv"
-            response = http.beginning(url, path, SAMPLE_BYTES, ckan.judge)
-            ckan.refuse_page(path)
+            response = http.beginning(url, path, SAMPLE_BYTES, portals.judge)
+            portals.refuse_page(path)
             path.write_bytes(response.body[: response.body.rfind(b"\n") + 1])
             return Sample(request, [Payload(path.name, path, url, origin=response.origin)])
 
@@ -187,7 +187,7 @@ def _empty(path: Path, month: Month) -> str | None:
 
     if not path.stat().st_size:
         return "the file is empty"
-    ckan.refuse_page(path)
+    portals.refuse_page(path)
     rows = read(open_month(path, month))
     return None if rows.known else _without(rows)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from city_data.providers.base import PermanentError
 from city_data.providers.shared.numbers import NumberFormat
+from city_data.providers.shared.spellings import DECORATION
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ _SPELLED = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2})?"
 STAMP = rf"(?:{_PLAIN}|{_SPELLED})(?:\.0+)?"  # without seconds the minute begins
 _HABIT = 3  # fewer spoilt cells than this are an accident
 _CODES = NumberFormat(counts=True)
-# Around a cell: identifiers carry blanks in some years, and a quote may stand alone.
-_DECORATION = ' \t\r"\u00a0\u202f'
 REASONS = ("used", "too_many_fields", "no_segment", "not_a_time", "other_month", "not_a_state")
 _SURPLUS = "beyond the header"
 
@@ -167,7 +166,7 @@ def _readable(file: StateFile) -> Iterator[None]:
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.strip(_DECORATION) for cell in line.split(",")]
+    return [cell.strip(DECORATION) for cell in line.split(",")]
 
 
 def _rows(file: StateFile) -> pl.LazyFrame:
@@ -186,7 +185,7 @@ def _rows(file: StateFile) -> pl.LazyFrame:
     )
     cells = pl.col("line").str.splitn(",", len(file.positions)).struct.rename_fields(file.positions)
     text = lines.select(cells.alias("cells")).unnest("cells")
-    text = text.select(pl.col(name).str.strip_chars(_DECORATION) for name in (*NEEDED, _SURPLUS))
+    text = text.select(pl.col(name).str.strip_chars(DECORATION) for name in (*NEEDED, _SURPLUS))
     segment, stamp, state = _whole("idTram"), pl.col("data"), _whole("estatActual")
     digits = stamp.str.replace(r"\.0+\z", "").str.replace_all(r"[-: T]", "").str.pad_end(14, "0")
     number = pl.when(stamp.str.contains(rf"\A(?:{STAMP})\z")).then(digits.cast(pl.Int64, strict=False))

@@ -25,7 +25,7 @@ from city_data.providers.base import (
     about,
 )
 from city_data.providers.http import HttpClient
-from city_data.providers.shared import ckan as ckan
+from city_data.providers.shared import ckan, portals
 from city_data.providers.shared.city_hours import METHOD, METHOD_VERSION
 from city_data.window import Month
 
@@ -103,8 +103,8 @@ class MadridOpenData(Provider):
             listed = ckan.resources(http, CATALOGUE, PACKAGE)
             url = ckan.address(listed, months_of, request, self.capabilities)
             path = into / f"{request.month.month:02d}-{request.month.year}.zip"
-            response = http.download(url, path, accept=ckan.judge, max_bytes=LARGEST_ZIP)
-            ckan.refuse_page(path, begins=b"PK")
+            response = http.download(url, path, accept=portals.judge, max_bytes=LARGEST_ZIP)
+            portals.refuse_page(path, begins=b"PK")
             verify(path, open_month(path, request.month).info)
             return [
                 Payload(
@@ -126,8 +126,8 @@ class MadridOpenData(Provider):
             listed = ckan.resources(http, CATALOGUE, PACKAGE)
             url = ckan.address(listed, months_of, request, self.capabilities)
             begin, path = into / "begin.zip", into / f"{request.month.month:02d}-{request.month.year}.zip"
-            response = http.beginning(url, begin, SAMPLE_BYTES, ckan.judge)
-            ckan.refuse_page(begin, begins=b"PK")
+            response = http.beginning(url, begin, SAMPLE_BYTES, portals.judge)
+            portals.refuse_page(begin, begins=b"PK")
             repack_beginning(begin, path)
             return Sample(request, [Payload(path.name, path, url, origin=response.origin)])
 

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 from city_data.providers.errors import PermanentError
 from city_data.providers.shared.numbers import NumberFormat
+from city_data.providers.shared.spellings import DECORATION
 
 NEEDED = ("fecha", "tipo_elem", "intensidad", "error")
 OPTIONAL = ("ocupacion", "carga", "vmed", "periodo_integracion", "identif", "tipo")
 IDS = ("id", "idelem")
-# Around a cell: quotes, of which one may be missing, and blanks.
-DECORATION = ' \t\r"\u00a0\u202f'
 # A decimal point came in 2018; a point before three digits of a count may as well mark thousands.
 COUNTS = NumberFormat(missing=frozenset({"", "NaN", "nan"}), counts=True)
 SHARES = NumberFormat(missing=COUNTS.missing)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from city_data.providers.madrid_opendata.layout import (
     COUNTS,
-    DECORATION,
     ISO,
     NEEDED,
     NO_KIND,
@@ -27,6 +26,7 @@ from city_data.providers.madrid_opendata.layout import (
 )
 from city_data.providers.madrid_opendata.zip import find_csv, pieces
 from city_data.providers.shared.numbers import NotANumber, NumberFormat
+from city_data.providers.shared.spellings import Spellings, number_meaning
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ class CellReader:
         self._missing = [pl.lit(None, pl.Int32).alias(name) for name in _SECOND if name not in layout.columns]
         self._integers = {layout.id_column, "intensidad", *seconds}
         self._words, self._texts = _words(file, plain=True), _words(file, plain=False)
-        self._texts |= {layout.id_column: _Spellings(_station, pl.Int32)}
-        self._texts |= {"intensidad": _Spellings(_number(COUNTS), pl.Float64)}
-        self._texts |= {name: _Spellings(_number(SHARES), pl.Float64) for name in seconds}
+        self._texts |= {layout.id_column: Spellings(_station, pl.Int32)}
+        self._texts |= {"intensidad": Spellings(number_meaning(COUNTS), pl.Float64)}
+        self._texts |= {name: Spellings(number_meaning(SHARES), pl.Float64) for name in seconds}
 
     def cells(self, piece: bytes) -> pl.DataFrame:
         """The columns `station`, `minute` (local clock time since the month began), `label`, `error` (index in
@@ -148,67 +148,14 @@ class CellReader:
         return cells
 
 
-def _words(file: MonthFile, *, plain: bool) -> dict[str, _Spellings]:
+def _words(file: MonthFile, *, plain: bool) -> dict[str, Spellings]:
     import polars as pl
 
     return {
-        "fecha": _Spellings(lambda text: _minute(text, file), pl.Int32, plain=plain),
-        "tipo_elem": _Spellings(kind_of, pl.UInt8, plain=plain),
-        "error": _Spellings(_error, pl.UInt8, plain=plain),
+        "fecha": Spellings(lambda text: _minute(text, file), pl.Int32, plain=plain),
+        "tipo_elem": Spellings(kind_of, pl.UInt8, plain=plain),
+        "error": Spellings(_error, pl.UInt8, plain=plain),
     }
-
-
-class _Spellings:
-    """The meanings of a column's texts. A month has a few thousand spellings in 13 million rows: each is parsed once,
-    in a quarter of the time of expressions on texts."""
-
-    def __init__(self, meaning: Callable[[str], float | None], kind: type[pl.DataType], plain: bool = False) -> None:
-        import polars as pl
-
-        self._meaning, self._plain = meaning, plain
-        # Kept alive by this object: Polars forgets a category's codes with the last column that has them.
-        self._spellings = pl.Series([""], dtype=pl.Categorical(pl.Categories.random()))
-        self._meanings = {0: meaning("")}
-        self._table = pl.Series([meaning("")], dtype=kind)
-
-    def read(self, text: pl.Series) -> pl.Series:
-        """The column's cells by meaning. Raises PolarsError where a plain text has a quote within."""
-        import polars as pl
-
-        coded = text.cast(self._spellings.dtype)
-        codes, table = coded.to_physical(), self._table
-        highest = cast("int | None", codes.max()) or 0
-        if highest >= len(table):
-            fresh = coded.filter(codes >= len(table)).unique()
-            for code, spelling in zip(fresh.to_physical().to_list(), fresh.cast(pl.String).to_list(), strict=True):
-                if code not in self._meanings:
-                    self._meanings[code] = self._parsed(spelling.strip(DECORATION))
-            # Pieces are read concurrently: the table ends before the first spelling that another has yet to parse.
-            more = range(len(table), highest + 1)
-            whole = next((position for position, code in enumerate(more) if code not in self._meanings), len(more))
-            tail = pl.Series([self._meanings.get(code) for code in more], dtype=table.dtype)
-            self._table = max(self._table, pl.concat([table, tail.head(whole)]), key=len)
-            table = pl.concat([table, tail])
-        return table.gather(codes)
-
-    def _parsed(self, text: str) -> float | None:
-        import polars as pl
-
-        if self._plain and '"' in text:
-            raise pl.exceptions.ComputeError(f"a quote within {text!r}")
-        return self._meaning(text)
-
-
-def _number(written: NumberFormat) -> Callable[[str], float | None]:
-    """The number of a text: None is missing, NaN unreadable, infinity ambiguous."""
-
-    def meaning(text: str) -> float | None:
-        try:
-            return written.parse(text)
-        except NotANumber as error:
-            return float("inf") if error.reason == "ambiguous" else float("nan")
-
-    return meaning
 
 
 def _station(text: str) -> int | None:
@@ -239,7 +186,7 @@ def first_cell(file: MonthFile, column: str, written: NumberFormat, where: pl.Ex
     """The first cell of a column whose `number` fulfils `where`, as text, with its line and column."""
     import polars as pl
 
-    reader, numbers, line = CellReader(file), _Spellings(_number(written), pl.Float64), 2
+    reader, numbers, line = CellReader(file), Spellings(number_meaning(written), pl.Float64), 2
     for piece in pieces_of(file):
         texts = reader.texts(piece)
         odd = texts.with_row_index("line", line).with_columns(number=numbers.read(texts[column])).filter(where)

@@ -1,1 +1,2 @@
-"""Pieces that sources share: numbers, stations, city-hours, local hours, weather codes, catalogues, downloads."""
+"""Pieces that sources share: numbers, spellings, stations, city-hours, local hours, weather codes, catalogues, portals,
+downloads."""

@@ -9,19 +9,15 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from city_data.providers.base import Capabilities, PermanentError, Request, TransientError, no_data
 from city_data.providers.http import HttpClient
+from city_data.providers.shared import portals
 from city_data.providers.transport.documents import begins_json, read_json
 from city_data.providers.transport.response import (
-    MINUTE,
     Response,
-    accept_ok,
     refuse_broken_json,
-    refuse_firewall,
-    retry_after,
 )
 from city_data.window import Month
 
@@ -90,7 +86,7 @@ def fingerprint(listed: Sequence[Resource], url: str, headers: Mapping[str, str]
 
 def current_fingerprint(http: HttpClient, listed: Sequence[Resource], url: str) -> dict[str, str]:
     """The current `fingerprint`, by one call for the file's headers. Raises TransientError and PermanentError."""
-    headers = http.head(url, accept=judge).headers
+    headers = http.head(url, accept=portals.judge).headers
     size = headers.get("content-length", "")
     return fingerprint(listed, url, headers, int(size) if size.isdigit() else None)
 
@@ -109,29 +105,8 @@ def month_number(word: str, names: Sequence[str]) -> int | None:
     return names.index(likely[0]) + 1
 
 
-def judge(response: Response) -> None:
-    """The portals' firewalls answer bursts with 403 or 429."""
-    refuse_firewall(response)
-    if response.status == 403:
-        raise TransientError(f"{response.url} answered 403", retry_after(response.headers, MINUTE))
-    accept_ok(response)
-
-
-def refuse_page(path: Path, begins: bytes | None = None) -> None:
-    """Raises TransientError for HTML or an empty file: firewalls and error pages answer so with status 200. `begins` is
-    the format's magic number, if it has one."""
-    with path.open("rb") as file:
-        head = file.read(200)
-    if not head:
-        raise TransientError(f"{path.name}: the download is empty")
-    page = head.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<")
-    if page or (begins is not None and not head.startswith(begins)):
-        kind = path.suffix.lstrip(".").upper()
-        raise TransientError(f"{path.name}: the download is not a {kind} file but {head.decode('latin-1').strip()!r}")
-
-
 def _judge_catalogue(response: Response) -> None:
-    judge(response)
+    portals.judge(response)
     text = response.text("latin-1").strip()
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")

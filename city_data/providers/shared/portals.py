@@ -1,0 +1,32 @@
+"""Answers of open data portals, whichever their software: refusals by a firewall, and pages in place of files.
+
+Belongs here: rules of every portal. Does not: a catalogue (ckan.py), or the content of a file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from city_data.providers.errors import TransientError
+from city_data.providers.transport.response import MINUTE, Response, accept_ok, refuse_firewall, retry_after
+
+
+def judge(response: Response) -> None:
+    """The portals' firewalls answer bursts with 403 or 429."""
+    refuse_firewall(response)
+    if response.status == 403:
+        raise TransientError(f"{response.url} answered 403", retry_after(response.headers, MINUTE))
+    accept_ok(response)
+
+
+def refuse_page(path: Path, begins: bytes | None = None) -> None:
+    """Raises TransientError for HTML or an empty file: firewalls and error pages answer so with status 200. `begins` is
+    the format's magic number, if it has one."""
+    with path.open("rb") as file:
+        head = file.read(200)
+    if not head:
+        raise TransientError(f"{path.name}: the download is empty")
+    page = head.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<")
+    if page or (begins is not None and not head.startswith(begins)):
+        kind = path.suffix.lstrip(".").upper()
+        raise TransientError(f"{path.name}: the download is not a {kind} file but {head.decode('latin-1').strip()!r}")
