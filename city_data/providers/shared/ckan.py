@@ -14,11 +14,7 @@ from typing import Any
 from city_data.providers.base import Capabilities, PermanentError, Request, TransientError, no_data
 from city_data.providers.http import HttpClient
 from city_data.providers.shared import portals
-from city_data.providers.transport.documents import begins_json, read_json
-from city_data.providers.transport.response import (
-    Response,
-    refuse_broken_json,
-)
+from city_data.providers.transport.documents import read_json
 from city_data.window import Month
 
 _ALIKE = 0.85  # "dicembre" is 0.94 like "diciembre"; junio and julio are 0.8 alike, juny and juliol 0.6
@@ -28,7 +24,7 @@ Resource = Mapping[str, Any]
 
 def resources(http: HttpClient, catalogue: str, package: str) -> list[Resource]:
     """The resources of `package_show`. Raises TransientError for an HTML page, PermanentError for another document."""
-    response = http.get(catalogue, params={"id": package}, accept=_judge_catalogue)
+    response = http.get(catalogue, params={"id": package}, accept=portals.judge_json)
     try:
         document = read_json(response.body)
         listed = document["result"]["resources"]
@@ -103,13 +99,3 @@ def month_number(word: str, names: Sequence[str]) -> int | None:
     if not likely or (len(likely) == 2 and word not in likely):
         return None
     return names.index(likely[0]) + 1
-
-
-def _judge_catalogue(response: Response) -> None:
-    portals.judge(response)
-    text = response.text("latin-1").strip()
-    if not text:
-        raise TransientError(f"{response.url} answered with an empty body")
-    if not begins_json(text, "{"):
-        raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
-    refuse_broken_json(response)

@@ -8,7 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from city_data.providers.errors import TransientError
-from city_data.providers.transport.response import MINUTE, Response, accept_ok, refuse_firewall, retry_after
+from city_data.providers.transport.documents import begins_json
+from city_data.providers.transport.response import (
+    MINUTE,
+    Response,
+    accept_ok,
+    refuse_broken_json,
+    refuse_firewall,
+    retry_after,
+)
 
 
 def judge(response: Response) -> None:
@@ -30,3 +38,14 @@ def refuse_page(path: Path, begins: bytes | None = None) -> None:
     if page or (begins is not None and not head.startswith(begins)):
         kind = path.suffix.lstrip(".").upper()
         raise TransientError(f"{path.name}: the download is not a {kind} file but {head.decode('latin-1').strip()!r}")
+
+
+def judge_json(response: Response) -> None:
+    """The rule of a document: an object in JSON, or a passing fault."""
+    judge(response)
+    text = response.text("latin-1").strip()
+    if not text:
+        raise TransientError(f"{response.url} answered with an empty body")
+    if not begins_json(text, "{"):
+        raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
+    refuse_broken_json(response)
