@@ -22,6 +22,7 @@ MADRID_LAG = timedelta(days=6)
 METEO_FRANCE_LAG = timedelta(days=1)
 MADRID_OPEN_LAG = timedelta(days=2)
 BARCELONA_LAG = timedelta(days=3)
+PARIS_WINDOW_MONTHS = 14
 TIMEZONE = "Europe/Madrid"
 FRANCE = "Europe/Paris"
 
@@ -99,6 +100,15 @@ class Publication:
             if last is not None:
                 listed.append((month, last))
         return listed
+
+    def paris_hours(self) -> tuple[datetime, datetime]:
+        """The first and last end of an hour in the current feed: some fourteen months, up to today's midnight (UTC)."""
+        first = Month.of(self.today) - (PARIS_WINDOW_MONTHS - 1)
+        return first.bounds(FRANCE)[0] + timedelta(hours=1), datetime.combine(self.today, datetime.min.time(), UTC)
+
+    def paris_years(self) -> list[int]:
+        """The years in the archive: each appears in the February after the year after it."""
+        return list(range(2010, self.today.year - (1 if self.today.month >= 2 else 2)))
 
     def barcelona_months(self) -> list[Month]:
         """Every month listed, oldest first: closed ones only."""

@@ -34,14 +34,16 @@ _RESTDAY = (0.38, 0.3, 0.23, 0.18, 0.15, 0.14, 0.18, 0.23, 0.3, 0.4, 0.52, 0.62,
 
 @dataclass(frozen=True)
 class Holidays:
-    """Spain's, one region's, and a city's own (month, day)."""
+    """A country's, one region's, and a city's own (month, day)."""
 
-    region: str
+    region: str | None
     city: tuple[tuple[int, int], ...]
+    country: str = "ES"
 
 
 MADRID_HOLIDAYS = Holidays("MD", ((5, 15), (11, 9)))
 BARCELONA_HOLIDAYS = Holidays("CT", ((9, 24),))
+PARIS_HOLIDAYS = Holidays(None, (), "FR")
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def sensors(month: Month, points: int) -> Sensors:
 
 
 def quarters(month: Month, last_day: date, holiday_set: Holidays = MADRID_HOLIDAYS) -> Quarters:
-    """In order of time: in October the local stamps of the doubled hour come twice, in March an hour has none."""
+    """In order of time, on the clocks of Madrid, Barcelona and Paris: in October the local stamps of the doubled hour
+    come twice, in March an hour has none."""
     start, end = month.bounds(TIMEZONE)[0], day_bounds(last_day, TIMEZONE)[1]
     first, last = (int(moment.timestamp()) // 900 for moment in (start, end))
     number = np.arange(first, last)
@@ -159,7 +162,7 @@ def _season(month: Month, days: NDArray[np.int64]) -> Floats:
 
 @cache
 def _closed(year: int, holiday_set: Holidays) -> frozenset[date]:
-    regional = holidays.country_holidays("ES", subdiv=holiday_set.region, years=year)
+    regional = holidays.country_holidays(holiday_set.country, subdiv=holiday_set.region, years=year)
     return frozenset(regional) | {date(year, month, day) for month, day in holiday_set.city}
 
 

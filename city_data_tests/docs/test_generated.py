@@ -72,7 +72,7 @@ def test_exporter_metrics_have_labels_and_a_description(database: Database) -> N
 
 
 def test_every_source_has_its_page() -> None:
-    shown = {path.stem for path in (ROOT / "docs" / "sources").glob("*.md")} - {"README"}
+    shown = {path.stem for path in (ROOT / "docs" / "sources").glob("*.md")} - {"README", "candidates"}
     assert shown == set(discover()) == set(known_providers())
     for name in shown:
         assert generate.names(page(f"sources/{name}.md")) == [f"source {name}"]

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from city_data.providers import discover
-from city_data.providers.base import Location, Provider, Request
+from city_data.providers.base import Location, Payload, Provider, Request
 from city_data.window import Month
 from city_data_tests.oracles import traffic_months
 from city_data_tests.oracles.received import Received
-from city_data_tests.providers.cases import Case
+from city_data_tests.providers.cases import Case, cases
 from city_data_tests.providers.wire import FIXTURES, RECORDED
 
 FOLDERS = {
@@ -28,6 +28,7 @@ FOLDERS = {
     "meteo_france": "meteofrance",
     "open_meteo": "openmeteo",
     "openweather": "openweather",
+    "paris_opendata": "paris",
     "valencia_opendata": "valencia",
 }
 # What a recorded file answers, where its name does not tell.
@@ -37,6 +38,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "HOR_44_blain_2024-01-01.csv": {"department": "44", "stations": ["44015001"]},
     "dpclim_horaire_76116001_2024-06-15.csv": {"department": "76", "stations": ["76116001"]},
 }
+# The month of a recorded file whose name has none.
+MONTHS = {"archive_2010_arc5672.FILTERED.csv": Month(2010, 7)}
 _MONTH = re.compile(r"(?P<year>20[0-3]\d)-(?P<month>0[1-9]|1[0-2])")
 _MOST_BYTES = 300_000  # a larger file is cut to whole lines: thousands of cases are to be had in minutes
 
@@ -55,8 +58,11 @@ def seeds_of(provider: str) -> list[Seed]:
     """In the order of their names."""
     made = discover()[provider]
     fixture = Case(made, FIXTURES / provider)
-    bodies = tuple(Received.of(payload.name, payload.path.read_bytes()) for payload in fixture.payloads())
-    found = [Seed("fixture", made, fixture.request, bodies)]
+    found = [
+        Seed(case.folder.name.replace(provider, "fixture"), made, case.request, tuple(map(_received, case.payloads())))
+        for case in cases(FIXTURES)
+        if case.provider is made
+    ]
     if provider == "madrid_opendata":
         found += list(_madrid_layouts(made, fixture.request))
     if provider == "barcelona_opendata":
@@ -64,6 +70,10 @@ def seeds_of(provider: str) -> list[Seed]:
     if RECORDED.is_dir():
         found += list(_recorded(made, fixture.request))
     return found
+
+
+def _received(payload: Payload) -> Received:
+    return Received.of(payload.name, payload.path.read_bytes())
 
 
 def _madrid_layouts(provider: Provider, request: Request) -> Iterator[Seed]:
@@ -112,7 +122,7 @@ def _asked(provider: Provider, request: Request, name: str) -> Request:
     """The fixture's request, with the file's own month, settings and, where it tells one, location."""
     swapped = re.search(r"_(?P<month>\d\d)-(?P<year>20\d\d)_", name)
     match = swapped or _MONTH.search(name)
-    month = Month(int(match["year"]), int(match["month"])) if match else request.month
+    month = Month(int(match["year"]), int(match["month"])) if match else MONTHS.get(name, request.month)
     settings = request.settings
     if name in SETTINGS:
         settings = provider.settings_model.model_validate(SETTINGS[name])

@@ -37,6 +37,7 @@ HOSTS = DATA | {
     "meteo_france": "www.data.gouv.fr",
     "madrid_opendata": "datos.madrid.es",
     "barcelona_opendata": "opendata-ajuntament.barcelona.cat",
+    "paris_opendata": "opendata.paris.fr",
 }
 CITIES: dict[str, tuple[str, float, float, dict[str, dict[str, Any]]]] = {
     "madrid": (
@@ -62,7 +63,10 @@ CITIES: dict[str, tuple[str, float, float, dict[str, dict[str, Any]]]] = {
         "Europe/Paris",
         48.8566,
         2.3522,
-        {"weather": {"provider": "meteo_france", "settings": {"department": "75", "stations": ["75114001"]}}},
+        {
+            "weather": {"provider": "meteo_france", "settings": {"department": "75", "stations": ["75114001"]}},
+            "traffic": {"provider": "paris_opendata"},
+        },
     ),
     "valencia": ("Europe/Madrid", 39.4699, -0.3763, {"traffic": {"provider": "valencia_opendata"}}),
 }

@@ -12,22 +12,24 @@ from hypothesis import strategies as st
 from city_data.providers import discover
 from city_data.providers.base import Location, Request, Settings
 from city_data.window import Month
-from city_data_tests.oracles import barcelona_opendata, madrid_opendata, valencia_opendata
+from city_data_tests.oracles import barcelona_opendata, madrid_opendata, paris_opendata, valencia_opendata
 from city_data_tests.oracles import traffic_months as months
 from city_data_tests.oracles.comparing import differences, hours_of_frame, parse_bytes
 from city_data_tests.oracles.received import Received
-from city_data_tests.providers.cases import Case
+from city_data_tests.providers.cases import Case, cases
 from city_data_tests.providers.wire import FIXTURES
 
 ORACLES = {
     "madrid_opendata": madrid_opendata.month,
     "barcelona_opendata": barcelona_opendata.month,
     "valencia_opendata": valencia_opendata.month,
+    "paris_opendata": paris_opendata.month,
 }
 COLUMNS = {
     "madrid_opendata": ["traffic_volume", "congestion_level", "average_speed"],
     "barcelona_opendata": ["congestion_level"],
     "valencia_opendata": ["traffic_volume"],
+    "paris_opendata": ["traffic_volume", "congestion_level"],
 }
 # Six days of a month without a change of clocks; in October and March up to the day after it.
 MONTHS = [(2026, 6, 6), (2025, 10, 27), (2026, 3, 30)]
@@ -68,6 +70,18 @@ def test_barcelona_equals_its_oracle(span: tuple[int, int, int], seed: int) -> N
     assert held_to_oracle("barcelona_opendata", request(year, month), [body])
 
 
+@pytest.mark.parametrize("local", [False, True])
+@pytest.mark.parametrize("span", MONTHS, ids=lambda span: f"{span[0]}-{span[1]:02d}")
+@given(seed=SEEDS)
+@settings(max_examples=5, phases=PHASES)
+def test_paris_equals_its_oracle(span: tuple[int, int, int], local: bool, seed: int) -> None:
+    year, month, days = span
+    rows = months.paris_rows(Random(seed), year, month, days, local=local)
+    first, second = rows[: len(rows) * 2 // 3], rows[len(rows) // 2 :]  # as weekly files of the archive overlap
+    bodies = [Received.of(f"{n}.txt", months.paris_file(part)) for n, part in enumerate((first, second))]
+    assert held_to_oracle("paris_opendata", request(year, month), bodies if local else bodies[:1])
+
+
 @given(seed=SEEDS, cadence=st.sampled_from([3, 15, 30, 60]), start=st.sampled_from([(2025, 10, 25), (2026, 3, 28)]))
 @settings(max_examples=8, phases=PHASES)
 def test_valencia_equals_its_oracle(seed: int, cadence: int, start: tuple[int, int, int]) -> None:
@@ -77,8 +91,9 @@ def test_valencia_equals_its_oracle(seed: int, cadence: int, start: tuple[int, i
     assert held_to_oracle("valencia_opendata", request(year, month), payloads)
 
 
-@pytest.mark.parametrize("provider", ORACLES)
-def test_every_fixture_equals_its_oracle(provider: str) -> None:
-    case = Case(discover()[provider], FIXTURES / provider)
+@pytest.mark.parametrize(
+    "case", [c for c in cases(FIXTURES) if c.provider.name in ORACLES], ids=lambda c: c.folder.name
+)
+def test_every_fixture_equals_its_oracle(case: Case) -> None:
     payloads = [Received.of(payload.name, payload.path.read_bytes()) for payload in case.payloads()]
-    held_to_oracle(provider, case.request, payloads)
+    held_to_oracle(case.provider.name, case.request, payloads)

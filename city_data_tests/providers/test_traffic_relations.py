@@ -46,9 +46,14 @@ def barcelona(rows: Table) -> Received:
     return Received.of("trams.csv", months.barcelona_file(rows))
 
 
+def paris(rows: Table) -> Received:
+    return Received.of("month.csv", months.paris_file(rows))
+
+
 SOURCES: dict[str, tuple[Callable[[Random, int, int, int], Table], Make, str]] = {
     "madrid_opendata": (months.madrid_rows, madrid, ";"),
     "barcelona_opendata": (months.barcelona_rows, barcelona, ","),
+    "paris_opendata": (months.paris_rows, paris, ";"),
 }
 
 
@@ -99,7 +104,9 @@ def test_file_in_another_notation_is_the_same_month(provider: str, spelling: str
 @pytest.mark.parametrize("spelling", OTHER_NUMBERS)
 @pytest.mark.parametrize(
     ("provider", "column"),
-    [("madrid_opendata", column) for column in (0, FLOW, LOAD, SPEED, 8)] + [("barcelona_opendata", n) for n in (0, 2)],
+    [("madrid_opendata", column) for column in (0, FLOW, LOAD, SPEED, 8)]
+    + [("barcelona_opendata", n) for n in (0, 2)]
+    + [("paris_opendata", n) for n in (0, 2, 3)],
 )
 @pytest.mark.parametrize("quotes", [False, True])
 def test_numbers_in_another_notation_are_equal_or_refused(
@@ -129,6 +136,19 @@ def test_twice_the_readings_are_twice_the_volume(seed: int) -> None:
     for stamp, row in two.items():
         assert row["congestion_level"] == one[stamp]["congestion_level"]
         assert row["average_speed"] == one[stamp]["average_speed"]
+        volume = one[stamp]["traffic_volume"]
+        assert row["traffic_volume"] == (None if volume is None else pytest.approx(2 * float(volume), rel=1e-12))
+
+
+@given(seed=SEEDS)
+@some
+def test_twice_the_counts_are_twice_the_volume_of_paris(seed: int) -> None:
+    rows = [row for row in rows_of("paris_opendata", seed) if row[2] not in ("27943", "9000")]
+    before, after = (month_of("paris_opendata", paris(table)) for table in (rows, times_two(2)(Random(), rows)))
+    one, two = (values("paris_opendata", month) for month in (before, after))
+    assert one.keys() == two.keys()
+    for stamp, row in two.items():
+        assert row["congestion_level"] == one[stamp]["congestion_level"]
         volume = one[stamp]["traffic_volume"]
         assert row["traffic_volume"] == (None if volume is None else pytest.approx(2 * float(volume), rel=1e-12))
 

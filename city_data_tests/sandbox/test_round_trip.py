@@ -14,7 +14,15 @@ from city_data.sandbox import Sandbox
 from city_data.window import Month
 from city_data_tests.sandbox.asking import Asked
 
-NAMES = ("aemet", "open_meteo", "madrid_opendata", "openweather", "barcelona_opendata", "meteo_france")
+NAMES = (
+    "aemet",
+    "open_meteo",
+    "madrid_opendata",
+    "openweather",
+    "barcelona_opendata",
+    "meteo_france",
+    "paris_opendata",
+)
 
 
 @pytest.fixture(autouse=True)
