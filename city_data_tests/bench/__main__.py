@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from city_data.errors import one_line
-from city_data_tests.bench import imports, ingest, meteo_france, platform, replace, serve
+from city_data_tests.bench import imports, ingest, meteo_france, paris, platform, replace, serve
 from city_data_tests.bench.figure import Figure
 
 BENCHES: dict[str, Callable[[Path], Iterable[Figure]]] = {
@@ -24,6 +24,7 @@ BENCHES: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "replace": replace.run,
     "ingest": ingest.run,
     "meteo_france": meteo_france.run,
+    "paris": paris.run,
     "platform": platform.run,
     "serve": serve.run,
 }
