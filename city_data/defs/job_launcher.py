@@ -11,7 +11,7 @@ import time
 
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
-from dagster._core.storage.dagster_run import DagsterRun
+from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster_k8s import K8sRunLauncher
 from dagster_k8s.job import get_job_name_from_run_id
@@ -35,20 +35,15 @@ class JobRunLauncher(K8sRunLauncher):
             return health
         if not is_retry_possible:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "its pod has ended; waiting for the code location")
-        limit = self._exceeded_memory(run)
-        if limit is None:
-            return health
-        self._instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
-        return CheckRunHealthResult(
-            WorkerStatus.FAILED,
-            f"OOMKilled: the run needs more memory than its limit of {limit} (runs.resources.limits.memory). It is not "
-            "retried with the same limit",
-        )
+        killed = self._killed_for_memory(run)
+        return CheckRunHealthResult(WorkerStatus.FAILED, killed) if killed else health
 
     def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str | None:
         """As Dagster's, then end the Job: run monitoring reads this at the moment that it gives a run up, and has no
         other hook there. A Job whose pod waits for a node or an image would start beside the retry's (16535)."""
         info = super().get_run_worker_debug_info(run, include_container_logs)
+        if run.status == DagsterRunStatus.STARTING and (killed := self._killed_for_memory(run)):
+            info = f"{killed}\n{info or ''}"
         job, namespace = self._job_of(run)
         status = self._api_client.get_job_status(job, namespace)
         if status is not None and status.active:
@@ -59,6 +54,17 @@ class JobRunLauncher(K8sRunLauncher):
         attempt = self._get_resume_attempt_number(run)
         name = get_job_name_from_run_id(run.run_id, resume_attempt_number=attempt)  # type: ignore[no-untyped-call]
         return str(name), str(self.get_container_context_for_run(run).namespace)
+
+    def _killed_for_memory(self, run: DagsterRun) -> str | None:
+        """The reason where the run's container was killed for memory; then the run is not to be retried."""
+        limit = self._exceeded_memory(run)
+        if limit is None:
+            return None
+        self._instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
+        return (
+            f"OOMKilled: the run needs more memory than its limit of {limit} (runs.resources.limits.memory). It is not "
+            "retried with the same limit"
+        )
 
     def _exceeded_memory(self, run: DagsterRun) -> str | None:
         """The limit of a container that was killed for memory."""

@@ -5,6 +5,8 @@ Belongs here: reading them from the run's events and the ledger. Does not: the n
 
 from __future__ import annotations
 
+import re
+
 import dagster as dg
 
 from city_data.defs.keys import feeds_by_step
@@ -13,6 +15,7 @@ from city_data.texts import printable
 from city_data.window import Month
 
 MOST_REASON, MOST_CITIES = 300, 5
+_OUT_OF_MEMORY = re.compile(r"OOMKilled: [^\"'\n]*")
 UNTRIED = "the run ended before its month was tried"
 
 
@@ -22,15 +25,23 @@ def described(instance: dg.DagsterInstance, run: dg.DagsterRun, database: Databa
     if not own or month is None:
         return f"{' '.join(filter(None, (run.job_name, month)))} failed: {UNTRIED}"
     reasons = _reasons(database, own, Month.parse(month))
+    untried = _of_launcher(instance, run) or UNTRIED
     if len(own) == 1:
-        return f"{' of '.join(own[0])}, {month} failed: {reasons.get(own[0], UNTRIED)}"
+        return f"{' of '.join(own[0])}, {month} failed: {reasons.get(own[0], untried)}"
     failed = _failed(instance, run)
     datasets = " and ".join(sorted({dataset for dataset, _ in own}))
     if not failed:
-        return f"{datasets} of {len(own)} cities, {month} failed: {UNTRIED}"
-    named = "; ".join(f"{city}: {reasons.get((dataset, city), UNTRIED)}" for dataset, city in failed[:MOST_CITIES])
+        return f"{datasets} of {len(own)} cities, {month} failed: {untried}"
+    named = "; ".join(f"{city}: {reasons.get((dataset, city), untried)}" for dataset, city in failed[:MOST_CITIES])
     more = f"; and {len(failed) - MOST_CITIES} more" if len(failed) > MOST_CITIES else ""
     return f"{datasets} of {len(failed)} of {len(own)} cities, {month} failed: {named}{more}"
+
+
+def _of_launcher(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """Why a run without a failed step ended, where its launcher knows, as of a pod that was killed for memory."""
+    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    texts = [str(record.event_log_entry.get_dagster_event().message) for record in records]
+    return next((found[0] for text in texts if (found := _OUT_OF_MEMORY.search(text))), None)
 
 
 def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[tuple[str, str]]:

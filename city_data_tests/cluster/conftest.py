@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dagster as dg
 import psycopg
 import pytest
 import yaml
@@ -78,7 +79,7 @@ def release(
     folder = tmp_path_factory.mktemp("release")
     values = folder / "values.yaml"
     values.write_text(yaml.safe_dump(chart_values(cluster, sources)))
-    made = Release(values)
+    made = Release(cluster.chart, values)
     made.kubectl("create", "namespace", NAMESPACE)
     try:
         made.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
@@ -93,6 +94,27 @@ def release(
         made.kubectl("delete", "persistentvolume", "city-data-test-raw", "--wait=false", check=False)
 
 
+@pytest.fixture(scope="session")
+def notes(release: Release) -> str:
+    """What helm prints of the install."""
+    return release.upgrade()
+
+
+@pytest.fixture(scope="session")
+def dagster(
+    notes: str, database: ReachablePostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dg.DagsterInstance]:
+    """The release's own, read in its database."""
+    home = tmp_path_factory.mktemp("dagster")
+    config = {"postgres_url": database.url("dagster")}
+    storage = {"module": "city_data.defs.storage", "class": "PooledPostgresStorage", "config": config}
+    (home / "dagster.yaml").write_text(
+        yaml.safe_dump({"storage": {"custom": storage}, "telemetry": {"enabled": False}})
+    )
+    with dg.DagsterInstance.from_config(str(home)) as opened:
+        yield opened
+
+
 def chart_values(cluster: Place, sources: Sandbox) -> dict[str, object]:
     """Small requests: the nodes of a kit share two cores."""
     repository, _, tag = cluster.image.rpartition(":")
@@ -104,7 +126,11 @@ def chart_values(cluster: Place, sources: Sandbox) -> dict[str, object]:
         "rawArchive": {"storageClass": "city-data-test"},
         "extraEnv": {"CITY_DATA_AS_OF": AS_OF.isoformat(), "CITY_DATA_ROUTES": json.dumps(sources.routes)},
         "initialBackfill": {"months": 2, **small},
-        "runs": {"maxConcurrent": 2, "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}}},
+        "runs": {
+            "maxConcurrent": 2,
+            "startTimeoutSeconds": 120,
+            "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+        },
         "api": {"auth": {"issuer": ISSUER, "audience": AUDIENCE}, **small},
         **dict.fromkeys(("webserver", "daemon", "codeLocation", "collector", "exporter", "migration"), small),
     }

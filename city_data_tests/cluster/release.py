@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+
 from city_data.local.embedded import EmbeddedPostgres
 from city_data_tests.helm.charting import CHART, helm_binary
 
@@ -29,6 +31,7 @@ class Place:
     """The cluster under test, from the environment."""
 
     image: str  # repository:tag, on every node
+    chart: Path  # this project's, or an older one
     host: str  # this machine, as pods see it
     outside: str  # an address of this machine that stands for the internet
     metadata: str  # an address of this machine that stands for a cloud's metadata service
@@ -44,6 +47,7 @@ def place() -> Place | None:
         return None
     return Place(
         image=image,
+        chart=Path(os.environ.get("CLUSTER_TEST_CHART", CHART)),
         host=os.environ["CLUSTER_TEST_HOST"],
         outside=os.environ["CLUSTER_TEST_OUTSIDE"],
         metadata=os.environ.get("CLUSTER_TEST_METADATA", "169.254.169.254"),
@@ -67,6 +71,7 @@ class ReachablePostgres(EmbeddedPostgres):
 class Release:
     """One release in a namespace of its own."""
 
+    chart: Path
     values: Path
     log: list[str] = field(default_factory=list)
 
@@ -94,7 +99,7 @@ class Release:
         return done.stdout
 
     def upgrade(self, *arguments: str) -> str:
-        return self.helm("upgrade", "--install", RELEASE, str(CHART), "--values", str(self.values), *arguments)
+        return self.helm("upgrade", "--install", RELEASE, str(self.chart), "--values", str(self.values), *arguments)
 
     def items(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
         chosen = ["--selector", selector] if selector else []
@@ -110,9 +115,33 @@ class Release:
         running = self.items("pods", f"city-data/release={RELEASE}")
         return [pod for pod in running if pod["status"].get("phase") == "Running"]
 
+    def backfill(self, first: str, last: str, dataset: str = "weather") -> str:
+        """Launch months by hand, as the README has it; returns the backfill's id."""
+        said = self.kubectl(
+            "exec", f"deploy/{RELEASE}-code", "--", "city-data", "backfill", "--cluster", f"http://{RELEASE}-webserver",
+            "--no-wait", "--city", "madrid", "--dataset", dataset, "--from", first, "--to", last,
+        )  # fmt: skip
+        return said.split("backfill ")[1].split()[0]
+
     def note(self, text: str) -> None:
         self.log.append(text)
         print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)  # noqa: T201  the run's own log
+
+
+def ended(dagster: dg.DagsterInstance, backfill_id: str, seconds: float) -> str:
+    """The status of a backfill, once it has ended."""
+
+    def status() -> str:
+        backfill = dagster.get_backfill(backfill_id)
+        assert backfill is not None
+        return str(backfill.status.value)
+
+    until(f"the end of backfill {backfill_id}", seconds, lambda: status().startswith(("COMPLETED", "FAILED")), every=3)
+    return status()
+
+
+def is_running(pod: dict[str, Any]) -> bool:
+    return all("running" in one["state"] for one in pod["status"].get("containerStatuses", [{"state": {}}]))
 
 
 def is_ready(pod: dict[str, Any]) -> bool:

@@ -5,34 +5,52 @@ By `make cluster-test`; skipped where the environment names no cluster.
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import dagster as dg
 import httpx
+import psycopg
 import pytest
 
 from city_data_tests.api.issuer import Issuer, bearer
-from city_data_tests.cluster.release import RELEASE, Place, Release, is_ready, until
+from city_data_tests.cluster.reader import ROUTE, Reader, address
+from city_data_tests.cluster.release import (
+    RELEASE,
+    Place,
+    ReachablePostgres,
+    Release,
+    ended,
+    is_ready,
+    is_running,
+    until,
+)
 
-ROUTE = "/api/v1/cities/madrid/data-availability"
-# Run in a pod: HOST PORT, exit code 7 where no connection is had.
+ROLES = ("api", "code", "collector", "daemon", "exporter", "webserver")
+# Which role may connect to which.
+PAIRS = {("daemon", "code"), ("webserver", "code"), ("code", "webserver")}
+# Run in a pod: HOST:PORT..., prints those with which a connection is had.
 CONNECT = """
 import socket, sys
-try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()
-except OSError:
-    sys.exit(7)
+from concurrent.futures import ThreadPoolExecutor
+def connects(target):
+    host, _, port = target.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 3).close()
+    except OSError:
+        return False
+    return True
+with ThreadPoolExecutor(16) as pool:
+    found = list(pool.map(connects, sys.argv[1:]))
+print(*(target for target, had in zip(sys.argv[1:], found) if had))
 """
-
-
-def address(release: Release) -> str:
-    """The API's Service; this process is on a node's network."""
-    (service,) = [one for one in release.items("services") if one["metadata"]["name"] == f"{RELEASE}-api"]
-    return f"http://{service['spec']['clusterIP']}"
 
 
 def succeeded(release: Release) -> int:
@@ -40,10 +58,8 @@ def succeeded(release: Release) -> int:
     return sum(job["status"].get("succeeded", 0) for job in runs)
 
 
-def test_install_loads_months_without_a_hand(release: Release) -> None:
+def test_install_loads_months_without_a_hand(release: Release, notes: str) -> None:
     """Into a namespace with enforced `restricted`; the init Job ends once runs are requested, and they succeed."""
-    notes = release.upgrade()
-    assert "The init Job requests the months" in notes
     took = until(
         "the init Job",
         300,
@@ -67,64 +83,110 @@ def test_month_is_read_with_a_token_alone(release: Release, issuer: Issuer) -> N
     assert answer.json()["weather_record_count"] > 0
 
 
-@pytest.mark.parametrize("role", ["api", "code", "collector", "daemon", "exporter", "webserver"])
+@pytest.mark.parametrize("role", ROLES)
 def test_role_connects_to_what_it_needs_alone(role: str, release: Release, cluster: Place) -> None:
-    """Listeners stand at every address: what is refused here is refused by a policy."""
-    allowed = {(cluster.host, 5432)} | (
-        {(cluster.outside, 443)} if role in ("collector", "daemon", "webserver") else set()
-    )
+    """To every other role, and outside: listeners stand at every address, so that a policy refuses what is refused."""
+    outside = {f"{cluster.host}:5432", f"{cluster.outside}:443", f"{cluster.outside}:25", f"{cluster.metadata}:80"}
+    ports = ports_of_roles(release)
+    needed = {f"{cluster.host}:5432"} | {target for target, of in ports.items() if (role, of) in PAIRS}
+    if role in ("collector", "daemon", "webserver"):  # the sources, and the API server, whose port is theirs
+        needed.add(f"{cluster.outside}:443")
+    others = {target for target, of in ports.items() if of != role}
     with listening(cluster.metadata, 80), listening(cluster.outside, 25):
-        targets = [(cluster.host, 5432), (cluster.outside, 443), (cluster.outside, 25), (cluster.metadata, 80)]
-        reached = {one for one in targets if connects(release, role, *one)}
-    release.note(f"{role} reaches {sorted(reached)}")
-    assert reached == allowed
+        reached = set(in_pod(release, role, CONNECT, *sorted(outside | others)).split())
+    release.note(f"{role} reaches {sorted(reached)} of {len(outside | others)}")
+    assert reached == needed
 
 
-def connects(release: Release, role: str, host: str, port: int) -> bool:
-    said = release.kubectl(
-        "exec", f"deploy/{RELEASE}-{role}", "--", "python", "-c", CONNECT, host, str(port), check=False
+def ports_of_roles(release: Release) -> dict[str, str]:
+    """The role that listens, by HOST:PORT."""
+    return {
+        f"{pod['status']['podIP']}:{port['containerPort']}": role
+        for role in ROLES
+        for pod in release.pods(role)
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports", [])
+    }
+
+
+def test_extra_environment_is_in_every_process(release: Release) -> None:
+    without = [
+        role
+        for role in (*ROLES, "migration", "backfill")
+        for pod in release.pods(role)
+        for container in (*pod["spec"].get("initContainers", []), *pod["spec"]["containers"])
+        if "CITY_DATA_AS_OF" not in environment_of(release, container)
+    ]
+    assert without == []
+
+
+def environment_of(release: Release, container: dict[str, Any]) -> set[str]:
+    """The names of its variables, its ConfigMaps' too."""
+    maps = [one["configMapRef"]["name"] for one in container.get("envFrom", []) if "configMapRef" in one]
+    contents = [json.loads(release.kubectl("get", "configmap", name, "--output", "json"))["data"] for name in maps]
+    return {one["name"] for one in container.get("env", [])}.union(*contents)
+
+
+def test_idle_minute_takes_at_most_20_connections(release: Release, database: ReachablePostgres) -> None:
+    """New ones to Dagster's database, by its own count."""
+    before = sessions(database)
+    time.sleep(60)
+    taken = sessions(database) - before
+    release.note(f"connections to Dagster's database in an idle minute: {taken}")
+    assert taken <= 20
+
+
+def sessions(database: ReachablePostgres) -> int:
+    with psycopg.connect(database.url()) as connection:
+        row = connection.execute("SELECT sessions FROM pg_stat_database WHERE datname = 'dagster'").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def in_pod(release: Release, role: str, script: str, *arguments: str) -> str:
+    until(f"{role} runs", 200, lambda: any(is_running(pod) for pod in release.pods(role)))
+    return release.kubectl(
+        "exec", f"deploy/{RELEASE}-{role}", "--container", role, "--", "python", "-c", script, *arguments
     )
-    assert "Defaulted container" not in said
-    assert not said or "exit code 7" in said, said
-    return not said
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_exec_needs_no_choice_of_a_container(role: str, release: Release) -> None:
+    assert "Defaulted container" not in release.kubectl("exec", f"deploy/{RELEASE}-{role}", "--", "true", check=False)
+
+
+def test_commands_of_the_notes_do_what_they_say(notes: str, issuer: Issuer) -> None:
+    """Each as it is printed, with a token in $TOKEN; forwards stay up until the last has run."""
+    commands = [line.strip() for line in notes.splitlines() if line.startswith("     ")]
+    forwards, said = [], []
+    try:
+        for command in commands:
+            if "port-forward" in command:
+                forwards.append(subprocess.Popen(shlex.split(command.removesuffix("&")), stdout=subprocess.DEVNULL))
+                port = int(command.split(":")[0].split()[-1])
+                until(command, 30, lambda port=port: answers("127.0.0.1", port))
+            else:
+                environment = {**os.environ, "TOKEN": issuer.token()}
+                done = subprocess.run(
+                    ["bash", "-c", command], env=environment, capture_output=True, text=True, check=True
+                )
+                said.append(done.stdout)
+    finally:
+        for forward in forwards:
+            forward.terminate()
+    assert f"job.batch/{RELEASE}-backfill-1" in said[0]
+    assert "madrid" in said[-1]
+
+
+def answers(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
 
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[None]:
     with socket.create_server((host, port)):
         yield
-
-
-class Reader:
-    """Clients that count every answer, each on one connection as long as it is kept."""
-
-    def __init__(self, url: str, issuer: Issuer, clients: int = 6) -> None:
-        self._url, self._headers = url, bearer(issuer.token())
-        self.answers, self.lost = 0, list[str]()
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._read) for _ in range(clients)]
-
-    def __enter__(self) -> Reader:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _read(self) -> None:
-        with httpx.Client(timeout=30) as client:
-            while not self._over.wait(0.1):
-                try:
-                    status = client.get(self._url, headers=self._headers).status_code
-                except httpx.TransportError as error:
-                    self.lost.append(f"{time.strftime('%H:%M:%S')} {type(error).__name__}: {error}")
-                    continue
-                self.answers += 1
-                if status != 200:
-                    self.lost.append(str(status))
 
 
 def test_upgrade_and_rollback_lose_no_read(release: Release, issuer: Issuer) -> None:
@@ -139,59 +201,44 @@ def test_upgrade_and_rollback_lose_no_read(release: Release, issuer: Issuer) -> 
     assert reader.answers > 200
 
 
-def backfill(release: Release) -> str:
-    """Two months again, by hand as the README has it; returns its id."""
-    said = release.kubectl(
-        "exec", f"deploy/{RELEASE}-code", "--", "city-data", "backfill", "--cluster", f"http://{RELEASE}-webserver",
-        "--no-wait", "--city", "madrid", "--dataset", "weather", "--from", "2026-05", "--to", "2026-08",
-    )  # fmt: skip
-    return said.split("backfill ")[1].split()[0]
-
-
-# Run in the code location's pod, which may ask the webserver: ID
-STATUS = """
-import httpx, sys
-query = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
-asked = {"query": query, "variables": {"id": sys.argv[1]}}
-print(httpx.post("http://city-data-webserver/graphql", json=asked).json()["data"]["partitionBackfillOrError"]["status"])
-"""
-
-
-def status_of(release: Release, backfill_id: str) -> str:
-    return release.kubectl(
-        "exec", f"deploy/{RELEASE}-code", "--", "python", "-c", STATUS, backfill_id, check=False
-    ).strip()
-
-
-def test_backfill_survives_90_s_without_a_code_location(release: Release) -> None:
+def test_backfill_survives_90_s_without_a_code_location(release: Release, dagster: dg.DagsterInstance) -> None:
     until("the code location", 200, lambda: any(is_ready(pod) for pod in release.pods("code")))
     until("the webserver", 200, lambda: any(is_ready(pod) for pod in release.pods("webserver")))
-    number = backfill(release)
+    number = release.backfill("2026-05", "2026-08")
     release.kubectl("scale", f"deploy/{RELEASE}-code", "--replicas=0")
     time.sleep(90)
     release.kubectl("scale", f"deploy/{RELEASE}-code", "--replicas=1")
     until("the code location", 200, lambda: any(is_ready(pod) for pod in release.pods("code")))
-    took = until("the backfill", 400, lambda: "COMPLETED" in status_of(release, number), every=5)
-    release.note(f"backfill without code location for 90 s: {status_of(release, number)} after {took:.0f} s")
-    assert "COMPLETED_SUCCESS" in status_of(release, number)
+    status = ended(dagster, number, 400)
+    release.note(f"backfill without code location for 90 s: {status}")
+    assert status == "COMPLETED_SUCCESS"
 
 
-def test_lost_node_is_left_within_a_minute_and_comes_back(release: Release, cluster: Place) -> None:
+def test_lost_node_is_left_within_a_minute_and_comes_back(
+    release: Release, cluster: Place, dagster: dg.DagsterInstance
+) -> None:
     """With daemon, code location and webserver on it, while a backfill is under way, which ends as a success."""
     if not cluster.node:
         pytest.skip("CLUSTER_TEST_NODE names no node that may be lost")
     singles = ("daemon", "code", "webserver")
     move_to(release, cluster.node, singles)
-    number = backfill(release)
+    number = release.backfill("2026-05", "2026-08")
     subprocess.run([*cluster.lose, cluster.node], check=True, timeout=60)
     try:
-        took = until("all elsewhere", 180, lambda: all(nodes_of(release, role) - {cluster.node} for role in singles))
-        release.note(f"{cluster.node} lost: all single pods ready elsewhere after {took:.0f} s")
-        until("the backfill", 600, lambda: "COMPLETED" in status_of(release, number), every=5)
-        release.note(f"backfill of the lost node: {status_of(release, number)}")
-        assert "COMPLETED_SUCCESS" in status_of(release, number)
+        took = until("pods elsewhere", 60, lambda: all(scheduled(release, role) - {cluster.node} for role in singles))
+        release.note(f"{cluster.node} lost: all single pods are on another node after {took:.0f} s")
+        took = until("all ready", 180, lambda: all(nodes_of(release, role) - {cluster.node} for role in singles))
+        release.note(f"and ready {took:.0f} s later")
+        status = ended(dagster, number, 600)
+        release.note(f"backfill of the lost node: {status}")
+        assert status == "COMPLETED_SUCCESS"
     finally:
         subprocess.run([*cluster.regain, cluster.node], check=True, timeout=90)
+
+
+def scheduled(release: Release, role: str) -> set[str]:
+    """The nodes of a role's pods that are not leaving."""
+    return {pod["spec"]["nodeName"] for pod in release.pods(role) if "nodeName" in pod["spec"]}
 
 
 def nodes_of(release: Release, role: str) -> set[str]:

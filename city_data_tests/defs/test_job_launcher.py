@@ -132,6 +132,17 @@ def test_run_killed_for_memory_names_its_limit_and_is_not_retried(
     assert ("Job", f"dagster-run-{run_id}") in cluster.objects  # ended by itself; its log may be read
 
 
+def test_run_killed_for_memory_before_its_first_step_says_so_too(
+    launching: dg.DagsterInstance, cluster: Cluster, code_location: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = run_with_pod(launching, cluster, STARTING, code_location.getsockname()[1], "OOMKilled")
+    monkeypatch.setattr(type(launching), "run_monitoring_start_timeout_seconds", 0.001)
+    monitor(launching)
+    status, retried, text = ending(launching, run_id)
+    assert (status, retried) == ("FAILURE", "false")
+    assert "OOMKilled: the run needs more memory than its limit of 2Gi" in text
+
+
 def test_run_whose_process_was_killed_is_retried(
     launching: dg.DagsterInstance, cluster: Cluster, code_location: socket.socket
 ) -> None:

@@ -243,3 +243,14 @@ def test_batch_whose_process_died_is_reported_without_naming_its_cities(world: W
     world.instance.report_run_failed(run)
     assert tick(world, "failure_notice", cursor)[0] == "1 reported"
     assert "weather of 2 cities, 2026-09 failed: the run ended before its month was tried" in slack.messages[0]
+
+
+def test_run_killed_for_memory_is_reported_with_its_limit(world: World, slack: Slack) -> None:
+    _, cursor = tick(world, "failure_notice", None)
+    selected = frozenset({asset_key(world.feed("weather"), "raw")})
+    job, tags = defs().resolve_job_def(MONTHS_JOB), {"dagster/partition": "2026-09"}
+    run = world.instance.create_run_for_job(job, tags=tags, asset_selection=selected)
+    reason = "OOMKilled: the run needs more memory than its limit of 2Gi"
+    world.instance.report_run_failed(run, f"Detected run worker status (status=FAILED, msg='{reason}'). Marking run")
+    assert tick(world, "failure_notice", cursor)[0] == "1 reported"
+    assert f"weather of madrid, 2026-09 failed: {reason};" in slack.messages[0]
