@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo bench test test-lowest fuzz chaos lint docs helm-test cluster-test helm-docs helm-tools clients client-environments contract lock
+.PHONY: setup demo images bench test test-lowest fuzz chaos lint docs helm-test cluster-test helm-docs helm-tools clients client-environments contract lock
 
 setup: .venv/.ready
 
@@ -61,6 +61,10 @@ helm-test: setup helm-tools
 cluster-test: setup helm-tools
 	$(BIN)/python -m pytest -p no:cacheprovider -s -v --timeout 900 city_data_tests/cluster $(ARGS)
 
+# Both images, built and smoke-tested with docker, podman or buildah, whichever is there. ARGS are options of the build.
+images:
+	.ci/images $(ARGS)
+
 # The table of values in the chart's README, from the comments in values.yaml.
 helm-docs: helm-tools
 	helm/node_modules/.bin/readme-generator --values helm/city-data/values.yaml --readme helm/city-data/README.md
@@ -107,8 +111,8 @@ contract: setup clients
 	$(BIN)/python -m api.contract.diff $(ARGS)
 
 # Names no package index, so that the lock is good behind any mirror. Every version that is locked already stays, unless
-# ARGS=--upgrade or ARGS="--upgrade-package NAME". The image's lock has the same versions, without tests' tools and without
-# the databases that one machine's platform embeds.
+# ARGS=--upgrade or ARGS="--upgrade-package NAME". The images' locks have the same versions, without tests' tools and without
+# the databases that one machine's platform embeds; the reader's also without the platform.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-strip-extras \
   --no-emit-index-url --no-emit-find-links --no-header --quiet
 
@@ -116,3 +120,4 @@ lock: setup
 	$(COMPILE) --all-extras --group dev $(ARGS) -o requirements.lock
 	$(COMPILE) --extra platform --extra k8s --extra reader --group image --constraint requirements.lock \
 	  -o requirements-image.lock
+	$(COMPILE) --extra reader --constraint requirements.lock -o requirements-reader.lock

@@ -9,9 +9,13 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
+from city_data.bill_of_materials import bill, pins
+
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-FINAL = DOCKERFILE[DOCKERFILE.rindex("FROM ") :]
+STAGES = dict(re.findall(r"^FROM \S+ AS (\S+)\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.M | re.S))
 PINS = re.compile(r"^([a-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", re.MULTILINE)
 
 
@@ -45,11 +49,13 @@ def test_copied_files_exist_and_reach_the_build() -> None:
     assert packages <= set(copied)
 
 
-def test_image_runs_as_nobody_and_each_role_sets_its_command() -> None:
-    assert re.search(r"^USER 10001:10001$", FINAL, re.MULTILINE)
+def test_images_run_as_nobody_and_each_role_sets_its_command() -> None:
+    assert list(STAGES)[-1] == "platform"  # what a build without --target makes
+    for target in ("reader", "platform"):
+        assert re.search(r"^USER 10001:10001$", STAGES[target], re.MULTILINE)
     assert "ENTRYPOINT " not in re.sub(r"^#.*$", "", DOCKERFILE, flags=re.MULTILINE)
     assert not re.search(r"apt-get|gcc|build-essential", DOCKERFILE)
-    assert "pip uninstall" in FINAL
+    assert "pip uninstall" in STAGES["base"]
     assert "uninstall --yes setuptools" in DOCKERFILE
 
 
@@ -87,7 +93,30 @@ def test_every_role_loads_without_the_embedded_databases() -> None:
     assert int(done.stdout) > 3
 
 
-def test_default_command_exists_in_the_package() -> None:
-    command = re.search(r"^CMD (\[.*\])$", FINAL, re.MULTILINE)
-    assert command is not None
-    assert json.loads(command[1])[0] in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+def test_default_commands_exist_in_the_package() -> None:
+    commands = {
+        target: json.loads(re.findall(r"^CMD (\[.*\])$", STAGES[target], re.MULTILINE)[0])
+        for target in ("reader", "platform")
+    }
+    assert commands["platform"][0] in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert commands["reader"] == ["python", "-m", "api"]
+
+
+def test_reader_has_the_platforms_versions_and_neither_dagster_nor_pandas() -> None:
+    reader, image = (pins((ROOT / f"requirements-{name}.lock").read_text()) for name in ("reader", "image"))
+    names = {name for name, _ in reader}
+    shared = {pin for pin in image if pin[0] in names}
+    assert {pin for pin in reader if pin[0] in {name for name, _ in image}} == shared
+    assert {"fastapi", "pyarrow", "uvicorn"} <= names
+    assert not names & {"dagster", "pandas", "numpy", "polars", "botocore", "setuptools"}
+
+
+def test_bill_of_materials_has_what_is_installed_and_refuses_what_the_lock_has_not() -> None:
+    lock = "one==1.0 \\\n    --hash=sha256:00\nTwo.Parts[extra]==2.1 ; python_version < '3.12'\nother-system==3\n"
+    made = bill(lock, {"one": "1.0", "two-parts": "2.1"}, "9.9")
+    assert (made["bomFormat"], made["specVersion"]) == ("CycloneDX", "1.6")
+    assert [one["purl"] for one in made["components"]] == ["pkg:pypi/one@1.0", "pkg:pypi/two-parts@2.1"]
+    assert made["metadata"]["component"]["version"] == "9.9"
+    assert made == bill(lock, {"two-parts": "2.1", "one": "1.0"}, "9.9")
+    with pytest.raises(ValueError, match=r"not by the lock: one 1\.1"):
+        bill(lock, {"one": "1.1"}, "9.9")

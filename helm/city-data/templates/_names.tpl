@@ -34,10 +34,20 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version }}
 city-data/release: {{ .Release.Name }}
 {{- end -}}
 
-{{- define "city-data.image" -}}
-{{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{/* (list . image) */}}
+{{- define "city-data.imageOf" -}}
+{{- $image := index . 1 -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ $image.repository }}:{{ $image.tag | default (index . 0).Chart.AppVersion }}
 {{- end -}}
+{{- end -}}
+
+{{- define "city-data.image" -}}
+{{- include "city-data.imageOf" (list . .Values.image) -}}
+{{- end -}}
+
+{{- define "city-data.readerImage" -}}
+{{- include "city-data.imageOf" (list . (ternary .Values.api.image .Values.image (ne .Values.api.image.repository ""))) -}}
 {{- end -}}

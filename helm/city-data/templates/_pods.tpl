@@ -19,11 +19,11 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* The start of a container: (list . "name") */}}
+{{/* The start of a container: (list . "name"), or (list . "name" "image") for another image than the platform's */}}
 {{- define "city-data.container" -}}
 {{- $ := index . 0 -}}
 name: {{ index . 1 }}
-image: {{ include "city-data.image" $ }}
+image: {{ gt (len .) 2 | ternary (last .) (include "city-data.image" $) }}
 imagePullPolicy: {{ $.Values.image.pullPolicy }}
 # Where a container says nothing of its end, the pod's status has the last lines of its log.
 terminationMessagePolicy: FallbackToLogsOnError
