@@ -62,6 +62,11 @@ DOWNLOADS = Variable(
     "Folder for source files that serve many months, kept between runs; machines may share it",
     otherwise="in the home, else the user's cache folder",
 )
+DOWNLOADS_URL = Variable(
+    "CITY_DATA_DOWNLOADS_URL",
+    "Where copies of those files are kept for machines that share no folder: a folder or any fsspec URL",
+    otherwise="no copies",
+)
 CITIES = Variable("CITY_DATA_CITIES", "Registry file", otherwise="the registry that ships with the package")
 ENABLED_CITIES = Variable(
     "ENABLED_CITIES", "City ids, separated by commas, that are enabled", otherwise="as in the registry"

@@ -95,6 +95,15 @@ def test_multi_month_files_have_a_volume(rendered: list[Manifest]) -> None:
     assert mounted - {"backfill-1"} == {"code", "collector"}
 
 
+def test_runs_share_downloads_in_the_archives_storage_where_they_have_no_claim(production: list[Manifest]) -> None:
+    def copies(manifests: list[Manifest]) -> object:
+        return find(manifests, "ConfigMap", "r-city-data-env")["data"].get("CITY_DATA_DOWNLOADS_URL")
+
+    assert copies(render()) == "/var/lib/city-data/raw/downloads"
+    assert copies(render("--set", "rawArchive.url=s3://bucket/prefix/")) == "s3://bucket/prefix/downloads"
+    assert copies(production) is None
+
+
 def test_volume_claim_keeps_downloads_between_runs(production: list[Manifest]) -> None:
     template = pod_templates(production)["Deployment/r-city-data-code"]
     assert _mounts(containers(template)[-1], template["spec"]) == {

@@ -137,3 +137,37 @@ def test_download_folder_follows_the_settings() -> None:
     assert folder({"CITY_DATA_CACHE_DIR": "/a"}) == Path("/a/downloads")
     assert folder({"XDG_CACHE_HOME": "/b", "HOME": "/c"}) == Path("/b/city_data/downloads")
     assert folder({"HOME": "/c"}) == Path("/c/.cache/city_data/downloads")
+
+
+def test_file_is_downloaded_once_for_machines_with_a_common_storage(
+    web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pod starts with an empty folder; a changed file replaces the copy, and a torn one is not used."""
+    monkeypatch.setenv("CITY_DATA_DOWNLOADS_URL", str(tmp_path / "copies"))
+    web.on(PATH, *[tagged(b"one", ETag='"1"')] * 2, *[tagged(b"two", ETag='"2"')] * 3)  # type: ignore[arg-type]
+    found = []
+    for pod in range(4):
+        monkeypatch.setenv("CITY_DATA_CACHE_DIR", str(tmp_path / f"pod-{pod}"))
+        found.append(read(client(web)))
+    assert found == [b"one", b"one", b"two", b"two"]
+    assert [call.headers.get("if-none-match") for call in web.calls] == [None, '"1"', '"1"', '"2"']
+    (copy,) = [path for path in (tmp_path / "copies").glob("*/*") if path.name != "entry.json"]
+    copy.write_bytes(b"tw")
+    monkeypatch.setenv("CITY_DATA_CACHE_DIR", str(tmp_path / "pod-4"))
+    assert read(client(web)) == b"two"
+    assert "if-none-match" not in web.calls[-1].headers
+
+
+def test_copy_that_no_file_has_replaced_for_long_is_deleted(
+    web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITY_DATA_DOWNLOADS_URL", str(tmp_path / "copies"))
+    web.on(PATH, tagged(b"one", ETag='"1"'))  # type: ignore[arg-type]
+    web.on("/a.example/other.gz", tagged(b"other", ETag='"1"'))  # type: ignore[arg-type]
+    read(client(web))
+    (entry,) = (tmp_path / "copies").glob("*/entry.json")
+    old = time.time() - downloads.UNUSED_SECONDS - 60
+    os.utime(entry, (old, old))
+    read(client(web), "https://a.example/other.gz")
+    assert not entry.parent.exists()
+    assert len(list((tmp_path / "copies").glob("*/entry.json"))) == 1

@@ -2,7 +2,7 @@
 
 Belongs here: the cache folder, revalidation, locks. Does not: the choice of files, or their content. The raw archive
 holds the bytes of every month, so losing this folder costs only downloads. Machines may share one folder if its file
-system supports `flock`.
+system supports `flock`, or copies in a storage (download_copies.py).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from city_data import environment
 from city_data.payloads import file_sha256
 from city_data.providers.base import PermanentError, ProviderError
 from city_data.providers.http import HttpClient
+from city_data.providers.shared.download_copies import copies
 from city_data.providers.transport.response import Response, accept_ok, bare
 
 # A file that no month has needed for so long is out of the window, or listed under another address.
@@ -96,7 +97,11 @@ def opened(http: HttpClient, url: str, max_bytes: int) -> Iterator[CachedFile]:
 
 
 def _current(http: HttpClient, url: str, directory: Path, max_bytes: int) -> Entry:
+    shared = copies()
     cached = _read_entry(directory)
+    if cached is None and shared:
+        shared.fetch(directory.name, directory)
+        cached = _read_entry(directory)
     conditions = cached.conditions() if cached else {}
 
     def judge(response: Response) -> None:
@@ -122,6 +127,8 @@ def _current(http: HttpClient, url: str, directory: Path, max_bytes: int) -> Ent
     _clear(directory, but=incoming)
     incoming.replace(directory / entry.sha256)
     _write(directory / "entry.json", entry)
+    if shared:
+        shared.put(directory.name, directory, entry.sha256, UNUSED_SECONDS)
     _sweep(directory.parent)
     return entry
 
