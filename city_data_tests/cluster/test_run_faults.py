@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import ScheduleInstigatorData
+from dagster._core.scheduler.instigation import InstigatorState, ScheduleInstigatorData
 from dagster._core.storage.tags import BACKFILL_ID_TAG, SCHEDULE_NAME_TAG, WILL_RETRY_TAG
 
 from city_data.sandbox import Sandbox
@@ -110,14 +110,16 @@ def await_roles(release: Release) -> None:
         until(f"{role} ready", 240, lambda role=role: any(is_ready(pod) for pod in release.pods(role)))
 
 
+def states_of(dagster: dg.DagsterInstance, schedule: str) -> list[InstigatorState]:
+    states = dagster.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    return [state for state in states if state.name == schedule]
+
+
 def test_schedule_ticks_and_its_runs_load_the_month_that_closed(release: Release, dagster: dg.DagsterInstance) -> None:
     """The daemon catches up on the last day 1, as after an outage."""
     await_roles(release)
-    (state,) = [
-        one
-        for one in dagster.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
-        if one.name == "month_closed"
-    ]
+    until("the schedule", 120, lambda: states_of(dagster, "month_closed"))  # the daemon writes it once it has seen it
+    (state,) = states_of(dagster, "month_closed")
     since = (datetime.now(UTC) - timedelta(days=32)).timestamp()
     dagster.update_instigator_state(state.with_data(ScheduleInstigatorData("0 2 1 * *", start_timestamp=since)))
     of_schedule = dg.RunsFilter(tags={SCHEDULE_NAME_TAG: "month_closed"})
