@@ -29,12 +29,15 @@ from city_data_tests.cluster.release import NAMESPACE, RELEASE, ReachablePostgre
 
 SEED = int(os.environ.get("CLUSTER_TEST_SEED", "18"))
 STARTED, SUCCESS, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
-# Run in a run's pod: the kernel is to choose the run's process where the memory is used up.
+# Run in a run's pod: many that are smaller than the run's process, which the kernel then kills first.
 FILL_MEMORY = """
-open("/proc/1/oom_score_adj", "w").write("1000")
-held = []
-while True:
-    held.append(b"x" * (1 << 26))
+import os, time
+for _ in range(100):
+    if os.fork() == 0:
+        held = b"x" * (1 << 26)
+        time.sleep(60)
+        os._exit(0)
+    time.sleep(0.05)
 """
 # Run in the code location's pod: TAGS launches a month with its own settings of the Job; prints the run's id.
 LAUNCH = """
@@ -55,6 +58,12 @@ print(answer["run"]["runId"])
 def chance(release: Release) -> random.Random:
     release.note(f"CLUSTER_TEST_SEED={SEED}")
     return random.Random(SEED)
+
+
+@pytest.fixture(autouse=True)
+def roles_ready(release: Release, notes: str) -> None:
+    """Each test begins with what the one before has taken away."""
+    await_roles(release)
 
 
 @pytest.fixture
@@ -117,7 +126,6 @@ def states_of(dagster: dg.DagsterInstance, schedule: str) -> list[InstigatorStat
 
 def test_schedule_ticks_and_its_runs_load_the_month_that_closed(release: Release, dagster: dg.DagsterInstance) -> None:
     """The daemon catches up on the last day 1, as after an outage."""
-    await_roles(release)
     until("the schedule", 120, lambda: states_of(dagster, "month_closed"))  # the daemon writes it once it has seen it
     (state,) = states_of(dagster, "month_closed")
     since = (datetime.now(UTC) - timedelta(days=32)).timestamp()
