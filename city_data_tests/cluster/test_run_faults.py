@@ -44,7 +44,7 @@ LAUNCH = """
 import httpx, json, sys
 query = '''mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }'''
-assets = [{"path": [step, "weather", "madrid"]} for step in ("raw", "monthly", "cache")]
+assets = [{"path": ["madrid", f"weather_{step}"]} for step in ("raw", "monthly", "cache")]
 selector = {"repositoryLocationName": "city_data", "repositoryName": "__repository__", "jobName": "city_months"}
 tags = [{"key": key, "value": value} for key, value in json.loads(sys.argv[1]).items()]
 params = {"selector": {**selector, "assetSelection": assets}, "executionMetadata": {"tags": tags}}
