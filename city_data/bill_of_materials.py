@@ -40,14 +40,14 @@ def bill(lock: str, installed: Mapping[str, str], own_version: str) -> dict[str,
         "version": 1,
         "metadata": {"component": own},
         "components": [
-            {"type": "library", "name": name, "version": found, **_reference(name, found)}
-            for name, found in sorted(installed.items())
+            {"type": "library", "name": name, "version": number, **_reference(name, number)}
+            for name, number in sorted(installed.items())
         ],
     }
 
 
-def _reference(name: str, found: str) -> dict[str, str]:
-    address = f"pkg:pypi/{name}@{found}"
+def _reference(name: str, number: str) -> dict[str, str]:
+    address = f"pkg:pypi/{name}@{number}"
     return {"bom-ref": address, "purl": address}
 
 

@@ -41,7 +41,7 @@ def _of_launcher(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None
     """Why a run without a failed step ended, where its launcher knows, as of a pod that was killed for memory."""
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
     texts = [str(record.event_log_entry.get_dagster_event().message) for record in records]
-    return next((found[0] for text in texts if (found := _OUT_OF_MEMORY.search(text))), None)
+    return next((match[0] for text in texts if (match := _OUT_OF_MEMORY.search(text))), None)
 
 
 def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[tuple[str, str]]:
