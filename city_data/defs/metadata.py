@@ -54,16 +54,19 @@ def check_result(key: dg.AssetKey, outcome: checks.Outcome) -> dg.AssetCheckResu
 
 
 def month_metadata(feed: Feed, built: "Built", published: "Published") -> dict[str, Any]:
-    """Metadata of the materialization: floats, which the UI plots over the months, and tables."""
+    """Metadata of the materialization: floats, which the UI plots over the months, and tables. The UI keeps the order:
+    what the month is worth comes first, and the longest last."""
     entry, parsed, used_share = published.entry, built.parsed, built.profile.used_share
     columns = coverage.of_month(entry.days, feed.dataset)
     return {
-        "dagster/partition_row_count": published.rows,
+        "state": entry.state,
+        "source": built.source,
+        "version": published.version,
         "coverage": float(built.coverage),
+        "dagster/partition_row_count": published.rows,
         **{f"coverage_{name}": of.percent / 100 for name, of in columns.items() if of.percent is not None},
         **{f"mean_{name}": value for name, value in built.means.items()},
         "columns": dg.MetadataValue.md(_columns(columns)),
-        "days": dg.MetadataValue.json(dict(entry.days)),
         "received_rows": float(parsed.received),
         "used_rows": float(parsed.used),
         "rejected_rows": float(sum(parsed.rejected.values())),
@@ -72,12 +75,10 @@ def month_metadata(feed: Feed, built: "Built", published: "Published") -> dict[s
         "nulled": float(sum(parsed.nulled.values())),
         "nulled_values": dg.MetadataValue.json(dict(parsed.nulled)),
         "empty_columns": ", ".join(entry.empty_columns) or "none",
-        "version": published.version,
         "changed": published.changed,
-        "state": entry.state,
-        "source": built.source,
         "raw_files": [file.sha256 for file in built.manifest.files],
         "preview": dg.MetadataValue.md(_preview(built.frame)),
+        "days": dg.MetadataValue.json(dict(entry.days)),
     }
 
 

@@ -46,6 +46,8 @@ def test_materializations_carry_rows_coverage_and_preview(world: World) -> None:
         assert world.instance.get_materialized_partitions(key) == {"2026-09"}
     records = world.instance.fetch_materializations(dg.AssetKey(["madrid", "weather_monthly"]), limit=1).records
     metadata = records[0].asset_materialization.metadata  # type: ignore[union-attr]
+    assert [*metadata][:4] == ["state", "source", "version", "coverage"]
+    assert [*metadata][-1] == "days"
     assert metadata["dagster/partition_row_count"].value == 30
     assert metadata["coverage"].value == pytest.approx(1.0, abs=0.1)
     assert "| date |" in str(metadata["preview"].value)
