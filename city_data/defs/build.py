@@ -13,7 +13,7 @@ import dagster as dg
 from city_data.defs.assets.cache import cache_asset
 from city_data.defs.assets.monthly import monthly_asset
 from city_data.defs.assets.raw import raw_asset
-from city_data.defs.keys import MONTHS_JOB
+from city_data.defs.keys import MONTHS_JOB, asset_key, city_tags
 from city_data.defs.notifications import backfill_notice, failure_notice, rotation_sensor
 from city_data.defs.purge import purge_job, purge_schedule
 from city_data.defs.resources import resources
@@ -43,7 +43,7 @@ def build_definitions(feeds: list[Feed], window: Window) -> dg.Definitions:
     )
     expiry, purge = expire_job(feeds), purge_job()
     return dg.Definitions(
-        assets=[*_provider_specs(feeds), *assets],
+        assets=[*_provider_specs(feeds), *assets, *_served_specs(feeds)],
         jobs=[job, expiry, purge],
         schedules=[monthly_schedule(feeds), refresh_schedule(feeds), recheck_schedule(feeds), purge_schedule(purge)],
         sensors=[
@@ -67,6 +67,11 @@ def _provider_specs(feeds: list[Feed]) -> list[dg.AssetSpec]:
         dg.AssetSpec(
             key=["provider", name],
             group_name="providers",
+            tags={
+                "provider": name,
+                "dataset": provider.capabilities.dataset,
+                "resolution": provider.capabilities.resolution,
+            },
             kinds={"api"},
             owners=["team:city_data"],
             description=f"{provider.capabilities.licence}. {provider.capabilities.summary}",
@@ -77,4 +82,27 @@ def _provider_specs(feeds: list[Feed]) -> list[dg.AssetSpec]:
             },
         )
         for name, provider in sorted(providers.items())
+    ]
+
+
+def _served_specs(feeds: list[Feed]) -> list[dg.AssetSpec]:
+    """What the reader serves of each city, as external assets: the end of the lineage."""
+    by_city: dict[str, list[Feed]] = {}
+    for feed in feeds:
+        by_city.setdefault(feed.city.city_id, []).append(feed)
+    return [
+        dg.AssetSpec(
+            key=[city_id, name],
+            deps=[asset_key(feed, step) for feed in own],
+            group_name=city_id,
+            tags=city_tags(own[0]),
+            kinds={"api"},
+            owners=["team:city_data"],
+            description=text.format(own[0].city.name),
+        )
+        for city_id, own in by_city.items()
+        for name, step, text in (
+            ("reader", "cache", "{}'s history over HTTP, from the cache or else from PostgreSQL."),
+            ("training_frame", "monthly", "{}'s weather, traffic and calendar on one grid, which the reader joins."),
+        )
     ]

@@ -1,4 +1,4 @@
-"""Names in Dagster: the asset keys of a city and dataset, the steps of a month, the job of all months.
+"""Names in Dagster: the asset keys and tags of a city and dataset, the steps of a month, the job of all months.
 
 Belongs here: the naming of assets and steps. Does not: any definition.
 """
@@ -34,6 +34,21 @@ def asset_key(feed: Feed, step: str) -> dg.AssetKey:
     Dagster's graphs title an asset by the last part alone, and the group's name is beside it: the city comes first.
     """
     return dg.AssetKey([feed.city.city_id, f"{feed.dataset.name}_{step}"])
+
+
+def asset_tags(feed: Feed) -> dict[str, str]:
+    """The tags by which assets are selected, such as `tag:country=ES and tag:dataset=weather`. `provider` is the first
+    one, which the months come from unless it does not have them."""
+    return {
+        **city_tags(feed),
+        "dataset": feed.dataset.name,
+        "provider": feed.primary.provider.name,
+        "resolution": feed.resolution,
+    }
+
+
+def city_tags(feed: Feed) -> dict[str, str]:
+    return {"country": feed.city.country, "city": feed.city.city_id}
 
 
 def feed_of(key: dg.AssetKey) -> tuple[str, str] | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from city_data.cities import RegistryError, load_registry
 from city_data.defs.build import build_definitions
@@ -76,18 +78,49 @@ def test_lineage_runs_from_provider_to_cache_and_every_asset_is_documented() -> 
         "madrid/traffic_raw": {"provider/madrid_opendata"},
         "madrid/traffic_monthly": {"madrid/traffic_raw"},
         "madrid/traffic_cache": {"madrid/traffic_monthly"},
+        "madrid/reader": {"madrid/weather_cache", "madrid/traffic_cache"},
+        "madrid/training_frame": {"madrid/weather_monthly", "madrid/traffic_monthly"},
     }
     for key in graph.get_all_asset_keys():
         asset = graph.get(key)
         assert asset.kinds
         assert asset.owners == ["team:city_data"]
         assert asset.description
+        assert asset.group_name == ("providers" if key.path[0] == "provider" else "madrid")
         feed = feed_of(key)
+        assert bool(asset.code_version) == (feed is not None)
+        credited = key.path[1:] if key.path[0] == "provider" else SOURCES[feed[0]] if feed is not None else []
         if not key.path[-1].endswith("_cache"):
-            credited = SOURCES[feed[0]] if feed is not None else key.path[1:]
             assert all(discover()[name].capabilities.licence in asset.description for name in credited)
-        if feed is not None:
-            assert (asset.group_name, bool(asset.code_version)) == ("madrid", True)
+
+
+@pytest.fixture(scope="module")
+def six_cities() -> BaseAssetGraph[Any]:
+    return build_definitions(enabled_feeds(load_registry(environ={})), WINDOW).resolve_asset_graph()
+
+
+def test_titles_of_a_graph_are_unique_within_a_group(six_cities: BaseAssetGraph[Any]) -> None:
+    """Dagster titles a node by the last part of its key."""
+    titles = Counter((six_cities.get(key).group_name, key.path[-1]) for key in six_cities.get_all_asset_keys())
+    assert len({group for group, _ in titles}) > 6
+    assert set(titles.values()) == {1}
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `include_sources`")  # Dagster's own grammar passes it
+@pytest.mark.parametrize(
+    ("selection", "chosen"),
+    [
+        ('tag:"country"="PT" and key:*_raw', {"lisbon/weather_raw"}),
+        ("tag:country=PT and not kind:python", {"lisbon/reader", "lisbon/training_frame"}),
+        ("tag:city=valencia and tag:dataset=traffic and key:*_monthly", {"valencia/traffic_monthly"}),
+        ("tag:provider=madrid_opendata and kind:postgres", {"madrid/traffic_monthly"}),
+        ("tag:resolution=daily and tag:country=ES and tag:city=madrid and key:*_raw", {"madrid/weather_raw"}),
+        ("group:madrid and key:*/reader", {"madrid/reader"}),
+    ],
+)
+def test_assets_are_selected_by_their_tags(six_cities: BaseAssetGraph[Any], selection: str, chosen: set[str]) -> None:
+    found = dg.AssetSelection.from_string(selection, include_sources=True).resolve(six_cities)
+    assert {key.to_user_string() for key in found} == chosen
 
 
 def test_every_schedule_and_sensor_is_running_by_default() -> None:

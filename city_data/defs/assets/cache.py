@@ -5,7 +5,7 @@ Belongs here: warming only. A cache that is absent, full or wrong never fails a 
 
 import dagster as dg
 
-from city_data.defs.keys import asset_key
+from city_data.defs.keys import asset_key, asset_tags
 from city_data.defs.resources import CacheResource, DatabaseResource
 from city_data.pipeline.feeds import Feed
 from city_data.window import Month
@@ -20,6 +20,7 @@ def cache_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         key=asset_key(feed, "cache"),
         partitions_def=partitions,
         group_name=feed.city.city_id,
+        tags=asset_tags(feed),
         kinds={"python", "redis"},
         owners=["team:city_data"],
         description=f"{feed.city.name}'s {feed.dataset.name} months, serialised and compressed, ready to be sent.",

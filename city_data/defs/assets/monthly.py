@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from city_data.defs.assets.failures import RecordedFailures
-from city_data.defs.keys import asset_key
+from city_data.defs.keys import asset_key, asset_tags
 from city_data.defs.metadata import check_result, check_specs, column_schema, month_metadata
 from city_data.defs.resources import ArchiveResource, DatabaseResource
 from city_data.pipeline import drift
@@ -28,6 +28,7 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         key=key,
         partitions_def=partitions,
         group_name=feed.city.city_id,
+        tags=asset_tags(feed),
         kinds={"python", "pandas", "postgres"},
         owners=["team:city_data"],
         description=f"{feed.city.name}'s {feed.dataset.name}, {feed.resolution}, checked and published month by month "

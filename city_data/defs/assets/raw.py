@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from city_data.defs.assets.failures import RecordedFailures
-from city_data.defs.keys import asset_key
+from city_data.defs.keys import asset_key, asset_tags
 from city_data.defs.metadata import check_result, checks_by_month
 from city_data.defs.resources import ArchiveResource, DatabaseResource, HttpResource
 from city_data.pipeline import recheck, source_shape
@@ -45,6 +45,7 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         key=key,
         partitions_def=partitions,
         group_name=feed.city.city_id,
+        tags=asset_tags(feed),
         kinds={"python", "file"},
         owners=["team:city_data"],
         description=f"{feed.city.name}'s {feed.dataset.name} as received from {provider.name}.{spare} {feed.licences}",
