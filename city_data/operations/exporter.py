@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
 
 import structlog
@@ -28,7 +28,7 @@ from city_data.errors import CityDataError
 from city_data.frames import coverage
 from city_data.operations.metric_families import counter, gauge, labelled
 from city_data.pipeline.feeds import Feed
-from city_data.pipeline.timetable import monthly_tick
+from city_data.pipeline.timetable import LATENESS, is_overdue, monthly_tick
 from city_data.store.audit import read_audit
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.ledger import MonthEntry, State, read_months
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 NEVER_REQUESTED = "never_asked"
 STATES: tuple[str, ...] = (*get_args(State), NEVER_REQUESTED)
-# A source may be a little late before an alert fires.
-LATENESS = timedelta(days=3)
 _FEED = ("city", "dataset")
 Entries = Mapping[Month, MonthEntry]
 _log = structlog.get_logger(__name__)
@@ -216,14 +214,6 @@ def mean_coverage(feed: Feed, stored: Sequence[MonthEntry]) -> float:
         start, end = stored[0].month.bounds(feed.city.timezone)
         shares[0] = min(1.0, shares[0] * ((end - start) / (end - stored[0].first_date)))
     return _mean(shares)
-
-
-def is_overdue(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:
-    """Whether the month is late: its provider's lag has passed, and it is neither stored nor `not_available`."""
-    if entry is not None and (entry.has_data or entry.state == "not_available"):
-        return False
-    published = month.bounds(feed.city.timezone)[1] + feed.primary.provider.capabilities.lag
-    return moment > published + LATENESS
 
 
 def _feed_info(feeds: Sequence[Feed]) -> Iterator[Metric]:

@@ -15,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from city_data.cities import load_registry
 from city_data.local.embedded import free_port
-from city_data.operations.exporter import STATES, LedgerCollector, daemon_heartbeats, is_overdue, mean_coverage
+from city_data.operations.exporter import STATES, LedgerCollector, daemon_heartbeats, mean_coverage
 from city_data.pipeline.feeds import enabled_feeds
+from city_data.pipeline.timetable import is_overdue
 from city_data.store.database import Database
 from city_data.store.ledger import read_months
 from city_data.store.partitions import drop_month
