@@ -15,6 +15,7 @@ from city_data.defs.assets.monthly import monthly_asset
 from city_data.defs.assets.raw import raw_asset
 from city_data.defs.keys import MONTHS_JOB, asset_key, city_tags
 from city_data.defs.notifications import backfill_notice, failure_notice, rotation_sensor
+from city_data.defs.overdue import overdue_sensor
 from city_data.defs.purge import purge_job, purge_schedule
 from city_data.defs.resources import resources
 from city_data.defs.retention import expire_job, retention_sensor
@@ -52,6 +53,7 @@ def build_definitions(feeds: list[Feed], window: Window) -> dg.Definitions:
             failure_notice(),
             backfill_notice(),
             shape_notice(),
+            overdue_sensor(feeds),
         ],
         resources=resources(),
         executor=dg.in_process_executor,

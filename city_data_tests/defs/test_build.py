@@ -132,7 +132,8 @@ def test_every_schedule_and_sensor_is_running_by_default() -> None:
         ("month_closed", "refresh_unsettled", "recheck_settled", "purge_runs"), running[0]
     )
     assert sensors == dict.fromkeys(
-        ("retention", "rotation_summary", "failure_notice", "backfill_notice", "source_shape_notice"), running[1]
+        ("retention", "rotation_summary", "failure_notice", "backfill_notice", "source_shape_notice", "overdue_months"),
+        running[1],
     )
     raw = repository.assets_defs_by_key[dg.AssetKey(["madrid", "traffic_raw"])]
     assert raw.op.pool == "madrid_opendata"
