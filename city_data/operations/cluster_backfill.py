@@ -40,6 +40,8 @@ query Status($id: String!) {
     ... on PythonError { message }
   }
 }"""
+_KNOWN = """
+query KnownAssets($keys: [AssetKeyInput!]!) { assetNodes(assetKeys: $keys) { assetKey { path } } }"""
 _ACTIVE = """
 query ActiveBackfills {
   partitionBackfillsOrError(status: REQUESTED, limit: 100) {
@@ -145,8 +147,9 @@ def launch(webserver: str, feeds: Sequence[Feed], months: Sequence[Month]) -> st
 
     An asset backfill, not a job's: the daemon retries it, and a restart of the code server does not lose its runs.
     """
+    _refuse_unknown(webserver, feeds)
     params = {
-        "assetSelection": [{"path": asset_key(feed, step).path} for feed in feeds for step in STEPS],
+        "assetSelection": _paths(feeds),
         "partitionNames": [str(month) for month in months],
         "title": f"{_TITLE} {months[0]} to {months[-1]}",
     }
@@ -154,6 +157,22 @@ def launch(webserver: str, feeds: Sequence[Feed], months: Sequence[Month]) -> st
     if answer["__typename"] != "LaunchBackfillSuccess":
         raise BackfillError(f"{webserver} refused the backfill: {answer.get('message', answer['__typename'])}")
     return str(answer["backfillId"])
+
+
+def _refuse_unknown(webserver: str, feeds: Sequence[Feed]) -> None:
+    """Dagster answers a backfill of an asset that it does not have with status 500, and no reason."""
+    nodes = _query(webserver, _KNOWN, {"keys": _paths(feeds)})["assetNodes"]
+    known = {tuple(node["assetKey"]["path"]) for node in nodes}
+    absent = [feed.name for feed in feeds if not known.issuperset(tuple(asset_key(feed, step).path) for step in STEPS)]
+    if absent:
+        raise BackfillError(
+            f"the platform at {webserver} does not have {', '.join(absent)}: enable the cities there (ENABLED_CITIES, "
+            "CITY_DATA_CITIES), upgrade it if it is older than this command, or name others with --city"
+        )
+
+
+def _paths(feeds: Sequence[Feed]) -> list[dict[str, Sequence[str]]]:
+    return [{"path": asset_key(feed, step).path} for feed in feeds for step in STEPS]
 
 
 def follow(
@@ -190,12 +209,19 @@ def _query(webserver: str, query: str, variables: dict[str, Any]) -> dict[str, A
     url = f"{webserver.rstrip('/')}/graphql"
     try:
         response = httpx.post(url, json={"query": query, "variables": variables}, timeout=30)
-        response.raise_for_status()
-        document = response.json()
+        # An error in a query's code has status 500, and its reasons in the same document.
+        document = response.json() if "json" in response.headers.get("content-type", "") else None
+        if not isinstance(document, dict) or "errors" not in document:
+            response.raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: the response is not JSON
         raise BackfillError(f"{url} is not a Dagster webserver: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("data"), dict | None):
-        raise BackfillError(f"{url} is not a Dagster webserver: {str(document)[:80]}")
+        raise BackfillError(f"{url} is not a Dagster webserver: {response.text[:80]}")
     if "errors" in document or not document.get("data"):
-        raise BackfillError(f"{url}: {str(document.get('errors', 'no data'))[:300]}")
+        raise BackfillError(f"{url}: {_reasons(document)}")
     return dict(document["data"])
+
+
+def _reasons(document: dict[str, Any]) -> str:
+    errors = document.get("errors") or ["no data"]
+    return "; ".join(str(error.get("message", error) if isinstance(error, dict) else error) for error in errors)[:300]

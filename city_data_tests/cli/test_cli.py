@@ -120,6 +120,8 @@ def check_that_a_signal_leaves_no_process(variables: dict[str, str], number: int
         if "Ctrl-C stops" in line_of_demo:
             break
     assert httpx.get(f"http://127.0.0.1:{variables['API_PORT']}/health/ready").status_code == 200
+    if number == signal.SIGINT:
+        check_that_a_city_of_another_platform_is_named(variables)
     children = psutil.Process(demo.pid).children(recursive=True)
     assert len(children) >= 6
     demo.send_signal(number)
@@ -129,6 +131,17 @@ def check_that_a_signal_leaves_no_process(variables: dict[str, str], number: int
         children = [child for child in children if works(child)]
         psutil.wait_procs(children, timeout=1)
     assert [" ".join(child.cmdline()) for child in children] == []
+
+
+def check_that_a_city_of_another_platform_is_named(variables: dict[str, str]) -> None:
+    """A backfill of a city that this command's registry has, and that of the running platform has not."""
+    cities = Path(variables["CITY_DATA_HOME"]).with_name("more.yaml")
+    cities.write_text(yaml.safe_dump({"cities": [TOWN, TOWN | {"city_id": "village", "name": "Village"}]}))
+    webserver = f"http://127.0.0.1:{variables['UI_PORT']}"
+    asked = command({**variables, "CITY_DATA_CITIES": str(cities)}, "backfill", "--cluster", webserver, "--last", "1")
+    assert asked.returncode == 2, asked.stdout + asked.stderr
+    assert f"error: the platform at {webserver} does not have weather/village: enable" in asked.stderr
+    assert len(asked.stderr.splitlines()) == 1
 
 
 @pytest.mark.timeout(400)
