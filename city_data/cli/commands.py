@@ -112,7 +112,7 @@ def status(
     to: ToOption = None,
     home: HomeOption = HOME,
 ) -> None:
-    """Show stored months: one line per feed; with --city, --dataset or months, one row per month."""
+    """Show stored months: two lines per feed; with --city, --dataset or months, one row per month."""
     from city_data.cli.days import print_days
     from city_data.cli.progress import entries_of, print_sizes
     from city_data.cli.status import print_months, print_polls, print_summary

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
 
+from city_data.cli.status import narrow_table
 from city_data.datasets import DATASETS
 from city_data.frames import coverage
 from city_data.pipeline.feeds import Feed
@@ -28,7 +28,8 @@ def print_days(
     """One table a feed, one line a month and column; then the rows that were rejected, by month and reason."""
     for feed in feeds:
         title = f"{feed.city.name}: {feed.dataset.name}, values by column and day"
-        table = Table("month", "column", "observed", "expected", "percent", "days", title=title, title_justify="left")
+        table = narrow_table("month", "column", "observed", "percent", "days")
+        table.title = title
         rows = []
         for month in months:
             entry = stored.get((feed.city.city_id, feed.dataset.name, month))
@@ -50,7 +51,7 @@ def _lines(month: Month, entry: MonthEntry) -> list[list[str]]:
         percent = "not given" if of.percent is None else f"{of.percent:.2f}%"
         if name in entry.empty_columns:
             percent = "[bold red]empty[/]"
-        lines.append([str(month), name, str(of.observed), str(of.expected), percent, _strip(entry, name)])
+        lines.append([str(month), name, f"{of.observed} of {of.expected}", percent, _strip(entry, name)])
     return lines
 
 

@@ -102,7 +102,8 @@ def _results(todo: Sequence[Task], stop: Stop, early: Sequence[Worker]) -> Itera
 def print_sizes(console: Console, folder: Path) -> None:
     """What the home holds on the disk, by part."""
     parts = (f"{name} {decimal(size)}" for name, size in sizes(folder).items())
-    console.print(f"{folder}: {', '.join(parts)}", highlight=False, markup=False, soft_wrap=True)
+    console.print(str(folder), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"  {', '.join(parts)}", highlight=False, markup=False)
 
 
 def print_addresses(console: Console, ports: Ports) -> None:

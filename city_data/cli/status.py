@@ -42,9 +42,9 @@ EMPTY_COLUMN = "!"
 
 
 def print_summary(console: Console, feeds: Sequence[Feed], window: Window, stored: StoredMonths) -> None:
-    """One line a feed: a sign a month, oldest first, and the counts of its complete months."""
-    table = Table("city", "dataset", "", "source", f"{window.first} to {window.open}", "stored", "settled", "coverage")
-    table.columns[4].no_wrap = True
+    """Two lines a feed: a sign a month, oldest first, and the counts of its complete months; then its sources."""
+    table = narrow_table("city", "dataset", f"{window.first} to {window.open}", "stored", "settled", "coverage")
+    table.columns[2].min_width = len(window.months())
     for feed in feeds:
         entries = {month: stored.get(_key(feed, month)) for month in window.months()}
         complete = [entry for month in window.complete_months() if (entry := entries[month]) is not None]
@@ -54,13 +54,13 @@ def print_summary(console: Console, feeds: Sequence[Feed], window: Window, store
         table.add_row(
             feed.city.name,
             feed.dataset.name,
-            feed.resolution,
-            ", ".join(sorted({entry.source for entry in there if entry.source})) or feed.primary.provider.name,
             _strip(entries.values()),
             f"{len(there)} of {len(window.complete_months())}",
             str(settled),
             "" if mean is None else f"{mean:.1%}",
         )
+        sources = ", ".join(sorted({entry.source for entry in there if entry.source}))
+        table.add_row("", feed.resolution, sources or feed.primary.provider.name, style="dim")
     console.print(table)
     signs = [f"{sign} {state}" for state, sign in SIGNS.items()]
     legend = [*signs, f"{EMPTY_COLUMN} stored with an empty column", f"{NEVER_REQUESTED} never requested"]
@@ -72,9 +72,9 @@ def print_months(
 ) -> None:
     """One table a feed: the months, newest last, the capabilities of its sources, and a line of totals."""
     for feed in feeds:
-        columns = ("month", "state", "coverage", "rows", "version", "source", "rechecked", "findings", "last error")
         title = f"{feed.city.name}: {feed.dataset.name} ({feed.resolution})"
-        table = Table(*columns, title=title, title_justify="left")
+        table = narrow_table("month", "state", "coverage", "rows", "version", "details")
+        table.title = title
         for column in table.columns[:5]:
             column.no_wrap = True
         entries = {month: stored.get(_key(feed, month)) for month in months}
@@ -106,6 +106,14 @@ def print_polls(console: Console, feeds: Sequence[Feed], moment: datetime) -> No
         console.print(text, style="yellow" if hours > STALE_POLL_HOURS else None, highlight=False)
 
 
+def narrow_table(*columns: str) -> Table:
+    """Without lines, so that months fit into the 80 columns of a terminal."""
+    table = Table(*columns, box=None, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
+    for column in table.columns:
+        column.overflow = "fold"  # a long word, such as an address in an error, goes on in the next line
+    return table
+
+
 def _strip(entries: Iterable[MonthEntry | None]) -> Text:
     text = Text()
     for entry in entries:
@@ -118,13 +126,14 @@ def _strip(entries: Iterable[MonthEntry | None]) -> Text:
 
 def _row(month: Month, entry: MonthEntry | None) -> list[str]:
     if entry is None:
-        return [str(month), "[dim]never requested[/]", *[""] * 7]
+        return [str(month), "[dim]never requested[/]", *[""] * 4]
     coverage = "" if entry.coverage is None else f"{entry.coverage:.1%}"
     counts = [f"{entry.rows} of {entry.expected_rows}", str(entry.version or "")] if entry.has_data else ["", ""]
     state = f"[{COLOURS[entry.state]}]{entry.state}[/]"
-    rechecked = f"{entry.rechecked_at:%Y-%m-%d} {entry.recheck}" if entry.rechecked_at else ""
-    source, error = entry.source or "", escape(entry.last_error or _missing_at_source(entry))
-    return [str(month), state, coverage, *counts, source, rechecked, _findings(entry), error]
+    rechecked = f"rechecked {entry.rechecked_at:%Y-%m-%d}: {entry.recheck}" if entry.rechecked_at else ""
+    error = escape(entry.last_error or _missing_at_source(entry))
+    details = " | ".join(filter(None, [entry.source or "", rechecked, _findings(entry), error]))
+    return [str(month), state, coverage, *counts, details]
 
 
 def _findings(entry: MonthEntry) -> str:
