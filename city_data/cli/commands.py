@@ -5,17 +5,13 @@ Belongs here: each command with its options and exit code. Does not: the work it
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 from uuid import UUID
 
 import typer
-from rich.console import Console
 
 from city_data import environment
 from city_data.cli import errors
@@ -36,14 +32,13 @@ from city_data.cli.options import (
     select_feeds,
     select_months,
 )
+from city_data.cli.terminal import HOME, console, joined_platform
 from city_data.errors import ConfigurationError, UsageError
 from city_data.extras import needs
 from city_data.local import platform, tokens
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-# A log file has no width; the default of 80 would truncate the tables.
-console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
-HOME, DEMO_TENANT = Path(environment.HOME.default or ""), UUID(platform.DEMO_TENANT)
+DEMO_TENANT = UUID(platform.DEMO_TENANT)
 
 
 @app.callback()
@@ -94,7 +89,7 @@ def backfill(
 
     window, feeds = select_feeds(city, dataset)
     months = select_months(window, from_, to, last)
-    with _platform(home):
+    with joined_platform(home):
         if cluster:
             failed = run_cluster_backfill(console, cluster, feeds, months, wait, due, started_within)
         else:
@@ -120,7 +115,7 @@ def status(
 
     window, feeds = select_feeds(city, dataset)
     months = select_months(window, from_, to)
-    with _platform(home):
+    with joined_platform(home):
         entries = entries_of(feeds)
         if days:
             print_days(console, feeds, months, entries)
@@ -153,7 +148,7 @@ def replay(
 
     window, feeds = select_feeds(city, dataset)
     months = select_months(window, from_, to)
-    with _platform(home):
+    with joined_platform(home):
         failed = run_replay(console, feeds, months, apply)
     raise typer.Exit(1 if failed else 0)
 
@@ -174,7 +169,7 @@ def doctor(
     if record is not None and not live:
         raise UsageError("--record needs --live")
     _, feeds = select_feeds(city)
-    with _platform(home):
+    with joined_platform(home):
         healthy = examine_live(console, feeds, as_of(), record) if live else examine(console, feeds)
     raise typer.Exit(0 if healthy else 1)
 
@@ -192,7 +187,7 @@ def exporter(
     from city_data.operations.exporter import serve
 
     select_feeds()
-    with _platform(home):
+    with joined_platform(home):
         serve(host, port)
 
 
@@ -213,7 +208,7 @@ def collect(
 
     stop_in_order_on_signals()
     feeds = [feed for feed in select_feeds()[1] if feed.live]
-    with _platform(home):
+    with joined_platform(home):
         if not feeds:
             console.print("nothing to collect: no enabled city has a live feed")
         if feeds or (alive and not once):
@@ -232,7 +227,7 @@ def expire(
     from city_data.cli.progress import run_expire
 
     window, feeds = select_feeds()
-    with _platform(home):
+    with joined_platform(home):
         failed = run_expire(console, feeds, window, force)
     raise typer.Exit(1 if failed else 0)
 
@@ -286,14 +281,3 @@ def _stay_up(mode: platform.Mode, home: Path, once: bool) -> None:
     window, feeds = select_feeds()
     failed = stay_up(console, mode, home.absolute(), once, window, feeds)
     raise typer.Exit(1 if failed else 0)
-
-
-def _print_line(text: str) -> None:
-    console.print(text, highlight=False, markup=False)
-
-
-@contextmanager
-def _platform(home: Path) -> Iterator[None]:
-    with platform.joined(home.absolute(), _print_line) as variables:
-        os.environ.update(variables)
-        yield
