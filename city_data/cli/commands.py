@@ -15,6 +15,7 @@ import typer
 
 from city_data import environment
 from city_data.cli import errors
+from city_data.cli.get import get
 from city_data.cli.options import (
     CityOption,
     DatasetOption,
@@ -38,6 +39,7 @@ from city_data.extras import needs
 from city_data.local import platform, tokens
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.command()(get)
 DEMO_TENANT = UUID(platform.DEMO_TENANT)
 
 

@@ -57,6 +57,22 @@ DatasetOption = Annotated[
     str | None,
     typer.Option("--dataset", help="Only weather or traffic.", autocompletion=_dataset_names, metavar="NAME"),
 ]
+CityArgument = Annotated[
+    str, typer.Argument(help="A city, by id or name.", autocompletion=_city_ids, metavar="CITY", show_default=False)
+]
+DatasetArgument = Annotated[
+    str,
+    typer.Argument(help="weather or traffic.", autocompletion=_dataset_names, metavar="DATASET", show_default=False),
+]
+FirstOption = Annotated[
+    str | None,
+    typer.Option("--from", help="First day, month or time: 2026-09-01, 2026-09.", metavar="WHEN"),
+]
+LastOption = Annotated[str | None, typer.Option("--to", help="Last day, month or time, included.", metavar="WHEN")]
+FormatOption = Annotated[str, typer.Option("--format", help="csv, json, ndjson, parquet or arrow.", metavar="FORMAT")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="The file to write; without it standard output.", metavar="FILE")
+]
 HomeOption = Annotated[
     Path, typer.Option("--home", envvar=environment.HOME.name, help="State folder of the platform on this machine.")
 ]
@@ -93,7 +109,7 @@ def select_feeds(cities: Sequence[str] | None = None, dataset: str | None = None
     from city_data.pipeline.feeds import enabled_feeds
 
     window, registry = rolling_window(as_of()), load_registry()
-    named = [_enabled(registry, name).city_id for name in cities or []]
+    named = [enabled_city(registry, name).city_id for name in cities or []]
     if dataset is not None and dataset.casefold() not in DATASETS:
         raise UsageError(f"--dataset: {unknown('dataset', dataset, DATASETS)}")
     of_cities = [feed for feed in enabled_feeds(registry) if not named or feed.city.city_id in named]
@@ -107,14 +123,15 @@ def select_feeds(cities: Sequence[str] | None = None, dataset: str | None = None
     return window, feeds
 
 
-def _enabled(registry: Registry, name: str) -> City:
+def enabled_city(registry: Registry, name: str, option: str = "--city") -> City:
+    """The city of an id or name. Raises UsageError naming the option."""
     try:
         city = registry.get(name)
     except RegistryError as error:
-        raise UsageError(f"--city: {error}") from None
+        raise UsageError(f"{option}: {error}") from None
     if not city.enabled:
         enabled = ", ".join(city.city_id for city in registry.enabled()) or "none"
-        raise UsageError(f"--city: {city.city_id} is not enabled (ENABLED_CITIES); enabled: {enabled}")
+        raise UsageError(f"{option}: {city.city_id} is not enabled (ENABLED_CITIES); enabled: {enabled}")
     return city
 
 

@@ -45,8 +45,15 @@ WRONG_TEXTS = {
 }
 
 
+WRONG_TEXTS_OF_GET = {
+    "--from": [("yesterday", "--from: not a day, month or time"), ("2026-13", "--from: not a"), ("", "--from: not a")],
+    "--to": [("2026-10-32", "--to: not a day, month or time"), ("2026-1", "--to: not a day")],
+    "--format": [("xlsx", "--format: unknown format 'xlsx'"), ("", "--format")],
+}
+ARGUMENTS = {"get": ["town", "weather"]}
+
 # Options that accept any text; only using the value can fail.
-FREE_TEXTS = {"--cluster", "--host", "--alive", "--subject", "--home", "--record"}
+FREE_TEXTS = {"--out", "--cluster", "--host", "--alive", "--subject", "--home", "--record"}
 
 
 TYPED = {"--last", "--port", "--every", "--hours", "--wait", "--tenant", "--started-within"}
@@ -58,8 +65,12 @@ WRONG_NUMBERS = ["x", "-1", "nan", "inf", "1e400"]
 def wrong_arguments() -> Iterator[tuple[str, list[str], str]]:
     for name, definition in COMMANDS.items():
         yield name, ["--no-such-option"], "--no-such-option"
-        yield name, ["surplus"], "surplus"
+        given = ARGUMENTS.get(name, [])
+        yield name, [*given, "surplus"], "surplus"
+        texts = WRONG_TEXTS | (WRONG_TEXTS_OF_GET if name == "get" else {})
         for parameter in definition.params:
+            if parameter.param_type_name == "argument":
+                continue
             option = parameter.opts[0]
             if parameter.is_flag:
                 yield name, [f"{option}=x"], option
@@ -68,9 +79,9 @@ def wrong_arguments() -> Iterator[tuple[str, list[str], str]]:
             if option in TYPED:
                 yield from ((name, [option, value], option) for value in WRONG_NUMBERS)
             elif option not in FREE_TEXTS:
-                yield from ((name, [option, value], expected) for value, expected in WRONG_TEXTS[option])
+                yield from ((name, [*given, option, value], expected) for value, expected in texts[option])
         if {"--from", "--to"} <= {parameter.opts[0] for parameter in definition.params}:
-            yield name, ["--from", "2026-10", "--to", "2026-08"], "the range is reversed"
+            yield name, [*given, "--from", "2026-10", "--to", "2026-08"], "the range is reversed"
 
 
 @pytest.mark.parametrize(("name", "arguments", "expected"), list(wrong_arguments()))
@@ -92,7 +103,7 @@ def test_command_with_a_home_takes_it_as_an_option(
     file = tmp_path / "file"
     file.touch()
     for home in (file, file / "below", Path("/proc/nowhere/home")):
-        code = errors.run(app, [name, "--home", str(home), *free_ports(name)], "city-data")
+        code = errors.run(app, [name, "--home", str(home), *free_ports(name), *ARGUMENTS.get(name, [])], "city-data")
         captured = capfd.readouterr()
         assert code == 2, captured
         assert_one_line(captured.err, f"{home}")
