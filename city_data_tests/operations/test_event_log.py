@@ -44,8 +44,8 @@ def test_run_shows_its_steps_partitions_and_checks(world: World, lean: dg.Dagste
     assert run is not None
     assert (run.status, run.tags["dagster/partition"]) == (dg.DagsterRunStatus.SUCCESS, str(MONTH))
     steps = world.instance.get_run_step_stats(done.run_id)
-    assert [(step.step_key.partition("__")[0], step.status.value) for step in steps if step.status] == [
-        (step, "SUCCESS") for step in STEPS
+    assert [(step.step_key, step.status.value) for step in steps if step.status] == [
+        (asset_key(feed, step).to_python_identifier(), "SUCCESS") for step in STEPS
     ]
     for step in STEPS:
         key = asset_key(feed, step)
