@@ -64,18 +64,16 @@ class Cells:
 
     @classmethod
     def joined(cls, parts: Sequence[Cells]) -> Cells:
+        """The rows of all parts, whose numbers are taken from them one column at a time: both at once are 0.1 GB."""
         import numpy as np
 
-        if not parts:
-            nothing = np.zeros(0)
-            values, fates = dict.fromkeys(HIGHEST, nothing), {n: nothing.astype(np.uint8) for n in HIGHEST}
-            return cls(nothing.astype(np.int32), nothing.astype(np.int16), values, fates)
-        return cls(
-            np.concatenate([part.arc for part in parts]),
-            np.concatenate([part.slot for part in parts]),
-            {name: np.concatenate([part.values[name] for part in parts]) for name in HIGHEST},
-            {name: np.concatenate([part.fates[name] for part in parts]) for name in HIGHEST},
-        )
+        arc = np.concatenate([np.zeros(0, np.int32), *(part.arc for part in parts)])
+        slot = np.concatenate([np.zeros(0, np.int16), *(part.slot for part in parts)])
+        joined = cls(arc, slot)
+        for name in HIGHEST:
+            joined.values[name] = np.concatenate([np.zeros(0), *(part.values.pop(name) for part in parts)])
+            joined.fates[name] = np.concatenate([np.zeros(0, np.uint8), *(part.fates.pop(name) for part in parts)])
+        return joined
 
 
 class CellReader:

@@ -50,17 +50,19 @@ def level(occupancy: float) -> str | None:
 
 
 def city_hours(rows: Rows, clock: Clock) -> CityHours:
-    """The city-hours of a month's rows."""
+    """The city-hours of a month's rows, whose values are taken out of them: a month's are 40 MB."""
     import numpy as np
 
     slots = len(clock.faces)
     arcs, rank = _ranked(rows.arc)
-    cell = rank * slots + rows.slot
-    values, fates = rows.values, rows.fates
-    repeats = np.bincount(cell, minlength=len(arcs) * slots) > 1
+    cell = rank * np.int32(slots) + rows.slot
+    values, fates = {name: rows.values.pop(name) for name in HIGHEST}, rows.fates
+    present = np.zeros(len(arcs) * slots, dtype=bool)
+    present[cell] = True
     dropped = {"duplicate": 0, "disagreeing": 0}
-    if repeats.any():
-        cell, values, fates, dropped = _resolved(cell, values, fates, repeats[cell])
+    if np.count_nonzero(present) < len(cell):
+        repeated = np.bincount(cell, minlength=len(present))[cell] > 1
+        cell, values, fates, dropped = _resolved(cell, values, fates, repeated)
     known = ~np.isnan(values["q"]) | ~np.isnan(values["k"])
     dropped["no_value"] = int((~known).sum())
     nulled = {
@@ -71,14 +73,14 @@ def city_hours(rows: Rows, clock: Clock) -> CityHours:
     }
     used = int(known.sum())
     hours = int((cell[known] % slots).max()) + 1 if used else 0
-    week_hours = np.array(clock.week_hours)[:hours]
     estimates = {}
     for name in HIGHEST:
-        table = np.full(len(arcs) * slots, np.nan)
-        table[cell] = values[name]
-        estimates[name] = _estimate(table.reshape(len(arcs), slots)[:, :hours], week_hours)
-        if not estimates[name].panel[_STRATUM] and not np.isnan(table).all():
-            nulled[f"no_panel:{name}"] = int((~np.isnan(table)).sum())
+        table = np.full((len(arcs), slots), np.nan)
+        table.reshape(-1)[cell] = values.pop(name)
+        estimates[name] = _estimate(table[:, :hours], np.array(clock.week_hours)[:hours])
+        if not estimates[name].panel[_STRATUM] and (count := int((~np.isnan(table)).sum())):
+            nulled[f"no_panel:{name}"] = count
+        del table
     rejected = rows.rejected | {name: count for name, count in dropped.items() if count}
     return CityHours(estimates["q"], estimates["k"], used, rejected, nulled, len(arcs))
 
@@ -93,20 +95,20 @@ def _estimate(table: NDArray[np.float64], week_hours: NDArray[np.int64]) -> Esti
     return estimate(table, strata, {_STRATUM: 1.0}, week_hours, judged)
 
 
-def _ranked(arc: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _ranked(arc: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The arcs in the order of their numbers, and each row's place among them."""
     import numpy as np
 
     present = np.bincount(arc, minlength=1) > 0
-    return np.flatnonzero(present), (np.cumsum(present) - 1)[arc]
+    return np.flatnonzero(present), (np.cumsum(present) - 1).astype(np.int32)[arc]
 
 
 def _resolved(
-    cell: NDArray[np.int64],
+    cell: NDArray[np.int32],
     values: dict[str, NDArray[np.float64]],
     fates: dict[str, NDArray[np.uint8]],
     repeated: NDArray[np.bool_],
-) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]], dict[str, NDArray[np.uint8]], dict[str, int]]:
+) -> tuple[NDArray[np.int32], dict[str, NDArray[np.float64]], dict[str, NDArray[np.uint8]], dict[str, int]]:
     """One row an arc and hour, by the rule of shared/duplicates.py, and the number of other rows. The weekly files of
     the archive overlap: 744 stamps of 2023 stand there twice, with equal values."""
     import numpy as np
