@@ -126,8 +126,8 @@ class Supervisor:
     def check(self) -> None:
         """Look at every process once. Raises CityDataError where an essential one cannot be healed."""
         with self._lock:
-            self._forgive_own_pause()
             for name, watched in self._watched.items():
+                self._forgive_own_pause()  # which may come in the middle, such as in another's long restart
                 self._check(name, watched)
 
     def _run(self) -> None:

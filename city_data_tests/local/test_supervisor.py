@@ -150,6 +150,21 @@ def test_pause_of_the_supervisor_itself_is_nobodys_silence() -> None:
     assert fake.restarts == []
 
 
+def test_pause_during_the_restart_of_another_process_is_nobodys_silence() -> None:
+    fake = Hanging()
+
+    def restart() -> None:
+        fake.now += LONGEST_SILENCE_S + 1
+
+    supervisor = Supervisor(fake.lines.append, clock=lambda: fake.now)
+    supervisor.watch("PostgreSQL", lambda: "ended with code -9:", restart)
+    supervisor.watch("daemon", lambda: None, fake.restart, answers=lambda: True)
+    supervisor.ask("daemon")
+    supervisor.check()
+    assert fake.now > LONGEST_SILENCE_S
+    assert fake.restarts == []
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A silence of a second counts."""
