@@ -201,6 +201,15 @@ class Provider(ABC):
         Raises PermanentError where the bytes do not have the source's format.
         """
 
+    def is_without_values(self, request: Request, payloads: Sequence[Payload]) -> bool:
+        """Whether fetched bytes hold no value. Bytes that `parse` refuses are not without values: they are archived, so
+        that building the month reports what is wrong with them."""
+        try:
+            frame = self.parse(request, payloads).frame
+        except PermanentError:
+            return False
+        return not frame[list(self.capabilities.columns)].notna().any(axis=None)
+
     def sample(self, request: Request, http: HttpClient, into: Path) -> Sample:
         """A part of the month that `parse` reads, at a small share of the source's day. Raises as `fetch` does."""
         return Sample(request, self.fetch(request, http, into))

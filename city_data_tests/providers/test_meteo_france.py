@@ -101,6 +101,14 @@ def test_month_without_lines_is_a_state(sandbox: Sandbox, tmp_path: Path) -> Non
         Asked(sandbox, NAME, "2012-05").fetch(tmp_path)
 
 
+def test_unreadable_file_is_fetched_for_the_archive_and_refused_by_the_parse(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.faults.order("H_75_latest", without_column="RR1")
+    asked = Asked(sandbox, NAME, "2026-09")
+    payloads = asked.fetch(tmp_path)
+    with pytest.raises(PermanentError, match="is not an hourly file: it lacks RR1"):
+        asked.provider.parse(asked.request, payloads)
+
+
 def test_a_foreign_host_in_the_catalogue_is_not_called(sandbox: Sandbox, tmp_path: Path) -> None:
     body = '{"resources": [{"title": "HOR_departement_75_periode_2025-2026", "url": "https://evil.example/H.gz"}]}'
     sandbox.faults.order("/datasets/", body=body)

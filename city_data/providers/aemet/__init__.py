@@ -101,15 +101,9 @@ class Aemet(Provider):
             if not payloads:
                 stations = ", ".join(_settings(request).stations)
                 raise no_data(request, self.capabilities, f"no data from the stations {stations}")
-            if self._is_without_values(request, payloads):
+            if self.is_without_values(request, payloads):
                 raise no_data(request, self.capabilities, "no day has a value")
             return payloads
-
-    def _is_without_values(self, request: Request, payloads: Sequence[Payload]) -> bool:
-        try:
-            return not self.parse(request, payloads).frame[list(COLUMNS)].notna().any(axis=None)
-        except PermanentError:
-            return False  # the bytes are archived, and building the month says what is wrong with them
 
     def parse(self, request: Request, payloads: Sequence[Payload]) -> ParsedMonth:
         """The mean of the stations for every day that any of them has."""

@@ -104,7 +104,7 @@ class MeteoFrance(Provider):
                     payloads = orders.fetch(access, http, into, settings.stations, bounds, request.as_of)
             except NoData as error:
                 raise no_data(request, self.capabilities, str(error)) from error
-            if self.parse(request, payloads).frame.empty:
+            if self.is_without_values(request, payloads):
                 why = f"no line of {', '.join(settings.stations)} has a usable value"
                 raise no_data(request, self.capabilities, why)
             return payloads
