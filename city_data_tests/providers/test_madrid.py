@@ -22,7 +22,8 @@ from city_data.providers.madrid_opendata import _MONTHS, MadridOpenData, months_
 from city_data.providers.madrid_opendata.hours import STRATA_WEIGHTS, congestion
 from city_data.providers.madrid_opendata.layout import M30
 from city_data.providers.madrid_opendata.reading import open_month
-from city_data.providers.madrid_opendata.rows import HUNDREDTHS, count, station_hours
+from city_data.providers.madrid_opendata.rows import HUNDREDTHS, count
+from city_data.providers.madrid_opendata.station_hours import station_hours
 from city_data.providers.madrid_opendata.zip import MOST_RATIO, verify
 from city_data.window import Month
 from city_data_tests.providers.madrid_files import HEADER, hour, parsed, question, rows, zipped

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -249,50 +248,40 @@ def test_month_in_an_unusual_but_unambiguous_format_is_read(tmp_path: Path, spel
     assert (made.rejected, made.nulled) == ({}, {})
 
 
-def packed(folder: Path, *entries: tuple[str, str], method: int = zipfile.ZIP_DEFLATED) -> Path:
-    path = folder / "09-2026.zip"
-    with zipfile.ZipFile(path, "w", method) as archive:
-        for name, text in entries:
-            archive.writestr(name, text)
-    return path
+@pytest.mark.parametrize("flow", ['"2"00', '2"00', "0xC8", "2\x0000", "2\r00", "2 00"])
+def test_cell_with_a_stray_character_is_a_rejected_row(tmp_path: Path, flow: str) -> None:
+    lines = good()
+    lines[0] = lines[0].replace(";200;", f";{flow};")
+    made = month_of(tmp_path, lines)
+    assert made.rejected == {"unreadable": 1}
+    assert volumes(made) == [280] * 24
 
 
-def test_only_the_zip_entry_of_the_month_is_read(tmp_path: Path) -> None:
-    text = "\n".join([HEADER, *good()]) + "\n"
-    for others in ([("__MACOSX/._09-2026.csv", "x")], [("__MACOSX/09-2026.csv", "x")], [("leeme.txt", "x")]):
-        for entries in ([*others, ("09-2026.csv", text)], [("09-2026.csv", text), *others]):
-            assert volumes(parsed(packed(tmp_path, *entries), MONTH)) == [280] * 24
+@pytest.mark.parametrize(
+    ("odd", "rejected"),
+    [
+        (";".join(good()[0].split(";")[:3]), {"not_a_number": 1}),  # too few cells
+        (good()[0] + ";; ", {}),  # empty ones at the end
+        (good()[0].replace(";200;", ";1;200;"), {"other_month": 1}),  # a stray one: no cell is where it should be
+        (good()[0] + "\n\n \n", {}),  # lines without cells
+    ],
+)
+def test_line_of_another_length_is_even_or_a_rejected_row(tmp_path: Path, odd: str, rejected: dict[str, int]) -> None:
+    made = month_of(tmp_path, [odd, *good()[1:]])
+    assert made.rejected == rejected
+    assert volumes(made) == [280] * 24
+    assert made.received == len(good())
 
 
-def test_uncompressed_zip_is_read_and_its_damage_detected(tmp_path: Path) -> None:
-    path = packed(tmp_path, ("09-2026.csv", "\n".join([HEADER, *good()]) + "\n"), method=zipfile.ZIP_STORED)
-    assert volumes(parsed(path, MONTH)) == [280] * 24
-    whole = path.read_bytes()
-    path.write_bytes(whole.replace(b";200;", b";900;", 1))
-    with pytest.raises(PermanentError, match="madrid_opendata: madrid 2026-09"):
-        parsed(path, MONTH)
-
-
-def test_entry_name_with_invalid_utf_8_is_a_typed_error(tmp_path: Path) -> None:
-    path = packed(tmp_path, ("09-2026.csv", "\n".join([HEADER, *good()])), ("leáme.txt", "x"))
-    path.write_bytes(path.read_bytes().replace("leáme".encode(), b"le\xff\xfeme"))
-    with pytest.raises(PermanentError, match="not a complete ZIP"):
-        parsed(path, MONTH)
-
-
-def test_zip_entry_without_a_name_is_no_obstacle(tmp_path: Path) -> None:
-    path = packed(tmp_path, ("09-2026.csv", "\n".join([HEADER, *good()]) + "\n"), ("x", "y"))
-    whole = path.read_bytes()
-    place = whole.rindex(b"PK\x01\x02")  # the directory's record of the second entry: its name becomes a comment
-    nameless = bytearray(whole)
-    nameless[place + 28 : place + 30], nameless[place + 32 : place + 34] = b"\0\0", b"\1\0"
-    path.write_bytes(nameless)
-    assert [info.filename for info in zipfile.ZipFile(path).infolist()] == ["09-2026.csv", ""]
-    assert volumes(parsed(path, MONTH)) == [280] * 24
+def test_line_as_long_as_a_piece_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("city_data.providers.madrid_opendata.zip._LINES", 1 << 20)
+    body = "\n".join([HEADER, *good(), "".join(str(random.random()) for _ in range(300_000))])
+    with pytest.raises(PermanentError, match="has a line of more than 1,048,576 bytes"):
+        parsed(zipped(tmp_path, MONTH, body), MONTH)
 
 
 @pytest.mark.parametrize("end", ['"', '3001;2026-09-01 23:45:00;URB;300;3;10;0;N;"'])
-def test_file_that_ends_in_one_quote_does_not_end_the_parser(tmp_path: Path, end: str) -> None:
-    """Polars panics at it, where it reads the column as numbers: an exception that is no Exception."""
+def test_file_that_ends_in_one_quote_is_read(tmp_path: Path, end: str) -> None:
+    """Polars panicked at it, where it read the column as numbers: an exception that is no Exception."""
     made = parsed(zipped(tmp_path, MONTH, "\n".join([HEADER, *good(), end])), MONTH)
     assert volumes(made)[:23] == [280] * 23

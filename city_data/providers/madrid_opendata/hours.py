@@ -6,6 +6,8 @@ repeated rows (repeats.py), or the method for every city with counting points (s
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -21,8 +23,8 @@ from city_data.providers.madrid_opendata.rows import (
     VALID,
     count,
     others_mask,
-    station_hours,
 )
+from city_data.providers.madrid_opendata.station_hours import station_hours
 from city_data.providers.shared.city_hours import QUARTERS_NEEDED, Estimate, estimate
 from city_data.providers.shared.local_hours import Clock
 
@@ -154,24 +156,28 @@ def _nulled(file: MonthFile, table: pl.DataFrame, reasons: dict[str, int]) -> di
 
     Raises PermanentError if any count is ambiguous, and if most cells of a column are unusable.
     """
-    import polars as pl
 
     if reasons["ambiguous"]:
-        where = first_cell(file, "intensidad", COUNTS, pl.col("number").is_infinite())
+        where = first_cell(file, "intensidad", COUNTS, math.isinf)
         raise PermanentError(f"{where} is ambiguous: thousands, or a fraction?")
     readable = sum(reasons[name] for name in ("negative", "spike", "no_samples", *VALID))
-    _refuse_habit(file, "intensidad", reasons["unreadable"], readable, pl.col("number").is_nan())
+    _refuse_habit(file, "intensidad", reasons["unreadable"], readable, math.isnan)
     nulled: dict[str, int] = {}
     for kind, (column, most) in HIGHEST.items():
         digits = table["digits"].filter(table["kind"] == kind).to_numpy()
         fates = {fate: int(count(digits, f"other_{fate}").sum()) for fate in OTHERS}
         nulled |= {f"{fate}:{column}": number for fate, number in fates.items() if fate != "known" and number}
-        odd = pl.col("number").is_nan() | (pl.col("number") > most)
-        _refuse_habit(file, column, fates["unreadable"] + fates["implausible"], fates["known"], odd)
+        spoilt = fates["unreadable"] + fates["implausible"]
+        _refuse_habit(file, column, spoilt, fates["known"], _beyond(most))
     return nulled
 
 
-def _refuse_habit(file: MonthFile, column: str, spoilt: int, good: int, odd: pl.Expr) -> None:
+def _beyond(most: float) -> Callable[[float], bool]:
+    """Whether a number is above `most`, or NaN."""
+    return lambda number: not number <= most
+
+
+def _refuse_habit(file: MonthFile, column: str, spoilt: int, good: int, odd: Callable[[float], bool]) -> None:
     if spoilt >= _HABIT and spoilt > good:
         where = first_cell(file, column, COUNTS if column == "intensidad" else SHARES, odd)
         raise PermanentError(f"{spoilt:,} of {spoilt + good:,} cells of {column!r} cannot be used, such as {where}")

@@ -49,11 +49,6 @@ class Layout:
         known = (*IDS, *NEEDED, *OPTIONAL)
         return [name if name in known else str(position) for position, name in enumerate(self.columns)]
 
-    @property
-    def header(self) -> bytes:
-        """A header of `positions`."""
-        return f"{self.separator.join(self.positions)}\n".encode()
-
 
 def layout_of(head: bytes) -> Layout:
     """The layout of a file that begins with `head`. Raises PermanentError for an unknown one."""

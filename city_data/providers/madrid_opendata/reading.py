@@ -1,4 +1,4 @@
-"""Cells of Madrid's month files as numbers, times and kinds of road, a column at a time.
+"""Cells of Madrid's month files, a column at a time, and the meaning of each cell's text.
 
 Belongs here: one month's file, its cells in every spelling that the layout knows. Does not: validity of rows
 (rows.py), the layout (layout.py) or the ZIP (zip.py).
@@ -8,33 +8,23 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from city_data.providers.madrid_opendata.layout import (
-    COUNTS,
-    ISO,
-    NEEDED,
-    NO_KIND,
-    SHARES,
-    SLASHED,
-    Layout,
-    kind_of,
-    layout_of,
-)
+from city_data.providers.madrid_opendata.layout import COUNTS, ISO, NEEDED, SLASHED, Layout, layout_of
 from city_data.providers.madrid_opendata.zip import find_csv, pieces
 from city_data.providers.shared.numbers import NotANumber, NumberFormat
-from city_data.providers.shared.spellings import Spellings, number_meaning
+from city_data.providers.shared.spellings import DECORATION, number_meaning
 from city_data.window import Month
 
 if TYPE_CHECKING:
-    import polars as pl
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
-FACES = 768  # at least the hours of a month
 MOST_STATIONS = 1_000_000  # the largest identifier was 11,000
-ERRORS = ("N", "E", "S")
 _SECOND = ("carga", "vmed", "periodo_integracion")
 
 
@@ -62,103 +52,81 @@ def open_month(path: Path, month: Month) -> MonthFile:
 
 
 def pieces_of(file: MonthFile) -> Iterator[bytes]:
-    """The CSV in pieces of whole lines, each under a header of `Layout.positions`."""
-    return pieces(file.path, file.info, file.layout.header)
+    """The CSV's lines without its header, in pieces of whole lines."""
+    return pieces(file.path, file.info)
+
+
+class Column(NamedTuple):
+    """One column of a piece: a code a row, the position of its text in `texts`."""
+
+    codes: NDArray[np.int32]
+    texts: list[str]
 
 
 class CellReader:
     """One month's cells, a piece of whole lines at a time.
 
-    Most pieces are plain: numbers are integers or missing, and quotes surround whole cells. Polars parses them itself;
-    any other piece is read as texts, which takes twice the time and gives the same cells.
+    Cells come as codes: a month has a few thousand texts in 13 million rows, so each text is parsed once, however the
+    city wrote it. Quotes are mere decoration: a stray one must not join lines.
     """
 
     def __init__(self, file: MonthFile) -> None:
-        import polars as pl
-
         layout = file.layout
         self._separator, self._positions = layout.separator, layout.positions
-        seconds = [name for name in _SECOND if name in layout.columns]
-        self._read = [layout.id_column, *NEEDED, *seconds]
-        self._missing = [pl.lit(None, pl.Int32).alias(name) for name in _SECOND if name not in layout.columns]
-        self._integers = {layout.id_column, "intensidad", *seconds}
-        self._words, self._texts = _words(file, plain=True), _words(file, plain=False)
-        self._texts |= {layout.id_column: Spellings(_station, pl.Int32)}
-        self._texts |= {"intensidad": Spellings(number_meaning(COUNTS), pl.Float64)}
-        self._texts |= {name: Spellings(number_meaning(SHARES), pl.Float64) for name in seconds}
+        self.columns = [layout.id_column, *NEEDED, *(name for name in _SECOND if name in layout.columns)]
 
-    def cells(self, piece: bytes) -> pl.DataFrame:
-        """The columns `station`, `minute` (local clock time since the month began), `label`, `error` (index in
-        ERRORS) and numbers, each null if missing or unreadable."""
-        import polars as pl
+    def cells(self, piece: bytes) -> dict[str, Column]:
+        """The columns by name, all empty for a piece without lines."""
+        import pyarrow as pa
 
+        if not piece.strip():
+            return {name: Column(_codes(), []) for name in self.columns}
         try:
-            cells = self._plain_cells(piece)
-            read = {name: spellings.read(cells[name]) for name, spellings in self._words.items()}
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):  # a panic: of a last number that is one quote
-            cells = self.texts(piece)
-            read = {name: spellings.read(cells[name]) for name, spellings in self._texts.items()}
-        station = pl.col(self._read[0])
-        return cells.with_columns(**read).select(
-            "intensidad",
-            *self._missing,
-            *(name for name in self._read if name in _SECOND),
-            pl.col("fecha").alias("minute"),
-            pl.col("tipo_elem").fill_null(NO_KIND).alias("label"),
-            pl.col("error").fill_null(len(ERRORS)),
-            pl.when(station.is_between(1, MOST_STATIONS)).then(station).alias("station"),
+            table = self._table(piece)
+        except pa.ArrowInvalid:
+            table = self._table(self._even(piece))
+        return {name: _column(table[name]) for name in self.columns}
+
+    def _table(self, piece: bytes) -> pa.Table:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        text = pa.dictionary(pa.int32(), pa.binary())
+        return csv.read_csv(
+            pa.py_buffer(piece),
+            csv.ReadOptions(use_threads=False, block_size=len(piece) + 1, column_names=self._positions),
+            csv.ParseOptions(delimiter=self._separator, quote_char=False),
+            csv.ConvertOptions(column_types=dict.fromkeys(self.columns, text), include_columns=self.columns),
         )
 
-    def texts(self, piece: bytes) -> pl.DataFrame:
-        """Every cell as text. Quotes are mere decoration: a stray one must not join lines."""
-        import polars as pl
-
-        return pl.read_csv(
-            piece,
-            columns=self._read,
-            schema=dict.fromkeys(self._positions, pl.String),
-            separator=self._separator,
-            quote_char=None,
-            encoding="utf8-lossy",
-        )
-
-    def _plain_cells(self, piece: bytes) -> pl.DataFrame:
-        """The cells of a plain piece. Raises PolarsError for any other.
-
-        Between quotes Polars accepts separators and line ends. There are none if the piece has no more of both than its
-        rows need, and each row has a last cell.
-        """
-        import numpy as np
-        import polars as pl
-
-        last = self._positions[-1]
-        cells = pl.read_csv(
-            piece,
-            columns=list(dict.fromkeys([*self._read, last])),
-            schema={name: pl.Int32 if name in self._integers else pl.String for name in self._positions},
-            separator=self._separator,
-            null_values=sorted(COUNTS.missing - {""}),
-        )
-        characters = np.frombuffer(piece, np.uint8)
-        ends = np.count_nonzero(characters == ord("\n")) + (not piece.endswith(b"\n"))
-        separators = np.count_nonzero(characters == ord(self._separator))
-        lines = len(cells) + 1  # with the header
-        if ends != lines or separators != lines * (len(self._positions) - 1) or cells[last].has_nulls():
-            raise pl.exceptions.ComputeError("a quote that does not surround a cell, or a row of another length")
-        return cells
+    def _even(self, piece: bytes) -> bytes:
+        """The piece with as many cells in each line as the header has: missing ones are empty, and so are all of a line
+        with more, except empty ones at its end. A carriage return within a line is a blank."""
+        separator, most = self._separator.encode(), len(self._positions) - 1
+        even = []
+        for line in piece.replace(b"\r", b" ").split(b"\n"):
+            whole = line.strip()
+            while whole.endswith(separator) and whole.count(separator) > most:
+                whole = whole[:-1].rstrip()
+            if whole:
+                more = most - whole.count(separator)
+                even.append(whole + separator * more if more >= 0 else separator * most)
+        return b"\n".join(even)
 
 
-def _words(file: MonthFile, *, plain: bool) -> dict[str, Spellings]:
-    import polars as pl
+def _codes(codes: Sequence[int] = ()) -> NDArray[np.int32]:
+    import numpy as np
 
-    return {
-        "fecha": Spellings(lambda text: _minute(text, file), pl.Int32, plain=plain),
-        "tipo_elem": Spellings(kind_of, pl.UInt8, plain=plain),
-        "error": Spellings(_error, pl.UInt8, plain=plain),
-    }
+    return np.array(codes, np.int32)
 
 
-def _station(text: str) -> int | None:
+def _column(chunked: pa.ChunkedArray) -> Column:
+    column = chunked.combine_chunks()
+    texts = [text.decode("utf-8", "replace").strip(DECORATION) for text in column.dictionary.to_pylist()]
+    return Column(column.indices.to_numpy(), texts)
+
+
+def station(text: str) -> int | None:
     """The station's number; None for 0 too, which rows of many points had in late 2017."""
     try:
         number = COUNTS.parse(text)
@@ -167,30 +135,27 @@ def _station(text: str) -> int | None:
     return int(number) if number is not None and number.is_integer() and 1 <= number <= MOST_STATIONS else None
 
 
-def _error(text: str) -> int:
-    return ERRORS.index(text.upper()) if text.upper() in ERRORS else len(ERRORS)
-
-
-def _minute(text: str, file: MonthFile) -> int | None:
-    """Minutes since the month began; None for an unreadable time and for another month."""
+def minute(text: str, file: MonthFile) -> int | None:
+    """Minutes of local clock time since the month began; None for an unreadable time and for another month."""
     match = re.fullmatch(SLASHED if file.layout.slashed else ISO, text)
     if match is None:
         return None
-    month, day, hour, minute = (int(match[name]) for name in ("month", "day", "hour", "minute"))
+    month, day, hour, minutes = (int(match[name]) for name in ("month", "day", "hour", "minute"))
     if (int(match["year"]), month) != (file.month.year, file.month.month) or not 1 <= day <= 31:
         return None
-    return ((day - 1) * 24 + hour) * 60 + minute if hour < 24 and minute < 60 else None
+    return ((day - 1) * 24 + hour) * 60 + minutes if hour < 24 and minutes < 60 else None
 
 
-def first_cell(file: MonthFile, column: str, written: NumberFormat, where: pl.Expr) -> str:
-    """The first cell of a column whose `number` fulfils `where`, as text, with its line and column."""
-    import polars as pl
+def first_cell(file: MonthFile, column: str, written: NumberFormat, where: Callable[[float], bool]) -> str:
+    """The first cell of a column whose number fulfils `where`, with its line and column."""
+    import numpy as np
 
-    reader, numbers, line = CellReader(file), Spellings(number_meaning(written), pl.Float64), 2
+    reader, number, line = CellReader(file), number_meaning(written), 2
     for piece in pieces_of(file):
-        texts = reader.texts(piece)
-        odd = texts.with_row_index("line", line).with_columns(number=numbers.read(texts[column])).filter(where)
+        cells = reader.cells(piece)[column]
+        numbers = [number(text) for text in cells.texts]
+        odd = np.flatnonzero(np.array([n is not None and where(n) for n in numbers], bool)[cells.codes])
         if len(odd):
             break
-        line += len(texts)
-    return f"{odd[0, column][:40]!r} in line {odd[0, 'line']}, column {column!r}"
+        line += len(cells.codes)
+    return f"{cells.texts[cells.codes[odd[0]]][:40]!r} in line {line + odd[0]}, column {column!r}"

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, cast
 
 from city_data.providers.errors import PermanentError
 from city_data.providers.madrid_opendata.layout import NO_KIND
-from city_data.providers.madrid_opendata.reading import FACES, MonthFile
-from city_data.providers.madrid_opendata.rows import OTHERS, REASONS, VALID, bit, collected, count, summed
+from city_data.providers.madrid_opendata.reading import MonthFile
+from city_data.providers.madrid_opendata.rows import FACES, OTHERS, REASONS, VALID, Rows, bit, count
+from city_data.providers.madrid_opendata.station_hours import collected
 from city_data.providers.shared.city_hours import QUARTERS_AN_HOUR, QUARTERS_NEEDED
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
-    from numpy.typing import NDArray
 
 _ROWS_AT_ONCE = 3_000_000  # a month that is repeated as a whole is processed in parts of about 200 MB
 _HOUR = ["station", "hour"]
@@ -128,13 +127,18 @@ def _hours(quarters: pl.DataFrame) -> pl.DataFrame:
     """Station-hours of quarters that occur once each."""
     import polars as pl
 
-    reasons: pl.Expr = pl.lit(0, pl.UInt64)
-    for position, name in enumerate(REASONS):
-        reasons = pl.when(pl.col("reason") == position).then(bit(name)).otherwise(reasons)
-    fates: pl.Expr = pl.lit(0, pl.UInt64)
-    for position, fate in enumerate(OTHERS):
-        fates = pl.when(pl.col("fate") == position).then(bit(f"other_{fate}")).otherwise(fates)
-    return summed(quarters.lazy().with_columns(digits=reasons + fates), _HOUR).collect()
+    flow, other = pl.col("flow"), pl.col("other")
+    reasons, fates = (
+        pl.col(column).replace_strict({n: bit(name) for n, name in enumerate(names)}, return_dtype=pl.UInt64)
+        for column, names in (("reason", REASONS), ("fate", [f"other_{fate}" for fate in OTHERS]))
+    )
+    return quarters.group_by(_HOUR).agg(
+        pl.len().alias("rows"),
+        (reasons + fates.fill_null(0)).sum().alias("digits"),
+        flow.sum(),
+        flow.filter(other.is_not_null()).sum().alias("weight"),
+        (flow.cast(pl.Float64) * other.fill_null(0).cast(pl.Float64)).sum().alias("weighted"),
+    )
 
 
 def _rows_of(file: MonthFile, hours: pl.DataFrame | None, kinds: pl.DataFrame, face: int | None = None) -> pl.DataFrame:
@@ -150,35 +154,18 @@ def _rows_of(file: MonthFile, hours: pl.DataFrame | None, kinds: pl.DataFrame, f
     else:
         wanted[hours["station"].to_numpy(), hours["hour"].to_numpy()] = True
 
-    def chosen(rows: pl.LazyFrame) -> pl.DataFrame:
-        placed = rows.filter(pl.col("key").is_not_null()).drop("key").collect()
-        return placed.filter(pl.Series(wanted[placed["station"].to_numpy(), placed["hour"].to_numpy()]))
+    def chosen(rows: Rows) -> pl.DataFrame:
+        table = rows.table()
+        return table.filter(pl.Series(wanted[table["station"].to_numpy(), table["hour"].to_numpy()]))
 
-    table = pl.concat(list(collected(file, chosen)))
-    own, digits = pl.col("label") == pl.col("kind"), table["digits"].to_numpy()
+    own = pl.col("label") == pl.col("kind")
     return (
-        table.with_columns(
-            pl.col("station").cast(pl.Int32),
-            pl.col("hour").cast(pl.Int16),
-            (pl.col("minute") % 60 // 15).alias("quarter"),
-            _position(digits, list(REASONS)).alias("reason"),
-            _position(digits, [f"other_{fate}" for fate in OTHERS]).alias("fate"),
-        )
+        pl.concat(list(collected(file, chosen)))
         .join(kinds, on="station", how="inner", maintain_order="left")
         .filter(pl.col("kind") != NO_KIND)
         .with_columns(pl.when(own).then(pl.col("other")), pl.when(own).then(pl.col("fate")))
-        .drop("digits", "kind")
+        .drop("kind")
     )
-
-
-def _position(digits: NDArray[np.uint64], names: list[str]) -> pl.Expr:
-    """The index in `names` of the name under which a row is counted."""
-    import polars as pl
-
-    position: pl.Expr = pl.lit(None, pl.UInt8)
-    for number, name in enumerate(names):
-        position = pl.when(pl.Series(count(digits, name) > 0)).then(pl.lit(number, pl.UInt8)).otherwise(position)
-    return position
 
 
 def _parts(hours: pl.DataFrame) -> Iterator[pl.DataFrame]:

@@ -1,137 +1,225 @@
-"""Madrid's quarter-hour rows, validated one by one and summed to station-hours in a stream.
+"""Madrid's quarter-hour rows, validated one by one.
 
-Belongs here: validity of rows, and their counts. Does not: parsing cells (reading.py), repeated rows (repeats.py), or
-the city-hour (hours.py).
+Belongs here: validity of rows, and their counts. Does not: reading cells (reading.py), sums (station_hours.py),
+repeated rows (repeats.py), or the city-hour (hours.py).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cache
+from itertools import product
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
-from city_data.providers.errors import PermanentError
-from city_data.providers.madrid_opendata.layout import M30, URBAN
-from city_data.providers.madrid_opendata.reading import ERRORS, FACES, MOST_STATIONS, CellReader, MonthFile, pieces_of
+from city_data.providers.madrid_opendata.layout import COUNTS, M30, SHARES, URBAN, kind_of
+from city_data.providers.madrid_opendata.reading import Column, MonthFile, minute, station
 from city_data.providers.shared.city_hours import SPIKE
+from city_data.providers.shared.spellings import number_meaning
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from numpy.typing import NDArray
 
-# Reasons to reject a row, then three for valid rows: integrated with a doubtful sample (E), without any mark, and
-# marked as clean by the city.
+    Cells = dict[str, NDArray[Any]]
+
+FACES, _QUARTERS = 768, 4  # at least the hours of a month; of an hour
+# Reasons to reject a row, in order of precedence, then three for valid rows: integrated with a doubtful sample (E),
+# without any mark, and marked as clean by the city.
 REASONS = (
     "error_s", "not_a_number", "unreadable", "ambiguous", "negative", "spike", "no_samples",
     "doubtful", "unmarked", "clean",
 )  # fmt: skip
 VALID = REASONS[-3:]
+_ERRORS = {"S": "error_s", "E": "doubtful", "N": "clean"}
 # Outcomes of the row's second value: an urban point's `carga` (%), an M30 point's `vmed` (km/h).
 OTHERS = ("known", "unreadable", "negative", "implausible")
 HIGHEST = {URBAN: ("carga", 100), M30: ("vmed", 200)}
-# Each count is one octal digit of an integer: one sum counts a station-hour's rows by reason, quarter and fate.
-_DIGITS = (*REASONS, *(f"quarter_{n}" for n in range(4)), *(f"other_{fate}" for fate in OTHERS))
-_DIGIT_BITS = 3
-_THREADS = 2  # pieces parsed at once; more take memory without being faster on two cores
-# Sums of a station-hour, and their types.
-SUMS = {"rows": "u4", "digits": "u8", "flow": "u4", "weight": "u4", "weighted": "f8"}
-_SUMMED = list(SUMS)[1:]
-_PAIRS = 8192  # of a station and a label; a month has about 5,000
-_MOST_PAIRS = 20_000  # they take 0.4 GB; more are no identifiers of measuring points
 HUNDREDTHS = 100  # readings have two decimals, as integers, whose sums do not depend on order
+# Each count is one octal digit of an integer: one sum counts a station-hour's rows by reason, quarter and fate.
+_DIGITS = (*REASONS, *(f"quarter_{n}" for n in range(_QUARTERS)), *(f"other_{fate}" for fate in OTHERS))
+_DIGIT_BITS = 3
+_MOST_TEXTS = 300_000  # of a column at once; a month has about 3,000
 
 
-def station_hours(file: MonthFile) -> tuple[pl.DataFrame, int]:
-    """One row a station, local hour and labelled kind: `station`, `hour` (local clock time in hours since the month
-    began), `label`, `rows`, `digits` (see `count`), `flow` (sum over valid quarters, hundredths of
-    vehicles/h), and `weight` and `weighted`, sums of flow and of flow times the second value where that is known.
+@dataclass(frozen=True)
+class Rows:
+    """Columns of rows. `key` is (station * 3 + label) * FACES + hour, and 0 for a row outside of this month's
+    station-hours. `minute` is local clock time since the month began, `quarter` that of its hour. `reason` is the index
+    in REASONS; `flow` is 0 where the row is not valid. `fate` is 1 + the index in OTHERS, and 0 where the row is not
+    valid or has no second value; `other` is the second value where it is known, else 0. Readings are in hundredths."""
 
-    And the number of rows outside of every station-hour of this month: other or unreadable dates or stations.
-    A station-hour with more than 7 rows overflows its counts: such hours are resolved from their rows.
-    Raises PermanentError for corrupt bytes, and for a file whose identifiers are those of no measuring points.
-    """
-    import polars as pl
+    key: NDArray[np.uint32]
+    minute: NDArray[np.int32]
+    quarter: NDArray[np.uint8]
+    reason: NDArray[np.uint8]
+    flow: NDArray[np.uint32]
+    fate: NDArray[np.uint8]
+    other: NDArray[np.uint32]
 
-    sums = _DenseSums()
-    for part in collected(file, _sums_of_runs):
-        sums.add(part)
-    table = sums.table()
-    placed = pl.col("station") > 0
-    placeless = int(table.filter(~placed)["rows"].sum())
-    return table.filter(placed) if placeless else table, placeless
+    def __getitem__(self, index: NDArray[Any]) -> Rows:
+        return Rows(*(getattr(self, field.name)[index] for field in fields(self)))
 
-
-def _sums_of_runs(rows: pl.LazyFrame) -> pl.DataFrame:
-    """The sums of rows by `key`, which is 0 where it was null."""
-    import numpy as np
-    import polars as pl
-
-    table = rows.select(pl.col("key").fill_null(0), *_summands()).collect()
-    if not table["key"].is_sorted():  # files before September 2018
-        table = table.sort("key")
-    key = table["key"].to_numpy()
-    starts = np.flatnonzero(np.concatenate([key[:1] >= 0, key[1:] != key[:-1]]))
-    sums = {name: np.add.reduceat(table[name].to_numpy(), starts) for name in _SUMMED}
-    return pl.DataFrame({"key": key[starts], "rows": np.diff(starts, append=len(key)).astype(np.uint32), **sums})
-
-
-class _DenseSums:
-    """Sums by key, as arrays in which each pair of station and label has a block of hours: grouping millions of keys
-    takes three times their memory."""
-
-    def __init__(self) -> None:
-        import numpy as np
-
-        self._place = np.full(3 * (MOST_STATIONS + 1), -1, dtype=np.int32)
-        self._pairs = np.zeros(0, dtype=np.uint32)
-        self._sums = {name: np.zeros(_PAIRS * FACES, kind) for name, kind in SUMS.items()}
-
-    def add(self, part: pl.DataFrame) -> None:
-        """Add sums of distinct keys. Raises PermanentError for more measuring points than memory is meant for."""
-        import numpy as np
-
-        pair, hour = np.divmod(part["key"].to_numpy(), np.uint32(FACES))
-        fresh = np.unique(pair[self._place[pair] < 0])
-        self._place[fresh] = np.arange(len(self._pairs), len(self._pairs) + len(fresh))
-        self._pairs = np.concatenate([self._pairs, fresh])
-        if len(self._pairs) > _MOST_PAIRS:
-            raise PermanentError(f"the CSV has more than {_MOST_PAIRS:,} measuring points; a month has about 5,000")
-        while len(self._pairs) * FACES > len(self._sums["rows"]):
-            self._sums = {name: np.concatenate([sums, np.zeros_like(sums)]) for name, sums in self._sums.items()}
-        index = self._place[pair].astype(np.int64) * FACES + hour
-        for name, sums in self._sums.items():
-            sums[index] += part[name].to_numpy()
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Whether the second value is known."""
+        known: NDArray[np.bool_] = self.fate == 1 + OTHERS.index("known")
+        return known
 
     def table(self) -> pl.DataFrame:
-        """The sums of all keys that have rows. Empties the arrays."""
-        import numpy as np
+        """The rows of this month with `station`, `label` and `hour`. `fate` is the index in OTHERS; it and `other` are
+        null where there is no second value, or none that is known."""
         import polars as pl
 
-        index = np.flatnonzero(self._sums["rows"])
-        columns = {name: self._sums.pop(name)[index] for name in SUMS}
-        place, hour = np.divmod(index.astype(np.uint32), np.uint32(FACES))
-        pair = self._pairs[place]
-        station, label = pair // 3, pair % 3
-        keys = {"station": station.astype(np.int32), "hour": hour.astype(np.int16), "label": label.astype(np.uint8)}
-        return pl.DataFrame(keys | columns)
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        pair, fate = pl.col("key") // FACES, pl.col("fate")
+        table = pl.DataFrame({**columns, "known": self.is_known})
+        return table.filter(pl.col("key") > 0).select(
+            "minute",
+            "quarter",
+            "reason",
+            "flow",
+            (pair // 3).cast(pl.Int32).alias("station"),
+            (pair % 3).cast(pl.UInt8).alias("label"),
+            (pl.col("key") % FACES).cast(pl.Int16).alias("hour"),
+            pl.when(fate > 0).then(fate - 1).alias("fate"),
+            pl.when(pl.col("known")).then(pl.col("other")).alias("other"),
+        )
+
+    def digits(self) -> NDArray[np.uint64]:
+        """Each row's counts; see `count`."""
+        import numpy as np
+
+        # One look-up a row, by all that is counted, takes a third of the time of one for each.
+        counted = (self.reason * _QUARTERS + self.quarter) * (len(OTHERS) + 1) + self.fate
+        digits: NDArray[np.uint64] = np.array(_row_digits(), np.uint64)[counted]
+        return digits
 
 
-def summed(rows: pl.LazyFrame, by: list[str]) -> pl.LazyFrame:
-    """Sums of rows by the columns `by`."""
-    import polars as pl
+@cache
+def _row_digits() -> list[int]:
+    """The digits of one row by reason, quarter and fate."""
+    quarters = [bit(f"quarter_{n}") for n in range(_QUARTERS)]
+    fates = [0, *(bit(f"other_{fate}") for fate in OTHERS)]
+    return [bit(reason) + quarter + fate for reason, quarter, fate in product(REASONS, quarters, fates)]
 
-    return rows.select(*by, *_summands()).group_by(by).agg(pl.len().alias("rows"), pl.col(*_SUMMED).sum())
+
+class Judge:
+    """The validity of one month's rows, a piece at a time. Several threads may share it."""
+
+    def __init__(self, file: MonthFile) -> None:
+        def start(text: str) -> tuple[bool, int, int, int]:
+            minutes = minute(text, file)
+            return (False, 0, 0, 0) if minutes is None else (True, minutes, minutes // 60, minutes % 60 // 15)
+
+        self._id = file.layout.id_column
+        self._start = _Meanings(start, "in_month:?,minute:i4,hour:u4,quarter:u1")
+        self._station = _Meanings(lambda text: (station(text) or 0,), "number:u4")
+        self._label = _Meanings(lambda text: (kind_of(text),), "kind:u1")
+        self._error = _Meanings(lambda text: (_error(text),), "reason:u1")
+        self._flow = _Meanings(_flow, "reason:u1,hundredths:u4")
+        self._samples = _Meanings(lambda text: (_samples(text),), "reason:u1")
+        self._others = {
+            kind: (column, _Meanings(_other(kind), "fate:u1,hundredths:u4")) for kind, (column, _) in HIGHEST.items()
+        }
+
+    def rows(self, cells: dict[str, Column]) -> Rows:
+        import numpy as np
+
+        start, stations = self._start.read(cells["fecha"]), self._station.read(cells[self._id])["number"]
+        label, flow = self._label.read(cells["tipo_elem"])["kind"], self._flow.read(cells["intensidad"])
+        reason = np.minimum(flow["reason"], self._error.read(cells["error"])["reason"])
+        if "periodo_integracion" in cells:
+            reason = np.minimum(reason, self._samples.read(cells["periodo_integracion"])["reason"])
+        valid = reason >= REASONS.index(VALID[0])
+        fate, other = np.zeros(len(reason), np.uint8), np.zeros(len(reason), np.uint32)
+        for kind, (column, meanings) in self._others.items():
+            if column in cells:
+                read, own = meanings.read(cells[column]), valid & (label == kind)
+                np.copyto(fate, read["fate"], where=own)
+                np.copyto(other, read["hundredths"], where=own)
+        key = (stations * 3 + label) * FACES + start["hour"]
+        key *= start["in_month"] & (stations > 0)
+        return Rows(key, start["minute"], start["quarter"], reason, flow["hundredths"] * valid, fate, other)
 
 
-def _summands() -> list[pl.Expr]:
-    import polars as pl
+class _Meanings:
+    """The meanings of a column's texts, each parsed once."""
 
-    flow, other = pl.col("flow"), pl.col("other")
-    weight = pl.when(other.is_not_null()).then(flow).otherwise(0).cast(pl.UInt32).alias("weight")
-    weighted = (flow.cast(pl.Float64) * other.fill_null(0).cast(pl.Float64)).alias("weighted")
-    return [pl.col("digits"), flow, weight, weighted]
+    def __init__(self, meaning: Callable[[str], tuple[float, ...]], fields: str) -> None:
+        import numpy as np
+
+        self._meaning, self._lock = meaning, Lock()
+        self._kind = np.dtype([(name, kind) for name, kind in (field.split(":") for field in fields.split(","))])
+        self._numbers: dict[str, int] = {}
+        self._meanings: list[tuple[float, ...]] = []
+        self._table = np.zeros(0, self._kind)
+
+    def read(self, column: Column) -> Cells:
+        """The column's cells by field."""
+        import numpy as np
+
+        with self._lock:
+            if len(self._meanings) > _MOST_TEXTS:
+                self._numbers, self._meanings, self._table = {}, [], self._table[:0]
+            for text in column.texts:
+                if text not in self._numbers:
+                    self._numbers[text] = len(self._meanings)
+                    self._meanings.append(self._meaning(text))
+            if len(self._table) != len(self._meanings):
+                self._table = np.array(self._meanings, self._kind)
+            numbers = np.fromiter(map(self._numbers.__getitem__, column.texts), np.intp, len(column.texts))
+            table = self._table[numbers]
+        return {name: np.ascontiguousarray(table[name])[column.codes] for name in self._kind.names or ()}
+
+
+def _error(text: str) -> int:
+    return REASONS.index(_ERRORS.get(text.upper(), "unmarked"))
+
+
+def _flow(text: str) -> tuple[int, int]:
+    """The first reason against a reading, else the last of all reasons; and its hundredths."""
+    number = number_meaning(COUNTS)(text)
+    why = (
+        "not_a_number" if number is None
+        else "unreadable" if math.isnan(number)
+        else "ambiguous" if math.isinf(number)
+        else "negative" if number < 0
+        else "spike" if number > SPIKE
+        else None
+    )  # fmt: skip
+    return (len(REASONS) - 1, _hundredths(number)) if number is not None and why is None else (REASONS.index(why), 0)
+
+
+def _samples(text: str) -> int:
+    number = number_meaning(SHARES)(text)
+    return len(REASONS) - 1 if number is None or number >= 1 else REASONS.index("no_samples")
+
+
+def _other(kind: int) -> Callable[[str], tuple[int, int]]:
+    """The fate and the hundredths of a text in the second column of a kind of road."""
+
+    def meaning(text: str) -> tuple[int, int]:
+        number = number_meaning(SHARES)(text)
+        # A speed of 0 is missing: points without a speed sensor have it in all rows.
+        if number is None or (kind == M30 and number == 0):
+            return 0, 0
+        fate = (
+            "unreadable" if math.isnan(number)
+            else "negative" if number < 0
+            else "implausible" if number > HIGHEST[kind][1]
+            else "known"
+        )  # fmt: skip
+        return 1 + OTHERS.index(fate), _hundredths(number) if fate == "known" else 0
+
+    return meaning
+
+
+def _hundredths(number: float) -> int:
+    return math.floor(number * HUNDREDTHS + 0.5)
 
 
 def count(digits: NDArray[np.uint64], *names: str) -> NDArray[np.uint64]:
@@ -149,101 +237,6 @@ def others_mask() -> int:
     return sum((2**_DIGIT_BITS - 1) << (_DIGIT_BITS * _DIGITS.index(f"other_{fate}")) for fate in OTHERS)
 
 
-def bit(name: str) -> pl.Expr:
+def bit(name: str) -> int:
     """The digit of one row counted under `name`."""
-    import polars as pl
-
-    return pl.lit(1 << (_DIGIT_BITS * _DIGITS.index(name)), pl.UInt64)
-
-
-def collected(file: MonthFile, collect: Callable[[pl.LazyFrame], pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """`collect` of the file's rows, some hundred thousand at a time, in the file's order.
-
-    Rows have a `key` of station, hour and label (null where a row is not of the month), `station`, `hour` and `minute`
-    since the month began, `label`, `flow` (0 where the row is not valid), `other` (known and plausible), both in
-    hundredths, and `digits`. Raises PermanentError for corrupt bytes.
-    """
-    import polars as pl
-
-    reader = CellReader(file)
-    try:
-        yield from _in_order(lambda piece: collect(_judged(reader.cells(piece).lazy())), pieces_of(file))
-    except pl.exceptions.PolarsError as error:
-        raise PermanentError(f"{file.info.filename} cannot be read: {str(error).splitlines()[0]}") from error
-
-
-def _in_order(work: Callable[[bytes], pl.DataFrame], pieces: Iterable[bytes]) -> Iterator[pl.DataFrame]:
-    """`work` on each piece, while the next one is inflated."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        running: deque[Future[pl.DataFrame]] = deque()
-        for piece in pieces:
-            running.append(pool.submit(work, piece))
-            if len(running) > _THREADS:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-
-
-def _judged(rows: pl.LazyFrame) -> pl.LazyFrame:
-    import polars as pl
-
-    minute, valid = pl.col("minute"), pl.col("reason") >= 1 << (_DIGIT_BITS * _DIGITS.index(VALID[0]))
-    other, fate = _other()
-    quarter = minute % 60 // 15
-    first, second, third, fourth = (bit(f"quarter_{n}") for n in range(4))
-    quarters = pl.when(quarter == 0).then(first).when(quarter == 1).then(second).when(quarter == 2).then(third)
-    return (
-        rows.with_columns(reason=_reason(), second=other, hour=minute // 60)
-        .with_columns(
-            key=(pl.col("station").cast(pl.UInt32) * 3 + pl.col("label")) * FACES + pl.col("hour").cast(pl.UInt32),
-            flow=pl.when(valid).then(_hundredths("intensidad")).otherwise(0).cast(pl.UInt32),
-            other=pl.when(valid).then(_hundredths("second")).cast(pl.UInt32),
-            digits=pl.col("reason") + quarters.otherwise(fourth) + pl.when(valid).then(fate).otherwise(0),
-        )
-        .select("key", "station", "hour", "minute", "label", "flow", "other", "digits")
-    )
-
-
-def _hundredths(name: str) -> pl.Expr:
-    import polars as pl
-
-    return (pl.col(name) * HUNDREDTHS + 0.5).floor()
-
-
-def _reason() -> pl.Expr:
-    """The digit of the first reason that applies."""
-    import polars as pl
-
-    error, flow, samples = pl.col("error"), pl.col("intensidad"), pl.col("periodo_integracion")
-    whys = {
-        "error_s": error == ERRORS.index("S"),
-        "not_a_number": flow.is_null(),
-        "unreadable": flow.is_nan(),
-        "ambiguous": flow.is_infinite(),
-        "negative": flow < 0,
-        "spike": flow > SPIKE,
-        "no_samples": samples.is_nan() | (samples < 1),
-        "doubtful": error == ERRORS.index("E"),
-        "unmarked": error == len(ERRORS),
-    }
-    reason = bit("clean")
-    for name, why in reversed(whys.items()):
-        reason = pl.when(why).then(bit(name)).otherwise(reason)
-    return reason
-
-
-def _other() -> tuple[pl.Expr, pl.Expr]:
-    """The row's second value if usable, and the digit of its fate. A speed of 0 is missing: points without a speed
-    sensor have it in all rows."""
-    import polars as pl
-
-    label = pl.col("label")
-    speed = pl.when(pl.col("vmed") != 0).then(pl.col("vmed"))
-    high = pl.when(label == M30).then(HIGHEST[M30][1]).otherwise(HIGHEST[URBAN][1])
-    value = pl.when(label == M30).then(speed).when(label == URBAN).then(pl.col("carga"))
-    fate = (
-        pl.when(value.is_null()).then(pl.lit(0, pl.UInt64)).when(value.is_nan()).then(bit("other_unreadable"))
-        .when(value < 0).then(bit("other_negative")).when(value > high).then(bit("other_implausible"))
-        .otherwise(bit("other_known"))
-    )  # fmt: skip
-    return pl.when(value.is_between(0, high)).then(value), fate
+    return 1 << (_DIGIT_BITS * _DIGITS.index(name))

@@ -19,8 +19,9 @@ from city_data.window import Month
 # A month was 840 MB in 92 MB of ZIP; beyond these limits it is a ZIP bomb.
 MOST_BYTES, MOST_RATIO = 4_000_000_000, 60
 HEAD_BYTES = 64_000
-_PIECE, _MOST_SAMPLED = 1 << 20, 64_000_000
-_LINES = 8 << 20  # of the CSV at once
+_STORED, _PLAIN = 1 << 14, 1 << 17  # read and inflated at once: buffers that are reused, within a processor's cache
+_MOST_SAMPLED = 64_000_000
+_LINES = 16 << 20  # of the CSV at once
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)
 
@@ -84,10 +85,11 @@ def verify(path: Path, info: zipfile.ZipInfo) -> None:
         pass
 
 
-def pieces(path: Path, info: zipfile.ZipInfo, header: bytes) -> Iterator[bytes]:
-    """The CSV in pieces of whole lines, at least one, each under `header` instead of the CSV's own. Raises as `verify`
-    does, after the last piece at the latest."""
-    parts, size = [header], 0
+def pieces(path: Path, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The CSV without its header, in pieces of whole lines, at least one. Raises as `verify` does, after the last piece
+    at the latest, and PermanentError for a line as long as a piece."""
+    parts: list[bytes] = []
+    size = 0
     plain = _plain(path, info)
     for lines in chain([next(plain, b"").partition(b"\n")[2]], plain):
         parts.append(lines)
@@ -96,7 +98,9 @@ def pieces(path: Path, info: zipfile.ZipInfo, header: bytes) -> Iterator[bytes]:
         if size >= _LINES and end:
             parts[-1] = lines[:end]
             yield b"".join(parts)
-            parts, size = [header, lines[end:]], len(lines) - end
+            parts, size = [lines[end:]], len(lines) - end
+        elif size > 2 * _LINES:
+            raise PermanentError(f"{info.filename} has a line of more than {_LINES:,} bytes")
     yield b"".join(parts)
 
 
@@ -138,7 +142,7 @@ def _inflated(stored: Iterator[bytes]) -> Iterator[bytes]:
     for piece in stored:
         rest = piece
         while rest:
-            yield inflate.decompress(rest, _PIECE)
+            yield inflate.decompress(rest, _PLAIN)
             rest = inflate.unconsumed_tail
     if not inflate.eof:
         raise EOFError("the deflate stream is truncated")
@@ -152,4 +156,4 @@ def _body(path: Path, info: zipfile.ZipInfo) -> Iterator[Iterator[bytes]]:
         name, extra = struct.unpack("<26xHH", file.read(30))
         start = info.header_offset + 30 + name + extra
         file.seek(start)
-        yield iter(lambda: file.read(min(_PIECE, start + info.compress_size - file.tell())), b"")
+        yield iter(lambda: file.read(min(_STORED, start + info.compress_size - file.tell())), b"")

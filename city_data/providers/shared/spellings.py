@@ -22,17 +22,17 @@ class Spellings:
     """The meanings of a column's texts. A month has a few thousand spellings in 13 million rows: each is parsed once,
     in a quarter of the time of expressions on texts."""
 
-    def __init__(self, meaning: Callable[[str], float | None], kind: type[pl.DataType], plain: bool = False) -> None:
+    def __init__(self, meaning: Callable[[str], float | None], kind: type[pl.DataType]) -> None:
         import polars as pl
 
-        self._meaning, self._plain = meaning, plain
+        self._meaning = meaning
         # Kept alive by this object: Polars forgets a category's codes with the last column that has them.
         self._spellings = pl.Series([""], dtype=pl.Categorical(pl.Categories.random()))
         self._meanings = {0: meaning("")}
         self._table = pl.Series([meaning("")], dtype=kind)
 
     def read(self, text: pl.Series) -> pl.Series:
-        """The column's cells by meaning. Raises PolarsError where a plain text has a quote within."""
+        """The column's cells by meaning."""
         import polars as pl
 
         coded = text.cast(self._spellings.dtype)
@@ -42,7 +42,7 @@ class Spellings:
             fresh = coded.filter(codes >= len(table)).unique()
             for code, spelling in zip(fresh.to_physical().to_list(), fresh.cast(pl.String).to_list(), strict=True):
                 if code not in self._meanings:
-                    self._meanings[code] = self._parsed(spelling.strip(DECORATION))
+                    self._meanings[code] = self._meaning(spelling.strip(DECORATION))
             # Pieces are read concurrently: the table ends before the first spelling that another has yet to parse.
             more = range(len(table), highest + 1)
             whole = next((position for position, code in enumerate(more) if code not in self._meanings), len(more))
@@ -50,13 +50,6 @@ class Spellings:
             self._table = max(self._table, pl.concat([table, tail.head(whole)]), key=len)
             table = pl.concat([table, tail])
         return table.gather(codes)
-
-    def _parsed(self, text: str) -> float | None:
-        import polars as pl
-
-        if self._plain and '"' in text:
-            raise pl.exceptions.ComputeError(f"a quote within {text!r}")
-        return self._meaning(text)
 
 
 def number_meaning(written: NumberFormat) -> Callable[[str], float | None]:
