@@ -69,7 +69,11 @@ def parquet(tables: list[pa.Table], schema: pa.Schema) -> bytes:
     whole, sink = schema.empty_table(), pa.BufferOutputStream()
     if tables:
         whole = pa.concat_tables(tables).combine_chunks()
-    pq.write_table(whole, sink, compression="zstd")
+    # Every date occurs once: a dictionary of them was half of a file of two years of hours (240 KiB).
+    times = [field.name for field in schema if pa.types.is_timestamp(field.type)]
+    others = [name for name in schema.names if name not in times]
+    encodings = dict.fromkeys(times, "DELTA_BINARY_PACKED")
+    pq.write_table(whole, sink, compression="zstd", use_dictionary=others, column_encoding=encodings)
     return bytes(sink.getvalue())
 
 

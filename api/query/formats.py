@@ -18,9 +18,13 @@ FormatName = Literal["json", "ndjson", "csv", "arrow", "parquet"]
 
 @dataclass(frozen=True)
 class Format:
-    """A format; `suffix` is that of a file offered for saving, None where the body is meant for a program."""
+    """A format; `suffix` is that of a file offered for saving, None where the body is meant for a program.
+
+    `tag` is part of the ETag: change it when the bytes of equal records change.
+    """
 
     name: FormatName
+    tag: str
     media_type: str
     aliases: tuple[str, ...] = ()
     suffix: str | None = None
@@ -34,11 +38,11 @@ class Format:
 FORMATS: dict[str, Format] = {
     one.name: one
     for one in (
-        Format("json", "application/json"),
-        Format("ndjson", "application/x-ndjson", ("application/ndjson", "application/jsonl")),
-        Format("csv", "text/csv", (), "csv", "; charset=utf-8; header=present"),
-        Format("arrow", "application/vnd.apache.arrow.stream"),
-        Format("parquet", "application/vnd.apache.parquet", ("application/x-parquet",), "parquet"),
+        Format("json", "", "application/json"),
+        Format("ndjson", "ndjson", "application/x-ndjson", ("application/ndjson", "application/jsonl")),
+        Format("csv", "csv", "text/csv", (), "csv", "; charset=utf-8; header=present"),
+        Format("arrow", "arrow", "application/vnd.apache.arrow.stream"),
+        Format("parquet", "parquet2", "application/vnd.apache.parquet", ("application/x-parquet",), "parquet"),
     )
 }
 DEFAULT = FORMATS["json"]

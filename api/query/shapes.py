@@ -55,10 +55,9 @@ class Representation:
 
     @cached_property
     def tag(self) -> str:
-        parts: list[str] = [self.format.name] if self.format.name != "json" else []
-        parts += [] if self.shape.is_default else [self.shape.tag]
-        parts += [self.encoding] if self.encoding != "identity" else []
-        return "".join(f"-{part}" for part in parts)
+        shape = "" if self.shape.is_default else self.shape.tag
+        encoding = "" if self.encoding == "identity" else self.encoding
+        return "".join(f"-{part}" for part in (self.format.tag, shape, encoding) if part)
 
 
 def known_names(dataset: Dataset, daily: bool) -> list[str]:
