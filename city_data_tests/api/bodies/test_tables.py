@@ -51,7 +51,7 @@ CITIES = {
 
 def _facts(name: str, resolution: str) -> ProviderFacts:
     return ProviderFacts(
-        name, "weather", resolution, ["temperature"], None, False, False, 1.0, 1.0, "free", "https://a.b"
+        name, "weather", resolution, ["temperature"], None, False, False, 1.0, 1.0, "free", "https://a.b", {}
     )
 
 
