@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 from urllib.parse import urljoin
 
 import duckdb
 import httpx
-import pandas as pd
-import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
-from city_data_tests.api.conftest import HERE, TRAFFIC, Load, MakeClient
-from city_data_tests.api.readers import Web
+from city_data.datasets import WEATHER
+from city_data.frames import canonical
+from city_data.store.database import Database
+from city_data.store.months import replace_month
+from city_data_tests.api.conftest import HERE, TRAFFIC, Load, MakeClient, month_load
+from city_data_tests.api.readers import READERS, CountedBytes, Web
 from city_data_tests.api.sockets import serving
 
 FILES = "/api/v1/cities/madrid/traffic"
@@ -103,9 +108,25 @@ def test_duckdb_reads_the_index_as_hive_partitions(urls: list[str]) -> None:
     assert [(str(month)[:7], count) for month, count in rows] == [("2025-10", 745), ("2025-11", 720), ("2025-12", 744)]
 
 
-def test_polars_and_pandas_read_the_same_url(urls: list[str]) -> None:
-    web = Web(block_size=4_096, cache_type="none")
-    volume = pd.read_parquet(urls[0], filesystem=web, columns=["traffic_volume"])["traffic_volume"]
-    by_polars = pl.scan_parquet(urls[0]).select("traffic_volume").collect()["traffic_volume"]
-    assert by_polars.null_count() == volume.isna().sum() == 74
-    assert by_polars.sum() == volume.sum()
+@pytest.fixture
+def wordy(make_client: MakeClient, database: Database) -> Iterator[tuple[str, CountedBytes]]:
+    """The URL of a month whose descriptions are most of its file."""
+    chance, made = random.Random(1), month_load("weather", "2025-10")
+    frame = made.frame.assign(description=[chance.randbytes(20_000).hex() for _ in range(len(made.frame))])
+    replace_month(database, replace(made, frame=canonical.canonical_frame(frame, WEATHER)))
+    counted = CountedBytes(make_client().app)
+    with serving(counted) as port:
+        files = httpx.get(f"http://127.0.0.1:{port}/api/v1/cities/madrid/weather/files", timeout=60).json()
+        yield urljoin(f"http://127.0.0.1:{port}", files[0]["path"]), counted
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_polars_duckdb_and_pandas_read_a_part_of_a_month_by_the_same_url(
+    wordy: tuple[str, CountedBytes], read: Callable[[str, str], Any]
+) -> None:
+    url, counted = wordy
+    whole = httpx.get(url, timeout=60).content
+    expected = pq.read_table(io.BytesIO(whole))["temperature"].to_pandas().sum()
+    counted.sent = 0
+    assert read(url, "temperature") == pytest.approx(expected)
+    assert 0 < counted.sent < len(whole) / 2
