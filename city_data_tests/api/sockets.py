@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -92,3 +93,27 @@ def written(path: str, method: str = "GET", version: str = "1.1", **headers: str
     lines = [f"{method} {path} HTTP/{version}", "Host: reader"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def sent_until_closed(connection: Connection, block: bytes, most: int) -> int:
+    """Bytes that could be sent before the server closed, or `most`."""
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < most:
+            connection.socket.sendall(block)
+            sent += len(block)
+    return sent
+
+
+@contextlib.contextmanager
+def small_windows(port: int, count: int, request: bytes) -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        found = []
+        for _ in range(count):
+            one = stack.enter_context(socket.socket())
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            one.settimeout(15)
+            one.connect(("127.0.0.1", port))
+            one.sendall(request)
+            found.append(one)
+        yield found

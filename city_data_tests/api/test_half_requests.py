@@ -6,7 +6,6 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
@@ -16,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from api.transport import protocol
 from city_data_tests.api.issuer import TENANT_A
 from city_data_tests.api.locked import TOKEN, MakeReader, path
-from city_data_tests.api.sockets import Connection, serving, written
+from city_data_tests.api.sockets import Connection, sent_until_closed, serving, small_windows, written
 
 SHORT_S = 0.6
 POST = f"/api/v1/tenants/{TENANT_A}/external/operations/traffic/historical"
@@ -31,16 +30,6 @@ def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same deadlines, sooner."""
     for name in ("REQUEST_S", "ANSWER_S", "KEEP_ALIVE_S"):
         monkeypatch.setattr(protocol, name, SHORT_S)
-
-
-def sent_until_closed(connection: Connection, block: bytes, most: int) -> int:
-    """Bytes that could be sent before the server closed, or `most`."""
-    sent = 0
-    with contextlib.suppress(ConnectionError):
-        while sent < most:
-            connection.socket.sendall(block)
-            sent += len(block)
-    return sent
 
 
 @pytest.mark.parametrize(
@@ -116,20 +105,6 @@ async def answers_60_kb(scope: Scope, receive: Receive, send: Send) -> None:
     """Less than what uvicorn's transport counts as much, more than the kernel takes here."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"60000")]})
     await send({"type": "http.response.body", "body": b"x" * 60_000})
-
-
-@contextlib.contextmanager
-def small_windows(port: int, count: int, request: bytes) -> Iterator[list[socket.socket]]:
-    with ExitStack() as stack:
-        found = []
-        for _ in range(count):
-            one = stack.enter_context(socket.socket())
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
-            one.settimeout(15)
-            one.connect(("127.0.0.1", port))
-            one.sendall(request)
-            found.append(one)
-        yield found
 
 
 def rest(stuck: socket.socket) -> bytes:
