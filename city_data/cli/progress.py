@@ -5,7 +5,6 @@ Belongs here: text and progress bars for people. Does not: any decision.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import time
@@ -25,6 +24,7 @@ from city_data.local import platform
 from city_data.local.home import sizes
 from city_data.local.ports import Ports
 from city_data.pipeline.feeds import Feed
+from city_data.pipeline.settling import NO_SPACE
 from city_data.store.connections import shared_cache, shared_database
 from city_data.window import Month, Window, as_of
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from city_data.store.ledger import MonthEntry
 
 LINE_EVERY_S = 5.0
-_FULL = os.strerror(errno.ENOSPC)
 
 
 class DiskFull(CityDataError):
@@ -64,7 +63,7 @@ def run_backfill(
         for done in _results(tasks, stop, early):
             rows += done.rows
             done_months += 1
-            if done.error and _FULL in done.error:
+            if done.error and NO_SPACE in done.error:
                 full = DiskFull(f"{done.feed.name} {done.month}: {' '.join(done.error.split())}")
                 break
             if done.error:

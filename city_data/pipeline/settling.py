@@ -17,6 +17,8 @@ defs/assets/raw.py).
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -33,6 +35,7 @@ Task = tuple[Feed, Month]
 AGREEMENT_GAP = timedelta(hours=20)
 # A little under a day, so that a daily tick finds yesterday's fetch due again.
 REFETCH_AFTER = timedelta(hours=20)
+NO_SPACE = os.strerror(errno.ENOSPC)
 RECHECK_AFTER = timedelta(days=28)
 LONGEST_INTERVAL = timedelta(days=28)
 RECHECK_WEEKS = 4
@@ -110,7 +113,10 @@ def choices_to_ask(feed: Feed, entry: MonthEntry | None) -> list[ProviderBinding
 
 
 def _interval(entry: MonthEntry) -> timedelta:
-    """The least time between two tries: a day; of a month missing at its first source, the time it has been missing."""
+    """The least time between two tries: a day; of a month missing at its first source, the time it has been missing;
+    none after a full disk, which is not the source's fault."""
+    if NO_SPACE in (entry.last_error or ""):
+        return timedelta()
     if entry.last_error or entry.checked_at is None or entry.state not in ("settled", "not_available"):
         return REFETCH_AFTER
     missing_for = entry.checked_at - (entry.unavailable_since or entry.checked_at)

@@ -137,6 +137,12 @@ def missing(checked_at: datetime, since: datetime, **values: Any) -> MonthEntry:
     return entry(**known | values)
 
 
+def test_month_that_a_full_disk_has_failed_is_due_at_once() -> None:
+    full = entry(state="failed", checked_at=NOW, last_error="OSError: [Errno 28] No space left on device: 'a.bin.part'")
+    assert is_due(FEED, MONTH, full, NOW)
+    assert not is_due(FEED, MONTH, replace(full, last_error="503"), NOW)
+
+
 def test_missing_month_is_due_after_as_long_as_it_has_been_missing_from_a_day_to_four_weeks() -> None:
     for waited, interval in ((0 * DAY, 20 * HOUR), (4 * DAY, 4 * DAY), (90 * DAY, 28 * DAY)):
         held = missing(NOW, NOW - waited)
