@@ -127,10 +127,10 @@ def _series(machine: Machine) -> dict[Series, Truth]:
 
 
 @contextmanager
-def own_disk(home: Path) -> Iterator[bool]:
+def own_disk(home: Path, size: str = "700m") -> Iterator[bool]:
     """A small file system at the home, which may be filled; False where only root could make one."""
     home.mkdir(parents=True, exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=700m,mode=700", "tmpfs", str(home)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(home)]
     is_own = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
     try:
         yield is_own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -35,9 +36,9 @@ def variables(tmp_path: Path) -> dict[str, str]:
     """A registry of one city and one dataset, so that a whole window takes seconds."""
     cities = tmp_path / "cities.yaml"
     cities.write_text(yaml.safe_dump({"cities": [TOWN]}))
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("CITY_DATA_", "AEMET", "ENABLED"))
-    }
+    # Without PYTHONUNBUFFERED: every line has to be flushed by the command itself.
+    own = ("CITY_DATA_", "AEMET", "ENABLED", "PYTHONUNBUFFERED")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return {
         **inherited,
         "CITY_DATA_HOME": str(tmp_path / "home"),
@@ -45,7 +46,6 @@ def variables(tmp_path: Path) -> dict[str, str]:
         "API_PORT": str(free_port()),
         "UI_PORT": str(free_port()),
         "COLUMNS": "160",
-        "PYTHONUNBUFFERED": "1",
     }
 
 
@@ -70,6 +70,7 @@ def test_demo_then_every_other_command_on_its_home(variables: dict[str, str]) ->
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "25 of 25 months done" in demo.stdout
     assert demo.stdout.index(f":{variables['UI_PORT']}") < demo.stdout.index("1 of 25 months")
+    assert ("warning: running as root" in demo.stdout) == (os.geteuid() == 0)
     assert "24 of 24" in demo.stdout
     assert "ready after" in demo.stdout
     assert left_behind(home) == []
@@ -77,6 +78,7 @@ def test_demo_then_every_other_command_on_its_home(variables: dict[str, str]) ->
     summary = command(variables, "status")
     assert "24 of 24" in summary.stdout
     assert "every month: city-data status --city town" in summary.stdout
+    assert re.search(rf"{re.escape(home)}\s+.*postgres \d[\d.]* MB", summary.stdout), summary.stdout
     status = command(variables, "status", "--city", "town")
     assert "24 of 24 complete months stored" in status.stdout
     assert status.stdout.count("sandbox:open_meteo") == 25
@@ -103,6 +105,17 @@ def test_demo_then_every_other_command_on_its_home(variables: dict[str, str]) ->
         check_that_a_signal_leaves_no_process(variables, number)
 
 
+def check_that_no_line_has_a_secret(home: Path, lines: list[str]) -> None:
+    """Neither of the terminal nor of a log: the passwords in addresses, and the providers' keys."""
+    environment = json.loads((home / "platform.json").read_text())["environment"]
+    secrets = [value for name, value in environment.items() if name.endswith("_API_KEY")]
+    secrets += [found for value in environment.values() for found in re.findall(r"://\w*:([^@/]+)@", value)]
+    assert len(secrets) >= 5
+    logs = [file.read_text(errors="replace") for file in home.glob("**/*.log")]
+    assert len(logs) >= 6
+    assert [secret for secret in secrets for text in (*lines, *logs) if secret in text] == []
+
+
 def works(process: psutil.Process) -> bool:
     """Whether it still runs: an orphan that has ended stays listed until the init process reaps it."""
     try:
@@ -116,9 +129,12 @@ def check_that_a_signal_leaves_no_process(variables: dict[str, str], number: int
     line = [sys.executable, "-m", "city_data.cli", "demo"]
     demo = subprocess.Popen(line, env=variables, stdout=subprocess.PIPE, text=True)
     assert demo.stdout is not None
+    lines = []
     for line_of_demo in demo.stdout:
+        lines.append(line_of_demo)
         if "Ctrl-C stops" in line_of_demo:
             break
+    check_that_no_line_has_a_secret(Path(variables["CITY_DATA_HOME"]), lines)
     assert httpx.get(f"http://127.0.0.1:{variables['API_PORT']}/health/ready").status_code == 200
     if number == signal.SIGINT:
         check_that_a_city_of_another_platform_is_named(variables)

@@ -1,0 +1,69 @@
+"""The demo's first backfill on a disk of its own that fills up: the raw archive's. Commands beside it: test_disk.py."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from city_data.cities import load_registry
+from city_data.cli import stay_up
+from city_data.cli.stay_up import FirstBackfill
+from city_data.local import platform
+from city_data.local.home import LEAST_FREE, write_private
+from city_data.pipeline.feeds import enabled_feeds
+from city_data.window import Month, Window
+from city_data_tests.chaos.mishaps import fill
+from city_data_tests.chaos.running import own_disk
+from city_data_tests.world import World
+
+MONTHS = Window(Month(2026, 9), Month(2026, 10))
+
+
+@pytest.fixture
+def disk(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("DAGSTER_HOME", str(world.folder / "dagster"))
+    monkeypatch.setattr(stay_up, "GO_ON_AFTER_S", 0.0)
+    with own_disk(world.folder / "raw", size=str(LEAST_FREE + (1 << 24))) as is_own:
+        if not is_own:
+            pytest.skip("only root can give the archive a file system of its own")
+        yield world.folder / "raw"
+
+
+@pytest.mark.parametrize(("mode", "is_new", "count"), [("demo", True, 2), ("demo", False, 0), ("live", True, 0)])
+def test_only_a_demo_in_a_new_home_expects_its_months(
+    tmp_path: Path, mode: platform.Mode, is_new: bool, count: int
+) -> None:
+    if not is_new:
+        write_private(tmp_path / "mode", mode)
+    feeds = enabled_feeds(load_registry())
+    assert len(stay_up._expected(tmp_path, mode, feeds, MONTHS)) == count * len(feeds)
+
+
+def test_full_disk_ends_the_backfill_in_one_line_and_space_lets_it_go_on(world: World, disk: Path) -> None:
+    text = io.StringIO()
+    first = FirstBackfill(Console(file=text, width=400), [world.feed("weather")], MONTHS, disk)
+    fill(disk / "filler")
+    first.run()
+    (line,) = first.failed
+    assert "weather/madrid 2026-10" in line
+    assert "No space left on device" in line
+    assert line.endswith("; it goes on when it can, or with the next start")
+    assert text.getvalue().count("\n") == 1
+    first.go_on()
+    assert "goes on\n" not in text.getvalue()
+
+    (disk / "filler").unlink()
+    first.go_on()
+    assert first.failed == []
+    assert "the backfill goes on\n" in text.getvalue()
+    for month in MONTHS.months():
+        entry = world.entry("weather", str(month))
+        assert entry is not None
+        assert entry.rows == len(month.days())
+    shown = text.getvalue()
+    first.go_on()
+    assert text.getvalue() == shown
