@@ -13,9 +13,9 @@ import dagster as dg
 from city_data.defs.assets.cache import cache_asset
 from city_data.defs.assets.monthly import monthly_asset
 from city_data.defs.assets.raw import raw_asset
-from city_data.defs.keys import MONTHS_JOB, asset_key, city_tags
+from city_data.defs.keys import MONTHS_JOB, asset_key, city_tags, reader_key
 from city_data.defs.notifications import backfill_notice, failure_notice, rotation_sensor
-from city_data.defs.overdue import overdue_sensor
+from city_data.defs.overdue import overdue_check, overdue_sensor
 from city_data.defs.purge import purge_job, purge_schedule
 from city_data.defs.resources import resources
 from city_data.defs.retention import expire_job, retention_sensor
@@ -45,6 +45,7 @@ def build_definitions(feeds: list[Feed], window: Window) -> dg.Definitions:
     expiry, purge = expire_job(feeds), purge_job()
     return dg.Definitions(
         assets=[*_provider_specs(feeds), *assets, *_served_specs(feeds)],
+        asset_checks=[overdue_check(feeds)] if feeds else [],
         jobs=[job, expiry, purge],
         schedules=[monthly_schedule(feeds), refresh_schedule(feeds), recheck_schedule(feeds), purge_schedule(purge)],
         sensors=[
@@ -94,7 +95,7 @@ def _served_specs(feeds: list[Feed]) -> list[dg.AssetSpec]:
         by_city.setdefault(feed.city.city_id, []).append(feed)
     return [
         dg.AssetSpec(
-            key=[city_id, name],
+            key=key,
             deps=[asset_key(feed, step) for feed in own],
             group_name=city_id,
             tags=city_tags(own[0]),
@@ -103,8 +104,12 @@ def _served_specs(feeds: list[Feed]) -> list[dg.AssetSpec]:
             description=text.format(own[0].city.name),
         )
         for city_id, own in by_city.items()
-        for name, step, text in (
-            ("reader", "cache", "{}'s history over HTTP, from the cache or else from PostgreSQL."),
-            ("training_frame", "monthly", "{}'s weather, traffic and calendar on one grid, which the reader joins."),
+        for key, step, text in (
+            (reader_key(own[0]), "cache", "{}'s history over HTTP, from the cache or else from PostgreSQL."),
+            (
+                dg.AssetKey([city_id, "training_frame"]),
+                "monthly",
+                "{}'s weather, traffic and calendar on one grid, which the reader joins.",
+            ),
         )
     ]

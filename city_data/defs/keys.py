@@ -36,6 +36,11 @@ def asset_key(feed: Feed, step: str) -> dg.AssetKey:
     return dg.AssetKey([feed.city.city_id, f"{feed.dataset.name}_{step}"])
 
 
+def reader_key(feed: Feed) -> dg.AssetKey:
+    """The asset key of what is served of a feed's city."""
+    return dg.AssetKey([feed.city.city_id, "reader"])
+
+
 def asset_tags(feed: Feed) -> dict[str, str]:
     """The tags by which assets are selected, such as `tag:country=ES and tag:dataset=weather`. `provider` is the first
     one, which the months come from unless it does not have them."""

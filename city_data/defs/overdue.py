@@ -1,26 +1,26 @@
-"""Overdue months in Dagster: a check of each feed, which names the months that its source should have published.
+"""Overdue months in Dagster: a check of what is served of each city, which names the months that should be there.
 
 Belongs here: the check, and the sensor that reports its changes. Does not: when a month is overdue
 (pipeline/timetable.py), or the metric and its alert (operations/exporter.py, helm/).
-A run evaluates the check of the feed that it loads. A month that never arrives has no such run, and a clock makes it
-overdue: the sensor reports that without one.
+A month that never arrives has no run that could show it: a clock makes it overdue, and the sensor reports that without
+a run. The check is on the reader, which no run makes. In a run of a month it would need that month as its partition:
+without one Dagster plans it for the month, stores the result beside, and leaves the planned one open for ever.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
-from city_data.defs.keys import asset_key
+from city_data.defs.keys import reader_key
 from city_data.defs.metadata import check_result
 from city_data.defs.resources import DatabaseResource
 from city_data.frames.checks import Outcome
 from city_data.pipeline.feeds import Feed
 from city_data.pipeline.timetable import LATENESS, is_overdue
 from city_data.texts import printable
-from city_data.window import as_of, rolling_window
+from city_data.window import Month, as_of, rolling_window
 
 if TYPE_CHECKING:
     from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
@@ -31,33 +31,41 @@ CHECK = "overdue_months"
 DESCRIPTION = (
     f"Every complete month is stored within {LATENESS.days} days of its source's lag, or its source will never have it"
 )
-CHECK_EVERY_S = 3600
+CHECK_EVERY_S = 600
 MOST_NAMED, MOST_REASON = 5, 200
+_Stored = Mapping[tuple[str, str, Month], "MonthEntry"]
 
 
-def check_spec(feed: Feed) -> dg.AssetCheckSpec:
-    """Without partitions: the months that it names have no materialization to show it at."""
-    return dg.AssetCheckSpec(CHECK, asset=asset_key(feed, "monthly"), description=DESCRIPTION)
+def overdue_check(feeds: list[Feed]) -> dg.AssetChecksDefinition:
+    """The checks of all cities in one step, of which a run executes those that it selects."""
+    by_key = _feeds_by_reader(feeds)
+    specs = [dg.AssetCheckSpec(CHECK, asset=key, description=DESCRIPTION) for key in by_key]
+
+    @dg.multi_asset_check(name=CHECK, specs=specs, can_subset=True)
+    def check(context: dg.AssetCheckExecutionContext, database: DatabaseResource) -> Iterator[dg.AssetCheckResult]:
+        stored, moment = _stored(database), as_of()
+        for key in context.selected_asset_check_keys:
+            yield check_result(key.asset_key, overdue_outcome(by_key[key.asset_key], stored, moment))
+
+    return check
 
 
-def overdue_outcome(feed: Feed, entries: Iterable["MonthEntry"], moment: datetime) -> Outcome:
-    """`entries` are the feed's rows of the ledger."""
-    stored = {entry.month: entry for entry in entries}
-    complete = rolling_window(moment).complete_months()
-    late = [month for month in complete if is_overdue(feed, month, stored.get(month), moment)]
+def overdue_outcome(feeds: Iterable[Feed], stored: _Stored, moment: datetime) -> Outcome:
+    """The overdue months of a city's feeds, the newest of which are named with their reasons."""
+    late = [
+        (month, feed, stored.get((feed.dataset.name, feed.city.city_id, month)))
+        for month in rolling_window(moment).complete_months()
+        for feed in feeds
+        if is_overdue(feed, month, stored.get((feed.dataset.name, feed.city.city_id, month)), moment)
+    ]
     if not late:
         return Outcome(CHECK, True, "no month is overdue")
-    named = "; ".join(f"{month} {_state(stored.get(month))}" for month in late[-MOST_NAMED:])
+    named = "; ".join(
+        f"{feed.dataset.name} {month} {_state(entry)}" for month, feed, entry in late[: -MOST_NAMED - 1 : -1]
+    )
     older = f"; and {len(late) - MOST_NAMED} older" if len(late) > MOST_NAMED else ""
-    months = ", ".join(map(str, late))
+    months = ", ".join(f"{feed.dataset.name} {month}" for month, feed, _ in late)
     return Outcome(CHECK, False, f"{len(late)} overdue: {named}{older}", {"months": months, "count": len(late)})
-
-
-def _state(entry: "MonthEntry | None") -> str:
-    if entry is None:
-        return "was never requested"
-    reason = entry.last_error or str(entry.provenance.get("reason", ""))
-    return f"{entry.state}: {printable(reason, MOST_REASON)}" if reason else entry.state
 
 
 def overdue_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
@@ -65,30 +73,42 @@ def overdue_sensor(feeds: list[Feed]) -> dg.SensorDefinition:
         name=CHECK,
         minimum_interval_seconds=CHECK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Shows overdue months in the check `{CHECK}` of the monthly assets",
+        description=f"Shows the overdue months of each city in the check `{CHECK}` of its reader",
     )
     def sensor(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
-        from city_data.store.ledger import read_months
-
-        moment = as_of()
-        entries: dict[tuple[str, str], list[MonthEntry]] = {}
-        for entry in read_months(database.open()):
-            entries.setdefault((entry.dataset, entry.city_id), []).append(entry)
+        stored, moment = _stored(database), as_of()
         outcomes = {
-            asset_key(feed, "monthly"): overdue_outcome(
-                feed, entries.get((feed.dataset.name, feed.city.city_id), []), moment
-            )
-            for feed in feeds
+            dg.AssetCheckKey(key, CHECK): overdue_outcome(own, stored, moment)
+            for key, own in _feeds_by_reader(feeds).items()
         }
-        keys = [dg.AssetCheckKey(key, CHECK) for key in outcomes]
-        shown = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-        changed = [key for key in keys if _description(shown.get(key)) != outcomes[key.asset_key].description]
+        shown = context.instance.event_log_storage.get_latest_asset_check_execution_by_key([*outcomes])
+        changed = [key for key, outcome in outcomes.items() if _description(shown.get(key)) != outcome.description]
         for key in changed:
-            _report(context.instance, key.asset_key, outcomes[key.asset_key])
+            context.instance.report_runless_asset_event(_evaluation(key, outcomes[key]))
         late = sum(not outcome.passed for outcome in outcomes.values())
-        return dg.SkipReason(f"{late} of {len(feeds)} feeds have overdue months; {len(changed)} checks changed")
+        return dg.SkipReason(f"{late} of {len(outcomes)} cities have overdue months; {len(changed)} checks changed")
 
     return sensor
+
+
+def _feeds_by_reader(feeds: Iterable[Feed]) -> dict[dg.AssetKey, list[Feed]]:
+    by_key: dict[dg.AssetKey, list[Feed]] = {}
+    for feed in feeds:
+        by_key.setdefault(reader_key(feed), []).append(feed)
+    return by_key
+
+
+def _stored(database: DatabaseResource) -> _Stored:
+    from city_data.store.ledger import read_months
+
+    return {(entry.dataset, entry.city_id, entry.month): entry for entry in read_months(database.open())}
+
+
+def _state(entry: "MonthEntry | None") -> str:
+    if entry is None:
+        return "was never requested"
+    reason = entry.last_error or str(entry.provenance.get("reason", ""))
+    return f"{entry.state}: {printable(reason, MOST_REASON)}" if reason else entry.state
 
 
 def _description(execution: "AssetCheckExecutionRecord | None") -> str | None:
@@ -99,23 +119,13 @@ def _description(execution: "AssetCheckExecutionRecord | None") -> str | None:
     return event.asset_check_evaluation_data.description
 
 
-def _report(instance: dg.DagsterInstance, key: dg.AssetKey, outcome: Outcome) -> None:
-    """Of the newest materialization: Dagster's pages hide an evaluation of an older one."""
-    result, latest = check_result(key, outcome), instance.fetch_materializations(key, limit=1).records
-    target = (
-        AssetCheckEvaluationTargetMaterializationData(
-            run_id=latest[0].run_id, storage_id=latest[0].storage_id, timestamp=latest[0].timestamp
-        )
-        if latest
-        else None
-    )
-    evaluation = dg.AssetCheckEvaluation(
-        asset_key=key,
-        check_name=CHECK,
-        passed=result.passed,
+def _evaluation(key: dg.AssetCheckKey, outcome: Outcome) -> dg.AssetCheckEvaluation:
+    result = check_result(key.asset_key, outcome)
+    return dg.AssetCheckEvaluation(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=outcome.passed,
         severity=result.severity,
         description=result.description,
         metadata=result.metadata,
-        target_materialization_data=target,
     )
-    instance.report_runless_asset_event(evaluation)

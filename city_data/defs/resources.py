@@ -20,7 +20,7 @@ from city_data.providers.base import Provider
 from city_data.providers.http import HttpClient
 from city_data.store.connections import shared_cache, shared_database
 from city_data.store.polls import PollArchive
-from city_data.window import Month, rolling_window
+from city_data.window import Month
 
 if TYPE_CHECKING:
     from city_data.store.cache import Cache
@@ -43,15 +43,6 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
             self.open(), city_id=feed.city.city_id, dataset=feed.dataset.name, first=month, last=month
         )
         return entries[0] if entries else None
-
-    def window_entries(self, feed: Feed, moment: datetime) -> list[MonthEntry]:
-        """The ledger's rows of the window's complete months."""
-        from city_data.store.ledger import read_months
-
-        months = rolling_window(moment).complete_months()
-        return read_months(
-            self.open(), city_id=feed.city.city_id, dataset=feed.dataset.name, first=months[0], last=months[-1]
-        )
 
     def record_state(self, feed: Feed, month: Month, state: State, message: str, moment: datetime, run_id: str) -> None:
         """Record in the ledger that a month has no new data, and why; the served version stays."""

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from city_data.defs import overdue
 from city_data.defs.assets.failures import RecordedFailures
 from city_data.defs.keys import asset_key, asset_tags
 from city_data.defs.metadata import check_result, check_specs, column_schema, month_metadata
@@ -37,7 +36,7 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         code_version=CODE_VERSION,
         deps=[asset_key(feed, "raw")],
         metadata={"dagster/column_schema": column_schema(feed), "dagster/relation_identifier": feed.dataset.table},
-        check_specs=[*check_specs(key, partitions), overdue.check_spec(feed)],
+        check_specs=check_specs(key, partitions),
     )
     def monthly(
         context: dg.AssetExecutionContext, archive: ArchiveResource, database: DatabaseResource
@@ -58,7 +57,6 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             yield check_result(key, drift.revision(current, revised))
             yield check_result(key, drift.first_source(load.fallback_reason, built.manifest.provider))
             published = database.replace_month(load)
-            yield check_result(key, overdue.overdue_outcome(feed, database.window_entries(feed, moment), moment))
         yield dg.MaterializeResult(asset_key=key, metadata=month_metadata(feed, built, published))
 
     return monthly
