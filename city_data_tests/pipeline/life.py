@@ -7,6 +7,7 @@ Belongs here: ticking and reading. Does not: any test.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -123,9 +124,12 @@ class Life:
         console = Console(file=text, width=400)
         feeds = [self.world.feed(self.dataset)]
         print_months(console, feeds, [MONTH], self.world.window.open, entries_of(feeds))
-        (line,) = [line for line in text.getvalue().splitlines() if f" {MONTH} " in line]
-        _, _, state, _, _, version, _, rechecked, *_ = (cell.strip() for cell in line.split("│"))
-        return state, int(version) if version else None, rechecked.partition(" ")[2] or None
+        (line,) = [line for line in text.getvalue().splitlines() if line.startswith(str(MONTH))]
+        shown = re.match(r"\S+ +(?P<state>\w+)(?: +[\d.]+% +\d+ of \d+ +(?P<version>\d+))?", line)
+        assert shown is not None
+        rechecked = re.search(r"rechecked \S+: (\w+)", line)
+        version = shown["version"]
+        return shown["state"], int(version) if version else None, rechecked[1] if rechecked else None
 
     def dagster(self) -> tuple[str, int | None, str | None]:
         """From the newest materialization of the month, where there is one, and its newest recheck."""
