@@ -126,6 +126,7 @@ PAIRS: dict[str, Fault] = {
         f"two of {words[0]}": two_of(*words)
         for words in (
             ("status",),
+            ("get", "town", "weather", "--from", "2026-09", "--to", "2026-09"),
             ("doctor",),
             ("collect", "--once"),
             ("expire",),
