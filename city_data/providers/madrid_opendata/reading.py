@@ -60,7 +60,7 @@ class Column(NamedTuple):
     """One column of a piece: a code a row, the position of its text in `texts`."""
 
     codes: NDArray[np.int32]
-    texts: list[str]
+    texts: list[bytes]
 
 
 class CellReader:
@@ -79,7 +79,7 @@ class CellReader:
         """The columns by name, all empty for a piece without lines."""
         import pyarrow as pa
 
-        if not piece.strip():
+        if not piece or piece.isspace():
             return {name: Column(_codes(), []) for name in self.columns}
         try:
             table = self._table(piece)
@@ -122,8 +122,13 @@ def _codes(codes: Sequence[int] = ()) -> NDArray[np.int32]:
 
 def _column(chunked: pa.ChunkedArray) -> Column:
     column = chunked.combine_chunks()
-    texts = [text.decode("utf-8", "replace").strip(DECORATION) for text in column.dictionary.to_pylist()]
-    return Column(column.indices.to_numpy(), texts)
+    # to_pylist() makes an object of Arrow's for each text first.
+    return Column(column.indices.to_numpy(), column.dictionary.to_numpy(zero_copy_only=False).tolist())
+
+
+def plain(text: bytes) -> str:
+    """A cell's text without its decoration."""
+    return text.decode("utf-8", "replace").strip(DECORATION)
 
 
 def station(text: str) -> int | None:
@@ -153,9 +158,9 @@ def first_cell(file: MonthFile, column: str, written: NumberFormat, where: Calla
     reader, number, line = CellReader(file), number_meaning(written), 2
     for piece in pieces_of(file):
         cells = reader.cells(piece)[column]
-        numbers = [number(text) for text in cells.texts]
+        numbers = [number(plain(text)) for text in cells.texts]
         odd = np.flatnonzero(np.array([n is not None and where(n) for n in numbers], bool)[cells.codes])
         if len(odd):
             break
         line += len(cells.codes)
-    return f"{cells.texts[cells.codes[odd[0]]][:40]!r} in line {line + odd[0]}, column {column!r}"
+    return f"{plain(cells.texts[cells.codes[odd[0]]])[:40]!r} in line {line + odd[0]}, column {column!r}"

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from city_data.providers.madrid_opendata.layout import COUNTS, M30, SHARES, URBAN, kind_of
-from city_data.providers.madrid_opendata.reading import Column, MonthFile, minute, station
+from city_data.providers.madrid_opendata.reading import Column, MonthFile, minute, plain, station
 from city_data.providers.shared.city_hours import SPIKE
 from city_data.providers.shared.spellings import number_meaning
 
@@ -154,7 +154,7 @@ class _Meanings:
 
         self._meaning, self._lock = meaning, Lock()
         self._kind = np.dtype([(name, kind) for name, kind in (field.split(":") for field in fields.split(","))])
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[bytes, int] = {}
         self._meanings: list[tuple[float, ...]] = []
         self._table = np.zeros(0, self._kind)
 
@@ -168,7 +168,7 @@ class _Meanings:
             for text in column.texts:
                 if text not in self._numbers:
                     self._numbers[text] = len(self._meanings)
-                    self._meanings.append(self._meaning(text))
+                    self._meanings.append(self._meaning(plain(text)))
             if len(self._table) != len(self._meanings):
                 self._table = np.array(self._meanings, self._kind)
             numbers = np.fromiter(map(self._numbers.__getitem__, column.texts), np.intp, len(column.texts))
