@@ -103,7 +103,10 @@ def _rows(payload: bytes, request: Any) -> Iterable[Row]:
     separator = ";" if ";" in lines[0] else ","
     columns = [cell.lower() for cell in _cells(lines[0], separator)]
     for index, line in enumerate(lines[1:]):
-        row = dict(zip(columns, _cells(line, separator), strict=False))
+        cells = _cells(line, separator)
+        if any(cells[len(columns) :]):
+            continue  # a separator too many: no cell is certainly that of its column
+        row = dict(zip(columns, cells, strict=False))
         made = _row(index, row, request)
         if made is not None:
             yield made

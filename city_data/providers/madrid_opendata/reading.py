@@ -6,6 +6,7 @@ Belongs here: one month's file, its cells in every spelling that the layout know
 
 from __future__ import annotations
 
+import codecs
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -79,8 +80,12 @@ class CellReader:
         """The columns by name, all empty for a piece without lines."""
         import pyarrow as pa
 
+        if b"\r" in piece:
+            piece = piece.replace(b"\r\n", b"\n")
         if not piece or piece.isspace():
             return {name: Column(_codes(), []) for name in self.columns}
+        if b"\r" in piece or piece.startswith(codecs.BOM_UTF8):  # Arrow ends a line at the one, and skips the other
+            piece = self._even(piece)
         try:
             table = self._table(piece)
         except pa.ArrowInvalid:
@@ -102,15 +107,14 @@ class CellReader:
     def _even(self, piece: bytes) -> bytes:
         """The piece with as many cells in each line as the header has: missing ones are empty, and so are all of a line
         with more, except empty ones at its end. A carriage return within a line is a blank."""
-        separator, most = self._separator.encode(), len(self._positions) - 1
-        even = []
+        separator, most = self._separator.encode(), len(self._positions)
+        even = [b""]  # a line without cells, so that no mark of byte order begins the piece
         for line in piece.replace(b"\r", b" ").split(b"\n"):
-            whole = line.strip()
-            while whole.endswith(separator) and whole.count(separator) > most:
-                whole = whole[:-1].rstrip()
-            if whole:
-                more = most - whole.count(separator)
-                even.append(whole + separator * more if more >= 0 else separator * most)
+            cells = line.split(separator)
+            if any(plain(cell) for cell in cells[most:]):
+                cells = []
+            if line.strip():
+                even.append(separator.join([*cells[:most], *[b""] * (most - len(cells))]))
         return b"\n".join(even)
 
 
