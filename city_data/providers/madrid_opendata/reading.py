@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -78,12 +78,13 @@ class CellReader:
 
     def cells(self, piece: bytes) -> dict[str, Column]:
         """The columns by name, all empty for a piece without lines."""
+        import numpy as np
         import pyarrow as pa
 
         if b"\r" in piece:
             piece = piece.replace(b"\r\n", b"\n")
         if not piece or piece.isspace():
-            return {name: Column(_codes(), []) for name in self.columns}
+            return {name: Column(np.zeros(0, np.int32), []) for name in self.columns}
         if b"\r" in piece or piece.startswith(codecs.BOM_UTF8):  # Arrow ends a line at the one, and skips the other
             piece = self._even(piece)
         try:
@@ -116,12 +117,6 @@ class CellReader:
             if line.strip():
                 even.append(separator.join([*cells[:most], *[b""] * (most - len(cells))]))
         return b"\n".join(even)
-
-
-def _codes(codes: Sequence[int] = ()) -> NDArray[np.int32]:
-    import numpy as np
-
-    return np.array(codes, np.int32)
 
 
 def _column(chunked: pa.ChunkedArray) -> Column:

@@ -6,20 +6,18 @@ Belongs here: sums of millions of rows, in bounded memory. Does not: validity of
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from city_data.providers.errors import PermanentError
 from city_data.providers.madrid_opendata.reading import MOST_STATIONS, CellReader, MonthFile, pieces_of
 from city_data.providers.madrid_opendata.rows import FACES, Judge, Rows
+from city_data.providers.shared.pieces import in_order
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-_THREADS = 2  # pieces parsed at once; more take memory without being faster on two cores
 # Sums of a station-hour, and their types.
 SUMS = {"rows": "u4", "digits": "u8", "flow": "u4", "weight": "u4", "weighted": "f8"}
 _PAIRS = 8192  # of a station and a label; a month has about 5,000
@@ -112,16 +110,4 @@ def collected(file: MonthFile, collect: Callable[[Rows], pl.DataFrame]) -> Itera
     """`collect` of the file's rows, some hundred thousand at a time, in the file's order. Raises PermanentError for
     corrupt bytes."""
     reader, judge = CellReader(file), Judge(file)
-    yield from _in_order(lambda piece: collect(judge.rows(reader.cells(piece))), pieces_of(file))
-
-
-def _in_order(work: Callable[[bytes], pl.DataFrame], pieces: Iterable[bytes]) -> Iterator[pl.DataFrame]:
-    """`work` on each piece, while the next one is inflated."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        running: deque[Future[pl.DataFrame]] = deque()
-        for piece in pieces:
-            running.append(pool.submit(work, piece))
-            if len(running) > _THREADS:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
+    yield from in_order(lambda piece: collect(judge.rows(reader.cells(piece))), pieces_of(file))

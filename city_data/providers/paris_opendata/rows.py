@@ -7,9 +7,8 @@ repeated rows and the city-hour (hours.py).
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -29,6 +28,7 @@ from city_data.providers.paris_opendata.cells import (
     Cells,
 )
 from city_data.providers.paris_opendata.header import Header, header_of
+from city_data.providers.shared.pieces import in_order
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 _PIECE, _HEAD = 4 << 20, 64_000
-_THREADS = 2  # pieces parsed at once; more take memory without being faster on two cores
 _HABIT = 3  # fewer spoilt cells than this are an accident
 _STAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.0+)?(?: ?(Z|[+-][0-9]{2}(?::?[0-9]{2})?))?"
@@ -139,7 +138,7 @@ def read(paths: Sequence[Path], month: Month, timezone: str) -> Rows:
         header, reader = _opened(path, slots)
         headers.append(header)
         spoilt, lines, reasons = _Spoilt(), 0, Counter[int]()
-        for cells in _in_order(reader.cells, _pieces(path)):
+        for cells in in_order(reader.cells, _pieces(path)):
             _count(cells, lines, spoilt)
             lines += len(cells.slot)
             codes, counts = np.unique(cells.slot[cells.slot < 0], return_counts=True)
@@ -176,18 +175,6 @@ def _pieces(path: Path) -> Iterator[bytes]:
                 rest += piece
         if rest:
             yield rest
-
-
-def _in_order(work: Callable[[bytes], Cells], pieces: Iterable[bytes]) -> Iterator[Cells]:
-    """`work` on each piece, while the next one is read."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        running: deque[Future[Cells]] = deque()
-        for piece in pieces:
-            running.append(pool.submit(work, piece))
-            if len(running) > _THREADS:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
 
 
 def _count(cells: Cells, lines: int, spoilt: _Spoilt) -> None:

@@ -1,2 +1,2 @@
 """Pieces that sources share: numbers, spellings, stations, city-hours, local hours, weather codes, catalogues, portals,
-downloads."""
+downloads, files in pieces."""

@@ -1,0 +1,26 @@
+"""Work on the pieces of a big file, some at once.
+
+Belongs here: the order and the number of pieces under way. Does not: where pieces come from, or what they mean.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+_THREADS = 2  # pieces parsed at once; more take memory without being faster on two cores
+_Result = TypeVar("_Result")
+
+
+def in_order(work: Callable[[bytes], _Result], pieces: Iterable[bytes]) -> Iterator[_Result]:
+    """`work` on each piece, in the order of the pieces, while the next one is read."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        running: deque[Future[_Result]] = deque()
+        for piece in pieces:
+            running.append(pool.submit(work, piece))
+            if len(running) > _THREADS:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
