@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import os
 import struct
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 from city_data.sandbox import write_madrid_month
 from city_data.window import Month
 from city_data_tests.bench.figure import Figure
+from city_data_tests.bench.parsing import SHELL, TIMES, measured
 
 MONTH = Month(2026, 8)
-TIMES = 3
-# Each in a process of its own, so that the peak is its own; it prints seconds and megabytes.
-_SHELL = """
-import resource, sys, time
-from pathlib import Path
-path = Path(sys.argv[1])
-{prepare}
-started = time.perf_counter()
-{work}
-print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-"""
-_PARSE = _SHELL.format(
+_PARSE = SHELL.format(
     prepare="""
 from datetime import UTC, datetime
 from city_data.providers.base import Payload, Location, Request, Settings
@@ -37,7 +25,7 @@ import city_data.providers.madrid_opendata.hours, pandas, polars
 """,
     work="frame = MadridOpenData().parse(request, [Payload(path.name, path, 'https://example.org')]).frame",
 )
-_FLOOR = _SHELL.format(
+_FLOOR = SHELL.format(
     prepare="""
 import polars as pl
 from city_data_tests.bench.ingest import as_gzip
@@ -54,8 +42,8 @@ scan.group_by(hour).agg(pl.col("intensidad").mean()).collect(engine="streaming")
 def run(folder: Path) -> list[Figure]:
     path = folder / f"{MONTH.month:02d}-{MONTH.year}.zip"
     write_madrid_month(path, MONTH)
-    floor = sorted(_measure(_FLOOR, path)[0] for _ in range(TIMES))[TIMES // 2]
-    runs = sorted(_measure(_PARSE, path) for _ in range(TIMES))
+    floor = sorted(measured(_FLOOR, path, MONTH)[0] for _ in range(TIMES))[TIMES // 2]
+    runs = sorted(measured(_PARSE, path, MONTH) for _ in range(TIMES))
     return [
         Figure("Madrid month, 13 million rows, to city-hours / plain scan", runs[TIMES // 2][0], 2.5, "s", floor),
         Figure("the same, peak memory", max(peak for _, peak in runs), 650, "MB"),
@@ -71,9 +59,3 @@ def as_gzip(path: Path) -> bytes:
         file.seek(sum(struct.unpack("<26xHH", file.read(30))), os.SEEK_CUR)
         header = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
         return header + file.read(info.compress_size) + struct.pack("<II", info.CRC, info.file_size & 0xFFFFFFFF)
-
-
-def _measure(program: str, path: Path) -> tuple[float, float]:
-    command = [sys.executable, "-c", program, str(path), str(MONTH)]
-    seconds, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return float(seconds), float(peak)

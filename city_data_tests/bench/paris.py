@@ -9,19 +9,9 @@ from pathlib import Path
 
 from city_data.window import Month
 from city_data_tests.bench.figure import Figure
+from city_data_tests.bench.parsing import SHELL, TIMES, measured
 
 MONTH = Month(2026, 9)
-TIMES = 3
-# Each in a process of its own, so that the peak is its own; it prints seconds and megabytes.
-_SHELL = """
-import resource, sys, time
-from pathlib import Path
-path = Path(sys.argv[1])
-{prepare}
-started = time.perf_counter()
-{work}
-print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-"""
 # Not in this process, whose memory a measured one would begin its peak with.
 _WRITE = """
 import sys
@@ -30,7 +20,7 @@ from city_data.sandbox.paris_counts import SIZES, export_csv, month_rows
 from city_data.window import Month
 Path(sys.argv[1]).write_bytes(export_csv(month_rows(Month.parse(sys.argv[2]), SIZES["full"])))
 """
-_PARSE = _SHELL.format(
+_PARSE = SHELL.format(
     prepare="""
 from datetime import UTC, datetime
 from city_data.providers.base import Payload, Location, Request, Settings
@@ -43,7 +33,7 @@ import city_data.providers.paris_opendata.hours, pandas, polars
     work="frame = ParisOpenData().parse(request, [Payload(path.name, path, 'https://example.org')]).frame",
 )
 # The month's typed columns, the stamps among them.
-_FLOOR = _SHELL.format(
+_FLOOR = SHELL.format(
     prepare="import polars as pl",
     work="pl.scan_csv(path, separator=';', try_parse_dates=True).collect()",
 )
@@ -52,17 +42,12 @@ _FLOOR = _SHELL.format(
 def run(folder: Path) -> list[Figure]:
     path = folder / f"{MONTH}.csv"
     subprocess.run([sys.executable, "-c", _WRITE, str(path), str(MONTH)], check=True)
-    pairs = [(_measured(_PARSE, path), _measured(_FLOOR, path)) for _ in range(TIMES)]  # in turn, as the machine varies
+    pairs = [
+        (measured(_PARSE, path, MONTH), measured(_FLOOR, path, MONTH)) for _ in range(TIMES)
+    ]  # in turn, as the machine varies
     parses, floors = ([pair[n] for pair in pairs] for n in (0, 1))
     seconds, floor = (sorted(one[0] for one in runs)[TIMES // 2] for runs in (parses, floors))
     return [
         Figure("a Paris month to city-hours / a plain scan", seconds, 2, "s", floor),
         Figure("a Paris month to city-hours, peak memory", max(one[1] for one in parses), 400, "MB"),
     ]
-
-
-def _measured(code: str, path: Path) -> tuple[float, float]:
-    command = [sys.executable, "-c", code, str(path), str(MONTH)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    seconds, megabytes = map(float, answer.split())
-    return seconds, megabytes
