@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -44,6 +45,14 @@ class Issuer:
 
 def key_set(*issuers: Issuer) -> bytes:
     return json.dumps({"keys": [issuer.public() for issuer in issuers]}).encode()
+
+
+def locked_by(issuer: Issuer, folder: Path) -> dict[str, str]:
+    """Settings of a reader that accepts the tokens of an issuer, whose keys are written to a file in `folder`."""
+    keys = folder / "jwks.json"
+    keys.write_bytes(key_set(issuer))
+    audience = {"auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE}
+    return {"auth_mode": "jwt", **audience, "auth_jwks_file": str(keys)}
 
 
 def bearer(token: str) -> dict[str, str]:

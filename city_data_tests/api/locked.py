@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from api.caching import LruCache
 from city_data_tests.api.conftest import HERE, MakeClient
-from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, key_set
+from city_data_tests.api.issuer import TENANT_A, Issuer, locked_by
 from city_data_tests.api.sockets import Answer, Connection, Counted, serving
 
 GOOD = Issuer()
@@ -48,10 +48,7 @@ def locked_reader(
     make_client: MakeClient, folder: Path, ledger_s: float = LONG, *, remembers: bool = True, **changes: object
 ) -> Iterator[Reader]:
     """`ledger_s` is the TTL of its ledger cache; with `remembers` it has a request cache."""
-    keys = folder / "jwks.json"
-    keys.write_bytes(key_set(GOOD))
-    auth = {"auth_mode": "jwt", "auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_file": keys}
-    client: TestClient = make_client(**{**auth, "api_ledger_ttl_s": ledger_s, **changes})
+    client: TestClient = make_client(**{**locked_by(GOOD, folder), "api_ledger_ttl_s": ledger_s, **changes})
     cache = client.app.state.request_cache  # type: ignore[attr-defined]
     counted = Counted(cache._app)
     cache.stand_before(counted)

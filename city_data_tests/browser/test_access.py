@@ -10,7 +10,7 @@ from psycopg import sql
 
 from api.settings import Settings
 from city_data.local.embedded import EmbeddedPostgres
-from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, Issuer, key_set
+from city_data_tests.api.issuer import TENANT_A, Issuer, locked_by
 from city_data_tests.browser.conftest import DATABASE, Open, serving
 from city_data_tests.browser.elements import panel
 
@@ -40,14 +40,9 @@ def test_token_opens_a_protected_reader_and_is_stored_in_the_tab_only(
     open_page: Open, postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     issuer = Issuer()
-    keys = tmp_path / "keys.json"
-    keys.write_bytes(key_set(issuer))
     settings = {
         "database_url": postgres.url(DATABASE),
-        "auth_mode": "jwt",
-        "auth_jwt_issuer": ISSUER,
-        "auth_jwt_audience": AUDIENCE,
-        "auth_jwks_file": str(keys),
+        **locked_by(issuer, tmp_path),
     }
     with serving(Settings.model_validate(settings)) as locked:
         page = open_page(at=locked, fragment="#madrid")

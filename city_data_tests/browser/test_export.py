@@ -15,7 +15,7 @@ from city_data.local.embedded import EmbeddedPostgres
 from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data_tests.api.conftest import month_load
-from city_data_tests.api.issuer import AUDIENCE, ISSUER, Issuer, key_set
+from city_data_tests.api.issuer import Issuer, locked_by
 from city_data_tests.api.rows import rows_of
 from city_data_tests.browser.conftest import DATABASE, NOW, Open, serving
 from city_data_tests.browser.elements import panel
@@ -57,14 +57,9 @@ def taken(
     """From a reader without tokens, and one view of a reader with them. Then Valencia's month is corrected: a snippet
     gives the numbers that were plotted."""
     issuer = Issuer()
-    keys = tmp_path_factory.mktemp("keys") / "keys.json"
-    keys.write_bytes(key_set(issuer))
     settings = {
         "database_url": postgres.url(DATABASE),
-        "auth_mode": "jwt",
-        "auth_jwt_issuer": ISSUER,
-        "auth_jwt_audience": AUDIENCE,
-        "auth_jwks_file": str(keys),
+        **locked_by(issuer, tmp_path_factory.mktemp("keys")),
         "api_ledger_ttl_s": 0,
     }
     with serving(Settings.model_validate(settings)) as locked:

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from api.auth.rate_limit import RateLimiter
 from api.settings import Settings
 from city_data_tests.api.conftest import HERE, TRAFFIC, Load, MakeClient
-from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, TENANT_B, Issuer, bearer, key_set
+from city_data_tests.api.issuer import AUDIENCE, ISSUER, TENANT_A, TENANT_B, Issuer, bearer, locked_by
 
 DAY = HERE | {"start_date": "2025-10-01", "end_date": "2025-10-01"}
 PATH = "/api/v1/tenants/{}/external/operations/historical-traffic-optimized"
@@ -29,9 +29,7 @@ Locked = Callable[..., TestClient]
 @pytest.fixture
 def locked(make_client: MakeClient, tmp_path: Path) -> Locked:
     def make(**changes: object) -> TestClient:
-        (tmp_path / "jwks.json").write_bytes(key_set(GOOD))
-        auth = {"auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_file": tmp_path / "jwks.json"}
-        return make_client(**{"auth_mode": "jwt", "api_rate_per_s": 0, **auth, **changes})
+        return make_client(**{"api_rate_per_s": 0, **locked_by(GOOD, tmp_path), **changes})
 
     return make
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from api.routes import page
 from city_data.datasets import DATASETS
 from city_data_tests.api.conftest import MakeClient
-from city_data_tests.api.issuer import AUDIENCE, ISSUER, Issuer, key_set
+from city_data_tests.api.issuer import Issuer, locked_by
 
 NAMES = sorted(path.relative_to(page.FOLDER).as_posix() for path in page.FOLDER.rglob("*") if path.is_file())
 LARGEST = 600 * 1024
@@ -61,10 +61,7 @@ def test_units_are_those_of_the_datasets(client: TestClient) -> None:
 
 @pytest.mark.parametrize("mode", ["none", "jwt"])
 def test_documentation_is_linked_only_where_it_is_served(make_client: MakeClient, tmp_path: Path, mode: str) -> None:
-    keys = tmp_path / "keys.json"
-    keys.write_bytes(key_set(Issuer()))
-    locked = {"auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE, "auth_jwks_file": str(keys)}
-    client = make_client(auth_mode=mode, **(locked if mode == "jwt" else {}))
+    client = make_client(**(locked_by(Issuer(), tmp_path) if mode == "jwt" else {"auth_mode": "none"}))
     is_linked = client.get("/page/facts.json").json()["documentation"]
     assert is_linked is (client.get("/docs").status_code == 200) is (mode == "none")
 
