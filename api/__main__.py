@@ -7,7 +7,7 @@ import sys
 import prometheus_client
 import pydantic
 
-from city_data.errors import CityDataError, one_line
+from city_data.errors import CityDataError
 from city_data.extras import MissingExtra, require
 
 _SCRAPERS = 64
@@ -35,11 +35,8 @@ def _serve() -> int:
     try:
         settings = Settings()
         app = create_app(settings)
-    except pydantic.ValidationError as error:
+    except (pydantic.ValidationError, CityDataError) as error:
         print(problems(error), file=sys.stderr)  # noqa: T201
-        return 2
-    except CityDataError as error:
-        print(one_line(error), file=sys.stderr)  # noqa: T201
         return 2
     settle()
     metrics = None

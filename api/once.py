@@ -17,7 +17,7 @@ import pydantic
 
 from api.app import create_app
 from api.settings import Settings, problems
-from city_data.errors import CityDataError, one_line
+from city_data.errors import CityDataError
 
 
 async def _answer(path: str, output: BinaryIO) -> None:
@@ -36,11 +36,8 @@ def main() -> int:
     try:
         with output:
             asyncio.run(_answer(sys.argv[1], output))
-    except pydantic.ValidationError as error:
+    except (pydantic.ValidationError, CityDataError) as error:
         print(problems(error), file=sys.stderr)  # noqa: T201
-        return 2
-    except CityDataError as error:
-        print(one_line(error), file=sys.stderr)  # noqa: T201
         return 2
     return 0
 

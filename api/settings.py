@@ -14,6 +14,8 @@ import pydantic
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from city_data.errors import CityDataError, one_line
+
 MEBIBYTE = 1024 * 1024
 
 
@@ -128,8 +130,11 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def problems(error: pydantic.ValidationError) -> str:
-    """The validation errors, one line for each setting, without values, which may be secrets."""
+def problems(error: pydantic.ValidationError | CityDataError) -> str:
+    """Why a reader cannot start: validation errors, one line for each setting, without values, which may be secrets; or
+    an expected failure's one line."""
+    if isinstance(error, CityDataError):
+        return one_line(error)
     return "\n".join(
         ": ".join(part for part in (".".join(map(str, problem["loc"])), problem["msg"]) if part)
         for problem in error.errors(include_input=False, include_url=False, include_context=False)
