@@ -81,11 +81,10 @@ class CellReader:
         import numpy as np
         import pyarrow as pa
 
-        if b"\r" in piece:
-            piece = piece.replace(b"\r\n", b"\n")
         if not piece or piece.isspace():
             return {name: Column(np.zeros(0, np.int32), []) for name in self.columns}
-        if b"\r" in piece or piece.startswith(codecs.BOM_UTF8):  # Arrow ends a line at the one, and skips the other
+        # Arrow ends a line at the one, and skips the other.
+        if _has_lone_return(piece) or piece.startswith(codecs.BOM_UTF8):
             piece = self._even(piece)
         try:
             table = self._table(piece)
@@ -117,6 +116,14 @@ class CellReader:
             if line.strip():
                 even.append(separator.join([*cells[:most], *[b""] * (most - len(cells))]))
         return b"\n".join(even)
+
+
+def _has_lone_return(piece: bytes) -> bool:
+    """Whether a carriage return is followed by another character than a line feed."""
+    import numpy as np
+
+    characters = np.frombuffer(piece, np.uint8)
+    return bool((characters[1:][characters[:-1] == ord("\r")] != ord("\n")).any())
 
 
 def _column(chunked: pa.ChunkedArray) -> Column:
