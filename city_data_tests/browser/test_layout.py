@@ -103,6 +103,8 @@ def test_many_cities_can_be_searched_and_labels_do_not_overlap(
 
 def _assert_phone_shows_every_city(page: Page) -> None:
     scrolls = "(list) => list.scrollHeight > list.clientHeight + 1"
+    # The list is drawn after the cities have been read, which a click elsewhere waits for and a measurement does not.
+    expect(page.locator("#city-list button")).to_have_count(42)
     assert page.locator("#city-list").evaluate(scrolls)
     page.get_by_role("button", name="Show all 42 cities").click()
     assert not page.locator("#city-list").evaluate(scrolls)
