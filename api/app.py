@@ -21,7 +21,6 @@ from api.auth.gate import Authorizer
 from api.auth.rate_limit import RateLimiter
 from api.bodies.month_bodies import Months
 from api.bodies.reader import Reader
-from api.bodies.redis import SharedCache
 from api.bodies.training_reader import Joiner
 from api.history_service import HistoryService
 from api.observability import Metrics, Observer
@@ -39,6 +38,7 @@ from api.transport.limits import ConcurrencyLimiter, Guard
 from api.transport.request_cache import RequestCache
 from city_data.cities import Registry, load_registry
 from city_data.store.cache import Cache
+from city_data.store.cache_reads import SharedCache
 from city_data.store.database import Database
 
 STATEMENT_TIMEOUT_S = 10

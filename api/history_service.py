@@ -26,12 +26,12 @@ from api.query.interval import Interval, parse_interval
 from api.query.planning import Plan, Plans
 from api.query.representation import representation_for
 from api.query.shapes import Representation
-from api.query.snapshot_ids import StoredVersion
 from api.query.snapshots import Snapshots
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
 from city_data.cities import City, Registry
 from city_data.datasets import DatasetName
+from city_data.store.snapshot_ids import StoredVersion
 from city_data.window import Month
 
 _RESOLVED = "resolved_request"

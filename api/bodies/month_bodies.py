@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from api.bodies.encodings import pack
 from api.bodies.month_lookup import Body, MonthLookup, MonthSlices
-from api.bodies.redis import SharedCache
-from api.bodies.tables import cut, month_table
-from api.bodies.writers import from_records, month_text
 from api.caching import LruCache
 from api.observability import Metrics
 from api.query.planning import MonthSlice, Plan
-from api.query.shapes import Representation, Shape
+from api.query.shapes import Representation
 from city_data.datasets import DATASETS
 from city_data.errors import CityDataError
 from city_data.store import segments as store_segments
 from city_data.store.cache import Cache
+from city_data.store.cache_reads import SharedCache
 from city_data.store.cache_seal import Seal, read_seal
 from city_data.store.database import Database
+from city_data.store.encodings import pack
+from city_data.store.record_formats import from_records, month_text
+from city_data.store.record_tables import Shape, cut, month_table
 from city_data.store.segments import Segment
 from city_data.store.versions import decode_frame, read_frame_bytes
 from city_data.window import Month

@@ -14,16 +14,16 @@ from typing import TypeVar
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from api.bodies.encodings import splice
 from api.bodies.month_bodies import Months, is_from_segments
 from api.bodies.month_lookup import Body
-from api.bodies.tables import schema
-from api.bodies.writers import delimiters_of, parquet
 from api.caching import LruCache, SingleFlight
 from api.observability import Metrics
 from api.query.planning import Plan
 from api.query.shapes import Representation
 from city_data.datasets import DATASETS
+from city_data.store.encodings import splice
+from city_data.store.record_formats import delimiters_of, parquet
+from city_data.store.record_tables import schema
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from api.attribution import attribution_headers
 from api.bodies.reader import Answer
 from api.query.planning import Plan
 from api.query.shapes import Representation
-from api.query.snapshot_ids import SnapshotId
+from city_data.store.snapshot_ids import SnapshotId
 
 _MOST_DISTANCES = 8
 

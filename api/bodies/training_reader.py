@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from api.bodies.encodings import pack, splice
 from api.bodies.month_bodies import SegmentGone, loaded_at
 from api.bodies.reader import Answer
-from api.bodies.tables import cut
-from api.bodies.writers import delimiters_of, month_text, parquet
 from api.caching import LruCache, SingleFlight
 from api.query.interval import Interval
 from api.query.planning import MonthSlice, Plan
 from api.query.shapes import Representation
-from api.query.snapshot_ids import SnapshotId, digest
 from city_data import calendar_days
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution, expected_stamps
 from city_data.frames import training
 from city_data.store.database import Database
+from city_data.store.encodings import pack, splice
+from city_data.store.record_formats import delimiters_of, month_text, parquet
+from city_data.store.record_tables import cut
 from city_data.store.segments import Segment
+from city_data.store.snapshot_ids import SnapshotId, digest
 from city_data.store.versions import NoSuchVersion, read_frames
 from city_data.window import Month
 

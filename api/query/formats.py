@@ -1,19 +1,18 @@
 """The formats of an answer. Belongs here: their names and media types, and the choice of one.
 
-Does not: writing records in them (bodies/writers.py). A new format is one entry here and its writer there.
+Does not: writing records in them (city_data/store/record_formats.py). A new format is an entry here and a writer there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers
 
 from api.query.negotiation import best, qualities
-
-FormatName = Literal["json", "ndjson", "csv", "arrow", "parquet"]
+from city_data.store.record_formats import FormatName
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from api.query.city import RequestedPlace
-from api.query.formats import FormatName
 from api.query.shapes import MAX_COLUMNS_TEXT, Include, ResolutionChoice
-from api.query.snapshot_ids import MAX_LENGTH
+from city_data.store.record_formats import FormatName
+from city_data.store.snapshot_ids import MAX_LENGTH
 
 MAX_CITY_ID = 80
 _SHOWN = 80

@@ -1,16 +1,17 @@
 """Content negotiation. Belongs here: quality values (RFC 9110, 12.4.2), the choice by quality, and that of an encoding.
 
-Does not: the choice of a format (formats.py), or compression (bodies/encodings.py).
+Does not: the choice of a format (formats.py), or compression (city_data/store/encodings.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from starlette.datastructures import Headers
 
-Encoding = Literal["zstd", "gzip", "identity"]
+from city_data.store.encodings import Encoding
+
 T = TypeVar("T", bound=str)
 # Less than any quality that a client can send: identity is chosen where no other encoding is acceptable.
 _UNLISTED = 0.0001

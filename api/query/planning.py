@@ -15,10 +15,10 @@ from math import floor
 
 from api.caching import LruCache
 from api.query.interval import Interval
-from api.query.snapshot_ids import SnapshotId, StoredVersion, digest
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.cache import name_of
+from city_data.store.snapshot_ids import SnapshotId, StoredVersion, digest
 from city_data.window import Month
 
 _REMEMBERED = 2_000

@@ -11,12 +11,14 @@ from typing import Protocol
 from starlette.datastructures import Headers
 
 from api.errors import Loc, ServiceUnavailable, invalid
-from api.query.formats import Format, FormatName, format_for
+from api.query.formats import Format, format_for
 from api.query.negotiation import encoding_for
-from api.query.shapes import Include, Representation, ResolutionChoice, Shape, known_names
+from api.query.shapes import Include, Representation, ResolutionChoice
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution
 from city_data.store.provider_facts import ProviderFacts
+from city_data.store.record_formats import FormatName
+from city_data.store.record_tables import Shape, known_names
 
 
 class RepresentationParameters(Protocol):

@@ -1,6 +1,6 @@
 """The versions that answer a request: the current ones, those of a snapshot id, or those current at a given time.
 
-Belongs here: the choice, and its errors. Does not: parsing an id (snapshot_ids.py), or reading bytes
+Belongs here: the choice, and its errors. Does not: parsing an id (city_data/store/snapshot_ids.py), or reading bytes
 (bodies/reader.py). Nothing is written: an id is self-describing, and versions are stored until their month expires.
 """
 
@@ -15,10 +15,10 @@ from fastapi import HTTPException
 
 from api.errors import Loc, invalid
 from api.query.interval import parse_moment
-from api.query.snapshot_ids import SnapshotId, StoredVersion, digest
 from api.query.versions import Versions
 from city_data.cities import City
 from city_data.datasets import DatasetName
+from city_data.store.snapshot_ids import SnapshotId, StoredVersion, digest
 from city_data.store.versions import Version
 from city_data.window import Month, as_of
 

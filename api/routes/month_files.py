@@ -22,8 +22,7 @@ from api.query.city import enabled_city
 from api.query.formats import FORMATS
 from api.query.interval import Interval
 from api.query.planning import Plan
-from api.query.shapes import Representation, Shape
-from api.query.snapshot_ids import SnapshotId, StoredVersion
+from api.query.shapes import Representation
 from api.query.snapshots import Snapshots
 from api.routes.parameters import (
     ERRORS,
@@ -35,6 +34,8 @@ from api.routes.parameters import (
     month_of,
 )
 from city_data.datasets import DatasetName
+from city_data.store.record_tables import Shape
+from city_data.store.snapshot_ids import SnapshotId, StoredVersion
 from city_data.window import Month
 
 _FOLDER = "/api/v1/cities/{city_id}/{dataset}"

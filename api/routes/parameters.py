@@ -12,10 +12,11 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from api.errors import ErrorResponse, ValidationErrorResponse, invalid
-from api.query.formats import CONTENT, FORMATS, FormatName
+from api.query.formats import CONTENT, FORMATS
 from api.query.historical_request import MAX_CITY_ID
 from api.query.shapes import MAX_COLUMNS_TEXT, Include, ResolutionChoice
-from api.query.snapshot_ids import MAX_LENGTH
+from city_data.store.record_formats import FormatName
+from city_data.store.snapshot_ids import MAX_LENGTH
 from city_data.window import Month
 
 ERRORS: dict[int | str, dict[str, Any]] = {

@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.errors import ErrorResponse, ValidationErrorResponse
 from api.observability import request_log
 from api.query.city import enabled_city
-from api.query.snapshot_ids import SnapshotId
 from api.query.versions import Versions
 from api.routes.parameters import MonthParameter, month_of
 from api.routes.schemas import MeaningInfo
@@ -27,6 +26,7 @@ from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, State, StateChange, read_states
+from city_data.store.snapshot_ids import SnapshotId
 from city_data.store.versions import read_entries
 from city_data.window import Month
 

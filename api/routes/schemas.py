@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, create_model
 
-from api.query.shapes import HOURS, RAW
 from city_data.datasets import TRAFFIC, WEATHER, Dataset, DatasetName, Resolution
 from city_data.store.ledger import Recheck, State
+from city_data.store.record_tables import HOURS, RAW
 
 _MOMENT = "2026-10-31T23:00:00Z"
 

@@ -31,7 +31,7 @@ from api.query.historical_request import TENANT_PATH
 from api.query.interval import Interval, parse_interval
 from api.query.planning import plan
 from api.query.representation import with_encoding
-from api.query.shapes import Representation, Shape
+from api.query.shapes import Representation
 from api.query.snapshots import Snapshots
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
@@ -53,6 +53,7 @@ from city_data import calendar_days
 from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, Resolution
 from city_data.frames.training import TrainingColumn, training_columns
+from city_data.store.record_tables import Shape
 
 # An hourly frame of ten years would be hundreds of megabytes of JSON; no retention window is that long.
 MOST_HOURLY_DAYS = 1_100

@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from starlette.testclient import TestClient
 
-from api.query.snapshot_ids import SnapshotId
 from city_data.datasets import DATASETS
 from city_data.store.database import Database
 from city_data.store.partitions import drop_month
+from city_data.store.snapshot_ids import SnapshotId
 from city_data.store.versions import read_versions
 from city_data.window import Month
 from city_data_tests.api.conftest import HERE, LOADED, TENANT, TRAFFIC, WEATHER, Load, MakeClient

@@ -7,8 +7,7 @@ import zlib
 import pyarrow as pa
 import pytest
 
-from api.bodies.encodings import pack, splice
-from api.query.negotiation import Encoding
+from city_data.store.encodings import Encoding, pack, splice
 
 MONTHS = [b'{"n":%d}' % number * 20_000 for number in range(7)]
 TEXT = b"[" + b",\n".join(MONTHS) + b"]"

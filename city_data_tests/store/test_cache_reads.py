@@ -15,9 +15,9 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from api.bodies.redis import TIMEOUT_S, SharedCache
 from city_data.local.embedded import EmbeddedRedis
 from city_data.store.cache import FAILURES_TO_OPEN, OPEN_FOR_S, Cache, name_of
+from city_data.store.cache_reads import TIMEOUT_S, SharedCache
 from city_data.store.cache_seal import Seal
 from city_data.store.segments import encode
 from city_data.window import Month

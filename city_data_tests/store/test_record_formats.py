@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from api.bodies.tables import schema
-from api.bodies.writers import parquet
-from api.query.shapes import Shape
 from city_data.datasets import TRAFFIC
+from city_data.store.record_formats import parquet
+from city_data.store.record_tables import Shape, schema
 
 _HOURS = 17_520  # two years
 

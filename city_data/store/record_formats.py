@@ -1,6 +1,6 @@
 """Writing records in a format. Belongs here: the bytes of a month, and the delimiters around and between months.
 
-Does not: choosing records (tables.py), or compression (encodings.py).
+Does not: choosing records (record_tables.py), or compression (encodings.py).
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import orjson
 
-from api.query.formats import FormatName
-from api.query.shapes import RAW
+from city_data.store.record_tables import RAW
 from city_data.store.segments import SEPARATOR
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+FormatName = Literal["json", "ndjson", "csv", "arrow", "parquet"]
 # End of an IPC stream, https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 

@@ -1,6 +1,6 @@
 """Snapshot ids, each of which names versions of months. Belongs here: formatting, parsing and checking ids.
 
-Does not: finding the versions that an id names (snapshots.py).
+Does not: finding the versions that an id names (api/query/snapshots.py).
 
 An id is self-describing, so that issuing one writes nothing:
 

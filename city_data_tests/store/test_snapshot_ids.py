@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.query.snapshot_ids import SnapshotId, digest
 from city_data.datasets import DatasetName
+from city_data.store.snapshot_ids import SnapshotId, digest
 from city_data.store.versions import Version
 from city_data.window import Month
 

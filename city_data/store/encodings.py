@@ -1,8 +1,7 @@
 """Compression of bodies. Belongs here: packing a month of text, and joining packed months, in each encoding.
 
-Does not: the choice by Accept-Encoding (query/negotiation.py), or the texts (writers.py). gzip is one member of deflate
-blocks (store/segments.py); zstd is a sequence of frames, which decoders read as one text (RFC 8878, 3.1: "multiple
-frames may be concatenated").
+Does not: the choice by Accept-Encoding, or the texts (api/). gzip is one member of deflate blocks (segments.py); zstd
+is a sequence of frames, which decoders read as one text (RFC 8878, 3.1: "multiple frames may be concatenated").
 """
 
 from __future__ import annotations
@@ -10,11 +9,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Literal
 
-from api.query.negotiation import Encoding
 from city_data.store import segments
 from city_data.store.segments import Segment
 
+Encoding = Literal["zstd", "gzip", "identity"]
 _LEVEL = 9
 _CHUNK_BYTES = 256 * 1024
 

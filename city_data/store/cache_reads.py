@@ -1,8 +1,7 @@
 """Asynchronous reads from Redis. Belongs here: reading segments in the event loop, concurrently.
 
-Does not: keys and the circuit breaker (city_data/store/cache.py), seals (city_data/store/cache_seal.py), or writing,
-which runs in the thread that built the segment. Reads stay in the loop because a thread switch costs more than the read
-itself.
+Does not: keys and the circuit breaker (cache.py), seals (cache_seal.py), or writing, which runs in the
+thread that built the segment. Reads stay in the loop because a thread switch costs more than the read itself.
 """
 
 from __future__ import annotations

@@ -1,27 +1,57 @@
-"""Records of a month as an Arrow table. Belongs here: their schema, daily aggregation, selected fields, cutting.
+"""Records of a month as an Arrow table. Belongs here: their shape and schema, daily aggregation, cutting.
 
-Does not: writing a format (writers.py), or storing frames (city_data/store/versions.py).
+Does not: writing a format (record_formats.py), or storing frames (versions.py).
 """
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left
+from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import orjson
 
-from api.query.shapes import HOURS, RAW, Shape
 from city_data.datasets import Dataset
 from city_data.frames.daily import MINIMUM_HOURS, day_columns
-from city_data.store.segments import location_id, record_id
+from city_data.store.segments import location_id, record_id, record_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+RAW = "raw_data"
+HOURS = "hours"
 _MOMENTS = ("date", "created_at", "updated_at")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """`daily` aggregates hours to days; `columns` None means all; `raw` adds the source's extra data."""
+
+    daily: bool = False
+    columns: tuple[str, ...] | None = None
+    raw: bool = False
+
+    @cached_property
+    def is_default(self) -> bool:
+        return self == Shape()
+
+    @cached_property
+    def tag(self) -> str:
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+
+    def fields(self, dataset: Dataset) -> list[str]:
+        names = known_names(dataset, self.daily)
+        if self.columns is not None:
+            names = [name for name in names if name == "date" or name in self.columns]
+        return [*names, RAW] if self.raw else names
+
+
+def known_names(dataset: Dataset, daily: bool) -> list[str]:
+    return [*record_names(dataset), HOURS] if daily else record_names(dataset)
 
 
 @lru_cache(maxsize=256)
@@ -44,7 +74,7 @@ def schema(dataset: Dataset, shape: Shape) -> pa.Schema:
 
 
 def month_table(frame: pa.Table, dataset: Dataset, city_id: str, timezone: str, shape: Shape) -> pa.Table:
-    """`frame` (see store/versions.py) as the records of `shape`, oldest first."""
+    """`frame` (see versions.py) as the records of `shape`, oldest first."""
     import pyarrow as pa
 
     wanted = schema(dataset, shape)
