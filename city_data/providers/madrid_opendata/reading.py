@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_STATIONS = 1_000_000  # the largest identifier was 11,000
+_CACHED = 1 << 18
 _SECOND = ("carga", "vmed", "periodo_integracion")
 
 
@@ -58,10 +59,10 @@ def pieces_of(file: MonthFile) -> Iterator[bytes]:
 
 
 class Column(NamedTuple):
-    """One column of a piece: a code a row, the position of its text in `texts`."""
+    """One column of a piece: a code a row, the position of its text in `texts`, which are distinct."""
 
     codes: NDArray[np.int32]
-    texts: list[bytes]
+    texts: pa.BinaryArray
 
 
 class CellReader:
@@ -82,7 +83,7 @@ class CellReader:
         import pyarrow as pa
 
         if not piece or piece.isspace():
-            return {name: Column(np.zeros(0, np.int32), []) for name in self.columns}
+            return {name: Column(np.zeros(0, np.int32), pa.array([], pa.binary())) for name in self.columns}
         # Arrow ends a line at the one, and skips the other.
         if _has_lone_return(piece) or piece.startswith(codecs.BOM_UTF8):
             piece = self._even(piece)
@@ -119,17 +120,20 @@ class CellReader:
 
 
 def _has_lone_return(piece: bytes) -> bool:
-    """Whether a carriage return is followed by another character than a line feed."""
+    """Whether a carriage return is followed by another character than a line feed.
+
+    It looks at parts that fit a processor's cache: the whole piece at once takes four times as long.
+    """
     import numpy as np
 
     characters = np.frombuffer(piece, np.uint8)
-    return bool((characters[1:][characters[:-1] == ord("\r")] != ord("\n")).any())
+    parts = (characters[start : start + _CACHED + 1] for start in range(0, len(characters), _CACHED))
+    return any(((part[:-1] == ord("\r")) & (part[1:] != ord("\n"))).any() for part in parts)
 
 
 def _column(chunked: pa.ChunkedArray) -> Column:
-    column = chunked.combine_chunks()
-    # to_pylist() makes an object of Arrow's for each text first.
-    return Column(column.indices.to_numpy(), column.dictionary.to_numpy(zero_copy_only=False).tolist())
+    (column,) = chunked.chunks
+    return Column(column.indices.to_numpy(), column.dictionary)
 
 
 def plain(text: bytes) -> str:
@@ -164,9 +168,9 @@ def first_cell(file: MonthFile, column: str, written: NumberFormat, where: Calla
     reader, number, line = CellReader(file), number_meaning(written), 2
     for piece in pieces_of(file):
         cells = reader.cells(piece)[column]
-        numbers = [number(plain(text)) for text in cells.texts]
+        numbers = [number(plain(text)) for text in cells.texts.to_pylist()]
         odd = np.flatnonzero(np.array([n is not None and where(n) for n in numbers], bool)[cells.codes])
         if len(odd):
             break
         line += len(cells.codes)
-    return f"{plain(cells.texts[cells.codes[odd[0]]])[:40]!r} in line {line + odd[0]}, column {column!r}"
+    return f"{plain(cells.texts[cells.codes[odd[0]]].as_py())[:40]!r} in line {line + odd[0]}, column {column!r}"

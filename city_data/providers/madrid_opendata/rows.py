@@ -154,25 +154,30 @@ class _Meanings:
 
         self._meaning, self._lock = meaning, Lock()
         self._kind = np.dtype([(name, kind) for name, kind in (field.split(":") for field in fields.split(","))])
-        self._numbers: dict[bytes, int] = {}
-        self._meanings: list[tuple[float, ...]] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        import numpy as np
+        import pyarrow as pa
+
+        self._texts = pa.array([], pa.binary())
         self._table = np.zeros(0, self._kind)
 
     def read(self, column: Column) -> Cells:
         """The column's cells by field."""
         import numpy as np
+        import pyarrow as pa
+        from pyarrow import compute
 
         with self._lock:
-            if len(self._meanings) > _MOST_TEXTS:
-                self._numbers, self._meanings, self._table = {}, [], self._table[:0]
-            for text in column.texts:
-                if text not in self._numbers:
-                    self._numbers[text] = len(self._meanings)
-                    self._meanings.append(self._meaning(plain(text)))
-            if len(self._table) != len(self._meanings):
-                self._table = np.array(self._meanings, self._kind)
-            numbers = np.fromiter(map(self._numbers.__getitem__, column.texts), np.intp, len(column.texts))
-            table = self._table[numbers]
+            if len(self._texts) > _MOST_TEXTS:
+                self._forget()
+            fresh = column.texts.filter(compute.invert(compute.is_in(column.texts, value_set=self._texts)))
+            if len(fresh):
+                parsed = [self._meaning(plain(text)) for text in fresh.to_pylist()]
+                self._table = np.concatenate([self._table, np.array(parsed, self._kind)])
+                self._texts = pa.concat_arrays([self._texts, fresh])
+            table = self._table[compute.index_in(column.texts, value_set=self._texts).to_numpy()]
         return {name: np.ascontiguousarray(table[name])[column.codes] for name in self._kind.names or ()}
 
 
