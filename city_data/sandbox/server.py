@@ -80,6 +80,10 @@ class Sandbox:
             self.faults.clear()
             return Response(status_code=204)
 
+        def carried_out() -> dict[str, int]:
+            return {"carried_out": self.faults.carried_out}
+
+        app.add_api_route(ORDERS_PATH, carried_out, methods=["GET"])
         app.add_api_route(ORDERS_PATH, order, methods=["POST"], status_code=201)
         app.add_api_route(ORDERS_PATH, heal, methods=["DELETE"])
         return FaultyApp(app, self.faults, self._file_path, self.answered)

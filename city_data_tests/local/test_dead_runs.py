@@ -48,11 +48,18 @@ def webserver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def order(fault: dict[str, object] | None) -> None:
     """Let the sandbox answer wrongly from now on, or rightly again."""
-    base = re.findall(r"http://127\.0\.0\.1:\d+", os.environ["CITY_DATA_ROUTES"])[0]
     if fault:
-        httpx.post(base + FAULTS, json=fault).raise_for_status()
+        httpx.post(faults(), json=fault).raise_for_status()
     else:
-        httpx.delete(base + FAULTS).raise_for_status()
+        httpx.delete(faults()).raise_for_status()
+
+
+def faults() -> str:
+    return str(re.findall(r"http://127\.0\.0\.1:\d+", os.environ["CITY_DATA_ROUTES"])[0]) + FAULTS
+
+
+def is_carried_out() -> bool:
+    return bool(httpx.get(faults()).json()["carried_out"])
 
 
 def launch(webserver: str, month: str) -> str:
@@ -90,6 +97,7 @@ def test_next_run_of_the_provider_starts_within_30_s_of_the_end_of_a_run(webserv
     with deployed_instance() as instance:
         first = launch(webserver, MONTHS[0])
         await_true(lambda: worker(instance, first), 90)
+        await_true(is_carried_out, 30)
         second = launch(webserver, MONTHS[1])
         process = worker(instance, first)
         assert process is not None

@@ -40,6 +40,7 @@ def test_fault_orders_are_accepted_over_http(sandbox: Sandbox, call: Call) -> No
     orders = f"{sandbox.base_url}/_faults"
     assert httpx.post(orders, json={"path": "package_show", "status": 500}, trust_env=False).status_code == 201
     assert (call(PACKAGE).status_code, call(PACKAGE).content) == (500, b"")
+    assert httpx.get(orders, trust_env=False).json() == {"carried_out": sandbox.faults.carried_out}
     assert httpx.delete(orders, trust_env=False).status_code == 204
     assert call(PACKAGE).status_code == 200
     assert httpx.post(orders, json={"path": "(", "what": 1}, trust_env=False).status_code == 422

@@ -60,7 +60,7 @@ def rest(open_socket: socket.socket) -> bytes:
 
 
 def alive(port: int) -> bool:
-    return httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=2).status_code == 200
+    return httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=5).status_code == 200
 
 
 def test_deadlines_lie_under_ten_seconds() -> None:
