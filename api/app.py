@@ -15,7 +15,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api import errors
-from api.attribution import Providers
 from api.auth import tokens
 from api.auth.gate import Authorizer
 from api.auth.rate_limit import RateLimiter
@@ -67,7 +66,6 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     expensive = max(1, connections // 3)
     limiter, metrics = CapacityLimiter(max(1, connections - expensive)), Metrics(registry)
     expensive_limiter = CapacityLimiter(expensive)
-    providers = Providers(database, limiter, settings.api_ledger_ttl_s)
     versions = Versions(database, limiter, settings.api_ledger_ttl_s)
     shared = SharedCache(redis_url)
     months = Months(database, shared, Cache(redis_url), limiter, metrics, settings.api_segment_bytes)
@@ -90,9 +88,9 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     authorizer = _authorizer(settings, metrics)
     _add_middleware(app, settings, metrics, under_way, authorizer)
     history_service = HistoryService(
-        registry, settings.api_max_range_days, versions, reader, providers, tenants, authorizer.charge
+        registry, settings.api_max_range_days, versions, reader, tenants, authorizer.charge
     )
-    router = Cities(registry, versions, providers).router()
+    router = Cities(registry, versions).router()
     router.include_router(History(history_service).router())
     router.include_router(MonthFiles(history_service).router())
     joiner = Joiner(database, expensive_limiter, capacity=settings.api_frame_bytes)

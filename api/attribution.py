@@ -1,40 +1,15 @@
-"""Attribution of data to its providers. Belongs here: cached provider facts, and the headers that credit providers.
+"""Attribution of data to its providers. Belongs here: the headers that credit them.
 
-Does not: recording the facts, which the platform writes to the store (city_data/store/provider_facts.py).
+Does not: their licences, which every version of a month has in its provenance.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from urllib.parse import quote
 
-import anyio.to_thread
-from anyio import CapacityLimiter
-
 from api.query.planning import Plan
-from city_data.store.database import Database
-from city_data.store.provider_facts import ProviderFacts, read_providers
 
 _URL_MARKS = ":/?#[]@!$&'()*+,;=%"
-
-
-class Providers:
-    """The recorded facts of all providers, at most `ttl_s` old."""
-
-    def __init__(self, database: Database, limiter: CapacityLimiter, ttl_s: float) -> None:
-        self._database = database
-        self._limiter = limiter
-        self._ttl_s = ttl_s
-        self._known: tuple[float, Mapping[str, ProviderFacts]] | None = None
-
-    async def all(self) -> Mapping[str, ProviderFacts]:
-        """By name. Raises DatabaseUnavailable."""
-        if self._known is None or time.monotonic() - self._known[0] >= self._ttl_s:
-            read_at = time.monotonic()
-            facts = await anyio.to_thread.run_sync(lambda: read_providers(self._database), limiter=self._limiter)
-            self._known = (read_at, facts)
-        return self._known[1]
 
 
 def attribution_headers(*plans: Plan) -> dict[str, str]:

@@ -14,7 +14,6 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
 
-from api.attribution import Providers
 from api.bodies.answering import respond
 from api.bodies.reader import Answer, Reader
 from api.bodies.responses import answer_headers
@@ -24,8 +23,7 @@ from api.query.city import city_of_tenant
 from api.query.historical_request import HistoricalRequest
 from api.query.interval import Interval, parse_interval
 from api.query.planning import Plan, Plans
-from api.query.representation import representation_for
-from api.query.shapes import Representation
+from api.query.representation import Representation, representation_for
 from api.query.snapshots import Snapshots
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
@@ -69,7 +67,6 @@ class HistoryService:
     max_days: int
     versions: Versions
     reader: Reader
-    providers: Providers
     tenants: TenantLocations | None
     charge: Callable[[Scope, int], None]
     plans: Plans = field(default_factory=Plans)
@@ -88,7 +85,7 @@ class HistoryService:
         city, distance = await city_of_tenant(self.registry, self.tenants, loc, incoming.tenant, parameters.place)
         interval = parse_interval(loc, parameters.start_date, parameters.end_date, city.timezone, self.max_days)
         request_log(incoming.scope).add_range(incoming.tenant, city.city_id, distance, interval.days)
-        representation = await representation_for(loc, city, dataset, parameters, incoming.headers, self.providers.all)
+        representation = await representation_for(loc, city, dataset, parameters, incoming.headers, self.versions)
         return ResolvedRequest(incoming.tenant, city, distance, dataset, interval, representation)
 
     async def respond(self, incoming: IncomingRequest, resolved: ResolvedRequest) -> Response:

@@ -18,7 +18,7 @@ from api.bodies.reader import Answer
 from api.bodies.responses import is_known
 from api.errors import ServiceUnavailable
 from api.observability import RequestLog
-from api.query.shapes import Representation
+from api.query.representation import Representation
 
 P = TypeVar("P")
 

@@ -19,7 +19,7 @@ from api.bodies.month_lookup import Body, MonthLookup, MonthSlices
 from api.caching import LruCache
 from api.observability import Metrics
 from api.query.planning import MonthSlice, Plan
-from api.query.shapes import Representation
+from api.query.representation import Representation
 from city_data.datasets import DATASETS
 from city_data.errors import CityDataError
 from city_data.store import segments as store_segments

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from api.query.planning import MonthSlice, Plan
-from api.query.shapes import Representation
+from api.query.representation import Representation
 from city_data.store.segments import Segment
 from city_data.window import Month
 

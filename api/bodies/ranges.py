@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api.bodies.reader import Answer
 from api.bodies.responses import AnswerResponse
 from api.errors import error_response
-from api.query.shapes import Representation
+from api.query.representation import Representation
 
 _ONE_RANGE = re.compile(r"bytes=\s*(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))\s*")
 

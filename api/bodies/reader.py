@@ -19,7 +19,7 @@ from api.bodies.month_lookup import Body
 from api.caching import LruCache, SingleFlight
 from api.observability import Metrics
 from api.query.planning import Plan
-from api.query.shapes import Representation
+from api.query.representation import Representation
 from city_data.datasets import DATASETS
 from city_data.store.encodings import splice
 from city_data.store.record_formats import delimiters_of, parquet

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from api.attribution import attribution_headers
 from api.bodies.reader import Answer
 from api.query.planning import Plan
-from api.query.shapes import Representation
+from api.query.representation import Representation
 from city_data.store.snapshot_ids import SnapshotId
 
 _MOST_DISTANCES = 8

@@ -20,7 +20,7 @@ from api.bodies.reader import Answer
 from api.caching import LruCache, SingleFlight
 from api.query.interval import Interval
 from api.query.planning import MonthSlice, Plan
-from api.query.shapes import Representation
+from api.query.representation import Representation
 from city_data import calendar_days
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution, expected_stamps

@@ -6,17 +6,19 @@ Belongs here: what a query or a JSON body may hold. Does not: what the parameter
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from api.query.city import RequestedPlace
-from api.query.shapes import MAX_COLUMNS_TEXT, Include, ResolutionChoice
 from city_data.store.record_formats import FormatName
 from city_data.store.snapshot_ids import MAX_LENGTH
 
+ResolutionChoice = Literal["native", "hourly", "daily"]
+Include = Literal["raw"]
 MAX_CITY_ID = 80
+MAX_COLUMNS_TEXT = 1_000
 _SHOWN = 80
 TENANT_PATH = "/api/v1/tenants/{tenant_id}/external"
 

@@ -1,53 +1,53 @@
-"""The representation that a request selects. Belongs here: `resolution` and `columns`, their errors, and the choice.
+"""Representations of equal records. Belongs here: `resolution` and `columns`, their errors, and the choice.
 
-Does not: the parts of a representation (shapes.py), or the choice by headers (formats.py, negotiation.py).
+Does not: the choice by headers (formats.py, negotiation.py), or records in a shape (city_data/store/record_tables.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from functools import cached_property
 
 from starlette.datastructures import Headers
 
 from api.errors import Loc, ServiceUnavailable, invalid
 from api.query.formats import Format, format_for
+from api.query.historical_request import HistoricalRequest, ResolutionChoice
 from api.query.negotiation import encoding_for
-from api.query.shapes import Include, Representation, ResolutionChoice
+from api.query.versions import Versions
 from city_data.cities import City
-from city_data.datasets import DATASETS, DatasetName, Resolution
-from city_data.store.provider_facts import ProviderFacts
-from city_data.store.record_formats import FormatName
+from city_data.datasets import DATASETS, DatasetName
+from city_data.store.encodings import Encoding
 from city_data.store.record_tables import Shape, known_names
 
 
-class RepresentationParameters(Protocol):
-    """The parameters that select a representation; None where omitted."""
+@dataclass(frozen=True)
+class Representation:
+    """Everything a client can choose about the form of equal records. `tag` is empty for uncompressed JSON."""
 
-    @property
-    def format(self) -> FormatName | None: ...
-    @property
-    def resolution(self) -> ResolutionChoice | None: ...
-    @property
-    def columns(self) -> str | None: ...
-    @property
-    def include(self) -> Include | None: ...
+    format: Format
+    shape: Shape
+    encoding: Encoding
+
+    @cached_property
+    def tag(self) -> str:
+        shape = "" if self.shape.is_default else self.shape.tag
+        encoding = "" if self.encoding == "identity" else self.encoding
+        return "".join(f"-{part}" for part in (self.format.tag, shape, encoding) if part)
 
 
 async def representation_for(
     loc: Loc,
     city: City,
     dataset: DatasetName,
-    parameters: RepresentationParameters,
+    parameters: HistoricalRequest,
     headers: Headers,
-    known: Callable[[], Awaitable[Mapping[str, ProviderFacts]]],
+    versions: Versions,
 ) -> Representation:
-    """`known` reads the recorded providers. Raises 406, 422, ServiceUnavailable, DatabaseUnavailable."""
-    format_, daily = format_for(parameters.format, headers), False
-    if parameters.resolution in ("hourly", "daily"):
-        native = native_resolution(city, dataset, {} if dataset == "traffic" else await known())
-        daily = is_daily(loc, city, dataset, parameters.resolution, native)
-    columns = parse_columns(loc, dataset, parameters.columns, daily)
+    """Raises 406, 422, ServiceUnavailable, DatabaseUnavailable."""
+    format_ = format_for(parameters.format, headers)
+    daily = await _is_daily(loc, city, dataset, parameters.resolution, versions)
+    columns = _parse_columns(loc, dataset, parameters.columns, daily)
     return with_encoding(format_, Shape(daily, columns, parameters.include == "raw"), headers)
 
 
@@ -56,29 +56,26 @@ def with_encoding(chosen: Format, shape: Shape, headers: Headers) -> Representat
     return Representation(chosen, shape, "identity" if chosen.name == "parquet" else encoding_for(headers))
 
 
-def native_resolution(city: City, dataset: DatasetName, known: Mapping[str, ProviderFacts]) -> Resolution:
-    """The resolution of the city's months. Raises ServiceUnavailable until the city's source is recorded."""
-    if dataset == "traffic":
-        return "hourly"
-    facts = known.get(city.weather.provider) if city.weather else None
+async def _is_daily(
+    loc: Loc, city: City, dataset: DatasetName, requested: ResolutionChoice | None, versions: Versions
+) -> bool:
+    """Whether hours are to be aggregated to days. Raises 422 where hours are requested of a daily source,
+    ServiceUnavailable until the city's source is recorded.
+    """
+    if requested not in ("hourly", "daily") or dataset == "traffic":
+        return requested == "daily"
+    facts = (await versions.providers()).get(city.weather.provider) if city.weather else None
     if facts is None:
         raise ServiceUnavailable(
             f"The resolution of {city.name}'s {dataset} is not known yet; request resolution=native, or try again soon."
         )
-    return "daily" if facts.resolution == "daily" else "hourly"
-
-
-def is_daily(
-    loc: Loc, city: City, dataset: DatasetName, requested: ResolutionChoice | None, native: Resolution
-) -> bool:
-    """Whether hours are to be aggregated to days. Raises 422 where hours are requested of a daily source."""
-    if requested == "hourly" and native == "daily":
+    if requested == "hourly" and facts.resolution == "daily":
         message = f"{city.name}'s {dataset} is daily: its source has no hourly values; request daily or native"
         raise invalid(loc, "resolution", "resolution", message, requested)
-    return requested == "daily" and native == "hourly"
+    return requested == "daily" and facts.resolution != "daily"
 
 
-def parse_columns(loc: Loc, dataset: DatasetName, text: str | None, daily: bool) -> tuple[str, ...] | None:
+def _parse_columns(loc: Loc, dataset: DatasetName, text: str | None, daily: bool) -> tuple[str, ...] | None:
     """The comma-separated column names, in the record's order. Raises 422, which lists the unknown names."""
     if text is None:
         return None

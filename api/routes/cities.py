@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from api.attribution import Providers
 from api.observability import request_log
 from api.query.city import enabled_city
 from api.query.versions import Versions
@@ -40,7 +39,6 @@ class Cities:
 
     registry: Registry
     versions: Versions
-    providers: Providers
 
     def router(self) -> APIRouter:
         router = APIRouter()
@@ -58,7 +56,7 @@ class Cities:
 
     async def cities(self) -> list[CityInfoResponse]:
         """Every enabled city, with its centre, its radius, its sources and their licences."""
-        known = await self.providers.all()
+        known = await self.versions.providers()
         return [_city_info(city, sources(city, known)) for city in self.registry.enabled()]
 
     async def availability(self, request: Request, city_id: str, days: Days = False) -> DataAvailabilityResponse:

@@ -22,7 +22,7 @@ from api.query.city import enabled_city
 from api.query.formats import FORMATS
 from api.query.interval import Interval
 from api.query.planning import Plan
-from api.query.shapes import Representation
+from api.query.representation import Representation
 from api.query.snapshots import Snapshots
 from api.routes.parameters import (
     ERRORS,

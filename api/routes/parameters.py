@@ -13,8 +13,7 @@ from starlette.responses import Response
 
 from api.errors import ErrorResponse, ValidationErrorResponse, invalid
 from api.query.formats import CONTENT, FORMATS
-from api.query.historical_request import MAX_CITY_ID
-from api.query.shapes import MAX_COLUMNS_TEXT, Include, ResolutionChoice
+from api.query.historical_request import MAX_CITY_ID, MAX_COLUMNS_TEXT, Include, ResolutionChoice
 from city_data.store.record_formats import FormatName
 from city_data.store.snapshot_ids import MAX_LENGTH
 from city_data.window import Month

@@ -30,8 +30,7 @@ from api.query.formats import format_for
 from api.query.historical_request import TENANT_PATH
 from api.query.interval import Interval, parse_interval
 from api.query.planning import plan
-from api.query.representation import with_encoding
-from api.query.shapes import Representation
+from api.query.representation import Representation, with_encoding
 from api.query.snapshots import Snapshots
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions

@@ -189,7 +189,7 @@ def test_repeat_after_a_load_has_the_new_version(make_reader: MakeReader, load: 
 
 def test_expired_ledger_is_read_again(make_reader: MakeReader, load: Load) -> None:
     reader, now = make_reader(LONG), [0.0]
-    reader.app.state.request_cache._history_service.versions._clock = lambda: time.monotonic() + now[0]
+    reader.app.state.request_cache._history_service.versions._months._clock = lambda: time.monotonic() + now[0]
     request = written(path(dataset="weather"), Authorization=TOKEN)
     before = reader.ask(request, times=2)[-1]
     load("weather", "2025-10", at=LOADED + timedelta(days=1), add=3.0)
