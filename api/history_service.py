@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -19,12 +19,12 @@ from api.bodies.reader import Answer, Reader
 from api.bodies.responses import answer_headers
 from api.errors import Loc
 from api.observability import request_log
-from api.query.city import city_of_tenant
+from api.query.city import city_for
 from api.query.historical_request import HistoricalRequest
 from api.query.interval import Interval, parse_interval
 from api.query.planning import Plan, Plans
 from api.query.representation import Representation, representation_for
-from api.query.snapshots import Snapshots
+from api.query.snapshots import months_for
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
 from city_data.cities import City, Registry
@@ -33,18 +33,6 @@ from city_data.store.snapshot_ids import StoredVersion
 from city_data.window import Month
 
 _RESOLVED = "resolved_request"
-
-
-@dataclass(frozen=True)
-class IncomingRequest:
-    """A request for history: its parameters, and their `loc` (query or body) for error messages."""
-
-    scope: Scope
-    headers: Headers
-    loc: Loc
-    dataset: DatasetName
-    tenant: UUID
-    parameters: HistoricalRequest
 
 
 @dataclass(frozen=True)
@@ -71,46 +59,34 @@ class HistoryService:
     charge: Callable[[Scope, int], None]
     plans: Plans = field(default_factory=Plans)
 
-    async def answer(self, incoming: IncomingRequest) -> Response:
-        """Raises exceptions that errors.py turns into 4xx and 503."""
-        resolved = await self.resolve(incoming)
-        response = await self.respond(incoming, resolved)
-        if _is_lasting(incoming.parameters):
-            incoming.scope.setdefault("state", {})[_RESOLVED] = resolved
-        return response
-
-    async def resolve(self, incoming: IncomingRequest) -> ResolvedRequest:
-        """Raises exceptions that errors.py turns into 4xx and 503."""
-        loc, dataset, parameters = incoming.loc, incoming.dataset, incoming.parameters
-        city, distance = await city_of_tenant(self.registry, self.tenants, loc, incoming.tenant, parameters.place)
+    async def answer(
+        self, request: Request, loc: Loc, dataset: DatasetName, tenant: UUID, parameters: HistoricalRequest
+    ) -> Response:
+        """`loc` is for error messages. Raises exceptions that errors.py turns into 4xx and 503."""
+        city, distance = await city_for(
+            self.registry, self.tenants, loc, tenant, parameters.latitude, parameters.longitude, parameters.city_id
+        )
         interval = parse_interval(loc, parameters.start_date, parameters.end_date, city.timezone, self.max_days)
-        request_log(incoming.scope).add_range(incoming.tenant, city.city_id, distance, interval.days)
-        representation = await representation_for(loc, city, dataset, parameters, incoming.headers, self.versions)
-        return ResolvedRequest(incoming.tenant, city, distance, dataset, interval, representation)
-
-    async def respond(self, incoming: IncomingRequest, resolved: ResolvedRequest) -> Response:
-        """Raises exceptions that errors.py turns into 4xx and 503."""
-        parameters = incoming.parameters
+        request_log(request.scope).add_range(tenant, city.city_id, distance, interval.days)
+        representation = await representation_for(loc, city, dataset, parameters, request.headers, self.versions)
+        resolved = ResolvedRequest(tenant, city, distance, dataset, interval, representation)
 
         async def make_plan(fresh: bool) -> Plan:
-            months = await Snapshots(self.versions).months(
-                incoming.loc,
-                resolved.city,
-                resolved.dataset,
-                version=parameters.version,
-                moment=parameters.as_of,
-                fresh=fresh,
+            months = await months_for(
+                self.versions, loc, city, dataset, version=parameters.version, moment=parameters.as_of, fresh=fresh
             )
             return self._plan(resolved, months)
 
-        return await respond(
-            incoming.headers,
-            resolved.representation,
-            request_log(incoming.scope),
+        response = await respond(
+            request,
+            representation,
             make_plan=make_plan,
-            headers_of=lambda plan: answer_headers(plan, resolved.distance_km, resolved.representation),
-            read=lambda plan: self.read(incoming.scope, plan, resolved.representation),
+            headers_of=lambda plan: answer_headers(plan, distance, representation),
+            read=lambda plan: self.read(request.scope, plan, representation),
         )
+        if _is_lasting(parameters):
+            request.scope.setdefault("state", {})[_RESOLVED] = resolved
+        return response
 
     async def read(self, scope: Scope, plan: Plan, representation: Representation) -> Answer:
         """The plan's body, charged to the caller. Raises SegmentGone, HTTPException 429, DatabaseUnavailable."""

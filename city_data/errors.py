@@ -11,6 +11,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_COMPARED = 80  # characters: a longer text takes long to compare
+
 
 class CityDataError(Exception):
     """An expected failure. Its text says what is wrong and what to do, without a secret."""
@@ -32,7 +34,13 @@ def one_line(error: Exception) -> str:
 def unknown(kind: str, value: str, known: Iterable[str]) -> str:
     """`unknown city 'madird'; did you mean madrid? known: barcelona, madrid`."""
     names = list(known)
-    by_lower_case = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(value.casefold(), by_lower_case, n=1)
-    hint = f"did you mean {by_lower_case[close[0]]}? " if close else ""
+    near = nearest(value, names)
+    hint = f"did you mean {near}? " if near is not None else ""
     return f"unknown {kind} {value!r}; {hint}known: {', '.join(names) or 'none'}"
+
+
+def nearest(value: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known name that is most like `value`, in any case; None where the likeness (0..1) of all is less."""
+    by_lower_case = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(value[:_COMPARED].casefold(), by_lower_case, n=1, cutoff=likeness)
+    return by_lower_case[close[0]] if close else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.bodies.month_bodies import SegmentGone
@@ -17,16 +17,15 @@ from api.bodies.ranges import part_or_all
 from api.bodies.reader import Answer
 from api.bodies.responses import is_known
 from api.errors import ServiceUnavailable
-from api.observability import RequestLog
+from api.observability import request_log
 from api.query.representation import Representation
 
 P = TypeVar("P")
 
 
 async def respond(
-    request_headers: Headers,
+    request: Request,
     representation: Representation,
-    log: RequestLog,
     make_plan: Callable[[bool], Awaitable[P]],
     headers_of: Callable[[P], dict[str, str]],
     read: Callable[[P], Awaitable[Answer]],
@@ -37,12 +36,13 @@ async def respond(
     for fresh in (False, True):
         current = await make_plan(fresh)
         response_headers = headers_of(current)
-        if is_known(request_headers, response_headers["ETag"]):
+        if is_known(request.headers, response_headers["ETag"]):
             return Response(status_code=304, headers=response_headers)
         try:
             answer = await read(current)
         except SegmentGone:
             continue
+        log = request_log(request.scope)
         log.records, log.served_from = answer.records, answer.served_from
-        return part_or_all(request_headers, answer, representation, response_headers)
+        return part_or_all(request.headers, answer, representation, response_headers)
     raise ServiceUnavailable("A month is being replaced at the moment; try again soon.")

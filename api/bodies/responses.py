@@ -19,8 +19,6 @@ from api.query.planning import Plan
 from api.query.representation import Representation
 from city_data.store.snapshot_ids import SnapshotId
 
-_MOST_DISTANCES = 8
-
 
 def etag(tag: str, representation: Representation) -> str:
     """The strong ETag of a plan in a representation: equal tags mean equal bytes."""
@@ -35,29 +33,23 @@ def is_known(headers: Headers, tag: str) -> bool:
 
 def answer_headers(plan: Plan, distance_km: float, representation: Representation) -> dict[str, str]:
     """The headers that depend on the plan alone, and so are equal for 200 and 304."""
-    # Only headers shared by all representations are cached: a set for each representation would take too much memory.
-    distance = distance_text(distance_km)
-    shared = plan.headers_by_distance.get(distance)
-    if shared is None:
-        if len(plan.headers_by_distance) >= _MOST_DISTANCES:
-            plan.headers_by_distance.clear()
-        shared = plan.headers_by_distance[distance] = common_headers(
-            plan.snapshot, distance, plan.coverage_text, plan.missing
-        ) | attribution_headers(plan)
     return {
         "ETag": etag(plan.tag, representation),
-        **shared,
+        **common_headers(plan.snapshot, distance_km, plan.coverage_text, plan.missing),
+        **attribution_headers(plan),
         **saved_as(representation, lambda: _file_stem(plan, representation)),
     }
 
 
-def common_headers(snapshot: SnapshotId, distance: str, coverage: str, missing: Sequence[object]) -> dict[str, str]:
-    """The headers of every answer of history, whatever its dataset and representation. `distance` is in km."""
+def common_headers(
+    snapshot: SnapshotId, distance_km: float, coverage: str, missing: Sequence[object]
+) -> dict[str, str]:
+    """The headers of every answer of history, whatever its dataset and representation."""
     headers = {
         "Cache-Control": "private, max-age=0, must-revalidate",
         "Vary": "Accept, Accept-Encoding",
         "X-City-Id": snapshot.city_id,
-        "X-City-Distance-Km": distance,
+        "X-City-Distance-Km": f"{distance_km:.2f}",
         "X-Data-Version": snapshot.digest,
         "X-Snapshot-Id": str(snapshot),
         "X-Coverage": coverage,
@@ -65,10 +57,6 @@ def common_headers(snapshot: SnapshotId, distance: str, coverage: str, missing: 
     if missing:
         headers["X-Missing-Months"] = ",".join(map(str, missing))
     return headers
-
-
-def distance_text(distance_km: float) -> str:
-    return f"{distance_km:.2f}"
 
 
 def saved_as(representation: Representation, stem: Callable[[], str]) -> dict[str, str]:

@@ -5,8 +5,6 @@ Does not: computing distances (city_data/cities.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from difflib import get_close_matches
 from uuid import UUID
 
 from fastapi import HTTPException
@@ -15,40 +13,33 @@ from fastapi.exceptions import RequestValidationError
 from api.errors import Loc, invalid, problem
 from api.query.tenants import TenantLocations
 from city_data.cities import City, Registry
+from city_data.errors import nearest
 
 _SHOWN = 80
 
 
-@dataclass(frozen=True)
-class RequestedPlace:
-    """The place that a request names: coordinates, or a city."""
-
-    latitude: float | None
-    longitude: float | None
-    city_id: str | None
-
-
-async def city_of_tenant(
-    registry: Registry, tenants: TenantLocations | None, loc: Loc, tenant: UUID, place: RequestedPlace
+async def city_for(
+    registry: Registry,
+    tenants: TenantLocations | None,
+    loc: Loc,
+    tenant: UUID,
+    latitude: float | None,
+    longitude: float | None,
+    city_id: str | None,
 ) -> tuple[City, float]:
-    """As `city_for`, with the location from the tenant service where city and coordinates are omitted.
+    """The city of this id, else the one that covers the location, and its distance in km. Without either the tenant
+    service gives the location.
 
-    Also raises 422 for an unknown city or for both, 404 for an unknown tenant, and ServiceUnavailable.
+    Raises 422 for an unknown city, for both and for neither; 404 without a city there, and for an unknown tenant;
+    ServiceUnavailable.
     """
-    latitude, longitude = place.latitude, place.longitude
-    if place.city_id is not None:
+    if city_id is not None:
         if latitude is not None or longitude is not None:
-            message = "give `city_id`, or latitude and longitude, not both"
-            raise invalid(loc, "city_id", "exclusive", message, place.city_id)
-        return _city_named(registry, loc, place.city_id), 0.0
+            raise invalid(loc, "city_id", "exclusive", "give `city_id`, or latitude and longitude, not both", city_id)
+        return _city_named(registry, loc, city_id), 0.0
     if latitude is None and longitude is None and tenants is not None:
         location = await tenants.locate(tenant)
         latitude, longitude = location.latitude, location.longitude
-    return city_for(registry, loc, latitude, longitude)
-
-
-def city_for(registry: Registry, loc: Loc, latitude: float | None, longitude: float | None) -> tuple[City, float]:
-    """The city that covers the location, and its distance in km. Raises 422 without coordinates, 404 without a city."""
     if latitude is None or longitude is None:
         message = "required, or city_id instead of both: this service does not know the tenant's location"
         raise RequestValidationError(
@@ -59,24 +50,26 @@ def city_for(registry: Registry, loc: Loc, latitude: float | None, longitude: fl
             ]
         )
     covering = registry.covering(latitude, longitude)
-    if covering is not None:
-        return covering
-    nearest = registry.nearest(latitude, longitude)
-    if nearest is None:
-        raise HTTPException(404, "No city is enabled in this service.")
-    city, distance = nearest
-    raise HTTPException(
-        404,
+    if covering is None:
+        raise HTTPException(404, _no_city(registry.nearest(latitude, longitude)))
+    return covering
+
+
+def _no_city(nearest_city: tuple[City, float] | None) -> str:
+    if nearest_city is None:
+        return "No city is enabled in this service."
+    city, distance = nearest_city
+    return (
         f"No supported city near this location: the nearest is {city.name} ({city.city_id}), {distance:.1f} km away, "
-        f"and it serves locations within {city.radius_km:g} km.",
+        f"and it serves locations within {city.radius_km:g} km."
     )
 
 
 def _city_named(registry: Registry, loc: Loc, city_id: str) -> City:
     cities = {city.city_id: city for city in registry.enabled()}
     if city_id not in cities:
-        near = get_close_matches(city_id[:_SHOWN].lower(), cities, n=1, cutoff=0.0)
-        message = f"unknown city; did you mean {near[0]}?" if near else "no city is enabled in this service"
+        near = nearest(city_id, cities, likeness=0.0)
+        message = f"unknown city; did you mean {near}?" if near else "no city is enabled in this service"
         raise invalid(loc, "city_id", "unknown_city", message, city_id)
     return cities[city_id]
 

@@ -5,13 +5,12 @@ Belongs here: what a query or a JSON body may hold. Does not: what the parameter
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from api.query.city import RequestedPlace
+from city_data.errors import nearest
 from city_data.store.record_formats import FormatName
 from city_data.store.snapshot_ids import MAX_LENGTH
 
@@ -19,7 +18,6 @@ ResolutionChoice = Literal["native", "hourly", "daily"]
 Include = Literal["raw"]
 MAX_CITY_ID = 80
 MAX_COLUMNS_TEXT = 1_000
-_SHOWN = 80
 TENANT_PATH = "/api/v1/tenants/{tenant_id}/external"
 
 
@@ -40,10 +38,6 @@ class HistoricalRequest(BaseModel):
     columns: str | None = Field(default=None, max_length=MAX_COLUMNS_TEXT)
     include: Include | None = None
 
-    @property
-    def place(self) -> RequestedPlace:
-        return RequestedPlace(self.latitude, self.longitude, self.city_id)
-
     @model_validator(mode="wrap")
     @classmethod
     def _name_the_nearest(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -58,7 +52,6 @@ def _with_nearest(error: ErrorDetails, model: type[BaseModel]) -> InitErrorDetai
     """The error as it was, or for an unknown field one that names the nearest known field."""
     kind: str | PydanticCustomError = error["type"]
     if kind == "extra_forbidden":
-        name = str(error["loc"][-1])[:_SHOWN].lower()
-        (near,) = get_close_matches(name, model.model_fields, n=1, cutoff=0.0)
+        near = nearest(str(error["loc"][-1]), model.model_fields, likeness=0.0)
         kind = PydanticCustomError("unknown_field", "unknown; did you mean {near}?", {"near": near})
     return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))

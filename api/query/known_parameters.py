@@ -6,7 +6,6 @@ Does not: values (routes/). `resoluton=daily` would otherwise be answered with h
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -14,6 +13,7 @@ from fastapi import Request, params
 from fastapi.exceptions import RequestValidationError
 
 from api.errors import problem
+from city_data.errors import nearest
 
 _SHOWN = 80
 
@@ -49,5 +49,5 @@ def known_parameters(endpoint: Callable[..., Any]) -> tuple[str, ...]:
 def _refusal(name: str, known: Sequence[str]) -> str:
     if not known:
         return "this route has no query parameters"
-    near = get_close_matches(name[:_SHOWN].lower(), known, n=1)
-    return f"unknown; did you mean {near[0]}?" if near else f"unknown; there are {', '.join(known)}"
+    near = nearest(name, known)
+    return f"unknown; did you mean {near}?" if near is not None else f"unknown; there are {', '.join(known)}"

@@ -79,7 +79,6 @@ class Plan:
     coverage: float
     snapshot: SnapshotId
     tag: str
-    headers_by_distance: dict[str, dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def coverage_text(self) -> str:

@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.history_service import HistoryService, IncomingRequest
+from api.history_service import HistoryService
 from api.query.historical_request import TENANT_PATH, HistoricalRequest
 from api.routes.parameters import (
     RESPONSE_HEADERS,
@@ -91,17 +91,13 @@ class History:
                 columns=columns,
                 include=include,
             )
-            return await self.service.answer(
-                IncomingRequest(request.scope, request.headers, "query", name, tenant_id, parameters)
-            )
+            return await self.service.answer(request, "query", name, tenant_id, parameters)
 
         return historical
 
     def _by_body(self, name: DatasetName, current: str) -> Callable[..., Awaitable[Response]]:
         async def historical(request: Request, tenant_id: UUID, parameters: HistoricalRequest) -> Response:
-            response = await self.service.answer(
-                IncomingRequest(request.scope, request.headers, "body", name, tenant_id, parameters)
-            )
+            response = await self.service.answer(request, "body", name, tenant_id, parameters)
             response.headers["Deprecation"] = "true"
             successor = current.replace("{tenant_id}", str(tenant_id))
             response.headers.append("Link", f'<{successor}>; rel="successor-version"')

@@ -14,7 +14,6 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api.bodies.answering import respond
-from api.bodies.reader import Answer
 from api.bodies.responses import answer_headers
 from api.history_service import HistoryService
 from api.observability import request_log
@@ -23,7 +22,7 @@ from api.query.formats import FORMATS
 from api.query.interval import Interval
 from api.query.planning import Plan
 from api.query.representation import Representation
-from api.query.snapshots import Snapshots
+from api.query.snapshots import months_for
 from api.routes.parameters import (
     ERRORS,
     RESPONSE_HEADERS,
@@ -90,24 +89,19 @@ class MonthFiles:
         log.city, log.days = city.city_id, round(interval.days, 2)
 
         async def make_plan(fresh: bool) -> Plan:
-            snapshots = Snapshots(service.versions)
-            months = await snapshots.months("query", city, dataset, version=version, fresh=fresh)
+            months = await months_for(service.versions, "query", city, dataset, version=version, fresh=fresh)
             plan = service.plans.plan(city, dataset, interval, months)
             if not plan.slices:
                 raise HTTPException(404, _no_month(at, dataset, months))
             return plan
 
-        async def read(plan: Plan) -> Answer:
-            return await service.read(request.scope, plan, _PARQUET)
-
         caching = {} if version is None else _IMMUTABLE
         return await respond(
-            request.headers,
+            request,
             _PARQUET,
-            log,
             make_plan=make_plan,
             headers_of=lambda plan: answer_headers(plan, 0.0, _PARQUET) | caching,
-            read=read,
+            read=lambda plan: service.read(request.scope, plan, _PARQUET),
         )
 
 

@@ -22,16 +22,16 @@ from starlette.types import Scope
 from api.attribution import attribution_headers
 from api.bodies.answering import respond
 from api.bodies.reader import Answer
-from api.bodies.responses import common_headers, distance_text, etag, saved_as
+from api.bodies.responses import common_headers, etag, saved_as
 from api.bodies.training_reader import Joiner, TrainingPlan, join_plans
 from api.observability import request_log
-from api.query.city import RequestedPlace, city_of_tenant
+from api.query.city import city_for
 from api.query.formats import format_for
 from api.query.historical_request import TENANT_PATH
 from api.query.interval import Interval, parse_interval
 from api.query.planning import plan
 from api.query.representation import Representation, with_encoding
-from api.query.snapshots import Snapshots
+from api.query.snapshots import months_for
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
 from api.routes.parameters import (
@@ -134,16 +134,13 @@ class Training:
         calendar columns only. A day is aggregated from at least 20 hours with a value, and null otherwise, by the mean
         (precipitation: the sum; speed: weighted by volume; congestion: the worst hour).
         """
-        place = RequestedPlace(latitude, longitude, city_id)
-        city, distance = await city_of_tenant(self.registry, self.tenants, "query", tenant_id, place)
+        city, distance = await city_for(self.registry, self.tenants, "query", tenant_id, latitude, longitude, city_id)
         interval = parse_interval("query", start_date, end_date, city.timezone, self._most(resolution))
-        log = request_log(request.scope)
-        log.add_range(tenant_id, city.city_id, distance, interval.days)
+        request_log(request.scope).add_range(tenant_id, city.city_id, distance, interval.days)
         representation = with_encoding(format_for(format, request.headers), Shape(), request.headers)
         return await respond(
-            request.headers,
+            request,
             representation,
-            log,
             make_plan=lambda fresh: self._plan(city, interval, resolution, version, as_of, fresh),
             headers_of=lambda frame_plan: (
                 _headers(frame_plan, distance, representation) | attribution_headers(*frame_plan.plans.values())
@@ -168,17 +165,11 @@ class Training:
         moment: str | None,
         fresh: bool,
     ) -> TrainingPlan:
-        snapshots = Snapshots(self.versions)
-        plans = {
-            name: plan(
-                city,
-                name,
-                interval,
-                await snapshots.months("query", city, name, version=version, moment=moment, fresh=fresh),
-            )
+        months = {
+            name: await months_for(self.versions, "query", city, name, version=version, moment=moment, fresh=fresh)
             for name in DATASETS
         }
-        return join_plans(plans, resolution)
+        return join_plans({name: plan(city, name, interval, months[name]) for name in DATASETS}, resolution)
 
 
 def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Representation) -> dict[str, str]:
@@ -188,7 +179,7 @@ def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Repre
     missing = [f"{name}/{month}" for name in DATASETS for month in frame_plan.plans[name].missing]
     headers = {
         "ETag": etag(frame_plan.tag, representation),
-        **common_headers(frame_plan.snapshot, distance_text(distance_km), min(coverages.values()), missing),
+        **common_headers(frame_plan.snapshot, distance_km, min(coverages.values()), missing),
         **saved_as(representation, lambda: _file_stem(frame_plan)),
         "X-Calendar": f"{calendar_days.method()}; {where}",
     }

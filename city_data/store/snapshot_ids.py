@@ -17,12 +17,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
 
 from city_data.datasets import DATASETS, DatasetName
+from city_data.store.ledger import MonthEntry
+from city_data.store.versions import Version
 from city_data.window import Month
 
+StoredVersion = MonthEntry | Version  # the ledger's current row, or a version as of its load
 ID_FORMAT = "1"
 NO_DATA = "none"
 MAX_LENGTH = 4_096
@@ -31,41 +32,6 @@ _MOST_DIGITS = 9
 _CITY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _DIGEST = re.compile(r"[0-9a-f]{16}|none")
 _RUN = re.compile(rf"(0|[1-9]\d{{0,{_MOST_DIGITS - 1}}})(?:x([1-9]\d{{0,3}}))?")
-
-
-class StoredVersion(Protocol):
-    """A version of a month: the ledger's current row, or a stored version."""
-
-    @property
-    def city_id(self) -> str: ...
-    @property
-    def dataset(self) -> DatasetName: ...
-    @property
-    def month(self) -> Month: ...
-    @property
-    def version(self) -> int | None: ...
-    @property
-    def content_sha256(self) -> str | None: ...
-    @property
-    def loaded_at(self) -> datetime | None: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def expected_rows(self) -> int: ...
-    @property
-    def coverage(self) -> float | None: ...
-    @property
-    def first_date(self) -> datetime | None: ...
-    @property
-    def last_date(self) -> datetime | None: ...
-    @property
-    def source(self) -> str | None: ...
-    @property
-    def provenance(self) -> Mapping[str, Any]: ...
-    @property
-    def has_data(self) -> bool: ...
-    @property
-    def identity(self) -> str: ...
 
 
 def digest(identities: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ with zstd buffers: the dataset's frame columns, `raw_data` as JSON text with sor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -156,6 +156,22 @@ def read_versions(database: Database, dataset: DatasetName, city_id: str) -> lis
         provenance = {name: row[name] for name in licence if row[name] is not None}
         versions.append(Version(**{**values, "month": Month.of(row["month"]), "provenance": provenance}))
     return versions
+
+
+def at_moment(versions: Iterable[Version], at: datetime) -> tuple[dict[Month, Version], list[str]]:
+    """Each month's version that was current at `at`, and the months whose version of then may no longer be stored."""
+    by_month: dict[Month, list[Version]] = {}
+    for version in versions:
+        by_month.setdefault(version.month, []).append(version)
+    current: dict[Month, Version] = {}
+    unknown: list[str] = []
+    for month, stored in by_month.items():
+        loaded = [version for version in stored if version.loaded_at <= at]
+        if loaded:
+            current[month] = max(loaded, key=lambda version: version.version)
+        elif (first := min(version.version for version in stored)) > 1:
+            unknown.append(f"{month} before version {first}")
+    return current, unknown
 
 
 def read_entries(database: Database, dataset: DatasetName, city_id: str, month: Month) -> list[MonthEntry]:
