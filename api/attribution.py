@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from api.query.planning import Plan
+from city_data.store.plans import Plan
 
 _URL_MARKS = ":/?#[]@!$&'()*+,;=%"
 

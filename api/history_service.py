@@ -1,6 +1,6 @@
 """The service behind the routes of history. Belongs here: resolving a request's parameters, and the order of the steps.
 
-Does not: paths and documentation (routes/history.py), choosing months (query/planning.py), their bytes
+Does not: paths and documentation (routes/history.py), choosing months (city_data/store/plans.py), their bytes
 (bodies/reader.py), or responses (bodies/responses.py).
 """
 
@@ -21,16 +21,17 @@ from api.errors import Loc
 from api.observability import request_log
 from api.query.city import city_for
 from api.query.historical_request import HistoricalRequest
-from api.query.interval import Interval, parse_interval
-from api.query.planning import Plan, Plans
+from api.query.interval import parse_interval
+from api.query.planning import Plans
 from api.query.representation import Representation, representation_for
 from api.query.snapshots import months_for
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
 from city_data.cities import City, Registry
 from city_data.datasets import DatasetName
+from city_data.store.plans import Plan
 from city_data.store.snapshot_ids import StoredVersion
-from city_data.window import Month
+from city_data.window import Interval, Month
 
 _RESOLVED = "resolved_request"
 

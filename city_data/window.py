@@ -100,6 +100,18 @@ class Month:
         return [day_bounds(day, timezone)[0] for day in self.days()]
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A half-open interval in UTC, which excludes `end`."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def days(self) -> float:
+        return (self.end - self.start) / timedelta(days=1)
+
+
 def day_bounds(day: date, timezone: str) -> tuple[datetime, datetime]:
     """A local calendar day as a half-open UTC interval: 23, 24 or 25 hours long."""
     zone = ZoneInfo(timezone)

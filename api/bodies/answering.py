@@ -1,7 +1,7 @@
 """The response to a plan: 304 if the client has the answer, else its body; read again if a month was replaced.
 
-Belongs here: the order of these steps, for every route whose answer has a plan. Does not: plans (query/planning.py),
-headers (responses.py), or parts of files (ranges.py).
+Belongs here: the order of these steps, for every route whose answer has a plan. Does not: plans
+(city_data/store/plans.py), headers (responses.py), or parts of files (ranges.py).
 """
 
 from __future__ import annotations

@@ -18,7 +18,6 @@ from anyio import CapacityLimiter
 from api.bodies.month_lookup import Body, MonthLookup, MonthSlices
 from api.caching import LruCache
 from api.observability import Metrics
-from api.query.planning import MonthSlice, Plan
 from api.query.representation import Representation
 from city_data.datasets import DATASETS
 from city_data.errors import CityDataError
@@ -28,6 +27,7 @@ from city_data.store.cache_reads import SharedCache
 from city_data.store.cache_seal import Seal, read_seal
 from city_data.store.database import Database
 from city_data.store.encodings import pack
+from city_data.store.plans import MonthSlice, Plan
 from city_data.store.record_formats import from_records, month_text
 from city_data.store.record_tables import Shape, cut, month_table
 from city_data.store.segments import Segment

@@ -1,7 +1,7 @@
 """The body of a plan. Belongs here: joining months into one body, the cache of whole answers, single flight.
 
-Does not: choosing months (query/planning.py), reading them (month_bodies.py), or HTTP (responses.py). A whole month is
-serialised and compressed once for each representation; answers reuse its bytes.
+Does not: choosing months (city_data/store/plans.py), reading them (month_bodies.py), or HTTP (responses.py). A whole
+month is serialised and compressed once for each representation; answers reuse its bytes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from api.bodies.month_bodies import Months, is_from_segments
 from api.bodies.month_lookup import Body
 from api.caching import LruCache, SingleFlight
 from api.observability import Metrics
-from api.query.planning import Plan
 from api.query.representation import Representation
 from city_data.datasets import DATASETS
 from city_data.store.encodings import splice
+from city_data.store.plans import Plan
 from city_data.store.record_formats import delimiters_of, parquet
 from city_data.store.record_tables import schema
 

@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from api.attribution import attribution_headers
 from api.bodies.reader import Answer
-from api.query.planning import Plan
 from api.query.representation import Representation
+from city_data.store.plans import Plan
 from city_data.store.snapshot_ids import SnapshotId
 
 

@@ -1,35 +1,22 @@
 """The time range of a request. Belongs here: parsing start_date, end_date and as_of, and their errors.
 
-Does not: choosing the city (city.py) or the months (planning.py). Dates and times are ISO 8601; both ends are
-inclusive; a bare date is that whole local day of the city; a time without an offset is UTC.
+Does not: choosing the city (city.py) or the months (city_data/store/plans.py). Dates and times are ISO 8601; both ends
+are inclusive; a bare date is that whole local day of the city; a time without an offset is UTC.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 
 from api.errors import Loc, invalid, problem
-from city_data.window import day_bounds
+from city_data.window import Interval, day_bounds
 
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 _MAX_TEXT = 64
 _INSTANT = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A half-open interval in UTC, which excludes `end`."""
-
-    start: datetime
-    end: datetime
-
-    @property
-    def days(self) -> float:
-        return (self.end - self.start) / timedelta(days=1)
 
 
 def parse_interval(loc: Loc, start_text: str, end_text: str, timezone: str, max_days: int) -> Interval:

@@ -19,8 +19,6 @@ from api.history_service import HistoryService
 from api.observability import request_log
 from api.query.city import enabled_city
 from api.query.formats import FORMATS
-from api.query.interval import Interval
-from api.query.planning import Plan
 from api.query.representation import Representation
 from api.query.snapshots import months_for
 from api.routes.parameters import (
@@ -33,9 +31,10 @@ from api.routes.parameters import (
     month_of,
 )
 from city_data.datasets import DatasetName
+from city_data.store.plans import Plan
 from city_data.store.record_tables import Shape
 from city_data.store.snapshot_ids import SnapshotId, StoredVersion
-from city_data.window import Month
+from city_data.window import Interval, Month
 
 _FOLDER = "/api/v1/cities/{city_id}/{dataset}"
 _PATH = _FOLDER + "/month={month}/data.parquet"

@@ -23,13 +23,12 @@ from api.attribution import attribution_headers
 from api.bodies.answering import respond
 from api.bodies.reader import Answer
 from api.bodies.responses import common_headers, etag, saved_as
-from api.bodies.training_reader import Joiner, TrainingPlan, join_plans
+from api.bodies.training_reader import Joiner
 from api.observability import request_log
 from api.query.city import city_for
 from api.query.formats import format_for
 from api.query.historical_request import TENANT_PATH
-from api.query.interval import Interval, parse_interval
-from api.query.planning import plan
+from api.query.interval import parse_interval
 from api.query.representation import Representation, with_encoding
 from api.query.snapshots import months_for
 from api.query.tenants import TenantLocations
@@ -52,7 +51,10 @@ from city_data import calendar_days
 from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, Resolution
 from city_data.frames.training import TrainingColumn, training_columns
+from city_data.store.plans import plan
 from city_data.store.record_tables import Shape
+from city_data.store.training_plans import TrainingPlan, join_plans
+from city_data.window import Interval
 
 # An hourly frame of ten years would be hundreds of megabytes of JSON; no retention window is that long.
 MOST_HOURLY_DAYS = 1_100

@@ -26,9 +26,9 @@ from api.bodies.responses import AnswerResponse, answer_headers, etag, is_known,
 from api.caching import LruCache
 from api.history_service import HistoryService, ResolvedRequest, resolved_of
 from api.observability import Metrics, RequestLog, log_request
-from api.query.planning import Plan
 from api.transport.limits import SAFE_HEADERS, ConcurrencyLimiter
 from city_data.store.database import DatabaseUnavailable
+from city_data.store.plans import Plan
 
 _REMEMBERED = 2_000
 _LONGEST_QUERY = 4_096

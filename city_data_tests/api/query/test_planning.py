@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.query.interval import Interval
 from api.query.planning import Plans
 from city_data.cities import load_registry
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, read_months
-from city_data.window import Month
+from city_data.window import Interval, Month
 from city_data_tests.api.conftest import Load
 
 MADRID = next(city for city in load_registry().all() if city.city_id == "madrid")
