@@ -7,7 +7,6 @@ those of cut months too.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ from city_data.store.encodings import pack
 from city_data.store.plans import MonthSlice, Plan
 from city_data.store.record_formats import from_records, month_text
 from city_data.store.record_tables import Shape, cut, month_table
-from city_data.store.segments import Segment
+from city_data.store.segments import Segment, record_date
 from city_data.store.versions import decode_frame, read_frame_bytes
 from city_data.window import Month
 
@@ -41,8 +40,6 @@ _STORED = "-gzip"  # the representation that PostgreSQL and Redis store: JSON ob
 _ZSTD = "-zstd"
 _FRAMES_SHARE = 4
 _OVERHEAD = 800  # bytes of a cache entry beside its body
-_DATE_MARK = b'"date":"'
-_DATE_LENGTH = len("2026-10-01T00:00:00Z")
 
 
 class SegmentGone(CityDataError):
@@ -238,22 +235,13 @@ def is_from_segments(representation: Representation) -> bool:
     return representation.shape.is_default and representation.format.name in ("json", "ndjson")
 
 
-def record_date(record: bytes) -> datetime:
-    """The date of a record: the marker cannot occur inside a JSON string, whose quotes are escaped."""
-    at = record.index(_DATE_MARK) + len(_DATE_MARK)
-    return datetime.fromisoformat(record[at : at + _DATE_LENGTH].decode("ascii"))
-
-
 def _of_segment(month_slice: MonthSlice, segment: Segment, representation: Representation) -> Body:
-    """A stored month, or its records within the slice: they are sorted by date, so two bisections find them."""
+    """A stored month, or its records within the slice."""
     if month_slice.whole and representation.tag == _STORED:
         return _whole(month_slice, segment)
     if month_slice.whole and representation.format.name == "json":
         return _whole(month_slice, pack(store_segments.text_of(segment), segment.rows, representation.encoding))
-    records = store_segments.records(segment)
-    start = 0 if month_slice.start is None else bisect_left(records, month_slice.start, key=record_date)
-    end = len(records) if month_slice.end is None else bisect_left(records, month_slice.end, lo=start, key=record_date)
-    selected = records[start:end]
+    selected = store_segments.cut(segment, month_slice.start, month_slice.end)
     text = from_records(representation.format.name, selected)
     first, last = (record_date(selected[0]), record_date(selected[-1])) if selected else (None, None)
     return Body(pack(text, len(selected), representation.encoding), first, last)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 import uuid
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -32,6 +33,8 @@ SEPARATOR = b",\n"
 _LEVEL = 6
 _HEAD_BYTES = 4_096  # some records
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_DATE_MARK = b'"date":"'
+_DATE_LENGTH = len("2026-10-01T00:00:00Z")
 _NAMESPACE = uuid.UUID("6f1d5f0e-54d7-5b52-9f5b-1f0c6f3b8f2a")
 
 
@@ -106,6 +109,22 @@ def records(segment: Segment) -> list[bytes]:
     """A segment's records. Raises ValueError where its bytes are not those that were encoded."""
     text = text_of(segment)
     return text.split(SEPARATOR) if text else []
+
+
+def record_date(record: bytes) -> datetime:
+    """The date of a record: the marker cannot occur inside a JSON string, whose quotes are escaped."""
+    at = record.index(_DATE_MARK) + len(_DATE_MARK)
+    return datetime.fromisoformat(record[at : at + _DATE_LENGTH].decode("ascii"))
+
+
+def cut(segment: Segment, start: datetime | None, end: datetime | None) -> list[bytes]:
+    """The records from `start` on and before `end`; None means unbounded. They are sorted by date, so two bisections
+    find them.
+    """
+    texts = records(segment)
+    first = 0 if start is None else bisect_left(texts, start, key=record_date)
+    last = len(texts) if end is None else bisect_left(texts, end, lo=first, key=record_date)
+    return texts[first:last]
 
 
 def splice_parts(segments: Iterable[Segment], opening: bytes, between: bytes, closing: bytes) -> list[bytes]:
