@@ -26,9 +26,8 @@ from api.observability import Metrics, Observer
 from api.query.known_parameters import require_known_parameters
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
-from api.routes import health, page
+from api.routes import health, history, page
 from api.routes.cities import Cities
-from api.routes.history import History
 from api.routes.month_files import MonthFiles
 from api.routes.provenance import Provenance
 from api.routes.training import Training
@@ -91,7 +90,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         registry, settings.api_max_range_days, versions, reader, tenants, authorizer.charge
     )
     router = Cities(registry, versions).router()
-    router.include_router(History(history_service).router())
+    router.include_router(history.router(history_service))
     router.include_router(MonthFiles(history_service).router())
     joiner = Joiner(database, expensive_limiter, capacity=settings.api_frame_bytes)
     router.include_router(Training(registry, settings, versions, joiner, tenants, authorizer.charge).router())

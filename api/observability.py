@@ -103,9 +103,6 @@ class Metrics:
         """`outcome` is one of TENANT_OUTCOMES."""
         self._tenants.labels(outcome).inc()
 
-    def answered(self, method: str, route: str, city: str | None, status: int, seconds: float) -> None:
-        self.durations(method, route, city, status)(seconds)
-
     def durations(self, method: str, route: str, city: str | None, status: int) -> Callable[[float], None]:
         """The function that records the duration of answers with these labels."""
         label = city if city in self._cities else ""
@@ -145,18 +142,14 @@ class Observer:
         finally:
             route = getattr(scope.get("route"), "path", UNMATCHED)
             method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
-            record_request(self._metrics, method, route, status, request_log(scope), time.perf_counter() - began)
-
-
-def record_request(metrics: Metrics, method: str, route: str, status: int, log: RequestLog, seconds: float) -> None:
-    """Count an answered request and log it; `route` is the template of its path."""
-    metrics.answered(method, route, log.city, status, seconds)
-    if route not in _QUIET or status >= 400:
-        log_request(method, route, status, log, seconds)
+            log, seconds = request_log(scope), time.perf_counter() - began
+            self._metrics.durations(method, route, log.city, status)(seconds)
+            if route not in _QUIET or status >= 400:
+                log_request(method, route, status, log, seconds)
 
 
 def log_request(method: str, route: str, status: int, log: RequestLog, seconds: float) -> None:
-    """Write the request's log line."""
+    """Write the request's log line; `route` is the template of its path."""
     REQUESTS_LOG.info(
         "request",
         method=method,

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 
 from api.errors import Loc, invalid, problem
+from api.observability import request_log
 from api.query.tenants import TenantLocations
 from city_data.cities import City, Registry
 from city_data.errors import nearest
@@ -74,9 +75,10 @@ def _city_named(registry: Registry, loc: Loc, city_id: str) -> City:
     return cities[city_id]
 
 
-def enabled_city(registry: Registry, city_id: str) -> City:
-    """The enabled city of this id. Raises 404, which names the enabled cities."""
+def enabled_city(registry: Registry, city_id: str, request: Request) -> City:
+    """The enabled city of this id, which the request's log line names. Raises 404, which names the enabled cities."""
     cities = {city.city_id: city for city in registry.enabled()}
     if city_id not in cities:
         raise HTTPException(404, f"City {city_id[:_SHOWN]!r} is not enabled; enabled: {', '.join(cities) or 'none'}.")
+    request_log(request.scope).city = city_id
     return cities[city_id]

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from api.observability import request_log
 from api.query.city import enabled_city
 from api.query.versions import Versions
 from api.routes.parameters import ERRORS
@@ -61,8 +60,7 @@ class Cities:
 
     async def availability(self, request: Request, city_id: str, days: Days = False) -> DataAvailabilityResponse:
         """First and last date, record counts, and for every month its state, version and coverage by column."""
-        city = enabled_city(self.registry, city_id)
-        request_log(request.scope).city = city.city_id
+        city = enabled_city(self.registry, city_id, request)
         months = {name: list((await self.versions.months(city_id, name)).values()) for name in DATASETS}
         with_data = {name: [entry for entry in entries if entry.has_data] for name, entries in months.items()}
         counts: dict[str, Any] = {}

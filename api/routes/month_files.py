@@ -68,8 +68,7 @@ class MonthFiles:
 
     async def index(self, request: Request, city_id: str, dataset: DatasetName) -> list[MonthFile]:
         """Every month that has data, oldest first."""
-        city = enabled_city(self.service.registry, city_id)
-        request_log(request.scope).city = city.city_id
+        enabled_city(self.service.registry, city_id, request)
         months = await self.service.versions.months(city_id, dataset)
         return [_file_of(entry) for entry in months.values() if entry.has_data]
 
@@ -82,10 +81,10 @@ class MonthFiles:
         version: SnapshotVersion = None,
     ) -> Response:
         """All columns of the month. With `version` the file may be cached for ever; without it is the current one."""
-        service, log = self.service, request_log(request.scope)
-        city, at = enabled_city(service.registry, city_id), month_of(month)
+        service = self.service
+        city, at = enabled_city(service.registry, city_id, request), month_of(month)
         interval = Interval(*at.bounds(city.timezone))
-        log.city, log.days = city.city_id, round(interval.days, 2)
+        request_log(request.scope).days = round(interval.days, 2)
 
         async def make_plan(fresh: bool) -> Plan:
             months = await months_for(service.versions, "query", city, dataset, version=version, fresh=fresh)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, Literal
 
 import anyio.to_thread
@@ -17,7 +16,6 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import ErrorResponse, ValidationErrorResponse
-from api.observability import request_log
 from api.query.city import enabled_city
 from api.query.versions import Versions
 from api.routes.parameters import MonthParameter, month_of
@@ -28,7 +26,6 @@ from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, State, StateChange, read_states
 from city_data.store.snapshot_ids import SnapshotId
 from city_data.store.versions import read_entries
-from city_data.window import Month
 
 # Reported in fields of their own, or used only by checks.
 _SEPARATE_FIELDS = {
@@ -171,8 +168,7 @@ class Provenance:
 
     async def month(self, request: Request, city_id: str, month: MonthParameter) -> MonthProvenanceResponse:
         """Versions, files with their hashes, stations, method, licence, rejected rows and the history of states."""
-        city = enabled_city(self.registry, city_id)
-        request_log(request.scope).city = city.city_id
+        city = enabled_city(self.registry, city_id, request)
         at = month_of(month)
         ledger = {name: await self.versions.months(city_id, name) for name in DATASETS}
         if not any(at in months for months in ledger.values()):
@@ -199,15 +195,13 @@ class Provenance:
         if entry is None:
             return None
         stored, states = await anyio.to_thread.run_sync(
-            partial(self._read, name, city.city_id, entry.month), limiter=self.limiter
+            lambda: (
+                read_entries(self.database, name, city.city_id, entry.month),
+                read_states(self.database, city.city_id, name, entry.month),
+            ),
+            limiter=self.limiter,
         )
         return _provenance(city, name, entry, stored, states)
-
-    def _read(self, name: DatasetName, city_id: str, month: Month) -> tuple[list[MonthEntry], list[StateChange]]:
-        return (
-            read_entries(self.database, name, city_id, month),
-            read_states(self.database, city_id, name, month),
-        )
 
 
 def _provenance(

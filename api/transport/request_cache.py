@@ -103,24 +103,18 @@ class RequestCache:
                 self._requests.put(key, _cached_request(scope, resolved), 1)
 
     async def _answer(self, cached: CachedRequest, send: Send) -> bool:
-        """Answer a repeat; False where nothing was sent, and the routes have to answer or report an error."""
-        began, resolved, reader = time.perf_counter(), cached.resolved, self._history_service.reader
-        plan, added = self._history_service.cached_plan(resolved), None
-        answer: Answer | None = None
-        if plan is not None:
-            known = _is_known(cached, plan)
-            answer = None if known else reader.cached_answer(plan, resolved.representation)
-            if known or answer is not None:
-                added = self._authorizer.readmit(cached.token, resolved.tenant)
-                if added is None:
-                    return False
-                if answer is not None:
-                    reader.count_memory_hit(plan)
-        if added is None or plan is None:
-            fetched = await self._fetch(cached)
-            if fetched is None:
-                return False
-            plan, answer, added = fetched
+        """Answer a repeat; False where nothing was sent, and the routes have to answer or report an error.
+
+        The caller is admitted before the store is queried, and so is charged twice where the routes answer after it.
+        """
+        began = time.perf_counter()
+        added = self._authorizer.readmit(cached.token, cached.resolved.tenant)
+        if added is None:
+            return False
+        plan_and_answer = self._in_memory(cached) or await self._from_store(cached)
+        if plan_and_answer is None:
+            return False
+        plan, answer = plan_and_answer
         head = self._head(cached, plan, answer)
         if answer is not None:
             head.log.served_from = answer.served_from
@@ -131,25 +125,32 @@ class RequestCache:
         log_request("GET", cached.route, head.status, head.log, seconds)
         return True
 
-    async def _fetch(self, cached: CachedRequest) -> tuple[Plan, Answer | None, HeaderLines] | None:
-        """Plan, answer and added headers, read from the store; None where the routes have to answer.
+    def _in_memory(self, cached: CachedRequest) -> tuple[Plan, Answer | None] | None:
+        """Plan and answer, which is None for a 304; None where the store has to be read."""
+        plan = self._history_service.cached_plan(cached.resolved)
+        if plan is None:
+            return None
+        if _is_known(cached, plan):
+            return plan, None
+        answer = self._history_service.reader.cached_answer(plan, cached.resolved.representation)
+        if answer is None:
+            return None
+        self._history_service.reader.count_memory_hit(plan)
+        return plan, answer
 
-        The caller is admitted before the store is queried, and so is charged twice where the routes answer.
-        """
+    async def _from_store(self, cached: CachedRequest) -> tuple[Plan, Answer | None] | None:
+        """As `_in_memory`, after reading the store; None where the routes have to answer."""
         if self._under_way.is_full:
             return None
+        representation, reader = cached.resolved.representation, self._history_service.reader
         with self._under_way:
-            added = self._authorizer.readmit(cached.token, cached.resolved.tenant)
-            if added is None:
-                return None
-            representation, reader = cached.resolved.representation, self._history_service.reader
             try:
                 plan = await self._history_service.plan(cached.resolved)
                 if _is_known(cached, plan):
-                    return plan, None, added
+                    return plan, None
                 if reader.cost(plan, representation):
                     return None
-                return plan, await reader.answer(plan, representation), added
+                return plan, await reader.answer(plan, representation)
             except (SegmentGone, DatabaseUnavailable, SQLAlchemyError):
                 return None
 
