@@ -93,7 +93,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     router.include_router(history.router(history_service))
     router.include_router(MonthFiles(history_service).router())
     joiner = Joiner(database, expensive_limiter, capacity=settings.api_frame_bytes)
-    router.include_router(Training(registry, settings, versions, joiner, tenants, authorizer.charge).router())
+    router.include_router(Training(history_service, joiner).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
     # On the router, so that a route added later requires authentication by default.
     required = [Depends(authorizer), Depends(require_known_parameters)]

@@ -6,10 +6,8 @@ month is serialised and compressed once for each representation; answers reuse i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -24,8 +22,6 @@ from city_data.store.encodings import splice
 from city_data.store.plans import Plan
 from city_data.store.record_formats import delimiters_of, parquet
 from city_data.store.record_tables import schema
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -90,16 +86,13 @@ class Reader:
 
     async def _make(self, plan: Plan, representation: Representation) -> Answer:
         if representation.format.name == "parquet":
-            return await self._in_thread(lambda: self._read_parquet(plan, representation), self._expensive)
+            return await anyio.to_thread.run_sync(self._read_parquet, plan, representation, limiter=self._expensive)
         lookup = await self._months.lookup(plan, representation)
         if lookup.wanted:  # in a thread: it may query PostgreSQL, and compression releases the GIL
             limiter = self._limiter if is_from_segments(representation) else self._expensive
-            await self._in_thread(lambda: self._months.fill(lookup), limiter)
+            await anyio.to_thread.run_sync(self._months.fill, lookup, limiter=limiter)
         self._months.count(lookup)
         return self._join(plan, representation, lookup.bodies, lookup.farthest)
-
-    async def _in_thread(self, work: Callable[[], T], limiter: CapacityLimiter) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=limiter)
 
     def _join(self, plan: Plan, representation: Representation, bodies: list[Body], served_from: str) -> Answer:
         filled = [body for body in bodies if body.segment.rows]

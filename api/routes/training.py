@@ -5,7 +5,7 @@ Does not: joining months (bodies/training_reader.py), or defining columns (city_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -24,6 +24,7 @@ from api.bodies.answering import respond
 from api.bodies.reader import Answer
 from api.bodies.responses import common_headers, etag, saved_as
 from api.bodies.training_reader import Joiner
+from api.history_service import HistoryService
 from api.observability import request_log
 from api.query.city import city_for
 from api.query.formats import format_for
@@ -31,8 +32,6 @@ from api.query.historical_request import TENANT_PATH
 from api.query.interval import parse_interval
 from api.query.representation import Representation, with_encoding
 from api.query.snapshots import months_for
-from api.query.tenants import TenantLocations
-from api.query.versions import Versions
 from api.routes.parameters import (
     RESPONSE_HEADERS,
     AsOf,
@@ -46,9 +45,8 @@ from api.routes.parameters import (
     add_read,
     documented,
 )
-from api.settings import Settings
 from city_data import calendar_days
-from city_data.cities import City, Registry
+from city_data.cities import City
 from city_data.datasets import DATASETS, Resolution
 from city_data.frames.training import TrainingColumn, training_columns
 from city_data.store.plans import plan
@@ -96,12 +94,8 @@ def training_record() -> type[BaseModel]:
 class Training:
     """The route and its dependencies; one per application."""
 
-    registry: Registry
-    settings: Settings
-    versions: Versions
+    service: HistoryService
     joiner: Joiner
-    tenants: TenantLocations | None
-    charge: Callable[[Scope, int], None]
 
     def router(self) -> APIRouter:
         router = APIRouter()
@@ -136,7 +130,9 @@ class Training:
         calendar columns only. A day is aggregated from at least 20 hours with a value, and null otherwise, by the mean
         (precipitation: the sum; speed: weighted by volume; congestion: the worst hour).
         """
-        city, distance = await city_for(self.registry, self.tenants, "query", tenant_id, latitude, longitude, city_id)
+        city, distance = await city_for(
+            self.service.registry, self.service.tenants, "query", tenant_id, latitude, longitude, city_id
+        )
         interval = parse_interval("query", start_date, end_date, city.timezone, self._most(resolution))
         request_log(request.scope).add_range(tenant_id, city.city_id, distance, interval.days)
         representation = with_encoding(format_for(format, request.headers), Shape(), request.headers)
@@ -151,11 +147,11 @@ class Training:
         )
 
     async def _read(self, scope: Scope, plan: TrainingPlan, representation: Representation) -> Answer:
-        self.charge(scope, len(plan.months))
+        self.service.charge(scope, len(plan.months))
         return await self.joiner.answer(plan, representation)
 
     def _most(self, resolution: Resolution) -> int:
-        most = self.settings.api_max_range_days
+        most = self.service.max_days
         return most if resolution == "daily" else min(most, MOST_HOURLY_DAYS)
 
     async def _plan(
@@ -168,7 +164,9 @@ class Training:
         fresh: bool,
     ) -> TrainingPlan:
         months = {
-            name: await months_for(self.versions, "query", city, name, version=version, moment=moment, fresh=fresh)
+            name: await months_for(
+                self.service.versions, "query", city, name, version=version, moment=moment, fresh=fresh
+            )
             for name in DATASETS
         }
         return join_plans({name: plan(city, name, interval, months[name]) for name in DATASETS}, resolution)

@@ -32,7 +32,6 @@ from city_data.store.plans import Plan
 
 _REMEMBERED = 2_000
 _LONGEST_QUERY = 4_096
-HeaderLines = list[tuple[bytes, bytes]]
 Key = tuple[str, bytes, bytes]
 # All request headers that an answer may depend on.
 _RELEVANT = frozenset({b"authorization", b"accept", b"accept-encoding", b"if-none-match"})
