@@ -22,7 +22,7 @@ import polars as pl
 
 from city_data.sandbox.noise import bell, uniform
 from city_data.sandbox.publication import FRANCE
-from city_data.sandbox.traffic import PARIS_HOLIDAYS, quarters
+from city_data.sandbox.traffic import FRENCH_HOLIDAYS, quarters
 from city_data.window import Month
 
 SIZES = {"small": 24, "full": 3_305}
@@ -39,7 +39,7 @@ def month_rows(month: Month, arcs: int, revision: int = 0) -> pl.DataFrame:
 
     Each revision counts a tenth more in the second half of the month.
     """
-    moments = quarters(month, month.last_day, PARIS_HOLIDAYS)
+    moments = quarters(month, month.last_day, FRENCH_HOLIDAYS)
     demand, tilt = (values.reshape(-1, 4).mean(axis=1) for values in (moments.demand, moments.tilt))
     ends = month.hours(FRANCE)
     number = np.array([int(end.timestamp()) // 3600 + 1 for end in ends])

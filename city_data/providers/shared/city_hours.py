@@ -52,8 +52,7 @@ def estimate(
     import numpy as np
 
     hours = flow.shape[1]
-    measured = ~np.isnan(flow) if judged is None else ~np.isnan(flow) & judged
-    member = measured.sum(axis=1) >= max(1, PANEL_SHARE * (hours if judged is None else int(judged.sum())))
+    member = members(flow, judged)
     flow, strata = flow[member], {name: stratum[member] for name, stratum in strata.items()}
     valid = ~np.isnan(flow)
     profile = _profile(flow, valid, week_hours)
@@ -81,6 +80,17 @@ def estimate(
     coverage = np.divide(counted, total, out=(stations > 0).astype(float), where=total > 0)
     volume = np.where((coverage >= MINIMUM_COVERAGE) & complete, volume / (weight or 1), np.nan)
     return Estimate(volume, coverage, stations, {name: int(stratum.sum()) for name, stratum in strata.items()})
+
+
+def members(flow: NDArray[np.float64], judged: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Which stations are in the panel: by their shares of valid hours among those in `judged`, or all."""
+    import numpy as np
+
+    measured = ~np.isnan(flow) if judged is None else ~np.isnan(flow) & judged
+    panel: NDArray[np.bool_] = measured.sum(axis=1) >= max(
+        1, PANEL_SHARE * (flow.shape[1] if judged is None else int(judged.sum()))
+    )
+    return panel
 
 
 def _profile(flow: NDArray[np.float64], valid: NDArray[np.bool_], week_hours: NDArray[np.int64]) -> NDArray[np.float64]:
