@@ -31,6 +31,7 @@ _MEANS = {
     "wind_speed": (0.0, 14.0),
     "pressure": (940.0, 1_060.0),
     "traffic_volume": (1.0, 3_000.0),
+    "pedestrian_count": (1.0, 10_000.0),
     "average_speed": (5.0, 130.0),
 }
 _IMPOSSIBLE = frozenset({"spike", "implausible", "negative", "unreadable", "ambiguous", "not_a_number"})

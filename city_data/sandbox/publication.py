@@ -23,6 +23,7 @@ METEO_FRANCE_LAG = timedelta(days=1)
 MADRID_OPEN_LAG = timedelta(days=2)
 BARCELONA_LAG = timedelta(days=3)
 PARIS_WINDOW_MONTHS = 14
+LYON_LAG = timedelta(hours=3)
 TIMEZONE = "Europe/Madrid"
 FRANCE = "Europe/Paris"
 
@@ -109,6 +110,10 @@ class Publication:
     def paris_years(self) -> list[int]:
         """The years in the archive: each appears in the February after the year after it."""
         return list(range(2010, self.today.year - (1 if self.today.month >= 2 else 2)))
+
+    def lyon_until(self) -> datetime:
+        """The start of the first interval that is not out yet."""
+        return self.clock() - LYON_LAG
 
     def barcelona_months(self) -> list[Month]:
         """Every month listed, oldest first: closed ones only."""

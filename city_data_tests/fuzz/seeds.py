@@ -24,6 +24,7 @@ from city_data_tests.providers.wire import FIXTURES, RECORDED
 FOLDERS = {
     "aemet": "aemet",
     "barcelona_opendata": "barcelona",
+    "grandlyon_opendata": "lyon",
     "madrid_opendata": "madrid",
     "meteo_france": "meteofrance",
     "open_meteo": "openmeteo",

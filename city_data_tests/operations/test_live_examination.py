@@ -38,6 +38,7 @@ HOSTS = DATA | {
     "madrid_opendata": "datos.madrid.es",
     "barcelona_opendata": "opendata-ajuntament.barcelona.cat",
     "paris_opendata": "opendata.paris.fr",
+    "grandlyon_opendata": "download.data.grandlyon.com",
 }
 CITIES: dict[str, tuple[str, float, float, dict[str, dict[str, Any]]]] = {
     "madrid": (
@@ -68,6 +69,7 @@ CITIES: dict[str, tuple[str, float, float, dict[str, dict[str, Any]]]] = {
             "traffic": {"provider": "paris_opendata"},
         },
     ),
+    "lyon": ("Europe/Paris", 45.764, 4.8357, {"traffic": {"provider": "grandlyon_opendata"}}),
     "valencia": ("Europe/Madrid", 39.4699, -0.3763, {"traffic": {"provider": "valencia_opendata"}}),
 }
 
@@ -77,8 +79,8 @@ def cities(world: World) -> Iterator[World]:
     world.monkeypatch.setenv("OPENWEATHER_API_KEY", "good")
     world.write_cities(
         [
-            {"city_id": name, "name": name.title(), "country": "FR" if name == "paris" else "ES", "latitude": north,
-             "longitude": east, "radius_km": 20, "timezone": zone, "enabled": True} | sources
+            {"city_id": name, "name": name.title(), "country": "FR" if zone == "Europe/Paris" else "ES",
+             "latitude": north, "longitude": east, "radius_km": 20, "timezone": zone, "enabled": True} | sources
             for name, (zone, north, east, sources) in CITIES.items()
         ]
     )  # fmt: skip

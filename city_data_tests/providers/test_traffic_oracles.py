@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from random import Random
 
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 from city_data.providers import discover
 from city_data.providers.base import Location, Request, Settings
 from city_data.window import Month
-from city_data_tests.oracles import barcelona_opendata, madrid_opendata, paris_opendata, valencia_opendata
+from city_data_tests.oracles import (
+    barcelona_opendata,
+    grandlyon_opendata,
+    madrid_opendata,
+    paris_opendata,
+    valencia_opendata,
+)
 from city_data_tests.oracles import traffic_months as months
 from city_data_tests.oracles.comparing import differences, hours_of_frame, parse_bytes
 from city_data_tests.oracles.received import Received
@@ -24,12 +31,14 @@ ORACLES = {
     "barcelona_opendata": barcelona_opendata.month,
     "valencia_opendata": valencia_opendata.month,
     "paris_opendata": paris_opendata.month,
+    "grandlyon_opendata": grandlyon_opendata.month,
 }
 COLUMNS = {
     "madrid_opendata": ["traffic_volume", "congestion_level", "average_speed"],
     "barcelona_opendata": ["congestion_level"],
     "valencia_opendata": ["traffic_volume"],
     "paris_opendata": ["traffic_volume", "congestion_level"],
+    "grandlyon_opendata": ["pedestrian_count"],
 }
 # Six days of a month without a change of clocks; in October and March up to the day after it.
 MONTHS = [(2026, 6, 6), (2025, 10, 27), (2026, 3, 30)]
@@ -80,6 +89,20 @@ def test_paris_equals_its_oracle(span: tuple[int, int, int], local: bool, seed: 
     first, second = rows[: len(rows) * 2 // 3], rows[len(rows) // 2 :]  # as weekly files of the archive overlap
     bodies = [Received.of(f"{n}.txt", months.paris_file(part)) for n, part in enumerate((first, second))]
     assert held_to_oracle("paris_opendata", request(year, month), bodies if local else bodies[:1])
+
+
+@pytest.mark.parametrize("write", [months.lyon_json, months.lyon_csv])
+@pytest.mark.parametrize("span", MONTHS, ids=lambda span: f"{span[0]}-{span[1]:02d}")
+@given(seed=SEEDS)
+@settings(max_examples=5, phases=PHASES)
+def test_lyon_equals_its_oracle(
+    span: tuple[int, int, int], write: Callable[[Sequence[Sequence[str]]], bytes], seed: int
+) -> None:
+    year, month, days = span
+    rows = months.lyon_rows(Random(seed), year, month, days)
+    pages = [rows[: len(rows) // 2], rows[len(rows) // 2 - 20 :]]  # rows that came while the pages were fetched
+    bodies = [Received.of(f"{n}", write(page)) for n, page in enumerate(pages)]
+    assert held_to_oracle("grandlyon_opendata", request(year, month), [*bodies, months.LYON_CHANNELS])
 
 
 @given(seed=SEEDS, cadence=st.sampled_from([3, 15, 30, 60]), start=st.sampled_from([(2025, 10, 25), (2026, 3, 28)]))

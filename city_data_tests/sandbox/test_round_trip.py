@@ -22,6 +22,7 @@ NAMES = (
     "barcelona_opendata",
     "meteo_france",
     "paris_opendata",
+    "grandlyon_opendata",
 )
 
 
