@@ -87,7 +87,8 @@ $(HELM_READY) $(NODE_READY): %/node_modules/.ready: %/package-lock.json
 	touch $@
 
 # The Python client's oldest Python with its oldest dependencies (pandas 2), and its newest with those of the lock (pandas 3)
-# and what checks its packages. Their tests skip without them. uv looks for both Pythons on the PATH and among pyenv's.
+# and what checks its packages; and a DuckDB with its reader of URLs, which DuckDB itself would download. Their tests skip
+# without them. uv looks for both Pythons on the PATH and among pyenv's.
 CLIENT_ENVIRONMENTS := .venv/clients
 client-environments: export PATH := $(subst $() ,:,$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/*/bin)):$(PATH)
 CLIENT_OF := -r api/clients/python/pyproject.toml --extra polars
@@ -97,6 +98,9 @@ client-environments: setup
 	$(BIN)/uv venv --quiet --allow-existing --python '>=3.13' $(CLIENT_ENVIRONMENTS)/newest
 	$(BIN)/uv pip install --quiet --python $(CLIENT_ENVIRONMENTS)/newest/bin/python --constraint requirements.lock $(CLIENT_OF) \
 	  'twine==6.2.0'
+	$(BIN)/uv venv --quiet --allow-existing --python '>=3.13' $(CLIENT_ENVIRONMENTS)/duckdb
+	$(BIN)/uv pip install --quiet --python $(CLIENT_ENVIRONMENTS)/duckdb/bin/python \
+	  'duckdb==1.5.5' 'duckdb-extension-httpfs==1.5.5' 'pytz==2026.6'
 
 # The gates alone: style, types, walls between the packages, definitions that load. .pre-commit-config.yaml has the same.
 lint: setup

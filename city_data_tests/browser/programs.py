@@ -11,7 +11,7 @@ import io
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 
 from city_data_tests.api.readers import Web
-from city_data_tests.clients.packages import compile_project, project_with_client
+from city_data_tests.clients.packages import compile_project, interpreter, project_with_client
 from city_data_tests.tools import find_tool
 
 Series = dict[float, float | None]  # seconds since 1970 to value
@@ -74,7 +74,7 @@ def from_typescript(snippets: Sequence[Snippet], folder: Path) -> list[Series]:
 
 
 def from_duckdb(snippets: Sequence[Snippet], folder: Path) -> list[Series]:
-    """By fsspec: DuckDB's own reader of URLs is an extension, which is downloaded and which alone takes a token."""
+    """By fsspec, which takes no token, so that DuckDB is tried where its extension is not installed."""
     found = []
     for one in snippets:
         with duckdb.connect() as connection:
@@ -82,6 +82,28 @@ def from_duckdb(snippets: Sequence[Snippet], folder: Path) -> list[Series]:
             rows = connection.execute(one.code).fetchall()
         found.append({at.timestamp(): None if value is None else float(value) for at, value in rows})
     return found
+
+
+def from_duckdb_httpfs(snippets: Sequence[Snippet], folder: Path) -> list[Series]:
+    """By DuckDB's own reader of URLs, the extension that DuckDB loads by itself where it can download it."""
+    python = interpreter("duckdb")
+    (extension,) = python.parents[1].rglob("httpfs.duckdb_extension")
+    codes = folder / "codes.json"
+    codes.write_text(json.dumps([one.code.replace("'TOKEN'", f"'{one.token}'") for one in snippets]))
+    answers = json.loads(_run([python, "-c", _DUCKDB, codes, extension], ""))
+    return [{at: None if value is None else float(value) for at, value in rows} for rows in answers]
+
+
+_DUCKDB = """
+import json, sys
+import duckdb
+answers = []
+for code in json.load(open(sys.argv[1])):
+    with duckdb.connect() as connection:
+        connection.execute(f"LOAD '{sys.argv[2]}'")
+        answers.append([(at.timestamp(), value) for at, value in connection.execute(code).fetchall()])
+print(json.dumps(answers))
+"""
 
 
 def from_r(snippets: Sequence[Snippet], folder: Path) -> list[Series]:
@@ -97,7 +119,15 @@ def from_r(snippets: Sequence[Snippet], folder: Path) -> list[Series]:
     return [_of_csv(text, one.column) for text, one in zip(printed[1::2], snippets, strict=True)]
 
 
-RUNNERS = {"curl": from_curl, "Python": from_python, "TypeScript": from_typescript, "DuckDB": from_duckdb, "R": from_r}
+Runner = Callable[[Sequence[Snippet], Path], list[Series]]
+RUNNERS: list[tuple[str, Runner]] = [
+    ("curl", from_curl),
+    ("Python", from_python),
+    ("TypeScript", from_typescript),
+    ("DuckDB", from_duckdb),
+    ("DuckDB", from_duckdb_httpfs),
+    ("R", from_r),
+]
 
 
 def _run(command: Sequence[str | Path], token: str) -> str:

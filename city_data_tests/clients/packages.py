@@ -1,4 +1,4 @@
-"""npm's packages of the tests, and the TypeScript client as it is published.
+"""npm's packages of the tests, the TypeScript client as it is published, and Python environments beside the tests' own.
 
 Belongs here: finding and running their programs, packing and installing the client. Does not: any test.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from city_data_tests.tools import find_tool, refuse_or_skip
 ROOT = Path(__file__).parents[2]
 TYPESCRIPT = ROOT / "api" / "clients" / "typescript"
 TEST_TOOLS = ROOT / "city_data_tests" / "node_modules"
+ENVIRONMENTS = Path(sys.prefix) / "clients"
+
+
+def interpreter(name: str) -> Path:
+    """The Python of an environment. Skips the test where it is absent; fails there where CI requires it."""
+    python = ENVIRONMENTS / name / "bin" / "python"
+    if not python.exists():
+        refuse_or_skip(f"{python} is not there; `make client-environments` makes it where its Python is")
+    return python
 
 
 def run_tool(tool: str, *arguments: str | Path, cwd: Path = TYPESCRIPT) -> subprocess.CompletedProcess[str]:

@@ -16,11 +16,9 @@ from pathlib import Path
 import pytest
 
 from city_data_tests.clients.conftest import Service
-from city_data_tests.clients.packages import ROOT, run_tool
-from city_data_tests.tools import refuse_or_skip
+from city_data_tests.clients.packages import ROOT, interpreter, run_tool
 
 CLIENT = ROOT / "api" / "clients" / "python"
-ENVIRONMENTS = Path(sys.prefix) / "clients"
 MODULES = ["__init__", "arguments", "cache", "client", "errors", "frames", "questions"]
 
 
@@ -41,13 +39,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     assert done.returncode == 0, done.stderr
     ((sdist,), (wheel,)) = dist.glob("*.tar.gz"), dist.glob("*.whl")
     return Built(sdist, wheel)
-
-
-def interpreter(name: str) -> Path:
-    python = ENVIRONMENTS / name / "bin" / "python"
-    if not python.exists():
-        refuse_or_skip(f"{python} is not there; `make client-environments` makes it where its Python is")
-    return python
 
 
 def test_packages_hold_the_client_only(built: Built) -> None:
