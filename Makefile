@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo images bench test test-lowest fuzz chaos lint docs helm-test cluster-test helm-docs helm-tools clients client-environments contract lock
+.PHONY: setup demo images bench test test-lowest fuzz chaos lint docs page-test helm-test cluster-test helm-docs helm-tools clients client-environments contract lock
 
 setup: .venv/.ready
 
@@ -55,6 +55,10 @@ fuzz: setup
 # the source's values; `make test` has a short form. About 10 minutes; ARGS="--seed 7 --minutes 30 --fault 'kill reader'".
 chaos: setup
 	$(BIN)/python -m city_data_tests.chaos $(ARGS)
+
+# The page at six widths in five languages, light, dark, on paper and by keys, of which `make test` has a few: about 8 minutes.
+page-test: setup clients
+	CITY_DATA_TEST_PAGE=1 $(BIN)/python -m pytest -n 2 --dist worksteal -p no:cacheprovider city_data_tests/browser $(ARGS)
 
 # The chart's part of `make test`.
 helm-test: setup helm-tools

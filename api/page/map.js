@@ -83,6 +83,8 @@ export class CityMap {
       entry.mark.append(node("circle", { class: "target", r: 16 }), entry.dot, entry.label);
       const choose = () => this.onChoose(entry.city.city_id);
       entry.mark.addEventListener("click", choose);
+      // A press of the mouse is not moved away from below the mouse.
+      entry.mark.addEventListener("focus", () => entry.mark.matches(":focus-visible") && this.#bringIntoView(entry));
       entry.mark.addEventListener("keydown", (event) => {
         if (event.key !== "Enter" && event.key !== " ") return;
         event.preventDefault();
@@ -104,27 +106,32 @@ export class CityMap {
     }
     this.chosen = cityId;
     this.#draw();
-    this.#bringIntoView();
+    this.#open();
+    this.#bringIntoView(this.#chosenEntry());
   }
 
-  /** The opening view shows circles, not dots alone; later the chosen city is never beyond the map's edge. */
-  #bringIntoView() {
-    const entry = this.cities.find(({ city }) => city.city_id === this.chosen);
-    if (!entry || !this.scale) return;
-    const smallest = Math.min(...this.cities.map(({ city }) => this.#reachPx(city)));
-    const { clientWidth: width, clientHeight: height } = this.element;
-    const [dx, dy] = [0, 1].map((axis) => Math.abs(entry.at[axis] - [this.view.x, this.view.y][axis]) * this.scale);
-    const isOut = dx > width / 2 - MARGIN_PX / 2 || dy > height / 2 - MARGIN_PX / 2;
-    const isTiny = this.isOpening && smallest < REACH_LEAST_PX;
+  /** The opening view shows circles, not dots alone. */
+  #open() {
+    const entry = this.#chosenEntry();
+    if (!entry || !this.scale || !this.isOpening) return;
     this.isOpening = false;
-    if (isTiny) {
-      const closer = REACH_OPENING_PX / this.#reachPx(entry.city);
-      this.view.width /= closer;
-      this.view.height /= closer;
-    }
-    if (isTiny || isOut) [this.view.x, this.view.y] = entry.at;
+    if (Math.min(...this.cities.map(({ city }) => this.#reachPx(city))) >= REACH_LEAST_PX) return;
+    const closer = REACH_OPENING_PX / this.#reachPx(entry.city);
+    this.view = { x: entry.at[0], y: entry.at[1], width: this.view.width / closer, height: this.view.height / closer };
     this.#draw();
   }
+
+  /** A city that is chosen, or has the focus, is never beyond the map's edge. */
+  #bringIntoView(entry) {
+    if (!entry || !this.scale) return;
+    const { clientWidth: width, clientHeight: height } = this.element;
+    const [dx, dy] = [0, 1].map((axis) => Math.abs(entry.at[axis] - [this.view.x, this.view.y][axis]) * this.scale);
+    if (dx <= width / 2 - MARGIN_PX / 2 && dy <= height / 2 - MARGIN_PX / 2) return;
+    [this.view.x, this.view.y] = entry.at;
+    this.#draw();
+  }
+
+  #chosenEntry = () => this.cities.find(({ city }) => city.city_id === this.chosen);
 
   #reachPx = ({ radius_km: km, latitude }) => (km / EARTH_KM / Math.cos(radians(latitude))) * this.scale;
 
@@ -143,7 +150,7 @@ export class CityMap {
     if (!how || !this.view) return;
     if (how === "all") return this.#fit();
     const factor = how === "in" ? 0.5 : 2;
-    const entry = this.cities.find(({ city }) => city.city_id === this.chosen);
+    const entry = this.#chosenEntry();
     if (entry && how === "in") [this.view.x, this.view.y] = entry.at;
     this.view.width = Math.min(2 * Math.PI, Math.max(NARROWEST, this.view.width * factor));
     this.view.height = Math.min(2 * Math.PI, Math.max(NARROWEST / 2, this.view.height * factor));

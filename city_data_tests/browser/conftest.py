@@ -8,11 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
+import yaml
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from api.app import create_app
@@ -86,6 +88,22 @@ def serving(settings: Settings) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def many(postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A reader of 42 cities, `c0` to `c41`, of which nothing is stored."""
+    place = {"country": "ES", "radius_km": 10, "timezone": "Europe/Madrid", "enabled": True}
+    cities = [
+        {"city_id": f"c{n}", "name": f"Cityname {n}", "latitude": 38 + n % 7, "longitude": -6 + n // 7 / 5, **place}
+        for n in range(42)
+    ]
+    registry = tmp_path / "cities.yaml"
+    registry.write_text(yaml.safe_dump({"cities": [city | {"weather": {"provider": "open_meteo"}} for city in cities]}))
+    monkeypatch.setenv("CITY_DATA_CITIES", str(registry))
+    monkeypatch.delenv("ENABLED_CITIES")
+    with serving(Settings.model_validate({"database_url": postgres.url(DATABASE), "auth_mode": "none"})) as address:
+        yield address
 
 
 @pytest.fixture(scope="package")

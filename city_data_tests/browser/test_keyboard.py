@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from city_data_tests.browser.conftest import Open
+from city_data_tests.browser.conftest import Open, Scheme
 from city_data_tests.browser.elements import panel
+from city_data_tests.browser.views import EVERY_LOOK, IS_WHOLE, WIDTHS
 
+# The names of all that Tab stops at, in the order of the document.
+CONTROLS = """() => [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")]
+  .filter((e) => e.checkVisibility() && !e.disabled && e.tabIndex === 0)
+  .map((e) => e.ariaLabel || e.textContent.trim())"""
 # What has the focus: its name, whether it is seen to have it, and whether any of it is on the screen.
 FOCUSED = """() => {
   const e = document.activeElement;
@@ -31,6 +37,24 @@ def tab_until(page: Page, name: str) -> None:
         if focused["name"].startswith(name):
             return
     raise AssertionError(f"{name} is not among {passed}")
+
+
+@pytest.mark.parametrize("width", WIDTHS if IS_WHOLE else (320,))
+@pytest.mark.parametrize(("locale", "scheme"), EVERY_LOOK if IS_WHOLE else [("ca-ES", "dark")])
+def test_tab_stops_at_every_control_once(open_page: Open, width: int, locale: str, scheme: Scheme) -> None:
+    page = open_page(fragment="#barcelona", size={"width": width, "height": 700}, locale=locale, scheme=scheme)
+    expect(panel(page, "weather").locator("canvas")).to_be_visible()
+    expect(page.locator(".loading:visible")).to_have_count(0)
+    panel(page, "weather").locator("details").evaluate("(details) => { details.open = true; }")
+    controls = page.evaluate(CONTROLS)
+    assert len(controls) > 30
+    for key, expected in (("Tab", controls), ("Shift+Tab", controls[-2::-1])):
+        stops = []
+        for _ in expected:
+            page.keyboard.press(key)
+            stops.append(page.evaluate(FOCUSED))
+        assert [stop["name"] for stop in stops] == expected
+        assert [stop for stop in stops if not (stop["isSeen"] and stop["isOn"])] == []
 
 
 def test_everything_is_reached_and_works_by_keys(open_page: Open) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import Literal
 
 import pytest
-import yaml
 from playwright.sync_api import Page, expect
 
-from api.settings import Settings
-from city_data.local.embedded import EmbeddedPostgres
 from city_data.providers import discover
-from city_data_tests.browser.conftest import DATABASE, PHONE, TROUBLE, Open, serving
+from city_data_tests.browser.conftest import PHONE, TROUBLE, Open
 from city_data_tests.browser.elements import cell, panel
 from city_data_tests.browser.measures import PALE
 
@@ -66,39 +62,24 @@ def test_city_circle_has_its_true_radius(open_page: Open) -> None:
     assert width == pytest.approx(2 * 30 / 6371 / 0.7613, rel=0.01)
 
 
-def test_many_cities_can_be_searched_and_labels_do_not_overlap(
-    open_page: Open, postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = {"country": "ES", "radius_km": 10, "timezone": "Europe/Madrid", "enabled": True}
-    cities = [
-        {"city_id": f"c{n}", "name": f"Cityname {n}", "latitude": 38 + n % 7, "longitude": -6 + n // 7 / 5, **place}
-        for n in range(42)
-    ]
-    registry = tmp_path / "cities.yaml"
-    registry.write_text(yaml.safe_dump({"cities": [city | {"weather": {"provider": "open_meteo"}} for city in cities]}))
-    monkeypatch.setenv("CITY_DATA_CITIES", str(registry))
-    monkeypatch.delenv("ENABLED_CITIES")
-    settings = {"database_url": postgres.url(DATABASE), "auth_mode": "none"}
-    with serving(Settings.model_validate(settings)) as many:
-        page = open_page(at=many, fragment="#c41")
-        expect(page.locator("#coverage-title")).to_contain_text("Cityname 41")
-        chosen = page.locator("#city-list [data-city=c41]")
-        expect(chosen).to_be_in_viewport()
-        assert page.evaluate("scrollY") == 0
-        page.get_by_role("button", name="All cities").click()
-        labels = page.locator(".city text:not([display=none])")
-        expect(labels.filter(has_text="Cityname 41")).to_have_count(1)
-        boxes = labels.evaluate_all("(all) => all.map((e) => e.getBoundingClientRect().toJSON())")
-        assert 7 <= len(boxes) < 42
-        for a, b in itertools.combinations(boxes, 2):
-            apart = (
-                a["right"] <= b["left"] or b["right"] <= a["left"] or a["bottom"] <= b["top"] or b["bottom"] <= a["top"]
-            )
-            assert apart, (a, b)
-        page.get_by_label("Find a city").fill("name 7")
-        expect(page.locator("#city-list li:visible")).to_have_count(1)
-        expect(chosen).to_be_hidden()
-        _assert_phone_shows_every_city(open_page(at=many, fragment="#c41", size=PHONE))
+def test_many_cities_can_be_searched_and_labels_do_not_overlap(open_page: Open, many: str) -> None:
+    page = open_page(at=many, fragment="#c41")
+    expect(page.locator("#coverage-title")).to_contain_text("Cityname 41")
+    chosen = page.locator("#city-list [data-city=c41]")
+    expect(chosen).to_be_in_viewport()
+    assert page.evaluate("scrollY") == 0
+    page.get_by_role("button", name="All cities").click()
+    labels = page.locator(".city text:not([display=none])")
+    expect(labels.filter(has_text="Cityname 41")).to_have_count(1)
+    boxes = labels.evaluate_all("(all) => all.map((e) => e.getBoundingClientRect().toJSON())")
+    assert 7 <= len(boxes) < 42
+    for a, b in itertools.combinations(boxes, 2):
+        apart = a["right"] <= b["left"] or b["right"] <= a["left"] or a["bottom"] <= b["top"] or b["bottom"] <= a["top"]
+        assert apart, (a, b)
+    page.get_by_label("Find a city").fill("name 7")
+    expect(page.locator("#city-list li:visible")).to_have_count(1)
+    expect(chosen).to_be_hidden()
+    _assert_phone_shows_every_city(open_page(at=many, fragment="#c41", size=PHONE))
 
 
 def _assert_phone_shows_every_city(page: Page) -> None:
