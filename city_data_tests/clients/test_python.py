@@ -134,11 +134,13 @@ def test_damaged_or_full_cache_costs_one_request_only(service: Service, client: 
     pd.testing.assert_frame_equal(client.traffic(**OCTOBER), first)
     assert service.faulty.statuses == [200, 200]
     small = DiskCache(tmp_path / "small", most_bytes=1500)
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "gone.answer").symlink_to("nowhere")  # as one that another process has just forgotten
     for n in range(5):
         small.put(str(n), Kept({"etag": str(n)}, b"x" * 500))
     assert small.get("0") is None
     assert small.get("4") is not None
-    assert sum(file.stat().st_size for file in (tmp_path / "small").iterdir()) <= 1500
+    assert sum(file.stat().st_size for file in (tmp_path / "small").iterdir() if file.exists()) <= 1500
 
 
 def test_unavailable_service_is_retried(service: Service, client: CityData) -> None:

@@ -13,6 +13,7 @@ import pytest
 from city_data_client import CityData, NotCovered, Retries, UnknownTenant
 from city_data_client.arguments import query_of
 from city_data_client.errors import error_of
+from city_data_client.frames import cities_frame
 
 from city_data_tests.clients.conftest import Service
 
@@ -35,6 +36,7 @@ def client(service: Service, tmp_path: Path) -> Iterator[CityData]:
         pd.Timestamp("2026-10-31"),
         np.datetime64("2026-10-31"),
         np.datetime64("2026-10-31T00:00", "ns"),
+        np.datetime64("2026-10"),
         pd.Period("2026-10-31", "D"),
         pd.Period("2026-10", "M"),
         pl.Series([date(2026, 10, 31)])[0],
@@ -52,7 +54,14 @@ def test_aware_times_keep_their_zone() -> None:
 
 
 @pytest.mark.parametrize(
-    "time", [datetime(2026, 10, 1, 6), pd.Timestamp("2026-10-01 06:00"), pd.NaT, np.datetime64("NaT")]
+    "time",
+    [
+        datetime(2026, 10, 1, 6),
+        pd.Timestamp("2026-10-01 06:00"),
+        pd.NaT,
+        np.datetime64("NaT"),
+        np.datetime64("NaT", "M"),
+    ],
 )
 def test_time_of_no_one_meaning_is_refused(time: object) -> None:
     with pytest.raises(ValueError, match="no time"):
@@ -103,6 +112,10 @@ def test_empty_answer_keeps_columns_and_types(
     pd.testing.assert_frame_equal(empty, full.iloc[:0])
     assert empty.attrs["city_id"] == "madrid"
     assert empty.attrs["missing_months"]
+
+
+def test_service_without_cities_keeps_their_columns_and_types(client: CityData) -> None:
+    pd.testing.assert_frame_equal(cities_frame([]), client.cities().iloc[:0])
 
 
 def test_polars_frame_has_the_same_cells(service: Service, client: CityData) -> None:

@@ -81,6 +81,7 @@ def test_every_method_works_against_a_running_service(
     far, wrong = found["refusals"]
     assert (far["status"], wrong["status"], wrong["problems"]) == (404, 422, 1)
     assert "nearest is" in far["message"]
+    assert "must begin with http" in found["schemeless"]
     assert service.faulty.statuses[:3] == [503, 502, 200]
     _assert_downloads_agree(found)
     _assert_unchanged_answers_were_kept(service, found, tmp_path / "kept")

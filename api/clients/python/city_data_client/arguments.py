@@ -68,6 +68,8 @@ def _text(name: str, value: object) -> str:
 
 
 def _when(name: str, value: object) -> str:
+    if isinstance(value, np.datetime64) and np.datetime_data(value)[0] in ("Y", "M") and not np.isnat(value):
+        value = pd.Period(str(value))  # a whole month or year, as a pandas period is
     if isinstance(value, pd.Period):
         value = (value.end_time if name == "end" else value.start_time).date()
     elif isinstance(value, np.datetime64):

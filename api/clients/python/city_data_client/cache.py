@@ -74,10 +74,18 @@ class DiskCache:
         return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()}.answer"
 
     def _shrink(self) -> None:
-        files = [(file.stat(), file) for file in self._folder.glob("*.answer")]
+        files = [(stat, file) for file in self._folder.glob("*.answer") if (stat := _stat(file))]
         used = sum(stat.st_size for stat, _ in files)
         for stat, file in sorted(files, key=lambda pair: pair[0].st_mtime):
             if used <= self._most:
                 return
             file.unlink(missing_ok=True)
             used -= stat.st_size
+
+
+def _stat(file: Path) -> os.stat_result | None:
+    """None for an answer that another process has just forgotten."""
+    try:
+        return file.stat()
+    except FileNotFoundError:
+        return None

@@ -28,6 +28,19 @@ _TEXT = ("description", "source", "id", "location_id", "public_holiday", *_TOLD_
 _UNSURE, _DAY = "school_free", "local_date"
 _MOMENTS = ("created_at", "updated_at")
 _NOT_NUMBERS = frozenset({"date", "congestion_level", "raw_data", _UNSURE, _DAY, *_TEXT, *_MOMENTS})
+_NO_CITY = {
+    "city_id": "",
+    "name": "",
+    "country": "",
+    "latitude": 0.0,
+    "longitude": 0.0,
+    "radius_km": 0.0,
+    "timezone": "",
+    "weather_provider": "",
+    "traffic_provider": "",
+    "enabled": True,
+    "sources": [],
+}
 # Header to the name in `attrs`, and how it is read.
 _TOLD: dict[str, tuple[str, type]] = {
     "x-city-id": ("city_id", str),
@@ -76,6 +89,12 @@ def empty_frame(headers: Mapping[str, str], header: bytes) -> pd.DataFrame:
     frame = _typed(frame.astype(numbers)).set_index(pd.DatetimeIndex([], dtype="datetime64[us, UTC]", name="date"))
     frame.attrs.update(attributes(headers))
     return frame.drop(columns="date", errors="ignore")
+
+
+def cities_frame(cities: list[dict[str, Any]]) -> pd.DataFrame:
+    """One row a city by `city_id`; a service without cities has the columns all the same."""
+    frame = pd.DataFrame.from_records(cities or [_NO_CITY])
+    return frame.set_index("city_id").iloc[: len(cities)]
 
 
 def polars_of(frame: pd.DataFrame) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from typing_extensions import Unpack
 from city_data_client.arguments import Range, query_of, service_url
 from city_data_client.cache import DiskCache, Kept, default_folder
 from city_data_client.errors import RETRIED, CityDataError, ServiceUnavailable, UnexpectedAnswer, error_of
-from city_data_client.frames import CSV, JSON, accepted, empty_frame, frame_of
+from city_data_client.frames import CSV, JSON, accepted, cities_frame, empty_frame, frame_of
 
 OPTIMIZED_VARIABLE = "USE_OPTIMIZED_EXTERNAL_ENDPOINTS"
 LOCAL_TENANT = "00000000-0000-4000-8000-000000000001"
@@ -84,7 +84,7 @@ class Questions:
 
     def _cities(self) -> Plan[pd.DataFrame]:
         document = yield from self._document("/api/v1/external/cities")
-        return pd.DataFrame.from_records(document).set_index("city_id")
+        return cities_frame(document)
 
     def _availability(self, city: str) -> Plan[dict[str, Any]]:
         document: dict[str, Any] = yield from self._document(f"/api/v1/external/operations/cities/{city}/availability")

@@ -73,7 +73,9 @@ export class CityDataService {
   readonly #cache: AnswerCache | undefined;
   readonly #about = new WeakMap<object, About>();
 
+  /** Throws TypeError for an address that does not begin with http:// or https://. */
   constructor(url: string, options: Options = {}) {
+    if (!/^https?:\/\/[^/]/.test(url)) throw new TypeError(`the service's address "${url}" must begin with http:// or https://`);
     const { cache = new MemoryCache(), ...rest } = options;
     this.#url = url.replace(/\/+$/, "");
     this.#options = { attempts: 4, backoffMs: 500, timeoutMs: 30_000, fetch: globalThis.fetch, ...rest };

@@ -65,8 +65,12 @@ export class DiskCache implements AnswerCache {
     for (const entry of await readdir(this.#folder)) {
       if (!entry.endsWith(ENDING)) continue;
       const path = join(this.#folder, entry);
-      const { size, mtimeMs } = await stat(path);
-      files.push({ path, size, mtimeMs });
+      try {
+        const { size, mtimeMs } = await stat(path);
+        files.push({ path, size, mtimeMs });
+      } catch (error) {
+        if (!isAbsent(error)) throw error; // another program has just forgotten it
+      }
     }
     let used = files.reduce((sum, { size }) => sum + size, 0);
     for (const { path, size } of files.sort((a, b) => a.mtimeMs - b.mtimeMs)) {

@@ -1,5 +1,7 @@
 /** Every method against a running service: `node live.js URL TENANT FOLDER`. Prints one JSON object of what came out. */
 
+import { mkdir, symlink } from "node:fs/promises";
+
 import { CityDataError, CityDataService, type Format, MemoryCache, type TrafficRecord, type TrainingRecord, type WeatherRecord } from "city-data-client";
 import { DiskCache } from "city-data-client/node";
 
@@ -28,6 +30,14 @@ for (const wrong of [
   }
 }
 
+let schemeless = "";
+try {
+  new CityDataService("localhost:8000");
+} catch (error) {
+  if (!(error instanceof TypeError)) throw error;
+  schemeless = error.message;
+}
+
 const formats: Format[] = ["json", "ndjson", "csv", "arrow", "parquet"];
 const files: Record<string, string> = {};
 for (const format of formats) {
@@ -48,6 +58,9 @@ const fromDisk = [await onDisk(), await onDisk()];
 
 // The least recently used answer leaves a full cache.
 const answer = (bytes: number) => ({ headers: { etag: '"1"' }, body: new Uint8Array(bytes) });
+// A link to nowhere is an answer that another program has forgotten between the listing and the look.
+await mkdir(`${folder}/small`);
+await symlink("nowhere", `${folder}/small/gone.answer`);
 const small = [new MemoryCache(100), new DiskCache(`${folder}/small`, 400)];
 const left: string[][] = [];
 for (const cache of small) {
@@ -76,6 +89,7 @@ process.stdout.write(
     holidays: training.filter((day) => day.public_holiday !== null).map((day) => day.local_date),
     trainingMissing: training.filter((day) => day.traffic_volume_missing).length,
     refusals,
+    schemeless,
     files,
     trainingLines: new TextDecoder().decode(frame).trim().split("\n").length,
     unchanged: again.byteLength === size && again.some((byte) => byte !== 0),
