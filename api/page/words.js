@@ -30,7 +30,8 @@ export function meaningText(meaning) {
   const { quantity, area, per, method, method_version: version, comparable } = meaning;
   const limit = comparable ? "" : ` ${text("Not comparable between cities.")}`;
   const sentence = "{quantity}, per {per}. Area: {area}. Method: {method} (version {version}).";
-  return text(sentence, { quantity: title(quantity), per, area, method, version }) + limit;
+  const values = { quantity: text(capital(quantity)), per: text(per), area: text(area), method: text(method), version };
+  return text(sentence, values) + limit;
 }
 
 export const countryName = (code) => new Intl.DisplayNames(LANGUAGE, { type: "region" }).of(code) ?? code;

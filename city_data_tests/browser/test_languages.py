@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from api.routes.page import FOLDER
 from city_data.datasets import DATASETS
+from city_data.providers import discover
 from city_data_tests.browser.conftest import Open
 from city_data_tests.browser.elements import panel
 
@@ -50,6 +51,9 @@ def texts_of_the_page() -> set[str]:
     facts = {column.name.replace("_", " ").capitalize() for column in columns}
     facts |= {word for column in columns for word in column.allowed or ()}
     facts |= {column.unit for column in columns if column.unit and re.search(r"[a-z]{4}", column.unit)}
+    meanings = [meaning for provider in discover().values() for meaning in provider.capabilities.meanings.values()]
+    facts |= {meaning.quantity[0].upper() + meaning.quantity[1:] for meaning in meanings}
+    facts |= {words for meaning in meanings for words in (meaning.area, meaning.per, meaning.method)}
     found = document.found | {one for one in literals if not _NOT_TEXTS.match(one)} | facts | set(DATASETS)
     return found - _UNTRANSLATED
 

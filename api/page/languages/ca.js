@@ -148,4 +148,52 @@ export default {
   "medium": "mitjana",
   "high": "alta",
   "severe": "molt alta",
+  // What a column means, by its source.
+  "Mean air temperature of the period": "Temperatura mitjana de l'aire en el període",
+  "Mean pressure at mean sea level": "Pressió mitjana al nivell mitjà del mar",
+  "Mean relative humidity of the period": "Humitat relativa mitjana del període",
+  "Mean wind speed of the period": "Velocitat mitjana del vent en el període",
+  "Precipitation that fell in the period": "Precipitació caiguda en el període",
+  "The weather in words, where the source has them": "El temps en paraules, on la font en dona",
+  "Load of the road (`carga`), in the city's own bands from 25, 50 and 75 % on":
+    "Càrrega de la via (`carga`), en les franges pròpies de la ciutat a partir del 25, el 50 i el 75 %",
+  "Occupancy of the road, in the portal's bands from 15, 30 and 50 % on":
+    "Ocupació de la via, en les franges del portal a partir del 15, el 30 i el 50 %",
+  "Speed of vehicles": "Velocitat dels vehicles",
+  "State of a road segment, 1 very fluid to 5 congested; closed segments left out":
+    "Estat d'un tram de via, d'1 (molt fluid) a 5 (congestionat); sense els trams tallats",
+  "Vehicles in an hour": "Vehicles en una hora",
+  "arc": "arc",
+  "grid cell": "cel·la de la malla",
+  "loop": "espira",
+  "measurement point": "punt de mesura",
+  "point": "punt",
+  "road segment": "tram de via",
+  "station": "estació",
+  "all measurement points of streets, without the M30": "tots els punts de mesura dels carrers, sense la M30",
+  "city panel of road arcs with permanent counters": "panell de la ciutat: arcs viaris amb comptadors permanents",
+  "city panel of road segments": "panell de la ciutat: trams de via",
+  "city panel of traffic loops": "panell de la ciutat: espires de trànsit",
+  "city panel: streets (weight 0.9) and the motorway M30 (0.1)":
+    "panell de la ciutat: carrers (pes 0,9) i l'autovia M30 (0,1)",
+  "the city's centre": "el centre de la ciutat",
+  "the city's configured stations": "les estacions configurades de la ciutat",
+  "the model's grid cell of the city's centre": "la cel·la del model al centre de la ciutat",
+  "the motorway M30, not streets": "l'autovia M30, no els carrers",
+  "Open-Meteo's archive, its rain moved to the hour it fell":
+    "arxiu d'Open-Meteo, amb la pluja passada a l'hora en què va caure",
+  "OpenWeather's model, its rain moved to the hour it fell":
+    "model d'OpenWeather, amb la pluja passada a l'hora en què va caure",
+  "band of the flow-weighted mean load": "franja de la càrrega mitjana ponderada pel flux",
+  "band of the occupancy: mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "franja de l'ocupació: mitjana d'un panell mensual fix, amb els buits omplerts pel perfil setmanal propi de cada membre",
+  "each station's day, then the mean of the stations that have one":
+    "el dia de cada estació i després la mitjana de les estacions que en tenen",
+  "each station's hour, then the mean of the stations that have one":
+    "l'hora de cada estació i després la mitjana de les estacions que en tenen",
+  "flow-weighted mean": "mitjana ponderada pel flux",
+  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "mitjana d'un panell mensual fix, amb els buits omplerts pel perfil setmanal propi de cada membre",
+  "mean state weighted by time, then its level by a versioned table":
+    "estat mitjà ponderat pel temps i després el seu nivell segons una taula amb versions",
 };

@@ -150,4 +150,52 @@ export default {
   "medium": "media",
   "high": "alta",
   "severe": "muy alta",
+  // What a column means, by its source.
+  "Mean air temperature of the period": "Temperatura media del aire en el periodo",
+  "Mean pressure at mean sea level": "Presión media al nivel medio del mar",
+  "Mean relative humidity of the period": "Humedad relativa media del periodo",
+  "Mean wind speed of the period": "Velocidad media del viento en el periodo",
+  "Precipitation that fell in the period": "Precipitación caída en el periodo",
+  "The weather in words, where the source has them": "El tiempo en palabras, donde la fuente las da",
+  "Load of the road (`carga`), in the city's own bands from 25, 50 and 75 % on":
+    "Carga de la vía (`carga`), en las franjas propias de la ciudad a partir del 25, el 50 y el 75 %",
+  "Occupancy of the road, in the portal's bands from 15, 30 and 50 % on":
+    "Ocupación de la vía, en las franjas del portal a partir del 15, el 30 y el 50 %",
+  "Speed of vehicles": "Velocidad de los vehículos",
+  "State of a road segment, 1 very fluid to 5 congested; closed segments left out":
+    "Estado de un tramo de vía, de 1 (muy fluido) a 5 (congestionado); sin los tramos cortados",
+  "Vehicles in an hour": "Vehículos en una hora",
+  "arc": "arco",
+  "grid cell": "celda de la malla",
+  "loop": "espira",
+  "measurement point": "punto de medida",
+  "point": "punto",
+  "road segment": "tramo de vía",
+  "station": "estación",
+  "all measurement points of streets, without the M30": "todos los puntos de medida de las calles, sin la M30",
+  "city panel of road arcs with permanent counters": "panel de la ciudad: arcos viarios con contadores permanentes",
+  "city panel of road segments": "panel de la ciudad: tramos de vía",
+  "city panel of traffic loops": "panel de la ciudad: espiras de tráfico",
+  "city panel: streets (weight 0.9) and the motorway M30 (0.1)":
+    "panel de la ciudad: calles (peso 0,9) y la autovía M30 (0,1)",
+  "the city's centre": "el centro de la ciudad",
+  "the city's configured stations": "las estaciones configuradas de la ciudad",
+  "the model's grid cell of the city's centre": "la celda del modelo en el centro de la ciudad",
+  "the motorway M30, not streets": "la autovía M30, no las calles",
+  "Open-Meteo's archive, its rain moved to the hour it fell":
+    "archivo de Open-Meteo, con la lluvia pasada a la hora en que cayó",
+  "OpenWeather's model, its rain moved to the hour it fell":
+    "modelo de OpenWeather, con la lluvia pasada a la hora en que cayó",
+  "band of the flow-weighted mean load": "franja de la carga media ponderada por el flujo",
+  "band of the occupancy: mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "franja de la ocupación: media de un panel mensual fijo, con los huecos cubiertos por el perfil semanal propio de cada miembro",
+  "each station's day, then the mean of the stations that have one":
+    "el día de cada estación y luego la media de las estaciones que lo tienen",
+  "each station's hour, then the mean of the stations that have one":
+    "la hora de cada estación y luego la media de las estaciones que la tienen",
+  "flow-weighted mean": "media ponderada por el flujo",
+  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "media de un panel mensual fijo, con los huecos cubiertos por el perfil semanal propio de cada miembro",
+  "mean state weighted by time, then its level by a versioned table":
+    "estado medio ponderado por el tiempo y luego su nivel según una tabla con versiones",
 };

@@ -149,4 +149,52 @@ export default {
   "medium": "moyenne",
   "high": "élevée",
   "severe": "très élevée",
+  // What a column means, by its source.
+  "Mean air temperature of the period": "Température moyenne de l'air sur la période",
+  "Mean pressure at mean sea level": "Pression moyenne au niveau moyen de la mer",
+  "Mean relative humidity of the period": "Humidité relative moyenne sur la période",
+  "Mean wind speed of the period": "Vitesse moyenne du vent sur la période",
+  "Precipitation that fell in the period": "Précipitations tombées pendant la période",
+  "The weather in words, where the source has them": "Le temps en mots, si la source en donne",
+  "Load of the road (`carga`), in the city's own bands from 25, 50 and 75 % on":
+    "Charge de la voie (`carga`), par tranches propres à la ville à partir de 25, 50 et 75 %",
+  "Occupancy of the road, in the portal's bands from 15, 30 and 50 % on":
+    "Occupation de la voie, par tranches du portail à partir de 15, 30 et 50 %",
+  "Speed of vehicles": "Vitesse des véhicules",
+  "State of a road segment, 1 very fluid to 5 congested; closed segments left out":
+    "État d'un tronçon de voie, de 1 (très fluide) à 5 (congestionné) ; sans les tronçons fermés",
+  "Vehicles in an hour": "Véhicules en une heure",
+  "arc": "arc",
+  "grid cell": "maille",
+  "loop": "boucle",
+  "measurement point": "point de mesure",
+  "point": "point",
+  "road segment": "tronçon de voie",
+  "station": "station",
+  "all measurement points of streets, without the M30": "tous les points de mesure des rues, sans la M30",
+  "city panel of road arcs with permanent counters": "panel de la ville : arcs de voirie à compteurs permanents",
+  "city panel of road segments": "panel de la ville : tronçons de voie",
+  "city panel of traffic loops": "panel de la ville : boucles de trafic",
+  "city panel: streets (weight 0.9) and the motorway M30 (0.1)":
+    "panel de la ville : rues (poids 0,9) et la voie rapide M30 (0,1)",
+  "the city's centre": "le centre de la ville",
+  "the city's configured stations": "les stations configurées de la ville",
+  "the model's grid cell of the city's centre": "la maille du modèle au centre de la ville",
+  "the motorway M30, not streets": "la voie rapide M30, sans les rues",
+  "Open-Meteo's archive, its rain moved to the hour it fell":
+    "archive d'Open-Meteo, la pluie ramenée à l'heure où elle est tombée",
+  "OpenWeather's model, its rain moved to the hour it fell":
+    "modèle d'OpenWeather, la pluie ramenée à l'heure où elle est tombée",
+  "band of the flow-weighted mean load": "tranche de la charge moyenne pondérée par le débit",
+  "band of the occupancy: mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "tranche de l'occupation : moyenne d'un panel mensuel fixe, lacunes comblées par le profil hebdomadaire propre à chaque membre",
+  "each station's day, then the mean of the stations that have one":
+    "la journée de chaque station, puis la moyenne des stations qui en ont une",
+  "each station's hour, then the mean of the stations that have one":
+    "l'heure de chaque station, puis la moyenne des stations qui en ont une",
+  "flow-weighted mean": "moyenne pondérée par le débit",
+  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "moyenne d'un panel mensuel fixe, lacunes comblées par le profil hebdomadaire propre à chaque membre",
+  "mean state weighted by time, then its level by a versioned table":
+    "état moyen pondéré par le temps, puis son niveau selon une table versionnée",
 };

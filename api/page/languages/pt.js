@@ -148,4 +148,52 @@ export default {
   "medium": "médio",
   "high": "alto",
   "severe": "muito alto",
+  // What a column means, by its source.
+  "Mean air temperature of the period": "Temperatura média do ar no período",
+  "Mean pressure at mean sea level": "Pressão média ao nível médio do mar",
+  "Mean relative humidity of the period": "Humidade relativa média do período",
+  "Mean wind speed of the period": "Velocidade média do vento no período",
+  "Precipitation that fell in the period": "Precipitação caída no período",
+  "The weather in words, where the source has them": "O tempo por palavras, onde a fonte as dá",
+  "Load of the road (`carga`), in the city's own bands from 25, 50 and 75 % on":
+    "Carga da via (`carga`), nos escalões próprios da cidade a partir de 25, 50 e 75 %",
+  "Occupancy of the road, in the portal's bands from 15, 30 and 50 % on":
+    "Ocupação da via, nos escalões do portal a partir de 15, 30 e 50 %",
+  "Speed of vehicles": "Velocidade dos veículos",
+  "State of a road segment, 1 very fluid to 5 congested; closed segments left out":
+    "Estado de um troço de via, de 1 (muito fluido) a 5 (congestionado); sem os troços cortados",
+  "Vehicles in an hour": "Veículos numa hora",
+  "arc": "arco",
+  "grid cell": "célula da grelha",
+  "loop": "espira",
+  "measurement point": "ponto de medição",
+  "point": "ponto",
+  "road segment": "troço de via",
+  "station": "estação",
+  "all measurement points of streets, without the M30": "todos os pontos de medição das ruas, sem a M30",
+  "city panel of road arcs with permanent counters": "painel da cidade: arcos viários com contadores permanentes",
+  "city panel of road segments": "painel da cidade: troços de via",
+  "city panel of traffic loops": "painel da cidade: espiras de tráfego",
+  "city panel: streets (weight 0.9) and the motorway M30 (0.1)":
+    "painel da cidade: ruas (peso 0,9) e a via rápida M30 (0,1)",
+  "the city's centre": "o centro da cidade",
+  "the city's configured stations": "as estações configuradas da cidade",
+  "the model's grid cell of the city's centre": "a célula do modelo no centro da cidade",
+  "the motorway M30, not streets": "a via rápida M30, não as ruas",
+  "Open-Meteo's archive, its rain moved to the hour it fell":
+    "arquivo da Open-Meteo, com a chuva passada para a hora em que caiu",
+  "OpenWeather's model, its rain moved to the hour it fell":
+    "modelo da OpenWeather, com a chuva passada para a hora em que caiu",
+  "band of the flow-weighted mean load": "escalão da carga média ponderada pelo fluxo",
+  "band of the occupancy: mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "escalão da ocupação: média de um painel mensal fixo, com as falhas preenchidas pelo perfil semanal próprio de cada membro",
+  "each station's day, then the mean of the stations that have one":
+    "o dia de cada estação e depois a média das estações que o têm",
+  "each station's hour, then the mean of the stations that have one":
+    "a hora de cada estação e depois a média das estações que a têm",
+  "flow-weighted mean": "média ponderada pelo fluxo",
+  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "média de um painel mensal fixo, com as falhas preenchidas pelo perfil semanal próprio de cada membro",
+  "mean state weighted by time, then its level by a versioned table":
+    "estado médio ponderado pelo tempo e depois o seu nível segundo uma tabela com versões",
 };
