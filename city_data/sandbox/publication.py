@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ PARIS_WINDOW_MONTHS = 14
 LYON_LAG = timedelta(hours=3)
 TIMEZONE = "Europe/Madrid"
 FRANCE = "Europe/Paris"
+ZURICH = "Europe/Zurich"
 
 
 @dataclass
@@ -114,6 +116,19 @@ class Publication:
     def lyon_until(self) -> datetime:
         """The start of the first interval that is not out yet."""
         return self.clock() - LYON_LAG
+
+    def zurich_last_day(self) -> date:
+        """The last local day of the motor counts: yesterday's."""
+        return self.clock().astimezone(ZoneInfo(ZURICH)).date() - timedelta(days=1)
+
+    def zurich_running_hour(self) -> datetime:
+        """The beginning of the hour that the pedestrians' file, written at :18, was written in."""
+        return (self.clock().astimezone(UTC) - timedelta(minutes=18)).replace(minute=0, second=0, microsecond=0)
+
+    def zurich_months(self) -> list[Month]:
+        """Every month with data, the open one included, oldest first."""
+        months = self.first_month.until(Month.of(self.zurich_last_day()) + 1)
+        return [month for month in months if month not in self.unpublished]
 
     def barcelona_months(self) -> list[Month]:
         """Every month listed, oldest first: closed ones only."""

@@ -44,6 +44,7 @@ class Holidays:
 MADRID_HOLIDAYS = Holidays("MD", ((5, 15), (11, 9)))
 BARCELONA_HOLIDAYS = Holidays("CT", ((9, 24),))
 FRENCH_HOLIDAYS = Holidays(None, (), "FR")
+ZURICH_HOLIDAYS = Holidays("ZH", (), "CH")
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ def sensors(month: Month, points: int) -> Sensors:
 
 
 def quarters(month: Month, last_day: date, holiday_set: Holidays = MADRID_HOLIDAYS) -> Quarters:
-    """In order of time, on the clocks of Madrid, Barcelona, Paris and Lyon: in October the local stamps of the doubled
-    hour come twice, in March an hour has none."""
+    """In order of time, on the clocks of Spain, France and Zurich: in October the local stamps of the doubled hour come
+    twice, in March an hour has none."""
     start, end = month.bounds(TIMEZONE)[0], day_bounds(last_day, TIMEZONE)[1]
     first, last = (int(moment.timestamp()) // 900 for moment in (start, end))
     number = np.arange(first, last)

@@ -31,6 +31,7 @@ FOLDERS = {
     "openweather": "openweather",
     "paris_opendata": "paris",
     "valencia_opendata": "valencia",
+    "zurich_opendata": "zurich",
 }
 # What a recorded file answers, where its name does not tell.
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -39,7 +39,9 @@ HOSTS = DATA | {
     "barcelona_opendata": "opendata-ajuntament.barcelona.cat",
     "paris_opendata": "opendata.paris.fr",
     "grandlyon_opendata": "download.data.grandlyon.com",
+    "zurich_opendata": "data.stadt-zuerich.ch",
 }
+COUNTRIES = {"Europe/Paris": "FR", "Europe/Zurich": "CH"}
 CITIES: dict[str, tuple[str, float, float, dict[str, dict[str, Any]]]] = {
     "madrid": (
         "Europe/Madrid",
@@ -70,6 +72,7 @@ CITIES: dict[str, tuple[str, float, float, dict[str, dict[str, Any]]]] = {
         },
     ),
     "lyon": ("Europe/Paris", 45.764, 4.8357, {"traffic": {"provider": "grandlyon_opendata"}}),
+    "zurich": ("Europe/Zurich", 47.3769, 8.5417, {"traffic": {"provider": "zurich_opendata"}}),
     "valencia": ("Europe/Madrid", 39.4699, -0.3763, {"traffic": {"provider": "valencia_opendata"}}),
 }
 
@@ -79,8 +82,8 @@ def cities(world: World) -> Iterator[World]:
     world.monkeypatch.setenv("OPENWEATHER_API_KEY", "good")
     world.write_cities(
         [
-            {"city_id": name, "name": name.title(), "country": "FR" if zone == "Europe/Paris" else "ES",
-             "latitude": north, "longitude": east, "radius_km": 20, "timezone": zone, "enabled": True} | sources
+            {"city_id": name, "name": name.title(), "country": COUNTRIES.get(zone, "ES"), "latitude": north,
+             "longitude": east, "radius_km": 20, "timezone": zone, "enabled": True} | sources
             for name, (zone, north, east, sources) in CITIES.items()
         ]
     )  # fmt: skip

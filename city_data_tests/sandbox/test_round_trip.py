@@ -23,6 +23,7 @@ NAMES = (
     "meteo_france",
     "paris_opendata",
     "grandlyon_opendata",
+    "zurich_opendata",
 )
 
 
