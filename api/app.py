@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
+import anyio.to_thread
 import prometheus_client
 from anyio import CapacityLimiter
 from fastapi import Depends, FastAPI
@@ -35,8 +36,8 @@ from api.settings import Settings
 from api.transport.limits import ConcurrencyLimiter, Guard
 from api.transport.request_cache import RequestCache
 from city_data.cities import Registry, load_registry
-from city_data.store.cache import Cache
 from city_data.store.cache_reads import SharedCache
+from city_data.store.cache_seal import read_seal
 from city_data.store.database import Database
 
 STATEMENT_TIMEOUT_S = 10
@@ -66,8 +67,8 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     limiter, metrics = CapacityLimiter(max(1, connections - expensive)), Metrics(registry)
     expensive_limiter = CapacityLimiter(expensive)
     versions = Versions(database, limiter, settings.api_ledger_ttl_s)
-    shared = SharedCache(redis_url)
-    months = Months(database, shared, Cache(redis_url), limiter, metrics, settings.api_segment_bytes)
+    shared = SharedCache(redis_url, lambda: anyio.to_thread.run_sync(read_seal, database, limiter=limiter))
+    months = Months(database, shared, metrics, settings.api_segment_bytes)
     reader = Reader(months, limiter, expensive_limiter, metrics, answer_bytes=settings.api_answer_bytes)
 
     tenants = _tenants(settings, metrics)

@@ -11,9 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-from anyio import CapacityLimiter
-
 from api.bodies.month_lookup import Body, MonthLookup, MonthSlices
 from api.caching import LruCache
 from api.observability import Metrics
@@ -21,9 +18,7 @@ from api.query.representation import Representation
 from city_data.datasets import DATASETS
 from city_data.errors import CityDataError
 from city_data.store import segments as store_segments
-from city_data.store.cache import Cache
 from city_data.store.cache_reads import SharedCache
-from city_data.store.cache_seal import Seal, read_seal
 from city_data.store.database import Database
 from city_data.store.encodings import pack
 from city_data.store.plans import MonthSlice, Plan
@@ -49,19 +44,8 @@ class SegmentGone(CityDataError):
 class Months:
     """Cached months, bounded by `capacity` bytes, a share of which is for frames. Thread-safe except `lookup`."""
 
-    def __init__(
-        self,
-        database: Database,
-        shared: SharedCache,
-        cache: Cache,
-        limiter: CapacityLimiter,
-        metrics: Metrics,
-        capacity: int,
-    ) -> None:
-        """`shared` reads Redis in the event loop; `cache` writes it from threads."""
-        self._database, self._shared, self._cache, self._metrics = database, shared, cache, metrics
-        self._limiter = limiter
-        self._seal: Seal | None = None
+    def __init__(self, database: Database, shared: SharedCache, metrics: Metrics, capacity: int) -> None:
+        self._database, self._shared, self._metrics = database, shared, metrics
         frames = capacity // _FRAMES_SHARE
         self._frames: LruCache[str, bytes] = LruCache(frames)
         self._bodies: LruCache[tuple[str, str], Body] = LruCache(capacity - frames)
@@ -137,7 +121,7 @@ class Months:
         self, lookup: MonthLookup, wanted: MonthSlices, names: Sequence[str]
     ) -> list[tuple[MonthSlice, Segment]]:
         keys = [(name, month_slice.identity) for name, month_slice in zip(names, wanted, strict=True)]
-        pairs = zip(wanted, await self._shared.get_segments(keys, self._read_seal), strict=True)
+        pairs = zip(wanted, await self._shared.get_segments(keys), strict=True)
         valid = [
             (month_slice, segment)
             for month_slice, segment in pairs
@@ -146,11 +130,6 @@ class Months:
         lookup.farthest = "redis" if valid else lookup.farthest
         self._metrics.count_lookups("redis", lookup.plan.dataset, len(valid), len(wanted) - len(valid))
         return valid
-
-    async def _read_seal(self) -> Seal:
-        if self._seal is None:
-            self._seal = await anyio.to_thread.run_sync(read_seal, self._database, limiter=self._limiter)
-        return self._seal
 
     def _remember_stored(self, lookup: MonthLookup, month_slice: MonthSlice, segment: Segment) -> Body:
         lookup.stored[month_slice.entry.month], body = segment, _whole(month_slice, segment)
@@ -165,7 +144,7 @@ class Months:
                 month_slice, lookup.stored[month_slice.entry.month], lookup.representation
             )
             if lookup.representation.tag == _ZSTD and month_slice.whole:
-                self._put_in_redis(month_slice.zstd_name, month_slice, body.segment)
+                self._shared.put_segment(month_slice.zstd_name, month_slice.identity, body.segment)
         return built
 
     def _make_from_frames(self, lookup: MonthLookup, wanted: MonthSlices) -> dict[str, Body]:
@@ -197,12 +176,8 @@ class Months:
             segment = read.get(_version(month_slice))
             if segment is not None and _is_of(month_slice, segment):
                 self._remember_stored(lookup, month_slice, segment)
-                self._put_in_redis(month_slice.stored_name, month_slice, segment)
+                self._shared.put_segment(month_slice.stored_name, month_slice.identity, segment)
         _require(rest, lookup.stored)
-
-    def _put_in_redis(self, name: str, month_slice: MonthSlice, segment: Segment) -> None:
-        if self._seal is not None:  # read where Redis was read; without it there is none
-            self._cache.put_segment(name, month_slice.identity, segment, self._seal)
 
     def _read_frames(self, lookup: MonthLookup, wanted: MonthSlices) -> dict[Month, bytes]:
         frames: dict[Month, bytes] = {}

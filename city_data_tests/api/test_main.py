@@ -22,6 +22,7 @@ from city_data_tests.bench.serving.world import await_answer
         ("CITY_DATA_AS_OF", "yesterday", "CITY_DATA_AS_OF='yesterday'"),
         ("CITY_DATA_CITIES", "/nowhere.yaml", "/nowhere.yaml: cannot be read"),
         ("ENABLED_CITIES", "madird", "did you mean madrid?"),
+        ("CITY_DATA_REDIS_URL", "http://:secret@host", "the URL of Redis is not of the form"),
         ("API_DATABASE_URL", "mysql://user:secret@host/name", "the database's URL is not of the form"),
     ],
 )

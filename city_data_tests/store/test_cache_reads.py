@@ -43,7 +43,7 @@ def sealed(identity: str, by: Seal) -> bytes:
 
 def with_cache(url: str | None, work: Callable[[SharedCache], Awaitable[T]], **changes: object) -> T:
     async def run() -> T:
-        cache = SharedCache(url, **changes)  # type: ignore[arg-type]
+        cache = SharedCache(url, seal, **changes)  # type: ignore[arg-type]
         try:
             return await work(cache)
         finally:
@@ -62,9 +62,7 @@ def filled(redis_url: str) -> str:
 
 def test_segments_come_in_the_order_of_their_names(filled: str) -> None:
     absent = name_of("traffic", "madrid", MONTHS[0], 2)
-    segments = with_cache(
-        filled, lambda cache: cache.get_segments([WANTED[1], (absent, IDENTITIES[0]), WANTED[0]], seal)
-    )
+    segments = with_cache(filled, lambda cache: cache.get_segments([WANTED[1], (absent, IDENTITIES[0]), WANTED[0]]))
     assert list(segments) == [SEGMENTS[1], None, SEGMENTS[0]]
 
 
@@ -97,7 +95,7 @@ def test_damaged_segment_is_a_miss_and_deleted(filled: str, poison: str) -> None
             "of another load": sealed(IDENTITIES[0] + "T00:00:01", SEAL),
         }
         client.set(NAMES[0], values[poison])
-        segments = with_cache(filled, lambda cache: cache.get_segments(WANTED, seal))
+        segments = with_cache(filled, lambda cache: cache.get_segments(WANTED))
         assert list(segments) == [None, SEGMENTS[1]]
         assert [client.exists(name) for name in NAMES] == [0, 1]
 
@@ -106,12 +104,12 @@ def test_a_value_of_another_type_is_a_miss(filled: str) -> None:
     with redis.Redis.from_url(filled) as client:
         client.delete(NAMES[0])
         client.hset(NAMES[0], "a", "b")
-    assert list(with_cache(filled, lambda cache: cache.get_segments(WANTED, seal))) == [None, SEGMENTS[1]]
+    assert list(with_cache(filled, lambda cache: cache.get_segments(WANTED))) == [None, SEGMENTS[1]]
 
 
 def test_more_readers_than_connections_wait_for_a_connection(filled: str) -> None:
     async def many(cache: SharedCache) -> list[object]:
-        return await asyncio.gather(*(cache.get_segments(WANTED, seal) for _ in range(200)))
+        return await asyncio.gather(*(cache.get_segments(WANTED) for _ in range(200)))
 
     with redis.Redis.from_url(filled) as client:
         before = int(client.info("stats")["total_connections_received"])  # type: ignore[index]
@@ -120,7 +118,7 @@ def test_more_readers_than_connections_wait_for_a_connection(filled: str) -> Non
 
 
 def test_without_a_url_every_key_is_a_miss() -> None:
-    assert list(with_cache(None, lambda cache: cache.get_segments(WANTED, seal))) == [None, None]
+    assert list(with_cache(None, lambda cache: cache.get_segments(WANTED))) == [None, None]
 
 
 def test_stopped_redis_is_skipped_for_a_while_and_used_again(tmp_path: Path) -> None:
@@ -129,17 +127,17 @@ def test_stopped_redis_is_skipped_for_a_while_and_used_again(tmp_path: Path) -> 
 
     async def lives(cache: SharedCache) -> None:
         Cache(server.url, timeout_s=1).put_segment(*WANTED[0], SEGMENTS[0], SEAL)
-        assert list(await cache.get_segments(WANTED, seal)) == [SEGMENTS[0], None]
+        assert list(await cache.get_segments(WANTED)) == [SEGMENTS[0], None]
         server.stop()
         with capture_logs() as logged:
             for _ in range(FAILURES_TO_OPEN + 5):
-                assert list(await cache.get_segments(WANTED, seal)) == [None, None]
+                assert list(await cache.get_segments(WANTED)) == [None, None]
         assert len(logged) == FAILURES_TO_OPEN
         server.start()
-        assert list(await cache.get_segments(WANTED, seal)) == [None, None]
+        assert list(await cache.get_segments(WANTED)) == [None, None]
         now[0] += OPEN_FOR_S
         Cache(server.url, timeout_s=1).put_segment(*WANTED[0], SEGMENTS[0], SEAL)
-        assert list(await cache.get_segments(WANTED, seal)) == [SEGMENTS[0], None]
+        assert list(await cache.get_segments(WANTED)) == [SEGMENTS[0], None]
 
     try:
         with_cache(server.url, lives, clock=lambda: now[0])
@@ -152,11 +150,11 @@ def test_hung_redis_costs_its_timeout_and_does_not_block_the_loop(filled: str) -
         pid = int(client.info()["process_id"])  # type: ignore[index]
 
     async def hangs(cache: SharedCache) -> tuple[float, int]:
-        await cache.get_segments(WANTED, seal)
+        await cache.get_segments(WANTED)
         os.kill(pid, signal.SIGSTOP)
         try:
             turns, began = 0, time.monotonic()
-            asking = asyncio.ensure_future(cache.get_segments(WANTED, seal))
+            asking = asyncio.ensure_future(cache.get_segments(WANTED))
             while not asking.done():
                 await asyncio.sleep(0.01)
                 turns += 1
