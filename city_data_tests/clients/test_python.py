@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -100,6 +102,18 @@ def test_training_frame_is_typed_and_marks_missing_values(
     assert hours["hour"].tolist()[:3] == [0, 1, 2]
     with pytest.raises(ValueError, match="all its columns"):
         client.training_frame(**OCTOBER, columns=["temperature"])
+
+
+def test_program_of_the_readme_runs(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    service.load("weather", "2026-10")
+    service.load("traffic", "2026-10")
+    monkeypatch.setenv("CITY_DATA_CLIENT_CACHE", str(tmp_path))
+    readme = (ROOT / "api" / "clients" / "python" / "README.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(program.replace("http://127.0.0.1:8000", service.url), names)
+    assert names["traffic"].attrs["coverage"] == pytest.approx(0.9 * 745 / 17521, rel=0.01)
+    assert service.faulty.statuses == [200] * 5
 
 
 def test_async_client_returns_the_same_frames(service: Service, client: CityData, tmp_path: Path) -> None:

@@ -42,9 +42,11 @@ def test_generated_types_match_the_openapi_document(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A project that has installed the client as npm packs it, and the files of the package."""
+    """A project that has installed the client as npm packs it, with the README's program, and the package's files."""
     project, files = project_with_client(tmp_path_factory.mktemp("packed"))
     shutil.copy(TYPESCRIPT / "test" / "live.ts", project)
+    (program,) = re.findall(r"```ts\n(.*?)```", (TYPESCRIPT / "README.md").read_text(), re.DOTALL)
+    (project / "readme.ts").write_text(f"declare const token: string, tenantId: string;\n{program}")
     return project, files
 
 
