@@ -196,4 +196,19 @@ export default {
     "mitjana d'un panell mensual fix, amb els buits omplerts pel perfil setmanal propi de cada membre",
   "mean state weighted by time, then its level by a versioned table":
     "estat mitjà ponderat pel temps i després el seu nivell segons una taula amb versions",
+  "Pedestrians that pass in an hour, in all directions together":
+    "Vianants que passen en una hora, en tots els sentits junts",
+  "city panel of permanent counting sites of the Métropole de Lyon":
+    "panell de la ciutat: punts permanents de recompte de la Métropole de Lyon",
+  "site": "punt de recompte",
+  "sum over the channels of a site; mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "suma dels canals d'un punt; mitjana d'un panell mensual fix, amb els buits omplerts pel perfil setmanal propi de cada membre",
+  "Motor vehicles in an hour": "Vehicles de motor en una hora",
+  "city panel of counted directions of streets and motorways, each with its fixed share":
+    "panell de la ciutat: sentits comptats de carrers i autopistes, cadascun amb la seva part fixa",
+  "measured direction": "sentit mesurat",
+  "Persons in an hour, both directions of walking": "Persones en una hora, en els dos sentits de la marxa",
+  "one street, not the city: three sites on Bahnhofstrasse": "un carrer, no la ciutat: tres punts de la Bahnhofstrasse",
+  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile; only months in which all three sites count":
+    "mitjana d'un panell mensual fix, amb els buits omplerts pel perfil setmanal propi de cada membre; només els mesos en què compten els tres punts",
 };

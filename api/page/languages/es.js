@@ -198,4 +198,20 @@ export default {
     "media de un panel mensual fijo, con los huecos cubiertos por el perfil semanal propio de cada miembro",
   "mean state weighted by time, then its level by a versioned table":
     "estado medio ponderado por el tiempo y luego su nivel según una tabla con versiones",
+  "Pedestrians that pass in an hour, in all directions together":
+    "Peatones que pasan en una hora, en todos los sentidos juntos",
+  "city panel of permanent counting sites of the Métropole de Lyon":
+    "panel de la ciudad: puntos permanentes de recuento de la Métropole de Lyon",
+  "site": "punto de recuento",
+  "sum over the channels of a site; mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "suma de los canales de un punto; media de un panel mensual fijo, con los huecos cubiertos por el perfil semanal propio de cada miembro",
+  "Motor vehicles in an hour": "Vehículos de motor en una hora",
+  "city panel of counted directions of streets and motorways, each with its fixed share":
+    "panel de la ciudad: sentidos contados de calles y autopistas, cada uno con su parte fija",
+  "measured direction": "sentido medido",
+  "Persons in an hour, both directions of walking": "Personas en una hora, en los dos sentidos de la marcha",
+  "one street, not the city: three sites on Bahnhofstrasse":
+    "una calle, no la ciudad: tres puntos de la Bahnhofstrasse",
+  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile; only months in which all three sites count":
+    "media de un panel mensual fijo, con los huecos cubiertos por el perfil semanal propio de cada miembro; solo los meses en que cuentan los tres puntos",
 };

@@ -197,4 +197,19 @@ export default {
     "moyenne d'un panel mensuel fixe, lacunes comblées par le profil hebdomadaire propre à chaque membre",
   "mean state weighted by time, then its level by a versioned table":
     "état moyen pondéré par le temps, puis son niveau selon une table versionnée",
+  "Pedestrians that pass in an hour, in all directions together":
+    "Piétons qui passent en une heure, tous sens confondus",
+  "city panel of permanent counting sites of the Métropole de Lyon":
+    "panel de la ville : sites de comptage permanents de la Métropole de Lyon",
+  "site": "site",
+  "sum over the channels of a site; mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "somme des canaux d'un site ; moyenne d'un panel mensuel fixe, lacunes comblées par le profil hebdomadaire propre à chaque membre",
+  "Motor vehicles in an hour": "Véhicules à moteur en une heure",
+  "city panel of counted directions of streets and motorways, each with its fixed share":
+    "panel de la ville : sens comptés de rues et d'autoroutes, chacun avec sa part fixe",
+  "measured direction": "sens mesuré",
+  "Persons in an hour, both directions of walking": "Personnes en une heure, dans les deux sens de marche",
+  "one street, not the city: three sites on Bahnhofstrasse": "une rue, pas la ville : trois sites de la Bahnhofstrasse",
+  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile; only months in which all three sites count":
+    "moyenne d'un panel mensuel fixe, lacunes comblées par le profil hebdomadaire propre à chaque membre ; seulement les mois où les trois sites comptent",
 };

@@ -196,4 +196,19 @@ export default {
     "média de um painel mensal fixo, com as falhas preenchidas pelo perfil semanal próprio de cada membro",
   "mean state weighted by time, then its level by a versioned table":
     "estado médio ponderado pelo tempo e depois o seu nível segundo uma tabela com versões",
+  "Pedestrians that pass in an hour, in all directions together":
+    "Peões que passam numa hora, em todos os sentidos juntos",
+  "city panel of permanent counting sites of the Métropole de Lyon":
+    "painel da cidade: locais permanentes de contagem da Métropole de Lyon",
+  "site": "local de contagem",
+  "sum over the channels of a site; mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
+    "soma dos canais de um local; média de um painel mensal fixo, com as falhas preenchidas pelo perfil semanal próprio de cada membro",
+  "Motor vehicles in an hour": "Veículos a motor numa hora",
+  "city panel of counted directions of streets and motorways, each with its fixed share":
+    "painel da cidade: sentidos contados de ruas e autoestradas, cada um com a sua parte fixa",
+  "measured direction": "sentido medido",
+  "Persons in an hour, both directions of walking": "Pessoas numa hora, nos dois sentidos de marcha",
+  "one street, not the city: three sites on Bahnhofstrasse": "uma rua, não a cidade: três locais da Bahnhofstrasse",
+  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile; only months in which all three sites count":
+    "média de um painel mensal fixo, com as falhas preenchidas pelo perfil semanal próprio de cada membro; só os meses em que os três locais contam",
 };
