@@ -36,9 +36,9 @@ from api.settings import Settings
 from api.transport.limits import ConcurrencyLimiter, Guard
 from api.transport.request_cache import RequestCache
 from city_data.cities import Registry, load_registry
-from city_data.store.cache_reads import SharedCache
 from city_data.store.cache_seal import read_seal
 from city_data.store.database import Database
+from city_data.store.shared_cache import SharedCache
 
 STATEMENT_TIMEOUT_S = 10
 

@@ -18,13 +18,13 @@ from api.query.representation import Representation
 from city_data.datasets import DATASETS
 from city_data.errors import CityDataError
 from city_data.store import segments as store_segments
-from city_data.store.cache_reads import SharedCache
 from city_data.store.database import Database
 from city_data.store.encodings import pack
 from city_data.store.plans import MonthSlice, Plan
 from city_data.store.record_formats import from_records, month_text
 from city_data.store.record_tables import Shape, cut, month_table
 from city_data.store.segments import Segment, record_date
+from city_data.store.shared_cache import SharedCache
 from city_data.store.versions import decode_frame, read_frame_bytes
 from city_data.window import Month
 

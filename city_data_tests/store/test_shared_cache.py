@@ -17,9 +17,9 @@ from structlog.testing import capture_logs
 
 from city_data.local.embedded import EmbeddedRedis
 from city_data.store.cache import FAILURES_TO_OPEN, OPEN_FOR_S, Cache, name_of
-from city_data.store.cache_reads import TIMEOUT_S, SharedCache
 from city_data.store.cache_seal import Seal
 from city_data.store.segments import encode
+from city_data.store.shared_cache import TIMEOUT_S, SharedCache
 from city_data.window import Month
 
 MONTHS = [Month(2026, 8), Month(2026, 9)]
