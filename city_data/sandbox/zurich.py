@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import threading
 import uuid
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from city_data.sandbox.base import Setting, Source
@@ -81,8 +81,13 @@ class Zurich(Source):
                 return _success({"sql": sql, "records": self._records(name, year, part), "fields": []})
         return _error("only some forms of SQL are simulated", 409)
 
-    def foot(self) -> Response:
-        return FileResponse(self._foot_file(), media_type="text/csv")
+    def foot(self, request: Request) -> Response:
+        """With a tag of the hour it was written in, and 304 where the client has it."""
+        path = self._foot_file()
+        headers = {"ETag": f'"{path.stem}"'}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return FileResponse(path, media_type="text/csv", headers=headers)
 
     def _years(self) -> list[int]:
         return list(range(self.publication.first_month.year, self.publication.zurich_last_day().year + 1))
@@ -114,7 +119,7 @@ class Zurich(Source):
     def _rows(self, month: Month) -> pl.DataFrame:
         """The month's rows that are out."""
         rows = month_rows(month, self.setting.size == "small", self.publication.revision(month))
-        return rows.filter(pl.col("stamp") <= f"{self.publication.zurich_last_day()}T23")
+        return rows.filter(pl.col("stamp") < str(self.publication.zurich_last_day() + timedelta(days=1)))
 
     def _foot_file(self) -> Path:
         """The file of this hour; requests for it wait for one another."""

@@ -19,6 +19,8 @@ from city_data_tests.oracles import (
     madrid_opendata,
     paris_opendata,
     valencia_opendata,
+    zurich_months,
+    zurich_opendata,
 )
 from city_data_tests.oracles import traffic_months as months
 from city_data_tests.oracles.comparing import differences, hours_of_frame, parse_bytes
@@ -32,6 +34,7 @@ ORACLES = {
     "valencia_opendata": valencia_opendata.month,
     "paris_opendata": paris_opendata.month,
     "grandlyon_opendata": grandlyon_opendata.month,
+    "zurich_opendata": zurich_opendata.month,
 }
 COLUMNS = {
     "madrid_opendata": ["traffic_volume", "congestion_level", "average_speed"],
@@ -39,6 +42,7 @@ COLUMNS = {
     "valencia_opendata": ["traffic_volume"],
     "paris_opendata": ["traffic_volume", "congestion_level"],
     "grandlyon_opendata": ["pedestrian_count"],
+    "zurich_opendata": ["traffic_volume", "pedestrian_count"],
 }
 # Six days of a month without a change of clocks; in October and March up to the day after it.
 MONTHS = [(2026, 6, 6), (2025, 10, 27), (2026, 3, 30)]
@@ -103,6 +107,16 @@ def test_lyon_equals_its_oracle(
     pages = [rows[: len(rows) // 2], rows[len(rows) // 2 - 20 :]]  # rows that came while the pages were fetched
     bodies = [Received.of(f"{n}", write(page)) for n, page in enumerate(pages)]
     assert held_to_oracle("grandlyon_opendata", request(year, month), [*bodies, months.LYON_CHANNELS])
+
+
+@pytest.mark.parametrize("span", MONTHS, ids=lambda span: f"{span[0]}-{span[1]:02d}")
+@given(seed=SEEDS)
+@settings(max_examples=5, phases=PHASES)
+def test_zurich_equals_its_oracle(span: tuple[int, int, int], seed: int) -> None:
+    rows, foot = zurich_months.rows(Random(seed), *span), zurich_months.foot_rows(Random(seed), *span)
+    half = len(rows) // 2
+    pages = [zurich_months.page(rows[half - 3 :], "2.json"), zurich_months.page(rows[:half], "1.json")]
+    assert held_to_oracle("zurich_opendata", request(*span[:2]), [*pages, zurich_months.foot_file(foot)])
 
 
 @given(seed=SEEDS, cadence=st.sampled_from([3, 15, 30, 60]), start=st.sampled_from([(2025, 10, 25), (2026, 3, 28)]))
