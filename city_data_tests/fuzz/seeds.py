@@ -69,6 +69,8 @@ def seeds_of(provider: str) -> list[Seed]:
         found += list(_madrid_layouts(made, fixture.request))
     if provider == "barcelona_opendata":
         found += list(_barcelona_rows(made, fixture.request))
+    if provider == "grandlyon_opendata":
+        found += list(_lyon_examples(made, fixture.request))
     if RECORDED.is_dir():
         found += list(_recorded(made, fixture.request))
     return found
@@ -104,6 +106,21 @@ def _barcelona_rows(provider: Provider, request: Request) -> Iterator[Seed]:
         month = Month(int(rows[0][1][:4]), int(rows[0][1][4:6]))
         body = Received.of("TRAMS_TRAMS.csv", traffic_months.barcelona_file(rows))
         yield Seed(f"rows of {month}", provider, replace(request, month=month), (body,))
+
+
+def _lyon_examples(provider: Provider, request: Request) -> Iterator[Seed]:
+    """The national schema's own channels with their measures, and the recorded channels of Lyon with the fixture's."""
+    pairs = {
+        Month(2021, 9): (*(f"schema_{kind}_exemple-valide-eco-compteur.csv" for kind in ("channel", "measure")),),
+        request.month: ("channels_2026-04.REEXPORTED.csv",),
+    }
+    pages = [_received(payload) for payload in Case(provider, FIXTURES / provider.name).payloads()[1:]]
+    for month, names in pairs.items():
+        paths = [RECORDED / "lyon" / name for name in names]
+        if all(path.is_file() for path in paths):
+            bodies = [Received.of(path.name, path.read_bytes()) for path in paths]
+            payloads = (*bodies, *(pages if month == request.month else ()))
+            yield Seed(f"schema of {month}", provider, replace(request, month=month), payloads)
 
 
 def _recorded(provider: Provider, request: Request) -> Iterator[Seed]:

@@ -50,15 +50,22 @@ def paris(rows: Table) -> Received:
     return Received.of("month.csv", months.paris_file(rows))
 
 
+def lyon(rows: Table) -> Received:
+    return Received.of("measures.csv", months.lyon_csv(rows))
+
+
 SOURCES: dict[str, tuple[Callable[[Random, int, int, int], Table], Make, str]] = {
     "madrid_opendata": (months.madrid_rows, madrid, ";"),
     "barcelona_opendata": (months.barcelona_rows, barcelona, ","),
     "paris_opendata": (months.paris_rows, paris, ";"),
+    "grandlyon_opendata": (months.lyon_rows, lyon, ","),
 }
+# Tables that a month needs beside its rows.
+BESIDE = {"grandlyon_opendata": (months.LYON_CHANNELS,)}
 
 
 def month_of(provider: str, *payloads: Received) -> ParsedMonth:
-    return parse_bytes(discover()[provider], request(YEAR, MONTH), payloads)
+    return parse_bytes(discover()[provider], request(YEAR, MONTH), [*payloads, *BESIDE.get(provider, ())])
 
 
 def values(provider: str, month: ParsedMonth) -> Hours:
@@ -106,7 +113,8 @@ def test_file_in_another_notation_is_the_same_month(provider: str, spelling: str
     ("provider", "column"),
     [("madrid_opendata", column) for column in (0, FLOW, LOAD, SPEED, 8)]
     + [("barcelona_opendata", n) for n in (0, 2)]
-    + [("paris_opendata", n) for n in (0, 2, 3)],
+    + [("paris_opendata", n) for n in (0, 2, 3)]
+    + [("grandlyon_opendata", 4)],
 )
 @pytest.mark.parametrize("quotes", [False, True])
 def test_numbers_in_another_notation_are_equal_or_refused(
@@ -196,8 +204,7 @@ def test_dead_station_shifts_the_city_by_at_most_its_estimate() -> None:
 def test_rows_of_another_month_change_nothing_and_are_counted() -> None:
     for provider, (_, make, _) in SOURCES.items():
         rows = rows_of(provider, 9)
-        july = {row[1]: row[1].replace("2026-06", "2026-07").replace("202606", "202607") for row in rows}
-        other = [[row[0], july[row[1]], *row[2:]] for row in rows[:50]]
+        other = [["2027" + cell[4:] if cell.startswith("2026") else cell for cell in row] for row in rows[:50]]
         before, after = month_of(provider, make(rows)), month_of(provider, make(other + rows))
         assert values(provider, after) == values(provider, before)
         assert sum(after.rejected.values()) == sum(before.rejected.values()) + 50

@@ -34,12 +34,13 @@ _HABIT = 3  # fewer spoilt rows than this are an accident
 
 @dataclass
 class Intervals:
-    """The counted passages in a month: `channel` is an index in `names`, `start` and `length` are seconds from the
-    month's begin on. `rejected` counts the other rows of `total` by reason, `first` has an example of each."""
+    """The counted passages between two moments (s since 1970), by the channels `names`: `channel` is an index of them,
+    `start` and `length` are seconds from the first moment on. `rejected` counts the other rows of `total` by reason,
+    `first` has an example of each."""
 
     first_s: int
     last_s: int
-    names: list[str] = field(default_factory=list)
+    names: list[str]
     channel: list[int] = field(default_factory=list)
     start: list[int] = field(default_factory=list)
     length: list[int] = field(default_factory=list)
@@ -68,8 +69,10 @@ class MeasureReader:
 
     def __init__(self, channels: Mapping[str, Channel | None], kind: str, bounds: tuple[datetime, datetime]) -> None:
         self._channels, self._kind = channels, kind
-        self.intervals = Intervals(int(bounds[0].timestamp()), int(bounds[1].timestamp()))
-        self._index: dict[str, int] = {}
+        # In the order of their names, so that sums of fractions do not depend on the order of rows.
+        names = sorted(name for name, channel in channels.items() if channel is not None and channel.kinds == {kind})
+        self._index = {name: index for index, name in enumerate(names)}
+        self.intervals = Intervals(int(bounds[0].timestamp()), int(bounds[1].timestamp()), names)
         self._moments: dict[str, int | str] = {}
 
     def add(self, table: Table) -> None:
@@ -83,7 +86,7 @@ class MeasureReader:
             identifier, start, end, cell = cells
             name = text_of(identifier)
             channel = self._channels.get(name)
-            if channel is None or channel.kinds != {self._kind}:
+            if channel is None or name not in self._index:
                 self._reject(self._unwanted(name, channel), identifier, table.name, row)
                 continue
             interval = self._interval(start, end, channel.step_s)
@@ -96,9 +99,6 @@ class MeasureReader:
             if isinstance(count, str):
                 self._reject(count, cell, table.name, row)
                 continue
-            if name not in self._index:
-                self._index[name] = len(intervals.names)
-                intervals.names.append(name)
             intervals.channel.append(self._index[name])
             intervals.start.append(interval[0] - intervals.first_s)
             intervals.length.append(interval[1])
@@ -140,7 +140,8 @@ class MeasureReader:
 
     def _reject(self, reason: str, cell: Any, file: str, row: int, rows: int = 1) -> None:
         self.intervals.rejected[reason] += rows
-        self.intervals.first.setdefault(reason, f"{cell!r:.100} in row {row} of {file}")
+        if reason not in self.intervals.first:
+            self.intervals.first[reason] = f"{cell!r:.100} in row {row} of {file}"
 
 
 def moment_of(text: str) -> int | str:
