@@ -123,17 +123,22 @@ class Spoil:
         if isinstance(document.get("list"), list):
             items = self._items(document["list"])
             return document | {"cnt": len(items), "list": items}
+        if isinstance(document.get("values"), list):
+            return document | {"values": self._records(document["values"])}
         if isinstance(document.get("features"), list):
             return document | {"features": self._features(document["features"])}
         return document
 
-    def _records(self, records: list[dict[str, str]]) -> list[dict[str, str]]:
+    def _records(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """AEMET's days, and Grand Lyon's counts."""
         for index, record in enumerate(records):
             if self.without_column is not None:
                 record.pop(self.without_column, None)
             if self.extra_column is not None:
                 record[self.extra_column] = "1,0"
-            if self.bad_values:
+            if self.bad_values and "count" in record:
+                record["count"] = ("NaN", -5, *[record["count"]] * 3)[index // 4 % 5]
+            elif self.bad_values:
                 record |= {"tmed": "NaN"} if index % 2 else {"velmedia": "-3,0", "prec": "-1,0"}
             if self.empty_column is not None:
                 record.pop(self.empty_column, None)  # a missing value has no key

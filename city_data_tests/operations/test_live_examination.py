@@ -31,14 +31,15 @@ DATA = {
     "madrid_opendata": r"\.zip$",
     "barcelona_opendata": r"\.csv$",
     "valencia_opendata": "MapServer",
+    "grandlyon_opendata": "pvocomptagemeasure",
 }
 HOSTS = DATA | {
+    "grandlyon_opendata": "download.data.grandlyon.com",
     "aemet": "opendata.aemet.es",
     "meteo_france": "www.data.gouv.fr",
     "madrid_opendata": "datos.madrid.es",
     "barcelona_opendata": "opendata-ajuntament.barcelona.cat",
     "paris_opendata": "opendata.paris.fr",
-    "grandlyon_opendata": "download.data.grandlyon.com",
     "zurich_opendata": "data.stadt-zuerich.ch",
 }
 COUNTRIES = {"Europe/Paris": "FR", "Europe/Zurich": "CH"}
@@ -149,6 +150,8 @@ def test_blocked_source_is_named_as_such(cities: World, name: str) -> None:
         ("madrid_opendata", "intensidad", "the CSV lacks intensidad"),
         ("barcelona_opendata", "estatActual", "estatActual"),
         ("valencia_opendata", "ih", "the layer lacks ih"),
+        ("grandlyon_opendata", "start_datetime", "measures-1.json lacks start_datetime; its columns are channel_id"),
+        ("grandlyon_opendata", "count", "measures-1.json lacks count"),
     ],
 )
 def test_other_shape_is_named(cities: World, name: str, column: str, words: str) -> None:
@@ -157,9 +160,9 @@ def test_other_shape_is_named(cities: World, name: str, column: str, words: str)
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-@pytest.mark.parametrize("name", sorted(DATA))
+@pytest.mark.parametrize("name", sorted(DATA.keys() - {"grandlyon_opendata"}))
 def test_stamps_by_another_clock_are_named(cities: World, name: str, sign: int) -> None:
-    """AEMET's days have no hours."""
+    """AEMET's days have no hours; Lyon's stamps carry their offsets."""
     cities.sandbox.faults.order(DATA[name], shift_minutes=sign * (1_440 if name == "aemet" else 60))
     words = "the answer is of" if name == "openweather" else "by another clock"
     assert words in verdict(cities, name)
@@ -178,6 +181,8 @@ def test_stamps_by_another_clock_are_named(cities: World, name: str, sign: int) 
         ("madrid_opendata", "intensidad", 1_000, "used"),
         ("barcelona_opendata", "estatActual", 10, "stat"),
         ("valencia_opendata", "ih", 1_000, "rejected as spike: another unit?"),
+        ("grandlyon_opendata", "count", 1_000, "most of them implausible"),
+        ("grandlyon_opendata", "count", 0.001, "pedestrian_count in another unit? its mean is"),
     ],
 )
 def test_other_units_are_named(cities: World, name: str, column: str, scale: float, words: str) -> None:
@@ -207,6 +212,7 @@ def test_stale_source_is_named(cities: World, name: str) -> None:
         ("madrid_opendata", {"body": PAGE}, "not a ZIP file but"),
         ("barcelona_opendata", {"body": PAGE}, "not a CSV file but"),
         ("meteo_france", {"body": PAGE}, "not a complete gzip"),
+        ("grandlyon_opendata", {"body": '{"fields": [], "values": [["69382.00647.02.00"]]}'}, "no record among them"),
     ],
 )
 def test_changed_source_is_named_with_what_changed(cities: World, name: str, fault: dict[str, Any], words: str) -> None:

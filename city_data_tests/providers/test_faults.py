@@ -22,8 +22,8 @@ from city_data.sandbox.openweather import UNSUBSCRIBED
 from city_data_tests.sandbox.asking import AS_OF, Asked
 
 AEMET, OPEN_METEO, MADRID, OPENWEATHER = "aemet", "open_meteo", "madrid_opendata", "openweather"
-BARCELONA, METEO_FRANCE = "barcelona_opendata", "meteo_france"
-NAMES = (AEMET, OPEN_METEO, MADRID, OPENWEATHER, BARCELONA, METEO_FRANCE)
+BARCELONA, METEO_FRANCE, LYON = "barcelona_opendata", "meteo_france", "grandlyon_opendata"
+NAMES = (AEMET, OPEN_METEO, MADRID, OPENWEATHER, BARCELONA, METEO_FRANCE, LYON)
 MONTH = "2026-09"
 # Where each source's data, not its catalogue or envelope, comes from.
 DATA = {
@@ -33,8 +33,9 @@ DATA = {
     OPENWEATHER: "/history/",
     BARCELONA: r"\.csv$",
     METEO_FRANCE: r"\.csv\.gz$",
+    LYON: "pvocomptagemeasure",
 }
-CATALOGUES = {MADRID: "package_show", BARCELONA: "package_show", METEO_FRANCE: "/datasets/"}
+CATALOGUES = {MADRID: "package_show", BARCELONA: "package_show", METEO_FRANCE: "/datasets/", LYON: "pvocomptagechannel"}
 FIRST = DATA | CATALOGUES | {AEMET: "/diarios/"}
 HTML = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>"
 NO_DATA = '{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}'
@@ -179,7 +180,7 @@ def test_wrong_charset(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     outcome(Asked(sandbox, name, MONTH), tmp_path, (TransientError, PermanentError))
 
 
-@pytest.mark.parametrize("name", [AEMET, OPEN_METEO, OPENWEATHER, METEO_FRANCE])
+@pytest.mark.parametrize("name", [AEMET, OPEN_METEO, OPENWEATHER, METEO_FRANCE, LYON])
 def test_a_byte_order_mark_changes_no_value(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     """Of any answer on the way: envelopes, catalogues and data."""
     expected = good(sandbox, name, tmp_path)
@@ -196,6 +197,7 @@ def test_a_byte_order_mark_changes_no_value(sandbox: Sandbox, tmp_path: Path, na
         (BARCELONA, "estatActual"),
         (METEO_FRANCE, "AAAAMMJJHH"),
         (METEO_FRANCE, "T"),
+        (LYON, "channel_id"),
     ],
 )
 def test_missing_column(sandbox: Sandbox, tmp_path: Path, name: str, column: str) -> None:
@@ -222,7 +224,9 @@ def test_extra_column_changes_no_value(sandbox: Sandbox, tmp_path: Path, name: s
 def test_nan_and_negative_values_are_never_published(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     sandbox.faults.order(DATA[name], bad_values=True)
     month = Asked(sandbox, name, MONTH).month_of(tmp_path)
-    numbers = month.frame[[c for c in ("precipitation", "wind_speed", "traffic_volume") if c in month.frame]]
+    numbers = month.frame[
+        [c for c in ("precipitation", "wind_speed", "traffic_volume", "pedestrian_count") if c in month.frame]
+    ]
     assert not (numbers.astype(float) < 0).any().any()
     assert sum(month.nulled.values()) + sum(month.rejected.values()) > 0
 
