@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from city_data.cities import load_registry
 from city_data.local import platform
@@ -22,7 +22,8 @@ from city_data.local.ports import Ports
 from city_data_tests.browser.conftest import FLAGS
 from city_data_tests.tools import find_tool
 
-SELECTION = "tag:dataset=weather"
+SELECTION = "tag:dataset=weather and (tag:country=ES or tag:country=PT or tag:country=FR)"
+CITY = "madrid"
 WIDTH, SCALE = 1400, 0.75
 # Dagster fetches the state of each node after it has drawn it.
 STATE_S = 3.0
@@ -35,8 +36,9 @@ def main(folder: Path) -> None:
         platform.prepare_dagster(print)
         with platform.services(own, ports) as children:
             children.await_port("webserver", ports.ui)
-            command = [sys.executable, "-m", "city_data.cli", "backfill", "--last", "1", "--home", str(own.home)]
-            subprocess.run(command, check=True)
+            backfill = [sys.executable, "-m", "city_data.cli", "backfill", "--last", "1", "--home", str(own.home)]
+            for chosen in (["--city", CITY], ["--dataset", "weather"]):
+                subprocess.run([*backfill, *chosen], check=True)
             take(f"http://127.0.0.1:{ports.ui}", folder)
 
 
@@ -45,7 +47,7 @@ def take(webserver: str, folder: Path) -> None:
     groups = ",".join(f"global@global:{city.city_id}" for city in load_registry().enabled())
     six = f"/asset-groups~{quote(SELECTION, safe='')}/?{urlencode({'expanded': groups})}"
     pages = {
-        "lineage-of-a-city.png": ("/locations/city_data/asset-groups/madrid/lineage", 800),
+        "lineage-of-a-city.png": (f"/locations/city_data/asset-groups/{CITY}/lineage", 800),
         "lineage-of-six-cities.png": (six, 1750),
     }
     with sync_playwright() as playwright:
@@ -55,6 +57,7 @@ def take(webserver: str, folder: Path) -> None:
             page.goto(f"{webserver}{path}")
             page.locator("foreignObject", has_text="weather_cache").first.wait_for(timeout=60_000)
             page.wait_for_timeout(STATE_S * 1000)
+            expect(page.get_by_text("Loading")).to_have_count(0, timeout=60_000)
             page.screenshot(path=folder / name)
             titles = [text.split("Latest event")[0] for text in page.locator("foreignObject").all_text_contents()]
             sys.stdout.write(f"{name}: {', '.join(titles)}\n")

@@ -21,7 +21,7 @@ def cache_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         partitions_def=partitions,
         group_name=feed.city.city_id,
         tags=asset_tags(feed),
-        kinds={"python", "redis"},
+        kinds={"redis"},
         owners=["team:city_data"],
         description=f"{feed.city.name}'s {feed.dataset.name} months, serialised and compressed, ready to be sent.",
         code_version=CODE_VERSION,

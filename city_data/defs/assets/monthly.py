@@ -29,7 +29,7 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         partitions_def=partitions,
         group_name=feed.city.city_id,
         tags=asset_tags(feed),
-        kinds={"python", "pandas", "postgres"},
+        kinds={"postgres"},
         owners=["team:city_data"],
         description=f"{feed.city.name}'s {feed.dataset.name}, {feed.resolution}, checked and published month by month "
         f"in `{feed.dataset.table}`. {feed.licences}",

@@ -46,7 +46,7 @@ def raw_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         partitions_def=partitions,
         group_name=feed.city.city_id,
         tags=asset_tags(feed),
-        kinds={"python", "file"},
+        kinds={"file"},
         owners=["team:city_data"],
         description=f"{feed.city.name}'s {feed.dataset.name} as received from {provider.name}.{spare} {feed.licences}",
         code_version=CODE_VERSION,
