@@ -220,6 +220,17 @@ def test_parse_is_pure_and_repeatable(case: Case, monkeypatch: pytest.MonkeyPatc
     assert {path.name: file_sha256(path) for path in case.folder.iterdir()} == before
 
 
+def test_archived_payloads_are_the_same_month_whatever_their_paths(case: Case, tmp_path: Path) -> None:
+    """The raw archive stores each file under the hash of its content, and keeps its name beside it."""
+    archived = []
+    for n, payload in enumerate(case.payloads()):
+        path = tmp_path / f"{n}.bin"
+        path.write_bytes(payload.path.read_bytes())
+        archived.append(replace(payload, path=path))
+    month = case.provider.parse(case.request, archived)
+    pd.testing.assert_frame_equal(month.frame, case.parse().frame)
+
+
 def test_sandbox_rows_are_marked(case: Case) -> None:
     assert set(case.parse("sandbox").frame["source"]) == {f"sandbox:{case.provider.name}"}
 

@@ -118,7 +118,8 @@ class ZurichOpenData(Provider):
         with about(self.name, request):
             clock = Clock.of(request.month, request.location.timezone)
             starts = request.month.hours(request.location.timezone)
-            pages, files = ([p.path for p in payloads if (p.path.suffix == ".csv") is foot] for foot in (False, True))
+            # By the names that they were fetched under: archived files have others.
+            pages, files = ([p for p in payloads if p.name.endswith(".csv") is foot] for foot in (False, True))
             counts, foot = rows.read(pages, request.month, clock), foot_rows.read(files, starts, request.as_of)
             rejected = counts.rejected + foot.rejected
             used, total = len(counts.vehicles) + len(foot.persons), counts.total + foot.total

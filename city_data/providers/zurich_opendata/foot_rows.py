@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from city_data.datasets import TRAFFIC
+from city_data.payloads import Payload
 from city_data.providers.errors import PermanentError
 from city_data.providers.shared.numbers import NumberFormat
 from city_data.providers.shared.spellings import DECORATION
@@ -90,22 +90,22 @@ class FootCounts:
     fields: list[str] = field(default_factory=list)
 
 
-def read(paths: Sequence[Path], starts: Sequence[datetime], as_of: datetime) -> FootCounts:
+def read(payloads: Sequence[Payload], starts: Sequence[datetime], as_of: datetime) -> FootCounts:
     """All rows of the files; `starts` are the month's hours.
 
     Raises PermanentError for a file without the source's columns, and where most lines, or most counts, cannot be read.
     """
     counts, cells = FootCounts(), Cells("pedestrians_count", _PERSONS, _HIGHEST or 0.0)
     slots = {start: slot for slot, start in enumerate(starts)}
-    for path in paths:
-        with path.open("rb") as file:
-            header = Header.of(file.readline(), path.name)
+    for payload in payloads:
+        with payload.path.open("rb") as file:
+            header = Header.of(file.readline(), payload.name)
             lines = [header.cells(line) for line in file if line.strip()]
         counts.fields += [column for column in header.columns if column not in counts.fields]
         counts.total += len(lines)
-        cells.file = path.name
+        cells.file = payload.name
         reasons = _add(lines, slots, as_of, cells)
-        refuse_lines(path.name, len(lines), {reason: reasons[reason] for reason in _UNREADABLE})
+        refuse_lines(payload.name, len(lines), {reason: reasons[reason] for reason in _UNREADABLE})
         counts.rejected += reasons
     cells.refuse_habit()
     counts.persons = one_value_a_cell(cells.values, counts.rejected)

@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from city_data.payloads import Payload
 from city_data.providers.errors import PermanentError
 from city_data.providers.shared.city_hours import SPIKE
 from city_data.providers.shared.local_hours import Clock
@@ -59,19 +59,19 @@ class Counts:
     fields: list[str] = field(default_factory=list)
 
 
-def read(paths: Sequence[Path], month: Month, clock: Clock) -> Counts:
+def read(pages: Sequence[Payload], month: Month, clock: Clock) -> Counts:
     """All rows of the pages.
 
     Raises PermanentError for another document, for pages without any row of the month although they have rows, and
     where most rows, or most counts, cannot be read.
     """
     counts = Counts()
-    rows = _rows(paths, counts)
+    rows = _rows(pages, counts)
     reader = _Reader(month, clock, counts)
     for row in rows:
         reader.add(row)
     reader.resolve_pairs()
-    name = ", ".join(path.name for path in paths[:3])
+    name = ", ".join(page.name for page in pages[:3])
     refuse_lines(name, counts.total, {reason: counts.rejected[reason] for reason in _UNREADABLE})
     if counts.total and counts.rejected["outside_month"] + counts.rejected["nonexistent_local_hour"] == counts.total:
         raise PermanentError(f"{name} has no row of the month among {counts.total:,}")
@@ -80,13 +80,13 @@ def read(paths: Sequence[Path], month: Month, clock: Clock) -> Counts:
     return counts
 
 
-def _rows(paths: Sequence[Path], counts: Counts) -> list[Row]:
+def _rows(pages: Sequence[Payload], counts: Counts) -> list[Row]:
     """Each row once, in the table's order; without numbers in the order of the pages."""
     rows: list[Row] = []
     texts: dict[str, str] = {}
     numbered = True
-    for path in paths:
-        for record in _records(path):
+    for page in pages:
+        for record in _records(page):
             number = record.get("_id", "")
             numbered &= isinstance(number, int) and not isinstance(number, bool)
             words = [_text(record.get(name)) for name in ("MSID", "ZSID", "MessungDatZeit", "AnzFahrzeugeStatus")]
@@ -105,14 +105,14 @@ def _rows(paths: Sequence[Path], counts: Counts) -> list[Row]:
     return once
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
+def _records(page: Payload) -> list[dict[str, Any]]:
     try:
-        records = records_of(read_json(path.read_bytes()))
+        records = records_of(read_json(page.path.read_bytes()))
     except ValueError as error:
-        raise PermanentError(f"{path.name} is no answer of the DataStore: {error}") from error
+        raise PermanentError(f"{page.name} is no answer of the DataStore: {error}") from error
     for record in records:
         if missing := [name for name in NEEDED if name not in record]:
-            raise PermanentError(f"{path.name}: a row lacks {', '.join(missing)}; it has {', '.join(record)[:200]}")
+            raise PermanentError(f"{page.name}: a row lacks {', '.join(missing)}; it has {', '.join(record)[:200]}")
     return records
 
 
