@@ -230,6 +230,19 @@ def test_french_month_is_hourly_and_records_its_source_file(world: World) -> Non
     assert {"title", "file_sha256", "file_bytes", "file_etag", "extract"} <= raw["params"].keys()
 
 
+def test_month_of_pedestrians_alone_is_published_with_its_panel(world: World) -> None:
+    """The sandbox's counters stood still for 5 hours of June."""
+    world.enable("lyon")
+    (done,) = world.load("traffic", "2026-06", city_id="lyon")
+    entry = world.entry("traffic", "2026-06", city_id="lyon")
+    assert (done.error, done.rows) == (None, 720)
+    assert entry is not None
+    assert (entry.source, entry.state) == ("sandbox:grandlyon_opendata", "settled")
+    assert entry.coverage == pytest.approx(715 / 720)
+    assert entry.provenance["panel"] == {"channels": 12, "sites": 6}
+    assert [raw["name"] for raw in entry.raw_files] == ["channels.csv", "measures-1.json"]
+
+
 def test_half_hour_timezone_city_has_every_hour_once(world: World) -> None:
     kolkata: dict[str, object] = {
         "city_id": "kolkata",
