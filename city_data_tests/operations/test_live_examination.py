@@ -150,12 +150,13 @@ def test_blocked_source_is_named_as_such(cities: World, name: str) -> None:
         ("madrid_opendata", "intensidad", "the CSV lacks intensidad"),
         ("barcelona_opendata", "estatActual", "estatActual"),
         ("valencia_opendata", "ih", "the layer lacks ih"),
+        ("zurich_opendata", "collection_type", "lacks collection_type"),
         ("grandlyon_opendata", "start_datetime", "measures-1.json lacks start_datetime; its columns are channel_id"),
         ("grandlyon_opendata", "count", "measures-1.json lacks count"),
     ],
 )
 def test_other_shape_is_named(cities: World, name: str, column: str, words: str) -> None:
-    cities.sandbox.faults.order(DATA[name], without_column=column)
+    cities.sandbox.faults.order(DATA.get(name, HOSTS[name]), without_column=column)
     assert words in verdict(cities, name)
 
 
@@ -181,12 +182,13 @@ def test_stamps_by_another_clock_are_named(cities: World, name: str, sign: int) 
         ("madrid_opendata", "intensidad", 1_000, "used"),
         ("barcelona_opendata", "estatActual", 10, "stat"),
         ("valencia_opendata", "ih", 1_000, "rejected as spike: another unit?"),
+        ("zurich_opendata", "pedestrians_count", 1_000, "cells of 'pedestrians_count' cannot be used"),
         ("grandlyon_opendata", "count", 1_000, "most of them implausible"),
         ("grandlyon_opendata", "count", 0.001, "pedestrian_count in another unit? its mean is"),
     ],
 )
 def test_other_units_are_named(cities: World, name: str, column: str, scale: float, words: str) -> None:
-    cities.sandbox.faults.order(DATA[name], scaled_column=column, scale=scale)
+    cities.sandbox.faults.order(DATA.get(name, HOSTS[name]), scaled_column=column, scale=scale)
     assert words in verdict(cities, name)
 
 
