@@ -37,9 +37,9 @@ def stop(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[interruption
 
 
 def children() -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process().children() if any("backfill_worker" in part for part in child.cmdline())
-    ]
+    """Those alive: a process that has ended has no command line."""
+    found = [(child, child.as_dict(["cmdline"])["cmdline"] or []) for child in psutil.Process().children()]
+    return [child for child, words in found if any("backfill_worker" in word for word in words)]
 
 
 def tasks(world: World) -> list[backfill.Task]:
