@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -78,6 +79,14 @@ def expensive_answers(target: Target) -> None:
         assert set(callers.map(status, [*frames, *paths * 2])) == {200, 429}
 
 
+def settled(reader: world.Reader) -> int:
+    """The worker's megabytes once it has given back the memory of answers under way, every ten seconds."""
+    deadline = time.monotonic() + 15
+    while reader.megabytes > MOST_MB and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return round(reader.megabytes)
+
+
 ATTACKS: list[Callable[[Target], None]] = [
     endless_trailers,
     endless_framing,
@@ -97,5 +106,5 @@ def test_a_worker_stays_small_after_every_attack(database_url: str, load: Load, 
     with world.reader(tmp_path, database_url, issuer, None, **limited) as reader:
         for attack in ATTACKS:
             attack(Target(reader, issuer.token(sub=attack.__name__)))
-            sizes[attack.__name__] = round(reader.megabytes)
+            sizes[attack.__name__] = settled(reader)
     assert max(sizes.values()) <= MOST_MB, sizes

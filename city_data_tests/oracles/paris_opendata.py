@@ -87,7 +87,8 @@ def _rows(payload: bytes) -> Iterable[tuple[str, str, dict[str, float | None]]]:
         arc = _number(row["iu_ac"])
         if re.search(r"\.[0-9]{3}$", row["q"]) and _number(row["q"]) is not None:
             raise CannotTell("thousands, or a fraction?")
-        if arc is None or arc != int(arc) or not 1 <= arc <= 1_000_000 or re.search(r"\.[0-9]{3}$", row["iu_ac"]):
+        # The range first: four hundred digits are infinity, which has no whole number.
+        if arc is None or not 1 <= arc <= 1_000_000 or arc != int(arc) or re.search(r"\.[0-9]{3}$", row["iu_ac"]):
             continue
         values = {name: _number(row[name]) for name in LIMITS}
         inside = {n: v if v is not None and 0 <= v <= LIMITS[n] else None for n, v in values.items()}
