@@ -21,6 +21,7 @@ PARIS = Location("paris", 48.8566, 2.3522, "Europe/Paris")
 EXPORT = RECORDED / "paris" / "crp_export_washington_2023-11_2024-12.csv"
 ARCHIVE = RECORDED / "paris" / "archive_2010_arc5672.FILTERED.csv"
 ARCS = RECORDED / "paris" / "referentiel-comptages-routiers.geojson"
+_OUVERT = "5672;2026-09-01T01:00:00+00:00;40.0;6.0;Fluide;Ouvert"
 HEADER = "iu_ac;t_1h;q;k;etat_trafic;etat_barre"
 WORDS = {"Fluide": "low", "Pré-saturé": "medium", "Saturé": "high", "Bloqué": "severe", "Inconnu": None}
 
@@ -168,6 +169,23 @@ def test_stamp_of_no_hour_of_the_month_is_rejected_under_its_reason(tmp_path: Pa
     rows = [f"4264;2026-09-01T0{n}:00:00Z;120.0;5.5;Fluide;Ouvert" for n in range(4)]
     month = parse("2026-09", written(tmp_path, [*rows, f"4264;{stamp};1.0;1.0;Fluide;Ouvert"]))
     assert month.rejected == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [_OUVERT + "\r" + _OUVERT, ""],
+        [_OUVERT + ";7", _OUVERT.removesuffix(";Ouvert")],
+    ],
+    ids=["joined, and an empty one", "longer, and a shorter one"],
+)
+def test_line_of_another_length_is_rejected_although_the_file_has_as_many_cells(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    whole = [f"4264;2026-09-01T0{hour}:00:00+00:00;100.0;10.0;Fluide;Ouvert" for hour in range(3)]
+    month = parse("2026-09", written(tmp_path, [*whole, *lines]))
+    assert month.rejected == {"broken_line": sum(line != "" for line in lines)}
+    assert month.used == 3
 
 
 def test_unusable_cells_are_null_and_counted(tmp_path: Path) -> None:

@@ -143,9 +143,7 @@ class CellReader:
             quote_char=None,
         ).rename(names)
         characters = np.frombuffer(piece, np.uint8)
-        ends = np.count_nonzero(characters == ord("\n")) + (not piece.endswith(b"\n"))
-        separators = np.count_nonzero(characters == ord(self.header.separator))
-        if ends != len(table) or separators != len(table) * (len(columns) - 1) or _is_lax(characters):
+        if not _are_whole(characters, self.header.separator, len(table), len(columns)) or _is_lax(characters):
             raise pl.exceptions.ComputeError("a line of another length, or a number of another grammar")
         if not table["k"].is_finite().fill_null(value=True).all():
             raise pl.exceptions.ComputeError("an occupancy that is no number")
@@ -194,6 +192,23 @@ def _judged(table: pl.DataFrame, texts: dict[str, pl.Series]) -> Cells:
         if len(wrong):
             cells.first_bad[name] = (int(wrong[0]), str(texts[name][int(wrong[0])]))
     return cells
+
+
+def _are_whole(characters: NDArray[np.uint8], separator: str, lines: int, columns: int) -> bool:
+    """Whether there are so many lines, each with all its separators and no more.
+
+    Line by line: a line that a lone carriage return had joined to the next was made up for by an empty one.
+    """
+    import numpy as np
+
+    ends = np.flatnonzero(characters == ord("\n"))
+    if not len(ends) or ends[-1] < len(characters) - 1:
+        ends = np.append(ends, len(characters))
+    marks = np.flatnonzero(characters == ord(separator))
+    if len(ends) != lines or len(marks) != lines * (columns - 1):
+        return False
+    by_line = marks.reshape(lines, columns - 1)
+    return bool((by_line[:, -1] < ends).all() and (by_line[1:, 0] > ends[:-1]).all())
 
 
 def _is_lax(characters: NDArray[np.uint8]) -> bool:
