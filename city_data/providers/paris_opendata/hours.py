@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from city_data.providers.paris_opendata.cells import FATES, HIGHEST
 from city_data.providers.paris_opendata.rows import Rows
-from city_data.providers.shared.city_hours import Estimate, estimate
+from city_data.providers.shared.city_hours import Estimate, estimate, reported_hours
 from city_data.providers.shared.local_hours import Clock
 
 if TYPE_CHECKING:
@@ -86,13 +86,11 @@ def city_hours(rows: Rows, clock: Clock) -> CityHours:
 
 
 def _estimate(table: NDArray[np.float64], week_hours: NDArray[np.int64]) -> Estimate:
-    """The panel's value by hour. An arc's share of valid hours is taken over those in which any arc has a value: an
-    outage of the whole collection says nothing about an arc."""
+    """The panel's value by hour."""
     import numpy as np
 
-    judged: NDArray[np.bool_] = np.any(~np.isnan(table), axis=0)
     strata = {_STRATUM: np.ones(len(table), dtype=bool)}
-    return estimate(table, strata, {_STRATUM: 1.0}, week_hours, judged)
+    return estimate(table, strata, {_STRATUM: 1.0}, week_hours, reported_hours(table))
 
 
 def _ranked(arc: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

@@ -82,6 +82,14 @@ def estimate(
     return Estimate(volume, coverage, stations, {name: int(stratum.sum()) for name, stratum in strata.items()})
 
 
+def reported_hours(flow: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The hours in which any station has a value: an outage of the whole collection says nothing about a station."""
+    import numpy as np
+
+    reported: NDArray[np.bool_] = np.any(~np.isnan(flow), axis=0)
+    return reported
+
+
 def members(flow: NDArray[np.float64], judged: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
     """Which stations are in the panel: by their shares of valid hours among those in `judged`, or all."""
     import numpy as np

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from city_data.payloads import Payload
 from city_data.providers.errors import PermanentError
-from city_data.providers.shared.city_hours import SPIKE, Estimate, estimate
+from city_data.providers.shared.city_hours import SPIKE, Estimate, estimate, reported_hours
 from city_data.providers.shared.local_hours import Clock
 from city_data.providers.valencia_opendata.polls import AHEAD, FLOW, STAMP, Rows, number_of, pages, point_of, taken_at
 
@@ -70,8 +70,7 @@ def city_hours(payloads: Sequence[Payload], month: Month, timezone: str) -> City
         {"city": np.ones(points, dtype=bool)},
         STRATA_WEIGHTS,
         np.array(Clock.of(month, timezone).week_hours)[first : last + 1],
-        # Hours without any reading, when the collector was down, do not count against a loop.
-        judged=(~np.isnan(table[:, first:])).any(axis=0),
+        judged=reported_hours(table[:, first:]),  # the collector may have been down
     )
     rejected = dict(zip(counts["reason"].to_list(), counts["len"].to_list(), strict=True)) | repeated
     rejected = {reason: number for reason, number in {**rejected, "unreadable_poll": unreadable}.items() if number}

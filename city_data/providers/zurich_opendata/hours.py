@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from city_data.providers.shared.city_hours import Estimate, estimate
+from city_data.providers.shared.city_hours import Estimate, estimate, reported_hours
 from city_data.providers.shared.local_hours import Clock
 from city_data.providers.zurich_opendata.foot_rows import SITES
 from city_data.providers.zurich_opendata.rows import Counts
@@ -57,12 +57,10 @@ def persons(counts: Mapping[tuple[str, int], float], clock: Clock) -> Estimate:
 def _estimate(
     table: NDArray[np.float64], strata: Mapping[str, NDArray[np.bool_]], weights: Mapping[str, float], clock: Clock
 ) -> Estimate:
-    """The panel's value by hour. A series' share of valid hours is taken over those in which any has a value: an outage
-    of the whole collection says nothing about a series."""
+    """The panel's value by hour."""
     import numpy as np
 
-    judged: NDArray[np.bool_] = np.any(~np.isnan(table), axis=0)
-    return estimate(table, strata, weights, np.array(clock.week_hours)[: table.shape[1]], judged)
+    return estimate(table, strata, weights, np.array(clock.week_hours)[: table.shape[1]], reported_hours(table))
 
 
 def _table(values: Mapping[tuple[str, int], float], series: Sequence[str], clock: Clock) -> NDArray[np.float64]:

@@ -14,7 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from city_data.providers.shared.city_hours import METHOD, QUARTERS_AN_HOUR, QUARTERS_NEEDED, Estimate, estimate, members
+from city_data.providers.shared.city_hours import (
+    METHOD,
+    QUARTERS_AN_HOUR,
+    QUARTERS_NEEDED,
+    Estimate,
+    estimate,
+    members,
+    reported_hours,
+)
 from city_data.providers.shared.local_hours import Clock
 from city_data.providers.shared.mobility_counts.channels import Channel
 from city_data.providers.shared.mobility_counts.measures import HOUR_S, Intervals
@@ -54,7 +62,7 @@ def site_hours(intervals: Intervals, channels: Mapping[str, Channel | None], clo
     last = int(flows["hour"].to_numpy().max()) + 1 if len(flows) else 0
     table = np.full((len(intervals.names), last), np.nan)
     table[flows["channel"].to_numpy(), flows["hour"].to_numpy()] = flows["flow"].to_numpy()
-    judged: NDArray[np.bool_] = np.any(~np.isnan(table), axis=0)
+    judged = reported_hours(table)
     sites = [channel.site if (channel := channels[name]) is not None else "" for name in intervals.names]
     kept, panel_sites, incomplete = _whole_sites(members(table, judged), np.any(~np.isnan(table), axis=1), sites)
     whole = np.ones(int(kept.sum()), dtype=bool)
