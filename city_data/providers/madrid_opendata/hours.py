@@ -26,6 +26,7 @@ from city_data.providers.madrid_opendata.rows import (
 )
 from city_data.providers.madrid_opendata.station_hours import station_hours
 from city_data.providers.shared.city_hours import QUARTERS_NEEDED, Estimate, estimate
+from city_data.providers.shared.habits import refuse_spoilt_cells
 from city_data.providers.shared.local_hours import Clock
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 STRATA_WEIGHTS = {"urban": 0.9, "m30": 0.1}
 # Urban service levels are an exact function of `carga` (7,670 recorded points, no exception).
 _LEVELS = ((25, "low"), (50, "medium"), (75, "high"), (float("inf"), "severe"))
-_HABIT = 3  # fewer spoilt cells than this are no habit of a file
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,8 @@ def _beyond(most: float) -> Callable[[float], bool]:
 
 
 def _refuse_habit(file: MonthFile, column: str, spoilt: int, good: int, odd: Callable[[float], bool]) -> None:
-    if spoilt >= _HABIT and spoilt > good:
-        where = first_cell(file, column, COUNTS if column == "intensidad" else SHARES, odd)
-        raise PermanentError(f"{spoilt:,} of {spoilt + good:,} cells of {column!r} cannot be used, such as {where}")
+    written = COUNTS if column == "intensidad" else SHARES
+    refuse_spoilt_cells(column, spoilt, good, lambda: first_cell(file, column, written, odd))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from city_data.providers.paris_opendata.cells import (
     Cells,
 )
 from city_data.providers.paris_opendata.header import Header, header_of
+from city_data.providers.shared.habits import refuse_spoilt_cells, refuse_unreadable_rows
 from city_data.providers.shared.pieces import in_order
 from city_data.window import Month
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 _PIECE, _HEAD = 4 << 20, 64_000
-_HABIT = 3  # fewer spoilt cells than this are an accident
 _STAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.0+)?(?: ?(Z|[+-][0-9]{2}(?::?[0-9]{2})?))?"
 )
@@ -190,13 +190,8 @@ def _refuse(path: Path, lines: int, reasons: Counter[int], spoilt: _Spoilt, read
         if name in reader.ambiguous:
             raise PermanentError(f"{path.name}: {reader.ambiguous[name][:40]!r} in column {name!r} is ambiguous: "
                                  "thousands, or a fraction?")  # fmt: skip
-        bad, good = spoilt.bad[name], spoilt.good[name]
-        if bad >= _HABIT and bad > good:
-            raise PermanentError(
-                f"{path.name}: {bad:,} of {bad + good:,} cells of {name!r} cannot be used, such as {spoilt.first[name]}"
-            )
-    unreadable = {code: reasons[code] for code in REASONS if code not in (NONEXISTENT, OUTSIDE) and reasons[code]}
-    count = sum(unreadable.values())
-    if count > lines / 2 and (count >= _HABIT or count == lines):
-        worst = max(unreadable, key=lambda code: unreadable[code])
-        raise PermanentError(f"{path.name}: {count:,} of {lines:,} lines cannot be read, most of them {REASONS[worst]}")
+        refuse_spoilt_cells(
+            name, spoilt.bad[name], spoilt.good[name], partial(spoilt.first.__getitem__, name), path.name
+        )
+    unreadable = {reason: reasons[code] for code, reason in REASONS.items() if code not in (NONEXISTENT, OUTSIDE)}
+    refuse_unreadable_rows(path.name, lines, unreadable, "lines")

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from city_data.providers.errors import PermanentError
+from city_data.providers.shared.habits import refuse_spoilt_cells
 from city_data.providers.shared.numbers import NotANumber, NumberFormat
 
-_HABIT = 3  # fewer spoilt cells than this are an accident
 _SHOWN = 40
 
 
@@ -54,11 +54,7 @@ class Cells:
 
     def refuse_habit(self) -> None:
         """Raises PermanentError where most cells are spoilt: their format has changed."""
-        if self._bad >= _HABIT and self._bad > self._good:
-            raise PermanentError(
-                f"{self._bad:,} of {self._bad + self._good:,} cells of {self.column!r} cannot be used, such as "
-                f"{self._first_bad}"
-            )
+        refuse_spoilt_cells(self.column, self._bad, self._good, lambda: self._first_bad)
 
 
 def one_value_a_cell(
@@ -73,11 +69,3 @@ def one_value_a_cell(
         if len(same) > 1:
             rejected["duplicate" if len(distinct) == 1 else "disagreeing"] += len(same) - 1
     return single
-
-
-def refuse_lines(name: str, total: int, unreadable: Mapping[str, int]) -> None:
-    """Raises PermanentError where most rows cannot be read."""
-    count = sum(unreadable.values())
-    if count > total / 2 and (count >= _HABIT or count == total):
-        worst = max(unreadable, key=lambda reason: unreadable[reason])
-        raise PermanentError(f"{name}: {count:,} of {total:,} rows cannot be read, most of them {worst}")

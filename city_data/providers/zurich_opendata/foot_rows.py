@@ -16,9 +16,10 @@ from datetime import UTC, datetime, timedelta
 from city_data.datasets import TRAFFIC
 from city_data.payloads import Payload
 from city_data.providers.errors import PermanentError
+from city_data.providers.shared.habits import refuse_unreadable_rows
 from city_data.providers.shared.numbers import NumberFormat
 from city_data.providers.shared.spellings import DECORATION
-from city_data.providers.zurich_opendata.cells import Cells, one_value_a_cell, refuse_lines
+from city_data.providers.zurich_opendata.cells import Cells, one_value_a_cell
 
 # Middle, South and North. Another street's site, 670 (Lintheschergasse, from 2024-03-13), would have moved the level.
 SITES = ("329", "330", "331")
@@ -105,7 +106,7 @@ def read(payloads: Sequence[Payload], starts: Sequence[datetime], as_of: datetim
         counts.total += len(lines)
         cells.file = payload.name
         reasons = _add(lines, slots, as_of, cells)
-        refuse_lines(payload.name, len(lines), {reason: reasons[reason] for reason in _UNREADABLE})
+        refuse_unreadable_rows(payload.name, len(lines), {reason: reasons[reason] for reason in _UNREADABLE})
         counts.rejected += reasons
     cells.refuse_habit()
     counts.persons = one_value_a_cell(cells.values, counts.rejected)

@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 from city_data.payloads import Payload
 from city_data.providers.errors import PermanentError
 from city_data.providers.shared.city_hours import SPIKE
+from city_data.providers.shared.habits import refuse_unreadable_rows
 from city_data.providers.shared.local_hours import Clock
 from city_data.providers.shared.numbers import NumberFormat
 from city_data.providers.transport.documents import read_json
-from city_data.providers.zurich_opendata.cells import Cells, one_value_a_cell, refuse_lines
+from city_data.providers.zurich_opendata.cells import Cells, one_value_a_cell
 from city_data.providers.zurich_opendata.datastore import MEASURED, records_of
 from city_data.window import Month
 
@@ -72,7 +73,7 @@ def read(pages: Sequence[Payload], month: Month, clock: Clock) -> Counts:
         reader.add(row)
     reader.resolve_pairs()
     name = ", ".join(page.name for page in pages[:3])
-    refuse_lines(name, counts.total, {reason: counts.rejected[reason] for reason in _UNREADABLE})
+    refuse_unreadable_rows(name, counts.total, {reason: counts.rejected[reason] for reason in _UNREADABLE})
     if counts.total and counts.rejected["outside_month"] + counts.rejected["nonexistent_local_hour"] == counts.total:
         raise PermanentError(f"{name} has no row of the month among {counts.total:,}")
     reader.cells.refuse_habit()
