@@ -6,7 +6,6 @@ repeated rows and the city-hour (hours.py).
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from city_data.providers.paris_opendata.cells import (
 from city_data.providers.paris_opendata.header import Header, header_of
 from city_data.providers.shared.habits import refuse_spoilt_cells, refuse_unreadable_rows
 from city_data.providers.shared.pieces import in_order
+from city_data.providers.shared.stamps import stamp_of
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 _PIECE, _HEAD = 4 << 20, 64_000
-_STAMP = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.0+)?(?: ?(Z|[+-][0-9]{2}(?::?[0-9]{2})?))?"
-)
 
 
 @dataclass(frozen=True)
@@ -73,12 +70,8 @@ class Slots:
 
     def slot(self, text: str) -> int:
         """The slot of a stamp, else a code of REASONS."""
-        match = _STAMP.fullmatch(text)
-        if match is None:
-            return NOT_A_TIME
-        try:
-            end = datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3] or ''}")
-        except ValueError:
+        end = stamp_of(text)
+        if end is None:
             return NOT_A_TIME
         if end.minute or end.second:
             return OFF_THE_HOUR

@@ -6,7 +6,6 @@ of one interval, and hours (hours.py).
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,13 +18,11 @@ from city_data.providers.shared.mobility_counts.channels import Channel, text_of
 from city_data.providers.shared.mobility_counts.tables import Table
 from city_data.providers.shared.numbers import NotANumber, NumberFormat
 from city_data.providers.shared.spellings import DECORATION
+from city_data.providers.shared.stamps import stamp_of
 
 HOUR_S = 3_600
 # A count may have a fraction: the schema allows interpolated ones.
 _COUNTS = NumberFormat(counts=True)
-_STAMP = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.0+)?(?: ?(Z|[+-][0-9]{2}(?::?[0-9]{2})?))?"
-)
 # Reasons that no row of the schema has; the others are habits of sources. The first ones leave the kind unknown.
 _OF_NO_CHANNEL = ("broken_line", "no_channel", "unknown_channel", "contradicted_channel")
 _SPOILT = ("not_a_time", "no_offset", "no_end", "off_the_step", "unreadable", "negative", "implausible")
@@ -145,14 +142,13 @@ class MeasureReader:
 
 
 def moment_of(text: str) -> int | str:
-    """Seconds since 1970 of a stamp, whose offset is written as Z, +02, +0200 or +02:00; else the reason against it."""
-    match = _STAMP.fullmatch(text.strip(DECORATION))
-    if match is None:
+    """Seconds since 1970 of a stamp, else the reason against it."""
+    moment = stamp_of(text.strip(DECORATION))
+    if moment is None:
         return "not_a_time"
     try:
-        moment = datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3] or ''}")
         return "no_offset" if moment.tzinfo is None else int(moment.astimezone(UTC).timestamp())
-    except (ValueError, OverflowError):
+    except OverflowError:
         return "not_a_time"
 
 
