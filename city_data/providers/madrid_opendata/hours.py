@@ -23,6 +23,7 @@ from city_data.providers.madrid_opendata.rows import (
     VALID,
     count,
     others_mask,
+    totals,
 )
 from city_data.providers.madrid_opendata.station_hours import station_hours
 from city_data.providers.shared.city_hours import QUARTERS_NEEDED, Estimate, estimate
@@ -76,8 +77,7 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
     relabelled = int(known.filter(pl.col("label") != pl.col("kind"))["rows"].sum())
     rejected = {"other_month": placeless, "unknown_kind": int(sums["rows"].sum()) - int(known["rows"].sum())}
     table, unresolved, dropped = _in_slots(file, _one_kind(known), kinds, clock)
-    digits = table["digits"].to_numpy()
-    reasons = {name: int(count(digits, name).sum()) for name in REASONS}
+    reasons = totals(table["digits"].to_numpy(), REASONS)
     rejected = merged(rejected, {name: n for name, n in reasons.items() if name not in VALID}, dropped)
     used = sum(reasons[name] for name in VALID)
     nulled = _nulled(file, table, reasons)
@@ -165,10 +165,10 @@ def _nulled(file: MonthFile, table: pl.DataFrame, reasons: dict[str, int]) -> di
     nulled: dict[str, int] = {}
     for kind, (column, most) in HIGHEST.items():
         digits = table["digits"].filter(table["kind"] == kind).to_numpy()
-        fates = {fate: int(count(digits, f"other_{fate}").sum()) for fate in OTHERS}
-        nulled |= {f"{fate}:{column}": number for fate, number in fates.items() if fate != "known" and number}
-        spoilt = fates["unreadable"] + fates["implausible"]
-        _refuse_habit(file, column, spoilt, fates["known"], _beyond(most))
+        fates = totals(digits, [f"other_{fate}" for fate in OTHERS])
+        known = fates.pop("other_known")
+        nulled |= {f"{name.removeprefix('other_')}:{column}": number for name, number in fates.items() if number}
+        _refuse_habit(file, column, fates["other_unreadable"] + fates["other_implausible"], known, _beyond(most))
     return nulled
 
 

@@ -21,7 +21,7 @@ MOST_BYTES, MOST_RATIO = 4_000_000_000, 60
 HEAD_BYTES = 64_000
 _STORED, _PLAIN = 1 << 14, 1 << 17  # read and inflated at once: buffers that are reused, within a processor's cache
 _MOST_SAMPLED = 64_000_000
-_LINES = 16 << 20  # of the CSV at once
+_LINES = 8 << 20  # of the CSV at once
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)
 
