@@ -119,7 +119,14 @@ def _records(payload: bytes) -> Iterator[Row]:
 
 
 def _cells(line: str, mark: str) -> list[str]:
-    return next(csv.reader([line.rstrip("\r")], delimiter=mark), [])
+    """A carriage return within a line is a character of its cell, as any other; the csv module refuses one."""
+    bare = line.rstrip("\r")
+    if '"' not in bare:
+        return bare.split(mark)
+    try:
+        return next(csv.reader([bare], delimiter=mark))
+    except csv.Error:
+        return []
 
 
 def _text(value: Any) -> str:
@@ -134,8 +141,11 @@ def _kinds(value: Any) -> set[str]:
 
 
 def _step(value: Any) -> int | None:
-    number = _number(value) if not isinstance(value, str) or "." not in value else None
-    return int(number) if number and number > 0 else None
+    try:
+        number = _number(value)
+    except CannotTell:
+        return None
+    return int(number) if number is not None and 0 < number < 1e15 and number == int(number) else None
 
 
 def _number(value: Any) -> float | None:

@@ -74,6 +74,31 @@ def test_identifiers_of_digits_may_be_numbers(tmp_path: Path) -> None:
     assert value(month, "2026-09-02T00:00Z") == 7.5
 
 
+@pytest.mark.parametrize("step", ["900.000", "900.5", "900,0", "9e2", "-900", "9" * 400, "", "soon"])
+def test_step_that_is_not_whole_seconds_gives_no_end(tmp_path: Path, step: str) -> None:
+    quarters: list[Measure] = [("b", f"2026-09-02T05:{n}:00Z", None, 15) for n in ("00", "15", "30", "45")]
+    rows = [*hourly("a", "2026-09-02", [10] * 5), *quarters]
+    month = parse("2026-09", *written(tmp_path, rows, [*ONE, f"b;B;PEDESTRIAN;{step}"]))
+    assert month.rejected == {"no_end": 4}
+
+
+@pytest.mark.parametrize("step", ["900", "900.0", "900.00", ' "900 '])
+def test_step_of_whole_seconds_ends_an_interval(tmp_path: Path, step: str) -> None:
+    quarters: list[Measure] = [("b", f"2026-09-02T05:{n}:00Z", None, 15) for n in ("00", "15", "30", "45")]
+    month = parse("2026-09", *written(tmp_path, quarters, [HEADER, f"b;B;PEDESTRIAN;{step}"]))
+    assert value(month, "2026-09-02T05:00Z") == 60.0
+
+
+def test_lone_carriage_return_is_part_of_its_cell(tmp_path: Path) -> None:
+    channels = [f"{HEADER};comment", "a;A;PEDESTRIAN;3600;x\ry", "b;B;PEDES\rTRIAN;3600;x"]
+    rows = [*hourly("a", "2026-09-02", [10] * 5), *hourly("b", "2026-09-02", [70] * 5)]
+    paths = written(tmp_path, rows)
+    paths[0].write_bytes("\n".join(channels).encode())
+    month = parse("2026-09", *paths)
+    assert value(month, "2026-09-02T00:00Z") == 10.0
+    assert month.rejected == {"other_kind": 5}
+
+
 @pytest.mark.parametrize(
     ("rows", "why"),
     [

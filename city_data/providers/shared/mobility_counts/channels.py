@@ -13,7 +13,7 @@ from city_data.providers.shared.mobility_counts.tables import Table
 from city_data.providers.shared.numbers import NotANumber, NumberFormat
 from city_data.providers.shared.spellings import DECORATION
 
-_NUMBERS = NumberFormat()
+_SECONDS = NumberFormat(counts=True)
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ def _kinds(value: Any) -> frozenset[str]:
 
 
 def _step(value: Any) -> int | None:
+    """Whole seconds: half of one would be cut to another length, and `3.600` may be 3600 of them."""
     try:
-        seconds = _NUMBERS.parse(value.strip(DECORATION) if isinstance(value, str) else value)
+        seconds = _SECONDS.parse(value.strip(DECORATION) if isinstance(value, str) else value)
     except NotANumber:
         return None
-    return int(seconds) if seconds and seconds > 0 else None
+    return int(seconds) if seconds and seconds > 0 and seconds.is_integer() else None
