@@ -24,7 +24,7 @@ NAMES = {
     "t_1h": "t_1h",
     "date et heure de comptage": "t_1h",
     "q": "q",
-    "debit horaire": "q",
+    "débit horaire": "q",
     "k": "k",
     "taux d'occupation": "k",
 }
@@ -74,13 +74,17 @@ def _estimate(table: Flow, hours: Sequence[datetime], timezone: str) -> dict[int
 
 
 def _rows(payload: bytes) -> Iterable[tuple[str, str, dict[str, float | None]]]:
-    lines = payload.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").split("\n")
-    mark = max((";", ",", "\t"), key=lines[0].count)
-    columns = [NAMES.get(_plain(cell), "") for cell in _cells(lines[0], mark)]
+    first, *others = payload.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    try:
+        head = first.decode("utf-8")
+    except UnicodeDecodeError:
+        head = first.decode("latin-1")
+    mark = max((";", ",", "\t"), key=head.count)
+    columns = [NAMES.get(unicodedata.normalize("NFC", cell).lower(), "") for cell in _cells(head, mark)]
     if any(columns.count(name) != 1 for name in ("iu_ac", "t_1h", "q", "k")):
         raise CannotTell("other columns")
-    for line in lines[1:]:
-        cells = _cells(line, mark)
+    for line in others:
+        cells = _cells(line.decode("utf-8", "replace"), mark)
         if len(cells) != len(columns):
             continue
         row = dict(zip(columns, cells, strict=True))
@@ -117,7 +121,3 @@ def _number(text: str) -> float | None:
 
 def _cells(line: str, mark: str) -> list[str]:
     return [cell.strip(' \t\r"\xa0\u202f') for cell in line.split(mark)]
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -215,6 +216,37 @@ def test_missing_or_doubled_columns_and_other_months_are_refused(tmp_path: Path)
         parse("2026-09", written(tmp_path, row, HEADER.replace("etat_barre", "Débit horaire")))
     with pytest.raises(PermanentError, match="no row of the month among 1"):
         parse("2026-10", written(tmp_path, row))
+
+
+_LABELLED = "Identifiant arc;Date et heure de comptage;Débit horaire;Taux d'occupation;Etat trafic;Etat arc"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [HEADER.upper().encode(), _LABELLED.encode(), _LABELLED.encode("latin-1"), _LABELLED.upper().encode(),
+     unicodedata.normalize("NFD", _LABELLED).encode(), HEADER.replace(";", '" ; "').encode()],
+)  # fmt: skip
+def test_column_names_in_the_portals_spellings_are_known(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(header + b"\n4264;2026-09-01T01:00:00Z;120.0;5.5;Fluide;Ouvert\n")
+    assert value(parse("2026-09", path), "2026-09-01T00:00Z") == 120.0
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("iu_ac", "iû_ac"), ("q", "q̃"), ("k", "ķ"), ("k", "ｋ"), ("t_1h", "t_¹h"), ("iu_ac", "iu_ac€"),
+     ("q", "Debit horaire")],
+)  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_column_name_with_another_letter_is_another_column(
+    tmp_path: Path, name: str, other: str, encoding: str
+) -> None:
+    row = b"\n4264;2026-09-01T01:00:00Z;120.0;5.5;Fluide;Ouvert\n"
+    path = tmp_path / "rows.csv"
+    columns = [other if column == name else column for column in HEADER.split(";")]
+    path.write_bytes(";".join(columns).encode(encoding, "replace") + row)
+    with pytest.raises(PermanentError, match=f"lacks {name} "):
+        parse("2026-09", path)
 
 
 def test_arc_that_dies_does_not_look_like_falling_traffic(tmp_path: Path) -> None:

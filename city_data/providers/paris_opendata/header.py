@@ -5,10 +5,10 @@ Belongs here: columns and separators. Does not: cells (cells.py).
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 from city_data.providers.errors import PermanentError
-from city_data.providers.shared.ckan import plain
 from city_data.providers.shared.spellings import DECORATION
 
 # The archive and an API export name the columns, the portal's own export labels them.
@@ -21,7 +21,6 @@ LABELS = {
     "etat_barre": "Etat arc",
 }
 NEEDED = ("iu_ac", "t_1h", "q", "k")
-_KNOWN = {plain(spelling): name for name, label in LABELS.items() for spelling in (name, label)}
 _SEPARATORS = (";", ",", "\t")
 
 
@@ -34,6 +33,14 @@ class Header:
     positions: dict[str, int]
 
 
+def _spelling(text: str) -> str:
+    """Without regard to capitals and to the two ways of Unicode to write an accent; another letter is another name."""
+    return unicodedata.normalize("NFC", text).lower()
+
+
+_KNOWN = {_spelling(spelling): name for name, label in LABELS.items() for spelling in (name, label)}
+
+
 def header_of(head: bytes, name: str) -> Header:
     """The header of the file `name` that begins with `head`. Raises PermanentError where a needed column is missing, or
     stands there twice."""
@@ -44,7 +51,7 @@ def header_of(head: bytes, name: str) -> Header:
         text = line.decode("latin-1")
     separator = max(_SEPARATORS, key=text.count)
     columns = tuple(cell.strip(DECORATION) for cell in text.split(separator))
-    known = [_KNOWN.get(plain(column)) for column in columns]
+    known = [_KNOWN.get(_spelling(column)) for column in columns]
     if missing := [f"{column} ({LABELS[column]})" for column in NEEDED if column not in known]:
         raise PermanentError(f"{name} lacks {', '.join(missing)}; it begins {text[:200]!r}")
     if twice := [column for column in NEEDED if known.count(column) > 1]:
