@@ -22,6 +22,7 @@ HOST = "download.data.grandlyon.com"
 CHANNELS = f"/{HOST}/ws/rdata/pvo_patrimoine_voirie.pvocomptagechannel/all.csv"
 MEASURES = f"/{HOST}/ws/timeseries/pvo_patrimoine_voirie.pvocomptagemeasure/all.json"
 _USUAL_ROWS = 1_000
+MOST_ROWS = 1_000_000  # of a page, whatever is requested: a public client requests as many, no limit is documented
 
 
 class Lyon(Source):
@@ -50,7 +51,7 @@ class Lyon(Source):
             start, most = int(parameters.get("start", 1)), int(parameters.get("maxfeatures", _USUAL_ROWS))
         except (KeyError, ValueError) as error:
             return JSONResponse({"error": f"only pages of a span of days are simulated: {error}"}, 400)
-        rows = self._rows(*days)[start - 1 : start - 1 + most]
+        rows = self._rows(*days)[start - 1 : start - 1 + min(most, MOST_ROWS)]
         return JSONResponse({"nb_results": len(rows), "values": rows})
 
     def _rows(self, first: date, after: date) -> list[dict[str, Any]]:

@@ -214,7 +214,7 @@ def test_stale_source_is_named(cities: World, name: str) -> None:
         ("madrid_opendata", {"body": PAGE}, "not a ZIP file but"),
         ("barcelona_opendata", {"body": PAGE}, "not a CSV file but"),
         ("meteo_france", {"body": PAGE}, "not a complete gzip"),
-        ("grandlyon_opendata", {"body": '{"fields": [], "values": [["69382.00647.02.00"]]}'}, "no record among them"),
+        ("grandlyon_opendata", {"body": '{"values": [["69382.00647.02.00"]]}', "times": 1}, "no record among them"),
     ],
 )
 def test_changed_source_is_named_with_what_changed(cities: World, name: str, fault: dict[str, Any], words: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from city_data.providers.base import NotAvailable, NotYetPublished, PermanentError, ProviderError, TransientError
 from city_data.providers.grandlyon_opendata import GrandLyonSettings, feed
-from city_data.sandbox import Sandbox, running
+from city_data.sandbox import Sandbox, lyon, running
 from city_data_tests.sandbox.asking import Asked, StillClock
 
 AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -51,7 +51,7 @@ def row(number: int) -> dict[str, Any]:
 def test_month_is_the_channels_and_one_page_from_the_day_before_on(sandbox: Sandbox, tmp_path: Path) -> None:
     before = sandbox.answered.copy()
     channels, measures = asked(sandbox, "2026-09").fetch(tmp_path / "into")
-    assert sum((sandbox.answered - before).values()) == 2
+    assert sum((sandbox.answered - before).values()) == 3  # an empty page says that there are no more
     assert channels.name == "channels.csv"
     assert measures.params == {"start_datetime__gte": "2026-08-31", "start_datetime__lt": "2026-10-01",
                                "maxfeatures": "100000", "start": "1"}  # fmt: skip
@@ -71,6 +71,50 @@ def test_pages_of_any_size_are_the_same_month(
     assert pages.rejected == whole.rejected
 
 
+def test_portal_that_sends_fewer_rows_than_requested_gives_the_whole_month(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = asked(sandbox, "2026-09").month_of(tmp_path / "whole")
+    monkeypatch.setattr(lyon, "MOST_ROWS", 3_000)
+    source = asked(sandbox, "2026-09")
+    payloads = source.fetch(tmp_path / "pages")
+    assert {payload.params["maxfeatures"] for payload in payloads} == {"100000"}
+    assert len(payloads) == 1 + -(-whole.received // 3_000)
+    pages = source.provider.parse(source.request, payloads)
+    pd.testing.assert_frame_equal(pages.frame, whole.frame)
+    assert pages.rejected == whole.rejected
+
+
+@pytest.mark.parametrize("share", [0.4, 2])
+def test_one_page_of_another_size_loses_no_row(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """A page that breaks off in the middle, and one that has each of its rows twice."""
+    source = asked(sandbox, "2026-09")
+    channels, measures = source.fetch(tmp_path / "whole")
+    whole = source.provider.parse(source.request, [channels, measures])
+    rows = json.loads(measures.path.read_bytes())["values"]
+    monkeypatch.setattr(feed, "PAGE_ROWS", 3_000)
+    first = rows[:1_200] if share < 1 else [row for row in rows[:3_000] for _ in range(2)]
+    sandbox.faults.order(MEASURES, times=1, body=page(*first))
+    payloads = source.fetch(tmp_path / "pages")
+    assert payloads[2].name == ("measures-1201.json" if share < 1 else "measures-3001.json")
+    pages = source.provider.parse(source.request, payloads)
+    pd.testing.assert_frame_equal(pages.frame, whole.frame)
+    assert pages.received == whole.received + max(0, len(first) - 3_000)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_portal_that_counts_more_rows_than_it_answers_is_transient(sandbox: Sandbox, tmp_path: Path, more: int) -> None:
+    sandbox.faults.order(MEASURES, times=1, body=json.dumps({"nb_results": 2 + more, "values": [row(0), row(1)]}))
+    sandbox.faults.order(MEASURES, body=page())
+    if more:
+        with pytest.raises(TransientError, match="the portal counts 3 rows and answered 2"):
+            asked(sandbox, "2026-09").fetch(tmp_path / "into")
+    else:
+        assert len(asked(sandbox, "2026-09").fetch(tmp_path / "into")) == 2
+
+
 def test_pages_that_end_with_a_full_one_end(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = asked(sandbox, "2026-09").month_of(tmp_path / "whole")
     monkeypatch.setattr(feed, "PAGE_ROWS", whole.received)
@@ -88,7 +132,7 @@ def test_portal_that_ignores_the_page_is_refused(
 
 def test_endless_pages_are_refused(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "PAGE_ROWS", 10)
-    with pytest.raises(PermanentError, match="more than 30 pages of 10 rows"):
+    with pytest.raises(PermanentError, match="more than 30 pages of at most 10 rows"):
         asked(sandbox, "2026-09").fetch(tmp_path / "into")
 
 
@@ -126,7 +170,8 @@ def test_month_of_which_only_the_day_before_has_counts_is_not_yet_published(sand
 def test_another_answer_is_typed(
     sandbox: Sandbox, tmp_path: Path, where: str, body: str, outcome: type[ProviderError], text: str
 ) -> None:
-    sandbox.faults.order(where, body=body)
+    sandbox.faults.order(where, times=1, body=body)
+    sandbox.faults.order(where, body=page())
     with pytest.raises(outcome, match=text):
         asked(sandbox, "2026-09").month_of(tmp_path / "into")
 

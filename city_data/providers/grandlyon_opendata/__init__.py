@@ -146,7 +146,7 @@ class GrandLyonOpenData(Provider):
             )
 
     def calls(self, settings: Settings) -> int:  # noqa: ARG002
-        """The channels, and the pages of a month, whose number grows with the network: six in March 2026."""
+        """The channels, and the pages of a month with the empty one that ends them: six and one in March 2026."""
         return 8
 
     def check_connection(self, http: HttpClient) -> str:

@@ -21,7 +21,7 @@ HOST = "download.data.grandlyon.com"
 CHANNELS = f"https://{HOST}/ws/rdata/pvo_patrimoine_voirie.pvocomptagechannel/all.csv"
 MEASURES = f"https://{HOST}/ws/timeseries/pvo_patrimoine_voirie.pvocomptagemeasure/all.json"
 PAGE_ROWS = 100_000  # a month was 407,814 to 526,033 rows, of all kinds of mobility
-MOST_PAGES = 30
+MOST_PAGES = 31  # of which the last one has to be empty
 _LARGEST_PAGE = 100_000_000
 
 
@@ -37,29 +37,33 @@ def channels(http: HttpClient, url: str, into: Path) -> Payload:
 
 def measures(http: HttpClient, url: str, days: tuple[date, date], into: Path) -> Iterator[tuple[Payload, list[Any]]]:
     """Each page of the rows that start in a span of days (the second one excluded), with its rows; none where the
-    portal has none. A page that is not full is the last one.
+    portal has none. Only an empty page ends them: a portal may send fewer rows a page than were requested.
 
-    Raises TransientError and PermanentError, also for a portal that answers each page with the same rows.
+    Raises TransientError, also for fewer rows than the portal counts, and PermanentError, also for a portal that
+    answers each page with the same rows.
     """
     span = {"start_datetime__gte": str(days[0]), "start_datetime__lt": str(days[1])}
-    start, before = 1, None
+    start, before, received, counted = 1, None, 0, 0
     for _ in range(MOST_PAGES):
         params = span | {"maxfeatures": str(PAGE_ROWS), "start": str(start)}
         path = into / f"measures-{start}.json"
         response = http.download(f"{url}?{urlencode(params)}", path, accept=portals.judge, max_bytes=_LARGEST_PAGE)
-        rows = _rows(path)
+        rows, results = _rows(path)
+        received, counted = received + len(rows), max(counted, results)
         if not rows:
+            if received < counted:
+                raise TransientError(f"the portal counts {counted:,} rows and answered {received:,}")
             return
         if rows[0] == before:
             raise PermanentError(f"the page from row {start:,} on begins with the row of the page before it")
         yield Payload(path.name, path, url, params, "application/json", origin=response.origin), rows
-        if len(rows) < PAGE_ROWS:
-            return
-        start, before = start + len(rows), rows[0]
-    raise PermanentError(f"the portal has more than {MOST_PAGES} pages of {PAGE_ROWS:,} rows for a month")
+        # A page with more rows than requested may have some twice: none is skipped.
+        start, before = start + min(len(rows), PAGE_ROWS), rows[0]
+    raise PermanentError(f"the portal has more than {MOST_PAGES - 1} pages of at most {PAGE_ROWS:,} rows for a month")
 
 
-def _rows(path: Path) -> list[Any]:
+def _rows(path: Path) -> tuple[list[Any], int]:
+    """The rows of a page, and the number of results in it: of the page or of all pages, which is not documented."""
     portals.refuse_page(path)
     body = path.read_bytes()
     begins = " ".join(body[:200].decode("latin-1").split())
@@ -72,4 +76,5 @@ def _rows(path: Path) -> list[Any]:
     values = document.get("values") if isinstance(document, dict) else None
     if not isinstance(values, list):
         raise PermanentError(f"{path.name} has no list of values; it begins {begins!r}")
-    return values
+    results = document.get("nb_results")
+    return values, results if isinstance(results, int) else 0
