@@ -1,6 +1,6 @@
 """The wire of opendata.aemet.es: a key, two steps, ISO-8859-15, and errors that hide in the body of a 200.
 
-Belongs here: routes and bodies. Does not: stations and their days (aemet_series.py), the lag (publication.py).
+Belongs here: routes, bodies, the lag. Does not: stations and their days (aemet_series.py).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from city_data.window import Month
 
 HOST = "opendata.aemet.es"
 ENCODING = "iso-8859-15"
+_LAG = timedelta(days=4)
 _API = f"/{HOST}/opendata/api/valores/climatologicos"
 _LONGEST, _LONGEST_EVERYWHERE = timedelta(days=184), timedelta(days=15)
 _KEPT_TOKENS = 2_000
@@ -96,9 +97,14 @@ class Aemet(Source):
             for name in stations
             if name in STATIONS and days
             for record in daily_records(STATIONS[name], days)
-            if self.publication.aemet_has(day := date.fromisoformat(record["fecha"]))
+            if self._has(day := date.fromisoformat(record["fecha"]))
         ]
         return self._first_step(request, json_text(records)) if records else _error(404, _NO_DATA)
+
+    def _has(self, day: date) -> bool:
+        month, publication = Month.of(day), self.publication
+        published = month not in publication.unpublished and day <= publication.today - _LAG
+        return published and month >= publication.first_month
 
     def _first_step(self, request: Request, body: str) -> Response:
         envelope = {

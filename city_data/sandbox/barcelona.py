@@ -1,6 +1,6 @@
 """The wire of opendata-ajuntament.barcelona.cat: the CKAN catalogue of the road states, and its CSV downloads.
 
-Belongs here: the catalogue's texts and the routes. Does not: the files (barcelona_states.py), the lag (publication.py).
+Belongs here: the catalogue's texts, the routes, the months listed. Does not: the files (barcelona_states.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from city_data.sandbox.barcelona_states import HEADER, SIZES, States
+from city_data.sandbox.barcelona_states import HEADER, LAG, SIZES, States
 from city_data.sandbox.base import Setting, Source
 from city_data.window import Month
 
@@ -68,7 +68,10 @@ class Barcelona(Source):
         return Response("<html><body><h1>404 Not Found</h1></body></html>", 404, media_type="text/html")
 
     def _months(self) -> list[Month]:
-        return [*EMPTY, *self.publication.barcelona_months()]
+        """Every month listed, oldest first: closed ones only."""
+        publication = self.publication
+        months = publication.first_month.until(Month.of(publication.today - LAG))
+        return [*EMPTY, *(month for month in months if month not in publication.unpublished)]
 
 
 def file_name(month: Month) -> str:

@@ -22,10 +22,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from city_data.sandbox.noise import Floats, bell, one, smooth, uniform
-from city_data.sandbox.publication import BARCELONA_LAG, TIMEZONE
-from city_data.sandbox.traffic import BARCELONA_HOLIDAYS, quarters
+from city_data.sandbox.traffic import Holidays, quarters
 from city_data.window import Month
 
+LAG = timedelta(days=3)  # after a month's end
+TIMEZONE = "Europe/Madrid"
+HOLIDAYS = Holidays("CT", ((9, 24),))
 SIZES = {"small": 36, "full": 534}
 HEADER = b"idTram,data,estatActual,estatPrevist\n"
 YEAR_OF_BLANKS, YEAR_OF_BOM = 2024, 2025
@@ -69,7 +71,7 @@ def write_barcelona_month(path: Path, month: Month, segments: int = SIZES["full"
     text.write(table.with_columns(_quoted(month)).write_csv(include_header=False, quote_style="never").encode())
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_bytes(text.getvalue())
-    published = datetime.combine((month + 1).first_day + BARCELONA_LAG, datetime.min.time(), UTC).timestamp()
+    published = datetime.combine((month + 1).first_day + LAG, datetime.min.time(), UTC).timestamp()
     os.utime(part, (published, published))
     part.replace(path)
 
@@ -82,7 +84,7 @@ def _quoted(month: Month) -> pl.Expr:
 def snapshots(month: Month) -> Snapshots:
     """In order of time: in October the clock goes back once. Where nothing changes, above all at night, snapshots are
     left out, about two of three; and in one month of four the feed stops for half a day."""
-    moments = quarters(month, month.last_day, BARCELONA_HOLIDAYS)
+    moments = quarters(month, month.last_day, HOLIDAYS)
     number = np.arange(moments.number[0] * 900 // _STEP, (moments.number[-1] + 1) * 900 // _STEP)
     demand = moments.demand[number * _STEP // 900 - moments.number[0]]
     written = uniform(_KEPT, number) < 0.12 + 0.3 * np.minimum(demand, 1)

@@ -1,12 +1,12 @@
 """The wire of download.data.grandlyon.com: the table of counting channels, and the measures' time series by pages.
 
-Belongs here: routes, conditions, pages. Does not: the numbers (lyon_counts.py), the windows (publication.py).
+Belongs here: routes, conditions, pages, the lag. Does not: the numbers (lyon_counts.py).
 No answer of the real time series was recorded: this one follows the national schema and two public clients.
 """
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,13 +14,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from city_data.sandbox.base import Setting, Source
-from city_data.sandbox.lyon_counts import SITES, channels, channels_csv, measures
-from city_data.sandbox.publication import FRANCE
+from city_data.sandbox.lyon_counts import SITES, TIMEZONE, channels, channels_csv, measures
 from city_data.window import Month
 
 HOST = "download.data.grandlyon.com"
 CHANNELS = f"/{HOST}/ws/rdata/pvo_patrimoine_voirie.pvocomptagechannel/all.csv"
 MEASURES = f"/{HOST}/ws/timeseries/pvo_patrimoine_voirie.pvocomptagemeasure/all.json"
+_LAG = timedelta(hours=3)
 _USUAL_ROWS = 1_000
 MOST_ROWS = 1_000_000  # of a page, whatever is requested: a public client requests as many, no limit is documented
 
@@ -55,11 +55,15 @@ class Lyon(Source):
         return JSONResponse({"nb_results": len(rows), "values": rows})
 
     def _rows(self, first: date, after: date) -> list[dict[str, Any]]:
-        newest = self.publication.lyon_until().astimezone(ZoneInfo(FRANCE)).isoformat(" ")
+        newest = self._until().astimezone(ZoneInfo(TIMEZONE)).isoformat(" ")
         begin, end = str(first), min(str(after), newest)
         months = Month.of(max(first, self.publication.first_month.first_day)).until(Month.of(after) + 1)
         wanted = [month for month in months if month not in self.publication.unpublished]
         return [row for month in wanted for row in self._month(month) if begin <= row["start_datetime"] < end]
+
+    def _until(self) -> datetime:
+        """The start of the first interval that is not out yet."""
+        return self.publication.clock() - _LAG
 
     def _month(self, month: Month) -> list[dict[str, Any]]:
         key = (month, self.publication.revision(month))

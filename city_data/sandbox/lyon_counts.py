@@ -1,6 +1,6 @@
 """Lyon's synthetic counters: channels of the national schema, and the passages of every channel and interval.
 
-Belongs here: the numbers and the spelling of both tables. Does not: HTTP (lyon.py), the windows (publication.py).
+Belongs here: the numbers and the spelling of both tables. Does not: HTTP, the lag (lyon.py).
 Every value depends only on its channel and its interval. The real list's quirks are kept: two styles of identifiers,
 steps in seconds, channels of bicycles and of several kinds, channels that have fallen silent, and stamps by the city's
 clock with its offset.
@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from city_data.sandbox.noise import Floats, bell, one, uniform
-from city_data.sandbox.publication import FRANCE
-from city_data.sandbox.traffic import FRENCH_HOLIDAYS, quarters
+from city_data.sandbox.traffic import Holidays, quarters
 from city_data.window import Month
 
+TIMEZONE = "Europe/Paris"
+HOLIDAYS = Holidays(None, (), "FR")
 SITES = {"small": 6, "full": 52}
 COLUMNS = ("channel_id", "channel_provider_id", "site_provider_id", "site_id", "mobility_type", "comment",
            "counter_transmission_type", "publication_transmission_type", "counter_type", "direction",
@@ -83,7 +84,7 @@ def channels_csv(listed: tuple[Channel, ...], moment: datetime) -> bytes:
 
 def measures(month: Month, sites: int, revision: int = 0) -> list[dict[str, Any]]:
     """Every row of a local month by start and channel. Each revision counts a tenth more in the second half."""
-    moments = quarters(month, month.last_day, FRENCH_HOLIDAYS)
+    moments = quarters(month, month.last_day, HOLIDAYS)
     rows: list[tuple[int, int, dict[str, Any]]] = []
     for channel in channels(sites):
         size = channel.step_s // _QUARTER_S
@@ -125,4 +126,4 @@ def _row(channel: Channel, begin: int, count: float) -> dict[str, Any]:
 
 
 def _stamp(moment: datetime) -> str:
-    return moment.astimezone(ZoneInfo(FRANCE)).isoformat(" ")
+    return moment.astimezone(ZoneInfo(TIMEZONE)).isoformat(" ")

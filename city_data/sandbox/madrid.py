@@ -1,21 +1,24 @@
 """The wire of datos.madrid.es: the CKAN catalogue of the traffic history, and its ZIP downloads.
 
-Belongs here: the catalogue's texts and the routes. Does not: the files (madrid_archive.py), the lag (publication.py).
+Belongs here: the catalogue's texts, the routes, the months listed. Does not: the files (madrid_archive.py).
 """
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from city_data.sandbox.base import Setting, Source
-from city_data.sandbox.madrid_archive import SIZES, Archive
+from city_data.sandbox.madrid_archive import LAG, SIZES, Archive
+from city_data.sandbox.publication import Publication
 from city_data.window import Month
 
 HOST = "datos.madrid.es"
 PACKAGE = "208627-0-transporte-ptomedida-historico"
+_OPEN_LAG = timedelta(days=2)  # of the days in the open month's file
 _FIRST = Month(2013, 1)
 _NEW_STYLE = Month(2026, 1)
 # fmt: off
@@ -47,7 +50,7 @@ class Madrid(Source):
         if id != PACKAGE:
             error = {"__type": "Not Found Error", "message": "Not found"}
             return JSONResponse({"help": help_url, "success": False, "error": error}, 404)
-        resources = [resource(month) for month, _ in self.publication.madrid_months()]
+        resources = [resource(month) for month, _ in listed_months(self.publication)]
         resources.sort(key=lambda entry: int(entry["id"].split("-")[1]))
         package = {
             "id": PACKAGE,
@@ -62,11 +65,32 @@ class Madrid(Source):
         return JSONResponse({"help": help_url, "success": True, "result": package})
 
     def download(self, resource: str, name: str) -> Response:
-        for month, last_day in self.publication.madrid_months():
+        for month, last_day in listed_months(self.publication):
             if (resource, name) == names(month):
                 file = self.archive.file(month, last_day, self.publication.revision(month))
                 return FileResponse(file, media_type="application/zip")
         return Response("<html><body><h1>404 Not Found</h1></body></html>", 404, media_type="text/html")
+
+
+def listed_months(publication: Publication) -> list[tuple[Month, date]]:
+    """Every month listed, with the last day in its file, oldest first."""
+    listed = []
+    for month in publication.first_month.until(Month.of(publication.today) + 1):
+        last = last_listed_day(publication, month)
+        if last is not None:
+            listed.append((month, last))
+    return listed
+
+
+def last_listed_day(publication: Publication, month: Month) -> date | None:
+    """The last day in the month's file, None where no file is listed."""
+    today = publication.today
+    if month in publication.unpublished or not publication.first_month <= month <= Month.of(today):
+        return None
+    if today >= (month + 1).first_day + LAG:
+        return month.last_day
+    last = min(month.last_day, today - _OPEN_LAG)
+    return last if publication.list_open_month and last >= month.first_day else None
 
 
 def names(month: Month) -> tuple[str, str]:

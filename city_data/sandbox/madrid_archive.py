@@ -21,10 +21,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from city_data.sandbox.noise import Floats
-from city_data.sandbox.publication import MADRID_LAG
-from city_data.sandbox.traffic import Quarters, Readings, Sensors, quarters, readings, sensors
+from city_data.sandbox.traffic import Holidays, Quarters, Readings, Sensors, quarters, readings, sensors
 from city_data.window import Month
 
+LAG = timedelta(days=6)  # after a month's end
+HOLIDAYS = Holidays("MD", ((5, 15), (11, 9)))
 SIZES = {"small": 24, "full": 5_000}
 HEADER = b'"id";"fecha";"tipo_elem";"intensidad";"ocupacion";"carga";"vmed";"error";"periodo_integracion"\r\n'
 _SENSORS_AT_ONCE = 64  # bounds memory: about 190,000 rows
@@ -38,7 +39,7 @@ def write_madrid_month(
 
     Each revision counts a tenth more on every point's second half of the month, a day after the last was published.
     """
-    moments = quarters(month, last_day or month.last_day)
+    moments = quarters(month, last_day or month.last_day, HOLIDAYS)
     network = sensors(month, points)
     inner = zipfile.ZipInfo(f"{month.month:02d}-{month.year}.csv", (month.year, month.month, 1, 0, 0, 0))
     inner.compress_type = zipfile.ZIP_DEFLATED
@@ -52,7 +53,7 @@ def write_madrid_month(
             if revision:
                 values.flow[:, len(moments.number) // 2 :] *= 1 + 0.1 * revision
             _write_rows(file, group, moments, values)
-    published_on = (month + 1).first_day + MADRID_LAG + timedelta(days=revision)
+    published_on = (month + 1).first_day + LAG + timedelta(days=revision)
     published = datetime.combine(published_on, datetime.min.time(), UTC).timestamp()
     os.utime(part, (published, published))
     part.replace(path)

@@ -1,7 +1,7 @@
 """The wire of Meteo-France: the open data catalogue, the department files behind it, and DPClim's orders.
 
-Belongs here: routes, labels, tokens, orders and their states. Does not: the values of a line
-(meteo_france_series.py), the lag (publication.py).
+Belongs here: routes, labels, tokens, orders and their states, the lag. Does not: the values of a line
+(meteo_france_series.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ API, PORTAL = "public-api.meteofrance.fr", "portail-api.meteofrance.fr"
 DATASET = "6569b4473bedf2e7abad3b72"
 _FOLDER = "data/synchro_ftp/BASE/HOR"
 _DPCLIM = f"/{API}/public/DPClim/v1"
+_LAG = timedelta(days=1)
+_TIMEZONE = "Europe/Paris"
 _TOKEN_LIFE = timedelta(hours=1)
 _EXTRAS = {"small": 0, "full": 24}
 _GENERATION = 2  # to be raised when the lines change, so that no old file is served
@@ -161,8 +163,18 @@ class MeteoFrance(Source):
         return (("latest", year - 1, year), ("previous", 2020, year - 2))
 
     def _stamps(self, first: int, last: int) -> Hours:
-        stamps = self.publication.meteo_france_hours()
+        stamps = self._published()
         return stamps[(stamps >= first) & (stamps <= last)]
+
+    def _published(self) -> Hours:
+        """The stamps that are out, as hours since 1970: the files are written anew every day."""
+        days = (self.publication.first_month.first_day, self.publication.today - _LAG)
+        first, last = ((day - date(1970, 1, 1)).days * 24 for day in days)
+        hours = np.arange(first + 1, last + 1)
+        for month in self.publication.unpublished:
+            start, end = (int(moment.timestamp()) // 3600 for moment in month.bounds(_TIMEZONE))
+            hours = hours[(hours <= start) | (hours > end)]
+        return hours
 
     def _department_file(self, department: str, first_year: int, last_year: int) -> Path:
         """Written at the first request; equal requests wait for one another."""

@@ -1,6 +1,6 @@
 """The wire of archive-api.open-meteo.com: hours by list of variables, with units, nulls and an error envelope.
 
-Belongs here: the route and its body. Does not: the weather (climate.py), the lag (publication.py).
+Belongs here: the route, its body, the lag. Does not: the weather (climate.py).
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from city_data.errors import CityDataError
 from city_data.sandbox.base import Source
 from city_data.sandbox.climate import Hours, Spot, altitude, station_pressure, weather
 from city_data.sandbox.noise import uniform
+from city_data.window import Month
 
 HOST = "archive-api.open-meteo.com"
+LAG = timedelta(days=5)
 _FIRST_DAY, _EPOCH = date(1940, 1, 1), date(1970, 1, 1)
 _HOLE = 401
 _WIND = {"kmh": ("km/h", 3.6), "ms": ("m/s", 1.0), "mph": ("mp/h", 2.236936), "kn": ("kn", 1.943844)}
@@ -88,9 +90,12 @@ class OpenMeteo(Source):
 
     def _known(self, spot: Spot, days: NDArray[np.int64]) -> list[bool]:
         """By hour: False after the lag, and in the holes of a day that the archive really has."""
-        published = {day: self.publication.open_meteo_has(_EPOCH + timedelta(days=day)) for day in set(days.tolist())}
+        published = {day: self._has(_EPOCH + timedelta(days=day)) for day in set(days.tolist())}
         holes = uniform(_HOLE, spot.region, days) <= 0.005
         return [published[day] and not hole for day, hole in zip(days.tolist(), holes.tolist(), strict=True)]
+
+    def _has(self, day: date) -> bool:
+        return Month.of(day) not in self.publication.unpublished and day <= self.publication.today - LAG
 
     def _day(self, query: dict[str, str], name: str) -> date:
         try:

@@ -1,12 +1,12 @@
 """The wire of history.openweathermap.org: hours by the week, its three errors, and the week that it stops at.
 
-Belongs here: the route and its bodies, key order and spelling as recorded. Does not: the weather (climate.py).
+Belongs here: the route, its bodies, the lag, key order and spelling as recorded. Does not: the weather (climate.py).
 """
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,12 @@ from fastapi.responses import Response
 from city_data import environment
 from city_data.sandbox.base import Source
 from city_data.sandbox.climate import Hours, Spot, altitude, weather
+from city_data.window import Month
 
 HOST = "history.openweathermap.org"
 # A key that is known but has no subscription to this API.
 UNSUBSCRIBED = "unsubscribed"
+_LAG = timedelta(hours=2)
 _WEEK_HOURS = 7 * 24
 _KELVIN = 273.15
 NO_DATA = b'{"message":"no data","cod":"404"}'
@@ -67,7 +69,7 @@ class OpenWeather(Source):
         published = [
             hour
             for hour in range(first, min(last, first + _WEEK_HOURS - 1) + 1)
-            if self.publication.openweather_has(datetime.fromtimestamp(hour * 3600, UTC))
+            if self._has(datetime.fromtimestamp(hour * 3600, UTC))
         ]
         if not published:
             return _answer(404, NO_DATA)
@@ -83,6 +85,10 @@ class OpenWeather(Source):
             "cnt": len(items),
         }
         return _answer(200, json.dumps({**envelope, "list": items}, separators=(",", ":")).encode())
+
+    def _has(self, moment: datetime) -> bool:
+        publication = self.publication
+        return Month.of(moment.date()) not in publication.unpublished and moment <= publication.clock() - _LAG
 
     def _refusal(self, key: str) -> bytes | None:
         if key == UNSUBSCRIBED:

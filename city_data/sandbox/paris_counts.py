@@ -1,7 +1,6 @@
 """Paris's synthetic road counts, as rows of the current feed and as weekly files of the archive.
 
-Belongs here: the numbers, the spelling of both, the year's ZIP on disk. Does not: HTTP (paris.py), the windows
-(publication.py).
+Belongs here: the numbers, the spelling of both, the year's ZIP on disk. Does not: HTTP, the windows (paris.py).
 Every value depends only on its arc and its hour. The real feed's quirks are kept: arcs without a working sensor are
 listed all month, October's doubled hour has one row, the hour at which clocks go forward has no value, and weekly files
 of the archive overlap.
@@ -21,10 +20,11 @@ import numpy as np
 import polars as pl
 
 from city_data.sandbox.noise import bell, uniform
-from city_data.sandbox.publication import FRANCE
-from city_data.sandbox.traffic import FRENCH_HOLIDAYS, quarters
+from city_data.sandbox.traffic import Holidays, quarters
 from city_data.window import Month
 
+TIMEZONE = "Europe/Paris"
+HOLIDAYS = Holidays(None, (), "FR")
 SIZES = {"small": 24, "full": 3_305}
 WORDS = ("Inconnu", "Fluide", "Pré-saturé", "Saturé", "Bloqué")
 HEADER = "iu_ac;libelle;iu_nd_amont;libelle_nd_amont;iu_nd_aval;libelle_nd_aval;t_1h;q;k;etat_trafic;etat_barre;dessin"
@@ -39,9 +39,9 @@ def month_rows(month: Month, arcs: int, revision: int = 0) -> pl.DataFrame:
 
     Each revision counts a tenth more in the second half of the month.
     """
-    moments = quarters(month, month.last_day, FRENCH_HOLIDAYS)
+    moments = quarters(month, month.last_day, HOLIDAYS)
     demand, tilt = (values.reshape(-1, 4).mean(axis=1) for values in (moments.demand, moments.tilt))
-    ends = month.hours(FRANCE)
+    ends = month.hours(TIMEZONE)
     number = np.array([int(end.timestamp()) // 3600 + 1 for end in ends])
     ids = 40 + 7 * np.arange(arcs)
     arc, hour = ids[:, None], number[None, :]
@@ -65,8 +65,8 @@ def month_rows(month: Month, arcs: int, revision: int = 0) -> pl.DataFrame:
 
 def _forward(month: Month) -> int:
     """The end of the hour before which clocks go forward, in hours since 1970; 0 in a month without one."""
-    zone = ZoneInfo(FRANCE)
-    for start in month.hours(FRANCE):
+    zone = ZoneInfo(TIMEZONE)
+    for start in month.hours(TIMEZONE):
         local, after = start.astimezone(zone), (start + _HOUR).astimezone(zone)
         if after.replace(tzinfo=None) - local.replace(tzinfo=None) == 2 * _HOUR:
             return int(start.timestamp()) // 3600 + 1
@@ -75,7 +75,7 @@ def _forward(month: Month) -> int:
 
 def doubled_end(end: datetime) -> bool:
     """Whether an hour ends at the first of two equal local times, which the source has no row of."""
-    zone = ZoneInfo(FRANCE)
+    zone = ZoneInfo(TIMEZONE)
     return end.astimezone(zone).replace(tzinfo=None) == (end + _HOUR).astimezone(zone).replace(tzinfo=None)
 
 
@@ -96,7 +96,7 @@ def export_csv(rows: pl.DataFrame) -> bytes:
 def week_txt(rows: pl.DataFrame) -> bytes:
     """A weekly file: local stamps without offset, states as codes. In March there is a row of 02:00, which no clock
     showed."""
-    local = rows.with_columns(stamp=pl.col("end").dt.convert_time_zone(FRANCE).dt.replace_time_zone(None))
+    local = rows.with_columns(stamp=pl.col("end").dt.convert_time_zone(TIMEZONE).dt.replace_time_zone(None))
     ghosts = local.filter((pl.col("stamp").dt.hour() == 3) & pl.col("q").is_null() & _after_the_jump("end"))
     ghosts = ghosts.with_columns(pl.col("stamp") - pl.duration(hours=1), k=pl.lit(None, pl.Float64), state=pl.lit(0))
     local = pl.concat([local, ghosts.select(local.columns)], how="vertical_relaxed").sort("arc", "stamp")
@@ -120,8 +120,8 @@ def week_txt(rows: pl.DataFrame) -> bytes:
 
 def _after_the_jump(name: str) -> pl.Expr:
     """Whether the clock went forward in the hour that ends then."""
-    before = (pl.col(name) - pl.duration(hours=1)).dt.convert_time_zone(FRANCE).dt.replace_time_zone(None)
-    return pl.col(name).dt.convert_time_zone(FRANCE).dt.replace_time_zone(None) - before == timedelta(hours=2)
+    before = (pl.col(name) - pl.duration(hours=1)).dt.convert_time_zone(TIMEZONE).dt.replace_time_zone(None)
+    return pl.col(name).dt.convert_time_zone(TIMEZONE).dt.replace_time_zone(None) - before == timedelta(hours=2)
 
 
 @dataclass
@@ -165,7 +165,7 @@ def _weeks(year: int, rows: pl.DataFrame) -> list[tuple[str, bytes]]:
     files, monday = [], date(year, 1, 1) - timedelta(days=date(year, 1, 1).weekday())
     for week in range(54):
         begins, ends = monday + timedelta(weeks=week), monday + timedelta(weeks=week + 1, days=week % 4 == 3)
-        local = pl.col("end").dt.convert_time_zone(FRANCE).dt.replace_time_zone(None)
+        local = pl.col("end").dt.convert_time_zone(TIMEZONE).dt.replace_time_zone(None)
         inside = rows.filter(local.is_between(pl.lit(_midnight(begins)), pl.lit(_midnight(ends)), closed="right"))
         if len(inside):
             name = f"trafic_capteurs_{year}_W{week:02d}_{begins:%Y%m%d}_{ends:%Y%m%d}.txt"

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from city_data.sandbox.noise import Floats, bell, bits, one, smooth, uniform
-from city_data.sandbox.publication import TIMEZONE
 from city_data.window import Month, day_bounds
 
+TIMEZONE = "Europe/Madrid"
 CENSUS = Month(2026, 9)  # the month at which a network has exactly its nominal number of points
 GROWTH_A_MONTH = 0.004
 _BASE, _TILT, _FATE, _START, _LENGTH, _NOISE, _HOURLY, _DAY, _CITY = range(201, 210)
@@ -39,12 +39,6 @@ class Holidays:
     region: str | None
     city: tuple[tuple[int, int], ...]
     country: str = "ES"
-
-
-MADRID_HOLIDAYS = Holidays("MD", ((5, 15), (11, 9)))
-BARCELONA_HOLIDAYS = Holidays("CT", ((9, 24),))
-FRENCH_HOLIDAYS = Holidays(None, (), "FR")
-ZURICH_HOLIDAYS = Holidays("ZH", (), "CH")
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,7 @@ def sensors(month: Month, points: int) -> Sensors:
     return Sensors(ids[order], m30[order], np.where(m30, 3000 * np.clip(size, 0.5, 1.8), 480 * size)[order])
 
 
-def quarters(month: Month, last_day: date, holiday_set: Holidays = MADRID_HOLIDAYS) -> Quarters:
+def quarters(month: Month, last_day: date, holiday_set: Holidays) -> Quarters:
     """In order of time, on the clocks of Spain, France and Zurich: in October the local stamps of the doubled hour come
     twice, in March an hour has none."""
     start, end = month.bounds(TIMEZONE)[0], day_bounds(last_day, TIMEZONE)[1]

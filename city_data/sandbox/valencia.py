@@ -20,6 +20,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from city_data.sandbox.base import Source
 from city_data.sandbox.faults import FROZEN_AT
+from city_data.sandbox.madrid_archive import HOLIDAYS
 from city_data.sandbox.noise import bell, uniform
 from city_data.sandbox.traffic import Quarters, quarters
 from city_data.window import Month
@@ -121,4 +122,4 @@ def _demand(number: int) -> float:
 
 @lru_cache(maxsize=3)
 def _month(month: Month) -> Quarters:
-    return quarters(month, month.last_day)
+    return quarters(month, month.last_day, HOLIDAYS)

@@ -1,7 +1,6 @@
 """The wire of data.stadt-zuerich.ch: CKAN's catalogue, SQL on the motor counts, and the pedestrians' file.
 
-Belongs here: routes, the few forms of SQL, CKAN's errors. Does not: the numbers (zurich_counts.py), the lags
-(publication.py).
+Belongs here: routes, the few forms of SQL, CKAN's errors, the lags. Does not: the numbers (zurich_counts.py).
 """
 
 from __future__ import annotations
@@ -9,16 +8,17 @@ from __future__ import annotations
 import re
 import threading
 import uuid
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from city_data.sandbox.base import Setting, Source
-from city_data.sandbox.zurich_counts import foot_csv, month_rows
+from city_data.sandbox.zurich_counts import TIMEZONE, foot_csv, month_rows
 from city_data.window import Month
 
 HOST = "data.stadt-zuerich.ch"
@@ -90,14 +90,14 @@ class Zurich(Source):
         return FileResponse(path, media_type="text/csv", headers=headers)
 
     def _years(self) -> list[int]:
-        return list(range(self.publication.first_month.year, self.publication.zurich_last_day().year + 1))
+        return list(range(self.publication.first_month.year, self._last_day().year + 1))
 
     def _records(self, form: str, year: int, part: dict[str, str]) -> list[dict[str, Any]]:
         if form == "newest":
-            months = [month for month in self.publication.zurich_months() if month.year == year]
+            months = [month for month in self._months() if month.year == year]
             return [{"newest": self._rows(months[-1])["stamp"].max() if months else None}]
         first, after = (date.fromisoformat(part[name]) for name in ("first", "after"))
-        months = [m for m in self.publication.zurich_months() if m.year == year and m.last_day >= first]
+        months = [m for m in self._months() if m.year == year and m.last_day >= first]
         tables = [self._rows(month) for month in months if month.first_day < after]
         rows = pl.concat(tables) if tables else month_rows(self.publication.first_month, small=True).head(0)
         rows = rows.filter(pl.col("stamp").is_between(pl.lit(str(first)), pl.lit(str(after)), closed="left"))
@@ -119,12 +119,26 @@ class Zurich(Source):
     def _rows(self, month: Month) -> pl.DataFrame:
         """The month's rows that are out."""
         rows = month_rows(month, self.setting.size == "small", self.publication.revision(month))
-        return rows.filter(pl.col("stamp") < str(self.publication.zurich_last_day() + timedelta(days=1)))
+        return rows.filter(pl.col("stamp") < str(self._last_day() + timedelta(days=1)))
+
+    def _last_day(self) -> date:
+        """The last local day of the motor counts: yesterday's."""
+        return self.publication.clock().astimezone(ZoneInfo(TIMEZONE)).date() - timedelta(days=1)
+
+    def _running_hour(self) -> datetime:
+        """The beginning of the hour that the pedestrians' file, written at :18, was written in."""
+        written = self.publication.clock().astimezone(UTC) - timedelta(minutes=18)
+        return written.replace(minute=0, second=0, microsecond=0)
+
+    def _months(self) -> list[Month]:
+        """Every month with data, the open one included, oldest first."""
+        months = self.publication.first_month.until(Month.of(self._last_day()) + 1)
+        return [month for month in months if month not in self.publication.unpublished]
 
     def _foot_file(self) -> Path:
         """The file of this hour; requests for it wait for one another."""
-        running, months = self.publication.zurich_running_hour(), self.publication.zurich_months()
-        if (open_month := Month.at(running, "Europe/Zurich")) not in self.publication.unpublished:
+        running, months = self._running_hour(), self._months()
+        if (open_month := Month.at(running, TIMEZONE)) not in self.publication.unpublished:
             months = sorted({*months, open_month})
         with self._lock:
             path = self.setting.folder / f"zurich-{running:%Y%m%d%H}-{_uuid(' '.join(map(str, months)))}.csv"

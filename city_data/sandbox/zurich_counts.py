@@ -1,7 +1,6 @@
 """Zurich's synthetic counts: motor vehicles by direction and hour, and the pedestrians of Bahnhofstrasse.
 
-Belongs here: the numbers, the spelling of the pedestrians' file. Does not: HTTP and SQL (zurich.py), the lags
-(publication.py).
+Belongs here: the numbers, the spelling of the pedestrians' file. Does not: HTTP, SQL, the lags (zurich.py).
 Every value depends only on its series and its hour. The real data's quirks are kept: series that are missing for whole
 days, single hours filled by the city, October's hour as two rows that follow each other, gaps of the pedestrians as
 absent rows, and a running hour at the end of their file.
@@ -18,10 +17,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from city_data.sandbox.noise import Floats, bell, uniform
-from city_data.sandbox.publication import ZURICH
-from city_data.sandbox.traffic import ZURICH_HOLIDAYS, quarters
+from city_data.sandbox.traffic import Holidays, quarters
 from city_data.window import Month
 
+TIMEZONE = "Europe/Zurich"
+HOLIDAYS = Holidays("ZH", (), "CH")
 # Numbers of the 113 sites of 2026, and of those with one direction.
 SITES = tuple(n for n in range(1, 119) if n not in (23, 94, 115, 116, 117))
 SINGLE = frozenset({39, 42, 67, 74, 77, 91, 108, 110, 118})
@@ -60,9 +60,9 @@ def month_rows(month: Month, small: bool, revision: int = 0) -> pl.DataFrame:
     Each revision counts a tenth more in the second half of the month.
     """
     names = series(small)
-    moments = quarters(month, month.last_day, ZURICH_HOLIDAYS)
+    moments = quarters(month, month.last_day, HOLIDAYS)
     demand, tilt = (values.reshape(-1, 4).mean(axis=1) for values in (moments.demand, moments.tilt))
-    starts = month.hours(ZURICH)
+    starts = month.hours(TIMEZONE)
     number = np.array([int(start.timestamp()) // 3600 for start in starts])
     one = np.array([10 * site + way for _, site, way in names])[:, None]
     hour = number[None, :]
@@ -73,8 +73,8 @@ def month_rows(month: Month, small: bool, revision: int = 0) -> pl.DataFrame:
         flow[:, len(starts) // 2 :] = np.round(flow[:, len(starts) // 2 :] * (1 + 0.1 * revision))
     silent = (uniform(_FATE, one, month.year, month.month) < 0.04) | (uniform(_DAY, one, hour // 24) < 0.01)
     filled = (uniform(_HOUR, one, hour) < 0.004) & ~silent
-    local = [start.astimezone(ZoneInfo(ZURICH)) for start in starts]
-    first = int(datetime(month.year, 1, 1, tzinfo=ZoneInfo(ZURICH)).timestamp()) // 3600
+    local = [start.astimezone(ZoneInfo(TIMEZONE)) for start in starts]
+    first = int(datetime(month.year, 1, 1, tzinfo=ZoneInfo(TIMEZONE)).timestamp()) // 3600
     ids = np.arange(len(names))[:, None] * _HOURS_A_YEAR + (number - first)[None, :] + 1
     count, hours = len(names), len(starts)
     return pl.DataFrame(
@@ -91,8 +91,8 @@ def month_rows(month: Month, small: bool, revision: int = 0) -> pl.DataFrame:
 
 def foot_csv(months: list[Month], running: datetime) -> bytes:
     """The pedestrians' file with the hours of these months up to the running one, of which some minutes are counted."""
-    starts = [start for month in months for start in month.hours(ZURICH) if start <= running]
-    local = [start.astimezone(ZoneInfo(ZURICH)) for start in starts]
+    starts = [start for month in months for start in month.hours(TIMEZONE) if start <= running]
+    local = [start.astimezone(ZoneInfo(TIMEZONE)) for start in starts]
     number = np.array([int(start.timestamp()) // 3600 for start in starts])
     walks = np.array([_WALKS[t.hour] * (_SUNDAY if t.weekday() == 6 else 1.0) for t in local])
     walks = np.where(number == int(running.timestamp()) // 3600, _RUNNING * walks, walks)

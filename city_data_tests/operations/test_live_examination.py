@@ -16,7 +16,7 @@ from city_data.errors import UsageError
 from city_data.operations.live_examination import examine_live
 from city_data.providers import discover
 from city_data.providers.base import PermanentError
-from city_data.sandbox import publication
+from city_data.sandbox import open_meteo
 from city_data_tests.providers import test_contract as contract
 from city_data_tests.providers.cases import cases as recorded_cases
 from city_data_tests.world import AS_OF, World
@@ -199,7 +199,7 @@ def test_stale_source_is_named(cities: World, name: str) -> None:
     cities.monkeypatch.setattr(cities.sandbox.publication, "list_open_month", False)
     if name == "open_meteo":  # it answers for every day until today, without values where it has none
         cities.sandbox.publication.clock = lambda: AS_OF
-        cities.monkeypatch.setattr(publication, "OPEN_METEO_LAG", AS_OF - then)
+        cities.monkeypatch.setattr(open_meteo, "LAG", AS_OF - then)
     healthy, sources = report(cities, only=name)
     assert not healthy
     assert sources[name].partition("  bad ")[2].startswith("stale: "), sources[name]

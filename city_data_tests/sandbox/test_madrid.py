@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from city_data.sandbox import Sandbox, write_madrid_month
+from city_data.sandbox.madrid import last_listed_day
 from city_data.sandbox.publication import Publication
 from city_data.sandbox.traffic import sensors
 from city_data.window import Month
@@ -131,11 +132,10 @@ def test_sensor_network_grows_over_time() -> None:
 )
 def test_month_is_listed_after_its_lag(as_of: str, last: int | None) -> None:
     moment = datetime.fromisoformat(as_of).replace(tzinfo=UTC)
-    day = Publication.at(moment).madrid_last_day(Month(2026, 11))
+    day = last_listed_day(Publication.at(moment), Month(2026, 11))
     assert (day and day.day) == last
-    assert Publication.at(moment, list_open_month=False).madrid_last_day(Month(2026, 11)) == (
-        day if last == 30 else None
-    )
+    closed = Publication.at(moment, list_open_month=False)
+    assert last_listed_day(closed, Month(2026, 11)) == (day if last == 30 else None)
 
 
 def test_months_can_be_withheld(sandbox: Sandbox, call: Call) -> None:
@@ -146,4 +146,4 @@ def test_months_can_be_withheld(sandbox: Sandbox, call: Call) -> None:
         sandbox.publication.unpublished.clear()
     assert not any(text.endswith("Octubre 2026") for text in words)
     later = Publication.at(lambda: AS_OF + timedelta(days=31))
-    assert later.madrid_last_day(Month(2026, 11)) is not None
+    assert last_listed_day(later, Month(2026, 11)) is not None
