@@ -11,11 +11,11 @@ import pkgutil
 import zoneinfo
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from math import asin, cos, degrees, radians, sin, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pydantic
 import yaml
@@ -192,12 +192,27 @@ def _city(file: Path, position: int, entry: object) -> City:
 
 
 def _problems(error: pydantic.ValidationError) -> str:
-    known = f" (known keys: {', '.join(City.model_fields)})"
     return "; ".join(
         f"{'.'.join(map(str, problem['loc'])) or 'entry'}: {problem['msg']}"
-        + (known if problem["type"] == "extra_forbidden" else "")
+        + (f" (known keys: {', '.join(_keys_at(problem['loc']))})" if problem["type"] == "extra_forbidden" else "")
         for problem in error.errors()
     )
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """The keys known beside the last one of a location such as weather.settingz."""
+    model: type[pydantic.BaseModel] = City
+    for key in (part for part in location[:-1] if isinstance(part, str)):
+        model = next(_models(model.model_fields[key].annotation))
+    return list(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[pydantic.BaseModel]]:
+    """The models within an annotation such as `tuple[Model, ...] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
 
 
 def _enable(file: Path, cities: list[City], override: str | None) -> list[City]:
