@@ -24,6 +24,7 @@ from city_data import environment
 from city_data.calendar_days import regions
 from city_data.datasets import DatasetName
 from city_data.errors import CityDataError, unknown
+from city_data.local_holidays import LocalHolidays
 
 DEFAULT_FILE = Path(__file__).with_name("cities.yaml")
 EARTH_RADIUS_KM = 6371.0088
@@ -68,12 +69,14 @@ class City(_Strict):
     """One city. Coordinates in degrees, `radius_km` its reach, `timezone` an IANA name, `country` ISO 3166-1.
 
     `region`, whose holidays the city has: an ISO 3166-2 code without the country, or a zone of calendar_days.regions.
+    `local_holidays`: the municipality's own; without them they are not known.
     """
 
     city_id: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
     name: str = pydantic.Field(min_length=1)
     country: str = pydantic.Field(pattern=r"^[A-Z]{2}$")
     region: str | None = None
+    local_holidays: LocalHolidays | None = None
     latitude: float = pydantic.Field(ge=-90, le=90)
     longitude: float = pydantic.Field(ge=-180, le=180)
     radius_km: float = pydantic.Field(gt=0, le=500)
@@ -200,7 +203,7 @@ def _problems(error: pydantic.ValidationError) -> str:
 
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """The keys known beside the last one of a location such as weather.settingz."""
+    """The keys known beside the last one of a location such as local_holidays.days.0.nmae."""
     model: type[pydantic.BaseModel] = City
     for key in (part for part in location[:-1] if isinstance(part, str)):
         model = next(_models(model.model_fields[key].annotation))

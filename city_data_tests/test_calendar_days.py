@@ -25,7 +25,9 @@ def test_every_day_has_its_weekday_in_every_country(day: date, country: str) -> 
     assert day_record == calendar_day(day, country, None)
     following = calendar_day(day + timedelta(days=7), country, None)
     assert (following.weekday, following.is_weekend) == (day_record.weekday, day_record.is_weekend)
-    assert day_record.holidays_known or day_record.public_holiday is None
+    levels = (day_record.public_holiday, day_record.country_holiday, day_record.region_holiday, day_record.town_holiday)
+    assert all(level.is_known or level.name is None for level in levels)
+    assert not day_record.town_holiday.is_known  # without the town's list nothing of it is known
     assert day_record.school_free is None  # without a region no country's school year is known
 
 
@@ -37,7 +39,10 @@ def test_partial_school_years_are_unknown(day: date, zone: str) -> None:
 @given(st.dates(date(2010, 1, 1), date(2027, 12, 31)), st.sampled_from(["MD", "CT", "VC"]))
 def test_regional_holidays_include_the_national_ones(day: date, region: str) -> None:
     everywhere, here = calendar_day(day, "ES", None), calendar_day(day, "ES", region)
-    assert everywhere.public_holiday is None or here.public_holiday is not None
+    assert everywhere.public_holiday.name is None or here.public_holiday.name is not None
+    assert here.region_holiday.is_known
+    assert not everywhere.region_holiday.is_known
+    assert here.public_holiday.name == (here.country_holiday.name or here.region_holiday.name)
     assert here.school_free is None
 
 
@@ -54,7 +59,7 @@ def test_regional_holidays_include_the_national_ones(day: date, region: str) -> 
     ],
 )
 def test_holidays_of_a_region(day: date, country: str, region: str | None, name: str | None) -> None:
-    assert calendar_day(day, country, region).public_holiday == name
+    assert calendar_day(day, country, region).public_holiday.name == name
 
 
 def test_school_vacations_are_known_where_the_library_has_them() -> None:
@@ -66,16 +71,18 @@ def test_school_vacations_are_known_where_the_library_has_them() -> None:
 
 
 def test_unknown_holidays_are_none_and_not_false() -> None:
-    assert calendar_day(date(2026, 12, 25), "ZZ", None).holidays_known is False
-    assert calendar_day(date(1900, 12, 25), "ES", "MD").holidays_known is False
-    assert calendar_day(date(2026, 12, 25), "ES", "MD").holidays_known is True
+    assert not calendar_day(date(2026, 12, 25), "ZZ", None).country_holiday.is_known
+    assert not calendar_day(date(1900, 12, 25), "ES", "MD").country_holiday.is_known
+    christmas, after = calendar_day(date(2026, 12, 25), "ES", "MD"), calendar_day(date(2026, 12, 26), "ES", "MD")
+    assert (christmas.public_holiday.is_known, christmas.country_holiday.is_known) == (True, True)
+    assert (after.public_holiday.is_known, after.country_holiday.is_known) == (False, True)  # it may be the town's
     assert calendar_day(date(2026, 7, 3), "SA", None).is_weekend  # a Friday
 
 
 def test_names_are_the_countrys_whatever_the_machines_language() -> None:
     script = (
         "from datetime import date; from city_data.calendar_days import calendar_day;"
-        "print(calendar_day(date(2026, 12, 25), 'ES', 'MD').public_holiday)"
+        "print(calendar_day(date(2026, 12, 25), 'ES', 'MD').public_holiday.name)"
     )
     output = set()
     for language in ("en_US.UTF-8", "es_ES.UTF-8", "C.UTF-8"):

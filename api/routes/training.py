@@ -70,7 +70,8 @@ _RESPONSE_HEADERS = {
     "values in each hour, with the day's total precipitation; absent without weather",
     "X-Traffic-Resolution": "Stored resolution of traffic in the range: `hourly` on a daily grid is aggregated by "
     "the day rule; absent without traffic",
-    "X-Calendar": "Source of the holidays: library, version, country and region",
+    "X-Calendar": "Source of the holidays: library, version, country and region, and the years and digest of the "
+    "town's own list",
 }
 
 _TYPES: dict[str, Any] = {"moment": datetime, "day": date, "number": float, "text": str, "integer": int, "flag": bool}
@@ -175,13 +176,14 @@ class Training:
 def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Representation) -> dict[str, str]:
     """The headers that depend on the plan alone, and so are equal for 200 and 304."""
     coverages = {name: frame_plan.plans[name].coverage_text for name in DATASETS}
-    where = quote("-".join(part for part in (frame_plan.city.country, frame_plan.city.region) if part), safe=" ")
+    city = frame_plan.city
+    calendar = calendar_days.method(city.country, city.region, city.local_holidays)
     missing = [f"{name}/{month}" for name in DATASETS for month in frame_plan.plans[name].missing]
     headers = {
         "ETag": etag(frame_plan.tag, representation),
         **common_headers(frame_plan.snapshot, distance_km, min(coverages.values()), missing),
         **saved_as(representation, lambda: _file_stem(frame_plan)),
-        "X-Calendar": f"{calendar_days.method()}; {where}",
+        "X-Calendar": quote(calendar, safe=" ;"),
     }
     for name, text in coverages.items():
         headers[f"X-{name.capitalize()}-Coverage"] = text

@@ -30,6 +30,16 @@ if TYPE_CHECKING:
 Kind = Literal["moment", "day", "number", "text", "integer", "flag"]
 MASK = "_missing"
 _HOLIDAY = "Fiesta Nacional de España"
+# Column: its description, and the level of which the mask says whether it is known. A null name may be an ordinary day.
+_HOLIDAYS = {
+    "public_holiday": (
+        "Name of the public holiday of country, region or town, in their language",
+        "this day is unnamed and holidays of the country, the region or the town",
+    ),
+    "country_holiday": ("Name of the whole country's public holiday", "holidays of this country and year"),
+    "region_holiday": ("Name of a public holiday that the region adds", "holidays of this region and year"),
+    "town_holiday": ("Name of a local holiday of the municipality", "holidays of this town and year"),
+}
 
 
 @dataclass(frozen=True)
@@ -74,14 +84,7 @@ def _columns(resolution: Resolution, datasets: tuple[Dataset, ...]) -> tuple[Tra
     calendar = [
         TrainingColumn("weekday", "integer", "0 is Monday, 6 is Sunday", 3),
         TrainingColumn("is_weekend", "flag", "Whether the country's weekend has this day", False),
-        TrainingColumn(
-            "public_holiday",
-            "text",
-            "Name of the public holiday of country and region, in their language",
-            _HOLIDAY,
-            None,
-            True,
-        ),
+        *(TrainingColumn(name, "text", text, _HOLIDAY, None, True) for name, (text, _) in _HOLIDAYS.items()),
         TrainingColumn(
             "school_free", "flag", "Whether schools have vacations; null where that is not known", False, None, True
         ),
@@ -134,10 +137,8 @@ def month_frame(city: City, month: Month, resolution: Resolution, parts: Mapping
     for name, dataset in DATASETS.items():
         columns |= _joined(dataset, parts.get(name), stamps, days, resolution, city.timezone)
     columns |= _calendar(city, days)
-    known = columns.pop("holidays_known")
     for column in (one for one in training_columns(resolution) if one.nullable and one.name in columns):
-        columns[f"{column.name}{MASK}"] = [value is None for value in columns[column.name]]
-    columns[f"public_holiday{MASK}"] = [not one for one in known]  # a day without a name is an ordinary day
+        columns.setdefault(f"{column.name}{MASK}", [value is None for value in columns[column.name]])
     arrow_schema = schema(resolution)
     return pa.table([pa.array(columns[field.name], field.type) for field in arrow_schema], arrow_schema)
 
@@ -153,8 +154,8 @@ _KINDS: dict[str, Kind] = {"number": "number", "text": "text"}
 
 
 def _mask_text(name: str) -> str:
-    if name == "public_holiday":
-        return "Whether the holidays of this country and year are not known; a null name is an ordinary day else"
+    if name in _HOLIDAYS:
+        return f"Whether {_HOLIDAYS[name][1]} are not known; a null name is an ordinary day else"
     return f"Whether {name} is missing"
 
 
@@ -188,6 +189,12 @@ def _column_names(dataset: Dataset, names: Sequence[str]) -> list[str]:
 
 
 def _calendar(city: City, days: Sequence[date]) -> dict[str, list[Any]]:
-    by_day = {day: calendar_day(day, city.country, city.region) for day in dict.fromkeys(days)}
-    names = ("weekday", "is_weekend", "public_holiday", "school_free", "holidays_known")
-    return {name: [getattr(by_day[day], name) for day in days] for name in names}
+    """The calendar's columns, and the masks of its holidays, since a day without a name may be an ordinary day."""
+    known = {day: calendar_day(day, city.country, city.region, city.local_holidays) for day in dict.fromkeys(days)}
+    by_day = [known[day] for day in days]
+    columns = {name: [getattr(day, name) for day in by_day] for name in ("weekday", "is_weekend", "school_free")}
+    for name in _HOLIDAYS:
+        holidays = [getattr(day, name) for day in by_day]
+        columns[name] = [holiday.name for holiday in holidays]
+        columns[f"{name}{MASK}"] = [not holiday.is_known for holiday in holidays]
+    return columns

@@ -19,7 +19,7 @@ from city_data.store.snapshot_ids import SnapshotId, digest
 from city_data.window import Interval, Month
 
 # Part of the tag: raise it when the columns or their computation change, since that changes the answer.
-METHOD = 1
+METHOD = 2
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def join_plans(plans: Mapping[DatasetName, Plan], resolution: Resolution) -> Tra
     city, interval = first.city, first.interval
     months = {name: plan.snapshot.months[name] for name, plan in ordered.items()}
     identities = [month_slice.identity for plan in ordered.values() for month_slice in plan.slices]
-    # Calendar columns depend on the version of the holidays library, and on the city's country, region and zone.
-    calendar = f"{calendar_days.method()}/{city.country}/{city.region}/{city.timezone}"
+    # Calendar columns depend on the origin of the holidays, and on the city's zone.
+    calendar = f"{calendar_days.method(city.country, city.region, city.local_holidays)}/{city.timezone}"
     named = [*(plan.tag for plan in ordered.values()), resolution, calendar, str(METHOD)]
     last = Month.at(interval.end, city.timezone)
     touched = Month.at(interval.start, city.timezone).until(last + 1)

@@ -37,6 +37,13 @@ MONTHS = rolling_window(AS_OF, 24).complete_months()
 START, END = "2024-11-01", "2026-10-31"
 WEATHER = ["temperature", "precipitation", "humidity", "wind_speed", "pressure", "description"]
 TRAFFIC = ["traffic_volume", "pedestrian_count", "congestion_level", "average_speed"]
+# As decided by Madrid's council, whose Almudena of 2025 was moved from a Sunday.
+MUNICIPAL = {
+    "2024-11-09": "Nuestra Señora de la Almudena",
+    "2025-05-15": "San Isidro Labrador",
+    "2025-11-10": "Nuestra Señora de la Almudena",
+    "2026-05-15": "San Isidro Labrador",
+}
 LEVELS = ["low", "medium", "high", "severe"]
 
 
@@ -112,12 +119,19 @@ def reference(weather: pd.DataFrame, traffic: pd.DataFrame, hourly: bool) -> pd.
     frame["date"] = frame["stamp"].dt.tz_convert("UTC").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     frame["weekday"] = frame["stamp"].dt.day_of_week
     frame["is_weekend"] = frame["weekday"] >= 5
-    names = holidays.country_holidays("ES", subdiv="MD", years=[2024, 2025, 2026], language="es")
-    frame["public_holiday"] = [names.get(day) for day in frame["local_date"]]
+    country, region = (
+        holidays.country_holidays("ES", subdiv=subdiv, years=[2024, 2025, 2026], language="es")
+        for subdiv in (None, "MD")
+    )
+    frame["country_holiday"] = [country.get(day) for day in frame["local_date"]]
+    frame["region_holiday"] = [None if day in country else region.get(day) for day in frame["local_date"]]
+    frame["town_holiday"] = [MUNICIPAL.get(day) for day in frame["local_date"]]
+    frame["public_holiday"] = [region.get(day) or MUNICIPAL.get(day) for day in frame["local_date"]]
     frame["school_free"] = None
     for name in [*WEATHER, *TRAFFIC, "school_free"]:
         frame[f"{name}_missing"] = frame[name].isna()
-    frame["public_holiday_missing"] = False
+    for level in ("public", "country", "region", "town"):
+        frame[f"{level}_holiday_missing"] = False
     raw_archive = frame.drop(columns=["stamp"] if hourly else ["stamp", "hour"]).astype(object)
     return raw_archive.where(raw_archive.notna(), None)
 
@@ -162,7 +176,10 @@ def test_every_cell_equals_a_plain_pandas_computation(
     assert frame["traffic_volume"].notna().mean() > 0.9
     assert frame["temperature"].notna().mean() > 0.9
     assert frame["traffic_volume_missing"].any()  # the sandbox leaves holes, as the source does
-    assert {name for name in frame["public_holiday"] if name} >= {"Fiesta de la Comunidad de Madrid"}
+    assert {name for name in frame["public_holiday"] if name} >= {
+        "Fiesta de la Comunidad de Madrid",
+        *MUNICIPAL.values(),
+    }
 
 
 def cells(marked: pd.DataFrame) -> list[tuple[Any, Any]]:

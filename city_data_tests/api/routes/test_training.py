@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,6 +66,9 @@ def test_a_day_has_weather_traffic_and_calendar(client: TestClient, load: Load) 
         "weekday": 0,
         "is_weekend": False,
         "public_holiday": "Fiesta Nacional de España",
+        "country_holiday": "Fiesta Nacional de España",
+        "region_holiday": None,
+        "town_holiday": None,
         "school_free": None,
         "temperature_missing": False,
         "precipitation_missing": True,
@@ -77,6 +81,9 @@ def test_a_day_has_weather_traffic_and_calendar(client: TestClient, load: Load) 
         "congestion_level_missing": True,
         "average_speed_missing": True,
         "public_holiday_missing": False,
+        "country_holiday_missing": False,
+        "region_holiday_missing": False,
+        "town_holiday_missing": False,
         "school_free_missing": True,
     }
 
@@ -129,6 +136,17 @@ def test_day_with_too_few_hours_is_missing(client: TestClient, database: Databas
     assert missing == ["2026-03-01", "2026-03-29"]
     assert all((row["traffic_volume"] is None) == row["traffic_volume_missing"] for row in rows)
     assert rows[0]["traffic_source"] == "test"
+
+
+def test_municipal_holiday_is_a_public_holiday_and_unknown_where_it_is_not_decided(client: TestClient) -> None:
+    decided, undecided = (records(client, f"{year}-05-14", f"{year}-05-15") for year in (2026, 2028))
+    names = ("public_holiday", "town_holiday", "country_holiday", "region_holiday")
+    masks = [f"{name}_missing" for name in names]
+    assert [decided[1][name] for name in names] == ["San Isidro Labrador", "San Isidro Labrador", None, None]
+    assert [decided[0][name] for name in names] == [None] * 4
+    assert not any(row[mask] for row in decided for mask in masks)
+    assert [undecided[1][name] for name in names] == [None] * 4
+    assert [undecided[1][mask] for mask in masks] == [True, True, False, False]
 
 
 def test_future_days_have_calendar_columns(client: TestClient) -> None:
@@ -226,7 +244,7 @@ def test_headers_name_every_source(client: TestClient, load: Load) -> None:
     headers = ask(client, "2026-10-01", "2026-10-02").headers
     assert headers["x-source"] == "test"
     assert headers["x-calendar"].startswith("holidays ")
-    assert headers["x-calendar"].endswith("; ES-MD")
+    assert re.fullmatch(r".*; ES-MD; local_holidays 2024-2026 [0-9a-f]{8}", headers["x-calendar"])
     assert datetime.fromisoformat(headers["x-served-start"]) == datetime(2026, 9, 30, 22, tzinfo=UTC)
 
 

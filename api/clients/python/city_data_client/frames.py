@@ -23,7 +23,8 @@ JSON = "application/json"
 CSV = "text/csv"
 _LEVELS = pd.CategoricalDtype(["low", "medium", "high", "severe"], ordered=True)
 _TOLD_OF_BOTH = [f"{dataset}_{what}" for dataset in ("weather", "traffic") for what in ("source", "resolution")]
-_TEXT = ("description", "source", "id", "location_id", "public_holiday", *_TOLD_OF_BOTH)
+_HOLIDAYS = [f"{level}_holiday" for level in ("public", "country", "region", "town")]
+_TEXT = ("description", "source", "id", "location_id", *_HOLIDAYS, *_TOLD_OF_BOTH)
 # Of a training frame. `school_free` may be unknown: a nullable flag; all masks are plain ones.
 _UNSURE, _DAY = "school_free", "local_date"
 _MOMENTS = ("created_at", "updated_at")

@@ -1173,6 +1173,18 @@ export interface components {
              */
             congestion_level_missing: boolean;
             /**
+             * Country Holiday
+             * @description Name of the whole country's public holiday
+             * @example Fiesta Nacional de España
+             */
+            country_holiday: string | null;
+            /**
+             * Country Holiday Missing
+             * @description Whether holidays of this country and year are not known; a null name is an ordinary day else
+             * @example false
+             */
+            country_holiday_missing: boolean;
+            /**
              * Date
              * Format: date-time
              * @description Start of the hour, UTC
@@ -1260,16 +1272,28 @@ export interface components {
             pressure_missing: boolean;
             /**
              * Public Holiday
-             * @description Name of the public holiday of country and region, in their language
+             * @description Name of the public holiday of country, region or town, in their language
              * @example Fiesta Nacional de España
              */
             public_holiday: string | null;
             /**
              * Public Holiday Missing
-             * @description Whether the holidays of this country and year are not known; a null name is an ordinary day else
+             * @description Whether this day is unnamed and holidays of the country, the region or the town are not known; a null name is an ordinary day else
              * @example false
              */
             public_holiday_missing: boolean;
+            /**
+             * Region Holiday
+             * @description Name of a public holiday that the region adds
+             * @example Fiesta Nacional de España
+             */
+            region_holiday: string | null;
+            /**
+             * Region Holiday Missing
+             * @description Whether holidays of this region and year are not known; a null name is an ordinary day else
+             * @example false
+             */
+            region_holiday_missing: boolean;
             /**
              * School Free
              * @description Whether schools have vacations; null where that is not known
@@ -1294,6 +1318,18 @@ export interface components {
              * @example false
              */
             temperature_missing: boolean;
+            /**
+             * Town Holiday
+             * @description Name of a local holiday of the municipality
+             * @example Fiesta Nacional de España
+             */
+            town_holiday: string | null;
+            /**
+             * Town Holiday Missing
+             * @description Whether holidays of this town and year are not known; a null name is an ordinary day else
+             * @example false
+             */
+            town_holiday_missing: boolean;
             /**
              * Traffic Resolution
              * @description The traffic's stored resolution: `daily` on an hourly grid is the whole day's; null where none is
@@ -3913,7 +3949,7 @@ export interface operations {
                     ETag?: string;
                     /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
                     Link?: string;
-                    /** @description Source of the holidays: library, version, country and region */
+                    /** @description Source of the holidays: library, version, country and region, and the years and digest of the town's own list */
                     "X-Calendar"?: string;
                     /** @description Distance from the city's centre to the requested location */
                     "X-City-Distance-Km"?: string;
