@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from city_data.providers.paris_opendata.header import NEEDED, Header
@@ -40,6 +41,7 @@ REASONS = {
 BROKEN, NO_ARC, NOT_A_TIME, OFF_THE_HOUR, NONEXISTENT, OUTSIDE = REASONS
 _MOST_ARCS = 1_000_000  # the largest identifier was 8,000
 _REST = "rest"
+_CACHED = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,6 @@ class CellReader:
         Polars is laxer than the format: it takes exponents, and a point at the end or the beginning. Each line must
         have all its separators.
         """
-        import numpy as np
         import polars as pl
 
         if b'"' in piece:
@@ -142,8 +143,7 @@ class CellReader:
             separator=self.header.separator,
             quote_char=None,
         ).rename(names)
-        characters = np.frombuffer(piece, np.uint8)
-        if not _are_whole(characters, self.header.separator, len(table), len(columns)) or _is_lax(characters):
+        if not _are_whole(piece, self.header.separator, len(table), len(columns)) or _is_lax(piece):
             raise pl.exceptions.ComputeError("a line of another length, or a number of another grammar")
         if not table["k"].is_finite().fill_null(value=True).all():
             raise pl.exceptions.ComputeError("an occupancy that is no number")
@@ -194,28 +194,37 @@ def _judged(table: pl.DataFrame, texts: dict[str, pl.Series]) -> Cells:
     return cells
 
 
-def _are_whole(characters: NDArray[np.uint8], separator: str, lines: int, columns: int) -> bool:
+def _are_whole(piece: bytes, separator: str, lines: int, columns: int) -> bool:
     """Whether there are so many lines, each with all its separators and no more.
 
     Line by line: a line that a lone carriage return had joined to the next was made up for by an empty one.
     """
+    marks = piece.translate(None, _all_but(separator)) + (b"" if piece.endswith(b"\n") else b"\n")
+    return marks == (separator * (columns - 1) + "\n").encode() * lines
+
+
+@cache
+def _all_but(separator: str) -> bytes:
+    return bytes(character for character in range(256) if character not in (ord(separator), ord("\n")))
+
+
+def _is_lax(piece: bytes) -> bool:
+    """Whether a point has no digit on one side, or an e follows a digit.
+
+    It looks at parts that fit a processor's cache: the whole piece at once takes five times as long.
+    """
     import numpy as np
 
-    ends = np.flatnonzero(characters == ord("\n"))
-    if not len(ends) or ends[-1] < len(characters) - 1:
-        ends = np.append(ends, len(characters))
-    marks = np.flatnonzero(characters == ord(separator))
-    if len(ends) != lines or len(marks) != lines * (columns - 1):
-        return False
-    by_line = marks.reshape(lines, columns - 1)
-    return bool((by_line[:, -1] < ends).all() and (by_line[1:, 0] > ends[:-1]).all())
+    characters = np.frombuffer(piece, np.uint8)
+    starts = range(0, len(characters), _CACHED)
+    at_an_end = piece.startswith(b".") or piece.endswith(b".")
+    return at_an_end or any(_is_lax_part(characters[start : start + _CACHED + 2]) for start in starts)
 
 
-def _is_lax(characters: NDArray[np.uint8]) -> bool:
-    """Whether a point has no digit on one side, or an e follows a digit."""
+def _is_lax_part(characters: NDArray[np.uint8]) -> bool:
     import numpy as np
 
     digits = (characters - np.uint8(ord("0"))) < 10
     points, exponents = characters == ord("."), (characters | 0x20) == ord("e")
     alone = points[1:-1] & ~(digits[:-2] & digits[2:])
-    return bool(alone.any() or points[:1].any() or points[-1:].any() or (digits[:-1] & exponents[1:]).any())
+    return bool(alone.any() or (digits[:-1] & exponents[1:]).any())
