@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from city_data.providers import discover
 from city_data.providers.base import Location, Payload, Provider, Request
@@ -19,29 +18,9 @@ from city_data.window import Month
 from city_data_tests.oracles import traffic_months
 from city_data_tests.oracles.received import Received
 from city_data_tests.providers.cases import Case, cases
+from city_data_tests.providers.sources import Question, facts_of
 from city_data_tests.providers.wire import FIXTURES, RECORDED
 
-FOLDERS = {
-    "aemet": "aemet",
-    "barcelona_opendata": "barcelona",
-    "grandlyon_opendata": "lyon",
-    "madrid_opendata": "madrid",
-    "meteo_france": "meteofrance",
-    "open_meteo": "openmeteo",
-    "openweather": "openweather",
-    "paris_opendata": "paris",
-    "valencia_opendata": "valencia",
-    "zurich_opendata": "zurich",
-}
-# What a recorded file answers, where its name does not tell.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "diarios_3194U_2019-10.json": {"stations": ["3194U"]},
-    "diarios_B228_2026-05-01_15.json": {"stations": ["B228"]},
-    "HOR_44_blain_2024-01-01.csv": {"department": "44", "stations": ["44015001"]},
-    "dpclim_horaire_76116001_2024-06-15.csv": {"department": "76", "stations": ["76116001"]},
-}
-# The month of a recorded file whose name has none.
-MONTHS = {"archive_2010_arc5672.FILTERED.csv": Month(2010, 7)}
 _MONTH = re.compile(r"(?P<year>20[0-3]\d)-(?P<month>0[1-9]|1[0-2])")
 _MOST_BYTES = 300_000  # a larger file is cut to whole lines: thousands of cases are to be had in minutes
 
@@ -124,7 +103,7 @@ def _lyon_examples(provider: Provider, request: Request) -> Iterator[Seed]:
 
 
 def _recorded(provider: Provider, request: Request) -> Iterator[Seed]:
-    for path in sorted((RECORDED / FOLDERS[provider.name]).glob("*")):
+    for path in sorted((RECORDED / facts_of(provider.name).recorded).glob("*")):
         if path.name == "NOTES.md" or path.name.startswith("historico_heads"):
             continue
         asked = _asked(provider, request, path.name)
@@ -141,10 +120,12 @@ def _asked(provider: Provider, request: Request, name: str) -> Request:
     """The fixture's request, with the file's own month, settings and, where it tells one, location."""
     swapped = re.search(r"_(?P<month>\d\d)-(?P<year>20\d\d)_", name)
     match = swapped or _MONTH.search(name)
-    month = Month(int(match["year"]), int(match["month"])) if match else MONTHS.get(name, request.month)
-    settings = request.settings
-    if name in SETTINGS:
-        settings = provider.settings_model.model_validate(SETTINGS[name])
+    month = Month(int(match["year"]), int(match["month"])) if match else request.month
+    settings, question = request.settings, facts_of(provider.name).questions.get(name, Question())
+    if question.month is not None:
+        month = Month.parse(question.month)
+    if question.settings is not None:
+        settings = provider.settings_model.model_validate(question.settings)
     return replace(request, month=month, settings=settings, location=_location(request.location, name))
 
 

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
+from city_data.cities import DEFAULT_FILE
+from city_data.datasets import DATASETS
 from city_data.errors import UsageError
 from city_data.operations.live_examination import examine_live
 from city_data.providers import discover
@@ -19,75 +22,43 @@ from city_data.providers.base import PermanentError
 from city_data.sandbox import open_meteo
 from city_data_tests.providers import test_contract as contract
 from city_data_tests.providers.cases import cases as recorded_cases
+from city_data_tests.providers.sources import Spoilt, any_answer_of, facts_of
 from city_data_tests.world import AS_OF, World
 
 PAGE = "<!DOCTYPE html><html><head><title>Request Rejected</title></head><body></body></html>"
-# The path of each source's data, and of anything that it answers.
-DATA = {
-    "aemet": "/opendata/sh/",
-    "open_meteo": "/v1/archive",
-    "openweather": "/history/city",
-    "meteo_france": r"csv\.gz$",
-    "madrid_opendata": r"\.zip$",
-    "barcelona_opendata": r"\.csv$",
-    "valencia_opendata": "MapServer",
-    "grandlyon_opendata": "pvocomptagemeasure",
-}
-HOSTS = DATA | {
-    "grandlyon_opendata": "download.data.grandlyon.com",
-    "aemet": "opendata.aemet.es",
-    "meteo_france": "www.data.gouv.fr",
-    "madrid_opendata": "datos.madrid.es",
-    "barcelona_opendata": "opendata-ajuntament.barcelona.cat",
-    "paris_opendata": "opendata.paris.fr",
-    "zurich_opendata": "data.stadt-zuerich.ch",
-}
-COUNTRIES = {"Europe/Paris": "FR", "Europe/Zurich": "CH"}
-CITIES: dict[str, tuple[str, float, float, dict[str, dict[str, Any]]]] = {
-    "madrid": (
-        "Europe/Madrid",
-        40.4168,
-        -3.7038,
-        {
-            "weather": {
-                "provider": "aemet",
-                "settings": {"stations": ["3195"]},
-                "fallback": {"provider": "open_meteo"},
-            },
-            "traffic": {"provider": "madrid_opendata"},
-        },
-    ),
-    "barcelona": (
-        "Europe/Madrid",
-        41.3851,
-        2.1734,
-        {"weather": {"provider": "openweather"}, "traffic": {"provider": "barcelona_opendata"}},
-    ),
-    "paris": (
-        "Europe/Paris",
-        48.8566,
-        2.3522,
-        {
-            "weather": {"provider": "meteo_france", "settings": {"department": "75", "stations": ["75114001"]}},
-            "traffic": {"provider": "paris_opendata"},
-        },
-    ),
-    "lyon": ("Europe/Paris", 45.764, 4.8357, {"traffic": {"provider": "grandlyon_opendata"}}),
-    "zurich": ("Europe/Zurich", 47.3769, 8.5417, {"traffic": {"provider": "zurich_opendata"}}),
-    "valencia": ("Europe/Madrid", 39.4699, -0.3763, {"traffic": {"provider": "valencia_opendata"}}),
-}
+FACTS = {name: facts_of(name) for name in discover()}
+DATA = {name: facts.data for name, facts in FACTS.items()}
+
+
+def spoilt_by(*fields: str) -> list[tuple[str, Spoilt]]:
+    """The faults of one kind, of every source."""
+    return [(name, one) for name, facts in FACTS.items() for one in facts.spoilt if one.fault.keys() & set(fields)]
+
+
+def label(value: str | Spoilt) -> str:
+    return value if isinstance(value, str) else f"{'-'.join(map(str, value.fault.values()))}-{value.words}"
+
+
+def entries() -> list[dict[str, Any]]:
+    """The shipped registry, and a city of the sources that it does not name."""
+    shipped: list[dict[str, Any]] = yaml.safe_load(DEFAULT_FILE.read_text())["cities"]
+    sources = [city[dataset] for city in shipped for dataset in ("weather", "traffic") if dataset in city]
+    named = {one["provider"] for source in sources for one in (source, source.get("fallback", source))}
+    elsewhere = {"country": "ES", "latitude": 42.0, "longitude": -5.0, "radius_km": 20, "timezone": "Europe/Madrid"}
+    return shipped + [
+        {"city_id": f"town_of_{name}", "name": name, "enabled": True, provider.capabilities.dataset: {"provider": name}}
+        | elsewhere
+        for name, provider in discover().items()
+        if name not in named
+    ]
 
 
 @pytest.fixture
 def cities(world: World) -> Iterator[World]:
-    world.monkeypatch.setenv("OPENWEATHER_API_KEY", "good")
-    world.write_cities(
-        [
-            {"city_id": name, "name": name.title(), "country": COUNTRIES.get(zone, "ES"), "latitude": north,
-             "longitude": east, "radius_km": 20, "timezone": zone, "enabled": True} | sources
-            for name, (zone, north, east, sources) in CITIES.items()
-        ]
-    )  # fmt: skip
+    for provider in discover().values():
+        if provider.capabilities.key_variable:
+            world.monkeypatch.setenv(provider.capabilities.key_variable, "good")
+    world.write_cities(entries())
     yield world
     world.at(AS_OF)
 
@@ -95,7 +66,9 @@ def cities(world: World) -> Iterator[World]:
 def report(world: World, record: Path | None = None, only: str | None = None) -> tuple[bool, dict[str, str]]:
     """Whether all is well, and the lines by source."""
     text = io.StringIO()
-    feeds = [f for f in world.feeds if only is None or only in [choice.provider.name for choice in f.choices]]
+    feeds = world.feeds
+    if only is not None:
+        feeds = [next(feed for feed in feeds if only in [choice.provider.name for choice in feed.choices])]
     healthy = examine_live(Console(file=text, width=9_000), feeds, AS_OF, record)
     sources: dict[str, str] = {}
     for line in text.getvalue().splitlines():
@@ -116,7 +89,7 @@ def verdict(world: World, name: str) -> str:
 def test_good_sources_are_shown_with_question_columns_samples_and_reach(cities: World) -> None:
     healthy, sources = report(cities)
     assert healthy, sources
-    assert sources.keys() == HOSTS.keys() == set(discover())
+    assert sources.keys() == set(discover())
     for name, text in sources.items():
         question = text.splitlines()[0]
         assert question.startswith(f"{name} (")
@@ -126,7 +99,9 @@ def test_good_sources_are_shown_with_question_columns_samples_and_reach(cities: 
         assert " https://" in text
         assert "columns with values: " in text
         assert "fields of the source: " in text
-        assert name in ("valencia_opendata", "barcelona_opendata") or "sample: " in text
+        capabilities = discover()[name].capabilities
+        counts = {column.name for column in DATASETS[capabilities.dataset].columns if column.kind == "number"}
+        assert capabilities.forward_only or not counts & set(capabilities.columns) or "sample: " in text
     for name in ("aemet", "open_meteo", "openweather"):
         assert "columns with values: temperature, precipitation" in sources[name]
         assert "°C at 2026-11-" in sources[name]
@@ -134,65 +109,37 @@ def test_good_sources_are_shown_with_question_columns_samples_and_reach(cities: 
     assert "206 https://datos.madrid.es/" in sources["madrid_opendata"]
 
 
-@pytest.mark.parametrize("name", sorted(HOSTS))
+@pytest.mark.parametrize("name", sorted(discover()))
 def test_blocked_source_is_named_as_such(cities: World, name: str) -> None:
-    cities.sandbox.faults.order(HOSTS[name], status=403, body=PAGE)
+    cities.sandbox.faults.order(any_answer_of(name), status=403, body=PAGE)
     assert "a firewall in front of" in verdict(cities, name)
 
 
-@pytest.mark.parametrize(
-    ("name", "column", "words"),
-    [
-        ("aemet", "tmed", "no value of temperature"),
-        ("open_meteo", "temperature_2m", "the answer lacks temperature_2m"),
-        ("openweather", "temp", "no value of temperature"),
-        ("meteo_france", "T", "it lacks T"),
-        ("madrid_opendata", "intensidad", "the CSV lacks intensidad"),
-        ("barcelona_opendata", "estatActual", "estatActual"),
-        ("valencia_opendata", "ih", "the layer lacks ih"),
-        ("zurich_opendata", "collection_type", "lacks collection_type"),
-        ("grandlyon_opendata", "start_datetime", "measures-1.json lacks start_datetime; its columns are channel_id"),
-        ("grandlyon_opendata", "count", "measures-1.json lacks count"),
-    ],
-)
-def test_other_shape_is_named(cities: World, name: str, column: str, words: str) -> None:
-    cities.sandbox.faults.order(DATA.get(name, HOSTS[name]), without_column=column)
-    assert words in verdict(cities, name)
+@pytest.mark.parametrize(("name", "spoilt"), spoilt_by("without_column"), ids=label)
+def test_other_shape_is_named(cities: World, name: str, spoilt: Spoilt) -> None:
+    cities.sandbox.faults.order(DATA[name], **spoilt.fault)
+    assert spoilt.words in verdict(cities, name)
+
+
+def test_every_source_is_tested_without_a_column() -> None:
+    assert {name for name, _ in spoilt_by("without_column")} == set(discover())
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-@pytest.mark.parametrize("name", sorted(DATA.keys() - {"grandlyon_opendata"}))
-def test_stamps_by_another_clock_are_named(cities: World, name: str, sign: int) -> None:
-    """AEMET's days have no hours; Lyon's stamps carry their offsets."""
-    cities.sandbox.faults.order(DATA[name], shift_minutes=sign * (1_440 if name == "aemet" else 60))
-    words = "the answer is of" if name == "openweather" else "by another clock"
-    assert words in verdict(cities, name)
+@pytest.mark.parametrize(("name", "shifted"), [(name, facts.shifted) for name, facts in FACTS.items() if facts.shifted],
+                         ids=label)  # fmt: skip
+def test_stamps_by_another_clock_are_named(cities: World, name: str, shifted: Spoilt, sign: int) -> None:
+    cities.sandbox.faults.order(DATA[name], shift_minutes=sign * shifted.fault["shift_minutes"])
+    assert shifted.words in verdict(cities, name)
 
 
-@pytest.mark.parametrize(
-    ("name", "column", "scale", "words"),
-    [
-        ("aemet", "tmed", 10, "most of them implausible"),
-        ("aemet", "velmedia", 10, "wind_speed in another unit? its mean is"),
-        ("open_meteo", "relative_humidity_2m", 0.01, "humidity in another unit? its mean is"),
-        ("open_meteo", "pressure_msl", 100, "pressure"),
-        ("openweather", "temp", 20, "temp"),
-        ("meteo_france", "PMER", 100, "PMER"),
-        ("madrid_opendata", "vmed", 0.01, "average_speed in another unit? its mean is"),
-        ("madrid_opendata", "intensidad", 1_000, "used"),
-        ("barcelona_opendata", "estatActual", 10, "stat"),
-        ("valencia_opendata", "ih", 1_000, "rejected as spike: another unit?"),
-        ("zurich_opendata", "pedestrians_count", 1_000, "cells of 'pedestrians_count' cannot be used"),
-        ("grandlyon_opendata", "count", 1_000, "most of them implausible"),
-        ("grandlyon_opendata", "count", 0.001, "pedestrian_count in another unit? its mean is"),
-    ],
-)
-def test_other_units_are_named(cities: World, name: str, column: str, scale: float, words: str) -> None:
-    cities.sandbox.faults.order(DATA.get(name, HOSTS[name]), scaled_column=column, scale=scale)
-    assert words in verdict(cities, name)
+@pytest.mark.parametrize(("name", "spoilt"), spoilt_by("scaled_column"), ids=label)
+def test_other_units_are_named(cities: World, name: str, spoilt: Spoilt) -> None:
+    cities.sandbox.faults.order(DATA[name], **spoilt.fault)
+    assert spoilt.words in verdict(cities, name)
 
 
-@pytest.mark.parametrize("name", sorted(HOSTS))
+@pytest.mark.parametrize("name", sorted(discover()))
 def test_stale_source_is_named(cities: World, name: str) -> None:
     then = AS_OF - timedelta(days=40 if discover()[name].whole_files else 14)
     cities.sandbox.publication.clock = lambda: then
@@ -205,21 +152,10 @@ def test_stale_source_is_named(cities: World, name: str) -> None:
     assert sources[name].partition("  bad ")[2].startswith("stale: "), sources[name]
 
 
-@pytest.mark.parametrize(
-    ("name", "fault", "words"),
-    [
-        ("aemet", {"swap_decimals": True}, "cannot be used, most of them unreadable"),
-        ("open_meteo", {"body": '{"hourly": {"ti'}, "broken JSON"),
-        ("aemet", {"body": "<html>Mantenimiento</html>"}, "what is not JSON"),
-        ("madrid_opendata", {"body": PAGE}, "not a ZIP file but"),
-        ("barcelona_opendata", {"body": PAGE}, "not a CSV file but"),
-        ("meteo_france", {"body": PAGE}, "not a complete gzip"),
-        ("grandlyon_opendata", {"body": '{"values": [["69382.00647.02.00"]]}', "times": 1}, "no record among them"),
-    ],
-)
-def test_changed_source_is_named_with_what_changed(cities: World, name: str, fault: dict[str, Any], words: str) -> None:
-    cities.sandbox.faults.order(DATA[name], **fault)
-    assert words in verdict(cities, name)
+@pytest.mark.parametrize(("name", "spoilt"), spoilt_by("body", "swap_decimals"), ids=label)
+def test_changed_source_is_named_with_what_changed(cities: World, name: str, spoilt: Spoilt) -> None:
+    cities.sandbox.faults.order(DATA[name], **spoilt.fault)
+    assert spoilt.words in verdict(cities, name)
 
 
 def test_folder_that_cannot_be_made_is_named(cities: World, tmp_path: Path) -> None:
@@ -236,7 +172,7 @@ def test_recorded_failures_fail_as_fixtures_and_good_answers_pass(cities: World,
     cities.sandbox.faults.order("opendata.aemet.es", status=401, body="canary-key is not known")
     report(cities, tmp_path)
     cases = {case.provider.name: case for case in recorded_cases(tmp_path)}
-    assert cases.keys() == HOSTS.keys()
+    assert cases.keys() == set(discover())
     assert {case.folder.name.partition("-")[2] for case in cases.values()} == {"2026-11-24"}
     with pytest.raises(PermanentError, match="lacks temperature_2m"):
         contract.test_a_frame_is_canonical(cases.pop("open_meteo"))

@@ -21,6 +21,7 @@ from city_data.providers.meteo_france import MeteoFranceSettings
 from city_data.sandbox import Sandbox, running
 from city_data.window import Month
 from city_data_tests.oracles.plain import CannotTell
+from city_data_tests.providers.sources import facts_of
 from city_data_tests.providers.wire import RECORDED
 from city_data_tests.relations import Values, outcome, with_values
 from city_data_tests.relations.weather import MONTHS, WIRES, Row, Wire
@@ -112,7 +113,8 @@ def test_sandbox_month_equals_its_oracle(
 def recorded_requests() -> list[tuple[str, str, Request]]:
     """Every recorded payload of the sources, asked about as what it is, or as a month that it is not."""
     found = []
-    for provider, folder in FOLDERS.items():
+    for provider in ANY:
+        folder = facts_of(provider).recorded
         for path in sorted((RECORDED / folder).glob("*")):
             if path.suffix in (".json", ".csv"):
                 found.append((provider, f"{folder}/{path.name}", SUBJECTS.get(path.name, ANY[provider])))
@@ -123,7 +125,6 @@ def subject(month: str, settings: Settings, place: Location = MADRID) -> Request
     return Request(place, Month.parse(month), settings, AS_OF)
 
 
-FOLDERS = {"aemet": "aemet", "open_meteo": "openmeteo", "openweather": "openweather", "meteo_france": "meteofrance"}
 BLAIN = MeteoFranceSettings(department="44", stations=("44015001",))
 ROUEN = MeteoFranceSettings(department="76", stations=("76116001",))
 TOWN = Location("town", 48.0, 2.0, "Europe/Paris")
@@ -148,7 +149,7 @@ def test_recorded_payload_equals_its_oracle_or_is_refused(provider: str, name: s
 def test_the_recorded_months_are_read(recorded: Path) -> None:
     for name, request in SUBJECTS.items():
         provider = "aemet" if name.startswith("diarios") else "meteo_france"
-        folder = recorded / FOLDERS[provider]
+        folder = recorded / facts_of(provider).recorded
         agree(provider, [(folder / name).read_bytes()], request)
     both = json.loads((recorded / "openmeteo" / "archive_hourly_two_locations_2025-06-15.json").read_bytes())
     one = both[0]

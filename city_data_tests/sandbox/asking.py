@@ -5,21 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
 
+from city_data.cities import DEFAULT_FILE, load_registry
 from city_data.providers import discover
-from city_data.providers.base import Location, ParsedMonth, Payload, Provider, Request
+from city_data.providers.base import Location, ParsedMonth, Payload, Provider, Request, Settings
 from city_data.providers.http import HttpClient, HttpSettings
 from city_data.sandbox import Sandbox
 from city_data.window import Month
 
 MADRID = Location("madrid", 40.4168, -3.7038, "Europe/Madrid")
 AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
-SETTINGS: dict[str, dict[str, Any]] = {
-    "aemet": {"stations": ["3195", "3129", "3196"]},
-    "meteo_france": {"department": "75", "stations": ["75114001"]},
-}
+
+
+@cache
+def registered(name: str) -> tuple[Location, Settings]:
+    """The first city of the shipped registry that names a provider, with its settings; else Madrid, without any."""
+    provider = discover()[name]
+    for city in load_registry(DEFAULT_FILE, {}).all():
+        source = city.source(provider.capabilities.dataset)
+        for one in (source, source.fallback) if source is not None else ():
+            if one is not None and one.provider == name:
+                place = Location(city.city_id, city.latitude, city.longitude, city.timezone)
+                return place, provider.settings_model.model_validate(dict(one.settings))
+    return MADRID, provider.settings_model()
 
 
 @dataclass
@@ -39,12 +49,13 @@ class StillClock:
 
 @dataclass
 class Asked:
-    """One provider, one month of Madrid, one sandbox."""
+    """One provider, one month of a place, one sandbox."""
 
     sandbox: Sandbox
     name: str
     month: str
     as_of: datetime = AS_OF
+    place: Location = MADRID
     attempts: int = 2
     read_timeout: float = 10.0
     clock: StillClock = field(default_factory=StillClock)
@@ -55,8 +66,7 @@ class Asked:
 
     @property
     def request(self) -> Request:
-        settings = self.provider.settings_model(**SETTINGS.get(self.name, {}))
-        return Request(MADRID, Month.parse(self.month), settings, self.as_of)
+        return Request(self.place, Month.parse(self.month), registered(self.name)[1], self.as_of)
 
     @property
     def http(self) -> HttpClient:

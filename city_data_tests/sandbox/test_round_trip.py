@@ -9,37 +9,31 @@ import pandas as pd
 import pytest
 
 from city_data.datasets import DATASETS, expected_stamps
+from city_data.providers import discover
 from city_data.providers.base import NotYetPublished
 from city_data.sandbox import Sandbox
 from city_data.window import Month
-from city_data_tests.sandbox.asking import Asked
+from city_data_tests.providers.sources import with_history
+from city_data_tests.sandbox.asking import Asked, registered
 
-NAMES = (
-    "aemet",
-    "open_meteo",
-    "madrid_opendata",
-    "openweather",
-    "barcelona_opendata",
-    "meteo_france",
-    "paris_opendata",
-    "grandlyon_opendata",
-    "zurich_opendata",
-)
+NAMES = with_history()
 
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AEMET_API_KEY", "good")
-    monkeypatch.setenv("OPENWEATHER_API_KEY", "good")
+    for provider in discover().values():
+        if provider.capabilities.key_variable:
+            monkeypatch.setenv(provider.capabilities.key_variable, "good")
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("month", ["2026-09", "2025-10", "2026-03"])
 def test_sandbox_month_is_parsed_completely(sandbox: Sandbox, tmp_path: Path, name: str, month: str) -> None:
-    source = Asked(sandbox, name, month)
+    place, _ = registered(name)
+    source = Asked(sandbox, name, month, place=place)
     frame = source.month_of(tmp_path).frame
     capabilities = source.provider.capabilities
-    stamps = expected_stamps(Month.parse(month), "Europe/Madrid", capabilities.resolution)
+    stamps = expected_stamps(Month.parse(month), place.timezone, capabilities.resolution)
     assert set(frame["source"]) == {f"sandbox:{name}"}
     assert frame["date"].is_monotonic_increasing
     assert frame["date"].is_unique
