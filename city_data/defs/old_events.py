@@ -27,6 +27,7 @@ _KEPT = [
     dg.DagsterEventType.RUN_CANCELED.value,
     dg.DagsterEventType.ASSET_OBSERVATION.value,
 ]
+_COMPLETED = [status.value for status in COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES]
 _EVENTS, _CHECKS = SqlEventLogStorageTable, AssetCheckExecutionsTable
 
 
@@ -53,6 +54,7 @@ def purge(instance: dg.DagsterInstance, before: datetime) -> Purged:
             current = set(connection.execute(_with_a_latest_materialization(run_ids)).scalars())
             events += connection.execute(_superfluous_events(run_ids)).rowcount
             checks += connection.execute(_superfluous_checks(run_ids)).rowcount
+            current |= set(connection.execute(_with_a_result(run_ids)).scalars())
         for run in batch:
             if run.job_name == MONTHS_JOB and run.run_id not in current:
                 instance.delete_run(run.run_id)
@@ -77,15 +79,22 @@ def _superfluous_events(run_ids: list[str]) -> sa.Delete:
     return sa.delete(_EVENTS).where(_EVENTS.c.run_id.in_(run_ids), sa.not_(needed))
 
 
+def _with_a_result(run_ids: list[str]) -> sa.Select[tuple[str]]:
+    """Dagster deletes a run's check results with it, and a batch stores no second success of a check."""
+    chosen = sa.select(_CHECKS.c.run_id).where(
+        _CHECKS.c.run_id.in_(run_ids), _CHECKS.c.execution_status.in_(_COMPLETED)
+    )
+    return chosen.distinct()
+
+
 def _superfluous_checks(run_ids: list[str]) -> sa.Delete:
     """The results that a later one of the same check and partition has replaced. Dagster never deletes them."""
     later = _CHECKS.alias()
-    completed = [status.value for status in COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES]
     replaced = sa.exists().where(
         later.c.asset_key == _CHECKS.c.asset_key,
         later.c.check_name == _CHECKS.c.check_name,
         later.c.partition.is_not_distinct_from(_CHECKS.c.partition),
         later.c.id > _CHECKS.c.id,
-        later.c.execution_status.in_(completed),
+        later.c.execution_status.in_(_COMPLETED),
     )
     return sa.delete(_CHECKS).where(_CHECKS.c.run_id.in_(run_ids), replaced)

@@ -1,7 +1,7 @@
 """Dagster's PostgreSQL storage with pooled connections, for every process: daemon, webserver, code location, runs.
 
-Belongs here: the connections, one pool a process, and the status of an ended backfill. Does not: tables and queries,
-which are those of dagster-postgres.
+Belongs here: the connections, one pool a process, and the status of an ended backfill. Does not: which events of a
+batch are stored (batch_events.py), or tables and queries, which are those of dagster-postgres.
 dagster-postgres opens a connection for every event and every question: 396 a minute of an idle platform, and about 550
 a run. Its pools for the webserver set `statement_timeout` for a session, which transaction pooling hands to another
 process. Here a session keeps no state: the storage works behind PgBouncer in transaction mode.
@@ -15,8 +15,11 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.backfill import PartitionBackfill
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
@@ -25,6 +28,7 @@ from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from dagster_postgres.utils import retry_pg_connection_fn
 
+from city_data.defs import batch_events
 from city_data.defs.backfills import ended_as_its_runs, is_called_failed
 
 # Held, then opened for a burst and closed after it: a webserver's threads, a daemon's.
@@ -73,16 +77,45 @@ class _Schedules(_Pooled, PostgresScheduleStorage):
 
 class PooledEventLog(_Pooled, PostgresEventLogStorage):
     """Knows what dagster-postgres asks over a second connection in the middle of a transaction: of a pool that is
-    used up, here or in PgBouncer, it would wait for itself."""
+    used up, here or in PgBouncer, it would wait for itself. Of a run of several cities it stores the events that a page
+    needs."""
 
-    def __init__(self, postgres_url: str, engine: sa.Engine) -> None:
+    def __init__(self, postgres_url: str, engine: sa.Engine, runs: PostgresRunStorage) -> None:
         super().__init__(postgres_url, engine)
+        self._runs = runs
+        self._last: tuple[str, bool] = ("", False)
         self._secondary_index_cache = _indexes.setdefault(postgres_url, {})
         self._known_tables = _tables[postgres_url]
         self.has_secondary_index(ASSET_KEY_INDEX_COLS)
 
     def has_table(self, table_name: str) -> bool:
         return table_name in self._known_tables or super().has_table(table_name)
+
+    def store_event(self, event: EventLogEntry) -> None:
+        if not self._is_of_batch(event):
+            super().store_event(event)
+        elif batch_events.is_needed(event) and not self._passes_again(event):
+            super().store_event(batch_events.shortened(event))
+
+    def _is_of_batch(self, event: EventLogEntry) -> bool:
+        run_id, is_batch = self._last
+        if event.run_id and event.run_id != run_id:
+            is_batch = any(map(batch_events.is_batch, self._runs.get_runs(dg.RunsFilter(run_ids=[event.run_id]))))
+            self._last = event.run_id, is_batch
+        return bool(event.run_id) and is_batch
+
+    def _passes_again(self, event: EventLogEntry) -> bool:
+        """Whether the check is shown as passed already, by its latest result and by this month's if it has one."""
+        passed = batch_events.passed_check(event)
+        if passed is None:
+            return False
+        table = AssetCheckExecutionsTable.c
+        of_check = (table.asset_key == passed.asset_key.to_string(), table.check_name == passed.check_name)
+        latest = sa.select(sa.func.max(table.id)).where(*of_check).scalar_subquery()
+        own = sa.select(sa.func.max(table.id)).where(*of_check, table.partition == passed.partition).scalar_subquery()
+        with self.index_connection() as connection:
+            shown = connection.execute(sa.select(table.execution_status).where(table.id.in_([latest, own]))).scalars()
+            return set(shown) == {AssetCheckExecutionRecordStatus.SUCCEEDED.value}
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
@@ -94,7 +127,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
         engine = shared_engine(postgres_url)
         self._run_storage = _Runs(postgres_url, engine)
-        self._event_log_storage = self.EVENT_LOG(postgres_url, engine)
+        self._event_log_storage = self.EVENT_LOG(postgres_url, engine, self._run_storage)
         self._schedule_storage = _Schedules(postgres_url, engine)
 
     @classmethod

@@ -16,6 +16,7 @@ from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, EventRecords
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster_postgres.run_storage import PostgresRunStorage
 
 from city_data.defs.storage import PooledEventLog, PooledPostgresStorage
 
@@ -46,12 +47,12 @@ class BackfillEventLog(PooledEventLog):
     Where that fails, the events go on waiting and are stored with the next one.
     """
 
-    def __init__(self, postgres_url: str, engine: sa.Engine) -> None:
+    def __init__(self, postgres_url: str, engine: sa.Engine, runs: PostgresRunStorage) -> None:
         self._waiting: list[EventLogEntry] = []
         self._lock, self._local = threading.Lock(), threading.local()
         self._present: set[str] = set()
         self._fetched: dict[str, EventRecordsResult] = {}
-        super().__init__(postgres_url, engine)
+        super().__init__(postgres_url, engine, runs)
 
     def store_event(self, event: EventLogEntry) -> None:
         if _is_noise(event):
