@@ -106,7 +106,8 @@ class City(_Strict):
         return value
 
     def source(self, dataset: DatasetName) -> Source | None:
-        return self.weather if dataset == "weather" else self.traffic
+        source: Source | None = getattr(self, dataset)
+        return source
 
     def distance_km(self, latitude: float, longitude: float) -> float:
         """Great-circle distance (haversine) from the city's centre, km."""

@@ -64,6 +64,9 @@ class Dataset:
     name: DatasetName
     table: str
     columns: tuple[Column, ...]
+    resolution: Resolution | None  # of every source; None where each source, and so each city, has its own
+    example_source: str
+    records_have_ids: bool = False  # and their location and times, beside the columns
 
     @property
     def column_names(self) -> list[str]:
@@ -95,6 +98,9 @@ WEATHER = Dataset(
         Column("pressure", "number", "hPa", "Mean pressure at mean sea level", 850, 1090, example=1015.8),
         Column("description", "text", None, "The weather in words, where the source has them", example="light rain"),
     ),
+    resolution=None,
+    example_source="aemet",
+    records_have_ids=True,
 )
 TRAFFIC = Dataset(
     name="traffic",
@@ -123,6 +129,8 @@ TRAFFIC = Dataset(
         ),
         Column("average_speed", "number", "km/h", "Flow-weighted mean speed", 0, 200, example=38.4),
     ),
+    resolution="hourly",
+    example_source="madrid_opendata",
 )
 DATASETS: dict[DatasetName, Dataset] = {dataset.name: dataset for dataset in (WEATHER, TRAFFIC)}
 

@@ -62,9 +62,10 @@ async def _is_daily(
     """Whether hours are to be aggregated to days. Raises 422 where hours are requested of a daily source,
     ServiceUnavailable until the city's source is recorded.
     """
-    if requested not in ("hourly", "daily") or dataset == "traffic":
+    if requested not in ("hourly", "daily") or DATASETS[dataset].resolution == "hourly":
         return requested == "daily"
-    facts = (await versions.providers()).get(city.weather.provider) if city.weather else None
+    source = city.source(dataset)
+    facts = (await versions.providers()).get(source.provider) if source is not None else None
     if facts is None:
         raise ServiceUnavailable(
             f"The resolution of {city.name}'s {dataset} is not known yet; request resolution=native, or try again soon."

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, create_model
 
-from city_data.datasets import TRAFFIC, WEATHER, Dataset, DatasetName, Resolution
+from city_data.datasets import DATASETS, Dataset, DatasetName, Resolution
 from city_data.store.ledger import Recheck, State
 from city_data.store.record_tables import HOURS, RAW
 
@@ -146,24 +146,22 @@ def record_model(name: str, dataset: Dataset, before: dict[str, Any], after: dic
 
 
 _DATE = (datetime, Field(description="Start of the interval, UTC", examples=["2026-10-01T00:00:00Z"]))
-WeatherRecord = record_model(
-    "WeatherRecord",
-    WEATHER,
-    {
-        "id": (
-            str,
-            _field("UUID, always the same for the same city and date", "5d5c7d5f-7b8f-5f0e-8a4e-0a8c6c2f3c11"),
-        ),
-        "location_id": (str, Field(description="City and local day", examples=["madrid_2026-10-01"])),
-        "date": _DATE,
-    },
-    {
-        "created_at": (datetime, _field("When the record was first stored, UTC", _MOMENT)),
-        "updated_at": (datetime, _field("When the record last changed, UTC", _MOMENT)),
-    },
-)
-TrafficRecord = record_model("TrafficRecord", TRAFFIC, {"date": _DATE}, {})
-RECORDS: dict[str, type[BaseModel]] = {"weather": WeatherRecord, "traffic": TrafficRecord}
+_IDS: dict[str, Any] = {
+    "id": (str, _field("UUID, always the same for the same city and date", "5d5c7d5f-7b8f-5f0e-8a4e-0a8c6c2f3c11")),
+    "location_id": (str, Field(description="City and local day", examples=["madrid_2026-10-01"])),
+}
+_TIMES: dict[str, Any] = {
+    "created_at": (datetime, _field("When the record was first stored, UTC", _MOMENT)),
+    "updated_at": (datetime, _field("When the record last changed, UTC", _MOMENT)),
+}
+
+
+def _record(dataset: Dataset) -> type[BaseModel]:
+    before, after = (_IDS, _TIMES) if dataset.records_have_ids else ({}, {})
+    return record_model(f"{dataset.name.capitalize()}Record", dataset, {**before, "date": _DATE}, after)
+
+
+RECORDS: dict[str, type[BaseModel]] = {name: _record(dataset) for name, dataset in DATASETS.items()}
 
 
 def _selection(name: str, record: type[BaseModel]) -> type[BaseModel]:
@@ -179,6 +177,5 @@ def _selection(name: str, record: type[BaseModel]) -> type[BaseModel]:
 
 
 SELECTIONS: dict[str, type[BaseModel]] = {
-    "weather": _selection("WeatherSelection", WeatherRecord),
-    "traffic": _selection("TrafficSelection", TrafficRecord),
+    name: _selection(f"{name.capitalize()}Selection", record) for name, record in RECORDS.items()
 }

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from city_data.pipeline.feeds import Feed
 
 
+_KNOWN = " or ".join(DATASETS)
+
+
 def _city_ids(incomplete: str) -> list[str]:
     try:
         cities = load_registry().enabled()
@@ -55,14 +58,14 @@ FromOption = Annotated[str | None, typer.Option("--from", help="First month, suc
 ToOption = Annotated[str | None, typer.Option("--to", help="Last month, included.", metavar="YYYY-MM")]
 DatasetOption = Annotated[
     str | None,
-    typer.Option("--dataset", help="Only weather or traffic.", autocompletion=_dataset_names, metavar="NAME"),
+    typer.Option("--dataset", help=f"Only {_KNOWN}.", autocompletion=_dataset_names, metavar="NAME"),
 ]
 CityArgument = Annotated[
     str, typer.Argument(help="A city, by id or name.", autocompletion=_city_ids, metavar="CITY", show_default=False)
 ]
 DatasetArgument = Annotated[
     str,
-    typer.Argument(help="weather or traffic.", autocompletion=_dataset_names, metavar="DATASET", show_default=False),
+    typer.Argument(help=f"{_KNOWN}.", autocompletion=_dataset_names, metavar="DATASET", show_default=False),
 ]
 FirstOption = Annotated[
     str | None,

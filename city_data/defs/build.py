@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from city_data.datasets import DATASETS
 from city_data.defs.assets.cache import cache_asset
 from city_data.defs.assets.monthly import monthly_asset
 from city_data.defs.assets.raw import raw_asset
@@ -109,7 +110,7 @@ def _served_specs(feeds: list[Feed]) -> list[dg.AssetSpec]:
             (
                 dg.AssetKey([city_id, "training_frame"]),
                 "monthly",
-                "{}'s weather, traffic and calendar on one grid, which the reader joins.",
+                f"{{}}'s {', '.join(DATASETS)} and calendar on one grid, which the reader joins.",
             ),
         )
     ]

@@ -18,7 +18,7 @@ from math import fsum
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from city_data.datasets import CONGESTION_LEVELS, WEATHER, Column, Dataset
+from city_data.datasets import CONGESTION_LEVELS, Column, Dataset
 from city_data.window import day_bounds
 
 if TYPE_CHECKING:
@@ -51,25 +51,25 @@ def day_columns(
     return columns
 
 
-def daily(frame: pd.DataFrame, timezone: str) -> pd.DataFrame:
-    """An hourly weather frame (`date` UTC, weather's numbers, `source`) as days, for a city of daily resolution."""
+def daily(frame: pd.DataFrame, dataset: Dataset, timezone: str) -> pd.DataFrame:
+    """An hourly frame (`date` UTC, the dataset's numbers, `source`) as days, for a city of daily resolution."""
     import pandas as pd
 
-    numbers = [column.name for column in WEATHER.columns if column.kind == "number"]
+    numbers = [column.name for column in dataset.columns if column.kind == "number"]
     ordered = frame.sort_values("date", kind="stable")
-    hours: dict[str, Values] = {name: [None] * len(ordered) for name in WEATHER.column_names}
+    hours: dict[str, Values] = {name: [None] * len(ordered) for name in dataset.column_names}
     for name in [name for name in numbers if name in ordered]:
         hours[name] = [
             None if value != value else float(value) for value in ordered[name]
         ]  # only NaN differs from itself
     hours["source"] = list(ordered["source"])
-    days = day_columns(WEATHER, list(ordered["date"].dt.to_pydatetime()), hours, timezone)
+    days = day_columns(dataset, list(ordered["date"].dt.to_pydatetime()), hours, timezone)
     rule = {"aggregated_from": "hourly", "day": f"00-24 {timezone}", "modelled": True}
     return pd.DataFrame(
         {
             "date": pd.to_datetime(days["date"], utc=True),
             **{name: pd.Series(days[name], dtype="float64") for name in numbers},
-            "description": None,
+            **{name: None for name in dataset.column_names if name not in numbers},
             "source": days["source"],
             "raw_data": pd.Series([{**rule, "hours": count} for count in days["hours"]], dtype=object),
         }

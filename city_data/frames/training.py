@@ -96,11 +96,11 @@ def _columns(resolution: Resolution, datasets: tuple[Dataset, ...]) -> tuple[Tra
 
 
 def _origin(dataset: Dataset) -> list[TrainingColumn]:
-    name, provider = dataset.name, "madrid_opendata" if dataset.name == "traffic" else "aemet"
+    name = dataset.name
     source = f"Which provider the {name} comes from; null where none is stored"
     resolution = f"The {name}'s stored resolution: `daily` on an hourly grid is the whole day's; null where none is"
     return [
-        TrainingColumn(f"{name}_source", "text", source, provider, nullable=True),
+        TrainingColumn(f"{name}_source", "text", source, dataset.example_source, nullable=True),
         TrainingColumn(f"{name}_resolution", "text", resolution, "hourly", nullable=True),
     ]
 

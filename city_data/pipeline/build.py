@@ -195,7 +195,7 @@ def _at_resolution(feed: Feed, choice: ProviderBinding, admitted: "Admitted") ->
     from city_data.frames.daily import daily
     from city_data.pipeline.gate import merged, without_implausible
 
-    days = canonical_frame(daily(parsed.frame, feed.city.timezone), feed.dataset)
+    days = canonical_frame(daily(parsed.frame, feed.dataset, feed.city.timezone), feed.dataset)
     frame, odd = without_implausible(days, feed.dataset)  # a sum of plausible hours may be implausible for a day
     nulled = merged(parsed.nulled, {f"{checks.IMPLAUSIBLE}:{name}": cells.cells for name, cells in odd.items()})
     numbers = {column.name for column in feed.dataset.columns if column.kind == "number"}

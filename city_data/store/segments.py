@@ -50,7 +50,7 @@ class Segment(NamedTuple):
 def record_names(dataset: Dataset) -> list[str]:
     """The fields of a record, in the order that they are sent in."""
     names = ["date", *dataset.column_names, "source"]
-    return ["id", "location_id", *names, "created_at", "updated_at"] if dataset.name == "weather" else names
+    return ["id", "location_id", *names, "created_at", "updated_at"] if dataset.records_have_ids else names
 
 
 def record_id(dataset: Dataset, city_id: str, date: datetime) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from city_data.datasets import WEATHER
 from city_data.frames.daily import daily
 from city_data.providers.base import (
     Location,
@@ -210,7 +211,7 @@ def test_bad_numbers_and_repeated_hours_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_daily_city_gets_days_of_enough_hours() -> None:
-    made = daily(parsed(FIXTURE).frame, "Europe/Madrid").set_index("date")
+    made = daily(parsed(FIXTURE).frame, WEATHER, "Europe/Madrid").set_index("date")
     whole, part = made.loc[pd.Timestamp("2026-08-31T22:00Z")], made.loc[pd.Timestamp("2026-09-01T22:00Z")]
     hours = parsed(FIXTURE).frame.iloc[:24]
     assert whole["precipitation"] == pytest.approx(hours["precipitation"].sum())
