@@ -36,6 +36,7 @@ from api.settings import Settings
 from api.transport.limits import ConcurrencyLimiter, Guard
 from api.transport.request_cache import RequestCache
 from city_data.cities import Registry, load_registry
+from city_data.datasets import DATASETS
 from city_data.store.cache_seal import read_seal
 from city_data.store.database import Database
 from city_data.store.shared_cache import SharedCache
@@ -127,7 +128,7 @@ def _application(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsync
     return ReaderApp(
         title="city_data",
         version=version("city-data"),
-        description="Weather and traffic history of cities, month by month, for demand forecasts.",
+        description=f"{' and '.join(DATASETS).capitalize()} history of cities, month by month, for demand forecasts.",
         lifespan=lifespan,
         redirect_slashes=False,  # a redirect would repeat the Host that the client sent
         **({} if settings.is_local else {"docs_url": None, "redoc_url": None, "openapi_url": None}),  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ import { text } from "./language.js";
 import { countryName, el, number } from "./words.js";
 
 const FIND_FROM = 9;
+const PROVIDER = "_provider"; // after a dataset's name, of what a city says of itself
 
 export class CityList {
   constructor(side, onChoose) {
@@ -34,14 +35,15 @@ export class CityList {
   }
 
   #item(city) {
-    const given = (dataset) => {
-      const provider = city[`${dataset}_provider`];
+    const given = ([name, provider]) => {
+      const dataset = name.slice(0, -PROVIDER.length);
       return el("span", { className: provider ? "given" : "given none" }, `${text(dataset)}: ${provider ?? text("no source")}`);
     };
+    const datasets = Object.entries(city).filter(([name]) => name.endsWith(PROVIDER));
     const reach = text("reach {n} km", { n: number(city.radius_km) });
     const where = el("span", { className: "where" }, `${countryName(city.country)} · ${reach}`);
     const properties = { type: "button", "data-city": city.city_id, "aria-pressed": "false" };
-    const button = el("button", properties, el("strong", {}, city.name), where, given("weather"), given("traffic"));
+    const button = el("button", properties, el("strong", {}, city.name), where, ...datasets.map(given));
     button.addEventListener("click", () => this.onChoose(city.city_id));
     return el("li", {}, button);
   }

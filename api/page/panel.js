@@ -217,6 +217,8 @@ function widest(labels, font) {
   return Math.ceil(Math.max(0, ...labels.map((label) => context.measureText(label).width)));
 }
 
-/** Of a history's record, or of a training frame's, which may have two. */
-const sourceOf = ({ source, weather_source: weather, traffic_source: traffic }) =>
-  source ?? [weather, traffic].filter(Boolean).join(", ");
+/** Of a history's record, or of a training frame's, which may have one for each dataset. */
+function sourceOf(record) {
+  const named = Object.keys(record).filter((name) => name.endsWith("_source"));
+  return record.source ?? named.map((name) => record[name]).filter(Boolean).join(", ");
+}

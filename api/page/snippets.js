@@ -1,11 +1,11 @@
 // Programs that read exactly the plotted numbers. Belongs here: one for each language. Does not: showing them (panel.js).
 // Each names the plotted snapshot (`version`), so that it reads the same numbers after a correction too.
 
-const METHODS = {
-  weather: ["weather", "getHistoricalWeatherOptimized"],
-  traffic: ["traffic", "getHistoricalTrafficOptimized"],
-  training: ["training_frame", "getTrainingFrame"],
-};
+import { capital } from "./words.js";
+
+/** The methods of the Python and the TypeScript client. */
+const methodsOf = (dataset) =>
+  dataset === "training" ? ["training_frame", "getTrainingFrame"] : [dataset, `getHistorical${capital(dataset)}Optimized`];
 
 /** The address of a question, in a format; a training frame has all its columns always. */
 export function addressOf({ base, path, query, version, dataset }, format, column = null) {
@@ -33,7 +33,7 @@ export const SNIPPETS = {
       "from city_data_client import CityData",
       "",
       `with CityData("${serviceOf(base)}"${token}) as service:`,
-      `    frame = service.${METHODS[dataset][0]}(`,
+      `    frame = service.${methodsOf(dataset)[0]}(`,
       ...lines.map((line) => `        ${line}`),
       "    )",
       `print(frame["${column}"])`,
@@ -53,7 +53,7 @@ export const SNIPPETS = {
       'import { CityDataService } from "city-data-client";',
       "",
       `const service = new CityDataService("${serviceOf(base)}"${options});`,
-      `const records = await service.${METHODS[dataset][1]}("${path.split("/")[3]}", {`,
+      `const records = await service.${methodsOf(dataset)[1]}("${path.split("/")[3]}", {`,
       ...lines.map((line) => `  ${line}`),
       "});",
       `for (const { date, ${column} } of records) console.log(date, ${column});`,

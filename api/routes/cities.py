@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
 
 from api.query.city import enabled_city
 from api.query.versions import Versions
@@ -42,23 +43,34 @@ class Cities:
     def router(self) -> APIRouter:
         router = APIRouter()
         for path in ("/api/v1/external/cities", "/api/v1/cities"):
-            router.add_api_route(path, self.cities, tags=["cities"], summary="The enabled cities")
+            router.add_api_route(
+                path,
+                self.cities,
+                tags=["cities"],
+                summary="The enabled cities",
+                response_model=list[CityInfoResponse],
+            )
         for path in (
             "/api/v1/external/operations/cities/{city_id}/availability",
             "/api/v1/cities/{city_id}/data-availability",
         ):
             errors: dict[int | str, dict[str, Any]] = {404: ERRORS[404]}
             router.add_api_route(
-                path, self.availability, tags=["cities"], summary="The data available for a city", responses=errors
+                path,
+                self.availability,
+                tags=["cities"],
+                summary="The data available for a city",
+                responses=errors,
+                response_model=DataAvailabilityResponse,
             )
         return router
 
-    async def cities(self) -> list[CityInfoResponse]:
+    async def cities(self) -> list[BaseModel]:
         """Every enabled city, with its centre, its radius, its sources and their licences."""
         known = await self.versions.providers()
         return [_city_info(city, sources(city, known)) for city in self.registry.enabled()]
 
-    async def availability(self, request: Request, city_id: str, days: Days = False) -> DataAvailabilityResponse:
+    async def availability(self, request: Request, city_id: str, days: Days = False) -> BaseModel:
         """First and last date, record counts, and for every month its state, version and coverage by column."""
         city = enabled_city(self.registry, city_id, request)
         months = {name: list((await self.versions.months(city_id, name)).values()) for name in DATASETS}
@@ -94,11 +106,11 @@ def _source(dataset: str, provider: str, fallback: bool, facts: ProviderFacts | 
     return SourceInfo(**{**values, "dataset": dataset, "provider": provider, "fallback": fallback})
 
 
-def _city_info(city: City, listed: list[SourceInfo]) -> CityInfoResponse:
+def _city_info(city: City, listed: list[SourceInfo]) -> BaseModel:
+    bindings = {name: city.source(name) for name in DATASETS}
     return CityInfoResponse(
         **{name: getattr(city, name) for name in CityInfoResponse.model_fields if hasattr(city, name)},
-        weather_provider=city.weather.provider if city.weather else None,
-        traffic_provider=city.traffic.provider if city.traffic else None,
+        **{f"{name}_provider": source.provider if source is not None else None for name, source in bindings.items()},
         sources=listed,
     )
 

@@ -13,13 +13,13 @@ from typing import Any, Literal
 import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import APIRouter, HTTPException, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from api.errors import ErrorResponse, ValidationErrorResponse
 from api.query.city import enabled_city
 from api.query.versions import Versions
 from api.routes.parameters import MonthParameter, month_of
-from api.routes.schemas import MeaningInfo
+from api.routes.schemas import MeaningInfo, of_each_dataset
 from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.database import Database
@@ -126,17 +126,21 @@ class DatasetProvenance(BaseModel):
     states: list[StateInfo] = Field(description="The states the month went through, oldest first")
 
 
-class MonthProvenanceResponse(BaseModel):
-    """The provenance of a city's month. `start` and `end` are the local month as a half-open interval, UTC."""
-
+class _LocalMonth(BaseModel):
     city_id: str
     city_name: str
     month: str = Field(examples=["2026-10"])
     timezone: str
     start: datetime
     end: datetime
-    weather: DatasetProvenance | None
-    traffic: DatasetProvenance | None
+
+
+MonthProvenanceResponse = create_model(
+    "MonthProvenanceResponse",
+    __base__=_LocalMonth,
+    __doc__="The provenance of a city's month. `start` and `end` are the local month as a half-open interval, UTC.",
+    **of_each_dataset(lambda dataset: {dataset.name: (DatasetProvenance | None, ...)}),
+)
 
 
 @dataclass(frozen=True)
@@ -162,11 +166,16 @@ class Provenance:
             "/api/v1/cities/{city_id}/months/{month}",
         ):
             router.add_api_route(
-                path, self.month, tags=["cities"], summary="The provenance of a month", responses=responses
+                path,
+                self.month,
+                tags=["cities"],
+                summary="The provenance of a month",
+                responses=responses,
+                response_model=MonthProvenanceResponse,
             )
         return router
 
-    async def month(self, request: Request, city_id: str, month: MonthParameter) -> MonthProvenanceResponse:
+    async def month(self, request: Request, city_id: str, month: MonthParameter) -> BaseModel:
         """Versions, files with their hashes, stations, method, licence, rejected rows and the history of states."""
         city = enabled_city(self.registry, city_id, request)
         at = month_of(month)

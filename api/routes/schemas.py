@@ -6,6 +6,7 @@ Belongs here: fields, units, examples; those of columns come from city_data/data
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -52,9 +53,12 @@ class SourceInfo(BaseModel):
     meanings: dict[str, MeaningInfo] = Field(default={}, description="The meaning of each column; by its name")
 
 
-class CityInfoResponse(BaseModel):
-    """One enabled city: its centre, its radius and its sources."""
+def of_each_dataset(fields: Callable[[Dataset], Mapping[str, Any]]) -> dict[str, Any]:
+    """Fields that a model has once for each dataset."""
+    return {name: field for dataset in DATASETS.values() for name, field in fields(dataset).items()}
 
+
+class _Place(BaseModel):
     city_id: str = _field("The city's id in all routes", "madrid")
     name: str = _field("Display name", "Madrid")
     country: str = _field("ISO 3166-1 alpha-2", "ES")
@@ -62,10 +66,21 @@ class CityInfoResponse(BaseModel):
     longitude: float = _field("Of the centre, degrees", -3.7038)
     radius_km: float = _field("Greatest distance from the centre of a served location, km", 30)
     timezone: str = _field("IANA time zone of the city's months and days", "Europe/Madrid")
-    weather_provider: str | None = _field("Null for a city without weather", "aemet")
-    traffic_provider: str | None = _field("Null for a city without traffic", "madrid_opendata")
-    enabled: bool = _field("Whether the city is served", True)
-    sources: list[SourceInfo] = Field(description="Each dataset's sources, with their licences")
+
+
+def _provider(dataset: Dataset) -> dict[str, Any]:
+    text = f"Null for a city without {dataset.name}"
+    return {f"{dataset.name}_provider": (str | None, _field(text, dataset.example_source))}
+
+
+CityInfoResponse = create_model(
+    "CityInfoResponse",
+    __base__=_Place,
+    __doc__="One enabled city: its centre, its radius and its sources.",
+    **of_each_dataset(_provider),
+    enabled=(bool, _field("Whether the city is served", True)),
+    sources=(list[SourceInfo], Field(description="Each dataset's sources, with their licences")),
+)
 
 
 class CoverageInfo(BaseModel):
@@ -110,25 +125,26 @@ class MonthInfo(BaseModel):
     last_error: str | None = _field("Error of the last fetch, where it failed", "status 500 from the source")
 
 
-class MonthsInfo(BaseModel):
-    weather: list[MonthInfo]
-    traffic: list[MonthInfo]
+MonthsInfo = create_model("MonthsInfo", **of_each_dataset(lambda dataset: {dataset.name: (list[MonthInfo], ...)}))
 
 
-class DataAvailabilityResponse(BaseModel):
-    """The data available for a city."""
+def _extent(dataset: Dataset) -> dict[str, Any]:
+    return {
+        f"{dataset.name}_available": (bool, _field("Whether any month has data", True)),
+        f"{dataset.name}_start_date": (datetime | None, _field("First record's date, UTC", _MOMENT)),
+        f"{dataset.name}_end_date": (datetime | None, _field("Last record's date, UTC", _MOMENT)),
+        f"{dataset.name}_record_count": (int, _field("Number of records", 18_264)),
+    }
 
-    city_id: str = _field("As in the list of cities", "madrid")
-    city_name: str = _field("Display name", "Madrid")
-    weather_available: bool = _field("Whether any month has data", True)
-    weather_start_date: datetime | None = _field("First record's date, UTC", _MOMENT)
-    weather_end_date: datetime | None = _field("Last record's date, UTC", _MOMENT)
-    weather_record_count: int = _field("Number of records", 760)
-    traffic_available: bool = _field("Whether any month has data", True)
-    traffic_start_date: datetime | None = _field("First record's date, UTC", _MOMENT)
-    traffic_end_date: datetime | None = _field("Last record's date, UTC", _MOMENT)
-    traffic_record_count: int = _field("Number of records", 18_264)
-    months: MonthsInfo
+
+DataAvailabilityResponse = create_model(
+    "DataAvailabilityResponse",
+    __doc__="The data available for a city.",
+    city_id=(str, _field("As in the list of cities", "madrid")),
+    city_name=(str, _field("Display name", "Madrid")),
+    **of_each_dataset(_extent),
+    months=(MonthsInfo, ...),
+)
 
 
 class HealthResponse(BaseModel):

@@ -47,7 +47,7 @@ from api.routes.parameters import (
 )
 from city_data import calendar_days
 from city_data.cities import City
-from city_data.datasets import DATASETS, Resolution
+from city_data.datasets import DATASETS, DatasetName, Resolution
 from city_data.frames.training import TrainingColumn, training_columns
 from city_data.store.plans import plan
 from city_data.store.record_tables import Shape
@@ -59,17 +59,23 @@ MOST_HOURLY_DAYS = 1_100
 ResolutionParameter = Annotated[
     Resolution, Query(description="A row for every local day, or for every hour, of the range")
 ]
+
+
+def _headers_of(name: DatasetName) -> dict[str, str]:
+    return {
+        f"X-{name.capitalize()}-Coverage": f"Share (0..1) of the requested range that has {name}",
+        f"X-{name.capitalize()}-Resolution": f"Stored resolution of {name} in the range: `daily` on an hourly grid "
+        "repeats the day's values in each hour, with the day's totals, and `hourly` on a daily grid is aggregated by "
+        f"the day rule; absent without {name}",
+    }
+
+
+_MISSING = ",".join(f"{name}/2026-11" for name in DATASETS)
 _RESPONSE_HEADERS = {
     **RESPONSE_HEADERS,
-    "X-Coverage": "The smaller of X-Weather-Coverage and X-Traffic-Coverage",
-    "X-Weather-Coverage": "Share (0..1) of the requested range that has weather",
-    "X-Traffic-Coverage": "Share (0..1) of the requested range that has traffic",
-    "X-Missing-Months": "Months of the range without data, such as weather/2026-11,traffic/2026-11; absent where "
-    "there are none",
-    "X-Weather-Resolution": "Stored resolution of weather in the range: `daily` on an hourly grid repeats the day's "
-    "values in each hour, with the day's total precipitation; absent without weather",
-    "X-Traffic-Resolution": "Stored resolution of traffic in the range: `hourly` on a daily grid is aggregated by "
-    "the day rule; absent without traffic",
+    "X-Coverage": f"The smallest of {', '.join(f'X-{name.capitalize()}-Coverage' for name in DATASETS)}",
+    "X-Missing-Months": f"Months of the range without data, such as {_MISSING}; absent where there are none",
+    **{header: text for name in DATASETS for header, text in _headers_of(name).items()},
     "X-Calendar": "Source of the holidays: library, version, country and region, and the years and digest of the "
     "town's own list",
 }
@@ -105,7 +111,7 @@ class Training:
             router,
             f"{TENANT_PATH}/operations/training-frame",
             self.frame,
-            summary="Weather, traffic and calendar of a location on one grid",
+            summary=f"{', '.join(DATASETS).capitalize()} and calendar of a location on one grid",
             tags=["training"],
             **documented(list[training_record()], description, _RESPONSE_HEADERS),  # type: ignore[misc]
         )
@@ -125,7 +131,7 @@ class Training:
         as_of: AsOf = None,
         format: FormatParameter = None,  # noqa: A002  the parameter's name
     ) -> Response:
-        """Weather joined with traffic and calendar columns, one row for every local day (or hour) of the range.
+        """The columns of every dataset and of the calendar, one row for every local day (or hour) of the range.
 
         Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Future days have
         calendar columns only. A day is aggregated from at least 20 hours with a value, and null otherwise, by the mean

@@ -261,7 +261,7 @@ export interface paths {
         };
         /**
          * Weather, traffic and calendar of a location on one grid
-         * @description Weather joined with traffic and calendar columns, one row for every local day (or hour) of the range.
+         * @description The columns of every dataset and of the calendar, one row for every local day (or hour) of the range.
          *
          *     Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Future days have
          *     calendar columns only. A day is aggregated from at least 20 hours with a value, and null otherwise, by the mean
@@ -490,7 +490,7 @@ export interface components {
             /**
              * Weather Record Count
              * @description Number of records
-             * @example 760
+             * @example 18264
              */
             weather_record_count: number;
             /**
@@ -3955,7 +3955,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description The smaller of X-Weather-Coverage and X-Traffic-Coverage */
+                    /** @description The smallest of X-Weather-Coverage, X-Traffic-Coverage */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -3971,11 +3971,11 @@ export interface operations {
                     "X-Source"?: string;
                     /** @description Share (0..1) of the requested range that has traffic */
                     "X-Traffic-Coverage"?: string;
-                    /** @description Stored resolution of traffic in the range: `hourly` on a daily grid is aggregated by the day rule; absent without traffic */
+                    /** @description Stored resolution of traffic in the range: `daily` on an hourly grid repeats the day's values in each hour, with the day's totals, and `hourly` on a daily grid is aggregated by the day rule; absent without traffic */
                     "X-Traffic-Resolution"?: string;
                     /** @description Share (0..1) of the requested range that has weather */
                     "X-Weather-Coverage"?: string;
-                    /** @description Stored resolution of weather in the range: `daily` on an hourly grid repeats the day's values in each hour, with the day's total precipitation; absent without weather */
+                    /** @description Stored resolution of weather in the range: `daily` on an hourly grid repeats the day's values in each hour, with the day's totals, and `hourly` on a daily grid is aggregated by the day rule; absent without weather */
                     "X-Weather-Resolution"?: string;
                     [name: string]: unknown;
                 };
