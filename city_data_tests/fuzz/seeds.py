@@ -15,7 +15,8 @@ from pathlib import Path
 from city_data.providers import discover
 from city_data.providers.base import Location, Payload, Provider, Request
 from city_data.window import Month
-from city_data_tests.oracles import traffic_months
+from city_data_tests.oracles.months import barcelona_opendata as barcelona_months
+from city_data_tests.oracles.months import madrid_opendata as madrid_months
 from city_data_tests.oracles.received import Received
 from city_data_tests.providers.cases import Case, cases
 from city_data_tests.providers.sources import Question, facts_of
@@ -73,7 +74,7 @@ def _madrid_layouts(provider: Provider, request: Request) -> Iterator[Seed]:
 
 def _madrid(provider: Provider, request: Request, stem: str, csv: bytes) -> Seed:
     number, year = stem.split("-")
-    body = Received.of(f"{stem}.zip", traffic_months.madrid_zip(csv, int(year), int(number)))
+    body = Received.of(f"{stem}.zip", madrid_months.zipped(csv, int(year), int(number)))
     return Seed(f"layout of {stem}", provider, replace(request, month=Month(int(year), int(number))), (body,))
 
 
@@ -83,7 +84,7 @@ def _barcelona_rows(provider: Provider, request: Request) -> Iterator[Seed]:
     for quoted in json.loads(told.read_bytes())["rows"] if told.is_file() else []:
         rows = [[str(cell) for cell in row] for row in quoted["values"]]
         month = Month(int(rows[0][1][:4]), int(rows[0][1][4:6]))
-        body = Received.of("TRAMS_TRAMS.csv", traffic_months.barcelona_file(rows))
+        body = Received.of("TRAMS_TRAMS.csv", barcelona_months.file(rows))
         yield Seed(f"rows of {month}", provider, replace(request, month=month), (body,))
 
 
@@ -111,7 +112,7 @@ def _recorded(provider: Provider, request: Request) -> Iterator[Seed]:
         if len(body) > _MOST_BYTES:
             body = body[: body.rindex(b"\n", 0, _MOST_BYTES) + 1] if b"\n" in body[:_MOST_BYTES] else body[:_MOST_BYTES]
         if provider.name == "madrid_opendata" and path.suffix == ".csv":
-            body = traffic_months.madrid_zip(body, asked.month.year, asked.month.month)
+            body = madrid_months.zipped(body, asked.month.year, asked.month.month)
         name = "20260901T100000Z.json" if provider.name == "valencia_opendata" else path.name
         yield Seed(path.name, provider, asked, (Received.of(name, body),))
 

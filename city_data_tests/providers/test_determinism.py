@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from city_data.providers import discover
-from city_data_tests.oracles import traffic_months as months
+from city_data_tests.oracles.months import madrid_opendata as madrid_months
 
 HASH_SEEDS = int(os.environ.get("CITY_DATA_TEST_HASH_SEEDS", "4"))
 # One line a provider: the hash of its fixture's frame, and of all that is told of its rows; Madrid's also of a large
@@ -46,12 +46,12 @@ for _ in range(3):
 
 @pytest.fixture(scope="module")
 def mixed_month(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rows = months.madrid_rows(Random(1), 2026, 6, 12)
+    rows = madrid_months.rows(Random(1), 2026, 6, 12)
     for place in range(0, len(rows), 7):
         rows[place][2] = ""
     labelled = [[row[0], row[1], "M30" if row[2] == "URB" else "URB", *row[3:]] for row in rows[::3]]
     path = tmp_path_factory.mktemp("mixed") / "06-2026.zip"
-    path.write_bytes(months.madrid_file(rows + labelled, 2026, 6))
+    path.write_bytes(madrid_months.file(rows + labelled, 2026, 6))
     return path
 
 

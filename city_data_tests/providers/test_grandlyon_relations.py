@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from hypothesis import given
 
-from city_data_tests.oracles import traffic_months as months
+from city_data_tests.oracles.months import grandlyon_opendata as lyon_months
 from city_data_tests.oracles.received import Received
 from city_data_tests.providers.test_traffic_relations import (
     SEEDS,
@@ -52,7 +52,7 @@ LYON_JSON: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("change", LYON_JSON)
 def test_pages_of_lyon_in_another_notation_are_the_same_month(change: str) -> None:
     rows = rows_of("grandlyon_opendata", 5)
-    body = LYON_JSON[change](months.lyon_json(rows))
+    body = LYON_JSON[change](lyon_months.page(rows))
     before, after = month_of_seed("grandlyon_opendata", 5), month_of("grandlyon_opendata", Received.of("1.json", body))
     assert values("grandlyon_opendata", after) == values("grandlyon_opendata", before)
     assert (after.used, after.rejected, after.nulled) == (before.used, before.rejected, before.nulled)

@@ -19,11 +19,15 @@ from city_data_tests.oracles import (
     madrid_opendata,
     paris_opendata,
     valencia_opendata,
-    zurich_months,
     zurich_opendata,
 )
-from city_data_tests.oracles import traffic_months as months
 from city_data_tests.oracles.comparing import differences, hours_of_frame, parse_bytes
+from city_data_tests.oracles.months import barcelona_opendata as barcelona_months
+from city_data_tests.oracles.months import grandlyon_opendata as lyon_months
+from city_data_tests.oracles.months import madrid_opendata as madrid_months
+from city_data_tests.oracles.months import paris_opendata as paris_months
+from city_data_tests.oracles.months import valencia_opendata as valencia_months
+from city_data_tests.oracles.months import zurich_opendata as zurich_months
 from city_data_tests.oracles.received import Received
 from city_data_tests.providers.cases import Case, cases
 from city_data_tests.providers.wire import FIXTURES
@@ -69,8 +73,8 @@ def held_to_oracle(provider: str, asked: Request, payloads: list[Received]) -> i
 @settings(max_examples=3, phases=PHASES)
 def test_madrid_equals_its_oracle(span: tuple[int, int, int], seed: int) -> None:
     year, month, days = span
-    table = months.madrid_rows(Random(seed), year, month, days)
-    body = Received.of(f"{month:02d}-{year}.zip", months.madrid_file(table, year, month))
+    table = madrid_months.rows(Random(seed), year, month, days)
+    body = Received.of(f"{month:02d}-{year}.zip", madrid_months.file(table, year, month))
     assert held_to_oracle("madrid_opendata", request(year, month), [body])
 
 
@@ -79,7 +83,7 @@ def test_madrid_equals_its_oracle(span: tuple[int, int, int], seed: int) -> None
 @settings(max_examples=5, phases=PHASES)
 def test_barcelona_equals_its_oracle(span: tuple[int, int, int], seed: int) -> None:
     year, month, days = span
-    body = Received.of("trams.csv", months.barcelona_file(months.barcelona_rows(Random(seed), year, month, days)))
+    body = Received.of("trams.csv", barcelona_months.file(barcelona_months.rows(Random(seed), year, month, days)))
     assert held_to_oracle("barcelona_opendata", request(year, month), [body])
 
 
@@ -89,23 +93,23 @@ def test_barcelona_equals_its_oracle(span: tuple[int, int, int], seed: int) -> N
 @settings(max_examples=5, phases=PHASES)
 def test_paris_equals_its_oracle(span: tuple[int, int, int], local: bool, seed: int) -> None:
     year, month, days = span
-    rows = months.paris_rows(Random(seed), year, month, days, local=local)
+    rows = paris_months.rows(Random(seed), year, month, days, local=local)
     first, second = rows[: len(rows) * 2 // 3], rows[len(rows) // 2 :]  # as weekly files of the archive overlap
-    bodies = [Received.of(f"{n}.txt", months.paris_file(part)) for n, part in enumerate((first, second))]
+    bodies = [Received.of(f"{n}.txt", paris_months.file(part)) for n, part in enumerate((first, second))]
     assert held_to_oracle("paris_opendata", request(year, month), bodies if local else bodies[:1])
 
 
 @pytest.mark.parametrize("span", MONTHS, ids=lambda span: f"{span[0]}-{span[1]:02d}")
-@given(seed=SEEDS, write=st.sampled_from([months.lyon_json, months.lyon_csv]))
+@given(seed=SEEDS, write=st.sampled_from([lyon_months.page, lyon_months.file]))
 @settings(max_examples=4, phases=PHASES)
 def test_lyon_equals_its_oracle(
     span: tuple[int, int, int], seed: int, write: Callable[[Sequence[Sequence[str]]], bytes]
 ) -> None:
     year, month, days = span
-    rows = months.lyon_rows(Random(seed), year, month, days)
+    rows = lyon_months.rows(Random(seed), year, month, days)
     pages = [rows[: len(rows) // 2], rows[len(rows) // 2 - 20 :]]  # rows that came while the pages were fetched
     bodies = [Received.of(f"{n}", write(page)) for n, page in enumerate(pages)]
-    assert held_to_oracle("grandlyon_opendata", request(year, month), [*bodies, months.LYON_CHANNELS])
+    assert held_to_oracle("grandlyon_opendata", request(year, month), [*bodies, lyon_months.CHANNELS])
 
 
 @pytest.mark.parametrize("span", MONTHS, ids=lambda span: f"{span[0]}-{span[1]:02d}")
@@ -131,8 +135,8 @@ def zurich_held_to_oracle(span: tuple[int, int, int], seed: int) -> int:
 @settings(max_examples=8, phases=PHASES)
 def test_valencia_equals_its_oracle(seed: int, cadence: int, start: tuple[int, int, int]) -> None:
     year, month, day = start
-    polls = months.valencia_polls(Random(seed), datetime(year, month, day, 20, tzinfo=UTC), 36, cadence)
-    payloads = [months.valencia_poll(taken, rows) for taken, rows in polls]
+    polls = valencia_months.polls(Random(seed), datetime(year, month, day, 20, tzinfo=UTC), 36, cadence)
+    payloads = [valencia_months.poll(taken, rows) for taken, rows in polls]
     assert held_to_oracle("valencia_opendata", request(year, month), payloads)
 
 

@@ -14,8 +14,13 @@ from hypothesis import strategies as st
 
 from city_data.providers import discover
 from city_data.providers.base import ParsedMonth, PermanentError
-from city_data_tests.oracles import traffic_months as months
 from city_data_tests.oracles.comparing import Hours, hours_of_frame, parse_bytes
+from city_data_tests.oracles.months import barcelona_opendata as barcelona_months
+from city_data_tests.oracles.months import grandlyon_opendata as lyon_months
+from city_data_tests.oracles.months import madrid_opendata as madrid_months
+from city_data_tests.oracles.months import paris_opendata as paris_months
+from city_data_tests.oracles.months import valencia_opendata as valencia_months
+from city_data_tests.oracles.months.base import ZONE, Table, moments
 from city_data_tests.oracles.received import Received
 from city_data_tests.providers.test_traffic_oracles import COLUMNS, request
 from city_data_tests.relations.traffic import (
@@ -34,34 +39,33 @@ PHASES = (Phase.explicit, Phase.generate)  # a seed cannot be made simpler
 FLOW, LOAD, SPEED, KIND = 3, 5, 6, 2
 some = settings(max_examples=2, phases=PHASES)
 
-Table = months.Table
 Make = Callable[[Table], Received]
 
 
 def madrid(rows: Table) -> Received:
-    return Received.of(f"{MONTH:02d}-{YEAR}.zip", months.madrid_file(rows, YEAR, MONTH))
+    return Received.of(f"{MONTH:02d}-{YEAR}.zip", madrid_months.file(rows, YEAR, MONTH))
 
 
 def barcelona(rows: Table) -> Received:
-    return Received.of("trams.csv", months.barcelona_file(rows))
+    return Received.of("trams.csv", barcelona_months.file(rows))
 
 
 def paris(rows: Table) -> Received:
-    return Received.of("month.csv", months.paris_file(rows))
+    return Received.of("month.csv", paris_months.file(rows))
 
 
 def lyon(rows: Table) -> Received:
-    return Received.of("measures.csv", months.lyon_csv(rows))
+    return Received.of("measures.csv", lyon_months.file(rows))
 
 
 SOURCES: dict[str, tuple[Callable[[Random, int, int, int], Table], Make, str]] = {
-    "madrid_opendata": (months.madrid_rows, madrid, ";"),
-    "barcelona_opendata": (months.barcelona_rows, barcelona, ","),
-    "paris_opendata": (months.paris_rows, paris, ";"),
-    "grandlyon_opendata": (months.lyon_rows, lyon, ","),
+    "madrid_opendata": (madrid_months.rows, madrid, ";"),
+    "barcelona_opendata": (barcelona_months.rows, barcelona, ","),
+    "paris_opendata": (paris_months.rows, paris, ";"),
+    "grandlyon_opendata": (lyon_months.rows, lyon, ","),
 }
 # Tables that a month needs beside its rows.
-BESIDE = {"grandlyon_opendata": (months.LYON_CHANNELS,)}
+BESIDE = {"grandlyon_opendata": (lyon_months.CHANNELS,)}
 
 
 def month_of(provider: str, *payloads: Received) -> ParsedMonth:
@@ -186,10 +190,10 @@ def test_dead_station_shifts_the_city_by_at_most_its_estimate() -> None:
     """Stations of one profile: without one of them the panel's values stand, at a lower coverage."""
     labels = {3001: "URB", 3002: "URB", 3003: "URB", 1001: "M30"}
     rows = [
-        [str(station), f"{moment.astimezone(months.ZONE):%Y-%m-%d %H:%M:%S}", label,
+        [str(station), f"{moment.astimezone(ZONE):%Y-%m-%d %H:%M:%S}", label,
          str(100 + moment.hour * station % 7), "1", "20", "80", "N", "15"]
         for station, label in labels.items()
-        for moment in months.moments(YEAR, MONTH, 20, 15)
+        for moment in moments(YEAR, MONTH, 20, 15)
     ]  # fmt: skip
     whole = values("madrid_opendata", month_of("madrid_opendata", madrid(rows)))
     dead = [row for row in rows if row[0] != "3002" or int(row[1][8:10]) <= 15]
@@ -210,55 +214,55 @@ def test_rows_of_another_month_change_nothing_and_are_counted() -> None:
         assert sum(after.rejected.values()) == sum(before.rejected.values()) + 50
 
 
-POLLS = months.valencia_polls(Random(3), datetime(2026, 6, 2, tzinfo=UTC), 30)
+POLLS = valencia_months.polls(Random(3), datetime(2026, 6, 2, tzinfo=UTC), 30)
 
 
 def valencia(*payloads: Received) -> Hours:
     return values("valencia_opendata", month_of("valencia_opendata", *payloads))
 
 
-def changed_polls(change: Callable[[datetime, list[months.Loop]], Received]) -> Hours:
+def changed_polls(change: Callable[[datetime, list[valencia_months.Loop]], Received]) -> Hours:
     return valencia(*(change(taken, rows) for taken, rows in POLLS))
 
 
-VALENCIA: dict[str, Callable[[datetime, list[months.Loop]], Received]] = {
-    "shuffled": lambda taken, rows: months.valencia_poll(taken, Random(1).sample(rows, len(rows))),
-    "doubled": lambda taken, rows: months.valencia_poll(taken, rows + rows),
-    "split over pages": lambda taken, rows: months.valencia_poll(taken, rows[:2], rows[2:]),
-    "pages that overlap": lambda taken, rows: months.valencia_poll(taken, rows[:3], rows[1:]),
+VALENCIA: dict[str, Callable[[datetime, list[valencia_months.Loop]], Received]] = {
+    "shuffled": lambda taken, rows: valencia_months.poll(taken, Random(1).sample(rows, len(rows))),
+    "doubled": lambda taken, rows: valencia_months.poll(taken, rows + rows),
+    "split over pages": lambda taken, rows: valencia_months.poll(taken, rows[:2], rows[2:]),
+    "pages that overlap": lambda taken, rows: valencia_months.poll(taken, rows[:3], rows[1:]),
     "a byte order mark": lambda taken, rows: of_bytes(taken, rows, lambda body: b"\xef\xbb\xbf" + body),
     "indented": lambda taken, rows: of_bytes(taken, rows, lambda body: json.dumps(json.loads(body), indent=1).encode()),
     "unknown fields": lambda taken, rows: of_bytes(taken, rows, lambda body: body.replace(b'"ih"', b'"x": 1, "ih"')),
     "moments with a point": lambda taken, rows: of_bytes(taken, rows, lambda body: body.replace(b"00}", b"00.0}")),
-    "an empty page at the end": lambda taken, rows: months.valencia_poll(taken, rows, []),
+    "an empty page at the end": lambda taken, rows: valencia_months.poll(taken, rows, []),
 }
 
 
-def of_bytes(taken: datetime, rows: Sequence[months.Loop], change: Callable[[bytes], bytes]) -> Received:
-    body = months.valencia_poll(taken, rows)
+def of_bytes(taken: datetime, rows: Sequence[valencia_months.Loop], change: Callable[[bytes], bytes]) -> Received:
+    body = valencia_months.poll(taken, rows)
     return Received.of(body.name, change(bytes(body)))
 
 
 @pytest.mark.parametrize("change", VALENCIA)
 def test_polls_in_another_notation_are_the_same_month(change: str) -> None:
-    before = changed_polls(lambda taken, rows: months.valencia_poll(taken, rows))
+    before = changed_polls(lambda taken, rows: valencia_months.poll(taken, rows))
     assert before
     assert changed_polls(VALENCIA[change]) == before
 
 
 def test_poll_order_and_repeated_polls_change_nothing() -> None:
-    payloads = [months.valencia_poll(taken, rows) for taken, rows in POLLS]
-    again = [months.valencia_poll(taken + timedelta(seconds=1), rows) for taken, rows in POLLS]
+    payloads = [valencia_months.poll(taken, rows) for taken, rows in POLLS]
+    again = [valencia_months.poll(taken + timedelta(seconds=1), rows) for taken, rows in POLLS]
     before = valencia(*payloads)
     assert valencia(*Random(2).sample(payloads, len(payloads))) == before
     assert valencia(*payloads, *again) == before
 
 
 def test_twice_the_flows_are_twice_the_volume_of_valencia() -> None:
-    def twice(taken: datetime, rows: list[months.Loop]) -> Received:
-        return months.valencia_poll(taken, [(p, f if f is None or f > 1000 else 2 * f, s) for p, f, s in rows])
+    def twice(taken: datetime, rows: list[valencia_months.Loop]) -> Received:
+        return valencia_months.poll(taken, [(p, f if f is None or f > 1000 else 2 * f, s) for p, f, s in rows])
 
-    before = changed_polls(lambda taken, rows: months.valencia_poll(taken, rows))
+    before = changed_polls(lambda taken, rows: valencia_months.poll(taken, rows))
     after = changed_polls(twice)
     assert after.keys() == before.keys()
     for stamp, row in after.items():
@@ -267,9 +271,9 @@ def test_twice_the_flows_are_twice_the_volume_of_valencia() -> None:
 
 @pytest.mark.parametrize("write", [str, lambda flow: f"{flow:.1f}".replace(".", ","), lambda flow: flow / 1000])
 def test_valencia_flows_in_another_notation_are_equal_or_counted(write: Callable[[float], object]) -> None:
-    before = changed_polls(lambda taken, rows: months.valencia_poll(taken, rows))
+    before = changed_polls(lambda taken, rows: valencia_months.poll(taken, rows))
     payloads = [
-        months.valencia_poll(taken, [(p, f if f is None else write(f), s) for p, f, s in rows])  # type: ignore[misc]
+        valencia_months.poll(taken, [(p, f if f is None else write(f), s) for p, f, s in rows])  # type: ignore[misc]
         for taken, rows in POLLS
     ]
     try:

@@ -10,10 +10,10 @@ import pytest
 
 from city_data.providers import discover
 from city_data.providers.base import ParsedMonth, PermanentError
-from city_data_tests.oracles import zurich_months as months
 from city_data_tests.oracles.comparing import Hours, hours_of_frame, parse_bytes
+from city_data_tests.oracles.months import zurich_opendata as months
+from city_data_tests.oracles.months.base import Table
 from city_data_tests.oracles.received import Received
-from city_data_tests.oracles.traffic_months import Table
 from city_data_tests.providers.test_traffic_oracles import COLUMNS, request
 from city_data_tests.relations.traffic import OTHER_NUMBERS, SAME_ROWS, in_column, same_bytes, times_two
 

@@ -1,6 +1,6 @@
 """Relations of the traffic sources: a month's rows in another spelling, order or company, with what must come of it.
 
-Belongs here: changes of whole tables of rows, by name. Does not: the tables (oracles/traffic_months.py), or what a
+Belongs here: changes of whole tables of rows, by name. Does not: the tables (oracles/months/), or what a
 month's right values are (oracles).
 """
 
@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable
 from random import Random
 
-from city_data_tests.oracles.traffic_months import Table
+from city_data_tests.oracles.months.base import Table
 
 Rows = Callable[[Random, Table], Table]
 Bytes = Callable[[bytes], bytes]

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random
 
+from city_data_tests.oracles.months.base import ZONE, Table, moments
 from city_data_tests.oracles.received import Received
-from city_data_tests.oracles.traffic_months import ZONE, Table, moments
 
 COLUMNS = ("_id", "MSID", "ZSID", "MessungDatZeit", "AnzFahrzeuge", "AnzFahrzeugeStatus")
 FOOT_HEADER = ("timestamp", "location_id", "pedestrians_count", "collection_type")

@@ -1,0 +1,1 @@
+"""Small invented months of the traffic sources, one module a source, named after its provider."""
