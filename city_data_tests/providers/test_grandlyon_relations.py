@@ -14,12 +14,12 @@ from city_data_tests.oracles.months import grandlyon_opendata as lyon_months
 from city_data_tests.oracles.received import Received
 from city_data_tests.providers.test_traffic_relations import (
     SEEDS,
-    lyon,
     month_of,
     month_of_seed,
     rows_of,
     some,
     values,
+    written,
 )
 from city_data_tests.relations.traffic import times_two
 
@@ -28,7 +28,10 @@ from city_data_tests.relations.traffic import times_two
 @some
 def test_twice_the_passages_are_twice_the_pedestrians(seed: int) -> None:
     rows = [row for row in rows_of("grandlyon_opendata", seed) if row[4] != "90000"]
-    before, after = (month_of("grandlyon_opendata", lyon(table)) for table in (rows, times_two(4)(Random(), rows)))
+    before, after = (
+        month_of("grandlyon_opendata", written("grandlyon_opendata", table))
+        for table in (rows, times_two(4)(Random(), rows))
+    )
     one, two = (values("grandlyon_opendata", month) for month in (before, after))
     assert one.keys() == two.keys()
     for stamp, row in two.items():

@@ -15,14 +15,10 @@ from hypothesis import strategies as st
 from city_data.providers import discover
 from city_data.providers.base import ParsedMonth, PermanentError
 from city_data_tests.oracles.comparing import Hours, hours_of_frame, parse_bytes
-from city_data_tests.oracles.months import barcelona_opendata as barcelona_months
-from city_data_tests.oracles.months import grandlyon_opendata as lyon_months
-from city_data_tests.oracles.months import madrid_opendata as madrid_months
-from city_data_tests.oracles.months import paris_opendata as paris_months
 from city_data_tests.oracles.months import valencia_opendata as valencia_months
-from city_data_tests.oracles.months.base import ZONE, Table, moments
+from city_data_tests.oracles.months.base import ZONE, Table, moments, tables
 from city_data_tests.oracles.received import Received
-from city_data_tests.providers.test_traffic_oracles import COLUMNS, request
+from city_data_tests.providers.test_traffic_oracles import columns_of, request
 from city_data_tests.relations.traffic import (
     OTHER_NUMBERS,
     SAME_ROWS,
@@ -36,56 +32,39 @@ from city_data_tests.relations.traffic import (
 YEAR, MONTH, DAYS = 2026, 6, 4
 SEEDS = st.integers(0, 2**32 - 1)
 PHASES = (Phase.explicit, Phase.generate)  # a seed cannot be made simpler
-FLOW, LOAD, SPEED, KIND = 3, 5, 6, 2
+FLOW, KIND = 3, 2  # columns of Madrid's
 some = settings(max_examples=2, phases=PHASES)
-
-Make = Callable[[Table], Received]
-
-
-def madrid(rows: Table) -> Received:
-    return Received.of(f"{MONTH:02d}-{YEAR}.zip", madrid_months.file(rows, YEAR, MONTH))
-
-
-def barcelona(rows: Table) -> Received:
-    return Received.of("trams.csv", barcelona_months.file(rows))
-
-
-def paris(rows: Table) -> Received:
-    return Received.of("month.csv", paris_months.file(rows))
-
-
-def lyon(rows: Table) -> Received:
-    return Received.of("measures.csv", lyon_months.file(rows))
-
-
-SOURCES: dict[str, tuple[Callable[[Random, int, int, int], Table], Make, str]] = {
-    "madrid_opendata": (madrid_months.rows, madrid, ";"),
-    "barcelona_opendata": (barcelona_months.rows, barcelona, ","),
-    "paris_opendata": (paris_months.rows, paris, ";"),
-    "grandlyon_opendata": (lyon_months.rows, lyon, ","),
-}
-# Tables that a month needs beside its rows.
-BESIDE = {"grandlyon_opendata": (lyon_months.CHANNELS,)}
+SOURCES = tables()
 
 
 def month_of(provider: str, *payloads: Received) -> ParsedMonth:
-    return parse_bytes(discover()[provider], request(YEAR, MONTH), [*payloads, *BESIDE.get(provider, ())])
+    beside = SOURCES[provider].beside if provider in SOURCES else ()
+    return parse_bytes(discover()[provider], request(YEAR, MONTH), [*payloads, *beside])
+
+
+def written(provider: str, rows: Table) -> Received:
+    return SOURCES[provider].write(rows, YEAR, MONTH)
+
+
+def rewritten(body: Received, change: Callable[[bytes], bytes]) -> bytes:
+    """A file with another text, which may be in a ZIP."""
+    return repacked(body, change) if body[:2] == b"PK" else change(body)
 
 
 def values(provider: str, month: ParsedMonth) -> Hours:
     """Hours that have a value, bit by bit."""
-    found = hours_of_frame(month, COLUMNS[provider])
+    found = hours_of_frame(month, columns_of(provider))
     return {stamp: row for stamp, row in found.items() if any(value is not None for value in row.values())}
 
 
 def rows_of(provider: str, seed: int) -> Table:
-    return SOURCES[provider][0](Random(seed), YEAR, MONTH, DAYS)
+    return SOURCES[provider].rows(Random(seed), YEAR, MONTH, DAYS)
 
 
 @cache
 def month_of_seed(provider: str, seed: int) -> ParsedMonth:
     """The month of unchanged rows, which has values."""
-    month = month_of(provider, SOURCES[provider][1](rows_of(provider, seed)))
+    month = month_of(provider, written(provider, rows_of(provider, seed)))
     assert values(provider, month)
     return month
 
@@ -96,7 +75,7 @@ def month_of_seed(provider: str, seed: int) -> ParsedMonth:
 @some
 def test_rows_in_another_order_or_twice_are_the_same_month(provider: str, change: str, seed: int) -> None:
     changed = SAME_ROWS[change](Random(seed), rows_of(provider, seed))
-    before, after = month_of_seed(provider, seed), month_of(provider, SOURCES[provider][1](changed))
+    before, after = month_of_seed(provider, seed), month_of(provider, written(provider, changed))
     assert values(provider, after) == values(provider, before)
     assert after.used == before.used
 
@@ -104,9 +83,8 @@ def test_rows_in_another_order_or_twice_are_the_same_month(provider: str, change
 @pytest.mark.parametrize("spelling", same_bytes(";"))
 @pytest.mark.parametrize("provider", SOURCES)
 def test_file_in_another_notation_is_the_same_month(provider: str, spelling: str) -> None:
-    rows, (_, make, mark) = rows_of(provider, 5), SOURCES[provider]
-    body, change = make(rows), same_bytes(mark)[spelling]
-    changed = repacked(body, change) if provider == "madrid_opendata" else change(body)
+    body = written(provider, rows_of(provider, 5))
+    changed = rewritten(body, same_bytes(SOURCES[provider].separator)[spelling])
     before, after = month_of_seed(provider, 5), month_of(provider, Received.of(body.name, changed))
     assert values(provider, after) == values(provider, before)
     assert (after.used, after.rejected, after.nulled) == (before.used, before.rejected, before.nulled)
@@ -114,22 +92,16 @@ def test_file_in_another_notation_is_the_same_month(provider: str, spelling: str
 
 @pytest.mark.parametrize("spelling", OTHER_NUMBERS)
 @pytest.mark.parametrize(
-    ("provider", "column"),
-    [("madrid_opendata", column) for column in (0, FLOW, LOAD, SPEED, 8)]
-    + [("barcelona_opendata", n) for n in (0, 2)]
-    + [("paris_opendata", n) for n in (0, 2, 3)]
-    + [("grandlyon_opendata", 4)],
+    ("provider", "column"), [(provider, column) for provider, table in SOURCES.items() for column in table.numbers]
 )
 @pytest.mark.parametrize("quotes", [False, True])
 def test_numbers_in_another_notation_are_equal_or_refused(
     provider: str, column: int, spelling: str, quotes: bool
 ) -> None:
-    rows, (_, make, mark) = rows_of(provider, 6), SOURCES[provider]
     before = month_of_seed(provider, 6)
-    body = make(in_column(column, OTHER_NUMBERS[spelling])(Random(), rows))
+    body = written(provider, in_column(column, OTHER_NUMBERS[spelling])(Random(), rows_of(provider, 6)))
     if quotes:
-        change = quoted(mark)
-        body = Received.of(body.name, repacked(body, change) if provider == "madrid_opendata" else change(body))
+        body = Received.of(body.name, rewritten(body, quoted(SOURCES[provider].separator)))
     try:
         after = month_of(provider, body)
     except PermanentError:
@@ -142,7 +114,10 @@ def test_numbers_in_another_notation_are_equal_or_refused(
 @some
 def test_twice_the_readings_are_twice_the_volume(seed: int) -> None:
     rows = [row for row in rows_of("madrid_opendata", seed) if row[FLOW] not in ("27943", "9000")]
-    before, after = (month_of("madrid_opendata", madrid(table)) for table in (rows, times_two(FLOW)(Random(), rows)))
+    before, after = (
+        month_of("madrid_opendata", written("madrid_opendata", table))
+        for table in (rows, times_two(FLOW)(Random(), rows))
+    )
     one, two = (values("madrid_opendata", month) for month in (before, after))
     assert one.keys() == two.keys()
     for stamp, row in two.items():
@@ -156,7 +131,9 @@ def test_twice_the_readings_are_twice_the_volume(seed: int) -> None:
 @some
 def test_twice_the_counts_are_twice_the_volume_of_paris(seed: int) -> None:
     rows = [row for row in rows_of("paris_opendata", seed) if row[2] not in ("27943", "9000")]
-    before, after = (month_of("paris_opendata", paris(table)) for table in (rows, times_two(2)(Random(), rows)))
+    before, after = (
+        month_of("paris_opendata", written("paris_opendata", table)) for table in (rows, times_two(2)(Random(), rows))
+    )
     one, two = (values("paris_opendata", month) for month in (before, after))
     assert one.keys() == two.keys()
     for stamp, row in two.items():
@@ -178,7 +155,7 @@ def test_lost_stratum_leaves_no_volume_and_is_reported(kind: str, spoil: str) ->
     }
     spoilt = [made for row in rows if (made := changes[spoil](row) if row[KIND] == kind else row) is not None]
     try:
-        month = month_of("madrid_opendata", madrid(spoilt))
+        month = month_of("madrid_opendata", written("madrid_opendata", spoilt))
     except PermanentError:
         assert spoil == "unreadable"
         return
@@ -195,21 +172,22 @@ def test_dead_station_shifts_the_city_by_at_most_its_estimate() -> None:
         for station, label in labels.items()
         for moment in moments(YEAR, MONTH, 20, 15)
     ]  # fmt: skip
-    whole = values("madrid_opendata", month_of("madrid_opendata", madrid(rows)))
+    whole = values("madrid_opendata", month_of("madrid_opendata", written("madrid_opendata", rows)))
     dead = [row for row in rows if row[0] != "3002" or int(row[1][8:10]) <= 15]
-    month = month_of("madrid_opendata", madrid(dead))
+    month = month_of("madrid_opendata", written("madrid_opendata", dead))
     for stamp, row in values("madrid_opendata", month).items():
         assert row["traffic_volume"] == pytest.approx(whole[stamp]["traffic_volume"])
     assert month.frame["raw_data"].iloc[-1]["coverage"] < 1
-    gone = month_of("madrid_opendata", madrid([row for row in rows if row[0] != "3002"]))
+    silent = [row for row in rows if row[0] != "3002"]
+    gone = month_of("madrid_opendata", written("madrid_opendata", silent))
     assert gone.provenance["points"] == 3
 
 
 def test_rows_of_another_month_change_nothing_and_are_counted() -> None:
-    for provider, (_, make, _) in SOURCES.items():
+    for provider in SOURCES:
         rows = rows_of(provider, 9)
         other = [["2027" + cell[4:] if cell.startswith("2026") else cell for cell in row] for row in rows[:50]]
-        before, after = month_of(provider, make(rows)), month_of(provider, make(other + rows))
+        before, after = (month_of(provider, written(provider, table)) for table in (rows, other + rows))
         assert values(provider, after) == values(provider, before)
         assert sum(after.rejected.values()) == sum(before.rejected.values()) + 50
 

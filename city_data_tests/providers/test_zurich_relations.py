@@ -14,7 +14,7 @@ from city_data_tests.oracles.comparing import Hours, hours_of_frame, parse_bytes
 from city_data_tests.oracles.months import zurich_opendata as months
 from city_data_tests.oracles.months.base import Table
 from city_data_tests.oracles.received import Received
-from city_data_tests.providers.test_traffic_oracles import COLUMNS, request
+from city_data_tests.providers.test_traffic_oracles import columns_of, request
 from city_data_tests.relations.traffic import OTHER_NUMBERS, SAME_ROWS, in_column, same_bytes, times_two
 
 SPAN = (2026, 6, 4)
@@ -31,14 +31,14 @@ def parsed(*payloads: Received) -> ParsedMonth:
 
 
 def values(month: ParsedMonth) -> Hours:
-    return hours_of_frame(month, COLUMNS["zurich_opendata"])
+    return hours_of_frame(month, columns_of("zurich_opendata"))
 
 
 BEFORE = month_of()
 
 
 def test_month_has_both_columns() -> None:
-    assert BEFORE.frame[COLUMNS["zurich_opendata"]].notna().sum().min() > 40
+    assert BEFORE.frame[columns_of("zurich_opendata")].notna().sum().min() > 40
 
 
 @pytest.mark.parametrize("change", SAME_ROWS)

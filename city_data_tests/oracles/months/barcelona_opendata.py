@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from city_data_tests.oracles.months.base import ZONE, Table, moments
+from city_data_tests.oracles.months.base import ZONE, Form, Table, TextTable, moments
+from city_data_tests.oracles.received import Received
 
 HEADER = ["idTram", "data", "estatActual", "estatPrevist"]
 
@@ -32,3 +33,15 @@ def rows(random: Random, year: int, month: int, days: int, segments: int = 4) ->
 
 def file(table: Iterable[Sequence[str]], header: Sequence[str] = HEADER) -> bytes:
     return ("\n".join(",".join(row) for row in (header, *table)) + "\n").encode()
+
+
+def _written(table: Table, *_: int) -> Received:
+    return Received.of("trams.csv", file(table))
+
+
+def _month(random: Random, year: int, month: int, days: int) -> list[Received]:
+    return [_written(rows(random, year, month, days))]
+
+
+FORMS = {"csv": Form(_month)}
+TABLE = TextTable(rows, _written, ",", numbers=(0, 2))

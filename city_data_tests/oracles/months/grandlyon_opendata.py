@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from random import Random
 
-from city_data_tests.oracles.months.base import ZONE, Table, moments
+from city_data_tests.oracles.months.base import ZONE, Form, Table, TextTable, moments
 from city_data_tests.oracles.received import Received
 
 
@@ -69,3 +69,18 @@ def page(table: Iterable[Sequence[str]]) -> bytes:
 def file(table: Iterable[Sequence[str]], header: Sequence[str] = HEADER) -> bytes:
     """A file of the national schema."""
     return ("\n".join(",".join(row) for row in (header, *table)) + "\n").encode()
+
+
+def _written(table: Table, *_: int) -> Received:
+    return Received.of("measures.csv", file(table))
+
+
+def _pages(random: Random, year: int, month: int, days: int) -> list[Received]:
+    """The portal's, or the schema's files: two with rows that came while the pages were fetched."""
+    table, write = rows(random, year, month, days), random.choice([page, file])
+    parts = (table[: len(table) // 2], table[len(table) // 2 - 20 :])
+    return [*(Received.of(f"{n}", write(part)) for n, part in enumerate(parts)), CHANNELS]
+
+
+FORMS = {"pages": Form(_pages, examples=4)}
+TABLE = TextTable(rows, _written, ",", numbers=(4,), beside=(CHANNELS,))

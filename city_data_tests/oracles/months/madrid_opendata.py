@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from random import Random
 
-from city_data_tests.oracles.months.base import ZONE, Table, moments
+from city_data_tests.oracles.months.base import ZONE, Form, Table, TextTable, moments
+from city_data_tests.oracles.received import Received
 
 HEADER = ["id", "fecha", "tipo_elem", "intensidad", "ocupacion", "carga", "vmed", "error", "periodo_integracion"]
 
@@ -69,3 +70,15 @@ def zipped(csv: bytes, year: int, month: int, method: int = zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(body, "w", method) as archive:
         archive.writestr(zipfile.ZipInfo(f"{month:02d}-{year}.csv"), csv, method)
     return body.getvalue()
+
+
+def _written(table: Table, year: int, month: int) -> Received:
+    return Received.of(f"{month:02d}-{year}.zip", file(table, year, month))
+
+
+def _month(random: Random, year: int, month: int, days: int) -> list[Received]:
+    return [_written(rows(random, year, month, days), year, month)]
+
+
+FORMS = {"zip": Form(_month, examples=3)}
+TABLE = TextTable(rows, _written, ";", numbers=(0, 3, 5, 6, 8))

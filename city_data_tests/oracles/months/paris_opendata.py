@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random
 
-from city_data_tests.oracles.months.base import ZONE, Table, moments
+from city_data_tests.oracles.months.base import ZONE, Form, Table, TextTable, moments
+from city_data_tests.oracles.received import Received
 
 HEADER = ["iu_ac", "t_1h", "q", "k", "etat_trafic", "etat_barre"]
 
@@ -42,3 +43,25 @@ def _share(random: Random) -> str:
 
 def file(table: Iterable[Sequence[str]], header: Sequence[str] = HEADER) -> bytes:
     return ("\n".join(";".join(row) for row in (header, *table)) + "\n").encode()
+
+
+def _written(table: Table, *_: int) -> Received:
+    return Received.of("month.csv", file(table))
+
+
+def _overlapping(table: Table) -> list[Received]:
+    """Two files that overlap, as weekly ones of the archive."""
+    parts = (table[: len(table) * 2 // 3], table[len(table) // 2 :])
+    return [Received.of(f"{n}.txt", file(part)) for n, part in enumerate(parts)]
+
+
+def _feed(random: Random, year: int, month: int, days: int) -> list[Received]:
+    return _overlapping(rows(random, year, month, days))[:1]
+
+
+def _archive(random: Random, year: int, month: int, days: int) -> list[Received]:
+    return _overlapping(rows(random, year, month, days, local=True))
+
+
+FORMS = {"feed": Form(_feed), "archive": Form(_archive)}
+TABLE = TextTable(rows, _written, ";", numbers=(0, 2, 3))

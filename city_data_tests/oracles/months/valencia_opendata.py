@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
+from city_data_tests.oracles.months.base import Form
 from city_data_tests.oracles.received import Received
 
 Loop = tuple[str, float | None, int | None]  # idpm, ih, stamp in epoch ms
@@ -43,3 +44,12 @@ def poll(taken: datetime, *pages: Sequence[Loop]) -> Received:
         features = [{"attributes": {"idpm": p, "ih": f, "fecha_actualizacion": s}} for p, f, s in rows]
         bodies.append(json.dumps({"features": features}))
     return Received.of(f"{taken:%Y%m%dT%H%M%SZ}.json", "\n".join(bodies).encode())
+
+
+def _day_and_a_half(random: Random, year: int, month: int, days: int) -> list[Received]:
+    """The evening of the third day from the last, and 36 hours on."""
+    start = datetime(year, month, days - 2, 20, tzinfo=UTC)
+    return [poll(taken, table) for taken, table in polls(random, start, 36, random.choice([3, 15, 30, 60]))]
+
+
+FORMS = {"polls": Form(_day_and_a_half, examples=3)}

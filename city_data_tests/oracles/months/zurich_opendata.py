@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random
 
-from city_data_tests.oracles.months.base import ZONE, Table, moments
+from city_data_tests.oracles.months.base import ZONE, Form, Table, moments
 from city_data_tests.oracles.received import Received
 
 COLUMNS = ("_id", "MSID", "ZSID", "MessungDatZeit", "AnzFahrzeuge", "AnzFahrzeugeStatus")
@@ -76,3 +76,14 @@ def foot_rows(random: Random, year: int, month: int, days: int) -> Table:
 def foot_file(table: Iterable[Sequence[str]]) -> Received:
     text = "\n".join(",".join(row) for row in (FOOT_HEADER, *table)) + "\n"
     return Received.of("2026-06-pedestrians.csv", text.encode())
+
+
+def _month(random: Random, year: int, month: int, days: int) -> list[Received]:
+    """Sparse: without a motorway in its panel, and one of the three sites of pedestrians, a month has no value."""
+    table = rows(random, year, month, days)
+    half = len(table) // 2
+    pages = [page(table[half - 3 :], "2.json"), page(table[:half], "1.json")]
+    return [*pages, foot_file(foot_rows(random, year, month, days))]
+
+
+FORMS = {"pages and file": Form(_month, is_sparse=True)}
