@@ -32,6 +32,7 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient
 from city_data.providers.shared import ckan, portals
+from city_data.providers.shared.hour_frames import hour_frame, rounded, unresolved_flag
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -201,28 +202,16 @@ def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
 
     from city_data.providers.barcelona_opendata.hours import LEVELS_VERSION
 
-    stamps = request.month.hours(request.location.timezone)[: len(result.state)]
     details = [
         {
             "coverage": round(float(result.coverage[slot]), 4),
-            "mean_state": _rounded(result.state[slot]),
-            "closed_share": _rounded(result.closed[slot]),
+            "mean_state": rounded(result.state[slot]),
+            "closed_share": rounded(result.closed[slot]),
             "segments": int(result.segments[slot]),
             "method_version": METHOD_VERSION,
             "levels_version": LEVELS_VERSION,
-            **({"flag": "doubled_hour_unresolved"} if slot in result.unresolved else {}),
+            **unresolved_flag(slot, result.unresolved),
         }
-        for slot in range(len(stamps))
+        for slot in range(len(result.state))
     ]
-    return pd.DataFrame(
-        {
-            "date": pd.to_datetime(stamps, utc=True),
-            "congestion_level": pd.Series(result.levels, dtype=object),
-            "source": source,
-            "raw_data": pd.Series(details, dtype=object),
-        }
-    )
-
-
-def _rounded(value: float) -> float | None:
-    return None if value != value else round(float(value), 4)
+    return hour_frame(request, source, {"congestion_level": pd.Series(result.levels, dtype=object)}, details)

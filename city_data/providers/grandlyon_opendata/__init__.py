@@ -32,6 +32,7 @@ from city_data.providers.base import (
 )
 from city_data.providers.grandlyon_opendata import feed
 from city_data.providers.http import HttpClient
+from city_data.providers.shared.hour_frames import hour_frame
 from city_data.providers.shared.mobility_counts.hours import SITE_METHOD, SITE_METHOD_VERSION
 from city_data.providers.shared.mobility_counts.measures import moment_of
 
@@ -190,23 +191,9 @@ def _pedestrian_channels(channels: Mapping[str, Channel | None]) -> list[Channel
 
 
 def _frame(result: SiteHours, request: Request, source: str) -> pd.DataFrame:
-    import pandas as pd
-
     hours = result.hours
-    stamps = request.month.hours(request.location.timezone)[: len(hours.volume)]
     details = [
-        {
-            "coverage": round(float(coverage), 4),
-            "stations": int(channels),
-            "method_version": SITE_METHOD_VERSION,
-        }
+        {"coverage": round(float(coverage), 4), "stations": int(channels), "method_version": SITE_METHOD_VERSION}
         for coverage, channels in zip(hours.coverage, hours.stations, strict=True)
     ]
-    return pd.DataFrame(
-        {
-            "date": pd.to_datetime(stamps, utc=True),
-            "pedestrian_count": hours.volume,
-            "source": source,
-            "raw_data": pd.Series(details, dtype=object),
-        }
-    )
+    return hour_frame(request, source, {"pedestrian_count": hours.volume}, details)

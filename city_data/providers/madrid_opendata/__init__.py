@@ -27,6 +27,7 @@ from city_data.providers.base import (
 from city_data.providers.http import HttpClient
 from city_data.providers.shared import ckan, portals
 from city_data.providers.shared.city_hours import METHOD, METHOD_VERSION
+from city_data.providers.shared.hour_frames import hour_frame, unresolved_flag
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -201,23 +202,18 @@ def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
 
     from city_data.providers.madrid_opendata.hours import congestion
 
-    stamps = request.month.hours(request.location.timezone)[: len(result.volume)]
     details = [
         {
             "coverage": round(float(result.coverage[slot]), 4),
             "stations": int(result.stations[slot]),
             "method_version": METHOD_VERSION,
-            **({"flag": "doubled_hour_unresolved"} if slot in result.unresolved else {}),
+            **unresolved_flag(slot, result.unresolved),
         }
-        for slot in range(len(stamps))
+        for slot in range(len(result.volume))
     ]
-    return pd.DataFrame(
-        {
-            "date": pd.to_datetime(stamps, utc=True),
-            "traffic_volume": result.volume,
-            "congestion_level": pd.Series([congestion(load) for load in result.load.tolist()], dtype=object),
-            "average_speed": result.speed,
-            "source": source,
-            "raw_data": pd.Series(details, dtype=object),
-        }
-    )
+    columns = {
+        "traffic_volume": result.volume,
+        "congestion_level": pd.Series([congestion(load) for load in result.load.tolist()], dtype=object),
+        "average_speed": result.speed,
+    }
+    return hour_frame(request, source, columns, details)

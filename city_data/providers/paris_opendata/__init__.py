@@ -32,6 +32,7 @@ from city_data.providers.base import (
 from city_data.providers.http import HttpClient
 from city_data.providers.paris_opendata import archive, feed
 from city_data.providers.shared.city_hours import METHOD, METHOD_VERSION
+from city_data.providers.shared.hour_frames import hour_frame, rounded, unresolved_flag
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -174,28 +175,16 @@ def _frame(result: CityHours, request: Request, source: str, unresolved: Sequenc
     import pandas as pd
 
     flow, occupancy = result.flow, result.occupancy
-    stamps = request.month.hours(request.location.timezone)[: len(flow.volume)]
     details = [
         {
             "coverage": round(float(flow.coverage[slot]), 4),
             "stations": int(flow.stations[slot]),
-            "occupancy": _rounded(occupancy.volume[slot]),
+            "occupancy": rounded(occupancy.volume[slot]),
             "occupancy_coverage": round(float(occupancy.coverage[slot]), 4),
             "method_version": METHOD_VERSION,
-            **({"flag": "doubled_hour_unresolved"} if slot in unresolved else {}),
+            **unresolved_flag(slot, unresolved),
         }
-        for slot in range(len(stamps))
+        for slot in range(len(flow.volume))
     ]
-    return pd.DataFrame(
-        {
-            "date": pd.to_datetime(stamps, utc=True),
-            "traffic_volume": flow.volume,
-            "congestion_level": pd.Series(result.levels, dtype=object),
-            "source": source,
-            "raw_data": pd.Series(details, dtype=object),
-        }
-    )
-
-
-def _rounded(value: float) -> float | None:
-    return None if value != value else round(float(value), 4)
+    levels = pd.Series(result.levels, dtype=object)
+    return hour_frame(request, source, {"traffic_volume": flow.volume, "congestion_level": levels}, details)

@@ -32,6 +32,7 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient
 from city_data.providers.shared.city_hours import METHOD, METHOD_VERSION
+from city_data.providers.shared.hour_frames import hour_frame
 from city_data.providers.transport.documents import read_json
 
 if TYPE_CHECKING:
@@ -143,19 +144,9 @@ def _query(offset: int) -> dict[str, str]:
 
 
 def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
-    import pandas as pd
-
     hours = result.hours
-    stamps = request.month.hours(request.location.timezone)[result.first : result.first + len(hours.volume)]
     details = [
         {"coverage": round(share, 4), "stations": stations, "method_version": METHOD_VERSION}
         for share, stations in zip(hours.coverage.tolist(), hours.stations.tolist(), strict=True)
     ]
-    return pd.DataFrame(
-        {
-            "date": pd.to_datetime(stamps, utc=True),
-            "traffic_volume": hours.volume,
-            "source": source,
-            "raw_data": pd.Series(details, dtype=object),
-        }
-    )
+    return hour_frame(request, source, {"traffic_volume": hours.volume}, details, result.first)

@@ -30,6 +30,7 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient
 from city_data.providers.shared.city_hours import METHOD, METHOD_VERSION
+from city_data.providers.shared.hour_frames import hour_frame, unresolved_flag
 from city_data.providers.zurich_opendata import datastore, foot_file
 from city_data.window import Month, day_bounds
 
@@ -170,7 +171,6 @@ class ZurichOpenData(Provider):
 
 def _frame(request: Request, vehicles: Estimate, persons: Estimate, counts: Counts, source: str) -> pd.DataFrame:
     import numpy as np
-    import pandas as pd
 
     size = max(len(vehicles.volume), len(persons.volume))
     volume, count = np.full(size, np.nan), np.full(size, np.nan)
@@ -180,19 +180,11 @@ def _frame(request: Request, vehicles: Estimate, persons: Estimate, counts: Coun
             **_detail(vehicles, slot, "coverage", "stations"),
             **_detail(persons, slot, "pedestrian_coverage", "pedestrian_sites"),
             "method_version": METHOD_VERSION,
-            **({"flag": "doubled_hour_unresolved"} if slot in counts.unresolved else {}),
+            **unresolved_flag(slot, counts.unresolved),
         }
         for slot in range(size)
     ]
-    return pd.DataFrame(
-        {
-            "date": pd.to_datetime(request.month.hours(request.location.timezone)[:size], utc=True),
-            "traffic_volume": volume,
-            "pedestrian_count": count,
-            "source": source,
-            "raw_data": pd.Series(details, dtype=object),
-        }
-    )
+    return hour_frame(request, source, {"traffic_volume": volume, "pedestrian_count": count}, details)
 
 
 def _detail(panel: Estimate, slot: int, coverage: str, number: str) -> dict[str, float]:
