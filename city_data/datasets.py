@@ -17,6 +17,7 @@ from city_data.window import Month
 Resolution = Literal["hourly", "daily"]
 DatasetName = Literal["weather", "traffic"]
 Kind = Literal["number", "text"]
+DayRule = Literal["mean", "sum", "worst"]
 
 CONGESTION_LEVELS = ("low", "medium", "high", "severe")
 
@@ -26,6 +27,8 @@ class Column:
     """One value column. `low` and `high` are inclusive plausible bounds, in `unit`; missing is NULL, never 0.
 
     Numbers are rounded to `decimals` digits, so that a value has one spelling and a reload is byte-identical.
+    `day_rule` makes a day of hours: by the mean, which another column may `weight`; by the sum; or by the worst of
+    `allowed`, which stand from best to worst. A text without that order has no value for a day made of hours.
     Stored versions of months keep the columns of their load: a column added since is NULL in them. A column's kind and
     unit never change, since stored values keep theirs; a column with another name takes its place.
     """
@@ -39,6 +42,8 @@ class Column:
     allowed: tuple[str, ...] | None = None
     decimals: int = 2
     example: float | str | None = None
+    day_rule: DayRule = "mean"
+    weight: str | None = None
 
     @property
     def example_value(self) -> float | str:
@@ -92,7 +97,16 @@ WEATHER = Dataset(
     table="city_weather_data",
     columns=(
         Column("temperature", "number", "°C", "Mean air temperature of the period", -60, 60, example=14.2),
-        Column("precipitation", "number", "mm", "Precipitation that fell in the period", 0, 700, example=0.4),
+        Column(
+            "precipitation",
+            "number",
+            "mm",
+            "Precipitation that fell in the period",
+            0,
+            700,
+            example=0.4,
+            day_rule="sum",
+        ),
         Column("humidity", "number", "%", "Mean relative humidity of the period", 0, 100, example=61.0),
         Column("wind_speed", "number", "m/s", "Mean wind speed of the period", 0, 75, example=3.1),
         Column("pressure", "number", "hPa", "Mean pressure at mean sea level", 850, 1090, example=1015.8),
@@ -125,9 +139,17 @@ TRAFFIC = Dataset(
             example=230.0,
         ),
         Column(
-            "congestion_level", "text", None, "Congestion of the city's roads", allowed=CONGESTION_LEVELS, example="low"
+            "congestion_level",
+            "text",
+            None,
+            "Congestion of the city's roads",
+            allowed=CONGESTION_LEVELS,
+            example="low",
+            day_rule="worst",
         ),
-        Column("average_speed", "number", "km/h", "Flow-weighted mean speed", 0, 200, example=38.4),
+        Column(
+            "average_speed", "number", "km/h", "Flow-weighted mean speed", 0, 200, example=38.4, weight="traffic_volume"
+        ),
     ),
     resolution="hourly",
     example_source="madrid_opendata",

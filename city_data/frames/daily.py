@@ -4,9 +4,9 @@ Belongs here: the rule, which `raw_data` states. Does not: the choice of a sourc
 requests for days (api/).
 
 - A column needs MINIMUM_HOURS hours with a value, else the day is NULL; a day of a clock change has 23 or 25.
-- Numbers are the mean of the hours; precipitation is their sum. Both are rounded as every stored number is.
-- average_speed is weighted by traffic_volume where that many hours have both and anything flowed, else a plain mean.
-- congestion_level is the worst of the day's hours. The description, which no day has, is NULL.
+- Each column's own rule (datasets.py) makes the value: mean, sum or worst. Numbers are rounded as every stored one is.
+- A mean is weighted where that many hours have both value and weight and the weights are not all 0, else a plain mean.
+- A text without an order, such as weather's description, is NULL.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from math import fsum
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from city_data.datasets import CONGESTION_LEVELS, Column, Dataset
+from city_data.datasets import Column, Dataset
 from city_data.window import day_bounds
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MINIMUM_HOURS = 20
-_SUMMED = "precipitation"
-_SPEED, _FLOW = "average_speed", "traffic_volume"
 Values = Sequence[Any]
 
 
@@ -88,13 +86,16 @@ def _day(column: Column, values: Mapping[str, Values]) -> Any:
     known = [value for value in values[column.name] if value is not None]
     if len(known) < MINIMUM_HOURS:
         return None
+    if column.day_rule == "worst" and column.allowed is not None:
+        return max(known, key=column.allowed.index)
     if column.kind == "text":
-        return max(known, key=CONGESTION_LEVELS.index) if column.allowed == CONGESTION_LEVELS else None
-    if column.name == _SUMMED:
+        return None
+    if column.day_rule == "sum":
         return fsum(known)
-    if column.name == _SPEED:
-        both = [(v, w) for v, w in zip(values[_SPEED], values[_FLOW], strict=True) if v is not None and w is not None]
-        flow = fsum(weight for _, weight in both)
-        if len(both) >= MINIMUM_HOURS and flow > 0:
-            return fsum(value * weight for value, weight in both) / flow
+    if column.weight is not None:
+        pairs = zip(values[column.name], values[column.weight], strict=True)
+        both = [(value, weight) for value, weight in pairs if value is not None and weight is not None]
+        total = fsum(weight for _, weight in both)
+        if len(both) >= MINIMUM_HOURS and total > 0:
+            return fsum(value * weight for value, weight in both) / total
     return fsum(known) / len(known)

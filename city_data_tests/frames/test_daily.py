@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
-from city_data.datasets import WEATHER
+from city_data.datasets import DATASETS, WEATHER
 from city_data.frames.daily import daily
 
 
@@ -17,3 +17,11 @@ def test_column_missing_from_the_hourly_source_is_null_in_daily_rows() -> None:
     days = daily(frame, WEATHER, "UTC")
     assert list(days["temperature"]) == [20.0]
     assert days[["precipitation", "humidity", "wind_speed", "pressure"]].isna().all(axis=None)
+
+
+def test_rules_fit_their_columns() -> None:
+    for dataset in DATASETS.values():
+        for column in dataset.columns:
+            assert column.weight is None or column.weight in dataset.column_names
+            assert (column.day_rule == "worst") <= bool(column.allowed)
+            assert (column.day_rule == "sum") <= (column.kind == "number")
