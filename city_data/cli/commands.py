@@ -172,7 +172,7 @@ def doctor(
         raise UsageError("--record needs --live")
     _, feeds = select_feeds(city)
     with joined_platform(home):
-        healthy = examine_live(console, feeds, as_of(), record) if live else examine(console, feeds)
+        healthy = examine_live(console, feeds, as_of(), record) if live else examine(console, feeds, as_of().date())
     raise typer.Exit(0 if healthy else 1)
 
 

@@ -85,6 +85,7 @@ def test_demo_then_every_other_command_on_its_home(variables: dict[str, str]) ->
     doctor = command(variables, "doctor")
     assert doctor.returncode == 0, doctor.stdout
     assert "open_meteo: answers" in doctor.stdout
+    assert re.search(r"local holidays: not known for \d{4}: town; ", doctor.stdout)
     month = re.findall(r"^\d{4}-\d\d", status.stdout, re.MULTILINE)[-3]
     again = command(variables, "backfill", "--city", "town", "--dataset", "weather", "--from", month, "--to", month)
     assert "1 of 1 months done" in again.stdout, again.stdout + again.stderr
