@@ -75,7 +75,9 @@ def run(provider: str, cases: int, seed: int, tell: Callable[[int], object] = la
         tally.kinds[verdict.kind] += 1
         if verdict.is_fault:
             small = _smaller(found, payloads, known or {}, verdict.kind)
-            tally.failures.append(Failure(provider, number, found, judged(found, small, known or {}), tuple(small)))
+            again = judged(found, small, known or {})
+            kept = again if again.kind == verdict.kind else verdict
+            tally.failures.append(Failure(provider, number, found, kept, tuple(small)))
         tell(number + 1)
     return tally
 

@@ -64,3 +64,17 @@ def test_planted_fault_is_detected_minimised_and_saved(
     told = [json.loads(path.read_bytes()) for path in tmp_path.glob("*/case.json")]
     assert {case["kind"] for case in told} == {fault}
     assert f": {fault}: " in capsys.readouterr().out
+
+
+def test_time_of_the_processor_alone_makes_a_case_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    seed = seeds_of("barcelona_opendata")[0]
+    monkeypatch.setattr("time.process_time", iter((0.0, 20.1, 0.0, 19.9)).__next__)
+    assert judging.judged(seed, seed.payloads, {}) == judging.Verdict("slow", "20.1 s")
+    assert judging.judged(seed, seed.payloads, {}).kind == "month"
+
+
+def test_failure_that_does_not_come_again_keeps_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdicts = iter([judging.Verdict("large", "401 MB")])
+    monkeypatch.setattr(running, "judged", lambda *_: next(verdicts, judging.Verdict("month")))
+    (failure,) = running.run("barcelona_opendata", 2, SEED).failures
+    assert (failure.number, failure.verdict) == (0, judging.Verdict("large", "401 MB"))
