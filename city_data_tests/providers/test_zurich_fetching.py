@@ -247,9 +247,14 @@ def test_extract_has_the_months_lines_and_those_of_the_newest_stamp_byte_for_byt
     assert foot.url == f"https:/{FILE}"
 
 
-def test_page_in_place_of_the_file_is_transient_and_forgotten(portal: Portal, tmp_path: Path) -> None:
-    portal.web.on(FILE, Answer(b"<html>maintenance</html>"))
-    with pytest.raises(TransientError, match="the download is not a CSV file but"):
+@pytest.mark.parametrize(
+    ("body", "words"), [(b"<html>maintenance</html>", "not a CSV file but"), (b"", "empty"), (b"\n", "empty")]
+)
+def test_page_in_place_of_the_file_is_transient_and_forgotten(
+    portal: Portal, tmp_path: Path, body: bytes, words: str
+) -> None:
+    portal.web.on(FILE, Answer(body))
+    with pytest.raises(TransientError, match=f"the download is {words}"):
         portal.fetch(tmp_path)
     assert not list((tmp_path / "cache").rglob("entry.json"))
 
