@@ -23,6 +23,7 @@ from city_data.window import Month
 from city_data_tests.docs.pages import ROOT, files, page
 from city_data_tests.providers import test_contract as contract
 from city_data_tests.providers.cases import Case
+from city_data_tests.providers.sources import SourceFacts
 from city_data_tests.providers.wire import Answer, Site, site
 from city_data_tests.sandbox.asking import StillClock
 from city_data_tests.world import World
@@ -78,7 +79,10 @@ def checks() -> list[tuple[str, Callable[..., None], dict[str, Any]]]:
 
 
 def test_a_provider_is_one_file_and_its_fixtures(added: Added) -> None:
-    assert added.touched == {PROVIDER, f"{FIXTURES}/request.json", f"{FIXTURES}/2026-09.json"}
+    fixtures = {f"{FIXTURES}/{name}.json" for name in ("request", "2026-09", "source")}
+    assert added.touched == {PROVIDER, *fixtures}
+    facts = SourceFacts.model_validate_json((added.root / FIXTURES / "source.json").read_bytes())
+    assert facts.spoilt
     assert "toytown" in discover()
     assert "toytown" in known_providers()
 
