@@ -59,6 +59,7 @@ class Fault(pydantic.BaseModel):
     without_column: str | None = None
     extra_column: str | None = None
     bad_values: bool = False
+    bad_column: str | None = None
     duplicates: bool = False
     empty_column: str | None = None
     outlier_column: str | None = None

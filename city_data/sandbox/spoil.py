@@ -18,7 +18,6 @@ from functools import lru_cache
 from typing import Any
 
 _AEMET = "iso-8859-15"
-_VALUES = ("intensidad", "estatActual", "FF")  # the column of a CSV whose values are spoilt
 _OUTLIER = -999
 # The columns of times, by their names at every source, and the forms of texts in them.
 _STAMPS = frozenset({"fecha", "data", "AAAAMMJJHH", "time", "dt", "fecha_actualizacion"})
@@ -31,7 +30,8 @@ _OTHER_MARK = str.maketrans(".,", ",.")
 
 @dataclass(frozen=True)
 class Spoil:
-    """`empty_column` stays, without a value; `outliers` values in a row of `outlier_column` become -999; with
+    """With `bad_values` some values are no numbers, or negative; of a table or records, those of `bad_column`.
+    `empty_column` stays, without a value; `outliers` values in a row of `outlier_column` become -999; with
     `swap_decimals` numbers are texts with the other decimal mark; `fill_nulls` gives every null the value before it,
     in JSON columns; `shift_minutes` moves every stamp. Values of `scaled_column` are multiplied by `scale`, as another
     unit would be; those of `padded_column` begin with a blank. With `more_cells` each line of a table but the header
@@ -40,6 +40,7 @@ class Spoil:
     without_column: str | None = None
     extra_column: str | None = None
     bad_values: bool = False
+    bad_column: str | None = None
     duplicates: bool = False
     charset: str | None = None
     datos_host: str | None = None
@@ -95,8 +96,8 @@ class Spoil:
 
     def _table(self, header: list[str], rows: list[list[str]]) -> list[list[str]]:
         names = [name.strip('"') for name in header]
-        if self.bad_values:
-            value = next(names.index(name) for name in _VALUES if name in names)
+        if self.bad_values and self.bad_column is not None:
+            value = names.index(self.bad_column)
             for index, row in enumerate(rows):
                 row[value] = ('"NaN"', '"-5"', row[value], row[value], row[value])[index // 4 % 5]
         rewritten = [(position, name) for position, name in enumerate(names) if self._rewrites(name)]
@@ -123,21 +124,25 @@ class Spoil:
         if isinstance(document.get("list"), list):
             items = self._items(document["list"])
             return document | {"cnt": len(items), "list": items}
-        if isinstance(document.get("values"), list):
-            return document | {"values": self._records(document["values"])}
         if isinstance(document.get("features"), list):
             return document | {"features": self._features(document["features"])}
-        return document
+        return {name: self._below(value) for name, value in document.items()}
+
+    def _below(self, value: Any) -> Any:
+        """A list of records, which a document has somewhere below."""
+        if isinstance(value, dict):
+            return self._document(value)
+        return self._records(value) if isinstance(value, list) and value and isinstance(value[0], dict) else value
 
     def _records(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """AEMET's days, and Grand Lyon's counts."""
+        """One dictionary each; without `bad_column` they are AEMET's."""
         for index, record in enumerate(records):
             if self.without_column is not None:
                 record.pop(self.without_column, None)
             if self.extra_column is not None:
                 record[self.extra_column] = "1,0"
-            if self.bad_values and "count" in record:
-                record["count"] = ("NaN", -5, *[record["count"]] * 3)[index // 4 % 5]
+            if self.bad_values and self.bad_column is not None:
+                record[self.bad_column] = ("NaN", -5, *[record[self.bad_column]] * 3)[index // 4 % 5]
             elif self.bad_values:
                 record |= {"tmed": "NaN"} if index % 2 else {"velmedia": "-3,0", "prec": "-1,0"}
             if self.empty_column is not None:

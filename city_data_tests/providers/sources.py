@@ -36,12 +36,14 @@ class Spoilt(_Strict):
 
 class SourceFacts(_Strict):
     """`recorded`: its folder of recorded payloads. `data`, `first`: patterns of the path of its data, and of its first
-    answer where that is another. `shifted`: its stamps by another clock; a source without it has stamps that cannot be.
+    answer where that is another. `bad_values`: the fault that makes some of its values no numbers, or negative, where
+    its data can be rewritten. `shifted`: its stamps by another clock; a source without it has stamps that cannot be.
     """
 
     recorded: str
     data: str
     first: str | None = None
+    bad_values: Mapping[str, Any] | None = None
     questions: Mapping[str, Question] = {}
     shifted: Spoilt | None = None
     spoilt: tuple[Spoilt, ...]

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from city_data.providers import discover
 from city_data.providers.base import (
     NotAvailable,
     NotConfigured,
@@ -19,24 +20,17 @@ from city_data.providers.base import (
 )
 from city_data.sandbox import Sandbox, running
 from city_data.sandbox.openweather import UNSUBSCRIBED
+from city_data_tests.providers.sources import facts_of, with_history
 from city_data_tests.sandbox.asking import AS_OF, Asked
 
 AEMET, OPEN_METEO, MADRID, OPENWEATHER = "aemet", "open_meteo", "madrid_opendata", "openweather"
 BARCELONA, METEO_FRANCE, LYON = "barcelona_opendata", "meteo_france", "grandlyon_opendata"
-NAMES = (AEMET, OPEN_METEO, MADRID, OPENWEATHER, BARCELONA, METEO_FRANCE, LYON)
+NAMES = with_history()
 MONTH = "2026-09"
 # Where each source's data, not its catalogue or envelope, comes from.
-DATA = {
-    AEMET: "/opendata/sh/",
-    OPEN_METEO: "/v1/archive",
-    MADRID: r"\.zip$",
-    OPENWEATHER: "/history/",
-    BARCELONA: r"\.csv$",
-    METEO_FRANCE: r"\.csv\.gz$",
-    LYON: "pvocomptagemeasure",
-}
-CATALOGUES = {MADRID: "package_show", BARCELONA: "package_show", METEO_FRANCE: "/datasets/", LYON: "pvocomptagechannel"}
-FIRST = DATA | CATALOGUES | {AEMET: "/diarios/"}
+DATA = {name: facts_of(name).data for name in NAMES}
+FIRST = {name: facts_of(name).first_path for name in NAMES}
+BAD = {name: bad for name in NAMES if (bad := facts_of(name).bad_values) is not None}
 HTML = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>"
 NO_DATA = '{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}'
 TOO_LONG = '{"descripcion": "El rango de fechas no puede ser superior a 6 meses", "estado": 404}'
@@ -50,8 +44,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(served: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    monkeypatch.setenv("AEMET_API_KEY", "good")
-    monkeypatch.setenv("OPENWEATHER_API_KEY", "good")
+    for provider in discover().values():
+        if provider.capabilities.key_variable:
+            monkeypatch.setenv(provider.capabilities.key_variable, "good")
     served.faults.clear()
     yield served
     served.faults.clear()
@@ -212,7 +207,7 @@ def test_missing_key_is_missing_data(sandbox: Sandbox, tmp_path: Path) -> None:
     assert frame["temperature"].notna().all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BAD)
 def test_extra_column_changes_no_value(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     expected = good(sandbox, name, tmp_path)
     sandbox.faults.order(DATA[name], extra_column="nuevo")
@@ -220,9 +215,9 @@ def test_extra_column_changes_no_value(sandbox: Sandbox, tmp_path: Path, name: s
     pd.testing.assert_frame_equal(frame.drop(columns="raw_data"), expected.drop(columns="raw_data"))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BAD)
 def test_nan_and_negative_values_are_never_published(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
-    sandbox.faults.order(DATA[name], bad_values=True)
+    sandbox.faults.order(DATA[name], **BAD[name])
     month = Asked(sandbox, name, MONTH).month_of(tmp_path)
     numbers = month.frame[
         [c for c in ("precipitation", "wind_speed", "traffic_volume", "pedestrian_count") if c in month.frame]
@@ -231,7 +226,7 @@ def test_nan_and_negative_values_are_never_published(sandbox: Sandbox, tmp_path:
     assert sum(month.nulled.values()) + sum(month.rejected.values()) > 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BAD)
 def test_duplicate_rows_count_once(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     expected = good(sandbox, name, tmp_path)
     sandbox.faults.order(DATA[name], duplicates=True)

@@ -79,7 +79,8 @@ def test_foreign_second_step_and_charset(sandbox: Sandbox, call: Call) -> None:
 def test_columns_and_rows_of_a_zip(sandbox: Sandbox, call: Call) -> None:
     url = zip_url(call)
     good = table(call(url).content)
-    sandbox.faults.order(r"\.zip$", without_column="carga", extra_column="nuevo", bad_values=True, duplicates=True)
+    bad: dict[str, Any] = {"bad_values": True, "bad_column": "intensidad"}
+    sandbox.faults.order(r"\.zip$", without_column="carga", extra_column="nuevo", duplicates=True, **bad)
     bad = table(call(url).content)
     assert set(good.columns) - set(bad.columns) == {"carga"}
     assert set(bad.columns) - set(good.columns) == {"nuevo"}
