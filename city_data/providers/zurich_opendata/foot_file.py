@@ -90,8 +90,8 @@ def _header(cached: CachedFile) -> tuple[Header, bytes]:
     line = cached.file.readline(_MOST_LINE)
     if line.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<") or not line.strip():
         cached.forget()
-        found = f"not a CSV file but {line[:60]!r}" if line.strip() else "empty"
-        raise TransientError(f"{FILE}: the download is {found}")
+        content = f"not a CSV file but {line[:60]!r}" if line.strip() else "empty"
+        raise TransientError(f"{FILE}: the download is {content}")
     return Header.of(line, FILE), line
 
 
