@@ -6,35 +6,21 @@ or the launcher of one machine (local/run_launcher.py).
 
 from __future__ import annotations
 
-import socket
-import time
-
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
-from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster_k8s import K8sRunLauncher
 from dagster_k8s.job import get_job_name_from_run_id
 
-# A daemon may keep a broken workspace for a minute after its code location is back.
-RELOADED_AFTER_S = 75.0
-CONNECT_S = 2.0
-
 
 class JobRunLauncher(K8sRunLauncher):
     """For `run_launcher` in dagster.yaml, configured as `K8sRunLauncher`."""
 
-    _away_at: float | None = None
-
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """As Dagster's; but a dead run waits for its code location, since Dagster drops a retry that it cannot launch
-        (dagster 20730), and a run that was killed for memory is not retried with the same limit."""
-        is_retry_possible = self._is_retry_possible(run)
+        """As Dagster's; but a run that was killed for memory is not retried with the same limit."""
         health: CheckRunHealthResult = super().check_run_worker_health(run)
         if health.status != WorkerStatus.FAILED:
             return health
-        if not is_retry_possible:
-            return CheckRunHealthResult(WorkerStatus.RUNNING, "its pod has ended; waiting for the code location")
         killed = self._killed_for_memory(run)
         return CheckRunHealthResult(WorkerStatus.FAILED, killed) if killed else health
 
@@ -75,18 +61,3 @@ class JobRunLauncher(K8sRunLauncher):
                 if ended is not None and ended.reason == "OOMKilled":
                     return str(limits[container.name].get("memory", "none"))
         return None
-
-    def _is_retry_possible(self, run: DagsterRun) -> bool:
-        """Whether the code location answers, and has for so long that the daemon has loaded it again."""
-        origin = run.remote_job_origin and run.remote_job_origin.repository_origin.code_location_origin
-        if isinstance(origin, GrpcServerCodeLocationOrigin) and origin.port and not _answers(origin.host, origin.port):
-            self._away_at = time.monotonic()
-        return self._away_at is None or time.monotonic() - self._away_at >= RELOADED_AFTER_S
-
-
-def _answers(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((host, port), CONNECT_S).close()
-    except OSError:
-        return False
-    return True

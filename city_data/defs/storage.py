@@ -1,7 +1,8 @@
 """Dagster's PostgreSQL storage with pooled connections, for every process: daemon, webserver, code location, runs.
 
-Belongs here: the connections, one pool a process, and the status of an ended backfill. Does not: which events of a
-batch are stored (batch_events.py), or tables and queries, which are those of dagster-postgres.
+Belongs here: the connections, one pool a process, the status of an ended backfill, and which failed runs the daemon
+sees. Does not: which events of a batch are stored (batch_events.py), or tables and queries, which are those of
+dagster-postgres.
 dagster-postgres opens a connection for every event and every question: 396 a minute of an idle platform, and about 550
 a run. Its pools for the webserver set `statement_timeout` for a session, which transaction pooling hands to another
 process. Here a session keeps no state: the storage works behind PgBouncer in transaction mode.
@@ -10,6 +11,8 @@ process. Here a session keeps no state: the storage works behind PgBouncer in tr
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
@@ -30,11 +33,14 @@ from dagster_postgres.utils import retry_pg_connection_fn
 
 from city_data.defs import batch_events
 from city_data.defs.backfills import ended_as_its_runs, is_called_failed
+from city_data.defs.code_location import CodeLocation
 
 # Held, then opened for a burst and closed after it: a webserver's threads, a daemon's.
 HELD, MOST = 5, 30
 # The longest life of a connection, so that a changed address or password is used.
 RECYCLE_S = 1800
+# The longest time that a failed run waits for its code location before it is retried or not.
+LONGEST_WAIT_S = 3600
 # Those by which dagster-postgres decides whether to create its tables.
 _LAST_TABLES = {"event_logs", "runs", "instance_info", "jobs"}
 # By address.
@@ -80,6 +86,8 @@ class PooledEventLog(_Pooled, PostgresEventLogStorage):
     used up, here or in PgBouncer, it would wait for itself. Of a run of several cities it stores the events that a page
     needs."""
 
+    code_location: CodeLocation | None = None
+
     def __init__(self, postgres_url: str, engine: sa.Engine, runs: PostgresRunStorage) -> None:
         super().__init__(postgres_url, engine)
         self._runs = runs
@@ -117,26 +125,47 @@ class PooledEventLog(_Pooled, PostgresEventLogStorage):
             shown = connection.execute(sa.select(table.execution_status).where(table.id.in_([latest, own]))).scalars()
             return set(shown) == {AssetCheckExecutionRecordStatus.SUCCEEDED.value}
 
+    def get_logs_for_all_runs_by_log_id(
+        self,
+        after_cursor: int = -1,
+        dagster_event_type: dg.DagsterEventType | set[dg.DagsterEventType] | None = None,
+        limit: int | None = None,
+    ) -> Mapping[int, EventLogEntry]:
+        """As dagster-postgres'; but the daemon, which retries failed runs by this, sees them only while it can launch:
+        it drops a retry that it cannot (dagster 20730). The backfill of a run that waits here goes on."""
+        events: Mapping[int, EventLogEntry] = super().get_logs_for_all_runs_by_log_id(
+            after_cursor, dagster_event_type, limit
+        )
+        if self.code_location is None or dagster_event_type != {dg.DagsterEventType.RUN_FAILURE}:
+            return events
+        if self.code_location.is_loaded():
+            return events
+        return {number: event for number, event in events.items() if time.time() - event.timestamp > LONGEST_WAIT_S}
+
 
 class PooledPostgresStorage(DagsterPostgresStorage):
-    """For `storage: custom` in dagster.yaml; `postgres_url` is the address of Dagster's own database."""
+    """For `storage: custom` in dagster.yaml; `postgres_url` is the address of Dagster's own database, `code_location`
+    the HOST:PORT for which retries of failed runs wait."""
 
     EVENT_LOG: type[PooledEventLog] = PooledEventLog
 
-    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(
+        self, postgres_url: str, inst_data: ConfigurableClassData | None = None, code_location: str | None = None
+    ) -> None:
         super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
         engine = shared_engine(postgres_url)
         self._run_storage = _Runs(postgres_url, engine)
         self._event_log_storage = self.EVENT_LOG(postgres_url, engine, self._run_storage)
+        self._event_log_storage.code_location = CodeLocation(code_location) if code_location else None
         self._schedule_storage = _Schedules(postgres_url, engine)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        return {"postgres_url": dg.StringSource}
+        return {"postgres_url": dg.StringSource, "code_location": dg.Field(dg.StringSource, is_required=False)}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> PooledPostgresStorage:
-        return cls(config_value["postgres_url"], inst_data)
+        return cls(config_value["postgres_url"], inst_data, config_value.get("code_location"))
 
 
 def shared_engine(postgres_url: str) -> sa.Engine:

@@ -125,13 +125,16 @@ def states_of(dagster: dg.DagsterInstance, schedule: str) -> list[InstigatorStat
 
 
 def test_schedule_ticks_and_its_runs_load_the_month_that_closed(release: Release, dagster: dg.DagsterInstance) -> None:
-    """The daemon catches up on the last day 1, as after an outage."""
+    """The daemon, away since before the last day 1, catches up on it."""
     until("the schedule", 120, lambda: states_of(dagster, "month_closed"))  # the daemon writes it once it has seen it
+    release.kubectl("scale", f"deploy/{RELEASE}-daemon", "--replicas=0")  # it holds in memory when it looks next
+    until("no daemon", 60, lambda: not release.items("pods", "app.kubernetes.io/component=daemon"))
     (state,) = states_of(dagster, "month_closed")
     since = (datetime.now(UTC) - timedelta(days=32)).timestamp()
     dagster.update_instigator_state(state.with_data(ScheduleInstigatorData("0 2 1 * *", start_timestamp=since)))
+    release.kubectl("scale", f"deploy/{RELEASE}-daemon", "--replicas=1")
     of_schedule = dg.RunsFilter(tags={SCHEDULE_NAME_TAG: "month_closed"})
-    took = until("runs of the schedule", 120, lambda: len(dagster.get_runs(of_schedule)) == 2)
+    took = until("runs of the schedule", 240, lambda: len(dagster.get_runs(of_schedule)) == 2)
     until("their end", 400, lambda: all(run.is_finished for run in dagster.get_runs(of_schedule)), every=3)
     release.note(
         f"schedule ticked after {took:.0f} s; its runs: {[run.status.value for run in dagster.get_runs(of_schedule)]}"

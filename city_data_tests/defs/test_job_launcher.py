@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,18 +52,12 @@ def launching(cluster: Cluster, instance: dg.DagsterInstance, tmp_path: Path) ->
             yield opened
 
 
-@pytest.fixture
-def code_location() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening
-
-
 def run_with_pod(
-    instance: dg.DagsterInstance, cluster: Cluster, status: dg.DagsterRunStatus, port: int, terminated: str | None
+    instance: dg.DagsterInstance, cluster: Cluster, status: dg.DagsterRunStatus, terminated: str | None
 ) -> str:
     """A run in `status`, its Job and its pod: `terminated` for this reason, else pending."""
     pointer = ModuleCodePointer("city_data.definitions", "repository")
-    origin = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=port, location_name="city_data")
+    origin = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=4000, location_name="city_data")
     run = create_run_for_test(
         instance,
         status=status,
@@ -122,9 +115,9 @@ def ending(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str | None, 
 
 
 def test_run_killed_for_memory_names_its_limit_and_is_not_retried(
-    launching: dg.DagsterInstance, cluster: Cluster, code_location: socket.socket
+    launching: dg.DagsterInstance, cluster: Cluster
 ) -> None:
-    run_id = run_with_pod(launching, cluster, STARTED, code_location.getsockname()[1], "OOMKilled")
+    run_id = run_with_pod(launching, cluster, STARTED, "OOMKilled")
     monitor(launching)
     status, retried, text = ending(launching, run_id)
     assert (status, retried) == ("FAILURE", "false")
@@ -133,9 +126,9 @@ def test_run_killed_for_memory_names_its_limit_and_is_not_retried(
 
 
 def test_run_killed_for_memory_before_its_first_step_says_so_too(
-    launching: dg.DagsterInstance, cluster: Cluster, code_location: socket.socket, monkeypatch: pytest.MonkeyPatch
+    launching: dg.DagsterInstance, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = run_with_pod(launching, cluster, STARTING, code_location.getsockname()[1], "OOMKilled")
+    run_id = run_with_pod(launching, cluster, STARTING, "OOMKilled")
     monkeypatch.setattr(type(launching), "run_monitoring_start_timeout_seconds", 0.001)
     monitor(launching)
     status, retried, text = ending(launching, run_id)
@@ -143,36 +136,16 @@ def test_run_killed_for_memory_before_its_first_step_says_so_too(
     assert "OOMKilled: the run needs more memory than its limit of 2Gi" in text
 
 
-def test_run_whose_process_was_killed_is_retried(
-    launching: dg.DagsterInstance, cluster: Cluster, code_location: socket.socket
-) -> None:
-    run_id = run_with_pod(launching, cluster, STARTED, code_location.getsockname()[1], "Error")
+def test_run_whose_process_was_killed_is_retried(launching: dg.DagsterInstance, cluster: Cluster) -> None:
+    run_id = run_with_pod(launching, cluster, STARTED, "Error")
     monitor(launching)
-    assert ending(launching, run_id)[:2] == ("FAILURE", "true")
-
-
-def test_dead_run_fails_only_once_its_code_location_has_been_back_for_a_while(
-    launching: dg.DagsterInstance, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 0.0
-    monkeypatch.setattr(job_launcher.time, "monotonic", lambda: now)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-    run_id = run_with_pod(launching, cluster, STARTED, port, "Error")
-    monitor(launching)
-    assert ending(launching, run_id)[0] == "STARTED"
-    with socket.create_server(("127.0.0.1", port)):
-        monitor(launching)
-        assert ending(launching, run_id)[0] == "STARTED"
-        now = job_launcher.RELOADED_AFTER_S
-        monitor(launching)
     assert ending(launching, run_id)[:2] == ("FAILURE", "true")
 
 
 def test_job_of_a_run_that_never_started_is_deleted_before_its_retry(
-    launching: dg.DagsterInstance, cluster: Cluster, code_location: socket.socket, monkeypatch: pytest.MonkeyPatch
+    launching: dg.DagsterInstance, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = run_with_pod(launching, cluster, STARTING, code_location.getsockname()[1], None)
+    run_id = run_with_pod(launching, cluster, STARTING, None)
     monitor(launching)
     assert cluster.objects
     monkeypatch.setattr(type(launching), "run_monitoring_start_timeout_seconds", 0.001)

@@ -182,6 +182,7 @@ def test_every_secret_is_a_reference(rendered: list[Manifest]) -> None:
 
 def test_dagsters_settings_name_secrets_only(rendered: list[Manifest]) -> None:
     settings = yaml.safe_load(find(rendered, "ConfigMap", "r-city-data-dagster")["data"]["dagster.yaml"])
+    assert settings["storage"]["custom"]["config"].pop("code_location") == "r-city-data-code:4000"
     assert settings["storage"] == dagster_config.DAGSTER_CONFIG["storage"]
     assert settings["storage"]["custom"]["config"] == {"postgres_url": {"env": "CITY_DATA_DAGSTER_URL"}}
     launcher = settings["run_launcher"]["config"]

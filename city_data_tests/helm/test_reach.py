@@ -96,13 +96,16 @@ def test_resources_reach_their_container_alone(value: str, role: str, name: str)
 
 
 def test_backfills_survive_an_absence_of_the_code_location(rendered: list[Manifest]) -> None:
-    """And the daemon starts once the code location's Service has a ready pod."""
+    """And the daemon starts once the code location's Service has a ready pod, and retries a failed run then alone."""
     daemon = pod_templates(rendered)["Deployment/r-city-data-daemon"]
     waiting, running = containers(daemon)
     given = {variable["name"]: variable.get("value") for variable in running["env"]}
     assert given["DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR"] == "1"
     service = find(rendered, "Service", "r-city-data-code")
-    assert waiting["command"][-2:] == ["--reach", f"r-city-data-code:{service['spec']['ports'][0]['port']}"]
+    address = f"r-city-data-code:{service['spec']['ports'][0]['port']}"
+    assert waiting["command"][-2:] == ["--reach", address]
+    settings = yaml.safe_load(find(rendered, "ConfigMap", "r-city-data-dagster")["data"]["dagster.yaml"])
+    assert settings["storage"]["custom"]["config"]["code_location"] == address
 
 
 def test_failed_init_backfill_keeps_its_reason(production: list[Manifest]) -> None:
