@@ -51,7 +51,10 @@ def _rows(payload: bytes, request: Any) -> Iterable[Row]:
     lines = payload.decode("utf-8-sig", "replace").split("\n")
     columns = [cell.lower() for cell in _cells(lines[0])]
     for line in lines[1:]:
-        row = dict(zip(columns, _cells(line), strict=False))
+        cells = _cells(line)
+        if any(cells[len(columns) :]):
+            continue  # cells beyond the header: which one was inserted is not known
+        row = dict(zip(columns, cells, strict=False))
         segment, state = _whole(row.get("idtram", "")), _whole(row.get("estatactual", ""))
         stamp = _stamp(row.get("data", ""))
         if segment is None or not 1 <= segment <= 1_000_000 or stamp is None:

@@ -40,6 +40,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "blanks in the header": lambda text: text.replace(",data", ", data ", 1),
     "a comma at the end of each row": lambda text: text.replace(",0\n", ",0,\n"),
     "commas at the end of some rows": lambda text: text.replace(",2,0\n", ",2,0,,,\n"),
+    "blanks beyond the header": lambda text: text.replace(",2,0\n", ',2,0, ,"",\u00a0,\n'),
     "a short first row": lambda text: text.replace(HEADER, f"{HEADER}\n(36 rows)"),
     "stamps as ISO dates": lambda text: re.sub(ONE_STAMP, r"\1-\2-\3T\4:\5:\6", text),
     "stamps without seconds": lambda text: re.sub(ONE_STAMP, r"\1\2\3\4\5", text),

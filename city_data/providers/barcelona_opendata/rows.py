@@ -195,7 +195,7 @@ def _rows(file: StateFile) -> pl.LazyFrame:
     month = number // 100_000_000
     inside = (month == file.month.year * 100 + file.month.month) & (day <= file.month.last_day.day)
     reason = (
-        pl.when((pl.col(_SURPLUS).str.strip_chars(",") != "").fill_null(False))
+        pl.when((pl.col(_SURPLUS).str.strip_chars(DECORATION + ",") != "").fill_null(False))
         .then(1)
         .when(~segment.is_between(1, _MOST_SEGMENTS).fill_null(False))
         .then(2)
