@@ -14,7 +14,6 @@ from datetime import date, timedelta
 from typing import Annotated, Self
 
 import pydantic
-from dateutil.easter import easter
 
 _FIRST_EASTER, _LAST_EASTER = 1583, 4099  # of the Gregorian calendar, as far as its rule is computed
 _Year = Annotated[int, pydantic.Field(ge=_FIRST_EASTER, le=_LAST_EASTER)]
@@ -57,6 +56,8 @@ class LocalHoliday(_Strict):
         if self.every_year is not None:
             return [date.fromisoformat(f"{year:04}-{self.every_year}")]
         if self.days_after_easter is not None:
+            from dateutil.easter import easter
+
             return [easter(year) + timedelta(days=self.days_after_easter)]
         return [day for day in self.dates or () if day.year == year]
 
