@@ -22,7 +22,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
@@ -104,6 +104,17 @@ class PooledEventLog(_Pooled, PostgresEventLogStorage):
             super().store_event(event)
         elif batch_events.is_needed(event) and not self._passes_again(event):
             super().store_event(batch_events.shortened(event))
+            if event.dagster_event_type == dg.DagsterEventType.RUN_SUCCESS:
+                self._delete_plans(event.run_id)
+
+    def _delete_plans(self, run_id: str) -> None:
+        """While a run lasts, and where it fails, the pages show by them which months it was to load."""
+        table = SqlEventLogStorageTable.c
+        kind = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value
+        with self.index_connection() as connection:
+            connection.execute(
+                sa.delete(SqlEventLogStorageTable).where(table.run_id == run_id, table.dagster_event_type == kind)
+            )
 
     def _is_of_batch(self, event: EventLogEntry) -> bool:
         run_id, is_batch = self._last

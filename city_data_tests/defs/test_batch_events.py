@@ -87,6 +87,7 @@ def test_month_of_a_batch_stores_what_the_pages_show_in_a_fifth_of_a_single_runs
     run_id = load(cities, "2026-09")
     stored = kinds(cities, run_id)
     assert stored.count(KINDS.ASSET_MATERIALIZATION) == len(CITIES) * len(STEPS)
+    assert KINDS.ASSET_MATERIALIZATION_PLANNED not in stored
     assert cities.instance.get_materialized_partitions(MONTHLY) == {"2026-08", "2026-09"}
     steps = cities.instance.get_run_step_stats(run_id)
     assert len(steps) == len(CITIES) * len(STEPS)
