@@ -84,7 +84,7 @@ def _quoted(month: Month) -> pl.Expr:
 def snapshots(month: Month) -> Snapshots:
     """In order of time: in October the clock goes back once. Where nothing changes, above all at night, snapshots are
     left out, about two of three; and in one month of four the feed stops for half a day."""
-    moments = quarters(month, month.last_day, HOLIDAYS)
+    moments = quarters(month, month.last_day, HOLIDAYS, TIMEZONE)
     number = np.arange(moments.number[0] * 900 // _STEP, (moments.number[-1] + 1) * 900 // _STEP)
     demand = moments.demand[number * _STEP // 900 - moments.number[0]]
     written = uniform(_KEPT, number) < 0.12 + 0.3 * np.minimum(demand, 1)

@@ -84,7 +84,7 @@ def channels_csv(listed: tuple[Channel, ...], moment: datetime) -> bytes:
 
 def measures(month: Month, sites: int, revision: int = 0) -> list[dict[str, Any]]:
     """Every row of a local month by start and channel. Each revision counts a tenth more in the second half."""
-    moments = quarters(month, month.last_day, HOLIDAYS)
+    moments = quarters(month, month.last_day, HOLIDAYS, TIMEZONE)
     rows: list[tuple[int, int, dict[str, Any]]] = []
     for channel in channels(sites):
         size = channel.step_s // _QUARTER_S

@@ -25,6 +25,7 @@ from city_data.sandbox.traffic import Holidays, Quarters, Readings, Sensors, qua
 from city_data.window import Month
 
 LAG = timedelta(days=6)  # after a month's end
+TIMEZONE = "Europe/Madrid"
 HOLIDAYS = Holidays("MD", ((5, 15), (11, 9)))
 SIZES = {"small": 24, "full": 5_000}
 HEADER = b'"id";"fecha";"tipo_elem";"intensidad";"ocupacion";"carga";"vmed";"error";"periodo_integracion"\r\n'
@@ -39,7 +40,7 @@ def write_madrid_month(
 
     Each revision counts a tenth more on every point's second half of the month, a day after the last was published.
     """
-    moments = quarters(month, last_day or month.last_day, HOLIDAYS)
+    moments = quarters(month, last_day or month.last_day, HOLIDAYS, TIMEZONE)
     network = sensors(month, points)
     inner = zipfile.ZipInfo(f"{month.month:02d}-{month.year}.csv", (month.year, month.month, 1, 0, 0, 0))
     inner.compress_type = zipfile.ZIP_DEFLATED

@@ -39,7 +39,7 @@ def month_rows(month: Month, arcs: int, revision: int = 0) -> pl.DataFrame:
 
     Each revision counts a tenth more in the second half of the month.
     """
-    moments = quarters(month, month.last_day, HOLIDAYS)
+    moments = quarters(month, month.last_day, HOLIDAYS, TIMEZONE)
     demand, tilt = (values.reshape(-1, 4).mean(axis=1) for values in (moments.demand, moments.tilt))
     ends = month.hours(TIMEZONE)
     number = np.array([int(end.timestamp()) // 3600 + 1 for end in ends])

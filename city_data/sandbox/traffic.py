@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from city_data.sandbox.noise import Floats, bell, bits, one, smooth, uniform
 from city_data.window import Month, day_bounds
 
-TIMEZONE = "Europe/Madrid"
 CENSUS = Month(2026, 9)  # the month at which a network has exactly its nominal number of points
 GROWTH_A_MONTH = 0.004
 _BASE, _TILT, _FATE, _START, _LENGTH, _NOISE, _HOURLY, _DAY, _CITY = range(201, 210)
@@ -84,13 +83,13 @@ def sensors(month: Month, points: int) -> Sensors:
     return Sensors(ids[order], m30[order], np.where(m30, 3000 * np.clip(size, 0.5, 1.8), 480 * size)[order])
 
 
-def quarters(month: Month, last_day: date, holiday_set: Holidays) -> Quarters:
-    """In order of time, on the clocks of Spain, France and Zurich: in October the local stamps of the doubled hour come
+def quarters(month: Month, last_day: date, holiday_set: Holidays, timezone: str) -> Quarters:
+    """In order of time, on a city's clocks: in October the local stamps of the doubled hour come
     twice, in March an hour has none."""
-    start, end = month.bounds(TIMEZONE)[0], day_bounds(last_day, TIMEZONE)[1]
+    start, end = month.bounds(timezone)[0], day_bounds(last_day, timezone)[1]
     first, last = (int(moment.timestamp()) // 900 for moment in (start, end))
     number = np.arange(first, last)
-    zone = ZoneInfo(TIMEZONE)
+    zone = ZoneInfo(timezone)
     local = [datetime.fromtimestamp(n * 900, UTC).astimezone(zone) for n in number.tolist()]
     hour = np.array([moment.hour + moment.minute / 60 for moment in local])
     days = np.array([(moment.date() - month.first_day).days for moment in local])
@@ -103,7 +102,7 @@ def quarters(month: Month, last_day: date, holiday_set: Holidays) -> Quarters:
     )
     tilt = np.where(rest, 0.0, np.interp(hour, [0, 6, 9, 14, 18, 21, 24], [0, 0.3, 1, 0, -1, -0.3, 0]))
     return Quarters(
-        number, [f"{moment:%Y-%m-%d %H:%M:%S}" for moment in local], shape * level, tilt, _outage(month, number)
+        number, [f"{moment:%Y-%m-%d %H:%M:%S}" for moment in local], shape * level, tilt, _outage(month, start, number)
     )
 
 
@@ -139,12 +138,12 @@ def _fates(group: Sensors, moments: Quarters, month: Month) -> tuple[NDArray[np.
     return silent, ~absent
 
 
-def _outage(month: Month, number: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _outage(month: Month, start: datetime, number: NDArray[np.int64]) -> NDArray[np.bool_]:
     """In one month of three the whole collection stops for some hours."""
     keys = (_CITY, month.year, month.month)
     if one(*keys, 1) > 1 / 3:
         return np.zeros(len(number), np.bool_)
-    first = int(month.bounds(TIMEZONE)[0].timestamp()) // 900 + int(one(*keys, 2) * len(month.days()) * 96)
+    first = int(start.timestamp()) // 900 + int(one(*keys, 2) * len(month.days()) * 96)
     return (number >= first) & (number < first + 6 + int(one(*keys, 3) * 14))
 
 

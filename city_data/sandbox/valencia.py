@@ -122,4 +122,4 @@ def _demand(number: int) -> float:
 
 @lru_cache(maxsize=3)
 def _month(month: Month) -> Quarters:
-    return quarters(month, month.last_day, HOLIDAYS)
+    return quarters(month, month.last_day, HOLIDAYS, _TIMEZONE)

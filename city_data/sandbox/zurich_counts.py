@@ -60,7 +60,7 @@ def month_rows(month: Month, small: bool, revision: int = 0) -> pl.DataFrame:
     Each revision counts a tenth more in the second half of the month.
     """
     names = series(small)
-    moments = quarters(month, month.last_day, HOLIDAYS)
+    moments = quarters(month, month.last_day, HOLIDAYS, TIMEZONE)
     demand, tilt = (values.reshape(-1, 4).mean(axis=1) for values in (moments.demand, moments.tilt))
     starts = month.hours(TIMEZONE)
     number = np.array([int(start.timestamp()) // 3600 for start in starts])
