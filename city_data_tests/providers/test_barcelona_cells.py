@@ -78,6 +78,19 @@ def test_row_of_more_fields_than_the_header_is_rejected_by_that_name(tmp_path: P
     assert (made.received, made.used) == (37, 36)
 
 
+@pytest.mark.parametrize(
+    ("line", "rejected"),
+    [("2,20260901000000,5\0,0", {"not_a_state": 1}), ("2,20260901000000,5\x000,0", {"not_a_state": 1}),
+     ("2,20260901000000,5,\0,5", {"too_many_fields": 1}), ("2\x003,20260901000000,5,0", {"no_segment": 1}),
+     ("\0", {"no_segment": 1})],
+)  # fmt: skip
+def test_nul_is_part_of_its_cell(tmp_path: Path, line: str, rejected: dict[str, int]) -> None:
+    plain = month_of(tmp_path, good())
+    made = month_of(tmp_path, [line, *good()])
+    assert made.frame.equals(plain.frame)
+    assert made.rejected == rejected
+
+
 def test_mostly_too_many_fields_are_refused_with_an_example(tmp_path: Path) -> None:
     lines = [line.replace(",1,0", ",1,5,0").replace(",2,0", ",2,5,0") for line in good()]
     with pytest.raises(PermanentError, match="24 of 36 rows have more fields than the header, such as '0' in line 2"):

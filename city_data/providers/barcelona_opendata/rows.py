@@ -6,6 +6,7 @@ the city's page of the dataset `trams`.
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -174,7 +175,7 @@ def _rows(file: StateFile) -> pl.LazyFrame:
 
     # A line at a time: Polars would refuse a file for one row of more fields, or for a first row of fewer.
     lines = pl.scan_csv(
-        file.path,
+        _without_nul(file.path),
         separator="\0",
         schema={"line": pl.String},
         has_header=False,
@@ -217,6 +218,12 @@ def _rows(file: StateFile) -> pl.LazyFrame:
         state.cast(pl.Int8, strict=False).alias("state"),
         reason.cast(pl.UInt8).alias("reason"),
     )
+
+
+def _without_nul(path: Path) -> Path | bytes:
+    """The file, or its bytes with the mark of an unreadable one for each NUL, where a line would end."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body:
+        return path if body.find(b"\0") < 0 else body[:].replace(b"\0", "\ufffd".encode())
 
 
 def _whole(name: str) -> pl.Expr:
