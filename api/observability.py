@@ -165,8 +165,9 @@ def log_request(method: str, route: str, status: int, log: RequestLog, seconds: 
     )
 
 
-def _line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> bytes:
-    """One processor instead of structlog's two, which took 2 us of every answer."""
+def _line(_logger: object, level: str, event: MutableMapping[str, Any]) -> bytes:
+    """One processor instead of structlog's three, which took 2 us of every answer."""
+    event["level"] = level
     event["timestamp"] = datetime.now(UTC)
     return orjson.dumps(event, option=orjson.OPT_UTC_Z, default=repr)
 
@@ -175,7 +176,7 @@ def configure_logging() -> None:
     """JSON lines on standard output; the libraries' warnings on standard error."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     structlog.configure(
-        processors=[structlog.processors.add_log_level, _line],
+        processors=[_line],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=LossyLoggerFactory(sys.stdout.buffer),
         cache_logger_on_first_use=True,

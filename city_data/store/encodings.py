@@ -16,7 +16,7 @@ from city_data.store.segments import Segment
 
 Encoding = Literal["zstd", "gzip", "identity"]
 _LEVEL = 9
-_CHUNK_BYTES = 256 * 1024
+_CHUNK_BYTES = 1024 * 1024
 
 
 def pack(text: bytes, rows: int, encoding: Encoding) -> Segment:
