@@ -19,7 +19,7 @@ LONGEST_WAIT_S = 30.0
 # An essential process that ends so often, in about three minutes, without running for one of them cannot be healed.
 MOST_RESTARTS = 10
 STABLE_S = 60.0
-ASK_EVERY_S = 5.0
+ASK_EVERY_S, ASK_A_STARTING_ONE_EVERY_S = 5.0, 0.5
 # Without an answer for so long a process hangs or is stopped; one that starts is given as long as the platform's start.
 LONGEST_SILENCE_S, LONGEST_START_S = 30.0, 90.0
 # Checks are this far apart only where this process was stopped itself: then nobody has asked either.
@@ -142,7 +142,8 @@ class Supervisor:
     def _ask_on(self, name: str, watched: _Watched) -> None:
         while self._watched.get(name) is watched:
             self.ask(name)
-            if self._stop.wait(ASK_EVERY_S):
+            # One that stops before its first answer is noted counts as starting, and is given that time.
+            if self._stop.wait(ASK_A_STARTING_ONE_EVERY_S if watched.answered is None else ASK_EVERY_S):
                 return
 
     def _forgive_own_pause(self) -> None:

@@ -17,7 +17,7 @@ from city_data_tests.chaos.mishaps import MISHAPS, disk_full
 from city_data_tests.chaos.pairs import PAIRS
 from city_data_tests.chaos.scene import Fault, Scene
 
-HEAL_S = 60.0
+HEAL_S = 60.0  # a silence of 30 s, and a start
 
 
 def signalled(role: str, number: int) -> Fault:

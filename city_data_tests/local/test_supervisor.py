@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,6 +140,24 @@ def test_process_that_has_never_answered_is_given_the_time_of_a_start() -> None:
     assert fake.restarts == []
     fake.run(supervisor, 2 + LONGEST_START_S, asks=True)
     assert len(fake.restarts) == 1  # the second start is given as long
+
+
+def test_starting_process_is_asked_again_soon_so_that_its_first_answer_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A web server stopped within 5 s of its start hung for 90 s, which a starting one may take, and not for 30 s."""
+    monkeypatch.setattr(supervision, "ASK_EVERY_S", 3_600.0)
+    monkeypatch.setattr(supervision, "ASK_A_STARTING_ONE_EVERY_S", 0.001)
+    asked, answered = iter([False, False, True]), threading.Event()
+
+    def answers() -> bool:
+        answer = next(asked)
+        if answer:
+            answered.set()
+        return answer
+
+    with Supervisor(lambda _: None) as supervisor:
+        supervisor.watch("webserver", lambda: None, lambda: None, answers=answers)
+        assert answered.wait(10)
+        supervisor.forget("webserver")
 
 
 def test_pause_of_the_supervisor_itself_is_nobodys_silence() -> None:
