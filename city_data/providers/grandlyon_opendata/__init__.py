@@ -32,7 +32,7 @@ from city_data.providers.base import (
 )
 from city_data.providers.grandlyon_opendata import feed
 from city_data.providers.http import HttpClient
-from city_data.providers.shared.hour_frames import hour_frame
+from city_data.providers.shared.hour_frames import hour_frame, panel_details
 from city_data.providers.shared.mobility_counts.hours import SITE_METHOD, SITE_METHOD_VERSION
 from city_data.providers.shared.mobility_counts.measures import moment_of
 
@@ -192,8 +192,5 @@ def _pedestrian_channels(channels: Mapping[str, Channel | None]) -> list[Channel
 
 def _frame(result: SiteHours, request: Request, source: str) -> pd.DataFrame:
     hours = result.hours
-    details = [
-        {"coverage": round(float(coverage), 4), "stations": int(channels), "method_version": SITE_METHOD_VERSION}
-        for coverage, channels in zip(hours.coverage, hours.stations, strict=True)
-    ]
+    details = panel_details(hours.coverage, hours.stations, SITE_METHOD_VERSION)
     return hour_frame(request, source, {"pedestrian_count": hours.volume}, details)

@@ -27,7 +27,7 @@ from city_data.providers.base import (
 from city_data.providers.http import HttpClient
 from city_data.providers.shared import ckan, portals
 from city_data.providers.shared.city_hours import METHOD, METHOD_VERSION
-from city_data.providers.shared.hour_frames import hour_frame, unresolved_flag
+from city_data.providers.shared.hour_frames import hour_frame, panel_details, unresolved_flag
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -202,15 +202,8 @@ def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
 
     from city_data.providers.madrid_opendata.hours import congestion
 
-    details = [
-        {
-            "coverage": round(float(result.coverage[slot]), 4),
-            "stations": int(result.stations[slot]),
-            "method_version": METHOD_VERSION,
-            **unresolved_flag(slot, result.unresolved),
-        }
-        for slot in range(len(result.volume))
-    ]
+    panel = panel_details(result.coverage, result.stations, METHOD_VERSION)
+    details = [detail | unresolved_flag(slot, result.unresolved) for slot, detail in enumerate(panel)]
     columns = {
         "traffic_volume": result.volume,
         "congestion_level": pd.Series([congestion(load) for load in result.load.tolist()], dtype=object),

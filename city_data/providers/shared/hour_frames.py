@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from city_data.providers.base import Request
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 def hour_frame(
@@ -31,6 +33,16 @@ def hour_frame(
             "raw_data": pd.Series(details, dtype=object),
         }
     )
+
+
+def panel_details(
+    coverage: NDArray[np.float64], stations: NDArray[np.int64], method_version: int
+) -> list[dict[str, Any]]:
+    """What the details of each hour of a panel begin with: coverage (0..1), members that counted, method version."""
+    return [
+        {"coverage": round(share, 4), "stations": counted, "method_version": method_version}
+        for share, counted in zip(coverage.tolist(), stations.tolist(), strict=True)
+    ]
 
 
 def unresolved_flag(slot: int, unresolved: Collection[int]) -> dict[str, str]:

@@ -32,7 +32,7 @@ from city_data.providers.base import (
 )
 from city_data.providers.http import HttpClient
 from city_data.providers.shared.city_hours import METHOD, METHOD_VERSION
-from city_data.providers.shared.hour_frames import hour_frame
+from city_data.providers.shared.hour_frames import hour_frame, panel_details
 from city_data.providers.transport.documents import read_json
 
 if TYPE_CHECKING:
@@ -145,8 +145,5 @@ def _query(offset: int) -> dict[str, str]:
 
 def _frame(result: CityHours, request: Request, source: str) -> pd.DataFrame:
     hours = result.hours
-    details = [
-        {"coverage": round(share, 4), "stations": stations, "method_version": METHOD_VERSION}
-        for share, stations in zip(hours.coverage.tolist(), hours.stations.tolist(), strict=True)
-    ]
+    details = panel_details(hours.coverage, hours.stations, METHOD_VERSION)
     return hour_frame(request, source, {"traffic_volume": hours.volume}, details, result.first)
