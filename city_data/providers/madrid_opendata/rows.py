@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from city_data.providers.madrid_opendata.layout import COUNTS, M30, SHARES, URBAN, kind_of
 from city_data.providers.madrid_opendata.reading import Column, MonthFile, minute, plain, station
 from city_data.providers.shared.city_hours import SPIKE
+from city_data.providers.shared.pieces import cached_parts
 from city_data.providers.shared.spellings import number_meaning
 
 if TYPE_CHECKING:
@@ -241,11 +242,8 @@ def count(digits: NDArray[np.uint64], *names: str) -> NDArray[np.uint64]:
 
 
 def totals(digits: NDArray[np.uint64], names: Iterable[str]) -> dict[str, int]:
-    """The number of rows that are counted under each of `names`, in all station-hours.
-
-    It counts in parts that fit a processor's cache: all at once takes twice as long.
-    """
-    parts = [digits[start : start + _CACHED] for start in range(0, len(digits), _CACHED)]
+    """The number of rows that are counted under each of `names`, in all station-hours."""
+    parts = list(cached_parts(digits, _CACHED))
     return {name: sum(int(count(part, name).sum()) for part in parts) for name in names}
 
 
