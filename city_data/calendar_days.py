@@ -71,6 +71,7 @@ def regions(country: str) -> tuple[str, ...]:
     return tuple(calendar.subdivisions) if calendar is not None else ()
 
 
+@lru_cache(maxsize=4_096)  # a training frame names it twice: files of the library's version, a digest of the list
 def method(country: str, region: str | None, town: LocalHolidays | None) -> str:
     """The origin of the days' holidays: the library's version, the place, and the years and digest of the town's list.
     Another version may know more."""

@@ -61,10 +61,14 @@ ResolutionParameter = Annotated[
 ]
 
 
+def _header(name: DatasetName, fact: str) -> str:
+    return f"X-{name.capitalize()}-{fact}"
+
+
 def _headers_of(name: DatasetName) -> dict[str, str]:
     return {
-        f"X-{name.capitalize()}-Coverage": f"Share (0..1) of the requested range that has {name}",
-        f"X-{name.capitalize()}-Resolution": f"Stored resolution of {name} in the range: `daily` on an hourly grid "
+        _header(name, "Coverage"): f"Share (0..1) of the requested range that has {name}",
+        _header(name, "Resolution"): f"Stored resolution of {name} in the range: `daily` on an hourly grid "
         "repeats the day's values in each hour, with the day's totals, and `hourly` on a daily grid is aggregated by "
         f"the day rule; absent without {name}",
     }
@@ -73,7 +77,7 @@ def _headers_of(name: DatasetName) -> dict[str, str]:
 _MISSING = ",".join(f"{name}/2026-11" for name in DATASETS)
 _RESPONSE_HEADERS = {
     **RESPONSE_HEADERS,
-    "X-Coverage": f"The smallest of {', '.join(f'X-{name.capitalize()}-Coverage' for name in DATASETS)}",
+    "X-Coverage": f"The smallest of {', '.join(_header(name, 'Coverage') for name in DATASETS)}",
     "X-Missing-Months": f"Months of the range without data, such as {_MISSING}; absent where there are none",
     **{header: text for name in DATASETS for header, text in _headers_of(name).items()},
     "X-Calendar": "Source of the holidays: library, version, country and region, and the years and digest of the "
@@ -192,9 +196,9 @@ def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Repre
         "X-Calendar": quote(calendar, safe=" ;"),
     }
     for name, text in coverages.items():
-        headers[f"X-{name.capitalize()}-Coverage"] = text
+        headers[_header(name, "Coverage")] = text
         if resolutions := frame_plan.resolutions(name):
-            headers[f"X-{name.capitalize()}-Resolution"] = ", ".join(resolutions)
+            headers[_header(name, "Resolution")] = ", ".join(resolutions)
     return headers
 
 
