@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from city_data.providers.base import NotAvailable, NotYetPublished, PermanentError, ProviderError, TransientError
+from city_data.payloads import Payload
+from city_data.providers.base import (
+    NotAvailable,
+    NotYetPublished,
+    ParsedMonth,
+    PermanentError,
+    ProviderError,
+    TransientError,
+)
 from city_data.providers.grandlyon_opendata import GrandLyonSettings, feed
 from city_data.sandbox import Sandbox, lyon, running
 from city_data_tests.sandbox.asking import Asked, StillClock
@@ -57,6 +65,14 @@ def test_month_is_the_channels_and_one_page_from_the_day_before_on(sandbox: Sand
                                "maxfeatures": "100000", "start": "1"}  # fmt: skip
 
 
+def assert_is_whole(source: Asked, payloads: Sequence[Payload], whole: ParsedMonth) -> None:
+    """The pages of 3,000 rows hold the month that one page holds."""
+    assert len(payloads) == 1 + -(-whole.received // 3_000)
+    pages = source.provider.parse(source.request, payloads)
+    pd.testing.assert_frame_equal(pages.frame, whole.frame)
+    assert pages.rejected == whole.rejected
+
+
 def test_pages_of_any_size_are_the_same_month(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,10 +81,7 @@ def test_pages_of_any_size_are_the_same_month(
     source = asked(sandbox, "2026-09")
     payloads = source.fetch(tmp_path / "pages")
     assert [payload.name for payload in payloads][:3] == ["channels.csv", "measures-1.json", "measures-3001.json"]
-    assert len(payloads) == 1 + -(-whole.received // 3_000)
-    pages = source.provider.parse(source.request, payloads)
-    pd.testing.assert_frame_equal(pages.frame, whole.frame)
-    assert pages.rejected == whole.rejected
+    assert_is_whole(source, payloads, whole)
 
 
 def test_portal_that_sends_fewer_rows_than_requested_gives_the_whole_month(
@@ -79,10 +92,7 @@ def test_portal_that_sends_fewer_rows_than_requested_gives_the_whole_month(
     source = asked(sandbox, "2026-09")
     payloads = source.fetch(tmp_path / "pages")
     assert {payload.params["maxfeatures"] for payload in payloads} == {"100000"}
-    assert len(payloads) == 1 + -(-whole.received // 3_000)
-    pages = source.provider.parse(source.request, payloads)
-    pd.testing.assert_frame_equal(pages.frame, whole.frame)
-    assert pages.rejected == whole.rejected
+    assert_is_whole(source, payloads, whole)
 
 
 @pytest.mark.parametrize("share", [0.4, 2])
