@@ -16,7 +16,7 @@ from city_data.window import Month
 
 Resolution = Literal["hourly", "daily"]
 DatasetName = Literal["weather", "traffic"]
-Kind = Literal["number", "text"]
+Kind = Literal["number", "text", "integer", "flag"]
 DayRule = Literal["mean", "sum", "worst"]
 
 CONGESTION_LEVELS = ("low", "medium", "high", "severe")
@@ -27,8 +27,9 @@ class Column:
     """One value column. `low` and `high` are inclusive plausible bounds, in `unit`; missing is NULL, never 0.
 
     Numbers are rounded to `decimals` digits, so that a value has one spelling and a reload is byte-identical.
+    An integer is a whole number that is never rounded, a flag is true or false.
     `day_rule` makes a day of hours: by the mean, which another column may `weight`; by the sum; or by the worst of
-    `allowed`, which stand from best to worst. A text without that order has no value for a day made of hours.
+    `allowed`, which stand from best to worst. Of other texts, integers and flags a day made of hours has no value.
     Stored versions of months keep the columns of their load: a column added since is NULL in them. A column's kind and
     unit never change, since stored values keep theirs; a column with another name takes its place.
     """
@@ -41,24 +42,27 @@ class Column:
     high: float | None = None
     allowed: tuple[str, ...] | None = None
     decimals: int = 2
-    example: float | str | None = None
+    example: float | str | bool | None = None
     day_rule: DayRule = "mean"
     weight: str | None = None
 
     @property
-    def example_value(self) -> float | str:
+    def example_value(self) -> float | str | bool:
         """`example`, or a value of the column's kind and range."""
         if self.example is not None:
             return self.example
         if self.kind == "text":
             return self.allowed[0] if self.allowed else self.name.replace("_", " ")
+        if self.kind == "flag":
+            return False
         bounds = [bound for bound in (self.low, self.high) if bound is not None]
-        return round(sum(bounds) / max(len(bounds), 1), self.decimals) + 0.0
+        middle = sum(bounds) / max(len(bounds), 1)
+        return int(middle) if self.kind == "integer" else round(middle, self.decimals) + 0.0
 
     @property
     def is_measured(self) -> bool:
-        """Whether its values are measurements: numbers, and words of a fixed scale. Free text is not."""
-        return self.kind == "number" or self.allowed is not None
+        """Whether every row of a source should have a value: all but free text, which has its occasions."""
+        return self.kind != "text" or self.allowed is not None
 
 
 @dataclass(frozen=True)

@@ -152,11 +152,14 @@ class HealthResponse(BaseModel):
     detail: str
 
 
+JSON_TYPES: dict[str, Any] = {"number": float, "text": str, "integer": int, "flag": bool}
+
+
 def record_model(name: str, dataset: Dataset, before: dict[str, Any], after: dict[str, Any]) -> type[BaseModel]:
     columns: dict[str, Any] = {}
     for column in dataset.columns:
         text = f"{column.description}{f', {column.unit}' if column.unit else ''}; null where missing"
-        columns[column.name] = (float if column.kind == "number" else str) | None, _field(text, column.example_value)
+        columns[column.name] = JSON_TYPES[column.kind] | None, _field(text, column.example_value)
     source = (str, Field(description="The provider of the record", examples=["aemet"]))
     return create_model(name, **before, **columns, source=source, **after)
 

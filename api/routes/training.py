@@ -45,6 +45,7 @@ from api.routes.parameters import (
     add_read,
     documented,
 )
+from api.routes.schemas import JSON_TYPES
 from city_data import calendar_days
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution
@@ -84,7 +85,7 @@ _RESPONSE_HEADERS = {
     "town's own list",
 }
 
-_TYPES: dict[str, Any] = {"moment": datetime, "day": date, "number": float, "text": str, "integer": int, "flag": bool}
+_TYPES: dict[str, Any] = {**JSON_TYPES, "moment": datetime, "day": date}
 
 
 def _field(column: TrainingColumn) -> tuple[Any, Any]:

@@ -87,7 +87,9 @@ def column_schema(feed: Feed) -> dg.TableSchema:
         columns=[
             dg.TableColumn("date", "timestamptz", description="Start of the interval, UTC"),
             *(
-                dg.TableColumn(column.name, column.kind, description=f"{column.description} ({column.unit or 'text'})")
+                dg.TableColumn(
+                    column.name, column.kind, description=f"{column.description} ({column.unit or column.kind})"
+                )
                 for column in feed.dataset.columns
             ),
             dg.TableColumn("source", "text", description="Which provider the row comes from"),

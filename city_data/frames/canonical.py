@@ -6,22 +6,24 @@ Belongs here: what any dataset's frame has in common. Does not: units and ranges
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from city_data.datasets import Dataset
+from city_data.datasets import Dataset, Kind
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def canonical_frame(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
-    """`frame` with the dataset's columns in order, sorted by date, numbers as rounded floats, text as str or None.
+    """`frame` with the dataset's columns in order, sorted by date: numbers as rounded floats; text, integers and flags
+    as str, int and bool, or None.
 
-    Columns that the source does not have come out NULL. Raises ValueError where `date`, `source` or UTC is missing.
+    Columns that the source does not have come out NULL. Raises ValueError where `date`, `source` or UTC is missing, or
+    an integer or flag is none.
     """
     import pandas as pd
 
@@ -35,7 +37,7 @@ def canonical_frame(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
         if column.kind == "number":
             columns[column.name] = pd.to_numeric(values).astype("float64").round(column.decimals) + 0.0  # no -0.0
         else:
-            columns[column.name] = _objects(values)
+            columns[column.name] = _objects(values, _PLAIN[column.kind])
     columns["source"] = frame["source"].astype(object)
     raw = frame["raw_data"] if "raw_data" in frame else pd.Series([None] * len(frame), index=frame.index)
     columns["raw_data"] = _objects(raw)
@@ -95,10 +97,25 @@ def content_sha256(rows: Sequence[Mapping[str, Any]]) -> str:
     return hashlib.sha256(orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _objects(values: pd.Series[Any]) -> pd.Series[Any]:
+def _objects(values: pd.Series[Any], plain: Callable[[Any], Any] = lambda value: value) -> pd.Series[Any]:
     import pandas as pd
 
-    return pd.Series([None if _is_nan(value) else value for value in values], index=values.index, dtype=object)
+    return pd.Series([None if _is_nan(value) else plain(value) for value in values], index=values.index, dtype=object)
+
+
+def _integer(value: Any) -> int:
+    if value != int(value) or isinstance(value, bool):
+        raise ValueError(f"{value!r} is not an integer")
+    return int(value)
+
+
+def _flag(value: Any) -> bool:
+    if value not in (True, False):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return bool(value)
+
+
+_PLAIN: dict[Kind, Callable[[Any], Any]] = {"text": lambda value: value, "integer": _integer, "flag": _flag}
 
 
 def _is_nan(value: object) -> bool:

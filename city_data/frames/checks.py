@@ -141,12 +141,12 @@ def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
         column = next(column for column in dataset.columns if column.name == name)
         if column.allowed is not None:
             return pa.Column(object, pa.Check.isin(column.allowed), nullable=True)
-        if column.kind == "text":
+        if column.kind in ("text", "flag"):
             return pa.Column(object, nullable=True)
         bounds = [pa.Check.gt(-math.inf), pa.Check.lt(math.inf)]
         bounds += [pa.Check.ge(column.low)] if column.low is not None else []
         bounds += [pa.Check.le(column.high)] if column.high is not None else []
-        return pa.Column(float, bounds, nullable=True)
+        return pa.Column(float if column.kind == "number" else object, bounds, nullable=True)
 
     try:
         pa.DataFrameSchema({name: rule(name) for name in dataset.column_names}).validate(frame, lazy=True)

@@ -6,7 +6,7 @@ requests for days (api/).
 - A column needs MINIMUM_HOURS hours with a value, else the day is NULL; a day of a clock change has 23 or 25.
 - Each column's own rule (datasets.py) makes the value: mean, sum or worst. Numbers are rounded as every stored one is.
 - A mean is weighted where that many hours have both value and weight and the weights are not all 0, else a plain mean.
-- A text without an order, such as weather's description, is NULL.
+- A text without an order, such as weather's description, an integer or a flag is NULL.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def daily(frame: pd.DataFrame, dataset: Dataset, timezone: str) -> pd.DataFrame:
 
 def _rounded(column: Column, value: Any) -> Any:
     """To the column's digits, as `frames.canonical` does: a half goes to the even digit."""
-    if column.kind == "text" or value is None:
+    if column.kind != "number" or value is None:
         return value
     scale = 10**column.decimals
     return round(value * scale) / scale
@@ -88,7 +88,7 @@ def _day(column: Column, values: Mapping[str, Values]) -> Any:
         return None
     if column.day_rule == "worst" and column.allowed is not None:
         return max(known, key=column.allowed.index)
-    if column.kind == "text":
+    if column.kind != "number":
         return None
     if column.day_rule == "sum":
         return fsum(known)

@@ -49,7 +49,7 @@ class TrainingColumn:
     name: str
     kind: Kind
     description: str
-    example: datetime | date | float | str
+    example: datetime | date | float | str | bool
     unit: str | None = None
     nullable: bool = False
 
@@ -146,11 +146,8 @@ def month_frame(city: City, month: Month, resolution: Resolution, parts: Mapping
 def _value(column: Column, resolution: Resolution) -> TrainingColumn:
     day = ", by the rule for days made of hours" if resolution == "daily" else ""
     return TrainingColumn(
-        column.name, _KINDS[column.kind], f"{column.description}{day}", column.example_value, column.unit, True
+        column.name, column.kind, f"{column.description}{day}", column.example_value, column.unit, True
     )
-
-
-_KINDS: dict[str, Kind] = {"number": "number", "text": "text"}
 
 
 def _mask_text(name: str) -> str:

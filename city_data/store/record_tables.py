@@ -18,6 +18,7 @@ import orjson
 from city_data.datasets import Dataset
 from city_data.frames.daily import MINIMUM_HOURS, day_columns
 from city_data.store.segments import location_id, record_id, record_names
+from city_data.store.versions import arrow_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,8 +67,8 @@ def schema(dataset: Dataset, shape: Shape) -> pa.Schema:
         if field in _MOMENTS:
             fields.append(pa.field(field, pa.timestamp("us", tz="UTC"), nullable=False))
         elif column is not None:
-            kind = pa.float64() if column.kind == "number" else pa.string()
-            fields.append(pa.field(field, kind, metadata={"unit": column.unit} if column.unit else None))
+            metadata = {"unit": column.unit} if column.unit else None
+            fields.append(pa.field(field, arrow_type(column), metadata=metadata))
         else:
             fields.append(pa.field(field, pa.int64() if field == HOURS else pa.string(), nullable=field == RAW))
     return pa.schema(fields)

@@ -5,10 +5,12 @@ Belongs here: columns, keys and partitioning. Does not: migrations (migrations/)
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from city_data.datasets import DATASETS, Column, Dataset
+from city_data.datasets import DATASETS, Column, Dataset, Kind
 
 metadata = sa.MetaData()
 _moment = sa.DateTime(timezone=True)
@@ -17,10 +19,17 @@ _NULLED = "Single values of used rows that became NULL, by reason:field"
 _DAYS = "Expected and observed values by column and local day"
 
 
-def _value(column: Column) -> sa.Column[object]:
-    kind: sa.types.TypeEngine[object] = sa.Double() if column.kind == "number" else sa.Text()  # type: ignore[assignment]
+_TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
+    "number": sa.Double(),
+    "text": sa.Text(),
+    "integer": sa.Integer(),
+    "flag": sa.Boolean(),
+}
+
+
+def _value(column: Column) -> sa.Column[Any]:
     unit = f" ({column.unit})" if column.unit else ""
-    return sa.Column(column.name, kind, comment=f"{column.description}{unit}")
+    return sa.Column(column.name, _TYPES[column.kind], comment=f"{column.description}{unit}")
 
 
 def data_table(dataset: Dataset, metadata: sa.MetaData) -> sa.Table:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from city_data.datasets import TRAFFIC, expected_stamps
-from city_data.frames import canonical
+from city_data.datasets import TRAFFIC, Column, Dataset, expected_stamps
+from city_data.frames import canonical, checks
+from city_data.store.versions import decode_frame, encode_frame
 from city_data.window import Month
 
 OCTOBER = Month(2026, 10)
@@ -75,3 +76,39 @@ def test_later_column_changes_the_hash_only_where_it_has_a_value() -> None:
     named[1]["visibility"] = 7.0
     assert canonical.content_sha256(named) != canonical.content_sha256(rows)
     assert canonical.content_sha256([{"date": "a", "source": "s"}, rows[1]]) != canonical.content_sha256(rows)
+
+
+KINDS = Dataset(
+    name="traffic",
+    table="kinds",
+    columns=(
+        Column("length", "number", "m", "A length"),
+        Column("name", "text", None, "A name"),
+        Column("count", "integer", None, "A number of things", low=0, high=6),
+        Column("is_open", "flag", None, "Whether it is open"),
+    ),
+    resolution="daily",
+    example_source="test",
+)
+
+
+def frame_of_kinds(**values: object) -> pd.DataFrame:
+    columns = {"length": [1.5, None], "name": ["a", None], "count": [3.0, float("nan")], "is_open": [True, None]}
+    return pd.DataFrame({"date": pd.DatetimeIndex(STAMPS[:2]), "source": "test", **columns, **values})
+
+
+def test_every_kind_of_value_is_the_same_after_it_was_stored_and_missing_ones_are_null() -> None:
+    frame = canonical.canonical_frame(frame_of_kinds(), KINDS)
+    rows = canonical.records(frame, KINDS)
+    values = [(row["length"], row["name"], row["count"], row["is_open"]) for row in rows]
+    assert repr(values) == "[(1.5, 'a', 3, True), (None, None, None, None)]"
+    stored = decode_frame(encode_frame(frame, KINDS, STAMPS[0], STAMPS[0]), KINDS)
+    assert [tuple(row[name] for name in KINDS.column_names) for row in stored.to_pylist()] == values
+    assert checks.implausible(frame, KINDS) == {}
+    assert checks.implausible(canonical.canonical_frame(frame_of_kinds(count=[7, 6]), KINDS), KINDS) == {"count": [0]}
+
+
+@pytest.mark.parametrize("values", [{"count": [1.5, None]}, {"count": [True, None]}, {"is_open": [2, None]}])
+def test_an_integer_or_flag_that_is_none_is_an_error(values: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"is not an integer|is neither true nor false"):
+        canonical.canonical_frame(frame_of_kinds(**values), KINDS)
