@@ -67,7 +67,7 @@ class Joiner:
     def _parquet(self, plan: TrainingPlan, read: list[Month]) -> tuple[bytes, ...]:
         tables = self._months(plan, plan.months, read)
         cuts = [cut(tables[month], plan.interval.start, plan.interval.end) for month in plan.months]
-        return (parquet(cuts, training.schema(plan.resolution)),)
+        return (parquet(cuts, training.schema(plan.grid)),)
 
     def _spliced(self, plan: TrainingPlan, representation: Representation, read: list[Month]) -> tuple[bytes, ...]:
         """The months' bodies, joined. Cut months and uncompressed ones are built on each request."""
@@ -87,7 +87,7 @@ class Joiner:
         return splice(
             filled,
             representation.encoding,
-            *delimiters_of(representation.format.name, lambda: training.schema(plan.resolution)),
+            *delimiters_of(representation.format.name, lambda: training.schema(plan.grid)),
         )
 
     def _months(self, plan: TrainingPlan, wanted: Iterable[Month], read: list[Month]) -> dict[Month, pa.Table]:
@@ -99,7 +99,7 @@ class Joiner:
         parts_of = {name: self._read_parts(plan, name, absent) for name in plan.plans}
         for month in absent:
             parts = {name: tables[month] for name, tables in parts_of.items() if month in tables}
-            joined[month] = training.month_frame(plan.city, month, plan.resolution, parts)
+            joined[month] = training.month_frame(plan.city, month, plan.grid, parts)
             self._tables.put(keys[month], joined[month], joined[month].nbytes)
         return joined
 
@@ -129,4 +129,4 @@ def _is_whole(plan: TrainingPlan, month: Month) -> bool:
 
 def _key(plan: TrainingPlan, month: Month) -> str:
     identities = [slices[month].identity if month in (slices := plan.slices(name)) else "" for name in plan.plans]
-    return "\n".join([plan.resolution, plan.city.city_id, str(month), *identities])
+    return "\n".join([plan.grid, plan.city.city_id, str(month), *identities])

@@ -48,8 +48,9 @@ from api.routes.parameters import (
 from api.routes.schemas import JSON_TYPES
 from city_data import calendar_days
 from city_data.cities import City
-from city_data.datasets import DATASETS, DatasetName, Resolution
-from city_data.frames.training import TrainingColumn, training_columns
+from city_data.datasets import DATASETS, DatasetName
+from city_data.frames.grids import DAYPARTS_TEXT, Grid
+from city_data.frames.training import TrainingColumn, columns_of_every_grid
 from city_data.store.plans import plan
 from city_data.store.record_tables import Shape
 from city_data.store.training_plans import TrainingPlan, join_plans
@@ -58,7 +59,11 @@ from city_data.window import Interval
 # An hourly frame of ten years would be hundreds of megabytes of JSON; no retention window is that long.
 MOST_HOURLY_DAYS = 1_100
 ResolutionParameter = Annotated[
-    Resolution, Query(description="A row for every local day, or for every hour, of the range")
+    Grid,
+    Query(
+        description="A row for every local day of the range, for every part of a day on the city's clocks "
+        f"({DAYPARTS_TEXT}), or for every hour"
+    ),
 ]
 
 
@@ -69,8 +74,8 @@ def _header(name: DatasetName, fact: str) -> str:
 def _headers_of(name: DatasetName) -> dict[str, str]:
     return {
         _header(name, "Coverage"): f"Share (0..1) of the requested range that has {name}",
-        _header(name, "Resolution"): f"Stored resolution of {name} in the range: `daily` on an hourly grid "
-        "repeats the day's values in each hour, with the day's totals, and `hourly` on a daily grid is aggregated by "
+        _header(name, "Resolution"): f"Stored resolution of {name} in the range: `daily` on a finer grid "
+        "repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by "
         f"the day rule; absent without {name}",
     }
 
@@ -88,17 +93,17 @@ _RESPONSE_HEADERS = {
 _TYPES: dict[str, Any] = {**JSON_TYPES, "moment": datetime, "day": date}
 
 
-def _field(column: TrainingColumn) -> tuple[Any, Any]:
+def _field(column: TrainingColumn, grid: Grid | None) -> tuple[Any, Any]:
     text = f"{column.description}{f', {column.unit}' if column.unit else ''}"
     example, kind = to_jsonable_python(column.example), _TYPES[column.kind]
-    if column.name == "hour":
-        return int, Field(default=None, description=f"{text}; only in an hourly frame", examples=[example])
+    if grid is not None:
+        return kind, Field(default=None, description=f"{text}; only with resolution={grid}", examples=[example])
     return (kind | None if column.nullable else kind), Field(description=text, examples=[example])
 
 
 def training_record() -> type[BaseModel]:
     """A row of the frame, for the OpenAPI document."""
-    columns: Mapping[str, Any] = {column.name: _field(column) for column in training_columns("hourly")}
+    columns: Mapping[str, Any] = {column.name: _field(column, grid) for column, grid in columns_of_every_grid()}
     return create_model("TrainingRecord", **columns)
 
 
@@ -111,7 +116,7 @@ class Training:
 
     def router(self) -> APIRouter:
         router = APIRouter()
-        description = "A record for every local day or hour of the range, oldest first, also where no data is stored"
+        description = "A record for every day, part of a day or hour of the range, oldest first, also without data"
         add_read(
             router,
             f"{TENANT_PATH}/operations/training-frame",
@@ -136,11 +141,12 @@ class Training:
         as_of: AsOf = None,
         format: FormatParameter = None,  # noqa: A002  the parameter's name
     ) -> Response:
-        """The columns of every dataset and of the calendar, one row for every local day (or hour) of the range.
+        """The columns of every dataset and of the calendar, one row for every local day, part of a day or hour.
 
         Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Future days have
-        calendar columns only. A day is aggregated from at least 20 hours with a value, and null otherwise, by the mean
-        (precipitation: the sum; speed: weighted by volume; congestion: the worst hour).
+        calendar columns only. A day is aggregated from at least 20 hours with a value, a part of a day from three
+        quarters of its hours, and null otherwise, by the mean (precipitation: the sum; speed: weighted by volume;
+        congestion: the worst hour).
         """
         city, distance = await city_for(
             self.service.registry, self.service.tenants, "query", tenant_id, latitude, longitude, city_id
@@ -162,15 +168,15 @@ class Training:
         self.service.charge(scope, len(plan.months))
         return await self.joiner.answer(plan, representation)
 
-    def _most(self, resolution: Resolution) -> int:
+    def _most(self, grid: Grid) -> int:
         most = self.service.max_days
-        return most if resolution == "daily" else min(most, MOST_HOURLY_DAYS)
+        return min(most, MOST_HOURLY_DAYS) if grid == "hourly" else most
 
     async def _plan(
         self,
         city: City,
         interval: Interval,
-        resolution: Resolution,
+        grid: Grid,
         version: str | None,
         moment: str | None,
         fresh: bool,
@@ -181,7 +187,7 @@ class Training:
             )
             for name in DATASETS
         }
-        return join_plans({name: plan(city, name, interval, months[name]) for name in DATASETS}, resolution)
+        return join_plans({name: plan(city, name, interval, months[name]) for name in DATASETS}, grid)
 
 
 def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Representation) -> dict[str, str]:
@@ -204,7 +210,7 @@ def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Repre
 
 
 def _file_stem(frame_plan: TrainingPlan) -> str:
-    """City, resolution, first and last local day."""
+    """City, grid, first and last local day."""
     zone = ZoneInfo(frame_plan.city.timezone)
     days = [moment.astimezone(zone).date() for moment in frame_plan.stamps[:1] + frame_plan.stamps[-1:]]
-    return "_".join([frame_plan.city.city_id, "training", frame_plan.resolution, *map(str, days)])
+    return "_".join([frame_plan.city.city_id, "training", frame_plan.grid, *map(str, days)])

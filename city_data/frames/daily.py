@@ -1,9 +1,10 @@
-"""Aggregation of hourly values to local days: the one rule for every day computed from hours.
+"""Aggregation of hourly values to local days, or to parts of them: the one rule for every value computed from hours.
 
 Belongs here: the rule, which `raw_data` states. Does not: the choice of a source (pipeline/fetch.py), or
 requests for days (api/).
 
-- A column needs MINIMUM_HOURS hours with a value, else the day is NULL; a day of a clock change has 23 or 25.
+- A column needs MINIMUM_HOURS hours with a value, else the day is NULL; a day of a clock change has 23 or 25. What a
+  part of a day needs stands in grids.py.
 - Each column's own rule (datasets.py) makes the value: mean, sum or worst. Numbers are rounded as every stored one is.
 - A mean is weighted where that many hours have both value and weight and the weights are not all 0, else a plain mean.
 - A text without an order, such as weather's description, an integer or a flag is NULL.
@@ -11,11 +12,11 @@ requests for days (api/).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from math import fsum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from city_data.datasets import Column, Dataset
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 MINIMUM_HOURS = 20
 Values = Sequence[Any]
+Period = TypeVar("Period", bound=Hashable)
 
 
 def day_columns(
@@ -37,15 +39,27 @@ def day_columns(
     day's hours have a value, in the column that has most.
     """
     zone = ZoneInfo(timezone)
-    columns: dict[str, list[Any]] = {name: [] for name in ("date", *dataset.column_names, "source", "hours")}
-    for day, positions in groupby(range(len(dates)), key=lambda n: dates[n].astimezone(zone).date()):
-        of_day = list(positions)
-        values = {name: [hours[name][n] for n in of_day] for name in dataset.column_names}
-        columns["date"].append(day_bounds(day, timezone)[0])
-        columns["source"].append(hours["source"][of_day[0]])
+    days = [moment.astimezone(zone).date() for moment in dates]
+    columns = period_columns(dataset, days, hours, lambda _: MINIMUM_HOURS)
+    return {"date": [day_bounds(day, timezone)[0] for day in columns.pop("period")], **columns}
+
+
+def period_columns(
+    dataset: Dataset, periods: Sequence[Period], hours: Mapping[str, Values], fewest: Callable[[Period], int]
+) -> dict[str, list[Any]]:
+    """`day_columns` of any periods: `periods` names each hour's, `fewest` gives how many hours with a value one needs.
+
+    The hours of a period stand together. Gives `period` instead of `date`.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in ("period", *dataset.column_names, "source", "hours")}
+    for period, positions in groupby(range(len(periods)), key=periods.__getitem__):
+        inside = list(positions)
+        values = {name: [hours[name][n] for n in inside] for name in dataset.column_names}
+        columns["period"].append(period)
+        columns["source"].append(hours["source"][inside[0]])
         columns["hours"].append(max(sum(value is not None for value in column) for column in values.values()))
         for column in dataset.columns:
-            columns[column.name].append(_rounded(column, _day(column, values)))
+            columns[column.name].append(_rounded(column, _value(column, values, fewest(period))))
     return columns
 
 
@@ -82,9 +96,9 @@ def _rounded(column: Column, value: Any) -> Any:
     return round(value * scale) / scale
 
 
-def _day(column: Column, values: Mapping[str, Values]) -> Any:
+def _value(column: Column, values: Mapping[str, Values], fewest: int) -> Any:
     known = [value for value in values[column.name] if value is not None]
-    if len(known) < MINIMUM_HOURS:
+    if len(known) < fewest:
         return None
     if column.day_rule == "worst" and column.allowed is not None:
         return max(known, key=column.allowed.index)
@@ -96,6 +110,6 @@ def _day(column: Column, values: Mapping[str, Values]) -> Any:
         pairs = zip(values[column.name], values[column.weight], strict=True)
         both = [(value, weight) for value, weight in pairs if value is not None and weight is not None]
         total = fsum(weight for _, weight in both)
-        if len(both) >= MINIMUM_HOURS and total > 0:
+        if len(both) >= fewest and total > 0:
             return fsum(value * weight for value, weight in both) / total
     return fsum(known) / len(known)

@@ -1,11 +1,11 @@
 """The training frame: weather, traffic and calendar of one month on one grid, with a mask of missing values.
 
-Belongs here: the frame's columns, the grid, and the join. Does not: which versions are joined (api/), how hours become
-days (daily.py), or holidays (calendar_days.py).
+Belongs here: the frame's columns, and the join. Does not: which versions are joined (api/), the rows (grids.py), how
+hours become one value (daily.py), holidays (calendar_days.py), or the way to the next one (days_off.py).
 
-Every hour, or every local day, of the month has its row. A missing value is NULL and masked, never filled. A dataset
-of daily resolution is joined to an hourly grid by the local day: each hour has the day's values, its precipitation
-being the whole day's. `<dataset>_resolution` says so.
+Every row of the grid, which is of hours, parts of days, or local days, is there. A missing value is NULL and masked,
+never filled. A dataset of daily resolution is joined to a finer grid by the local day: each row has the day's values,
+its precipitation being the whole day's. `<dataset>_resolution` says so.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
-from city_data.calendar_days import calendar_day
-from city_data.datasets import DATASETS, Column, Dataset, DatasetName, Resolution, expected_stamps
-from city_data.frames.daily import day_columns
+from city_data.calendar_days import CalendarDay, calendar_day
+from city_data.datasets import DATASETS, Column, Dataset, DatasetName, Resolution
+from city_data.frames.daily import period_columns
+from city_data.frames.days_off import DayOff, surroundings
+from city_data.frames.grids import DAYPARTS_TEXT, Grid, daypart, fewest_hours, grid_stamps, row_of
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -40,6 +42,30 @@ _HOLIDAYS = {
     "region_holiday": ("Name of a public holiday that the region adds", "holidays of this region and year"),
     "town_holiday": ("Name of a local holiday of the municipality", "holidays of this town and year"),
 }
+# Column: its kind, description and example.
+_AROUND: dict[str, tuple[Kind, str, float]] = {
+    "days_to_holiday": (
+        "integer",
+        "Days to the next public holiday, 0 on one; null where a day before it may be a holiday that is not known",
+        2,
+    ),
+    "days_since_holiday": (
+        "integer",
+        "Days since the last public holiday, 0 on one; null where a day after it may be a holiday that is not known",
+        12,
+    ),
+    "is_bridge_day": (
+        "flag",
+        "Whether this is a single working day between two days off, one of them a public holiday; null where that "
+        "depends on a holiday that is not known",
+        False,
+    ),
+}
+_PERIODS: dict[Grid, str] = {"daily": "local day", "dayparts": "part of the local day", "hourly": "hour"}
+_RULES: dict[Grid, str] = {
+    "daily": ", by the rule for days made of hours",
+    "dayparts": ", by the rule for parts of days made of hours",
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +78,14 @@ class TrainingColumn:
     example: datetime | date | float | str | bool
     unit: str | None = None
     nullable: bool = False
+
+
+_WITHIN_DAY: dict[Grid, tuple[TrainingColumn, ...]] = {
+    "hourly": (TrainingColumn("hour", "integer", "0 to 23 on the city's clocks", 0),),
+    "dayparts": (
+        TrainingColumn("daypart", "text", f"Part of the day on the city's clocks: {DAYPARTS_TEXT}", "morning"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -67,20 +101,19 @@ def resolution_of(expected_rows: int, month: Month) -> Resolution:
     return "daily" if expected_rows == len(month.days()) else "hourly"
 
 
-def training_columns(resolution: Resolution) -> tuple[TrainingColumn, ...]:
+def training_columns(grid: Grid) -> tuple[TrainingColumn, ...]:
     """The frame's columns in order; `date` is the index. A mask follows for every value that may be missing."""
-    return _columns(resolution, tuple(DATASETS.values()))
+    return _columns(grid, tuple(DATASETS.values()))
 
 
 @lru_cache
-def _columns(resolution: Resolution, datasets: tuple[Dataset, ...]) -> tuple[TrainingColumn, ...]:
-    period = "local day" if resolution == "daily" else "hour"
-    grid = [
-        TrainingColumn("date", "moment", f"Start of the {period}, UTC", datetime(2026, 9, 30, 22, tzinfo=UTC)),
+def _columns(grid: Grid, datasets: tuple[Dataset, ...]) -> tuple[TrainingColumn, ...]:
+    place = [
+        TrainingColumn("date", "moment", f"Start of the {_PERIODS[grid]}, UTC", datetime(2026, 9, 30, 22, tzinfo=UTC)),
         TrainingColumn("local_date", "day", "The day on the city's clocks", date(2026, 10, 1)),
-        *([TrainingColumn("hour", "integer", "0 to 23 on the city's clocks", 0)] if resolution == "hourly" else []),
+        *_WITHIN_DAY.get(grid, ()),
     ]
-    values = [_value(column, resolution) for dataset in datasets for column in dataset.columns]
+    values = [_value(column, grid) for dataset in datasets for column in dataset.columns]
     calendar = [
         TrainingColumn("weekday", "integer", "0 is Monday, 6 is Sunday", 3),
         TrainingColumn("is_weekend", "flag", "Whether the country's weekend has this day", False),
@@ -88,24 +121,33 @@ def _columns(resolution: Resolution, datasets: tuple[Dataset, ...]) -> tuple[Tra
         TrainingColumn(
             "school_free", "flag", "Whether schools have vacations; null where that is not known", False, None, True
         ),
+        *(TrainingColumn(name, kind, text, example, None, True) for name, (kind, text, example) in _AROUND.items()),
     ]
     origins = [column for dataset in datasets for column in _origin(dataset)]
     masked = [column for column in (*values, *calendar) if column.nullable]
     masks = [TrainingColumn(f"{column.name}{MASK}", "flag", _mask_text(column.name), False) for column in masked]
-    return (*grid, *values, *origins, *calendar, *masks)
+    return (*place, *values, *origins, *calendar, *masks)
+
+
+def columns_of_every_grid() -> list[tuple[TrainingColumn, Grid | None]]:
+    """The columns of all grids, and of those that one grid alone has, its name."""
+    columns = [(column, None) for column in training_columns("daily")]
+    within_day = [(column, grid) for grid, ones in _WITHIN_DAY.items() for column in ones]
+    after = next(n for n, (column, _) in enumerate(columns, 1) if column.kind == "day")
+    return [*columns[:after], *within_day, *columns[after:]]
 
 
 def _origin(dataset: Dataset) -> list[TrainingColumn]:
     name = dataset.name
     source = f"Which provider the {name} comes from; null where none is stored"
-    resolution = f"The {name}'s stored resolution: `daily` on an hourly grid is the whole day's; null where none is"
+    resolution = f"The {name}'s stored resolution: `daily` on a finer grid is the whole day's; null where none is"
     return [
         TrainingColumn(f"{name}_source", "text", source, dataset.example_source, nullable=True),
         TrainingColumn(f"{name}_resolution", "text", resolution, "hourly", nullable=True),
     ]
 
 
-def schema(resolution: Resolution) -> pa.Schema:
+def schema(grid: Grid) -> pa.Schema:
     """The frame's Arrow schema; a field's metadata has its unit, where it has one."""
     import pyarrow as pa
 
@@ -120,34 +162,34 @@ def schema(resolution: Resolution) -> pa.Schema:
     return pa.schema(
         [
             pa.field(column.name, types[column.kind], column.nullable, {"unit": column.unit} if column.unit else None)
-            for column in training_columns(resolution)
+            for column in training_columns(grid)
         ]
     )
 
 
-def month_frame(city: City, month: Month, resolution: Resolution, parts: Mapping[DatasetName, Part]) -> pa.Table:
-    """One row for every hour or local day of the city's month. A dataset that is not in `parts` is missing."""
+def month_frame(city: City, month: Month, grid: Grid, parts: Mapping[DatasetName, Part]) -> pa.Table:
+    """One row for every hour, part of a day, or local day of the city's month. A dataset that is not in `parts` is
+    missing."""
     import pyarrow as pa
 
     zone = ZoneInfo(city.timezone)
-    stamps = expected_stamps(month, city.timezone, resolution)
+    stamps = grid_stamps(month, city.timezone, grid)
     local = [stamp.astimezone(zone) for stamp in stamps]
     days = [moment.date() for moment in local]
-    columns: dict[str, Sequence[Any]] = {"date": stamps, "local_date": days, "hour": [moment.hour for moment in local]}
+    columns: dict[str, Sequence[Any]] = {"date": stamps, "local_date": days}
+    columns |= {"hour": [moment.hour for moment in local], "daypart": [daypart(moment) for moment in local]}
     for name, dataset in DATASETS.items():
-        columns |= _joined(dataset, parts.get(name), stamps, days, resolution, city.timezone)
+        columns |= _joined(dataset, parts.get(name), stamps, month, grid, city.timezone)
     columns |= _calendar(city, days)
-    for column in (one for one in training_columns(resolution) if one.nullable and one.name in columns):
+    for column in (one for one in training_columns(grid) if one.nullable and one.name in columns):
         columns.setdefault(f"{column.name}{MASK}", [value is None for value in columns[column.name]])
-    arrow_schema = schema(resolution)
+    arrow_schema = schema(grid)
     return pa.table([pa.array(columns[field.name], field.type) for field in arrow_schema], arrow_schema)
 
 
-def _value(column: Column, resolution: Resolution) -> TrainingColumn:
-    day = ", by the rule for days made of hours" if resolution == "daily" else ""
-    return TrainingColumn(
-        column.name, column.kind, f"{column.description}{day}", column.example_value, column.unit, True
-    )
+def _value(column: Column, grid: Grid) -> TrainingColumn:
+    text = f"{column.description}{_RULES.get(grid, '')}"
+    return TrainingColumn(column.name, column.kind, text, column.example_value, column.unit, True)
 
 
 def _mask_text(name: str) -> str:
@@ -157,25 +199,20 @@ def _mask_text(name: str) -> str:
 
 
 def _joined(
-    dataset: Dataset,
-    part: Part | None,
-    stamps: Sequence[datetime],
-    days: Sequence[date],
-    resolution: Resolution,
-    timezone: str,
+    dataset: Dataset, part: Part | None, stamps: Sequence[datetime], month: Month, grid: Grid, timezone: str
 ) -> dict[str, list[Any]]:
     """The dataset's columns, its source and its resolution on the grid, None where it has no row."""
     names = [*dataset.column_names, "source"]
     if part is None:
         return {name: [None] * len(stamps) for name in _column_names(dataset, names)}
     stored = part.table.select(["date", *names]).to_pydict()
-    if part.resolution == "hourly" and resolution == "daily":
-        stored = day_columns(dataset, stored["date"], stored, timezone)
-    by_day = resolution == "daily" or part.resolution == "daily"
-    zone = ZoneInfo(timezone)
-    keys = [moment.astimezone(zone).date() for moment in stored["date"]] if by_day else stored["date"]
+    place = row_of("daily" if part.resolution == "daily" else grid, timezone)
+    keys = list(map(place, stored["date"]))
+    if part.resolution == "hourly" and grid != "hourly":
+        stored = period_columns(dataset, keys, stored, fewest_hours(month, timezone, grid))
+        keys = stored["period"]
     rows = {key: position for position, key in enumerate(keys)}
-    at = [rows.get(key) for key in (days if by_day else stamps)]
+    at = [rows.get(place(stamp)) for stamp in stamps]
     joined = {name: [None if n is None else stored[name][n] for n in at] for name in names}
     joined["resolution"] = [None if n is None else part.resolution for n in at]
     return dict(zip(_column_names(dataset, names), joined.values(), strict=True))
@@ -187,11 +224,31 @@ def _column_names(dataset: Dataset, names: Sequence[str]) -> list[str]:
 
 def _calendar(city: City, days: Sequence[date]) -> dict[str, list[Any]]:
     """The calendar's columns, and the masks of its holidays, since a day without a name may be an ordinary day."""
-    known = {day: calendar_day(day, city.country, city.region, city.local_holidays) for day in dict.fromkeys(days)}
+    known = _CalendarDays(city)
     by_day = [known[day] for day in days]
     columns = {name: [getattr(day, name) for day in by_day] for name in ("weekday", "is_weekend", "school_free")}
     for name in _HOLIDAYS:
         holidays = [getattr(day, name) for day in by_day]
         columns[name] = [holiday.name for holiday in holidays]
         columns[f"{name}{MASK}"] = [not holiday.is_known for holiday in holidays]
+    around = surroundings(list(dict.fromkeys(days)), lambda day: _day_off(known[day]))
+    columns |= {name: [getattr(around[day], name) for day in days] for name in _AROUND}
     return columns
+
+
+class _CalendarDays(dict[date, CalendarDay]):
+    """The calendar of a city's days, each of which is looked up once."""
+
+    def __init__(self, city: City) -> None:
+        super().__init__()
+        self._city = city
+
+    def __missing__(self, day: date) -> CalendarDay:
+        city = self._city
+        self[day] = calendar_day(day, city.country, city.region, city.local_holidays)
+        return self[day]
+
+
+def _day_off(day: CalendarDay) -> DayOff:
+    holiday = day.public_holiday
+    return DayOff(day.is_weekend, holiday.name is not None if holiday.is_known else None)

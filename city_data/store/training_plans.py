@@ -12,14 +12,15 @@ from datetime import datetime
 
 from city_data import calendar_days
 from city_data.cities import City
-from city_data.datasets import DATASETS, DatasetName, Resolution, expected_stamps
+from city_data.datasets import DATASETS, DatasetName, Resolution
 from city_data.frames import training
+from city_data.frames.grids import Grid, grid_stamps
 from city_data.store.plans import MonthSlice, Plan
 from city_data.store.snapshot_ids import SnapshotId, digest
 from city_data.window import Interval, Month
 
 # Part of the tag: raise it when the columns or their computation change, since that changes the answer.
-METHOD = 2
+METHOD = 3
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class TrainingPlan:
     """A plan for each dataset, over the same range. `snapshot` and `tag` name both; `months` are those of the range."""
 
     city: City
-    resolution: Resolution
+    grid: Grid
     interval: Interval
     plans: Mapping[DatasetName, Plan]
     months: tuple[Month, ...]
@@ -37,9 +38,7 @@ class TrainingPlan:
     @property
     def stamps(self) -> list[datetime]:
         """The `date` of every row."""
-        whole = (
-            stamp for month in self.months for stamp in expected_stamps(month, self.city.timezone, self.resolution)
-        )
+        whole = (stamp for month in self.months for stamp in grid_stamps(month, self.city.timezone, self.grid))
         return [stamp for stamp in whole if self.interval.start <= stamp < self.interval.end]
 
     def slices(self, dataset: DatasetName) -> dict[Month, MonthSlice]:
@@ -51,7 +50,7 @@ class TrainingPlan:
         return list(dict.fromkeys(resolutions))
 
 
-def join_plans(plans: Mapping[DatasetName, Plan], resolution: Resolution) -> TrainingPlan:
+def join_plans(plans: Mapping[DatasetName, Plan], grid: Grid) -> TrainingPlan:
     """The joint plan; `plans` has every dataset, for one city and interval."""
     ordered = {name: plans[name] for name in DATASETS}
     first = next(iter(ordered.values()))
@@ -60,12 +59,12 @@ def join_plans(plans: Mapping[DatasetName, Plan], resolution: Resolution) -> Tra
     identities = [month_slice.identity for plan in ordered.values() for month_slice in plan.slices]
     # Calendar columns depend on the origin of the holidays, and on the city's zone.
     calendar = f"{calendar_days.method(city.country, city.region, city.local_holidays)}/{city.timezone}"
-    named = [*(plan.tag for plan in ordered.values()), resolution, calendar, str(METHOD)]
+    named = [*(plan.tag for plan in ordered.values()), grid, calendar, str(METHOD)]
     last = Month.at(interval.end, city.timezone)
     touched = Month.at(interval.start, city.timezone).until(last + 1)
     return TrainingPlan(
         city=city,
-        resolution=resolution,
+        grid=grid,
         interval=interval,
         plans=ordered,
         months=tuple(month for month in touched if month.bounds(city.timezone)[0] < interval.end),

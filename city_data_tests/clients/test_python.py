@@ -88,6 +88,8 @@ def test_training_frame_is_typed_and_marks_missing_values(
     assert frame["traffic_volume_missing"].tolist() == [False] * 31 + [True]
     assert (frame["humidity"].dtype, frame["weekday"].dtype) == ("float64", "int64")
     assert (frame["is_weekend"].dtype, str(frame["school_free"].dtype)) == ("bool", "boolean")
+    assert (frame["days_to_holiday"].dtype, str(frame["is_bridge_day"].dtype)) == ("float64", "boolean")
+    assert frame["days_to_holiday"].tolist()[10:13] == [1.0, 0.0, 20.0]
     assert (frame["is_weekend"] == (frame["weekday"] >= 5)).all()
     assert frame["public_holiday"].dropna().tolist() == ["Fiesta Nacional de España"]
     assert frame.attrs["snapshot_id"].startswith("1~madrid~weather.2026-10.1~traffic.2026-10.1~")
@@ -100,6 +102,9 @@ def test_training_frame_is_typed_and_marks_missing_values(
     assert len(hours) == 745
     assert hours["temperature"].iloc[0] == 50.0
     assert hours["hour"].tolist()[:3] == [0, 1, 2]
+    parts = client.training_frame(**OCTOBER, resolution="dayparts")
+    assert parts["daypart"].dtype == "string"
+    assert parts["daypart"].tolist()[:2] == ["night", "morning"]
     with pytest.raises(ValueError, match="all its columns"):
         client.training_frame(**OCTOBER, columns=["temperature"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution, expected_stamps
 from city_data.frames.canonical import canonical_frame
+from city_data.frames.grids import Grid, fewest_hours, grid_stamps, row_of
 from city_data.frames.training import MASK, Part, month_frame, resolution_of, schema, training_columns
 from city_data.store.versions import decode_frame, encode_frame
 from city_data.window import Month
@@ -21,6 +23,7 @@ from city_data.window import Month
 MADE = datetime(2026, 11, 1, tzinfo=UTC)
 ZONES = ["Europe/Madrid", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"]
 RESOLUTIONS: list[Resolution] = ["daily", "hourly"]
+GRIDS: list[Grid] = ["daily", "dayparts", "hourly"]
 
 
 def town(zone: str) -> City:
@@ -43,23 +46,21 @@ def part(name: DatasetName, month: Month, zone: str, resolution: Resolution, val
 @given(
     st.builds(Month, st.integers(2015, 2035), st.integers(1, 12)),
     st.sampled_from(ZONES),
-    st.sampled_from(RESOLUTIONS),
+    st.sampled_from(GRIDS),
     st.sampled_from(RESOLUTIONS),
     st.dictionaries(st.integers(0, 744), st.integers(-40, 40).map(float), max_size=60),
 )
 def test_grid_has_every_row_and_only_stored_values(
-    month: Month, zone: str, resolution: Resolution, stored_as: Resolution, values: dict[int, float]
+    month: Month, zone: str, grid: Grid, stored_as: Resolution, values: dict[int, float]
 ) -> None:
     stored = part("weather", month, zone, stored_as, values)
-    frame = month_frame(town(zone), month, resolution, {"weather": stored})
-    assert frame.schema == schema(resolution)
-    assert frame["date"].to_pylist() == expected_stamps(month, zone, resolution)
+    frame = month_frame(town(zone), month, grid, {"weather": stored})
+    assert frame.schema == schema(grid)
+    assert frame["date"].to_pylist() == grid_stamps(month, zone, grid)
     days = frame["local_date"].to_pylist()
     assert days == [date.astimezone(ZoneInfo(zone)).date() for date in frame["date"].to_pylist()]
     assert list(dict.fromkeys(days)) == month.days()
-    for column in (
-        one for one in training_columns(resolution) if one.nullable and f"{one.name}{MASK}" in frame.schema.names
-    ):
+    for column in (one for one in training_columns(grid) if one.nullable and f"{one.name}{MASK}" in frame.schema.names):
         if not column.name.endswith("_holiday"):
             assert frame[f"{column.name}{MASK}"].to_pylist() == [v is None for v in frame[column.name].to_pylist()]
     assert frame["traffic_volume"].null_count == frame.num_rows
@@ -68,22 +69,27 @@ def test_grid_has_every_row_and_only_stored_values(
     cells = list(zip(frame["date"].to_pylist(), days, frame["temperature"].to_pylist(), strict=True))
     if stored_as == "daily":
         assert all(value == by_day.get(day) for _, day, value in cells)
-    elif resolution == "hourly":
+    elif grid == "hourly":
         assert all(value == rows.get(date) for date, _, value in cells)
     else:
-        counts = {day: [d.astimezone(ZoneInfo(zone)).date() for d in rows].count(day) for day in month.days()}
-        assert all((value is not None) == (counts[day] >= 20) for _, day, value in cells)
+        place, fewest = row_of(grid, zone), fewest_hours(month, zone, grid)
+        counts = Counter(map(place, rows))
+        assert all((value is not None) == (counts[place(date)] >= fewest(place(date))) for date, _, value in cells)
 
 
-@pytest.mark.parametrize("resolution", RESOLUTIONS)
-def test_hourly_weather_serves_both_grids(resolution: Resolution) -> None:
+@pytest.mark.parametrize("grid", GRIDS)
+def test_hourly_weather_serves_every_grid(grid: Grid) -> None:
     month, zone = Month(2026, 10), "Europe/Madrid"
     stored = part("weather", month, zone, "hourly", {n: float(n) for n in range(745)})
-    rows: list[dict[str, Any]] = month_frame(town(zone), month, resolution, {"weather": stored}).to_pylist()
+    rows: list[dict[str, Any]] = month_frame(town(zone), month, grid, {"weather": stored}).to_pylist()
     assert {row["weather_resolution"] for row in rows} == {"hourly"}
-    if resolution == "daily":
+    if grid == "daily":
         assert [row["temperature"] for row in rows[:2]] == [11.5, 35.5]
         assert rows[24]["temperature"] == sum(range(576, 601)) / 25  # the day of 25 hours
+    elif grid == "dayparts":
+        assert [row["daypart"] for row in rows[:5]] == ["night", "morning", "noon", "afternoon", "evening"]
+        assert [row["temperature"] for row in rows[:5]] == [2.5, 8.0, 12.5, 16.5, 21.0]
+        assert [row["temperature"] for row in rows[120:122]] == [579.0, 585.0]  # a night of seven hours, then five
     else:
         assert [row["temperature"] for row in rows] == [float(n) for n in range(745)]
 

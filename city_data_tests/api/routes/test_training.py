@@ -70,6 +70,9 @@ def test_a_day_has_weather_traffic_and_calendar(client: TestClient, load: Load) 
         "region_holiday": None,
         "town_holiday": None,
         "school_free": None,
+        "days_to_holiday": 0,
+        "days_since_holiday": 0,
+        "is_bridge_day": False,
         "temperature_missing": False,
         "precipitation_missing": True,
         "humidity_missing": True,
@@ -85,6 +88,9 @@ def test_a_day_has_weather_traffic_and_calendar(client: TestClient, load: Load) 
         "region_holiday_missing": False,
         "town_holiday_missing": False,
         "school_free_missing": True,
+        "days_to_holiday_missing": False,
+        "days_since_holiday_missing": False,
+        "is_bridge_day_missing": False,
     }
 
 
@@ -136,17 +142,6 @@ def test_day_with_too_few_hours_is_missing(client: TestClient, database: Databas
     assert missing == ["2026-03-01", "2026-03-29"]
     assert all((row["traffic_volume"] is None) == row["traffic_volume_missing"] for row in rows)
     assert rows[0]["traffic_source"] == "test"
-
-
-def test_municipal_holiday_is_a_public_holiday_and_unknown_where_it_is_not_decided(client: TestClient) -> None:
-    decided, undecided = (records(client, f"{year}-05-14", f"{year}-05-15") for year in (2026, 2028))
-    names = ("public_holiday", "town_holiday", "country_holiday", "region_holiday")
-    masks = [f"{name}_missing" for name in names]
-    assert [decided[1][name] for name in names] == ["San Isidro Labrador", "San Isidro Labrador", None, None]
-    assert [decided[0][name] for name in names] == [None] * 4
-    assert not any(row[mask] for row in decided for mask in masks)
-    assert [undecided[1][name] for name in names] == [None] * 4
-    assert [undecided[1][mask] for mask in masks] == [True, True, False, False]
 
 
 def test_future_days_have_calendar_columns(client: TestClient) -> None:
@@ -248,7 +243,7 @@ def test_headers_name_every_source(client: TestClient, load: Load) -> None:
     assert datetime.fromisoformat(headers["x-served-start"]) == datetime(2026, 9, 30, 22, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("resolution", ["daily", "hourly"])
+@pytest.mark.parametrize("resolution", ["daily", "dayparts", "hourly"])
 def test_every_format_has_the_same_cells(client: TestClient, load: Load, resolution: str) -> None:
     load("weather", "2026-09")
     load("traffic", "2026-10")

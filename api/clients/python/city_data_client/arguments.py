@@ -23,7 +23,8 @@ class Range(TypedDict, total=False):
     """`start` and `end` are included: a date is that whole local day of the city, and so is a midnight without a zone,
     as pandas and polars give days; any other time must be aware. Without coordinates the tenant's own location is
     used, where the service knows it. `columns`: names, in any sequence, or one name. `version` is a snapshot's id,
-    `as_of` a moment: the data as served then. `resolution`: hourly, daily or native."""
+    `as_of` a moment: the data as served then. `resolution`: hourly, daily or native;
+    of a training frame hourly, dayparts or daily."""
 
     start: Required[When]
     end: Required[When]

@@ -123,9 +123,10 @@ class CityData(_Client):
     @overload
     def training_frame(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
     def training_frame(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
-        """Weather, traffic and calendar of a location on one grid, see `Range`: a row for every local day, or for every
-        hour with `resolution="hourly"`. Index `date`, its start in UTC; `local_date` is the city's day. What is missing
-        is NaN and marked in `<column>_missing`: nothing is filled in."""
+        """Weather, traffic and calendar of a location on one grid, see `Range`: a row for every local day, for every
+        part of a day with `resolution="dayparts"`, or for every hour with `resolution="hourly"`. Index `date`, its
+        start in UTC; `local_date` is the city's day. What is missing is NaN and marked in `<column>_missing`: nothing
+        is filled in."""
         return self._converted(self._run(self._training_frame(**question)), to)
 
     def _run(self, plan: Plan[T]) -> T:

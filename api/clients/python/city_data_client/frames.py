@@ -24,11 +24,11 @@ CSV = "text/csv"
 _LEVELS = pd.CategoricalDtype(["low", "medium", "high", "severe"], ordered=True)
 _TOLD_OF_BOTH = [f"{dataset}_{what}" for dataset in ("weather", "traffic") for what in ("source", "resolution")]
 _HOLIDAYS = [f"{level}_holiday" for level in ("public", "country", "region", "town")]
-_TEXT = ("description", "source", "id", "location_id", *_HOLIDAYS, *_TOLD_OF_BOTH)
-# Of a training frame. `school_free` may be unknown: a nullable flag; all masks are plain ones.
-_UNSURE, _DAY = "school_free", "local_date"
+_TEXT = ("description", "source", "id", "location_id", "daypart", *_HOLIDAYS, *_TOLD_OF_BOTH)
+# Of a training frame: flags and counts of days that may be unknown, so nullable flags and floats; masks are plain.
+_UNSURE, _COUNTS, _DAY = ("school_free", "is_bridge_day"), ("days_to_holiday", "days_since_holiday"), "local_date"
 _MOMENTS = ("created_at", "updated_at")
-_NOT_NUMBERS = frozenset({"date", "congestion_level", "raw_data", _UNSURE, _DAY, *_TEXT, *_MOMENTS})
+_NOT_NUMBERS = frozenset({"date", "congestion_level", "raw_data", *_UNSURE, _DAY, *_TEXT, *_MOMENTS})
 _NO_CITY = {
     "city_id": "",
     "name": "",
@@ -142,8 +142,10 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
             frame[name] = _moments(values)
         elif name == _DAY:
             frame[name] = pd.to_datetime(values.astype("object")).astype("datetime64[us]")
-        elif name == _UNSURE:
+        elif name in _UNSURE:
             frame[name] = values.astype("object").astype("boolean")
+        elif name in _COUNTS:
+            frame[name] = values.astype("float64")
         elif name != "date" and values.dtype == object and not values.map(lambda v: isinstance(v, str | dict)).any():
             frame[name] = pd.to_numeric(values)
     return frame

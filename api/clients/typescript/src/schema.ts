@@ -261,11 +261,12 @@ export interface paths {
         };
         /**
          * Weather, traffic and calendar of a location on one grid
-         * @description The columns of every dataset and of the calendar, one row for every local day (or hour) of the range.
+         * @description The columns of every dataset and of the calendar, one row for every local day, part of a day or hour.
          *
          *     Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Future days have
-         *     calendar columns only. A day is aggregated from at least 20 hours with a value, and null otherwise, by the mean
-         *     (precipitation: the sum; speed: weighted by volume; congestion: the worst hour).
+         *     calendar columns only. A day is aggregated from at least 20 hours with a value, a part of a day from three
+         *     quarters of its hours, and null otherwise, by the mean (precipitation: the sum; speed: weighted by volume;
+         *     congestion: the worst hour).
          */
         get: operations["frame_api_v1_tenants__tenant_id__external_operations_training_frame_get"];
         put?: never;
@@ -1150,7 +1151,7 @@ export interface components {
         TrainingRecord: {
             /**
              * Average Speed
-             * @description Flow-weighted mean speed, km/h
+             * @description Flow-weighted mean speed, by the rule for days made of hours, km/h
              * @example 38.4
              */
             average_speed: number | null;
@@ -1162,7 +1163,7 @@ export interface components {
             average_speed_missing: boolean;
             /**
              * Congestion Level
-             * @description Congestion of the city's roads
+             * @description Congestion of the city's roads, by the rule for days made of hours
              * @example low
              */
             congestion_level: string | null;
@@ -1187,13 +1188,43 @@ export interface components {
             /**
              * Date
              * Format: date-time
-             * @description Start of the hour, UTC
+             * @description Start of the local day, UTC
              * @example 2026-09-30T22:00:00Z
              */
             date: string;
             /**
+             * Daypart
+             * @description Part of the day on the city's clocks: night (0-6), morning (6-11), noon (11-15), afternoon (15-19), evening (19-24); only with resolution=dayparts
+             * @example morning
+             */
+            daypart?: string;
+            /**
+             * Days Since Holiday
+             * @description Days since the last public holiday, 0 on one; null where a day after it may be a holiday that is not known
+             * @example 12
+             */
+            days_since_holiday: number | null;
+            /**
+             * Days Since Holiday Missing
+             * @description Whether days_since_holiday is missing
+             * @example false
+             */
+            days_since_holiday_missing: boolean;
+            /**
+             * Days To Holiday
+             * @description Days to the next public holiday, 0 on one; null where a day before it may be a holiday that is not known
+             * @example 2
+             */
+            days_to_holiday: number | null;
+            /**
+             * Days To Holiday Missing
+             * @description Whether days_to_holiday is missing
+             * @example false
+             */
+            days_to_holiday_missing: boolean;
+            /**
              * Description
-             * @description The weather in words, where the source has them
+             * @description The weather in words, where the source has them, by the rule for days made of hours
              * @example light rain
              */
             description: string | null;
@@ -1205,13 +1236,13 @@ export interface components {
             description_missing: boolean;
             /**
              * Hour
-             * @description 0 to 23 on the city's clocks; only in an hourly frame
+             * @description 0 to 23 on the city's clocks; only with resolution=hourly
              * @example 0
              */
             hour?: number;
             /**
              * Humidity
-             * @description Mean relative humidity of the period, %
+             * @description Mean relative humidity of the period, by the rule for days made of hours, %
              * @example 61
              */
             humidity: number | null;
@@ -1221,6 +1252,18 @@ export interface components {
              * @example false
              */
             humidity_missing: boolean;
+            /**
+             * Is Bridge Day
+             * @description Whether this is a single working day between two days off, one of them a public holiday; null where that depends on a holiday that is not known
+             * @example false
+             */
+            is_bridge_day: boolean | null;
+            /**
+             * Is Bridge Day Missing
+             * @description Whether is_bridge_day is missing
+             * @example false
+             */
+            is_bridge_day_missing: boolean;
             /**
              * Is Weekend
              * @description Whether the country's weekend has this day
@@ -1236,7 +1279,7 @@ export interface components {
             local_date: string;
             /**
              * Pedestrian Count
-             * @description Mean pedestrians per hour per counting point, persons/h
+             * @description Mean pedestrians per hour per counting point, by the rule for days made of hours, persons/h
              * @example 230
              */
             pedestrian_count: number | null;
@@ -1248,7 +1291,7 @@ export interface components {
             pedestrian_count_missing: boolean;
             /**
              * Precipitation
-             * @description Precipitation that fell in the period, mm
+             * @description Precipitation that fell in the period, by the rule for days made of hours, mm
              * @example 0.4
              */
             precipitation: number | null;
@@ -1260,7 +1303,7 @@ export interface components {
             precipitation_missing: boolean;
             /**
              * Pressure
-             * @description Mean pressure at mean sea level, hPa
+             * @description Mean pressure at mean sea level, by the rule for days made of hours, hPa
              * @example 1015.8
              */
             pressure: number | null;
@@ -1308,7 +1351,7 @@ export interface components {
             school_free_missing: boolean;
             /**
              * Temperature
-             * @description Mean air temperature of the period, °C
+             * @description Mean air temperature of the period, by the rule for days made of hours, °C
              * @example 14.2
              */
             temperature: number | null;
@@ -1332,7 +1375,7 @@ export interface components {
             town_holiday_missing: boolean;
             /**
              * Traffic Resolution
-             * @description The traffic's stored resolution: `daily` on an hourly grid is the whole day's; null where none is
+             * @description The traffic's stored resolution: `daily` on a finer grid is the whole day's; null where none is
              * @example hourly
              */
             traffic_resolution: string | null;
@@ -1344,7 +1387,7 @@ export interface components {
             traffic_source: string | null;
             /**
              * Traffic Volume
-             * @description Mean vehicles per hour per measurement point, vehicles/h
+             * @description Mean vehicles per hour per measurement point, by the rule for days made of hours, vehicles/h
              * @example 412.5
              */
             traffic_volume: number | null;
@@ -1356,7 +1399,7 @@ export interface components {
             traffic_volume_missing: boolean;
             /**
              * Weather Resolution
-             * @description The weather's stored resolution: `daily` on an hourly grid is the whole day's; null where none is
+             * @description The weather's stored resolution: `daily` on a finer grid is the whole day's; null where none is
              * @example hourly
              */
             weather_resolution: string | null;
@@ -1374,7 +1417,7 @@ export interface components {
             weekday: number;
             /**
              * Wind Speed
-             * @description Mean wind speed of the period, m/s
+             * @description Mean wind speed of the period, by the rule for days made of hours, m/s
              * @example 3.1
              */
             wind_speed: number | null;
@@ -3925,8 +3968,8 @@ export interface operations {
                 longitude?: number | null;
                 /** @description A city's id, instead of coordinates */
                 city_id?: string | null;
-                /** @description A row for every local day, or for every hour, of the range */
-                resolution?: "hourly" | "daily";
+                /** @description A row for every local day of the range, for every part of a day on the city's clocks (night (0-6), morning (6-11), noon (11-15), afternoon (15-19), evening (19-24)), or for every hour */
+                resolution?: "daily" | "dayparts" | "hourly";
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
                 /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
@@ -3942,7 +3985,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A record for every local day or hour of the range, oldest first, also where no data is stored */
+            /** @description A record for every day, part of a day or hour of the range, oldest first, also without data */
             200: {
                 headers: {
                     /** @description For If-None-Match, which gives 304 while nothing has changed */
@@ -3971,11 +4014,11 @@ export interface operations {
                     "X-Source"?: string;
                     /** @description Share (0..1) of the requested range that has traffic */
                     "X-Traffic-Coverage"?: string;
-                    /** @description Stored resolution of traffic in the range: `daily` on an hourly grid repeats the day's values in each hour, with the day's totals, and `hourly` on a daily grid is aggregated by the day rule; absent without traffic */
+                    /** @description Stored resolution of traffic in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without traffic */
                     "X-Traffic-Resolution"?: string;
                     /** @description Share (0..1) of the requested range that has weather */
                     "X-Weather-Coverage"?: string;
-                    /** @description Stored resolution of weather in the range: `daily` on an hourly grid repeats the day's values in each hour, with the day's totals, and `hourly` on a daily grid is aggregated by the day rule; absent without weather */
+                    /** @description Stored resolution of weather in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without weather */
                     "X-Weather-Resolution"?: string;
                     [name: string]: unknown;
                 };

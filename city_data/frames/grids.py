@@ -1,0 +1,71 @@
+"""The grids of a frame: the hours, the parts of the days, or the days of a month, on the city's clocks.
+
+Belongs here: the parts' names and bounds, the stamps of a grid, the row of a moment. Does not: how hours become one
+value (daily.py), or joining (training.py).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Hashable
+from datetime import UTC, datetime
+from math import ceil
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from city_data.datasets import expected_stamps
+from city_data.frames.daily import MINIMUM_HOURS
+from city_data.window import Month
+
+Grid = Literal["daily", "dayparts", "hourly"]
+
+# Each part's first hour on the city's clocks; it ends where the next begins, the last one at midnight.
+DAYPARTS = {"night": 0, "morning": 6, "noon": 11, "afternoon": 15, "evening": 19}
+# A part needs this share of its hours: one of its four to seven hours may be missing, as four of a day's 24 may.
+LEAST_SHARE = 0.75
+_NAMES, _FIRST_HOURS = list(DAYPARTS), list(DAYPARTS.values())
+
+DAYPARTS_TEXT = ", ".join(
+    f"{name} ({first}-{last})" for (name, first), last in zip(DAYPARTS.items(), [*_FIRST_HOURS[1:], 24], strict=True)
+)
+
+
+def daypart(local: datetime) -> str:
+    """The part of the day that a time on the city's clocks lies in."""
+    return _NAMES[bisect_right(_FIRST_HOURS, local.hour) - 1]
+
+
+def grid_stamps(month: Month, timezone: str, grid: Grid) -> list[datetime]:
+    """The `date` of every row of the month, UTC."""
+    if grid != "dayparts":
+        return expected_stamps(month, timezone, grid)
+    zone = ZoneInfo(timezone)
+    return [
+        datetime(day.year, day.month, day.day, hour, tzinfo=zone).astimezone(UTC)
+        for day in month.days()
+        for hour in _FIRST_HOURS
+    ]
+
+
+def row_of(grid: Grid, timezone: str) -> Callable[[datetime], Hashable]:
+    """A function that names the row of the grid in which a moment lies: moments of one row have the same name."""
+    zone = ZoneInfo(timezone)
+    if grid == "hourly":
+        return lambda moment: moment
+    if grid == "daily":
+        return lambda moment: moment.astimezone(zone).date()
+
+    def part(moment: datetime) -> Hashable:
+        local = moment.astimezone(zone)
+        return local.date(), daypart(local)
+
+    return part
+
+
+def fewest_hours(month: Month, timezone: str, grid: Grid) -> Callable[[Hashable], int]:
+    """A function that gives the number of hours with a value that a row made of hours needs."""
+    if grid == "daily":
+        return lambda _: MINIMUM_HOURS
+    hours = Counter(map(row_of(grid, timezone), month.hours(timezone)))
+    return lambda row: ceil(hours[row] * LEAST_SHARE)
