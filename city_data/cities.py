@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from math import asin, cos, degrees, radians, sin, sqrt
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pydantic
 import yaml
 
 from city_data import environment
 from city_data.calendar_days import regions
-from city_data.datasets import DatasetName
+from city_data.datasets import DATASETS, DatasetName
 from city_data.errors import CityDataError, unknown
 from city_data.local_holidays import LocalHolidays
 
@@ -65,8 +65,9 @@ class Source(FallbackSource):
     fallback: FallbackSource | None = None
 
 
-class City(_Strict):
-    """One city. Coordinates in degrees, `radius_km` its reach, `timezone` an IANA name, `country` ISO 3166-1.
+class _Place(_Strict):
+    """A city without its sources. Coordinates in degrees, `radius_km` its reach, `timezone` an IANA name, `country` an
+    ISO 3166-1 code.
 
     `region`, whose holidays the city has: an ISO 3166-2 code without the country, or a zone of calendar_days.regions.
     `local_holidays`: the municipality's own; without them they are not known.
@@ -83,8 +84,6 @@ class City(_Strict):
     timezone: str
     population: int | None = pydantic.Field(default=None, gt=0)
     enabled: bool
-    weather: Source | None = None
-    traffic: Source | None = None
 
     @pydantic.field_validator("timezone")
     @classmethod
@@ -115,6 +114,18 @@ class City(_Strict):
         half_lat, half_lon = (lat_2 - lat_1) / 2, radians(longitude - self.longitude) / 2
         h = sin(half_lat) ** 2 + cos(lat_1) * cos(lat_2) * sin(half_lon) ** 2
         return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(h)))
+
+
+if TYPE_CHECKING:
+    City = _Place
+else:
+    City = pydantic.create_model(
+        "City",
+        __base__=_Place,
+        __module__=__name__,
+        __doc__="One city, with a field for the source of each dataset, None where it has none.",
+        **dict.fromkeys(DATASETS, (Source | None, None)),
+    )
 
 
 class Registry:

@@ -67,8 +67,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One kind of history. The canonical frame is `date` (aware UTC, start of the interval), the value columns,
-    `source` (text, never null) and `raw_data` (dict, or None); one row a period, sorted by `date`."""
+    """One kind of data, month by month. The canonical frame is `date` (aware UTC, start of the interval), the value
+    columns, `source` (text, never null) and `raw_data` (dict, or None); one row a period, sorted by `date`.
+
+    `months_ahead`: how many months after the open one it reaches.
+    """
 
     name: DatasetName
     table: str
@@ -76,6 +79,7 @@ class Dataset:
     resolution: Resolution | None  # of every source; None where each source, and so each city, has its own
     example_source: str
     records_have_ids: bool = False  # and their location and times, beside the columns
+    months_ahead: int = 0
 
     @property
     def column_names(self) -> list[str]:

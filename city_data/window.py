@@ -132,8 +132,9 @@ class Window:
     def complete_months(self) -> list[Month]:
         return list(self.first.until(self.open))
 
-    def months(self) -> list[Month]:
-        return list(self.first.until(self.open + 1))
+    def months(self, ahead: int = 0) -> list[Month]:
+        """From `first` to the open month, and `ahead` more."""
+        return list(self.first.until(self.open + 1 + ahead))
 
     def __contains__(self, month: object) -> bool:
         return isinstance(month, Month) and self.first <= month <= self.open

@@ -90,7 +90,7 @@ def backfill(
     from city_data.cli.progress import run_backfill
 
     window, feeds = select_feeds(city, dataset)
-    months = select_months(window, from_, to, last)
+    months = select_months(window, feeds, from_, to, last)
     with joined_platform(home):
         if cluster:
             failed = run_cluster_backfill(console, cluster, feeds, months, wait, due, started_within)
@@ -116,7 +116,7 @@ def status(
     from city_data.window import as_of
 
     window, feeds = select_feeds(city, dataset)
-    months = select_months(window, from_, to)
+    months = select_months(window, feeds, from_, to)
     with joined_platform(home):
         entries = entries_of(feeds)
         if days:
@@ -149,7 +149,7 @@ def replay(
     from city_data.cli.replay import run_replay
 
     window, feeds = select_feeds(city, dataset)
-    months = select_months(window, from_, to)
+    months = select_months(window, feeds, from_, to)
     with joined_platform(home):
         failed = run_replay(console, feeds, months, apply)
     raise typer.Exit(1 if failed else 0)

@@ -36,7 +36,7 @@ from city_data.datasets import DATASETS
 from city_data.errors import CityDataError, UsageError, unknown
 from city_data.extras import needs
 from city_data.local.platform import DEMO_TENANT
-from city_data.window import Month, Window, as_of, rolling_window
+from city_data.window import Month, as_of, rolling_window
 
 FORMATS = ("csv", "json", "ndjson", "parquet", "arrow")
 _BINARY = ("parquet", "arrow")
@@ -89,15 +89,16 @@ def _path(city: str, dataset: str, first: str | None, last: str | None, format_:
         raise UsageError(f"DATASET: {unknown('dataset', dataset, DATASETS)}")
     if format_ not in FORMATS:
         raise UsageError(f"--format: {unknown('format', format_, FORMATS)}")
-    start, end = _days(rolling_window(as_of()), first, last)
+    window = rolling_window(as_of())
+    start, end = _days(window.first, window.months(DATASETS[name].months_ahead)[-1], first, last)
     query = {"city_id": city_id, "start_date": start, "end_date": end, "format": format_}
     return f"/api/v1/tenants/{DEMO_TENANT}/external/historical-{name}?{urlencode(query)}"
 
 
-def _days(window: Window, first: str | None, last: str | None) -> tuple[str, str]:
-    """The ends of the range as the API takes them, by default the window. Raises UsageError naming the option."""
-    start = str(window.first.first_day) if first is None else _end("--from", first, last_day=False)
-    end = str(window.open.last_day) if last is None else _end("--to", last, last_day=True)
+def _days(oldest: Month, newest: Month, first: str | None, last: str | None) -> tuple[str, str]:
+    """The ends of the range as the API takes them, by default all months. Raises UsageError naming the option."""
+    start = str(oldest.first_day) if first is None else _end("--from", first, last_day=False)
+    end = str(newest.last_day) if last is None else _end("--to", last, last_day=True)
     if start[:_DATE] > end[:_DATE]:
         raise UsageError(f"--from {start} is later than --to {end}: the range is reversed")
     return start, end

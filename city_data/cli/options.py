@@ -139,33 +139,37 @@ def enabled_city(registry: Registry, name: str, option: str = "--city") -> City:
 
 
 def select_months(
-    window: Window, first: str | None = None, last: str | None = None, count: int | None = None
+    window: Window, feeds: Sequence[Feed], first: str | None = None, last: str | None = None, count: int | None = None
 ) -> list[Month]:
-    """The months from `first` to `last`, by default the window; `count` counts back from the open month.
+    """The months from `first` to `last`, by default all that the feeds reach; `count` counts back from the open month.
 
     Raises UsageError naming the option.
     """
+    from city_data.pipeline.feeds import months_of
+
+    reached = months_of(feeds, window)
     if first is not None and count is not None:
         raise UsageError("--from and --last exclude each other: both name the first month")
-    start = _month("--from", first, window) if first is not None else window.first
+    start = _month("--from", first, window, reached[-1]) if first is not None else window.first
     if count is not None and count < len(window.complete_months()):
         start = window.open - count
-    end = _month("--to", last, window) if last is not None else window.open
+    end = _month("--to", last, window, reached[-1]) if last is not None else reached[-1]
     if start > end:
         named = "--from" if count is None else f"--last {count}, from"
         raise UsageError(f"{named} {start} is later than --to {end}: the range is reversed")
     return list(start.until(end + 1))
 
 
-def _month(option: str, text: str, window: Window) -> Month:
+def _month(option: str, text: str, window: Window, newest: Month) -> Month:
     try:
         month = Month.parse(text)
     except InvalidMonth as error:
         raise UsageError(f"{option}: {error}") from None
-    if month > window.open:
-        raise UsageError(f"{option} {month} lies ahead; the open month, the last of the window, is {window.open}")
+    if month > newest:
+        last = "the open month, the last of the window," if newest == window.open else "the last month ahead"
+        raise UsageError(f"{option} {month} lies ahead; {last} is {newest}")
     if month < window.first:
-        raise UsageError(f"{option} {month} lies before the window, which is {window.first} to {window.open}")
+        raise UsageError(f"{option} {month} lies before the window, which is {window.first} to {newest}")
     return month
 
 

@@ -46,7 +46,7 @@ def print_summary(console: Console, feeds: Sequence[Feed], window: Window, store
     table = narrow_table("city", "dataset", f"{window.first} to {window.open}", "stored", "settled", "coverage")
     table.columns[2].min_width = len(window.months())
     for feed in feeds:
-        entries = {month: stored.get(_key(feed, month)) for month in window.months()}
+        entries = {month: stored.get(_key(feed, month)) for month in feed.months(window)}
         complete = [entry for month in window.complete_months() if (entry := entries[month]) is not None]
         there = [entry for entry in complete if entry.has_data]
         settled = sum(entry.state == "settled" for entry in complete)
@@ -54,13 +54,16 @@ def print_summary(console: Console, feeds: Sequence[Feed], window: Window, store
         table.add_row(
             feed.city.name,
             feed.dataset.name,
-            _strip(entries.values()),
+            _strip(entries[month] for month in window.months()),
             f"{len(there)} of {len(window.complete_months())}",
             str(settled),
             "" if mean is None else f"{mean:.1%}",
         )
         sources = ", ".join(sorted({entry.source for entry in there if entry.source}))
-        table.add_row("", feed.resolution, sources or feed.primary.provider.name, style="dim")
+        name = feed.primary.provider.name
+        origin = _strip(entry for month, entry in entries.items() if month > window.open)
+        origin.append(f" ahead; {sources or name}" if origin else sources or name)
+        table.add_row("", feed.resolution, origin, style="dim")
     console.print(table)
     signs = [f"{sign} {state}" for state, sign in SIGNS.items()]
     legend = [*signs, f"{EMPTY_COLUMN} stored with an empty column", f"{NEVER_REQUESTED} never requested"]
@@ -77,7 +80,8 @@ def print_months(
         table.title = title
         for column in table.columns[:5]:
             column.no_wrap = True
-        entries = {month: stored.get(_key(feed, month)) for month in months}
+        reached = [month for month in months if month <= today + feed.dataset.months_ahead]
+        entries = {month: stored.get(_key(feed, month)) for month in reached}
         for month, entry in entries.items():
             table.add_row(*_row(month, entry))
         console.print(table)

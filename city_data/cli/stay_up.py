@@ -23,7 +23,7 @@ from city_data.local import platform
 from city_data.local.home import has_space
 from city_data.local.ports import Ports
 from city_data.local.worker import Worker, early_workers
-from city_data.pipeline.feeds import Feed
+from city_data.pipeline.feeds import Feed, months_of
 from city_data.store.database import DatabaseUnavailable
 from city_data.window import Window
 
@@ -84,7 +84,7 @@ def _expected(folder: Path, mode: platform.Mode, feeds: Sequence[Feed], window: 
     """The months that a start will load for certain: those of a demo whose home is new."""
     with platform.usable(folder):
         is_new = not (folder / "mode").exists()
-    return [(feed, month) for feed in feeds for month in window.months()] if mode == "demo" and is_new else []
+    return [(feed, month) for feed in feeds for month in feed.months(window)] if mode == "demo" and is_new else []
 
 
 class FirstBackfill:
@@ -107,7 +107,7 @@ class FirstBackfill:
         self._due = None
         try:
             early, self._early = self._early, ()
-            self.failed = run_backfill(self._console, self._feeds, self._window.months(), True, early)
+            self.failed = run_backfill(self._console, self._feeds, months_of(self._feeds, self._window), True, early)
         except (DatabaseUnavailable, DiskFull) as error:
             self._due = time.monotonic() + GO_ON_AFTER_S
             self.failed = [f"the backfill: {one_line(error)}; it goes on when it can, or with the next start"]

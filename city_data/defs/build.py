@@ -1,4 +1,4 @@
-"""Assembly of the Dagster definitions: assets and checks per city and dataset, job, schedules, sensors, resources.
+"""Assembly of the Dagster definitions: assets and checks per city and dataset, jobs, schedules, sensors, resources.
 
 Belongs here: the only loop over the registry. Does not: the work of an asset (defs/assets/raw.py,
 defs/assets/monthly.py, defs/assets/cache.py).
@@ -14,7 +14,7 @@ from city_data.datasets import DATASETS
 from city_data.defs.assets.cache import cache_asset
 from city_data.defs.assets.monthly import monthly_asset
 from city_data.defs.assets.raw import raw_asset
-from city_data.defs.keys import MONTHS_JOB, asset_key, city_tags, reader_key
+from city_data.defs.keys import asset_key, city_tags, reader_key
 from city_data.defs.notifications import backfill_notice, failure_notice, rotation_sensor
 from city_data.defs.overdue import overdue_check, overdue_sensor
 from city_data.defs.purge import purge_job, purge_schedule
@@ -27,27 +27,23 @@ from city_data.providers.base import Provider
 from city_data.window import Month, Window
 
 
-def partitions(window: Window, now: datetime | None = None) -> dg.MonthlyPartitionsDefinition:
-    """The window's months. Dagster derives their end from the system clock, so a shifted `as_of` becomes an offset."""
+def partitions(window: Window, ahead: int = 0, now: datetime | None = None) -> dg.MonthlyPartitionsDefinition:
+    """The window's months and those `ahead`. Dagster derives their end from the system clock, so a shifted `as_of`
+    becomes an offset."""
     current = Month.at(now or datetime.now(UTC), "UTC")
     shift = (window.open.year - current.year) * 12 + window.open.month - current.month
-    return dg.MonthlyPartitionsDefinition(start_date=str(window.first), fmt="%Y-%m", end_offset=1 + shift)
+    return dg.MonthlyPartitionsDefinition(start_date=str(window.first), fmt="%Y-%m", end_offset=1 + ahead + shift)
 
 
 def build_definitions(feeds: list[Feed], window: Window) -> dg.Definitions:
-    months = partitions(window)
-    assets = [make(feed, months) for feed in feeds for make in (raw_asset, monthly_asset, cache_asset)]
-    job = dg.define_asset_job(
-        MONTHS_JOB,
-        selection=dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys)) if assets else [],
-        executor_def=dg.in_process_executor,
-        description="One month of each selected feed from provider to cache",
-    )
+    months = {ahead: partitions(window, ahead) for ahead in {feed.dataset.months_ahead for feed in feeds}}
+    steps = (raw_asset, monthly_asset, cache_asset)
+    assets = [make(feed, months[feed.dataset.months_ahead]) for feed in feeds for make in steps]
     expiry, purge = expire_job(feeds), purge_job()
     return dg.Definitions(
         assets=[*_provider_specs(feeds), *assets, *_served_specs(feeds)],
         asset_checks=[overdue_check(feeds)] if feeds else [],
-        jobs=[job, expiry, purge],
+        jobs=[expiry, purge],
         schedules=[monthly_schedule(feeds), refresh_schedule(feeds), recheck_schedule(feeds), purge_schedule(purge)],
         sensors=[
             retention_sensor(feeds, expiry),

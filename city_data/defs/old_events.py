@@ -13,7 +13,7 @@ from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_C
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
-from city_data.defs.keys import MONTHS_JOB
+from city_data.defs.keys import FORMER_MONTHS_JOB, MONTHS_JOB
 
 BATCH = 200
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -56,7 +56,7 @@ def purge(instance: dg.DagsterInstance, before: datetime) -> Purged:
             checks += connection.execute(_superfluous_checks(run_ids)).rowcount
             current |= set(connection.execute(_with_a_result(run_ids)).scalars())
         for run in batch:
-            if run.job_name == MONTHS_JOB and run.run_id not in current:
+            if run.job_name in (MONTHS_JOB, FORMER_MONTHS_JOB) and run.run_id not in current:
                 instance.delete_run(run.run_id)
                 runs += 1
     return Purged(runs, events, checks)

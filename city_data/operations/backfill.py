@@ -21,7 +21,7 @@ from city_data.defs.keys import STEPS, asset_key, run_tags
 from city_data.interruption import Stop
 from city_data.operations.recovery import PROCESS_TAG, process_tag
 from city_data.pipeline.feeds import Feed
-from city_data.window import Month
+from city_data.window import Month, as_of, rolling_window
 
 Task = tuple[Feed, Month]
 
@@ -49,8 +49,10 @@ def newest_first(todo: Sequence[Task]) -> list[Task]:
 
 
 def tasks(feeds: Sequence[Feed], months: Sequence[Month]) -> list[Task]:
-    """Month by month, so that an interrupted backfill leaves months complete for all feeds."""
-    return [(feed, month) for month in months for feed in feeds]
+    """The months that each feed reaches, month by month, so that an interrupted backfill leaves months complete for all
+    feeds."""
+    open_month = rolling_window(as_of()).open
+    return [(feed, month) for month in months for feed in feeds if month <= open_month + feed.dataset.months_ahead]
 
 
 def materialize(

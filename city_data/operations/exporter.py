@@ -148,7 +148,7 @@ def _months(feeds: Sequence[tuple[Feed, Entries]], window: Window, moment: datet
         lambda _, e: sum(m in e and e[m].fallback_reason is not None for m in window.complete_months()),
     )
     states: dict[tuple[str, ...], float] = {
-        (*_label(feed), state): float(sum(_state(entries.get(m)) == state for m in window.months()))
+        (*_label(feed), state): float(sum(_state(entries.get(m)) == state for m in feed.months(window)))
         for feed, entries in feeds
         for state in STATES
     }

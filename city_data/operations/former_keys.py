@@ -26,7 +26,7 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.runs.schema import BulkActionsTable, RunsTable
 
 from city_data.datasets import DATASETS
-from city_data.defs.keys import STEPS
+from city_data.defs.keys import FORMER_MONTHS_JOB, STEPS
 
 _PARTS = (f"({'|'.join(STEPS)})", f"({'|'.join(DATASETS)})", "([a-z][a-z0-9_]*)")
 # As Dagster writes a key in JSON, and in the tags of a materialization that name what it was made from.
@@ -34,7 +34,7 @@ _JSON = r'\["{}", "{}", "{}"\]'.format(*_PARTS)
 _TAG = "({}|{})/{}/{}/{}".format(INPUT_DATA_VERSION_TAG_PREFIX, INPUT_EVENT_POINTER_TAG_PREFIX, *_PARTS)
 _KEY = AssetKeyTable.c.asset_key
 _UNFINISHED = [status for status in BulkActionStatus if status not in BULK_ACTION_TERMINAL_STATUSES]
-_WHY = "Assets were renamed: the plan of this run names steps that no longer exist. Its month is requested again daily."
+_WHY = "The plan of this run names a job or steps that no longer exist. Its month is requested again daily."
 
 
 def rename_assets(instance: dg.DagsterInstance, report: Callable[[str], None]) -> None:
@@ -54,14 +54,16 @@ def rename_assets(instance: dg.DagsterInstance, report: Callable[[str], None]) -
         )
     if runs or backfills:
         report(
-            f"canceled {runs} queued runs and {backfills} unfinished backfills of assets under their former names: the "
-            "daily refresh requests their months again, and `city-data backfill --due` at once"
+            f"canceled {runs} queued runs and {backfills} unfinished backfills of a former job or former names of "
+            "assets: the daily refresh requests their months again, and `city-data backfill --due` at once"
         )
 
 
 def _cancel_runs(instance: dg.DagsterInstance) -> int:
     queued = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
-    former = [run for run in queued if any(map(_is_former, run.asset_selection or ()))]
+    former = [
+        run for run in queued if run.job_name == FORMER_MONTHS_JOB or any(map(_is_former, run.asset_selection or ()))
+    ]
     for run in former:
         instance.report_run_canceled(run, _WHY)
     return len(former)

@@ -17,7 +17,7 @@ from city_data.cities import City, FallbackSource, Registry, RegistryError
 from city_data.datasets import DATASETS, Dataset, Resolution
 from city_data.providers import discover
 from city_data.providers.base import Capabilities, Location, Provider, Request, Settings
-from city_data.window import Month
+from city_data.window import Month, Window
 
 if TYPE_CHECKING:
     from city_data.store.database import Database
@@ -51,6 +51,10 @@ class Feed:
     @property
     def name(self) -> str:
         return f"{self.dataset.name}/{self.city.city_id}"
+
+    def months(self, window: Window) -> list[Month]:
+        """The window's months, with those ahead that the dataset reaches."""
+        return window.months(self.dataset.months_ahead)
 
     @property
     def licences(self) -> str:
@@ -89,6 +93,11 @@ def feeds(cities: Iterable[City]) -> list[Feed]:
         for dataset in DATASETS.values()
         if (source := city.source(dataset.name)) is not None
     ]
+
+
+def months_of(feeds: Iterable[Feed], window: Window) -> list[Month]:
+    """The months that any of the feeds reaches."""
+    return window.months(max((feed.dataset.months_ahead for feed in feeds), default=0))
 
 
 def enabled_feeds(registry: Registry) -> list[Feed]:

@@ -4,8 +4,9 @@ Belongs here: dropping rows and nulling values of a parsed month, with counts, a
 resolution, since a daily mean hides an impossible hour. Does not: the checks themselves (frames/checks.py), reading
 a source's cells (providers/), or comparing months (drift.py).
 
-- A row after the fetch: a modelled source sends forecasts, so it is rejected as `future`; no measurement can be of
-  the future, so a few such rows become NULL, by `future:column`, and more refuse the month.
+- A row after the fetch, where the dataset has no months ahead: a modelled source sends forecasts, so it is rejected as
+  `future`; no measurement can be of the future, so a few such rows become NULL, by `future:column`, and more refuse the
+  month.
 - A value outside its column's range becomes NULL, by `implausible:column`; more than the share that the provider
   declares refuse the month, whether they are found here or by its parser.
 """
@@ -84,11 +85,11 @@ def merged(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]
 def _without_future(
     parsed: ParsedMonth, dataset: Dataset, capabilities: Capabilities, as_of: datetime
 ) -> tuple[ParsedMonth, Odd]:
-    """The month without rows after the fetch: rejected if modelled, whose frame has one row for each source row, else
-    nulled and counted."""
+    """The month without rows after the fetch, where its dataset has no months ahead: rejected if modelled, whose frame
+    has one row for each source row, else nulled and counted."""
     frame = parsed.frame
     late = frame[frame["date"] > as_of]
-    if late.empty:
+    if late.empty or dataset.months_ahead:
         return parsed, Odd(0, len(frame))
     timely = replace(parsed, frame=frame.drop(index=late.index).reset_index(drop=True))
     if capabilities.modelled:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 Task = tuple[Feed, Month]
 # Two equal fetches are evidence only if the source had time to change between them.
 AGREEMENT_GAP = timedelta(hours=20)
-# A little under a day, so that a daily tick finds yesterday's fetch due again.
-REFETCH_AFTER = timedelta(hours=20)
+# So much earlier than a whole number of days, so that a daily tick finds an earlier fetch due again.
+_EARLY = timedelta(hours=4)
+REFETCH_AFTER = timedelta(days=1) - _EARLY
 NO_SPACE = os.strerror(errno.ENOSPC)
 RECHECK_AFTER = timedelta(days=28)
 LONGEST_INTERVAL = timedelta(days=28)
@@ -83,13 +84,13 @@ def is_revision(manifest: Manifest, content_sha256: str, current: MonthEntry) ->
 def is_due(feed: Feed, month: Month, entry: MonthEntry | None, moment: datetime) -> bool:
     """Whether a month should be requested again: not where it is settled by its first source, nor where it is final."""
     if entry is None:
-        return month.bounds(feed.city.timezone)[0] <= moment
+        return (month - feed.dataset.months_ahead).bounds(feed.city.timezone)[0] <= moment
     missing = not entry.has_data and entry.state == "not_available"
     if missing and all(is_final(feed, choice, month, moment) for choice in feed.choices):
         return False
     if entry.state == "settled" and (is_from_primary(feed, entry) or is_final(feed, feed.primary, month, moment)):
         return False
-    return entry.checked_at is None or moment - entry.checked_at >= _interval(entry)
+    return entry.checked_at is None or moment - entry.checked_at >= _interval(feed, entry)
 
 
 def is_final(feed: Feed, choice: ProviderBinding, month: Month, moment: datetime) -> bool:
@@ -112,11 +113,13 @@ def choices_to_ask(feed: Feed, entry: MonthEntry | None) -> list[ProviderBinding
     return feed.choices
 
 
-def _interval(entry: MonthEntry) -> timedelta:
-    """The least time between two tries: a day; of a month missing at its first source, the time it has been missing;
-    none after a full disk, which is not the source's fault."""
+def _interval(feed: Feed, entry: MonthEntry) -> timedelta:
+    """The least time between two tries: a day, or for a stored month the source's own pace; of a month missing at its
+    first source, the time it has been missing; none after a full disk, which is not the source's fault."""
     if NO_SPACE in (entry.last_error or ""):
         return timedelta()
+    if entry.state == "provisional" and not entry.last_error and is_from_primary(feed, entry):
+        return feed.primary.provider.capabilities.pace - _EARLY
     if entry.last_error or entry.checked_at is None or entry.state not in ("settled", "not_available"):
         return REFETCH_AFTER
     missing_for = entry.checked_at - (entry.unavailable_since or entry.checked_at)
@@ -137,10 +140,11 @@ def due_months(feeds: list[Feed], entries: Iterable[MonthEntry], window: Window,
     by_task = _by_task(entries)
     due = [
         (feed, month)
-        for month in window.months()
         for feed in feeds
+        for month in feed.months(window)
         if is_due(feed, month, by_task.get(_key(feed, month)), moment)
     ]
+    due.sort(key=lambda task: task[1])
 
     def waiting_since(task: Task) -> float:
         entry = by_task.get(_key(*task))

@@ -66,6 +66,7 @@ class Capabilities:
     """A provider's declared columns, resolution, delays, limits and licence.
 
     `lag`: how long after a month's end its data first appears. `settling`: how long after that it may still change.
+    `pace`: how long a month that may still change is kept before it is fetched again.
     `grace`: how long after the lag a month without data is awaited, before it is called missing for good.
     `earliest`: the first month that exists at the source, None where there is no known limit.
     `hosts`: the only hosts that may be called, redirects included. `key_variable`: the secret's environment variable.
@@ -90,6 +91,7 @@ class Capabilities:
     hosts: tuple[str, ...]
     key_variable: str | None = None
     forward_only: bool = False
+    pace: timedelta = timedelta(days=1)
     grace: timedelta = timedelta(days=30)
     minimum_used_share: float = 0.5
     implausible_share: float = 0.01

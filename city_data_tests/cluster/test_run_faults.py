@@ -45,7 +45,7 @@ import httpx, json, sys
 query = '''mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }'''
 assets = [{"path": ["madrid", f"weather_{step}"]} for step in ("raw", "monthly", "cache")]
-selector = {"repositoryLocationName": "city_data", "repositoryName": "__repository__", "jobName": "city_months"}
+selector = {"repositoryLocationName": "city_data", "repositoryName": "__repository__", "jobName": "__ASSET_JOB"}
 tags = [{"key": key, "value": value} for key, value in json.loads(sys.argv[1]).items()]
 params = {"selector": {**selector, "assetSelection": assets}, "executionMetadata": {"tags": tags}}
 asked = {"query": query, "variables": {"params": params}}

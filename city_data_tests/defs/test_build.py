@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import dagster as dg
 import pytest
 import yaml
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+from dagster._core.definitions.partitions.context import partition_loading_context
 
 from city_data.cities import RegistryError, load_registry
+from city_data.cli.options import select_months
 from city_data.defs.build import build_definitions
-from city_data.defs.keys import feed_of
+from city_data.defs.keys import MONTHS_JOB, asset_key, feed_of
+from city_data.errors import UsageError
+from city_data.operations.backfill import tasks
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.providers import discover
 from city_data.window import Month, Window
@@ -152,3 +157,34 @@ def test_loading_definitions_imports_only_city_data_beyond_dagster() -> None:
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
     assert "city_data.definitions" in loaded
     assert {name.partition(".")[0] for name in loaded} == {"city_data"}
+
+
+def test_dataset_that_reaches_ahead_has_partitions_of_its_own() -> None:
+    weather, traffic = enabled_feeds(load_registry(environ=MADRID_ALONE))[:2]
+    reaching = replace(traffic, dataset=replace(traffic.dataset, months_ahead=2))
+    definitions = build_definitions([weather, reaching], WINDOW)
+    last = {
+        feed.name: definitions.get_assets_def(asset_key(feed, "monthly")).partitions_def.get_partition_keys()[-1]  # type: ignore[union-attr]
+        for feed in (weather, reaching)
+    }
+    assert last == {weather.name: "2026-11", reaching.name: "2027-01"}
+    job = definitions.resolve_job_def(MONTHS_JOB)
+    with partition_loading_context() as context:
+        job.validate_partition_key("2027-01", {asset_key(reaching, "raw")}, context)
+        with pytest.raises(dg.DagsterUnknownPartitionError):
+            job.validate_partition_key("2027-01", {asset_key(weather, "raw")}, context)
+
+
+def test_backfill_of_many_feeds_has_the_months_that_each_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITY_DATA_AS_OF", "2026-11-24T09:00:00Z")
+    weather, traffic = enabled_feeds(load_registry(environ=MADRID_ALONE))[:2]
+    reaching = replace(traffic, dataset=replace(traffic.dataset, months_ahead=2))
+    months = select_months(WINDOW, [weather, reaching], "2026-10")
+    wanted = tasks([weather, reaching], months)
+    assert [str(month) for feed, month in wanted if feed is weather] == ["2026-10", "2026-11"]
+    assert [str(month) for feed, month in wanted if feed is reaching] == ["2026-10", "2026-11", "2026-12", "2027-01"]
+    assert select_months(WINDOW, [reaching], "2027-01") == [Month(2027, 1)]
+    with pytest.raises(UsageError, match="--to 2027-01 lies ahead; the open month"):
+        select_months(WINDOW, [weather], None, "2027-01")
+    with pytest.raises(UsageError, match="--to 2027-02 lies ahead; the last month ahead is 2027-01"):
+        select_months(WINDOW, [weather, reaching], None, "2027-02")

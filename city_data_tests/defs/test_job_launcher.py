@@ -61,11 +61,11 @@ def run_with_pod(
     run = create_run_for_test(
         instance,
         status=status,
-        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(origin, "__repository__"), "city_months"),
-        job_code_origin=JobPythonOrigin("city_months", RepositoryPythonOrigin("python", pointer)),
+        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(origin, "__repository__"), "__ASSET_JOB"),
+        job_code_origin=JobPythonOrigin("__ASSET_JOB", RepositoryPythonOrigin("python", pointer)),
     )
     if status == STARTING:
-        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", "city_months"), run.run_id)
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", "__ASSET_JOB"), run.run_id)
     name = f"dagster-run-{run.run_id}"
     ended = {"failed": 1} if terminated else {"active": 1}
     cluster.objects["Job", name] = {

@@ -243,7 +243,7 @@ def ask_for_month(context: object) -> str:
         "selector": {
             "repositoryLocationName": "city_data",
             "repositoryName": "__repository__",
-            "jobName": "city_months",
+            "jobName": "__ASSET_JOB",
             "assetSelection": [{"path": ["madrid", f"weather_{step}"]} for step in ("raw", "monthly", "cache")],
         },
         "executionMetadata": {"tags": [{"key": "dagster/partition", "value": MONTH}]},

@@ -64,7 +64,7 @@ def is_carried_out() -> bool:
 
 def launch(webserver: str, month: str) -> str:
     steps = [{"path": ["town", f"weather_{step}"]} for step in ("raw", "monthly", "cache")]
-    selector = {"repositoryLocationName": "city_data", "repositoryName": "__repository__", "jobName": "city_months"}
+    selector = {"repositoryLocationName": "city_data", "repositoryName": "__repository__", "jobName": "__ASSET_JOB"}
     tags = [{"key": "dagster/partition", "value": month}]
     params = {"selector": {**selector, "assetSelection": steps}, "executionMetadata": {"tags": tags}}
     answer = httpx.post(f"{webserver}/graphql", json={"query": LAUNCH, "variables": {"params": params}}, timeout=30)

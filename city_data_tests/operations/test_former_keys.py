@@ -8,7 +8,7 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from city_data.definitions import defs
-from city_data.defs.keys import MONTHS_JOB, STEPS, asset_key
+from city_data.defs.keys import FORMER_MONTHS_JOB, MONTHS_JOB, STEPS, asset_key
 from city_data.operations.former_keys import rename_assets
 from city_data_tests.world import World, queue_run
 
@@ -39,12 +39,12 @@ def former_definitions() -> dg.Definitions:
     @dg.asset(key=FORMER["cache"], partitions_def=MONTHS, code_version="1", deps=[FORMER["monthly"]])
     def cache() -> None: ...
 
-    job = dg.define_asset_job(MONTHS_JOB, selection="*", executor_def=dg.in_process_executor)
+    job = dg.define_asset_job(FORMER_MONTHS_JOB, selection="*", executor_def=dg.in_process_executor)
     return dg.Definitions(assets=[raw, monthly, cache], jobs=[job])
 
 
 def load_as_before(world: World, month: str) -> str:
-    job = former_definitions().resolve_job_def(MONTHS_JOB)
+    job = former_definitions().resolve_job_def(FORMER_MONTHS_JOB)
     result = job.execute_in_process(instance=world.instance, partition_key=month, asset_selection=[*FORMER.values()])
     assert result.success
     return result.run_id
@@ -124,12 +124,10 @@ def test_waiting_work_under_former_names_is_canceled_with_what_to_do(world: Worl
         name: queue_run(world.instance, MONTHS_JOB, {"dagster/partition": "2026-10"}, frozenset(keys)).run_id
         for name, keys in (("new", NEW.values()), ("whole", ()))
     }
-    former = queue_run(
-        world.instance,
-        MONTHS_JOB,
-        asset_selection=frozenset(FORMER.values()),
-        definitions=former_definitions(),
-    )
+    former = [
+        queue_run(world.instance, FORMER_MONTHS_JOB, asset_selection=keys, definitions=former_definitions()).run_id
+        for keys in (frozenset(FORMER.values()), None)
+    ]
     for backfill_id, status, key in (
         ("open", BulkActionStatus.REQUESTED, FORMER["raw"]),
         ("done", BulkActionStatus.COMPLETED_SUCCESS, FORMER["raw"]),
@@ -137,9 +135,9 @@ def test_waiting_work_under_former_names_is_canceled_with_what_to_do(world: Worl
     ):
         add_backfill(world, backfill_id, status, key)
     last = renamed(world)[-1]
-    assert "canceled 1 queued runs and 1 unfinished backfills" in last
+    assert "canceled 2 queued runs and 1 unfinished backfills" in last
     assert "city-data backfill --due" in last
-    assert run_status(world, former.run_id) == dg.DagsterRunStatus.CANCELED
+    assert {run_status(world, run_id) for run_id in former} == {dg.DagsterRunStatus.CANCELED}
     assert {run_status(world, run_id) for run_id in runs.values()} == {dg.DagsterRunStatus.QUEUED}
     backfills = {one.backfill_id: one for one in world.instance.get_backfills()}
     assert {name: one.status for name, one in backfills.items()} == {

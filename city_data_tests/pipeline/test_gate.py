@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from city_data.datasets import WEATHER, expected_stamps
+from city_data.datasets import DATASETS, WEATHER, expected_stamps
 from city_data.frames import coverage
 from city_data.frames.checks import Outcome
 from city_data.pipeline.gate import Admitted, admit
@@ -74,6 +74,13 @@ def test_forecasts_of_a_modelled_source_are_rejected_as_future() -> None:
     assert parsed.frame["date"].max() == pd.Timestamp("2026-09-10T09:00", tz="UTC")
     assert parsed.rejected == {"future": 720 - len(parsed.frame)}
     assert parsed.received == parsed.used + sum(parsed.rejected.values()) == 720
+
+
+def test_rows_after_the_fetch_are_kept_where_the_dataset_has_months_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DATASETS, "weather", replace(WEATHER, months_ahead=1))
+    admitted, failed = judged(hours(), as_of=datetime(2026, 8, 20, tzinfo=UTC))
+    assert failed == {}
+    assert (len(admitted.parsed.frame), admitted.parsed.used, admitted.parsed.rejected) == (720, 720, {})
 
 
 @pytest.mark.parametrize(("ahead", "refused"), [(3, False), (4, True), (480, True)])

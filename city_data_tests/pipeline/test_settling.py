@@ -259,3 +259,32 @@ def test_failed_recheck_is_repeated_and_unsettled_months_are_not_rechecked() -> 
     assert recheck_due([FEED], [replace(fresh, last_error="503")], WINDOW, NOW) == [(FEED, MONTH)]
     old = entry(state="provisional", fetched_at=NOW - 60 * DAY)
     assert recheck_due([FEED], [old], WINDOW, NOW) == []
+
+
+def ahead(months: int, **capabilities: Any) -> Feed:
+    """The feed, of a dataset that reaches so many months ahead."""
+
+    class Reaching(type(FEED.primary.provider)):  # type: ignore[misc]
+        pass
+
+    Reaching.capabilities = replace(CAPABILITIES, **capabilities)
+    binding = ProviderBinding(Reaching(), FEED.primary.settings)
+    return replace(FEED, dataset=replace(FEED.dataset, months_ahead=months), primary=binding)
+
+
+def test_months_ahead_are_due_as_far_as_the_dataset_reaches() -> None:
+    due = [month for feed, month in due_months([ahead(2), FEED], [], WINDOW, NOW) if feed != FEED]
+    assert due == [*WINDOW.months(), Month(2026, 12), Month(2027, 1)]
+    assert not is_due(ahead(2), Month(2027, 2), None, NOW)
+
+
+@pytest.mark.parametrize(("pace", "days"), [(DAY, [1, 2, 3]), (7 * DAY, [7, 14]), (28 * DAY, [28])])
+def test_month_that_may_still_change_is_fetched_again_at_its_sources_pace(pace: timedelta, days: list[int]) -> None:
+    feed, month, checked, fetched = ahead(2, pace=pace), Month(2026, 12), NOW, []
+    for day in range(1, days[-1] + 1):
+        tick = NOW + day * DAY - timedelta(minutes=1)  # a fetch takes a while, and the next tick comes on time
+        if is_due(feed, month, entry(month, state="provisional", checked_at=checked), tick):
+            checked, fetched = tick, [*fetched, day]
+    assert fetched == days
+    failed = entry(month, state="provisional", checked_at=NOW, last_error="503")
+    assert is_due(feed, month, failed, NOW + DAY)

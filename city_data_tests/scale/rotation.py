@@ -111,7 +111,7 @@ def _months(request: dict[str, Any]) -> int:
 def _run(deployment: Deployment, requests: list[dict[str, Any]]) -> list[str]:
     runs = [
         {
-            "selector": {**_LOCATION, "jobName": "city_months", "assetSelection": request["assetSelection"]},
+            "selector": {**_LOCATION, "jobName": "__ASSET_JOB", "assetSelection": request["assetSelection"]},
             "mode": "default",
             "runConfigData": "{}",
             "executionMetadata": {"tags": request["tags"]},
