@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import product
 from typing import Literal
 
 from city_data.window import Month
@@ -67,10 +68,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One kind of data, month by month. The canonical frame is `date` (aware UTC, start of the interval), the value
-    columns, `source` (text, never null) and `raw_data` (dict, or None); one row a period, sorted by `date`.
+    """One kind of data, month by month. The canonical frame is `date` (aware UTC, start of the interval), the key
+    columns, the value columns, `source` (text, never null) and `raw_data` (dict, or None), sorted by its key.
 
-    `months_ahead`: how many months after the open one it reaches.
+    It has one row a period; with `key_columns`, one for each of their values, which are the whole numbers from `low` to
+    `high`, never null. `months_ahead`: how many months after the open one it reaches.
     """
 
     name: DatasetName
@@ -80,6 +82,21 @@ class Dataset:
     example_source: str
     records_have_ids: bool = False  # and their location and times, beside the columns
     months_ahead: int = 0
+    key_columns: tuple[Column, ...] = ()
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The columns that name a row of a city."""
+        return ("date", *(column.name for column in self.key_columns))
+
+    @cached_property
+    def key_values(self) -> list[tuple[int, ...]]:
+        """The rows of one date, by the values of their key columns."""
+        return list(product(*(range(int(column.low or 0), int(column.high or 0) + 1) for column in self.key_columns)))
+
+    def expected_rows(self, month: Month, timezone: str, resolution: Resolution) -> int:
+        """The rows of a whole month: of each of its `expected_stamps`, one for each of the `key_values`."""
+        return len(expected_stamps(month, timezone, resolution)) * len(self.key_values)
 
     @property
     def column_names(self) -> list[str]:
@@ -91,12 +108,12 @@ class Dataset:
 
     @property
     def frame_columns(self) -> list[str]:
-        return ["date", *self.column_names, "source", "raw_data"]
+        return [*self.key, *self.column_names, "source", "raw_data"]
 
     @cached_property
     def columns_digest(self) -> str:
         """Names the columns as far as the bytes of a served month depend on them, beside its version."""
-        columns = [(column.name, column.kind, column.unit, column.decimals) for column in self.columns]
+        columns = [(one.name, one.kind, one.unit, one.decimals) for one in (*self.key_columns, *self.columns)]
         return hashlib.sha256(repr(columns).encode()).hexdigest()[:8]
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, create_model
 
-from city_data.datasets import DATASETS, Dataset, DatasetName, Resolution
+from city_data.datasets import DATASETS, Column, Dataset, DatasetName, Resolution
 from city_data.store.ledger import Recheck, State
 from city_data.store.record_tables import HOURS, RAW
 
@@ -155,8 +155,13 @@ class HealthResponse(BaseModel):
 JSON_TYPES: dict[str, Any] = {"number": float, "text": str, "integer": int, "flag": bool}
 
 
+def _key_field(column: Column) -> Any:
+    text = f"{column.description}{f', {column.unit}' if column.unit else ''}"
+    return Field(description=text, examples=[column.example_value], ge=column.low, le=column.high)
+
+
 def record_model(name: str, dataset: Dataset, before: dict[str, Any], after: dict[str, Any]) -> type[BaseModel]:
-    columns: dict[str, Any] = {}
+    columns: dict[str, Any] = {column.name: (int, _key_field(column)) for column in dataset.key_columns}
     for column in dataset.columns:
         text = f"{column.description}{f', {column.unit}' if column.unit else ''}; null where missing"
         columns[column.name] = JSON_TYPES[column.kind] | None, _field(text, column.example_value)
@@ -183,18 +188,18 @@ def _record(dataset: Dataset) -> type[BaseModel]:
 RECORDS: dict[str, type[BaseModel]] = {name: _record(dataset) for name, dataset in DATASETS.items()}
 
 
-def _selection(name: str, record: type[BaseModel]) -> type[BaseModel]:
-    """A record in which every field but the date is optional, and with fields that are sent on request only."""
+def _selection(dataset: Dataset, record: type[BaseModel]) -> type[BaseModel]:
+    """A record in which every field but the key is optional, and with fields that are sent on request only."""
     fields: dict[str, Any] = {
-        field: (info.annotation if field == "date" else info.annotation | None, ... if field == "date" else None)  # type: ignore[operator]
+        field: (info.annotation, ...) if field in dataset.key else (info.annotation | None, None)  # type: ignore[operator]
         for field, info in record.model_fields.items()
     }
     hours = Field(default=None, description="Number of hours of the day with a value; for days aggregated from hours")
     raw = Field(default=None, description="The source's extra data; with `include=raw`")
     fields |= {HOURS: (int | None, hours), RAW: (dict[str, Any] | None, raw)}
-    return create_model(name, **fields)
+    return create_model(f"{dataset.name.capitalize()}Selection", **fields)
 
 
 SELECTIONS: dict[str, type[BaseModel]] = {
-    name: _selection(f"{name.capitalize()}Selection", record) for name, record in RECORDS.items()
+    name: _selection(dataset, RECORDS[name]) for name, dataset in DATASETS.items()
 }

@@ -90,7 +90,7 @@ def column_schema(feed: Feed) -> dg.TableSchema:
                 dg.TableColumn(
                     column.name, column.kind, description=f"{column.description} ({column.unit or column.kind})"
                 )
-                for column in feed.dataset.columns
+                for column in (*feed.dataset.key_columns, *feed.dataset.columns)
             ),
             dg.TableColumn("source", "text", description="Which provider the row comes from"),
             dg.TableColumn("raw_data", "jsonb", description="Per-station or per-network detail and flags"),

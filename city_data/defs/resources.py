@@ -46,7 +46,6 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
 
     def record_state(self, feed: Feed, month: Month, state: State, message: str, moment: datetime, run_id: str) -> None:
         """Record in the ledger that a month has no new data, and why; the served version stays."""
-        from city_data.datasets import expected_stamps
         from city_data.store.ledger import record_state
 
         record_state(
@@ -58,7 +57,7 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
             at=moment,
             run_id=run_id,
             message=message,
-            expected_rows=len(expected_stamps(month, feed.city.timezone, feed.resolution)),
+            expected_rows=feed.dataset.expected_rows(month, feed.city.timezone, feed.resolution),
         )
 
     def record_providers(self, feed: Feed) -> None:

@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 
 
 def canonical_frame(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
-    """`frame` with the dataset's columns in order, sorted by date: numbers as rounded floats; text, integers and flags
-    as str, int and bool, or None.
+    """`frame` with the dataset's columns in order, sorted by its key: numbers as rounded floats; text, integers and
+    flags as str, int and bool, or None.
 
-    Columns that the source does not have come out NULL. Raises ValueError where `date`, `source` or UTC is missing, or
+    Columns that the source does not have come out NULL. Raises ValueError where the key, `source` or UTC is missing, or
     an integer or flag is none.
     """
     import pandas as pd
 
-    if missing := {"date", "source"} - set(frame.columns):
+    if missing := {*dataset.key, "source"} - set(frame.columns):
         raise ValueError(f"a {dataset.name} frame needs {', '.join(sorted(missing))}")
     if not isinstance(frame["date"].dtype, pd.DatetimeTZDtype) or str(frame["date"].dtype.tz) != "UTC":
         raise ValueError(f"`date` must be in UTC, not {frame['date'].dtype}")
     columns: dict[str, Any] = {"date": frame["date"].astype("datetime64[us, UTC]")}
+    for column in dataset.key_columns:
+        columns[column.name] = frame[column.name].astype("int64")
     for column in dataset.columns:
         values = frame[column.name] if column.name in frame else pd.Series([None] * len(frame), index=frame.index)
         if column.kind == "number":
@@ -41,17 +43,19 @@ def canonical_frame(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
     columns["source"] = frame["source"].astype(object)
     raw = frame["raw_data"] if "raw_data" in frame else pd.Series([None] * len(frame), index=frame.index)
     columns["raw_data"] = _objects(raw)
-    return pd.DataFrame(columns)[dataset.frame_columns].sort_values("date", kind="stable", ignore_index=True)
+    return pd.DataFrame(columns)[dataset.frame_columns].sort_values(list(dataset.key), kind="stable", ignore_index=True)
 
 
 def complete(frame: pd.DataFrame, dataset: Dataset, stamps: Sequence[datetime], source: str) -> pd.DataFrame:
-    """`frame` (canonical) with a null row for every stamp it has no row for: a withheld value is a record with null."""
+    """`frame` (canonical) with null rows for the stamps' rows that it lacks: a withheld value is a record with null."""
     import pandas as pd
 
-    absent = pd.DatetimeIndex(list(stamps), dtype="datetime64[us, UTC]").difference(pd.DatetimeIndex(frame["date"]))
+    dates, key = pd.DatetimeIndex(list(stamps), dtype="datetime64[us, UTC]"), list(dataset.key)
+    expected = pd.DataFrame({"date": dates}).merge(pd.DataFrame(dataset.key_values, columns=key[1:]), how="cross")
+    absent = pd.MultiIndex.from_frame(expected).difference(pd.MultiIndex.from_frame(frame[key])).to_frame(index=False)
     if absent.empty:
         return frame
-    rows = canonical_frame(pd.DataFrame({"date": absent, "source": source}), dataset)
+    rows = canonical_frame(absent.assign(source=source), dataset)
     if frame.empty:
         return rows
     return pd.DataFrame(

@@ -35,14 +35,15 @@ MANY_DISAGREEING, MOST_DISAGREEING = 0.01, 0.5
 BLOCKING = {
     "coverage": f"At least {MINIMUM_COVERAGE:.0%} of the expected rows of an ended month have a measured value; of an "
     "open month, or one that was collected from a live feed, one row",
-    "expected_stamps": "Every row has a valid stamp of the month at the source's resolution, none after the fetch",
+    "expected_stamps": "Every row has a valid stamp of the month at the source's resolution, none after the fetch, and "
+    "values of its other keys that the dataset has",
     "plausible_ranges": "All but a few values of each column lie within the plausible range that datasets.py states; "
     "those few are NULL",
     "readable_columns": "No column is empty or mostly NULL because its cells were unreadable",
     "used_rows": "At least the provider's declared share of an ended month's rows was used, repeats left out",
     "contradicted_rows": f"At most {MOST_DISAGREEING:.0%} of the used rows are contradicted by another row of the same "
     "station and time; a live feed may revise its readings",
-    "unique_dates": "No date appears twice",
+    "unique_dates": "No date appears twice, nor twice with the same other keys",
     "inside_month": "Every row lies inside the month in the city's time zone",
 }
 REPORTED = {
@@ -118,13 +119,16 @@ def month_coverage(
     )
 
 
-def stamps(frame: pd.DataFrame, expected: Sequence[datetime], future: Odd) -> Outcome:
+def stamps(frame: pd.DataFrame, dataset: Dataset, expected: Sequence[datetime], future: Odd) -> Outcome:
     """Whether all stamps are expected ones; `future` counts the rows of a measurement with values after the fetch."""
     import pandas as pd
 
     grid = pd.DatetimeIndex(list(expected), dtype="datetime64[us, UTC]")
     off = frame.loc[~frame["date"].isin(grid), "date"]
     problems = [f"{len(off)} rows have stamps that the month does not have, such as {off.iloc[0]}"] if len(off) else []
+    for name, known in zip(dataset.key[1:], zip(*dataset.key_values, strict=True), strict=True):
+        values = frame[name][~frame[name].isin(known)]
+        problems += [f"{len(values)} rows have a {name} such as {values.iloc[0]}"] if len(values) else []
     if future.is_too_many(0):
         problems.append(f"rows after the fetch: {future}")
     metadata: dict[str, float | int | str] = {"off_grid": len(off), "future": future.cells}
@@ -224,8 +228,8 @@ def nulled_values(nulled: Mapping[str, int], used: int) -> Outcome:
     return Outcome("nulled_values", not many, listed or f"{sum(spoilt.values()):,} cells could not be used", metadata)
 
 
-def unique(frame: pd.DataFrame) -> Outcome:
-    repeated = frame.loc[frame["date"].duplicated(), "date"]
+def unique(frame: pd.DataFrame, dataset: Dataset) -> Outcome:
+    repeated = frame.loc[frame.duplicated(list(dataset.key)), "date"]
     text = f"{len(repeated)} repeated dates, such as {repeated.iloc[0]}" if len(repeated) else "no date appears twice"
     return Outcome("unique_dates", repeated.empty, text, {"repeated": len(repeated)})
 

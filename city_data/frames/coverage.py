@@ -77,7 +77,7 @@ def by_day(
     days, local = len(month.days()), ZoneInfo(zone)
     expected = [0] * days
     for stamp in stamps:
-        expected[stamp.astimezone(local).day - 1] += 1
+        expected[stamp.astimezone(local).day - 1] += len(dataset.key_values)
     start, end = month.bounds(zone)
     inside = frame[(frame["date"] >= start) & (frame["date"] < end)]
     day = inside["date"].dt.tz_convert(zone).dt.day

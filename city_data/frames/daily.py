@@ -36,12 +36,17 @@ def day_columns(
     """`hours` has the dataset's columns, None for what is missing, and `source`, in the order of `dates` (aware).
 
     Gives `date` (the day's UTC start), the same columns, `source` (the first hour's), and `hours`: how many of the
-    day's hours have a value, in the column that has most.
+    day's hours have a value, in the column that has most. Hours with other values of the key columns are another row.
     """
-    zone = ZoneInfo(timezone)
-    days = [moment.astimezone(zone).date() for moment in dates]
-    columns = period_columns(dataset, days, hours, lambda _: MINIMUM_HOURS)
-    return {"date": [day_bounds(day, timezone)[0] for day in columns.pop("period")], **columns}
+    zone, others = ZoneInfo(timezone), dataset.key[1:]
+    keys = zip(dates, *(hours[name] for name in others), strict=True)
+    rows = [(moment.astimezone(zone).date(), *values) for moment, *values in keys]
+    order = sorted(range(len(rows)), key=rows.__getitem__)
+    ordered = {name: [hours[name][n] for n in order] for name in (*dataset.column_names, "source")}
+    columns = period_columns(dataset, [rows[n] for n in order], ordered, lambda _: MINIMUM_HOURS)
+    periods = columns.pop("period")
+    key = {name: [period[n] for period in periods] for n, name in enumerate(dataset.key)}
+    return {**key, "date": [day_bounds(day, timezone)[0] for day in key["date"]], **columns}
 
 
 def period_columns(
@@ -49,7 +54,7 @@ def period_columns(
 ) -> dict[str, list[Any]]:
     """`day_columns` of any periods: `periods` names each hour's, `fewest` gives how many hours with a value one needs.
 
-    The hours of a period stand together. Gives `period` instead of `date`.
+    The hours of a period stand together. Gives `period` instead of the key.
     """
     columns: dict[str, list[Any]] = {name: [] for name in ("period", *dataset.column_names, "source", "hours")}
     for period, positions in groupby(range(len(periods)), key=periods.__getitem__):
@@ -68,18 +73,19 @@ def daily(frame: pd.DataFrame, dataset: Dataset, timezone: str) -> pd.DataFrame:
     import pandas as pd
 
     numbers = [column.name for column in dataset.columns if column.kind == "number"]
-    ordered = frame.sort_values("date", kind="stable")
+    ordered = frame.sort_values(list(dataset.key), kind="stable")
     hours: dict[str, Values] = {name: [None] * len(ordered) for name in dataset.column_names}
     for name in [name for name in numbers if name in ordered]:
         hours[name] = [
             None if value != value else float(value) for value in ordered[name]
         ]  # only NaN differs from itself
-    hours["source"] = list(ordered["source"])
+    hours |= {name: ordered[name].tolist() for name in (*dataset.key[1:], "source")}
     days = day_columns(dataset, list(ordered["date"].dt.to_pydatetime()), hours, timezone)
     rule = {"aggregated_from": "hourly", "day": f"00-24 {timezone}", "modelled": True}
     return pd.DataFrame(
         {
             "date": pd.to_datetime(days["date"], utc=True),
+            **{name: days[name] for name in dataset.key[1:]},
             **{name: pd.Series(days[name], dtype="float64") for name in numbers},
             **{name: None for name in dataset.column_names if name not in numbers},
             "source": days["source"],

@@ -10,14 +10,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from city_data import environment
-from city_data.datasets import expected_stamps
+from city_data.datasets import DATASETS, Dataset
 from city_data.providers.base import ParsedMonth, Payload, Provider, Request
 from city_data.providers.http import Accept, HttpClient
 from city_data.providers.transport.response import Response, accept_ok
 from city_data.texts import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MOST_BODY = 4_000_000
 _VALUES = 3
@@ -77,15 +80,16 @@ def record(
     bodies = bodies or {f"answer-{n}.bin": answer.body for n, answer in enumerate(answers, 1)}
     for name, body in bodies.items():
         (folder / name).write_bytes(_without_secrets(body))
-    stamps = expected_stamps(request.month, request.location.timezone, provider.capabilities.resolution)
+    dataset = DATASETS[provider.capabilities.dataset]
+    whole = dataset.expected_rows(request.month, request.location.timezone, provider.capabilities.resolution)
     document: dict[str, Any] = {
         "month": str(request.month),
         "as_of": request.as_of.isoformat(),
         "place": asdict(request.location),
         "settings": request.settings.model_dump(mode="json"),
         "payloads": list(bodies),
-        "rows": len(stamps) if parsed is None else len(parsed.frame),
-        **({"values": {}, "nulls": {}} if parsed is None else _values(parsed, provider, request)),
+        "rows": whole if parsed is None else len(parsed.frame),
+        **({"values": {}, "nulls": {}} if parsed is None else _values(parsed, dataset, provider, request)),
         "received": 0 if parsed is None else parsed.received,
         "rejected": {} if parsed is None else dict(parsed.rejected),
         **({} if problem is None else {"problem": problem}),
@@ -95,20 +99,24 @@ def record(
     (folder / "request.json").write_bytes(_without_secrets(text))
 
 
-def _values(parsed: ParsedMonth, provider: Provider, request: Request) -> dict[str, Any]:
+def _values(parsed: ParsedMonth, dataset: Dataset, provider: Provider, request: Request) -> dict[str, Any]:
     """Some values that must come out again, and one that must be missing: an hour that was yet to come, if all are
-    there."""
+    there. A row is named by its key: the date, and the values of the other keys behind blanks."""
     frame, values, nulls = parsed.frame, dict[str, Any](), dict[str, Any]()
     for name in provider.capabilities.columns:
         if name not in frame:
             continue
         for _, row in frame[frame[name].notna()].head(_VALUES).iterrows():
             value = row[name]
-            values.setdefault(row["date"].isoformat(), {})[name] = value if isinstance(value, str) else float(value)
-        for date in frame.loc[frame[name].isna(), "date"].head(1):
-            nulls.setdefault(date.isoformat(), []).append(name)
+            values.setdefault(_key(row, dataset), {})[name] = value if isinstance(value, str) else float(value)
+        for _, row in frame[frame[name].isna()].head(1).iterrows():
+            nulls.setdefault(_key(row, dataset), []).append(name)
     yet_to_come = {request.as_of.replace(minute=0, second=0).isoformat(): [provider.capabilities.columns[0]]}
     return {"values": values, "nulls": nulls or yet_to_come}
+
+
+def _key(row: pd.Series[Any], dataset: Dataset) -> str:
+    return " ".join([row["date"].isoformat(), *(str(row[name]) for name in dataset.key[1:])])
 
 
 def _without_secrets(body: bytes) -> bytes:

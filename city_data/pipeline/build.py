@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from city_data.datasets import expected_stamps
+from city_data.datasets import Dataset, expected_stamps
 from city_data.frames import checks, coverage
 from city_data.pipeline import drift
 from city_data.pipeline.feeds import Feed, ProviderBinding, meanings
@@ -82,13 +82,14 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
     stamps = expected_stamps(month, feed.city.timezone, feed.resolution)
     ended = manifest.fetched_at >= month.bounds(feed.city.timezone)[1]
     source = str(frame["source"].iloc[0]) if len(frame) else choice.provider.source(payloads)
-    columns = {name: min(1.0, n / len(stamps)) for name, n in canonical.observed(frame, feed.dataset).items()}
+    expected_rows = feed.dataset.expected_rows(month, feed.city.timezone, feed.resolution)
+    columns = {name: min(1.0, n / expected_rows) for name, n in canonical.observed(frame, feed.dataset).items()}
     profile = drift.MonthProfile(
         provider=choice.provider.name,
         fields=tuple(parsed.fields),
         bytes=manifest.total_bytes,
         received=parsed.received,
-        expected_rows=len(stamps),
+        expected_rows=expected_rows,
         whole=ended,
         means=drift.means(frame, feed.dataset),
         spreads=drift.spreads(frame, feed.dataset),
@@ -96,7 +97,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
         used_share=coverage.used_share(parsed.received, parsed.used, parsed.rejected),
     )
     profile_before = drift.profile_of(before, feed.city.timezone) if before and before.has_data else None
-    known = stamps if ended else [stamp for stamp in stamps if len(frame) and stamp <= frame["date"].iloc[-1]]
+    known = stamps if ended else _known(stamps, frame, feed.dataset)
     forward_only = choice.provider.capabilities.forward_only
     missing = _missing_stations(choice, parsed)
     return Built(
@@ -104,13 +105,13 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
         parsed=parsed,
         frame=canonical.complete(frame, feed.dataset, known, source),
         source=source,
-        expected_rows=len(stamps),
-        coverage=coverage.share(frame, feed.dataset, given, len(stamps)),
+        expected_rows=expected_rows,
+        coverage=coverage.share(frame, feed.dataset, given, expected_rows),
         column_coverage=columns,
         days=coverage.by_day(frame, feed.dataset, given, month, stamps, feed.city.timezone),
         profile=profile,
         outcomes=[
-            checks.month_coverage(frame, feed.dataset, len(stamps), ended, forward_only),
+            checks.month_coverage(frame, feed.dataset, expected_rows, ended, forward_only),
             *admitted.outcomes,
             *drift.evaluate(profile, profile_before),
             drift.configured_stations(missing, ended),
@@ -168,6 +169,12 @@ def month_load(
         seconds=built.seconds,
         fallback_reason=built.manifest.fallback_reason,
     )
+
+
+def _known(stamps: list[datetime], frame: "pd.DataFrame", dataset: Dataset) -> list[datetime]:
+    """The stamps that a source of a month under way has come to: for each value of the other keys it has newer rows."""
+    newest = frame["date"].groupby([frame[name] for name in dataset.key[1:]] or (lambda _: 0)).max()
+    return [stamp for stamp in stamps if len(newest) == len(dataset.key_values) and stamp <= newest.min()]
 
 
 def _missing_stations(choice: ProviderBinding, parsed: ParsedMonth) -> tuple[str, ...]:

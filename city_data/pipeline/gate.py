@@ -51,7 +51,7 @@ def admit(parsed: ParsedMonth, request: Request, capabilities: Capabilities) -> 
     return Admitted(
         admitted,
         [
-            checks.stamps(frame, expected_stamps(request.month, zone, capabilities.resolution), future),
+            checks.stamps(frame, dataset, expected_stamps(request.month, zone, capabilities.resolution), future),
             checks.ranges(_with_parser_counts(odd, parsed, capabilities), capabilities.implausible_share),
             checks.readable(admitted.nulled, admitted.used, observed),
             checks.used_rows(
@@ -59,7 +59,7 @@ def admit(parsed: ParsedMonth, request: Request, capabilities: Capabilities) -> 
             ),
             checks.readable_rows(admitted.received, admitted.rejected),
             *checks.agreement(admitted.used, admitted.rejected, capabilities.forward_only),
-            checks.unique(frame),
+            checks.unique(frame, dataset),
             checks.inside(frame, request.month, zone),
             checks.promised({name: observed[name] for name in dataset.measured_names if name in observed}),
             checks.nulled_values(admitted.nulled, admitted.used),

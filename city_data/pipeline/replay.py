@@ -83,10 +83,10 @@ def rebuild(feed: Feed, month: Month, archive: RawArchive, database: Database) -
 
 def compare(before: pd.DataFrame, after: pd.DataFrame, dataset: Dataset) -> dict[str, ColumnChange]:
     """The columns in which two canonical frames differ; a row that only one has differs wherever it has a value."""
-    joined = before.merge(after, on="date", how="outer", suffixes=("_before", "_after"))
+    joined = before.merge(after, on=list(dataset.key), how="outer", suffixes=("_before", "_after"))
     kinds = {column.name: column.kind for column in dataset.columns}
     changes = {}
-    for name in dataset.frame_columns[1:]:
+    for name in dataset.frame_columns[len(dataset.key) :]:
         old, new = joined[f"{name}_before"], joined[f"{name}_after"]
         differs = [not _same(one, other) for one, other in zip(old, new, strict=True)]
         if not any(differs):

@@ -208,6 +208,7 @@ def _escaped(text: str) -> str:
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
     float: repr,
+    int: repr,
     datetime: datetime.isoformat,
     str: _escaped,
     dict: _json,

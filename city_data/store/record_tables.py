@@ -47,7 +47,7 @@ class Shape:
     def fields(self, dataset: Dataset) -> list[str]:
         names = known_names(dataset, self.daily)
         if self.columns is not None:
-            names = [name for name in names if name == "date" or name in self.columns]
+            names = [name for name in names if name in dataset.key or name in self.columns]
         return [*names, RAW] if self.raw else names
 
 
@@ -66,6 +66,8 @@ def schema(dataset: Dataset, shape: Shape) -> pa.Schema:
         column = columns.get(field)
         if field in _MOMENTS:
             fields.append(pa.field(field, pa.timestamp("us", tz="UTC"), nullable=False))
+        elif field in dataset.key:
+            fields.append(pa.field(field, pa.int64(), nullable=False))
         elif column is not None:
             metadata = {"unit": column.unit} if column.unit else None
             fields.append(pa.field(field, arrow_type(column), metadata=metadata))
@@ -83,9 +85,11 @@ def month_table(frame: pa.Table, dataset: Dataset, city_id: str, timezone: str, 
         columns: dict[str, Any] = _days(frame, dataset, timezone)
     else:
         columns = {field: frame[field] for field in frame.column_names}
-    dates = columns["date"] if shape.daily else columns["date"].to_pylist()
+    dates, *others = (
+        values if isinstance(values, list) else values.to_pylist() for values in (columns[name] for name in dataset.key)
+    )
     if "id" in wanted.names:
-        columns["id"] = [record_id(dataset, city_id, date) for date in dates]
+        columns["id"] = [record_id(dataset, city_id, *key) for key in zip(dates, *others, strict=True)]
     if "location_id" in wanted.names:
         zone = ZoneInfo(timezone)
         columns["location_id"] = [location_id(city_id, date, zone) for date in dates]

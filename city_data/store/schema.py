@@ -27,9 +27,9 @@ _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
 }
 
 
-def _value(column: Column) -> sa.Column[Any]:
+def _column(column: Column, *, nullable: bool) -> sa.Column[Any]:
     unit = f" ({column.unit})" if column.unit else ""
-    return sa.Column(column.name, _TYPES[column.kind], comment=f"{column.description}{unit}")
+    return sa.Column(column.name, _TYPES[column.kind], nullable=nullable, comment=f"{column.description}{unit}")
 
 
 def data_table(dataset: Dataset, metadata: sa.MetaData) -> sa.Table:
@@ -40,12 +40,13 @@ def data_table(dataset: Dataset, metadata: sa.MetaData) -> sa.Table:
         sa.Column("month", sa.Date, nullable=False, comment="First day of the local month"),
         sa.Column("city_id", sa.Text, nullable=False),
         sa.Column("date", _moment, nullable=False, comment="Start of the interval"),
-        *(_value(column) for column in dataset.columns),
+        *(_column(column, nullable=False) for column in dataset.key_columns),
+        *(_column(column, nullable=True) for column in dataset.columns),
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("raw_data", JSONB),
         sa.Column("created_at", _moment, nullable=False),
         sa.Column("updated_at", _moment, nullable=False),
-        sa.PrimaryKeyConstraint("month", "city_id", "date"),
+        sa.PrimaryKeyConstraint("month", "city_id", *dataset.key),
         postgresql_partition_by="RANGE (month)",
     )
 

@@ -49,13 +49,14 @@ class Segment(NamedTuple):
 
 def record_names(dataset: Dataset) -> list[str]:
     """The fields of a record, in the order that they are sent in."""
-    names = ["date", *dataset.column_names, "source"]
+    names = [*dataset.key, *dataset.column_names, "source"]
     return ["id", "location_id", *names, "created_at", "updated_at"] if dataset.records_have_ids else names
 
 
-def record_id(dataset: Dataset, city_id: str, date: datetime) -> str:
-    """A stable id, derived from dataset, city and date."""
-    return str(uuid.uuid5(_NAMESPACE, f"{dataset.name}/{city_id}/{date.astimezone(UTC).isoformat()}"))
+def record_id(dataset: Dataset, city_id: str, date: datetime, *others: int) -> str:
+    """A stable id, derived from dataset, city, date and the values of the other keys."""
+    parts = (dataset.name, city_id, date.astimezone(UTC).isoformat(), *others)
+    return str(uuid.uuid5(_NAMESPACE, "/".join(map(str, parts))))
 
 
 def location_id(city_id: str, date: datetime, zone: ZoneInfo) -> str:
@@ -78,7 +79,7 @@ def record_texts(
     for row in rows:
         values = {**row, **moments}
         if "id" in names:
-            values["id"] = record_id(dataset, city_id, row["date"])
+            values["id"] = record_id(dataset, city_id, *(row[name] for name in dataset.key))
             values["location_id"] = location_id(city_id, row["date"], zone)
         texts.append(orjson.dumps({name: values[name] for name in names}, option=orjson.OPT_UTC_Z))
     return texts

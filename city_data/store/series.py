@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def read_series(database: Database, dataset: DatasetName, city_id: str, start: datetime, end: datetime) -> pd.DataFrame:
-    """The rows of `[start, end)` (aware), by date: the canonical columns, then created_at and updated_at, UTC.
+    """The rows of `[start, end)` (aware), by key: the canonical columns, then created_at and updated_at, UTC.
 
     Missing numbers are NaN, missing text is None. Raises DatabaseUnavailable.
     """
@@ -34,7 +34,7 @@ def read_series(database: Database, dataset: DatasetName, city_id: str, start: d
         .where(table.c.city_id == city_id, table.c.date >= start, table.c.date < end)
         # A local month may begin a day before or after UTC's: with this, only the partitions of these months are read.
         .where(table.c.month >= sa.cast(start, sa.Date) - 32, table.c.month <= sa.cast(end, sa.Date) + 1)
-        .order_by(table.c.date)
+        .order_by(*(table.c[name] for name in kind.key))
     )
     with database.read() as connection:
         rows = connection.execute(query).all()

@@ -74,10 +74,11 @@ def frame_schema(dataset: Dataset) -> pa.Schema:
     import pyarrow as pa
 
     moment = pa.timestamp("us", tz="UTC")
+    keys = [pa.field(column.name, arrow_type(column)) for column in dataset.key_columns]
     values = [pa.field(column.name, arrow_type(column)) for column in dataset.columns]
     texts = [pa.field(name, pa.string()) for name in ("source", "raw_data")]
     moments = [pa.field(name, moment) for name in ("created_at", "updated_at")]
-    return pa.schema([pa.field("date", moment), *values, *texts, *moments])
+    return pa.schema([pa.field("date", moment), *keys, *values, *texts, *moments])
 
 
 def encode_frame(frame: pd.DataFrame, dataset: Dataset, created: datetime, updated: datetime) -> bytes:
@@ -86,7 +87,7 @@ def encode_frame(frame: pd.DataFrame, dataset: Dataset, created: datetime, updat
 
     wanted = frame_schema(dataset)
     columns = {"date": pa.array(frame["date"], wanted.field("date").type)}
-    for name in (*dataset.column_names, "source"):
+    for name in (*dataset.key[1:], *dataset.column_names, "source"):
         columns[name] = pa.array(frame[name].to_numpy(), wanted.field(name).type, from_pandas=True)
     columns["raw_data"] = pa.array([_json(value) for value in frame["raw_data"]], pa.string())
     for name, value in (("created_at", created), ("updated_at", updated)):

@@ -78,9 +78,9 @@ def test_few_implausible_values_are_tolerated_and_many_refuse_the_month(cells: i
 def test_repeated_dates_and_rows_outside_the_month_are_refused() -> None:
     frame = month()
     twice = canonical.canonical_frame(pd.concat([frame, frame.iloc[:2]]), TRAFFIC)
-    assert checks.unique(frame).passed
-    assert "2 repeated dates" in checks.unique(twice).description
-    assert not checks.unique(twice).passed
+    assert checks.unique(frame, TRAFFIC).passed
+    assert "2 repeated dates" in checks.unique(twice, TRAFFIC).description
+    assert not checks.unique(twice, TRAFFIC).passed
     moved = frame.assign(date=frame["date"] - pd.Timedelta(hours=1))
     outcome = checks.inside(moved, MONTH, "Europe/Madrid")
     assert not outcome.passed
@@ -90,9 +90,9 @@ def test_repeated_dates_and_rows_outside_the_month_are_refused() -> None:
 
 def test_timestamps_off_the_grid_are_refused() -> None:
     frame = month()
-    assert checks.stamps(frame, STAMPS, Odd(0, 0)).passed
+    assert checks.stamps(frame, TRAFFIC, STAMPS, Odd(0, 0)).passed
     halves = pd.concat([frame, frame.assign(date=frame["date"] + pd.Timedelta(minutes=30))])
-    outcome = checks.stamps(canonical.canonical_frame(halves, TRAFFIC), STAMPS, Odd(0, 0))
+    outcome = checks.stamps(canonical.canonical_frame(halves, TRAFFIC), TRAFFIC, STAMPS, Odd(0, 0))
     assert not outcome.passed
     assert outcome.metadata["off_grid"] == 745
 

@@ -160,9 +160,10 @@ def test_a_frame_is_canonical(case: Case) -> None:
     start, end = case.request.month.bounds(case.place.timezone)
     assert len(frame) == case.told["rows"]
     assert set(frame) <= set(dataset.frame_columns)
-    assert {"date", "source", *capabilities.columns} <= set(frame)
-    assert frame["date"].is_monotonic_increasing
-    assert frame["date"].is_unique
+    assert {*dataset.key, "source", *capabilities.columns} <= set(frame)
+    key = pd.MultiIndex.from_frame(frame[list(dataset.key)])
+    assert key.is_monotonic_increasing
+    assert key.is_unique
     assert ((frame["date"] >= start) & (frame["date"] < end)).all()
     assert set(frame["source"]) == {case.provider.name}
     canonical = canonical_frame(frame, dataset)
@@ -188,16 +189,23 @@ def test_every_row_received_is_used_or_rejected_under_one_reason(case: Case) -> 
 
 
 def test_values_are_parsed_and_missing_ones_are_null(case: Case) -> None:
-    frame = case.parse().frame.set_index("date")
+    frame, others = case.parse().frame, DATASETS[case.provider.capabilities.dataset].key[1:]
     assert case.told["values"]
     assert case.told["nulls"]
-    for date, values in case.told["values"].items():
+    for key, values in case.told["values"].items():
         for name, value in values.items():
-            assert frame.loc[pd.Timestamp(date), name] == pytest.approx(value), (date, name)
-    for date, names in case.told["nulls"].items():
+            assert _of_key(frame, others, key)[name].item() == pytest.approx(value), (key, name)
+    for key, names in case.told["nulls"].items():
         for name in names:
-            row = frame.loc[frame.index == pd.Timestamp(date), name]
-            assert row.isna().all(), (date, name, row)
+            row = _of_key(frame, others, key)[name]
+            assert row.isna().all(), (key, name, row)
+
+
+def _of_key(frame: pd.DataFrame, others: Sequence[str], key: str) -> pd.DataFrame:
+    date, *values = key.split()
+    for name, value in zip(others, values, strict=True):
+        frame = frame[frame[name] == int(value)]
+    return frame[frame["date"] == pd.Timestamp(date)]
 
 
 @pytest.mark.parametrize("by", [-1, 1])
