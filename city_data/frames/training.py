@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 
 from city_data.calendar_days import CalendarDay, calendar_day
 from city_data.datasets import DATASETS, Column, Dataset, DatasetName, Resolution
+from city_data.days_off import DayOff, surroundings
 from city_data.frames.daily import period_columns
-from city_data.frames.days_off import DayOff, surroundings
 from city_data.frames.grids import DAYPARTS_TEXT, Grid, daypart, fewest_hours, grid_stamps, row_of
 from city_data.window import Month
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from city_data.frames.days_off import DayOff, Surroundings, surroundings
+from city_data.days_off import DayOff, Surroundings, surroundings
 
 MONDAY = date(2026, 11, 30)
 DAY = timedelta(days=1)
