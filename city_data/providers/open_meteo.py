@@ -6,7 +6,6 @@ Belongs here: its request, its answer and its errors. Does not: HTTP, or hours t
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,20 +24,18 @@ from city_data.providers.base import (
     Quota,
     RateLimit,
     Request,
-    TransientError,
     about,
     no_data,
 )
 from city_data.providers.http import HttpClient
 from city_data.providers.shared.cells import Cell, Field, Row, count_nulled, refuse_spoilt_files
-from city_data.providers.shared.duplicates import one_row_a_key
-from city_data.providers.shared.numbers import JSON_NUMBERS, NotANumber
-from city_data.providers.transport.documents import begins_json, read_json
-from city_data.providers.transport.response import (
-    Response,
-    accept_ok,
-    refuse_broken_json,
-    too_many_calls,
+from city_data.providers.shared.numbers import JSON_NUMBERS
+from city_data.providers.shared.open_meteo_answers import (
+    check_location,
+    grid_cell,
+    hour_rows,
+    judge,
+    read_document,
 )
 from city_data.window import Month
 
@@ -63,9 +60,6 @@ _COLUMNS = {
 _RAIN = _COLUMNS["precipitation"]
 _CODE = Field("weather_code", JSON_NUMBERS, 0, math.inf)
 _FIELDS = (*(Field.of_weather(column, name, JSON_NUMBERS) for column, name in _COLUMNS.items()), _CODE)
-_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?")
-# Degrees. ERA5's cells, the coarsest, are a quarter wide; near a shore the cell may be the neighbour on land.
-_CELL = 0.375
 # WMO code table 4677, as far as Open-Meteo uses it.
 _WORDS = {
     0: "clear sky", 1: "mainly clear", 2: "partly cloudy", 3: "overcast", 45: "fog", 48: "depositing rime fog",
@@ -122,7 +116,7 @@ class OpenMeteo(Provider):
                 # Any other zone would get the offset of today for all of history.
                 "timezone": "GMT",
             }
-            response = http.get(URL, params=params, accept=_judge)
+            response = http.get(URL, params=params, accept=judge)
             path = into / "archive.json"
             path.write_bytes(response.body)
             payload = Payload(path.name, path, URL, params, "application/json", origin=response.origin)
@@ -139,13 +133,13 @@ class OpenMeteo(Provider):
         import pandas as pd
 
         with about(self.name, request):
-            documents = [(payload.name, _document(payload)) for payload in payloads]
+            documents = [(payload.name, read_document(payload, _UNITS)) for payload in payloads]
             for name, document in documents:
-                _check_location(name, document, request)
+                check_location(name, document, request)
             bounds = request.month.bounds(request.location.timezone)
             rejected: Counter[str] = Counter()
             hours, received = (
-                _hours(documents, rejected),
+                hour_rows(documents, _cells, rejected),
                 sum(len(document["hourly"]["time"]) for _, document in documents),
             )
             inside = {hour: _used(hour, hours) for hour in sorted(hours) if bounds[0] <= hour < bounds[1]}
@@ -169,99 +163,23 @@ class OpenMeteo(Provider):
                 rejected=dict(rejected),
                 nulled=dict(count_nulled(used.values())),
                 provenance={
-                    "grid_cell": _grid_cell(documents[0][1]) if documents else {},
+                    "grid_cell": grid_cell(documents[0][1]) if documents else {},
                     "unknown_fields": [field for field in fields if field not in (*_UNITS, "time")],
                 },
             )
 
     def check_connection(self, http: HttpClient) -> str:
         day = {"latitude": "40.4", "longitude": "-3.7", "start_date": "2024-01-01", "end_date": "2024-01-01"}
-        http.get(URL, params={**day, "hourly": "temperature_2m", "timezone": "GMT"}, accept=_judge)
+        http.get(URL, params={**day, "hourly": "temperature_2m", "timezone": "GMT"}, accept=judge)
         return "answers, no key needed"
 
     def _count(self, payload: Payload, request: Request) -> int:
         return len(self.parse(request, [payload]).frame)
 
 
-def _judge(response: Response) -> None:
-    """Errors are `{"error": true, "reason": ...}` with 400 or 429, and no Retry-After."""
-    text = response.text("latin-1").strip()
-    if response.status == 429:
-        raise too_many_calls(response, text)
-    accept_ok(response)
-    if not text:
-        raise TransientError(f"{response.url} answered with an empty body")
-    if not begins_json(text):
-        raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
-    refuse_broken_json(response)
-
-
-def _document(payload: Payload) -> Mapping[str, Any]:
-    try:
-        document = read_json(payload.path.read_bytes())
-    except ValueError as error:
-        raise PermanentError(f"{payload.name} is not JSON: {error}") from error
-    if isinstance(document, list):
-        if len(document) != 1:
-            raise PermanentError(f"{payload.name} holds {len(document)} locations, not one")
-        document = document[0]
-    if not isinstance(document, dict) or document.get("error"):
-        raise PermanentError(f"{payload.name} holds an error: {str(document)[:200]}")
-    _check_shape(document)
-    return document
-
-
-def _check_shape(document: Mapping[str, Any]) -> None:
-    hourly, units = document.get("hourly"), document.get("hourly_units")
-    if not isinstance(hourly, dict) or not isinstance(units, dict) or not isinstance(hourly.get("time"), list):
-        raise PermanentError("the answer has no hourly block with times")
-    if document.get("utc_offset_seconds") != 0:
-        raise PermanentError(f"the answer is not in GMT but {document.get('utc_offset_seconds')} s from it")
-    for name, unit in _UNITS.items():
-        if name not in hourly:
-            raise PermanentError(f"the answer lacks {name}; it has {', '.join(hourly)}")
-        if units.get(name) != unit:
-            raise PermanentError(f"{name} is in {units.get(name)!r}, not {unit!r}")
-        if not isinstance(hourly[name], list) or len(hourly[name]) != len(hourly["time"]):
-            raise PermanentError(f"{name} is not a list of one value for each of the {len(hourly['time'])} hours")
-
-
-def _check_location(name: str, document: Mapping[str, Any], request: Request) -> None:
-    """Raises PermanentError if the answer is not for the location's grid cell or a neighbour of it."""
-    cell, location = _grid_cell(document), request.location
-    north, east = cell["latitude"], cell["longitude"]
-    if north is None or east is None:
-        raise PermanentError(f"{name} does not name the location that it is about")
-    apart = abs((east - location.longitude + 180) % 360 - 180) * math.cos(math.radians(location.latitude))
-    if abs(north - location.latitude) > _CELL or apart > _CELL:
-        raise PermanentError(
-            f"{name} is about latitude {north}, longitude {east}, not about {location.latitude}, {location.longitude}"
-        )
-
-
-def _grid_cell(document: Mapping[str, Any]) -> dict[str, float | None]:
-    cell: dict[str, float | None] = {}
-    for key in ("latitude", "longitude", "elevation"):
-        try:
-            cell[key] = JSON_NUMBERS.parse(document.get(key))
-        except NotANumber:
-            cell[key] = None
-    return cell
-
-
-def _hours(documents: Sequence[tuple[str, Mapping[str, Any]]], rejected: Counter[str]) -> dict[datetime, Row]:
-    """One row an hour, by its stamp."""
-    rows: list[tuple[datetime, Row]] = []
-    for name, document in documents:
-        hourly = document["hourly"]
-        for position, text in enumerate(hourly["time"]):
-            stamp = _stamp(text)
-            if stamp.minute or stamp.second:
-                rejected["off_the_hour"] += 1
-                continue
-            cells = {field.name: field.read(hourly[field.name][position], name, position + 1) for field in _FIELDS}
-            rows.append((stamp, {**cells, _CODE.name: _known_code(cells[_CODE.name])}))
-    return one_row_a_key(rows, rejected)
+def _cells(hourly: Mapping[str, Any], file: str, position: int) -> Row:
+    cells = {field.name: field.read(hourly[field.name][position], file, position + 1) for field in _FIELDS}
+    return {**cells, _CODE.name: _known_code(cells[_CODE.name])}
 
 
 def _used(hour: datetime, hours: Mapping[datetime, Row]) -> Row:
@@ -280,16 +198,3 @@ def _values(row: Row) -> dict[str, Any]:
 
 def _known_code(cell: Cell) -> Cell:
     return cell if cell.number is None or cell.number in _WORDS else replace(cell, value=None, reason="unknown_code")
-
-
-def _stamp(text: object) -> datetime:
-    """A stamp of the time axis. GMT was requested, so another offset contradicts the answer itself."""
-    try:
-        stamp = datetime.fromisoformat(str(text)) if _ISO.fullmatch(str(text)) else None
-    except ValueError:
-        stamp = None
-    if stamp is None:
-        raise PermanentError(f"{text!r} is not a time")
-    if stamp.utcoffset():
-        raise PermanentError(f"the stamp {text!r} is not in GMT")
-    return stamp.replace(tzinfo=UTC)

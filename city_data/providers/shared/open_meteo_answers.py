@@ -1,0 +1,123 @@
+"""Answers of Open-Meteo's APIs: one location's hours as lists by variable, in GMT and the requested units; errors.
+
+Belongs here: what its archive and its forecasts have in common. Does not: the variables, or how they become columns.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from city_data.providers.base import Payload, PermanentError, Request, TransientError
+from city_data.providers.shared.cells import Row
+from city_data.providers.shared.duplicates import one_row_a_key
+from city_data.providers.shared.numbers import JSON_NUMBERS, NotANumber
+from city_data.providers.transport.documents import begins_json, read_json
+from city_data.providers.transport.response import Response, accept_ok, refuse_broken_json, too_many_calls
+
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?")
+# Degrees. ERA5's cells, the coarsest, are a quarter wide; near a shore the cell may be the neighbour on land.
+_CELL = 0.375
+
+
+def judge(response: Response) -> None:
+    """Errors are `{"error": true, "reason": ...}` with 400 or 429, and no Retry-After."""
+    text = response.text("latin-1").strip()
+    if response.status == 429:
+        raise too_many_calls(response, text)
+    accept_ok(response)
+    if not text:
+        raise TransientError(f"{response.url} answered with an empty body")
+    if not begins_json(text):
+        raise TransientError(f"{response.url} answered what is not JSON: {' '.join(text[:200].split())}")
+    refuse_broken_json(response)
+
+
+def read_document(payload: Payload, units: Mapping[str, str]) -> Mapping[str, Any]:
+    """The one location of an answer that has every variable of `units`, in its unit. Raises PermanentError."""
+    try:
+        document = read_json(payload.path.read_bytes())
+    except ValueError as error:
+        raise PermanentError(f"{payload.name} is not JSON: {error}") from error
+    if isinstance(document, list):
+        if len(document) != 1:
+            raise PermanentError(f"{payload.name} holds {len(document)} locations, not one")
+        document = document[0]
+    if not isinstance(document, dict) or document.get("error"):
+        raise PermanentError(f"{payload.name} holds an error: {str(document)[:200]}")
+    _check_shape(document, units)
+    return document
+
+
+def _check_shape(document: Mapping[str, Any], units: Mapping[str, str]) -> None:
+    hourly, named = document.get("hourly"), document.get("hourly_units")
+    if not isinstance(hourly, dict) or not isinstance(named, dict) or not isinstance(hourly.get("time"), list):
+        raise PermanentError("the answer has no hourly block with times")
+    if document.get("utc_offset_seconds") != 0:
+        raise PermanentError(f"the answer is not in GMT but {document.get('utc_offset_seconds')} s from it")
+    for name, unit in units.items():
+        if name not in hourly:
+            raise PermanentError(f"the answer lacks {name}; it has {', '.join(hourly)}")
+        if named.get(name) != unit:
+            raise PermanentError(f"{name} is in {named.get(name)!r}, not {unit!r}")
+        if not isinstance(hourly[name], list) or len(hourly[name]) != len(hourly["time"]):
+            raise PermanentError(f"{name} is not a list of one value for each of the {len(hourly['time'])} hours")
+
+
+def check_location(name: str, document: Mapping[str, Any], request: Request) -> None:
+    """Raises PermanentError if the answer is not for the location's grid cell or a neighbour of it."""
+    cell, location = grid_cell(document), request.location
+    north, east = cell["latitude"], cell["longitude"]
+    if north is None or east is None:
+        raise PermanentError(f"{name} does not name the location that it is about")
+    apart = abs((east - location.longitude + 180) % 360 - 180) * math.cos(math.radians(location.latitude))
+    if abs(north - location.latitude) > _CELL or apart > _CELL:
+        raise PermanentError(
+            f"{name} is about latitude {north}, longitude {east}, not about {location.latitude}, {location.longitude}"
+        )
+
+
+def grid_cell(document: Mapping[str, Any]) -> dict[str, float | None]:
+    """The model's cell that the answer is about."""
+    cell: dict[str, float | None] = {}
+    for key in ("latitude", "longitude", "elevation"):
+        try:
+            cell[key] = JSON_NUMBERS.parse(document.get(key))
+        except NotANumber:
+            cell[key] = None
+    return cell
+
+
+def hour_rows(
+    documents: Sequence[tuple[str, Mapping[str, Any]]],
+    cells_of: Callable[[Mapping[str, Any], str, int], Row],
+    rejected: Counter[str],
+) -> dict[datetime, Row]:
+    """One row an hour, by its stamp. `cells_of` reads the hourly block of the named document at a position."""
+    rows: list[tuple[datetime, Row]] = []
+    for name, document in documents:
+        hourly = document["hourly"]
+        for position, text in enumerate(hourly["time"]):
+            stamp = _stamp(text)
+            if stamp.minute or stamp.second:
+                rejected["off_the_hour"] += 1
+                continue
+            rows.append((stamp, cells_of(hourly, name, position)))
+    return one_row_a_key(rows, rejected)
+
+
+def _stamp(text: object) -> datetime:
+    """A stamp of the time axis. GMT was requested, so another offset contradicts the answer itself."""
+    try:
+        stamp = datetime.fromisoformat(str(text)) if _ISO.fullmatch(str(text)) else None
+    except ValueError:
+        stamp = None
+    if stamp is None:
+        raise PermanentError(f"{text!r} is not a time")
+    if stamp.utcoffset():
+        raise PermanentError(f"the stamp {text!r} is not in GMT")
+    return stamp.replace(tzinfo=UTC)
