@@ -38,7 +38,7 @@ class Holiday:
 @dataclass(frozen=True)
 class CalendarDay:
     """`weekday` is 0 for Monday. `public_holiday` joins the levels. `school_free`: whether pupils have vacations, None
-    where that is not known."""
+    where that is not known; `school_vacation` is their name."""
 
     weekday: int
     is_weekend: bool
@@ -47,6 +47,7 @@ class CalendarDay:
     region_holiday: Holiday
     town_holiday: Holiday
     school_free: bool | None
+    school_vacation: str | None
 
 
 def calendar_day(day: date, country: str, region: str | None, town: LocalHolidays | None = None) -> CalendarDay:
@@ -61,6 +62,7 @@ def calendar_day(day: date, country: str, region: str | None, town: LocalHoliday
         day.weekday() in year.weekend,
         *year.named.get(day, year.ordinary),
         school_free=day in year.school if year.school is not None else None,
+        school_vacation=year.school.get(day) if year.school is not None else None,
     )
 
 

@@ -106,3 +106,10 @@ class LocalHolidays(_Strict):
             for day in feast.days(year):
                 names.setdefault(day, []).append(feast.name)
         return {day: "; ".join(feasts) for day, feasts in names.items()}
+
+    def source_of(self, day: date) -> str | None:
+        """The sources of the day's feasts, or the list's on an ordinary day; None for a year that is not covered."""
+        if self.of_year(day.year) is None:
+            return None
+        sources = [feast.source for feast in self.days if day in feast.days(day.year)]
+        return "; ".join(dict.fromkeys(sources)) or self.source

@@ -63,8 +63,9 @@ def test_holidays_of_a_region(day: date, country: str, region: str | None, name:
 
 
 def test_school_vacations_are_known_where_the_library_has_them() -> None:
-    assert calendar_day(date(2026, 8, 3), "FR", "Zone C").school_free is True
-    assert calendar_day(date(2026, 9, 14), "FR", "Zone C").school_free is False
+    august, september = (calendar_day(date(2026, *day), "FR", "Zone C") for day in ((8, 3), (9, 14)))
+    assert (august.school_free, august.school_vacation) == (True, "Vacances d'été")
+    assert (september.school_free, september.school_vacation) == (False, None)
     # Of 2017 the library has the autumn alone, of Bulgaria one day a year: the others may be vacations all the same.
     assert calendar_day(date(2017, 3, 1), "FR", "Zone C").school_free is None
     assert calendar_day(date(2026, 3, 2), "BG", None).school_free is None

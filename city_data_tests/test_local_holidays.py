@@ -70,6 +70,14 @@ def test_a_holiday_that_both_lists_name_is_the_towns() -> None:
     assert without.public_holiday.name == without.region_holiday.name == "Dia de Santo António"
 
 
+def test_source_of_a_day_is_that_of_its_feasts_or_of_the_list_and_of_no_other_year() -> None:
+    feasts = town(2024, 2025, [FORMS[0], FORMS[1], FORMS[0] | {"name": "Other", "source": "decree"}])
+    assert feasts.source_of(date(2025, 6, 13)) == "law; decree"
+    assert feasts.source_of(easter(2025) + timedelta(days=50)) == "law"
+    assert feasts.source_of(date(2025, 6, 14)) == "council"
+    assert feasts.source_of(date(2026, 6, 13)) is None
+
+
 @pytest.mark.parametrize(
     "other",
     [town(2024, 2025, FORMS[:2]), town(2024, 2026, FORMS), town(2024, 2025, FORMS[1:]), town(2023, 2025, FORMS)],
