@@ -74,8 +74,14 @@ class Feed:
         raise RegistryError(f"{self.name}: the archive was fetched by {provider!r}, which the registry no longer names")
 
     def request(self, choice: ProviderBinding, month: Month, as_of: datetime) -> Request:
-        location = Location(self.city.city_id, self.city.latitude, self.city.longitude, self.city.timezone)
-        return Request(location=location, month=month, settings=choice.settings, as_of=as_of)
+        return Request(location=location(self.city), month=month, settings=choice.settings, as_of=as_of)
+
+
+def location(city: City) -> Location:
+    """The city as providers need it."""
+    return Location(
+        city.city_id, city.latitude, city.longitude, city.timezone, city.country, city.region, city.local_holidays
+    )
 
 
 def feeds(cities: Iterable[City]) -> list[Feed]:

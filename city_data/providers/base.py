@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pydantic
 
+from city_data.local_holidays import LocalHolidays
 from city_data.payloads import Payload
 from city_data.providers.capabilities import Capabilities, Meaning, Quota, RateLimit
 from city_data.providers.errors import (
@@ -79,13 +80,16 @@ class Settings(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class Location:
-    """A city's identifier, position and time zone, as providers need them. Coordinates in degrees; `timezone` is an
-    IANA name."""
+    """A city's identifier, position, time zone and, for its calendar, country, region and own feasts, as in the
+    registry. Coordinates in degrees; `timezone` is an IANA name; None is unknown."""
 
     city_id: str
     latitude: float
     longitude: float
     timezone: str
+    country: str | None = None
+    region: str | None = None
+    local_holidays: LocalHolidays | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from city_data.cities import DEFAULT_FILE, load_registry
+from city_data.pipeline.feeds import location
 from city_data.providers import discover
 from city_data.providers.base import Location, ParsedMonth, Payload, Provider, Request, Settings
 from city_data.providers.http import HttpClient, HttpSettings
@@ -27,8 +28,7 @@ def registered(name: str) -> tuple[Location, Settings]:
         source = city.source(provider.capabilities.dataset)
         for one in (source, source.fallback) if source is not None else ():
             if one is not None and one.provider == name:
-                place = Location(city.city_id, city.latitude, city.longitude, city.timezone)
-                return place, provider.settings_model.model_validate(dict(one.settings))
+                return location(city), provider.settings_model.model_validate(dict(one.settings))
     return MADRID, provider.settings_model()
 
 
