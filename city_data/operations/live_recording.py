@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MOST_BODY = 4_000_000
 _VALUES = 3
+# As far as parsing needs it; the payloads have what a calendar needs beside it.
+_PLACE = ("city_id", "latitude", "longitude", "timezone")
 
 
 @dataclass
@@ -85,7 +87,7 @@ def record(
     document: dict[str, Any] = {
         "month": str(request.month),
         "as_of": request.as_of.isoformat(),
-        "place": asdict(request.location),
+        "place": {name: getattr(request.location, name) for name in _PLACE},
         "settings": request.settings.model_dump(mode="json"),
         "payloads": list(bodies),
         "rows": whole if parsed is None else len(parsed.frame),
