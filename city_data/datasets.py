@@ -18,7 +18,7 @@ from city_data.window import Month
 Resolution = Literal["hourly", "daily"]
 DatasetName = Literal["weather", "traffic"]
 Kind = Literal["number", "text", "integer", "flag"]
-DayRule = Literal["mean", "sum", "worst"]
+DayRule = Literal["mean", "sum", "min", "max", "worst"]
 
 CONGESTION_LEVELS = ("low", "medium", "high", "severe")
 
@@ -29,8 +29,11 @@ class Column:
 
     Numbers are rounded to `decimals` digits, so that a value has one spelling and a reload is byte-identical.
     An integer is a whole number that is never rounded, a flag is true or false.
-    `day_rule` makes a day of hours: by the mean, which another column may `weight`; by the sum; or by the worst of
-    `allowed`, which stand from best to worst. Of other texts, integers and flags a day made of hours has no value.
+    `day_rule` makes a day of hours: by the mean, which another column may `weight`; by the sum; by the lowest or the
+    highest value; or by the worst of `allowed`, which stand from best to worst. Of other texts, integers and flags a
+    day made of hours has no value.
+    An `on_request` column is in frames, in files of months and in records that name it. Few stations measure all of
+    these, so they count neither in a month's coverage nor as missed when they are empty.
     Stored versions of months keep the columns of their load: a column added since is NULL in them. A column's kind and
     unit never change, since stored values keep theirs; a column with another name takes its place.
     """
@@ -46,6 +49,7 @@ class Column:
     example: float | str | bool | None = None
     day_rule: DayRule = "mean"
     weight: str | None = None
+    on_request: bool = False
 
     @property
     def example_value(self) -> float | str | bool:
@@ -107,6 +111,16 @@ class Dataset:
         return [column.name for column in self.columns if column.is_measured]
 
     @property
+    def record_columns(self) -> list[str]:
+        """Of a record by default."""
+        return [column.name for column in self.columns if not column.on_request]
+
+    @property
+    def promised_names(self) -> list[str]:
+        """The measured columns of a record: those that a source which gives them is expected to fill."""
+        return [name for name in self.record_columns if name in self.measured_names]
+
+    @property
     def frame_columns(self) -> list[str]:
         return [*self.key, *self.column_names, "source", "raw_data"]
 
@@ -117,6 +131,65 @@ class Dataset:
         return hashlib.sha256(repr(columns).encode()).hexdigest()[:8]
 
 
+_ON_REQUEST = (
+    Column(
+        "temperature_min",
+        "number",
+        "°C",
+        "Lowest air temperature of the period",
+        -60,
+        60,
+        example=9.6,
+        day_rule="min",
+        on_request=True,
+    ),
+    Column(
+        "temperature_max",
+        "number",
+        "°C",
+        "Highest air temperature of the period",
+        -60,
+        60,
+        example=19.1,
+        day_rule="max",
+        on_request=True,
+    ),
+    # Minutes, in which the hours of one source, the minutes of another and the seconds of a third are exact.
+    Column(
+        "sunshine_duration",
+        "number",
+        "min",
+        "Sunshine in the period",
+        0,
+        1440,
+        example=588.0,
+        day_rule="sum",
+        on_request=True,
+    ),
+    Column("cloud_cover", "number", "%", "Mean share of the sky under clouds", 0, 100, example=37.5, on_request=True),
+    Column(
+        "wind_gust",
+        "number",
+        "m/s",
+        "Strongest gust of the period",
+        0,
+        120,
+        example=11.4,
+        day_rule="max",
+        on_request=True,
+    ),
+    Column(
+        "snowfall",
+        "number",
+        "cm",
+        "Depth of the snow that fell in the period",
+        0,
+        300,
+        example=0.7,
+        day_rule="sum",
+        on_request=True,
+    ),
+)
 WEATHER = Dataset(
     name="weather",
     table="city_weather_data",
@@ -136,6 +209,7 @@ WEATHER = Dataset(
         Column("wind_speed", "number", "m/s", "Mean wind speed of the period", 0, 75, example=3.1),
         Column("pressure", "number", "hPa", "Mean pressure at mean sea level", 850, 1090, example=1015.8),
         Column("description", "text", None, "The weather in words, where the source has them", example="light rain"),
+        *_ON_REQUEST,
     ),
     resolution=None,
     example_source="aemet",

@@ -10,7 +10,7 @@ const HEIGHT_PX = 230;
 const SHADE_FROM_PX = 2;
 const SYNC = "city_data";
 const WEEK_S = 7 * 24 * 3600;
-const STEPPED = ["precipitation", "congestion_level"];
+const STEPPED = ["precipitation", "sunshine_duration", "snowfall", "congestion_level"];
 const DAY_S = 24 * 3600;
 // Increment, its format, and what is added where a year or a day turns: [year, month, day, hour, minute, second, mode].
 const LABELS = [

@@ -84,7 +84,7 @@ export class Plots {
   async #fill(panel, first, last, signal) {
     if (!this.#isSourced(panel)) return panel.say(this.#unsourced(panel));
     try {
-      const question = this.#question(panel.dataset, first, last);
+      const question = this.#question(panel, first, last);
       const answer = await this.#answer(panel, question, signal);
       if (signal.aborted) return;
       if (!answer.records.length) {
@@ -101,17 +101,20 @@ export class Plots {
     }
   }
 
-  #question(dataset, first, last) {
+  /** A record has a column that is on request only where it is named. */
+  #question({ dataset, column }, first, last) {
     const query = {
       latitude: this.city.latitude,
       longitude: this.city.longitude,
       start_date: firstDay(first),
       end_date: lastDay(last),
-      ...(dataset === "training" ? { resolution: this.view.resolution } : {}),
+      ...(dataset === "training" ? { resolution: this.view.resolution } : column.on_request ? { columns: this.#fields(dataset) } : {}),
     };
     const path = reader.questionPath(dataset, this.facts.tenant_claim);
     return { dataset, path, query, name: `${this.city.city_id}_${dataset}_${first}_${last}` };
   }
+
+  #fields = (dataset) => [...this.facts.datasets[dataset].map(({ name }) => name), "source"].join(",");
 
   /** The last few answers are kept: going back to a range is at once. A reload of the page requests them anew. */
   async #answer(panel, { path, query }, signal) {

@@ -30,16 +30,16 @@ from api.routes.parameters import (
     documented_file,
     month_of,
 )
-from city_data.datasets import DatasetName
+from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.store.plans import Plan
-from city_data.store.record_tables import Shape
+from city_data.store.record_tables import Shape, known_names
+from city_data.store.segments import record_names
 from city_data.store.snapshot_ids import SnapshotId, StoredVersion
 from city_data.window import Interval, Month
 
 _FOLDER = "/api/v1/cities/{city_id}/{dataset}"
 _PATH = _FOLDER + "/month={month}/data.parquet"
 _IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
-_PARQUET = Representation(FORMATS["parquet"], Shape(), "identity")
 
 
 class MonthFile(BaseModel):
@@ -93,14 +93,20 @@ class MonthFiles:
                 raise HTTPException(404, _no_month(at, dataset, months))
             return plan
 
-        caching = {} if version is None else _IMMUTABLE
+        caching, whole = {} if version is None else _IMMUTABLE, _with_all_columns(DATASETS[dataset])
         return await respond(
             request,
-            _PARQUET,
+            whole,
             make_plan=make_plan,
-            headers_of=lambda plan: answer_headers(plan, 0.0, _PARQUET) | caching,
-            read=lambda plan: service.read(request.scope, plan, _PARQUET),
+            headers_of=lambda plan: answer_headers(plan, 0.0, whole) | caching,
+            read=lambda plan: service.read(request.scope, plan, whole),
         )
+
+
+def _with_all_columns(dataset: Dataset) -> Representation:
+    names = tuple(known_names(dataset, daily=False))
+    shape = Shape() if names == tuple(record_names(dataset)) else Shape(columns=names)
+    return Representation(FORMATS["parquet"], shape, "identity")
 
 
 def _file_of(entry: StoredVersion) -> MonthFile:

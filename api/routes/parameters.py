@@ -14,6 +14,7 @@ from starlette.responses import Response
 from api.errors import ErrorResponse, ValidationErrorResponse, invalid
 from api.query.formats import CONTENT, FORMATS
 from api.query.historical_request import MAX_CITY_ID, MAX_COLUMNS_TEXT, Include, ResolutionChoice
+from city_data.datasets import DATASETS
 from city_data.store.record_formats import FormatName
 from city_data.store.snapshot_ids import MAX_LENGTH
 from city_data.window import Month
@@ -65,11 +66,15 @@ SnapshotVersion = Annotated[str | None, Query(max_length=MAX_LENGTH, description
 FormatParameter = Annotated[FormatName | None, Query(description="Takes precedence over the Accept header")]
 _RESOLUTION = (
     "native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with "
-    "a value: the mean (precipitation: the sum; speed: weighted by volume; congestion: the worst hour), and `hours`, "
-    "the number of hours with a value. hourly is an error for a daily source"
+    "a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: "
+    "weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an "
+    "error for a daily source"
 )
 ResolutionParameter = Annotated[ResolutionChoice | None, Query(description=_RESOLUTION)]
-_COLUMNS = "Comma-separated field names; `date` is always included"
+_COLUMNS = (
+    "Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request "
+    f"alone: {', '.join(c.name for dataset in DATASETS.values() for c in dataset.columns if c.on_request)}"
+)
 ColumnsParameter = Annotated[str | None, Query(max_length=MAX_COLUMNS_TEXT, description=_COLUMNS, examples=["source"])]
 _RAW = "`raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats"
 IncludeParameter = Annotated[Include | None, Query(description=_RAW)]

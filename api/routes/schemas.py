@@ -160,9 +160,14 @@ def _key_field(column: Column) -> Any:
     return Field(description=text, examples=[column.example_value], ge=column.low, le=column.high)
 
 
-def record_model(name: str, dataset: Dataset, before: dict[str, Any], after: dict[str, Any]) -> type[BaseModel]:
+def record_model(
+    name: str, dataset: Dataset, before: dict[str, Any], after: dict[str, Any], on_request: bool = False
+) -> type[BaseModel]:
+    """A record with the columns that it has by default, or with every column."""
     columns: dict[str, Any] = {column.name: (int, _key_field(column)) for column in dataset.key_columns}
     for column in dataset.columns:
+        if column.on_request and not on_request:
+            continue
         text = f"{column.description}{f', {column.unit}' if column.unit else ''}; null where missing"
         columns[column.name] = JSON_TYPES[column.kind] | None, _field(text, column.example_value)
     source = (str, Field(description="The provider of the record", examples=["aemet"]))
@@ -180,9 +185,9 @@ _TIMES: dict[str, Any] = {
 }
 
 
-def _record(dataset: Dataset) -> type[BaseModel]:
+def _record(dataset: Dataset, on_request: bool = False) -> type[BaseModel]:
     before, after = (_IDS, _TIMES) if dataset.records_have_ids else ({}, {})
-    return record_model(f"{dataset.name.capitalize()}Record", dataset, {**before, "date": _DATE}, after)
+    return record_model(f"{dataset.name.capitalize()}Record", dataset, {**before, "date": _DATE}, after, on_request)
 
 
 RECORDS: dict[str, type[BaseModel]] = {name: _record(dataset) for name, dataset in DATASETS.items()}
@@ -191,7 +196,9 @@ RECORDS: dict[str, type[BaseModel]] = {name: _record(dataset) for name, dataset 
 def _selection(dataset: Dataset, record: type[BaseModel]) -> type[BaseModel]:
     """A record in which every field but the key is optional, and with fields that are sent on request only."""
     fields: dict[str, Any] = {
-        field: (info.annotation, ...) if field in dataset.key else (info.annotation | None, None)  # type: ignore[operator]
+        field: (info.annotation, ...)
+        if field in dataset.key
+        else (info.annotation | None, Field(default=None, description=info.description))  # type: ignore[operator]
         for field, info in record.model_fields.items()
     }
     hours = Field(default=None, description="Number of hours of the day with a value; for days aggregated from hours")
@@ -201,5 +208,5 @@ def _selection(dataset: Dataset, record: type[BaseModel]) -> type[BaseModel]:
 
 
 SELECTIONS: dict[str, type[BaseModel]] = {
-    name: _selection(dataset, RECORDS[name]) for name, dataset in DATASETS.items()
+    name: _selection(dataset, _record(dataset, on_request=True)) for name, dataset in DATASETS.items()
 }

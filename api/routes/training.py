@@ -145,8 +145,8 @@ class Training:
 
         Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Future days have
         calendar columns only. A day is aggregated from at least 20 hours with a value, a part of a day from three
-        quarters of its hours, and null otherwise, by the mean (precipitation: the sum; speed: weighted by volume;
-        congestion: the worst hour).
+        quarters of its hours, and null otherwise, by the mean (amounts and durations: the sum; lowest, highest and
+        strongest values: those of the period; speed: weighted by volume; congestion: the worst hour).
         """
         city, distance = await city_for(
             self.service.registry, self.service.tenants, "query", tenant_id, latitude, longitude, city_id

@@ -3,8 +3,9 @@
 Belongs here: counting, and reading the counts back. Does not: checks of the counts (checks.py), or reports (cli/).
 
 A month's coverage is the mean of its measured columns' shares of the values that the source promises. Text such as a
-description is not a measurement and does not count. So one empty column of five costs a fifth: the best column alone
-would hide it, and the worst alone would call a month without pressure worthless.
+description is not a measurement and does not count, nor does a column that is sent on request alone. So one empty
+column of five costs a fifth: the best column alone would hide it, and the worst alone would call a month without
+pressure worthless.
 
 Compact, as the ledger keeps it: `{"expected": [24, 23, ...], "observed": {"temperature": [24, 22, ...], ...}}`, one
 number a local day from the first on. A column that the source does not give at all is left out, since no
@@ -48,7 +49,7 @@ class Coverage:
 
 def share(frame: pd.DataFrame, dataset: Dataset, given: Collection[str], expected_rows: int) -> float:
     """The month's coverage (0..1); `given` are the columns that the source gives; 0 if none of them is measured."""
-    counts = [int(frame[name].notna().sum()) for name in dataset.measured_names if name in given]
+    counts = [int(frame[name].notna().sum()) for name in dataset.promised_names if name in given]
     if not counts or not expected_rows:
         return 0.0
     return sum(min(1.0, count / expected_rows) for count in counts) / len(counts)
@@ -61,12 +62,12 @@ def used_share(received: int, used: int, rejected: Mapping[str, int]) -> float |
 
 
 def empty_columns(days: Days, dataset: Dataset) -> list[str]:
-    """The measured columns that the source gives and of which the month has no value; none where a month has no counts.
+    """The promised columns that the source gives and of which the month has no value; none where a month has no counts.
 
     Words are not among them: a station writes them down when there is something to tell, and a dry month has none.
     """
     observed = days.get("observed", {})
-    return [name for name in dataset.measured_names if name in observed and not any(observed[name])]
+    return [name for name in dataset.promised_names if name in observed and not any(observed[name])]
 
 
 def by_day(

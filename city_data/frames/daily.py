@@ -5,7 +5,8 @@ requests for days (api/).
 
 - A column needs MINIMUM_HOURS hours with a value, else the day is NULL; a day of a clock change has 23 or 25. What a
   part of a day needs stands in grids.py.
-- Each column's own rule (datasets.py) makes the value: mean, sum or worst. Numbers are rounded as every stored one is.
+- Each column's own rule (datasets.py) makes the value: mean, sum, min, max or worst. Numbers are rounded as every
+  stored one is.
 - A mean is weighted where that many hours have both value and weight and the weights are not all 0, else a plain mean.
 - A text without an order, such as weather's description, an integer or a flag is NULL.
 """
@@ -19,7 +20,7 @@ from math import fsum
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from city_data.datasets import Column, Dataset
+from city_data.datasets import Column, Dataset, DayRule
 from city_data.window import day_bounds
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 MINIMUM_HOURS = 20
 Values = Sequence[Any]
 Period = TypeVar("Period", bound=Hashable)
+_OF_NUMBERS: Mapping[DayRule, Callable[[list[float]], float]] = {"sum": fsum, "min": min, "max": max}
 
 
 def day_columns(
@@ -36,7 +38,8 @@ def day_columns(
     """`hours` has the dataset's columns, None for what is missing, and `source`, in the order of `dates` (aware).
 
     Gives `date` (the day's UTC start), the same columns, `source` (the first hour's), and `hours`: how many of the
-    day's hours have a value, in the column that has most. Hours with other values of the key columns are another row.
+    day's hours have a value, in that column of a record which has most. Hours with other values of the key columns are
+    another row.
     """
     zone, others = ZoneInfo(timezone), dataset.key[1:]
     keys = zip(dates, *(hours[name] for name in others), strict=True)
@@ -62,7 +65,8 @@ def period_columns(
         values = {name: [hours[name][n] for n in inside] for name in dataset.column_names}
         columns["period"].append(period)
         columns["source"].append(hours["source"][inside[0]])
-        columns["hours"].append(max(sum(value is not None for value in column) for column in values.values()))
+        counts = [sum(value is not None for value in values[name]) for name in dataset.record_columns]
+        columns["hours"].append(max(counts))
         for column in dataset.columns:
             columns[column.name].append(_rounded(column, _value(column, values, fewest(period))))
     return columns
@@ -110,8 +114,8 @@ def _value(column: Column, values: Mapping[str, Values], fewest: int) -> Any:
         return max(known, key=column.allowed.index)
     if column.kind != "number":
         return None
-    if column.day_rule == "sum":
-        return fsum(known)
+    if column.day_rule in _OF_NUMBERS:
+        return _OF_NUMBERS[column.day_rule](known)
     if column.weight is not None:
         pairs = zip(values[column.name], values[column.weight], strict=True)
         both = [(value, weight) for value, weight in pairs if value is not None and weight is not None]

@@ -17,7 +17,7 @@ import orjson
 
 from city_data.datasets import Dataset
 from city_data.frames.daily import MINIMUM_HOURS, day_columns
-from city_data.store.segments import location_id, record_id, record_names
+from city_data.store.segments import fields_with, location_id, record_id, record_names
 from city_data.store.versions import arrow_type
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ _MOMENTS = ("date", "created_at", "updated_at")
 
 @dataclass(frozen=True)
 class Shape:
-    """`daily` aggregates hours to days; `columns` None means all; `raw` adds the source's extra data."""
+    """`daily` aggregates hours to days; `columns` None means those of a record by default; `raw` adds the source's
+    extra data."""
 
     daily: bool = False
     columns: tuple[str, ...] | None = None
@@ -45,14 +46,21 @@ class Shape:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
 
     def fields(self, dataset: Dataset) -> list[str]:
-        names = known_names(dataset, self.daily)
-        if self.columns is not None:
+        if self.columns is None:
+            names = [*record_names(dataset), *_hours(self.daily)]
+        else:
+            names = known_names(dataset, self.daily)
             names = [name for name in names if name in dataset.key or name in self.columns]
         return [*names, RAW] if self.raw else names
 
 
 def known_names(dataset: Dataset, daily: bool) -> list[str]:
-    return [*record_names(dataset), HOURS] if daily else record_names(dataset)
+    """Every field that a record can have, in order."""
+    return [*fields_with(dataset, dataset.column_names), *_hours(daily)]
+
+
+def _hours(daily: bool) -> list[str]:
+    return [HOURS] if daily else []
 
 
 @lru_cache(maxsize=256)

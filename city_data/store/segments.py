@@ -48,8 +48,13 @@ class Segment(NamedTuple):
 
 
 def record_names(dataset: Dataset) -> list[str]:
-    """The fields of a record, in the order that they are sent in."""
-    names = [*dataset.key, *dataset.column_names, "source"]
+    """The fields of a record, in the order that they are sent in; columns that are `on_request` are none of them."""
+    return fields_with(dataset, dataset.record_columns)
+
+
+def fields_with(dataset: Dataset, columns: Sequence[str]) -> list[str]:
+    """The fields of a record with these columns, in order."""
+    names = [*dataset.key, *columns, "source"]
     return ["id", "location_id", *names, "created_at", "updated_at"] if dataset.records_have_ids else names
 
 

@@ -26,7 +26,12 @@ MEDIA = {
     "parquet": "application/vnd.apache.parquet",
 }
 _MOMENTS = ("date", "created_at", "updated_at")
-_SUMS = {"precipitation": "sum"}
+_RULES = {
+    **dict.fromkeys(("precipitation", "sunshine_duration", "snowfall"), "sum"),
+    "temperature_min": "min",
+    **dict.fromkeys(("temperature_max", "wind_gust"), "max"),
+}
+ON_REQUEST = {"temperature_min", "temperature_max", "sunshine_duration", "cloud_cover", "wind_gust", "snowfall"}
 # The documented aggregation of hours to days, in SQL.
 _SPEED = """CASE WHEN count(average_speed) < 20 THEN NULL
   WHEN count(average_speed + traffic_volume) >= 20 AND sum(traffic_volume) FILTER (WHERE average_speed IS NOT NULL) > 0
@@ -98,7 +103,7 @@ def selected_days(
     """The local days that begin in `[start, end)`, each aggregated from all its hours."""
     kind = DATASETS[dataset]
     expressions = {
-        column.name: f"CASE WHEN count({column.name}) >= 20 THEN {_SUMS.get(column.name, 'avg')}({column.name}) END"
+        column.name: f"CASE WHEN count({column.name}) >= 20 THEN {_RULES.get(column.name, 'avg')}({column.name}) END"
         for column in kind.columns
         if column.kind == "number"
     }
@@ -106,7 +111,7 @@ def selected_days(
         {"average_speed": _SPEED, "congestion_level": _CONGESTION} if dataset == "traffic" else {"description": "NULL"}
     )
     selection = ", ".join(f"{expressions[name]} AS {name}" for name in kind.column_names)
-    counts = ", ".join(f"count({name})" for name in kind.column_names)
+    counts = ", ".join(f"count({name})" for name in kind.column_names if name not in ON_REQUEST)
     query = (
         f"SELECT date_trunc('day', date, :zone) AS date, {selection}, greatest({counts}) AS hours"
         f" FROM {kind.table} WHERE city_id = :city GROUP BY 1"

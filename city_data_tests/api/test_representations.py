@@ -26,7 +26,7 @@ from city_data.store.months import replace_month
 from city_data.store.provider_facts import ProviderFacts, record_providers
 from city_data.window import Month, day_bounds
 from city_data_tests.api.conftest import Load, month_load
-from city_data_tests.api.rows import MEDIA, ask, rows_of, selected, selected_days
+from city_data_tests.api.rows import MEDIA, ON_REQUEST, ask, rows_of, selected, selected_days
 
 # Two clock changes of an hour, one of half an hour, and a zone of half an hour.
 FIRST = {"Europe/Madrid": Month(2025, 10), "Australia/Lord_Howe": Month(2026, 3), "Asia/Kolkata": Month(2026, 1)}
@@ -97,7 +97,7 @@ QUESTIONS = st.fixed_dictionaries(
         "format": st.sampled_from(list(MEDIA)),
         "encoding": st.sampled_from(["identity", "gzip", "zstd"]),
         "resolution": st.sampled_from(["native", "native", "hourly", "daily"]),
-        "columns": st.none() | st.sets(st.sampled_from([0, 1, 2, 3, "source", "date"]), min_size=1),
+        "columns": st.none() | st.sets(st.sampled_from([0, 1, 2, 3, -1, -2, -3, -4, "source", "date"]), min_size=1),
         "raw": st.booleans(),
         "ends": st.tuples(st.integers(-100, 2_400), st.integers(0, 2_400)),
         "minutes": st.sampled_from([0, 0, 30, 17]),
@@ -165,6 +165,7 @@ def _same(rows: list[dict[str, Any]], expected: list[dict[str, Any]], query: dic
             assert set(row) == wanted | ({"raw_data"} if "include" in query else set())
         else:
             assert ("hours" in row) == daily
+            assert not set(row) & ON_REQUEST
             assert ("raw_data" in row) == ("include" in query)
         for name, value in row.items():
             if name not in stored or (daily and name in ("source", "raw_data", "created_at", "updated_at")):

@@ -25,11 +25,18 @@ from city_data_tests.docs.tables import table
 
 def _columns() -> str:
     rows = [
-        (dataset.name, f"`{column.name}`", column.unit or "text", _range(column), column.description)
+        (
+            dataset.name,
+            f"`{column.name}`",
+            column.unit or "text",
+            _range(column),
+            "on request" if column.on_request else "always",
+            column.description,
+        )
         for dataset in DATASETS.values()
         for column in dataset.columns
     ]
-    return table(("Dataset", "Column", "Unit", "Plausible range", "Meaning"), rows)
+    return table(("Dataset", "Column", "Unit", "Plausible range", "In a record", "Meaning"), rows)
 
 
 def _range(column: Column) -> str:

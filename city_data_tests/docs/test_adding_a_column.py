@@ -18,7 +18,7 @@ from city_data.store.migrate import _config
 from city_data_tests.docs.pages import ROOT, Fence, files, page
 from city_data_tests.world import World
 
-PAGE, COLUMN, MONTH = "adding-a-column.md", "sunshine", "2026-09"
+PAGE, COLUMN, MONTH = "adding-a-column.md", "humidity_max", "2026-09"
 COPIED = ("city_data", "api", "city_data_tests", "docs", "helm", "README.md", "Makefile", "pyproject.toml")
 IGNORED = shutil.ignore_patterns("__pycache__", "node_modules", ".ready")
 

@@ -71,6 +71,20 @@ def test_empty_columns_are_those_of_measurements_that_the_source_gives() -> None
     assert coverage.empty_columns({}, WEATHER) == []
 
 
+def test_column_on_request_is_counted_alone_and_never_missed() -> None:
+    """Few stations have a sunshine recorder: their city's month is whole without one."""
+    stamps = expected_stamps(OCTOBER, ZONE, "daily")
+    given = {"temperature", "sunshine_duration", "snowfall"}
+    frame = pd.DataFrame({"date": pd.DatetimeIndex(stamps), "temperature": 1.0, "source": "test"})
+    frame["snowfall"] = [0.5] * 10 + [None] * 21
+    month = canonical.canonical_frame(frame, WEATHER)
+    assert coverage.share(month, WEATHER, given, len(stamps)) == 1.0
+    days = coverage.by_day(month, WEATHER, given, OCTOBER, stamps, ZONE)
+    assert coverage.empty_columns(days, WEATHER) == []
+    assert coverage.of_month(days, WEATHER)["snowfall"] == Coverage(31, 10)
+    assert coverage.of_month(days, WEATHER)["sunshine_duration"] == Coverage(31, 0)
+
+
 def test_month_loaded_before_coverage_counts_has_none() -> None:
     assert coverage.of_month({}, WEATHER) == {}
     assert list(coverage.of_days({}, WEATHER, OCTOBER)) == []

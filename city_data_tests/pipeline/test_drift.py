@@ -11,6 +11,7 @@ import pytest
 from city_data.datasets import WEATHER
 from city_data.frames.checks import Outcome
 from city_data.pipeline import drift
+from city_data_tests.api.rows import ON_REQUEST
 from city_data_tests.world import World
 
 BEFORE = drift.MonthProfile(
@@ -94,7 +95,8 @@ def test_months_loaded_before_rows_were_counted_are_still_compared(world: World)
 
 def test_mean_and_spread_ignore_columns_without_values() -> None:
     frame = pd.DataFrame({"temperature": [1.0, 3.0], "humidity": [None, 50.0], "precipitation": [None, None],
-                          "wind_speed": [None, None], "pressure": [None, None]}, dtype="float64")  # fmt: skip
+                          "wind_speed": [None, None], "pressure": [None, None],
+                          **{name: [None, None] for name in ON_REQUEST}}, dtype="float64")  # fmt: skip
     assert drift.means(frame, WEATHER) == {"temperature": 2.0, "humidity": 50.0}
     assert drift.spreads(frame, WEATHER) == {"temperature": pytest.approx(2**0.5)}
 

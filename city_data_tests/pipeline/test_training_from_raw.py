@@ -35,7 +35,10 @@ from city_data_tests.world import AS_OF, environment
 ZONE = "Europe/Madrid"
 MONTHS = rolling_window(AS_OF, 24).complete_months()
 START, END = "2024-11-01", "2026-10-31"
-WEATHER = ["temperature", "precipitation", "humidity", "wind_speed", "pressure", "description"]
+WEATHER = [
+    *("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description"),
+    *("temperature_min", "temperature_max", "sunshine_duration", "cloud_cover", "wind_gust", "snowfall"),
+]
 TRAFFIC = ["traffic_volume", "pedestrian_count", "congestion_level", "average_speed"]
 # As decided by Madrid's council, whose Almudena of 2025 was moved from a Sunday.
 MUNICIPAL = {

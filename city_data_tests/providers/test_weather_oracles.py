@@ -37,7 +37,10 @@ def oracle(provider: str, bodies: Sequence[bytes], request: Request) -> Values:
     return with_values({stamp: {name: row.get(name) for name in COLUMNS} for stamp, row in told.items()})
 
 
-COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure")
+COLUMNS = (
+    *("temperature", "precipitation", "humidity", "wind_speed", "pressure"),
+    *("temperature_min", "temperature_max", "sunshine_duration", "cloud_cover", "wind_gust", "snowfall"),
+)
 
 
 def agree(provider: str, bodies: Sequence[bytes], request: Request, refusable: bool = False) -> None:

@@ -23,6 +23,7 @@ from city_data.store.months import replace_month
 from city_data.store.partitions import drop_month
 from city_data.window import Month
 from city_data_tests.api.conftest import HERE, LOADED, TENANT, Load, MakeClient, month_load
+from city_data_tests.api.rows import ON_REQUEST
 
 FRAME = f"/api/v1/tenants/{TENANT}/external/operations/training-frame"
 LATER = LOADED + timedelta(days=2)
@@ -55,6 +56,7 @@ def test_a_day_has_weather_traffic_and_calendar(client: TestClient, load: Load) 
         "wind_speed": None,
         "pressure": None,
         "description": None,
+        **dict.fromkeys(ON_REQUEST),
         "traffic_volume": round(sum(n for n in range(264, 288) if n % 10 != 9) / 22, 2),
         "pedestrian_count": None,
         "congestion_level": None,
@@ -79,6 +81,7 @@ def test_a_day_has_weather_traffic_and_calendar(client: TestClient, load: Load) 
         "wind_speed_missing": True,
         "pressure_missing": True,
         "description_missing": True,
+        **{f"{name}_missing": True for name in ON_REQUEST},
         "traffic_volume_missing": False,
         "pedestrian_count_missing": True,
         "congestion_level_missing": True,

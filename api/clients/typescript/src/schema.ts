@@ -265,8 +265,8 @@ export interface paths {
          *
          *     Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Future days have
          *     calendar columns only. A day is aggregated from at least 20 hours with a value, a part of a day from three
-         *     quarters of its hours, and null otherwise, by the mean (precipitation: the sum; speed: weighted by volume;
-         *     congestion: the worst hour).
+         *     quarters of its hours, and null otherwise, by the mean (amounts and durations: the sum; lowest, highest and
+         *     strongest values: those of the period; speed: weighted by volume; congestion: the worst hour).
          */
         get: operations["frame_api_v1_tenants__tenant_id__external_operations_training_frame_get"];
         put?: never;
@@ -1119,9 +1119,15 @@ export interface components {
         };
         /** TrafficSelection */
         TrafficSelection: {
-            /** Average Speed */
+            /**
+             * Average Speed
+             * @description Flow-weighted mean speed, km/h; null where missing
+             */
             average_speed?: number | null;
-            /** Congestion Level */
+            /**
+             * Congestion Level
+             * @description Congestion of the city's roads; null where missing
+             */
             congestion_level?: string | null;
             /**
              * Date
@@ -1133,7 +1139,10 @@ export interface components {
              * @description Number of hours of the day with a value; for days aggregated from hours
              */
             hours?: number | null;
-            /** Pedestrian Count */
+            /**
+             * Pedestrian Count
+             * @description Mean pedestrians per hour per counting point, persons/h; null where missing
+             */
             pedestrian_count?: number | null;
             /**
              * Raw Data
@@ -1142,9 +1151,15 @@ export interface components {
             raw_data?: {
                 [key: string]: unknown;
             } | null;
-            /** Source */
+            /**
+             * Source
+             * @description The provider of the record
+             */
             source?: string | null;
-            /** Traffic Volume */
+            /**
+             * Traffic Volume
+             * @description Mean vehicles per hour per measurement point, vehicles/h; null where missing
+             */
             traffic_volume?: number | null;
         };
         /** TrainingRecord */
@@ -1161,6 +1176,18 @@ export interface components {
              * @example false
              */
             average_speed_missing: boolean;
+            /**
+             * Cloud Cover
+             * @description Mean share of the sky under clouds, by the rule for days made of hours, %
+             * @example 37.5
+             */
+            cloud_cover: number | null;
+            /**
+             * Cloud Cover Missing
+             * @description Whether cloud_cover is missing
+             * @example false
+             */
+            cloud_cover_missing: boolean;
             /**
              * Congestion Level
              * @description Congestion of the city's roads, by the rule for days made of hours
@@ -1350,11 +1377,59 @@ export interface components {
              */
             school_free_missing: boolean;
             /**
+             * Snowfall
+             * @description Depth of the snow that fell in the period, by the rule for days made of hours, cm
+             * @example 0.7
+             */
+            snowfall: number | null;
+            /**
+             * Snowfall Missing
+             * @description Whether snowfall is missing
+             * @example false
+             */
+            snowfall_missing: boolean;
+            /**
+             * Sunshine Duration
+             * @description Sunshine in the period, by the rule for days made of hours, min
+             * @example 588
+             */
+            sunshine_duration: number | null;
+            /**
+             * Sunshine Duration Missing
+             * @description Whether sunshine_duration is missing
+             * @example false
+             */
+            sunshine_duration_missing: boolean;
+            /**
              * Temperature
              * @description Mean air temperature of the period, by the rule for days made of hours, °C
              * @example 14.2
              */
             temperature: number | null;
+            /**
+             * Temperature Max
+             * @description Highest air temperature of the period, by the rule for days made of hours, °C
+             * @example 19.1
+             */
+            temperature_max: number | null;
+            /**
+             * Temperature Max Missing
+             * @description Whether temperature_max is missing
+             * @example false
+             */
+            temperature_max_missing: boolean;
+            /**
+             * Temperature Min
+             * @description Lowest air temperature of the period, by the rule for days made of hours, °C
+             * @example 9.6
+             */
+            temperature_min: number | null;
+            /**
+             * Temperature Min Missing
+             * @description Whether temperature_min is missing
+             * @example false
+             */
+            temperature_min_missing: boolean;
             /**
              * Temperature Missing
              * @description Whether temperature is missing
@@ -1415,6 +1490,18 @@ export interface components {
              * @example 3
              */
             weekday: number;
+            /**
+             * Wind Gust
+             * @description Strongest gust of the period, by the rule for days made of hours, m/s
+             * @example 11.4
+             */
+            wind_gust: number | null;
+            /**
+             * Wind Gust Missing
+             * @description Whether wind_gust is missing
+             * @example false
+             */
+            wind_gust_missing: boolean;
             /**
              * Wind Speed
              * @description Mean wind speed of the period, by the rule for days made of hours, m/s
@@ -1575,29 +1662,55 @@ export interface components {
         };
         /** WeatherSelection */
         WeatherSelection: {
-            /** Created At */
+            /**
+             * Cloud Cover
+             * @description Mean share of the sky under clouds, %; null where missing
+             */
+            cloud_cover?: number | null;
+            /**
+             * Created At
+             * @description When the record was first stored, UTC
+             */
             created_at?: string | null;
             /**
              * Date
              * Format: date-time
              */
             date: string;
-            /** Description */
+            /**
+             * Description
+             * @description The weather in words, where the source has them; null where missing
+             */
             description?: string | null;
             /**
              * Hours
              * @description Number of hours of the day with a value; for days aggregated from hours
              */
             hours?: number | null;
-            /** Humidity */
+            /**
+             * Humidity
+             * @description Mean relative humidity of the period, %; null where missing
+             */
             humidity?: number | null;
-            /** Id */
+            /**
+             * Id
+             * @description UUID, always the same for the same city and date
+             */
             id?: string | null;
-            /** Location Id */
+            /**
+             * Location Id
+             * @description City and local day
+             */
             location_id?: string | null;
-            /** Precipitation */
+            /**
+             * Precipitation
+             * @description Precipitation that fell in the period, mm; null where missing
+             */
             precipitation?: number | null;
-            /** Pressure */
+            /**
+             * Pressure
+             * @description Mean pressure at mean sea level, hPa; null where missing
+             */
             pressure?: number | null;
             /**
              * Raw Data
@@ -1606,13 +1719,50 @@ export interface components {
             raw_data?: {
                 [key: string]: unknown;
             } | null;
-            /** Source */
+            /**
+             * Snowfall
+             * @description Depth of the snow that fell in the period, cm; null where missing
+             */
+            snowfall?: number | null;
+            /**
+             * Source
+             * @description The provider of the record
+             */
             source?: string | null;
-            /** Temperature */
+            /**
+             * Sunshine Duration
+             * @description Sunshine in the period, min; null where missing
+             */
+            sunshine_duration?: number | null;
+            /**
+             * Temperature
+             * @description Mean air temperature of the period, °C; null where missing
+             */
             temperature?: number | null;
-            /** Updated At */
+            /**
+             * Temperature Max
+             * @description Highest air temperature of the period, °C; null where missing
+             */
+            temperature_max?: number | null;
+            /**
+             * Temperature Min
+             * @description Lowest air temperature of the period, °C; null where missing
+             */
+            temperature_min?: number | null;
+            /**
+             * Updated At
+             * @description When the record last changed, UTC
+             */
             updated_at?: string | null;
-            /** Wind Speed */
+            /**
+             * Wind Gust
+             * @description Strongest gust of the period, m/s; null where missing
+             */
+            wind_gust?: number | null;
+            /**
+             * Wind Speed
+             * @description Mean wind speed of the period, m/s; null where missing
+             */
             wind_speed?: number | null;
         };
     };
@@ -2823,9 +2973,9 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
-                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (precipitation: the sum; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -3057,9 +3207,9 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
-                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (precipitation: the sum; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -3291,9 +3441,9 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
-                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (precipitation: the sum; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -3525,9 +3675,9 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
-                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (precipitation: the sum; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;

@@ -1,0 +1,31 @@
+"""Extremes of temperature, sunshine, clouds, gusts and snow in weather."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+_COLUMNS = {
+    "temperature_min": "Lowest air temperature of the period (°C)",
+    "temperature_max": "Highest air temperature of the period (°C)",
+    "sunshine_duration": "Sunshine in the period (min)",
+    "cloud_cover": "Mean share of the sky under clouds (%)",
+    "wind_gust": "Strongest gust of the period (m/s)",
+    "snowfall": "Depth of the snow that fell in the period (cm)",
+}
+
+
+def upgrade() -> None:
+    added = ", ".join(f"ADD COLUMN {name} double precision" for name in _COLUMNS)
+    op.execute(f"ALTER TABLE city_weather_data {added}")
+    for name, comment in _COLUMNS.items():
+        op.execute(f"COMMENT ON COLUMN city_weather_data.{name} IS '{comment}'")
+
+
+def downgrade() -> None:
+    dropped = ", ".join(f"DROP COLUMN {name}" for name in _COLUMNS)
+    op.execute(f"ALTER TABLE city_weather_data {dropped}")
