@@ -48,9 +48,9 @@ from api.routes.parameters import (
 from api.routes.schemas import JSON_TYPES
 from city_data import calendar_days
 from city_data.cities import City
-from city_data.datasets import DATASETS, DatasetName
+from city_data.datasets import DatasetName
 from city_data.frames.grids import DAYPARTS_TEXT, Grid
-from city_data.frames.training import TrainingColumn, columns_of_every_grid
+from city_data.frames.training import TrainingColumn, columns_of_every_grid, joined_datasets
 from city_data.store.plans import plan
 from city_data.store.record_tables import Shape
 from city_data.store.training_plans import TrainingPlan, join_plans
@@ -80,12 +80,13 @@ def _headers_of(name: DatasetName) -> dict[str, str]:
     }
 
 
-_MISSING = ",".join(f"{name}/2026-11" for name in DATASETS)
+_JOINED = joined_datasets()
+_MISSING = ",".join(f"{name}/2026-11" for name in _JOINED)
 _RESPONSE_HEADERS = {
     **RESPONSE_HEADERS,
-    "X-Coverage": f"The smallest of {', '.join(_header(name, 'Coverage') for name in DATASETS)}",
+    "X-Coverage": f"The smallest of {', '.join(_header(name, 'Coverage') for name in _JOINED)}",
     "X-Missing-Months": f"Months of the range without data, such as {_MISSING}; absent where there are none",
-    **{header: text for name in DATASETS for header, text in _headers_of(name).items()},
+    **{header: text for name in _JOINED for header, text in _headers_of(name).items()},
     "X-Calendar": "Source of the holidays: library, version, country and region, and the years and digest of the "
     "town's own list",
 }
@@ -121,7 +122,7 @@ class Training:
             router,
             f"{TENANT_PATH}/operations/training-frame",
             self.frame,
-            summary=f"{', '.join(DATASETS).capitalize()} and calendar of a location on one grid",
+            summary=f"{', '.join(_JOINED).capitalize()} and calendar of a location on one grid",
             tags=["training"],
             **documented(list[training_record()], description, _RESPONSE_HEADERS),  # type: ignore[misc]
         )
@@ -185,17 +186,17 @@ class Training:
             name: await months_for(
                 self.service.versions, "query", city, name, version=version, moment=moment, fresh=fresh
             )
-            for name in DATASETS
+            for name in _JOINED
         }
-        return join_plans({name: plan(city, name, interval, months[name]) for name in DATASETS}, grid)
+        return join_plans({name: plan(city, name, interval, months[name]) for name in _JOINED}, grid)
 
 
 def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Representation) -> dict[str, str]:
     """The headers that depend on the plan alone, and so are equal for 200 and 304."""
-    coverages = {name: frame_plan.plans[name].coverage_text for name in DATASETS}
+    coverages = {name: frame_plan.plans[name].coverage_text for name in _JOINED}
     city = frame_plan.city
     calendar = calendar_days.method(city.country, city.region, city.local_holidays)
-    missing = [f"{name}/{month}" for name in DATASETS for month in frame_plan.plans[name].missing]
+    missing = [f"{name}/{month}" for name in _JOINED for month in frame_plan.plans[name].missing]
     headers = {
         "ETag": etag(frame_plan.tag, representation),
         **common_headers(frame_plan.snapshot, distance_km, min(coverages.values()), missing),

@@ -101,9 +101,14 @@ def resolution_of(expected_rows: int, month: Month) -> Resolution:
     return "daily" if expected_rows == len(month.days()) else "hourly"
 
 
+def joined_datasets() -> dict[DatasetName, Dataset]:
+    """The datasets that a frame joins: those of days that have passed."""
+    return {name: dataset for name, dataset in DATASETS.items() if not dataset.months_ahead}
+
+
 def training_columns(grid: Grid) -> tuple[TrainingColumn, ...]:
     """The frame's columns in order; `date` is the index. A mask follows for every value that may be missing."""
-    return _columns(grid, tuple(DATASETS.values()))
+    return _columns(grid, tuple(joined_datasets().values()))
 
 
 @lru_cache
@@ -178,7 +183,7 @@ def month_frame(city: City, month: Month, grid: Grid, parts: Mapping[DatasetName
     days = [moment.date() for moment in local]
     columns: dict[str, Sequence[Any]] = {"date": stamps, "local_date": days}
     columns |= {"hour": [moment.hour for moment in local], "daypart": [daypart(moment) for moment in local]}
-    for name, dataset in DATASETS.items():
+    for name, dataset in joined_datasets().items():
         columns |= _joined(dataset, parts.get(name), stamps, month, grid, city.timezone)
     columns |= _calendar(city, days)
     for column in (one for one in training_columns(grid) if one.nullable and one.name in columns):

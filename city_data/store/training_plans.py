@@ -12,7 +12,7 @@ from datetime import datetime
 
 from city_data import calendar_days
 from city_data.cities import City
-from city_data.datasets import DATASETS, DatasetName, Resolution
+from city_data.datasets import DatasetName, Resolution
 from city_data.frames import training
 from city_data.frames.grids import Grid, grid_stamps
 from city_data.store.plans import MonthSlice, Plan
@@ -52,7 +52,7 @@ class TrainingPlan:
 
 def join_plans(plans: Mapping[DatasetName, Plan], grid: Grid) -> TrainingPlan:
     """The joint plan; `plans` has every dataset, for one city and interval."""
-    ordered = {name: plans[name] for name in DATASETS}
+    ordered = {name: plans[name] for name in training.joined_datasets()}
     first = next(iter(ordered.values()))
     city, interval = first.city, first.interval
     months = {name: plan.snapshot.months[name] for name, plan in ordered.items()}
