@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FILES = ROOT / "helm" / "city-data" / "files"
 RULES = FILES / "alerts" / "city-data.rules.yaml"
-TESTS = HERE / "city-data.rules.test.yaml"
+TESTS = sorted(HERE.glob("*.rules.test.yaml"))
 DASHBOARDS = sorted((FILES / "dashboards").glob("*.json"))
 _NAME = re.compile(r"\b(?:external|dagster)_[a-z_]+\b")
 
@@ -43,16 +43,17 @@ def rules() -> list[dict[str, object]]:
 
 def test_alert_rules_are_valid_and_fire_only_when_they_should(tmp_path: Path) -> None:
     promtool = find_tool("promtool")
-    for file in (RULES, TESTS):
+    for file in (RULES, *TESTS):
         shutil.copy(file, tmp_path)
-    for command in (["check", "rules", "--lint-fatal", RULES.name], ["test", "rules", TESTS.name]):
+    tests = [file.name for file in TESTS]
+    for command in (["check", "rules", "--lint-fatal", RULES.name], ["test", "rules", *tests]):
         done = subprocess.run([promtool, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_alert_is_tested_both_ways_and_has_its_runbook() -> None:
     tested: dict[str, set[bool]] = {}
-    for test in yaml.safe_load(TESTS.read_text())["tests"]:
+    for test in (one for file in TESTS for one in yaml.safe_load(file.read_text())["tests"]):
         for case in test["alert_rule_test"]:
             tested.setdefault(case["alertname"], set()).add(bool(case["exp_alerts"]))
     assert tested == {str(rule["alert"]): {True, False} for rule in rules()}
