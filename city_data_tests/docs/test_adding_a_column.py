@@ -37,11 +37,10 @@ def applied(fence: Fence, text: str) -> str:
     return text.replace(before, after)
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree with the page's files and edits; its migration follows the newest."""
-    root = tmp_path / "tree"
-    root.mkdir()
+    root = tmp_path_factory.mktemp("tree")
     for name in COPIED:
         source = ROOT / name
         shutil.copytree(source, root / name, ignore=IGNORED) if source.is_dir() else shutil.copy(source, root / name)
@@ -58,11 +57,13 @@ def tree(tmp_path: Path) -> Path:
 
 
 def run(tree: Path, *arguments: str) -> str:
-    """A module of the tree's code, in a process of its own."""
+    """A module of the tree's code, in a process of its own; the first compiles the tree for all."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    paths = f"{tree}{os.pathsep}{tree / 'api/clients/python'}"
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=tree,
-        env={**os.environ, "PYTHONPATH": f"{tree}{os.pathsep}{tree / 'api/clients/python'}", "COLUMNS": "200"},
+        env={**inherited, "PYTHONPATH": paths, "COLUMNS": "200"},
         capture_output=True,
         text=True,
         check=False,
