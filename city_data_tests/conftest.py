@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -10,18 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import dagster_postgres.utils
 import hypothesis
 import pytest
+import redis
 import yaml
 
 from city_data.defs.assets import failures
 from city_data.defs.storage import shared_engine
 from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis
+from city_data.local.redis_server import DISABLED_COMMANDS
 from city_data.providers.transport.clock import SystemClock
 from city_data.sandbox import Sandbox, running
 from city_data.store.connections import shared_database
 from city_data.store.database import Database
 from city_data.store.migrate import upgrade
+from city_data_tests.databases import TEMPLATE, fresh_database
 from city_data_tests.terminal import set_variables
 from city_data_tests.world import AS_OF, World, environment
 
@@ -30,7 +34,6 @@ from city_data_tests.world import AS_OF, World, environment
 hypothesis.settings.register_profile("suite", parent=hypothesis.settings.default, deadline=None)
 hypothesis.settings.load_profile("suite")
 
-_numbers = itertools.count()
 _templates: set[str] = set()
 
 
@@ -61,15 +64,19 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     Not below pytest's own folder: a second run of the tests closes that folder to all but its owner, and PostgreSQL,
     which never runs as root, loses its files in the middle of a test.
     """
-    with tempfile.TemporaryDirectory(prefix="city_data-postgres-") as folder:
-        server = EmbeddedPostgres(Path(folder), durable=False)
+    folder = tempfile.mkdtemp(prefix="city_data-postgres-")
+    server = EmbeddedPostgres(Path(folder), durable=False)
+    try:
         server.start()
-        server.create_database("template_city_data")
-        migrated = Database(server.url("template_city_data"))
+        server.create_database(TEMPLATE)
+        migrated = Database(server.url(TEMPLATE))
         upgrade(migrated)
         migrated.dispose()
         yield server
+    finally:
         server.stop(keep=False)  # hundreds of databases, whose last pages took more than a minute to write
+        # Their 300 files each take some 10 s to delete, for which nobody waits.
+        os.spawnlp(os.P_NOWAIT, "rm", "rm", "-rf", folder)
 
 
 @pytest.fixture(scope="session")
@@ -80,9 +87,7 @@ def postgres_url(postgres: EmbeddedPostgres) -> str:
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> str:
     """A fresh database with the whole schema."""
-    name = f"test_{next(_numbers)}"
-    postgres.create_database(name, template="template_city_data")
-    return postgres.url(name)
+    return fresh_database(postgres)
 
 
 @pytest.fixture
@@ -92,10 +97,11 @@ def database(database_url: str) -> Iterator[Database]:
     opened.dispose()
 
 
-@pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A Redis of this test's own, which it may stop."""
-    server = EmbeddedRedis(tmp_path / "redis")
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """A running server. A test that stops one starts its own."""
+    disabled = [name for name in DISABLED_COMMANDS if name != "FLUSHALL"]
+    server = EmbeddedRedis(tmp_path_factory.mktemp("redis"), disabled=disabled)
     server.start()
     yield server
     server.stop()
@@ -103,6 +109,9 @@ def redis_server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
 
 @pytest.fixture
 def redis_url(redis_server: EmbeddedRedis) -> str:
+    """An empty Redis."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
     return redis_server.url
 
 
@@ -115,13 +124,11 @@ def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox
 @pytest.fixture
 def instance(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """A Dagster instance on PostgreSQL, as a deployment's is."""
-    name = f"dagster_{next(_numbers)}"
     if "template_dagster" not in _templates:
         postgres.create_database("template_dagster")
         with _dagster_instance(postgres.url("template_dagster"), tmp_path / "template"):
             _templates.add("template_dagster")
-    postgres.create_database(name, template="template_dagster")
-    with _dagster_instance(postgres.url(name), tmp_path / "dagster") as opened:
+    with _dagster_instance(fresh_database(postgres, "template_dagster"), tmp_path / "dagster") as opened:
         yield opened
 
 
@@ -149,8 +156,10 @@ def world(
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries do not wait: neither the client's between attempts, nor Dagster's between tries of a step."""
+    """Retries do not wait: neither the client's between attempts, nor Dagster's between tries of a step or of a
+    connection, which are six in 12 s."""
     monkeypatch.setattr(failures, "MAX_RETRIES", 0)
+    monkeypatch.setattr(dagster_postgres.utils, "calculate_delay", lambda **_: 0.0)
     monkeypatch.setattr(SystemClock, "sleep", lambda _clock, _seconds: None)
 
 

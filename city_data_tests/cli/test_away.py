@@ -30,19 +30,22 @@ def crowded(postgres: EmbeddedPostgres, database_url: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", ["status", "backfill", "replay", "expire", "migrate"])
 def test_database_without_connections_left_is_one_line(
-    variables: dict[str, str], crowded: str, tmp_path: Path, name: str
+    variables: dict[str, str],
+    crowded: str,
+    monkeypatch: pytest.MonkeyPatch,
+    no_waiting: None,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    name: str,
 ) -> None:
     dagster = tmp_path / "dagster"
     dagster.mkdir()
     (dagster / "dagster.yaml").write_text(yaml.safe_dump({"storage": {"postgres": {"postgres_url": crowded}}}))
-    crowded_database = {
-        "CITY_DATA_DATABASE_URL": crowded,
-        "CITY_DATA_RAW_URL": str(tmp_path),
-        "DAGSTER_HOME": str(dagster),
-    }
-    done = command({**variables, **crowded_database}, name)
-    assert done.returncode == 2, done.stderr
-    assert_one_line(done.stderr, "too many connections")
+    monkeypatch.setenv("CITY_DATA_DATABASE_URL", crowded)
+    monkeypatch.setenv("CITY_DATA_RAW_URL", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", str(dagster))
+    assert errors.run(app, [name], "city-data") == 2
+    assert_one_line(capfd.readouterr().err, "too many connections")
 
 
 @pytest.mark.parametrize("name", ["status", "replay", "expire"])

@@ -65,9 +65,10 @@ def statuses(world: World) -> dict[str, int]:
 
 
 def test_two_providers_are_called_at_a_time_and_each_by_one_run(world: World, stop: interruption.Stop) -> None:
-    results = list(workers.materialize_in_workers(tasks(world), 2, stop))
+    todo = tasks(world)[:4]
+    results = list(workers.materialize_in_workers(todo, 2, stop))
     assert sorted((done.feed.name, str(done.month), done.error) for done in results) == sorted(
-        (feed.name, str(month), None) for feed, month in tasks(world)
+        (feed.name, str(month), None) for feed, month in todo
     )
     for done in results:
         entry = world.entry(done.feed.dataset.name, str(done.month))
@@ -104,6 +105,7 @@ def test_killed_worker_fails_its_month_and_run_and_another_goes_on(world: World,
 
     def kill() -> None:
         os.kill(int(runs()[0].tags[PROCESS_TAG].split("/")[1]), signal.SIGKILL)
+        world.sandbox.faults.clear()
 
     killer = when(runs, kill)
     results = list(workers.materialize_in_workers(tasks(world), 2, stop))
@@ -116,7 +118,9 @@ def test_killed_worker_fails_its_month_and_run_and_another_goes_on(world: World,
     assert statuses(world) == {"SUCCESS": 5, "FAILURE": 1}
 
 
-def test_database_that_goes_away_ends_the_backfill_with_its_error(world: World, stop: interruption.Stop) -> None:
+def test_database_that_goes_away_ends_the_backfill_with_its_error(
+    world: World, stop: interruption.Stop, no_waiting: None
+) -> None:
     home = world.folder / "dagster" / "dagster.yaml"
     home.write_text(home.read_text().replace("127.0.0.1:", "127.0.0.1:1"))
     with pytest.raises(DatabaseUnavailable):
