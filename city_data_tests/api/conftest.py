@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,11 @@ from api.app import create_app
 from api.settings import Settings
 from city_data.datasets import DATASETS, DatasetName, expected_stamps
 from city_data.frames import canonical
+from city_data.local.embedded import EmbeddedPostgres
 from city_data.store.database import Database
 from city_data.store.months import MonthLoad, Published, replace_month
 from city_data.window import Month
+from city_data_tests.databases import fresh_database
 
 ZONE = "Europe/Madrid"
 LOADED = datetime(2026, 11, 1, 3, tzinfo=UTC)
@@ -70,24 +72,45 @@ def load(database: Database) -> Load:
     return load_month
 
 
+def _serve_madrid(patch: pytest.MonkeyPatch) -> None:
+    for name in ("CITY_DATA_CITIES", "CITY_DATA_REDIS_URL"):
+        patch.delenv(name, raising=False)
+    patch.setenv("ENABLED_CITIES", "madrid")
+
+
+def _client(**settings: object) -> TestClient:
+    known = {"api_ledger_ttl_s": 0, "auth_mode": "none", **settings}
+    return TestClient(create_app(Settings.model_validate(known)), raise_server_exceptions=False)
+
+
 @pytest.fixture
 def make_client(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
     """A client of a new reader that serves Madrid only; keyword arguments override its settings."""
-    for name in ("CITY_DATA_CITIES", "CITY_DATA_REDIS_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ENABLED_CITIES", "madrid")
-    opened: list[TestClient] = []
+    _serve_madrid(monkeypatch)
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(_client(**{"database_url": database_url, **settings}))
 
-    def make(**settings: object) -> TestClient:
-        known = {"database_url": database_url, "api_ledger_ttl_s": 0, "auth_mode": "none", **settings}
-        client = TestClient(create_app(Settings.model_validate(known)), raise_server_exceptions=False)
-        opened.append(client)
-        client.__enter__()
-        return client
 
-    yield make
-    for client in opened:
-        client.__exit__(None, None, None)
+@contextmanager
+def shared_reader(postgres: EmbeddedPostgres, loads: Iterable[MonthLoad] = ()) -> Iterator[TestClient]:
+    """A client of a reader of Madrid with these months, for many tests that change nothing: each start takes 0.2 s."""
+    url = fresh_database(postgres)
+    database = Database(url)
+    for each in loads:
+        replace_month(database, each)
+    database.dispose()
+    with pytest.MonkeyPatch.context() as patch:
+        _serve_madrid(patch)
+        client = _client(database_url=url)
+    with client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def empty_reader(postgres: EmbeddedPostgres) -> Iterator[TestClient]:
+    """A reader over no months, for every test that loads none."""
+    with shared_reader(postgres) as client:
+        yield client
 
 
 @pytest.fixture

@@ -52,8 +52,8 @@ CITY = "/api/v1/cities/{}/data-availability"
         {"start_date": "2025-W40-1T24:61"},
     ],
 )
-def test_query_out_of_bounds_is_422(client: TestClient, changes: dict[str, str]) -> None:
-    response = client.get(TRAFFIC, params=HERE | DAY | changes)
+def test_query_out_of_bounds_is_422(empty_reader: TestClient, changes: dict[str, str]) -> None:
+    response = empty_reader.get(TRAFFIC, params=HERE | DAY | changes)
     assert response.status_code == 422, response.text
     assert response.json()["detail"][0]["loc"][-1] in changes
 
@@ -75,8 +75,8 @@ def test_query_out_of_bounds_is_422(client: TestClient, changes: dict[str, str])
         b'{"start_date": {"$ne": null}, "end_date": ["2025-10-01"], "latitude": true, "longitude": {}}',
     ],
 )
-def test_body_out_of_bounds_is_422(client: TestClient, body: bytes) -> None:
-    response = client.post(POST, content=body, headers={"Content-Type": "application/json"})
+def test_body_out_of_bounds_is_422(empty_reader: TestClient, body: bytes) -> None:
+    response = empty_reader.post(POST, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 422, response.text
     assert len(response.content) < 2_000
 
@@ -93,8 +93,8 @@ def test_body_out_of_bounds_is_422(client: TestClient, body: bytes) -> None:
         ("%00", "there are as_of"),
     ],
 )
-def test_an_unknown_parameter_is_422_and_names_the_nearest(client: TestClient, name: str, near: str) -> None:
-    response = client.get(TRAFFIC, params=HERE | DAY | {name: "daily"})
+def test_an_unknown_parameter_is_422_and_names_the_nearest(empty_reader: TestClient, name: str, near: str) -> None:
+    response = empty_reader.get(TRAFFIC, params=HERE | DAY | {name: "daily"})
     assert response.status_code == 422
     (entry,) = response.json()["detail"]
     assert (entry["type"], entry["loc"][0], near in entry["msg"]) == ("unknown_parameter", "query", True), entry
@@ -104,15 +104,15 @@ def test_an_unknown_parameter_is_422_and_names_the_nearest(client: TestClient, n
 @pytest.mark.parametrize(
     "path", [POST, CITY.format("madrid"), "/api/v1/cities", "/api/v1/cities/madrid/months/2025-10"]
 )
-def test_every_route_refuses_unknown_parameters(client: TestClient, path: str) -> None:
-    response = client.request("POST" if path == POST else "GET", path, params={"noise": "1"})
+def test_every_route_refuses_unknown_parameters(empty_reader: TestClient, path: str) -> None:
+    response = empty_reader.request("POST" if path == POST else "GET", path, params={"noise": "1"})
     assert (response.status_code, response.json()["detail"][0]["loc"]) == (422, ["query", "noise"])
 
 
-def test_the_known_parameters_are_those_of_the_document(client: TestClient) -> None:
+def test_the_known_parameters_are_those_of_the_document(empty_reader: TestClient) -> None:
     """For every route, so that one declared in another way is found."""
-    documented = client.app.openapi()["paths"]  # type: ignore[attr-defined]
-    for context in iter_route_contexts(client.app.routes):  # type: ignore[attr-defined]
+    documented = empty_reader.app.openapi()["paths"]  # type: ignore[attr-defined]
+    for context in iter_route_contexts(empty_reader.app.routes):  # type: ignore[attr-defined]
         for method in context.route.methods & {"GET", "POST"} if context.path in documented else ():
             listed = documented[context.path][method.lower()].get("parameters", [])
             named = sorted(one["name"] for one in listed if one["in"] == "query")
@@ -120,21 +120,21 @@ def test_the_known_parameters_are_those_of_the_document(client: TestClient) -> N
 
 
 @pytest.mark.parametrize("city", ["%00", "'; DROP TABLE city_month; --", "..%2f..%2fetc", "💥", "x" * 5_000, "%ff"])
-def test_unknown_city_is_404(client: TestClient, city: str) -> None:
-    response = client.get(CITY.format(city))
+def test_unknown_city_is_404(empty_reader: TestClient, city: str) -> None:
+    response = empty_reader.get(CITY.format(city))
     assert response.status_code == 404
     assert len(response.content) < 500
 
 
 @pytest.mark.parametrize("tenant", ["%00", "2147483648", "-1", "*", "..", f"{TENANT}%00", "x" * 5_000])
-def test_invalid_tenant_id_is_rejected(client: TestClient, tenant: str) -> None:
-    assert client.get(TRAFFIC.replace(TENANT, tenant), params=HERE | DAY).status_code in (404, 422)
+def test_invalid_tenant_id_is_rejected(empty_reader: TestClient, tenant: str) -> None:
+    assert empty_reader.get(TRAFFIC.replace(TENANT, tenant), params=HERE | DAY).status_code in (404, 422)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "OPTIONS", "BREW"])
-def test_other_methods_are_405(client: TestClient, method: str) -> None:
-    assert client.request(method, TRAFFIC, params=HERE | DAY).status_code == 405
-    assert f'method="{method}"' not in client.get("/metrics").text
+def test_other_methods_are_405(empty_reader: TestClient, method: str) -> None:
+    assert empty_reader.request(method, TRAFFIC, params=HERE | DAY).status_code == 405
+    assert f'method="{method}"' not in empty_reader.get("/metrics").text
 
 
 def test_poisoned_cache_never_serves_another_month_or_tenant(

@@ -28,33 +28,33 @@ DAY = {"start_date": "2025-10-01", "end_date": "2025-10-01"}
         ({"latitude": "40,42"}, "latitude"),
     ],
 )
-def test_bad_input_is_422_and_names_the_field(client: TestClient, changes: dict[str, str], field: str) -> None:
-    response = client.get(TRAFFIC, params=HERE | DAY | changes)
+def test_bad_input_is_422_and_names_the_field(empty_reader: TestClient, changes: dict[str, str], field: str) -> None:
+    response = empty_reader.get(TRAFFIC, params=HERE | DAY | changes)
     assert response.status_code == 422
     assert [problem["loc"][-1] for problem in response.json()["detail"]] == [field]
     assert len(response.content) < 1000
 
 
-def test_missing_coordinates_are_422_without_a_tenant_service(client: TestClient) -> None:
-    response = client.get(TRAFFIC, params=DAY)
+def test_missing_coordinates_are_422_without_a_tenant_service(empty_reader: TestClient) -> None:
+    response = empty_reader.get(TRAFFIC, params=DAY)
     assert response.status_code == 422
     assert {problem["loc"][-1] for problem in response.json()["detail"]} == {"latitude", "longitude"}
-    assert client.get(TRAFFIC.replace(TENANT, "not-a-uuid"), params=HERE | DAY).status_code == 422
+    assert empty_reader.get(TRAFFIC.replace(TENANT, "not-a-uuid"), params=HERE | DAY).status_code == 422
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b'{"start_date": 1}', b"\xff\xfe"])
-def test_bad_bodies_are_422(client: TestClient, body: bytes) -> None:
+def test_bad_bodies_are_422(empty_reader: TestClient, body: bytes) -> None:
     path = f"/api/v1/tenants/{TENANT}/external/operations/traffic/historical"
-    response = client.post(path, content=body, headers={"Content-Type": "application/json"})
+    response = empty_reader.post(path, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 422
     assert response.json()["detail"]
 
 
-def test_location_without_a_city_is_404_and_names_the_nearest(client: TestClient) -> None:
-    response = client.get(TRAFFIC, params=DAY | {"latitude": "48.8566", "longitude": "2.3522"})
+def test_location_without_a_city_is_404_and_names_the_nearest(empty_reader: TestClient) -> None:
+    response = empty_reader.get(TRAFFIC, params=DAY | {"latitude": "48.8566", "longitude": "2.3522"})
     assert response.status_code == 404
     assert "Madrid (madrid), 105" in response.json()["detail"]
-    unknown = client.get("/api/v1/cities/atlantis/data-availability")
+    unknown = empty_reader.get("/api/v1/cities/atlantis/data-availability")
     assert unknown.status_code == 404
     assert "enabled: madrid" in unknown.json()["detail"]
 

@@ -18,21 +18,20 @@ from starlette.testclient import TestClient
 from city_data.datasets import TRAFFIC as TRAFFIC_DATASET
 from city_data.datasets import expected_stamps
 from city_data.frames import canonical
-from city_data.store.database import Database
-from city_data.store.months import MonthLoad, replace_month
+from city_data.local.embedded import EmbeddedPostgres
+from city_data.store.months import MonthLoad
 from city_data.window import Month
-from city_data_tests.api.conftest import HERE, TRAFFIC, ZONE, Load, MakeClient, month_load
+from city_data_tests.api.conftest import HERE, TRAFFIC, ZONE, Load, MakeClient, month_load, shared_reader
 from city_data_tests.api.readers import READERS, CountedBytes
 from city_data_tests.api.sockets import serving
 
 QUERY = HERE | {"start_date": "2025-10-01", "end_date": "2025-11-30", "format": "parquet"}
 
 
-@pytest.fixture
-def reader(make_client: MakeClient, load: Load) -> TestClient:
-    for month in ("2025-10", "2025-11"):
-        load("traffic", month)
-    return make_client()
+@pytest.fixture(scope="module")
+def reader(postgres: EmbeddedPostgres) -> Iterator[TestClient]:
+    with shared_reader(postgres, (month_load("traffic", month) for month in ("2025-10", "2025-11"))) as client:
+        yield client
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,10 @@ def test_range_beyond_the_end_is_416_and_unsupported_ranges_are_ignored(reader: 
     assert (csv.status_code, "accept-ranges" in csv.headers) == (200, False)
 
 
-def test_if_range_of_another_file_gets_the_whole_file(reader: TestClient, load: Load) -> None:
+def test_if_range_of_another_file_gets_the_whole_file(make_client: MakeClient, load: Load) -> None:
+    for month in ("2025-10", "2025-11"):
+        load("traffic", month)
+    reader = make_client()
     whole = reader.get(TRAFFIC, params=QUERY)
     tag = whole.headers["ETag"]
     for held, status in ((tag, 206), (f"W/{tag}", 200), ('"other"', 200), ("Sat, 28 Nov 2026 00:00:00 GMT", 200)):
@@ -91,14 +93,14 @@ def random_month(month: Month, chance: random.Random) -> MonthLoad:
     return replace(made, frame=canonical.canonical_frame(frame, TRAFFIC_DATASET))
 
 
-@pytest.fixture
-def served(make_client: MakeClient, database: Database) -> Iterator[tuple[str, CountedBytes]]:
+@pytest.fixture(scope="module")
+def served(postgres: EmbeddedPostgres) -> Iterator[tuple[str, CountedBytes]]:
     """Ten years of hours: a file of which a column is a small part."""
     chance = random.Random(1)
-    for month in MONTHS:
-        replace_month(database, random_month(month, chance))
-    counted = CountedBytes(make_client().app)
-    with serving(counted) as port:
+    with (
+        shared_reader(postgres, (random_month(month, chance) for month in MONTHS)) as client,
+        serving(counted := CountedBytes(client.app)) as port,
+    ):
         yield f"http://127.0.0.1:{port}{TRAFFIC}?{urlencode(ALL)}", counted
 
 

@@ -41,16 +41,16 @@ def test_city_id_is_answered_as_its_coordinates(client: TestClient, load: Load, 
         ({"latitude": "40.4"}, "longitude is required, or city_id instead of both"),
     ],
 )
-def test_other_than_one_place_is_422(client: TestClient, route: str, fields: dict[str, str], words: str) -> None:
-    answer = ask(client, route, **fields)
+def test_other_than_one_place_is_422(empty_reader: TestClient, route: str, fields: dict[str, str], words: str) -> None:
+    answer = ask(empty_reader, route, **fields)
     assert answer.status_code == 422
     assert words in answer.text
 
 
 @pytest.mark.parametrize("dataset", ["traffic", "weather"])
-def test_unknown_field_of_a_body_is_422_and_names_the_nearest(client: TestClient, dataset: str) -> None:
+def test_unknown_field_of_a_body_is_422_and_names_the_nearest(empty_reader: TestClient, dataset: str) -> None:
     body = RANGE | {"city_id": "madrid", "resoluton": "daily", "end_dat": 1, "start_date": 7, "latitude": 99}
-    answer = client.post(BODY.replace("traffic", dataset), json=body)
+    answer = empty_reader.post(BODY.replace("traffic", dataset), json=body)
     found = {tuple(problem["loc"]): problem["msg"] for problem in answer.json()["detail"]}
     assert answer.status_code == 422
     assert found[("body", "resoluton")] == "unknown; did you mean resolution?"

@@ -15,8 +15,20 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from city_data.datasets import DatasetName
+from city_data.local.embedded import EmbeddedPostgres
 from city_data.store.cache import Cache
-from city_data_tests.api.conftest import HERE, LOADED, TENANT, TRAFFIC, WEATHER, Load, MakeClient
+from city_data_tests.api.conftest import (
+    HERE,
+    LOADED,
+    TENANT,
+    TRAFFIC,
+    WEATHER,
+    Load,
+    MakeClient,
+    month_load,
+    shared_reader,
+)
 from city_data_tests.api.rows import MEDIA, rows_of
 from city_data_tests.api.sockets import serving
 
@@ -29,12 +41,21 @@ REPRESENTATIONS: list[dict[str, str]] = [
 ]
 
 
-@pytest.fixture
-def reader(make_client: MakeClient, load: Load) -> TestClient:
+STORED: tuple[tuple[DatasetName, str], ...] = (("traffic", "2025-10"), ("traffic", "2025-11"), ("weather", "2025-10"))
+
+
+@pytest.fixture(scope="module")
+def reader(postgres: EmbeddedPostgres) -> Iterator[TestClient]:
     """Two months of traffic, one of weather."""
-    for month in ("2025-10", "2025-11"):
-        load("traffic", month)
-    load("weather", "2025-10")
+    with shared_reader(postgres, (month_load(dataset, month) for dataset, month in STORED)) as client:
+        yield client
+
+
+@pytest.fixture
+def own_reader(make_client: MakeClient, load: Load) -> TestClient:
+    """As `reader`, over a database of the test's own."""
+    for dataset, month in STORED:
+        load(dataset, month)
     return make_client()
 
 
@@ -94,20 +115,20 @@ def test_hours_of_a_source_not_recorded_yet_are_503(reader: TestClient) -> None:
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd"])
 def test_snapshot_has_the_same_bytes_in_every_representation(
-    make_client: MakeClient, reader: TestClient, load: Load, redis_url: str, encoding: str
+    make_client: MakeClient, own_reader: TestClient, load: Load, redis_url: str, encoding: str
 ) -> None:
     def raw(client: TestClient, **query: str) -> tuple[bytes, str, str]:
         with client.stream("GET", TRAFFIC, params=RANGE | query, headers={"Accept-Encoding": encoding}) as got:
             assert got.status_code == 200
             return b"".join(got.iter_raw()), got.headers["ETag"], got.headers["X-Snapshot-Id"]
 
-    before = [raw(reader, **representation) for representation in REPRESENTATIONS]
+    before = [raw(own_reader, **representation) for representation in REPRESENTATIONS]
     load("traffic", "2025-10", at=LOADED + timedelta(days=1), add=5.0)
-    clients = (reader, make_client(redis_url=redis_url), make_client(redis_url=redis_url), make_client())
+    clients = (own_reader, make_client(redis_url=redis_url), make_client(redis_url=redis_url), make_client())
     for representation, old in zip(REPRESENTATIONS, before, strict=True):
         for client in clients:
             assert raw(client, **representation, version=old[2]) == old, representation
-        now = raw(reader, **representation)
+        now = raw(own_reader, **representation)
         assert now[1] != old[1]
         assert now[0] != old[0]
 
@@ -156,8 +177,8 @@ def test_arrow_and_parquet_have_types_and_units(reader: TestClient) -> None:
 
 
 @pytest.mark.parametrize("kind", MEDIA)
-def test_range_without_data_is_an_empty_answer_in_every_format(client: TestClient, kind: str) -> None:
-    response = get(client, format=kind)
+def test_range_without_data_is_an_empty_answer_in_every_format(empty_reader: TestClient, kind: str) -> None:
+    response = get(empty_reader, format=kind)
     assert (response.status_code, rows_of(kind, response.content)) == (200, [])
 
 
@@ -185,14 +206,16 @@ def test_daily_records_have_the_aggregation_rule_and_hours(reader: TestClient) -
     assert sunday["traffic_volume"] == round(sum(known) / len(known), 2)  # as many digits as every stored number
 
 
-def test_zstd_in_redis_is_used_only_when_intact(make_client: MakeClient, reader: TestClient, redis_url: str) -> None:
+def test_zstd_in_redis_is_used_only_when_intact(
+    make_client: MakeClient, own_reader: TestClient, redis_url: str
+) -> None:
     whole = {"start_date": "2025-10-01", "end_date": "2025-11-30"}
 
     def raw(client: TestClient) -> bytes:
         with client.stream("GET", TRAFFIC, params=HERE | whole, headers={"Accept-Encoding": "zstd"}) as got:
             return b"".join(got.iter_raw())
 
-    expected = raw(reader)
+    expected = raw(own_reader)
     assert raw(make_client(redis_url=redis_url)) == expected
     store = Cache(redis_url, timeout_s=1)._client
     assert store is not None

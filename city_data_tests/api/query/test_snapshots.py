@@ -142,9 +142,9 @@ def test_deprecated_body_accepts_version_and_as_of(client: TestClient, load: Loa
     ],
 )
 def test_invalid_version_or_one_of_another_city_is_422(
-    client: TestClient, query: dict[str, str], field: str, message: str
+    empty_reader: TestClient, query: dict[str, str], field: str, message: str
 ) -> None:
-    response = client.get(TRAFFIC, params=TWO | query)
+    response = empty_reader.get(TRAFFIC, params=TWO | query)
     assert response.status_code == 422
     (problem,) = response.json()["detail"]
     assert problem["loc"] == ["query", field]

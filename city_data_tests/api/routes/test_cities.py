@@ -7,9 +7,9 @@ from starlette.testclient import TestClient
 from city_data_tests.api.conftest import HERE, TRAFFIC, Load
 
 
-def test_enabled_cities_and_their_alias(client: TestClient) -> None:
-    cities = client.get("/api/v1/external/cities")
-    assert cities.json() == client.get("/api/v1/cities").json()
+def test_enabled_cities_and_their_alias(empty_reader: TestClient) -> None:
+    cities = empty_reader.get("/api/v1/external/cities")
+    assert cities.json() == empty_reader.get("/api/v1/cities").json()
     (madrid,) = cities.json()
     assert madrid.pop("sources")
     assert madrid == {

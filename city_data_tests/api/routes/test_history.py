@@ -147,8 +147,8 @@ def test_any_range_equals_the_table(client: TestClient, load: Load, database: Da
     assert [record["traffic_volume"] for record in records] == expected
 
 
-def test_range_without_data_is_an_empty_array_with_coverage_zero(client: TestClient) -> None:
-    response = get(client)
+def test_range_without_data_is_an_empty_array_with_coverage_zero(empty_reader: TestClient) -> None:
+    response = get(empty_reader)
     assert (response.status_code, response.json()) == (200, [])
     assert (response.headers["X-Coverage"], response.headers["X-Data-Version"]) == ("0.0000", "none")
     assert response.headers["X-Missing-Months"] == "2025-10"

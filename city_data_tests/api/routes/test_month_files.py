@@ -17,9 +17,8 @@ from starlette.testclient import TestClient
 
 from city_data.datasets import WEATHER
 from city_data.frames import canonical
-from city_data.store.database import Database
-from city_data.store.months import replace_month
-from city_data_tests.api.conftest import HERE, TRAFFIC, Load, MakeClient, month_load
+from city_data.local.embedded import EmbeddedPostgres
+from city_data_tests.api.conftest import HERE, TRAFFIC, Load, MakeClient, month_load, shared_reader
 from city_data_tests.api.readers import READERS, CountedBytes, Web
 from city_data_tests.api.sockets import serving
 
@@ -28,11 +27,13 @@ OCTOBER = f"{FILES}/month=2025-10/data.parquet"
 IMMUTABLE = "private, max-age=31536000, immutable"
 
 
-@pytest.fixture
-def reader(make_client: MakeClient, load: Load) -> TestClient:
-    for month in ("2025-10", "2025-11", "2025-12"):
-        load("traffic", month)
-    return make_client()
+MONTHS = ("2025-10", "2025-11", "2025-12")
+
+
+@pytest.fixture(scope="module")
+def reader(postgres: EmbeddedPostgres) -> Iterator[TestClient]:
+    with shared_reader(postgres, (month_load("traffic", month) for month in MONTHS)) as client:
+        yield client
 
 
 def test_file_has_the_records_of_the_same_range(reader: TestClient) -> None:
@@ -46,7 +47,10 @@ def test_file_has_the_records_of_the_same_range(reader: TestClient) -> None:
     assert reader.head(OCTOBER).headers["Content-Length"] == str(len(file.content))
 
 
-def test_index_names_files_that_never_change(reader: TestClient, load: Load) -> None:
+def test_index_names_files_that_never_change(make_client: MakeClient, load: Load) -> None:
+    for month in MONTHS:
+        load("traffic", month)
+    reader = make_client()
     files = reader.get(f"{FILES}/files").json()
     assert [(file["month"], file["rows"]) for file in files] == [("2025-10", 745), ("2025-11", 720), ("2025-12", 744)]
     first = reader.get(files[0]["path"])
@@ -108,14 +112,16 @@ def test_duckdb_reads_the_index_as_hive_partitions(urls: list[str]) -> None:
     assert [(str(month)[:7], count) for month, count in rows] == [("2025-10", 745), ("2025-11", 720), ("2025-12", 744)]
 
 
-@pytest.fixture
-def wordy(make_client: MakeClient, database: Database) -> Iterator[tuple[str, CountedBytes]]:
+@pytest.fixture(scope="module")
+def wordy(postgres: EmbeddedPostgres) -> Iterator[tuple[str, CountedBytes]]:
     """The URL of a month whose descriptions are most of its file."""
     chance, made = random.Random(1), month_load("weather", "2025-10")
     frame = made.frame.assign(description=[chance.randbytes(20_000).hex() for _ in range(len(made.frame))])
-    replace_month(database, replace(made, frame=canonical.canonical_frame(frame, WEATHER)))
-    counted = CountedBytes(make_client().app)
-    with serving(counted) as port:
+    wordy_month = replace(made, frame=canonical.canonical_frame(frame, WEATHER))
+    with (
+        shared_reader(postgres, [wordy_month]) as client,
+        serving(counted := CountedBytes(client.app)) as port,
+    ):
         files = httpx.get(f"http://127.0.0.1:{port}/api/v1/cities/madrid/weather/files", timeout=60).json()
         yield urljoin(f"http://127.0.0.1:{port}", files[0]["path"]), counted
 

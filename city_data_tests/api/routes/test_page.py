@@ -19,8 +19,8 @@ NAMES = sorted(path.relative_to(page.FOLDER).as_posix() for path in page.FOLDER.
 LARGEST = 600 * 1024
 
 
-def test_page_has_a_strict_policy_and_is_revalidated_each_time(client: TestClient) -> None:
-    answer = client.get("/")
+def test_page_has_a_strict_policy_and_is_revalidated_each_time(empty_reader: TestClient) -> None:
+    answer = empty_reader.get("/")
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.headers["Cache-Control"] == "no-cache"
@@ -28,18 +28,18 @@ def test_page_has_a_strict_policy_and_is_revalidated_each_time(client: TestClien
     assert policy.startswith("default-src 'self';")
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
-    again = client.get("/", headers={"If-None-Match": answer.headers["ETag"]})
+    again = empty_reader.get("/", headers={"If-None-Match": answer.headers["ETag"]})
     assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", answer.headers["ETag"])
-    head = client.head("/")
+    head = empty_reader.head("/")
     assert (head.status_code, head.content, head.headers["ETag"]) == (200, b"", answer.headers["ETag"])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_file_is_served_unchanged(client: TestClient, name: str) -> None:
+def test_every_file_is_served_unchanged(empty_reader: TestClient, name: str) -> None:
     content = (page.FOLDER / name).read_bytes()
     assert len(content) < LARGEST
-    plain = client.get(f"/page/{name}", headers={"Accept-Encoding": "identity"})
-    packed = client.get(f"/page/{name}", headers={"Accept-Encoding": "gzip"})
+    plain = empty_reader.get(f"/page/{name}", headers={"Accept-Encoding": "identity"})
+    packed = empty_reader.get(f"/page/{name}", headers={"Accept-Encoding": "gzip"})
     assert plain.content == packed.content == content
     assert (plain.headers.get("Content-Encoding"), packed.headers["Content-Encoding"]) == (None, "gzip")
     assert plain.headers["ETag"] != packed.headers["ETag"]
@@ -47,12 +47,12 @@ def test_every_file_is_served_unchanged(client: TestClient, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["nothing.js", "../static.py", "%2e%2e/settings.py", "vendor", "vendor/", ""])
-def test_paths_outside_the_files_are_404(client: TestClient, path: str) -> None:
-    assert client.get(f"/page/{path}").status_code == 404
+def test_paths_outside_the_files_are_404(empty_reader: TestClient, path: str) -> None:
+    assert empty_reader.get(f"/page/{path}").status_code == 404
 
 
-def test_units_are_those_of_the_datasets(client: TestClient) -> None:
-    facts = client.get("/page/facts.json").json()
+def test_units_are_those_of_the_datasets(empty_reader: TestClient) -> None:
+    facts = empty_reader.get("/page/facts.json").json()
     assert {name: [(c["name"], c["unit"]) for c in columns] for name, columns in facts["datasets"].items()} == {
         name: [(column.name, column.unit) for column in dataset.columns] for name, dataset in DATASETS.items()
     }

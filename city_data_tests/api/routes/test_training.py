@@ -147,8 +147,8 @@ def test_day_with_too_few_hours_is_missing(client: TestClient, database: Databas
     assert rows[0]["traffic_source"] == "test"
 
 
-def test_future_days_have_calendar_columns(client: TestClient) -> None:
-    rows = records(client, "2027-12-24", "2027-12-26")
+def test_future_days_have_calendar_columns(empty_reader: TestClient) -> None:
+    rows = records(empty_reader, "2027-12-24", "2027-12-26")
     assert [row["public_holiday"] for row in rows] == [None, "Natividad del Señor", None]
     assert [row["is_weekend"] for row in rows] == [False, True, True]
 
@@ -229,9 +229,11 @@ def test_dropped_month_is_410_by_id_and_missing_without_one(
         ({"version": "nonsense", "as_of": "2026-10-01"}, 422, "not both"),
     ],
 )
-def test_invalid_request_names_the_reason(client: TestClient, more: dict[str, str], status: int, message: str) -> None:
+def test_invalid_request_names_the_reason(
+    empty_reader: TestClient, more: dict[str, str], status: int, message: str
+) -> None:
     query = {**HERE, "start_date": "2026-10-01", "end_date": "2026-10-02", **more}
-    response = client.get(FRAME, params=query)
+    response = empty_reader.get(FRAME, params=query)
     assert response.status_code == status
     assert message in response.text
 
