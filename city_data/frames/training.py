@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from city_data.calendar_days import CalendarDay, calendar_day
 from city_data.datasets import DATASETS, Column, Dataset, DatasetName, Resolution
+from city_data.daylight import daylight_hours
 from city_data.days_off import DayOff, surroundings
 from city_data.frames.daily import period_columns
 from city_data.frames.grids import DAYPARTS_TEXT, Grid, daypart, fewest_hours, grid_stamps, row_of
@@ -117,6 +118,7 @@ def _columns(grid: Grid, datasets: tuple[Dataset, ...]) -> tuple[TrainingColumn,
         TrainingColumn("date", "moment", f"Start of the {_PERIODS[grid]}, UTC", datetime(2026, 9, 30, 22, tzinfo=UTC)),
         TrainingColumn("local_date", "day", "The day on the city's clocks", date(2026, 10, 1)),
         *_WITHIN_DAY.get(grid, ()),
+        TrainingColumn("daylight_hours", "number", "Time from sunrise to sunset of the local day, computed", 11.4, "h"),
     ]
     values = [_value(column, grid) for dataset in datasets for column in dataset.columns]
     calendar = [
@@ -183,6 +185,7 @@ def month_frame(city: City, month: Month, grid: Grid, parts: Mapping[DatasetName
     days = [moment.date() for moment in local]
     columns: dict[str, Sequence[Any]] = {"date": stamps, "local_date": days}
     columns |= {"hour": [moment.hour for moment in local], "daypart": [daypart(moment) for moment in local]}
+    columns["daylight_hours"] = _daylight(city, days)
     for name, dataset in joined_datasets().items():
         columns |= _joined(dataset, parts.get(name), stamps, month, grid, city.timezone)
     columns |= _calendar(city, days)
@@ -190,6 +193,11 @@ def month_frame(city: City, month: Month, grid: Grid, parts: Mapping[DatasetName
         columns.setdefault(f"{column.name}{MASK}", [value is None for value in columns[column.name]])
     arrow_schema = schema(grid)
     return pa.table([pa.array(columns[field.name], field.type) for field in arrow_schema], arrow_schema)
+
+
+def _daylight(city: City, days: Sequence[date]) -> list[float]:
+    hours = {day: round(daylight_hours(day, city.latitude, city.longitude), 2) for day in dict.fromkeys(days)}
+    return [hours[day] for day in days]
 
 
 def _value(column: Column, grid: Grid) -> TrainingColumn:

@@ -1,13 +1,14 @@
 """24 months of Madrid as a training frame, held cell by cell against one made with plain pandas from the raw archive.
 
-The reference shares the provider's parser with the platform, and nothing else: its grid, rounding, days, calendar and
-masks are written anew here.
+The reference shares the provider's parser and the hours of daylight with the platform, and nothing else: its grid,
+rounding, days, calendar and masks are written anew here.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.settings import Settings
 from city_data.cities import load_registry
+from city_data.daylight import daylight_hours
 from city_data.pipeline.build import build_month, month_load
 from city_data.pipeline.feeds import Feed, enabled_feeds
 from city_data.pipeline.fetch import fetch_month
@@ -32,7 +34,7 @@ from city_data.window import rolling_window
 from city_data_tests.api.conftest import HERE, TENANT
 from city_data_tests.world import AS_OF, environment
 
-ZONE = "Europe/Madrid"
+ZONE, DAY = "Europe/Madrid", timedelta(days=1)
 MONTHS = rolling_window(AS_OF, 24).complete_months()
 START, END = "2024-11-01", "2026-10-31"
 WEATHER = [
@@ -120,6 +122,8 @@ def reference(weather: pd.DataFrame, traffic: pd.DataFrame, hourly: bool) -> pd.
         lambda source: "hourly" if isinstance(source, str) else None
     )
     frame["date"] = frame["stamp"].dt.tz_convert("UTC").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    days = [date.fromisoformat(day) for day in frame["local_date"]]
+    frame["daylight_hours"] = [round(daylight_hours(day, 40.4168, -3.7038), 2) for day in days]
     frame["weekday"] = frame["stamp"].dt.day_of_week
     frame["is_weekend"] = frame["weekday"] >= 5
     country, region = (
@@ -131,12 +135,22 @@ def reference(weather: pd.DataFrame, traffic: pd.DataFrame, hourly: bool) -> pd.
     frame["town_holiday"] = [MUNICIPAL.get(day) for day in frame["local_date"]]
     frame["public_holiday"] = [region.get(day) or MUNICIPAL.get(day) for day in frame["local_date"]]
     frame["school_free"] = None
-    for name in [*WEATHER, *TRAFFIC, "school_free"]:
+    names = {*region, *map(date.fromisoformat, MUNICIPAL)}
+    frame["days_to_holiday"] = [min((one - day).days for one in names if one >= day) for day in days]
+    frame["days_since_holiday"] = [min((day - one).days for one in names if one <= day) for day in days]
+    frame["is_bridge_day"] = [is_bridge(day, names) for day in days]
+    for name in [*WEATHER, *TRAFFIC, "school_free", "days_to_holiday", "days_since_holiday", "is_bridge_day"]:
         frame[f"{name}_missing"] = frame[name].isna()
     for level in ("public", "country", "region", "town"):
         frame[f"{level}_holiday_missing"] = False
     raw_archive = frame.drop(columns=["stamp"] if hourly else ["stamp", "hour"]).astype(object)
     return raw_archive.where(raw_archive.notna(), None)
+
+
+def is_bridge(day: date, holidays: set[date]) -> bool:
+    """A single working day between two days off, one of which is a holiday."""
+    here, *around = (one in holidays or one.weekday() >= 5 for one in (day, day - DAY, day + DAY))
+    return not here and all(around) and bool({day - DAY, day + DAY} & holidays)
 
 
 def by_day(hours: pd.DataFrame) -> pd.DataFrame:

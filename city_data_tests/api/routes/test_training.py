@@ -50,6 +50,7 @@ def test_a_day_has_weather_traffic_and_calendar(client: TestClient, load: Load) 
     assert holiday == {
         "date": "2026-10-11T22:00:00Z",
         "local_date": "2026-10-12",
+        "daylight_hours": 11.29,
         "temperature": 11.0,
         "precipitation": None,
         "humidity": None,

@@ -1220,6 +1220,12 @@ export interface components {
              */
             date: string;
             /**
+             * Daylight Hours
+             * @description Time from sunrise to sunset of the local day, computed, h
+             * @example 11.4
+             */
+            daylight_hours: number;
+            /**
              * Daypart
              * @description Part of the day on the city's clocks: night (0-6), morning (6-11), noon (11-15), afternoon (15-19), evening (19-24); only with resolution=dayparts
              * @example morning
