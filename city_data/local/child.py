@@ -48,10 +48,13 @@ def free_port() -> int:
 
 
 def ended(process: subprocess.Popen[bytes] | None, log: Path) -> str | None:
-    """The end of the log of a process that has ended; None while it runs, or where it was never started."""
-    if process is None or process.poll() is None:
+    """The end of the log of a process that has ended; None while it runs, or where it was never started. Rotates the
+    log."""
+    if process is None:
         return None
-    return f"ended with code {process.returncode}: {log_end(log)}"
+    cause = None if process.poll() is None else f"ended with code {process.returncode}: {log_end(log)}"
+    rotate(log)
+    return cause
 
 
 def rotate(log: Path) -> None:

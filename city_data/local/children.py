@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from city_data.errors import CityDataError
-from city_data.local.child import ended, entered, log_end, rotate
+from city_data.local.child import ended, entered, log_end
 from city_data.local.health import is_stopped
 from city_data.local.ports import is_free
 from city_data.local.supervisor import Supervisor
@@ -135,7 +135,6 @@ class Children:
             )
 
     def _ended(self, name: str) -> str | None:
-        rotate(self._log(name))
         return ended(self._children[name].process, self._log(name))
 
     def _log(self, name: str) -> Path:

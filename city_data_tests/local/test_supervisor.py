@@ -249,6 +249,23 @@ def test_long_log_is_moved_to_a_second_file(tmp_path: Path, monkeypatch: pytest.
             assert time.monotonic() < deadline
 
 
+def test_long_log_of_a_database_is_moved_to_a_second_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("city_data.local.child.LOG_BYTES", 100)
+    servers = {
+        "postgres": EmbeddedPostgres(tmp_path / "postgres", durable=False),
+        "redis": EmbeddedRedis(tmp_path / "redis"),
+    }
+    for name, server in servers.items():
+        server.start()
+        log = tmp_path / name / f"{name}.log"
+        begun = log.read_text()
+        assert len(begun) > 100
+        assert server.ended() is None
+        server.stop()
+        assert log.with_suffix(".log.1").read_text().startswith(begun)
+        assert begun not in log.read_text()
+
+
 def _pids(log: Path, count: int) -> list[int]:
     deadline = time.monotonic() + 60
     while len(lines := log.read_text().split()) < count:
