@@ -22,6 +22,7 @@ from city_data.interruption import handled_signals
 from city_data.local import platform
 from city_data.local.home import has_space
 from city_data.local.ports import Ports
+from city_data.local.supervisor import Supervisor
 from city_data.local.worker import Worker, early_workers
 from city_data.pipeline.feeds import Feed, months_of
 from city_data.store.database import DatabaseUnavailable
@@ -30,7 +31,7 @@ from city_data.window import Window
 if TYPE_CHECKING:
     from city_data.operations.backfill import Task
 
-GO_ON_AFTER_S = 20.0
+GO_ON_AFTER_S, LOOK_EVERY_S = 20.0, 1.0
 
 
 def stay_up(
@@ -70,14 +71,20 @@ def stay_up(
             children.await_port("webserver", ports.ui)
             print_summary(console, feeds, window, entries_of(feeds))
             print_ready(console, ports, mode, feeds[0], window.open - 1, time.monotonic() - started)
-            try:
-                while not once:
-                    time.sleep(1)
-                    own.supervisor.refuse_failed()
-                    first.go_on()
-            except KeyboardInterrupt:
-                console.print("stopping")
+            if not once:
+                try:
+                    _wait(own.supervisor, first)
+                except KeyboardInterrupt:
+                    console.print("stopping")
     return first.failed
+
+
+def _wait(supervisor: Supervisor, first: FirstBackfill) -> None:
+    """Stay until a signal, and go on with an interrupted backfill. Raises NotHealed."""
+    while True:
+        time.sleep(LOOK_EVERY_S)
+        supervisor.refuse_failed()
+        first.go_on()
 
 
 def _expected(folder: Path, mode: platform.Mode, feeds: Sequence[Feed], window: Window) -> list[Task]:

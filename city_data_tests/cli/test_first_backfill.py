@@ -13,7 +13,9 @@ from city_data.cities import load_registry
 from city_data.cli import stay_up
 from city_data.cli.stay_up import FirstBackfill
 from city_data.local import platform
+from city_data.local import supervisor as supervision
 from city_data.local.home import LEAST_FREE, write_private
+from city_data.local.supervisor import NotHealed, Supervisor
 from city_data.pipeline.feeds import enabled_feeds
 from city_data.window import Month, Window
 from city_data_tests.chaos.mishaps import fill
@@ -41,6 +43,18 @@ def test_only_a_demo_in_a_new_home_expects_its_months(
         write_private(tmp_path / "mode", mode)
     feeds = enabled_feeds(load_registry())
     assert len(stay_up._expected(tmp_path, mode, feeds, MONTHS)) == count * len(feeds)
+
+
+def test_process_that_cannot_be_healed_ends_the_command_with_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "MOST_RESTARTS", 0)
+    monkeypatch.setattr(stay_up, "LOOK_EVERY_S", 0.01)
+    first = FirstBackfill(Console(file=io.StringIO()), [], MONTHS, tmp_path)
+    with Supervisor(print) as supervisor:
+        supervisor.watch("api", lambda: "ended with code 2: no such setting", lambda: None, essential=True)
+        with pytest.raises(NotHealed, match="api ended with code 2: no such setting; it did not stay up"):
+            stay_up._wait(supervisor, first)
 
 
 def test_full_disk_ends_the_backfill_in_one_line_and_space_lets_it_go_on(world: World, disk: Path) -> None:
