@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,10 +189,11 @@ def print_failures(console: Console, failed: Sequence[str]) -> None:
 class Steps:
     """Progress of a known number of steps: a bar on a terminal, elsewhere a line every few seconds."""
 
-    def __init__(self, console: Console, name: str, total: int) -> None:
+    def __init__(self, console: Console, name: str, total: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._name, self._total, self._done = console, name, total, 0
         self._bar = progress(console) if console.is_terminal else None
-        self._started = self._printed = time.monotonic()
+        self._clock = clock
+        self._started = self._printed = clock()
 
     def __enter__(self) -> Steps:
         if self._bar:
@@ -206,7 +207,7 @@ class Steps:
 
     def advance(self, description: str, rows: int = 0) -> None:
         self._done += 1
-        now = time.monotonic()
+        now = self._clock()
         if self._bar:
             rate = rows / max(now - self._started, 0.001)
             self._bar.update(self._task, advance=1, rows=rows, rate=rate, description=description)

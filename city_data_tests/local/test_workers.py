@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import signal
@@ -15,8 +16,10 @@ import psutil
 import pytest
 import sqlalchemy as sa
 import yaml
+from rich.console import Console
 
 from city_data import interruption
+from city_data.cli.progress import run_backfill
 from city_data.local import worker, workers
 from city_data.local.embedded import EmbeddedPostgres
 from city_data.operations import backfill
@@ -96,7 +99,11 @@ def test_signal_ends_all_workers_after_their_months(world: World, stop: interrup
     assert set(statuses(world)) <= {"SUCCESS", "CANCELED"}
 
 
-def test_killed_worker_fails_its_month_and_run_and_another_goes_on(world: World, stop: interruption.Stop) -> None:
+def test_killed_worker_fails_its_month_and_run_and_another_goes_on(
+    world: World, stop: interruption.Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(worker, "MONTHS_WORTH_A_WORKER", 1)
     world.sandbox.faults.order("/diarios/", delay=5.0)
 
     def runs() -> Sequence[dg.DagsterRun]:
@@ -107,14 +114,14 @@ def test_killed_worker_fails_its_month_and_run_and_another_goes_on(world: World,
         os.kill(int(runs()[0].tags[PROCESS_TAG].split("/")[1]), signal.SIGKILL)
         world.sandbox.faults.clear()
 
-    killer = when(runs, kill)
-    results = list(workers.materialize_in_workers(tasks(world), 2, stop))
+    killer, text = when(runs, kill), io.StringIO()
+    failed = run_backfill(Console(file=text, width=200), [world.feed("weather"), world.feed("traffic")], MONTHS)
     killer.join()
-    failed = [done for done in results if done.error]
-    assert [(done.feed.name, done.error) for done in failed] == [
-        ("weather/madrid", "the process of the run ended by SIGKILL")
-    ]
-    assert len(results) == 6
+    assert failed == ["weather/madrid 2026-10: the process of the run ended by SIGKILL"]
+    lines = text.getvalue().splitlines()
+    assert lines[0].startswith("1 of 6 months")
+    assert lines[-2].startswith("5 of 6 months done")
+    assert lines[-1] == f"failed {failed[0]}"
     assert statuses(world) == {"SUCCESS": 5, "FAILURE": 1}
 
 
