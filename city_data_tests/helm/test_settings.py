@@ -82,6 +82,13 @@ def test_every_providers_key_can_be_set(production: list[Manifest]) -> None:
             render("--set", f"extraEnv.{name}=abc")
 
 
+def test_slot_of_a_dead_or_canceled_run_is_free_within_30_s(production: list[Manifest]) -> None:
+    settings = yaml.safe_load(find(production, "ConfigMap", "r-city-data-dagster")["data"]["dagster.yaml"])
+    monitoring = settings["run_monitoring"]
+    assert monitoring["poll_interval_seconds"] + monitoring["cancel_timeout_seconds"] < 30
+    assert settings["concurrency"]["pools"]["granularity"] == "run"
+
+
 def test_multi_month_files_have_a_volume(rendered: list[Manifest]) -> None:
     assert find(rendered, "ConfigMap", "r-city-data-env")["data"]["CITY_DATA_CACHE_DIR"] == DOWNLOADS
     settings = yaml.safe_load(find(rendered, "ConfigMap", "r-city-data-dagster")["data"]["dagster.yaml"])

@@ -64,6 +64,18 @@ def test_home_and_its_files_are_closed_to_others(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["file"]
 
 
+def test_file_keeps_its_old_content_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    home.write_private(file, "old")
+    with pytest.raises(UnicodeEncodeError):  # in the middle of its writing, as on a full disk
+        home.write_private(file, "torn \ud800")
+    with file.open() as reader:
+        home.write_private(file, "new")
+        assert reader.read() == "old"
+    assert file.read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize("state", ["", "{", json.dumps({"pid": 1, "mode": None, "environment": {}})])
 def test_state_of_a_home_that_nobody_holds_is_not_believed(tmp_path: Path, state: str) -> None:
     """A torn file, and one whose process id belongs to another process by now."""
@@ -91,6 +103,20 @@ def test_second_platform_of_a_home_is_refused(tmp_path: Path) -> None:
     home.write_private(tmp_path / "platform.json", json.dumps({"pid": 7, "mode": "live", "environment": {}}))
     refused = pytest.raises(platform.LocalError, match=r"a live platform runs in .* already, as process 7")
     with refused, platform.owned(tmp_path, "live", print):
+        pass
+    process.communicate()
+
+
+def test_start_waits_for_a_short_command_that_has_started_the_databases(tmp_path: Path) -> None:
+    home.write_private(tmp_path / "mode", "live")
+    process = holder(tmp_path / "owner.lock")
+    home.write_private(tmp_path / "platform.json", json.dumps({"pid": 7, "mode": None, "environment": {}}))
+
+    def end_the_wait(text: str) -> None:
+        raise InterruptedError(text)
+
+    waits = pytest.raises(InterruptedError, match=f"waiting for process 7, which uses the databases of {tmp_path}")
+    with waits, platform.owned(tmp_path, "live", end_the_wait):
         pass
     process.communicate()
 

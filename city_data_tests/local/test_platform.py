@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dagster as dg
 import psycopg
 import pytest
 import sqlalchemy as sa
 import yaml
 from alembic import command
 from alembic.script import ScriptDirectory
-from dagster import DagsterInstance, RunsFilter
 from dagster._core.instance.config import PoolGranularity
 from dagster._core.storage.sql import run_alembic_downgrade
 from dagster._core.test_utils import create_run_for_test
@@ -54,16 +54,21 @@ def test_home_of_every_released_schema_starts(tmp_path: Path) -> None:
             upgraded.dispose()
 
 
-def test_storage_of_an_older_dagster_is_migrated_at_the_start(
-    postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    postgres.create_database("older_dagster")
-    monkeypatch.setenv("CITY_DATA_DAGSTER_URL", postgres.url("older_dagster"))
+@pytest.fixture
+def dagster_url(postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty database for the Dagster of one machine, which DAGSTER_HOME names."""
+    name = f"one_machine_{tmp_path.name[-30:]}"
+    postgres.create_database(name)
+    monkeypatch.setenv("CITY_DATA_DAGSTER_URL", postgres.url(name))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(dagster_config.DAGSTER_CONFIG))
+    return postgres.url(name)
+
+
+def test_storage_of_an_older_dagster_is_migrated_at_the_start(dagster_url: str) -> None:
     with deployed_instance() as instance:
         before = create_run_for_test(instance, job_name="job", tags={"dagster/backfill": "older"})
-    engine = shared_engine(postgres.url("older_dagster"))
+    engine = shared_engine(dagster_url)
     with engine.connect() as connection:
         run_alembic_downgrade(pg_alembic_config(run_storage.__file__), connection, OLDER_DAGSTER)
     assert "backfill_id" not in [column["name"] for column in sa.inspect(engine).get_columns("runs")]
@@ -71,20 +76,29 @@ def test_storage_of_an_older_dagster_is_migrated_at_the_start(
     platform.prepare_dagster(print)
     with deployed_instance() as instance:
         assert instance.get_run_by_id(before.run_id) is not None
-        assert [run.run_id for run in instance.get_runs(RunsFilter.for_backfill("older"))] == [before.run_id]
+        assert [run.run_id for run in instance.get_runs(dg.RunsFilter.for_backfill("older"))] == [before.run_id]
         assert instance.get_backfills() == []
         assert {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()} == dict.fromkeys(
             discover(), 1
         )
 
 
-def test_pools_belong_to_runs_and_dead_runs_are_found_within_seconds(
-    postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    postgres.create_database("one_machine")
-    monkeypatch.setenv("CITY_DATA_DAGSTER_URL", postgres.url("one_machine"))
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(dagster_config.DAGSTER_CONFIG))
-    with DagsterInstance.from_config(str(tmp_path)) as instance:
+def test_start_fails_the_runs_that_a_killed_platform_left_and_names_each(dagster_url: str) -> None:
+    with deployed_instance() as instance:
+        left, ended = (
+            create_run_for_test(instance, job_name="job", status=status).run_id
+            for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS)
+        )
+    lines: list[str] = []
+    platform.prepare_dagster(lines.append)
+    with deployed_instance() as instance:
+        found = {run.run_id: run.status.value for run in instance.get_runs()}
+    assert found == {left: "FAILURE", ended: "SUCCESS"}
+    assert lines == [f"run {left[:8]} had no process any more and was failed"]
+
+
+def test_pools_belong_to_runs_and_dead_runs_are_found_within_seconds(dagster_url: str) -> None:
+    with deployed_instance() as instance:
         concurrency = instance.get_concurrency_config()
         assert concurrency.pool_config.pool_granularity == PoolGranularity.RUN
         assert concurrency.run_queue_config is not None

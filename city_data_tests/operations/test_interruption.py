@@ -88,7 +88,9 @@ def test_signal_during_a_retrys_wait_cancels_the_run_at_once(world: World, stop:
     world.sandbox.faults.order("/diarios/", status=503, headers={"Retry-After": "50"})
     seen = world.sandbox.faults.carried_out
     sender = send_when(lambda: world.sandbox.faults.carried_out > seen)
+    started = time.monotonic()
     assert list(backfill.materialize(month_job, world.instance, tasks(world), stop=stop)) == []
+    assert time.monotonic() - started < backfill.STOP_WAIT_S
     sender.join()
     assert statuses(world) == ["CANCELED"]
     assert errors(world) == []

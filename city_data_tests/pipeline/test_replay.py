@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -143,14 +144,21 @@ def test_new_column_changes_no_month_until_its_source_provides_it(
     assert (rebuilt.outcome, rebuilt.columns) == ("changed", {"visibility": ColumnChange(30, None, 9.0, None)})
 
 
-def test_corrupt_archived_bytes_are_reported(served: World) -> None:
-    manifest = served.archive.latest("weather", "madrid", Month.parse("2026-09"))
-    file = served.folder / "raw" / "weather" / "madrid" / "2026-09" / f"{manifest.files[0].sha256}.bin"
-    file.chmod(0o600)
-    file.write_bytes(b"[]")
-    rebuilt = rebuild(served.feed("weather"), Month.parse("2026-09"), served.archive, served.database)
-    assert rebuilt.outcome == "broken"
-    assert "other bytes" in rebuilt.detail
+def test_damaged_files_of_the_archive_are_named_and_the_other_months_go_on(served: World) -> None:
+    folder = served.folder / "raw" / "weather" / "madrid"
+    (manifest,) = (folder / "2026-08").glob("*.manifest.json")
+    os.truncate(manifest, manifest.stat().st_size // 2)
+    file = served.archive.latest("weather", "madrid", Month.parse("2026-09")).files[0]
+    body = folder / "2026-09" / f"{file.sha256}.bin"
+    body.write_bytes(b"[]")
+    failed, output = replay(served, apply=True)
+    causes = (
+        f"{manifest} is damaged; materialize the raw asset again",
+        f"{body} ({file.name}) holds other bytes than were fetched; materialize it again",
+    )
+    assert failed == [f"weather/madrid {month}: broken: {why}" for month, why in zip(MONTHS, causes, strict=True)]
+    assert "1 not archived, 2 broken" in output
+    assert versions(served) == [1, 1]
 
 
 def frame(**columns: list[Any]) -> pd.DataFrame:
