@@ -80,9 +80,7 @@ def daily(frame: pd.DataFrame, dataset: Dataset, timezone: str) -> pd.DataFrame:
     ordered = frame.sort_values(list(dataset.key), kind="stable")
     hours: dict[str, Values] = {name: [None] * len(ordered) for name in dataset.column_names}
     for name in [name for name in numbers if name in ordered]:
-        hours[name] = [
-            None if value != value else float(value) for value in ordered[name]
-        ]  # only NaN differs from itself
+        hours[name] = [None if pd.isna(value) else float(value) for value in ordered[name]]
     hours |= {name: ordered[name].tolist() for name in (*dataset.key[1:], "source")}
     days = day_columns(dataset, list(ordered["date"].dt.to_pydatetime()), hours, timezone)
     rule = {"aggregated_from": "hourly", "day": f"00-24 {timezone}", "modelled": True}

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from city_data.datasets import WEATHER
 from city_data.providers.base import (
     Capabilities,
     Meaning,
@@ -39,9 +40,10 @@ from city_data.providers.shared.open_meteo_answers import (
 )
 from city_data.window import Month
 
-COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description")
 URL = "https://archive-api.open-meteo.com/v1/archive"
 _HOUR = timedelta(hours=1)
+# Requested since a later release; answers that were archived before lack them.
+_ADDED = {"sunshine_duration": "s", "cloud_cover": "%", "wind_gusts_10m": "m/s", "snowfall": "cm"}
 _UNITS = {
     "temperature_2m": "°C",
     "precipitation": "mm",
@@ -49,6 +51,7 @@ _UNITS = {
     "wind_speed_10m": "m/s",
     "pressure_msl": "hPa",
     "weather_code": "wmo code",
+    **_ADDED,
 }
 _COLUMNS = {
     "temperature": "temperature_2m",
@@ -56,10 +59,16 @@ _COLUMNS = {
     "humidity": "relative_humidity_2m",
     "wind_speed": "wind_speed_10m",
     "pressure": "pressure_msl",
+    "cloud_cover": "cloud_cover",
+    "wind_gust": "wind_gusts_10m",
+    "snowfall": "snowfall",
 }
-_RAIN = _COLUMNS["precipitation"]
+COLUMNS = tuple(name for name in WEATHER.column_names if name in {*_COLUMNS, "description", "sunshine_duration"})
+# Sums of the hour before the stamp; the rest are values at the stamp.
+_SUMS = frozenset({"precipitation", "sunshine_duration", "snowfall"})
+_SUNSHINE, _SECONDS = Field("sunshine_duration", JSON_NUMBERS, 0, 3600), 60  # of a minute
 _CODE = Field("weather_code", JSON_NUMBERS, 0, math.inf)
-_FIELDS = (*(Field.of_weather(column, name, JSON_NUMBERS) for column, name in _COLUMNS.items()), _CODE)
+_FIELDS = (*(Field.of_weather(column, name, JSON_NUMBERS) for column, name in _COLUMNS.items()), _SUNSHINE, _CODE)
 # WMO code table 4677, as far as Open-Meteo uses it.
 _WORDS = {
     0: "clear sky", 1: "mainly clear", 2: "partly cloudy", 3: "overcast", 45: "fog", 48: "depositing rime fog",
@@ -83,9 +92,9 @@ class OpenMeteo(Provider):
         # Recent days are forecasts at first, and change when the reanalysis arrives.
         settling=timedelta(days=25),
         earliest=Month(1940, 1),
-        # A call counts by its size: six variables of ten, 33 days of fourteen.
+        # A call counts by its size: ten variables of ten, 33 days of fourteen.
         rate_limit=RateLimit(
-            calls=600, seconds=60, spacing=0.2, weight=1.5, quotas=(Quota(5_000, 3_600), Quota(10_000, 86_400))
+            calls=600, seconds=60, spacing=0.2, weight=2.5, quotas=(Quota(5_000, 3_600), Quota(10_000, 86_400))
         ),
         licence="Weather data by Open-Meteo.com (CC BY 4.0; the free service is for non-commercial use)",
         licence_url="https://open-meteo.com/en/licence",
@@ -95,12 +104,12 @@ class OpenMeteo(Provider):
             COLUMNS,
             area="the model's grid cell of the city's centre",
             per="grid cell",
-            method="Open-Meteo's archive, its rain moved to the hour it fell",
+            method="Open-Meteo's archive, its sums moved to their own hour",
         ),
     )
 
     def fetch(self, request: Request, http: HttpClient, into: Path) -> Sequence[Payload]:
-        """One payload: the UTC days of the local month, and one hour more, since rain is reported after it fell."""
+        """One payload: the UTC days of the local month, and one hour more, since sums are reported after their hour."""
         with about(self.name, request):
             start, end = request.month.bounds(request.location.timezone)
             last = min((end + _HOUR).date(), request.as_of.astimezone(UTC).date())
@@ -128,12 +137,12 @@ class OpenMeteo(Provider):
         """The hours of the local month that have any value; an hour without one is left out.
 
         A row received is an hour of the time axis. The hours around the local month count as rejected, though the
-        last one has the rain of the month's last hour.
+        last one has the sums of the month's last hour.
         """
         import pandas as pd
 
         with about(self.name, request):
-            documents = [(payload.name, read_document(payload, _UNITS)) for payload in payloads]
+            documents = [(payload.name, read_document(payload, _UNITS, _ADDED)) for payload in payloads]
             for name, document in documents:
                 check_location(name, document, request)
             bounds = request.month.bounds(request.location.timezone)
@@ -150,7 +159,7 @@ class OpenMeteo(Provider):
             used = {hour: row for hour, row in inside.items() if any(cell.value is not None for cell in row.values())}
             rejected += Counter(outside_month=len(hours) - len(inside), no_value=len(inside) - len(used))
             rows = [{"date": hour, **_values(row)} for hour, row in used.items()]
-            frame = pd.DataFrame(rows, columns=pd.Index(["date", *_COLUMNS, "description"]))
+            frame = pd.DataFrame(rows, columns=pd.Index(["date", *COLUMNS]))
             frame["date"] = pd.to_datetime(frame["date"], utc=True)
             frame["source"] = self.source(payloads)
             frame["raw_data"] = pd.Series([{"modelled": True} for _ in range(len(frame))], dtype=object)
@@ -178,22 +187,25 @@ class OpenMeteo(Provider):
 
 
 def _cells(hourly: Mapping[str, Any], file: str, position: int) -> Row:
-    cells = {field.name: field.read(hourly[field.name][position], file, position + 1) for field in _FIELDS}
+    present = [field for field in _FIELDS if field.name in hourly]
+    cells = {field.name: field.read(hourly[field.name][position], file, position + 1) for field in present}
     return {**cells, _CODE.name: _known_code(cells[_CODE.name])}
 
 
 def _used(hour: datetime, hours: Mapping[datetime, Row]) -> Row:
-    """The hour's cells: rain comes from the next stamp, since it is the sum of the hour before, the rest from its
+    """The hour's cells: sums come from the next stamp, since they are those of the hour before, the rest from its
     own."""
-    following = hours.get(hour + _HOUR)
-    row = {name: cell for name, cell in hours[hour].items() if name != _RAIN}
-    return row if following is None else {**row, _RAIN: following[_RAIN]}
+    following = hours.get(hour + _HOUR, {})
+    row = {name: cell for name, cell in hours[hour].items() if name not in _SUMS}
+    return {**row, **{name: cell for name, cell in following.items() if name in _SUMS}}
 
 
 def _values(row: Row) -> dict[str, Any]:
     code = row[_CODE.name].number
     numbers = {column: row[name].number if name in row else None for column, name in _COLUMNS.items()}
-    return {**numbers, "description": None if code is None else _WORDS[int(code)]}
+    seconds = row[_SUNSHINE.name].number if _SUNSHINE.name in row else None
+    sunshine = None if seconds is None else seconds / _SECONDS
+    return {**numbers, "sunshine_duration": sunshine, "description": None if code is None else _WORDS[int(code)]}
 
 
 def _known_code(cell: Cell) -> Cell:

@@ -20,7 +20,11 @@ _EPOCH = date(1970, 1, 1)
 _MORNING = 7
 _KEY, _HOUR, _DAY, _SHIFT = range(301, 305)
 # With these, a station shows what the real one has: no pressure sensor, no sunshine recorder, no wind vane.
-_NO_PRESSURE, _SUNSHINE, _RAIN_AND_HEAT_ONLY = {"3126Y", "3194U", "0200E", "B051A"}, {"3129", "3196", "0076"}, {"3194U"}
+_NO_PRESSURE, _SUNSHINE, _RAIN_AND_HEAT_ONLY = (
+    {"3126Y", "3194U", "0200E", "B051A"},
+    {"3129", "3196", "0076", "8416"},
+    {"3194U"},
+)
 _NO_WIND_OR_PRESSURE = {"0201X"}
 
 
@@ -117,7 +121,7 @@ class _Day:
             return values | self._humidity()
         values |= self._wind()
         if self.station.indicativo in _SUNSHINE:
-            values["sol"] = _comma(float(np.sum(1 - self.hours.cloud[6:20])) * 0.8)
+            values["sol"] = _comma(float(np.sum(self.hours.sunshine[:24])) / 60)
         if self.station.indicativo not in _NO_PRESSURE:
             values |= self._pressure()
         return values | self._humidity()

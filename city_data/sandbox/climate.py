@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from city_data.sandbox.noise import Floats, bell, smooth
 
-_FRONTS, _WARMTH, _WIND, _RAIN, _CLOUD, _PRESSURE = range(101, 107)
+_FRONTS, _WARMTH, _WIND, _RAIN, _CLOUD, _PRESSURE, _GUST = range(101, 108)
 HOURS_A_YEAR = 8766.0
+_TILT_DEGREES = 23.44
+_SNOW_CM_A_MM = 0.7
+_SNOW = 71
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Spot:
 
 @dataclass(frozen=True)
 class Hours:
-    """One number an hour each: °C, mm in the hour before, %, m/s, hPa at sea level, WMO code, share of sky."""
+    """One number an hour each: °C, mm in the hour before, %, m/s, hPa at sea level, WMO code, share of sky, minutes of
+    sunshine in the hour before, m/s, cm of snow in the hour before."""
 
     temperature: Floats
     precipitation: Floats
@@ -42,6 +46,9 @@ class Hours:
     pressure: Floats
     code: NDArray[np.int64]
     cloud: Floats
+    sunshine: Floats
+    gust: Floats
+    snow: Floats
 
     def part(self, at: slice) -> Hours:
         return Hours(*(getattr(self, field.name)[at] for field in fields(self)))
@@ -79,7 +86,11 @@ def weather(spot: Spot, hours: NDArray[np.int64]) -> Hours:
         30,
     )
     pressure = 1016.5 - 1.5 * season + 7.5 * smooth(region * 10 + _PRESSURE, days, 4.0) - 3.5 * wet
-    return Hours(temperature, precipitation, humidity, wind, pressure, _codes(precipitation, temperature, cloud), cloud)
+    code = _codes(precipitation, temperature, cloud)
+    gust = wind * (1.6 + 0.1 * bell(region * 10 + _GUST, hours))
+    snow = np.where(code == _SNOW, _SNOW_CM_A_MM * precipitation, 0.0)
+    sunshine = _sunshine(spot, hours, cloud)
+    return Hours(temperature, precipitation, humidity, wind, pressure, code, cloud, sunshine, gust, snow)
 
 
 def station_pressure(sea_level: Floats, altitude: float, temperature: Floats) -> Floats:
@@ -87,8 +98,18 @@ def station_pressure(sea_level: Floats, altitude: float, temperature: Floats) ->
     return np.asarray(sea_level * np.exp(-9.80665 * altitude / (287.05 * (temperature + 273.15 + 0.00325 * altitude))))
 
 
+def _sunshine(spot: Spot, hours: NDArray[np.int64], cloud: Floats) -> Floats:
+    """Minutes: the clear share of each hour before in whose middle the sun is up. Its year turns a month before that of
+    warmth."""
+    season = np.cos(2 * np.pi * (hours / HOURS_A_YEAR - 172 / 365.25))
+    tilt, north = np.radians(_TILT_DEGREES * season), np.radians(spot.latitude)
+    angle = 2 * np.pi * ((hours - 0.5) % 24 - 12 + spot.longitude / 15) / 24
+    height = np.sin(north) * np.sin(tilt) + np.cos(north) * np.cos(tilt) * np.cos(angle)
+    return np.asarray(np.where(height > 0, 60 * (1 - cloud), 0.0), np.float64)
+
+
 def _codes(precipitation: Floats, temperature: Floats, cloud: Floats) -> NDArray[np.int64]:
     sky = np.digitize(cloud, [0.15, 0.4, 0.75])
     rain = np.select([precipitation > 4, precipitation > 1, precipitation >= 0.5], [65, 63, 61], 51)
-    falling = np.where(temperature < 0.8, 71, rain)
+    falling = np.where(temperature < 0.8, _SNOW, rain)
     return np.where(precipitation > 0, falling, sky).astype(np.int64)

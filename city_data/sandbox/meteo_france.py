@@ -35,7 +35,7 @@ _LAG = timedelta(days=1)
 _TIMEZONE = "Europe/Paris"
 _TOKEN_LIFE = timedelta(hours=1)
 _EXTRAS = {"small": 0, "full": 24}
-_GENERATION = 2  # to be raised when the lines change, so that no old file is served
+_GENERATION = 3  # to be raised when the lines change, so that no old file is served
 
 
 @dataclass

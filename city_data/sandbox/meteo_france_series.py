@@ -40,7 +40,11 @@ _API_COLUMNS_TEXT = """
     INS2 INFRAR2 DIR2 DIF2
 """
 API_COLUMNS = _API_COLUMNS_TEXT.split()
-_NAMES = ("RR1", "FF", "DD", "T", "TD", "TN", "HTN", "U", "PMER", "PSTAT", "WW")
+_NAMES = (
+    *("RR1", "FF", "DD", "FXI", "T", "TD", "TN", "HTN", "TX", "U", "PMER", "PSTAT", "N", "WW", "HNEIGEFI1", "INS"),
+)
+# At these hours the depth of fresh snow is that of three or six hours, in columns of their own.
+_SYNOPTIC_HOURS = 3
 _HIGHEST_AT_SEA_LEVEL = 750
 _GAP, _LINE, _DOUBT, _SHIFT = range(501, 505)
 
@@ -140,18 +144,23 @@ def _hours(station: Station, stamps: Hours) -> Iterator[tuple[str, dict[str, str
         values = {
             "RR1": f"{observed.precipitation[index]:.1f}",
             "FF": f"{observed.wind[index]:.1f}",
+            "FXI": f"{observed.gust[index]:.1f}",
             "DD": str(10 * (1 + stamp % 36)),
             "T": f"{heat[index]:.1f}",
             "TD": f"{heat[index] - (100 - observed.humidity[index]) / 5:.1f}",
             "TN": f"{heat[index] - 0.4:.1f}",
             "HTN": str(stamp % 24 * 100 + 5),
+            "TX": f"{heat[index] + 0.4:.1f}",
             "U": f"{observed.humidity[index]:.0f}",
             "PMER": f"{observed.pressure[index]:.1f}" if at_sea_level else "",
             "PSTAT": f"{pressure[index]:.1f}",
+            "N": f"{8 * observed.cloud[index]:.0f}",
+            "INS": f"{observed.sunshine[index]:.0f}",
+            "HNEIGEFI1": f"{observed.snow[index]:.1f}" if stamp % _SYNOPTIC_HOURS else "",
             # An instrument does not report a clear or cloudy sky.
             "WW": str(code) if code > 3 else "",
         }
         if gap[index] < 1 / 150:
-            values |= {"T": "", "TD": "", "TN": "", "HTN": "", "U": ""}
+            values |= {"T": "", "TD": "", "TN": "", "HTN": "", "TX": "", "U": ""}
         quality = {"T": "2"} if doubt[index] < 1 / 300 else {"HTN": "9"}
         yield datetime.fromtimestamp(stamp * 3600, UTC).strftime("%Y%m%d%H"), values, quality

@@ -31,6 +31,10 @@ _UNITS = {
     "pressure_msl": "hPa",
     "surface_pressure": "hPa",
     "weather_code": "wmo code",
+    "sunshine_duration": "s",
+    "cloud_cover": "%",
+    "wind_gusts_10m": "",
+    "snowfall": "cm",
 }
 
 
@@ -78,4 +82,8 @@ def _columns(hours: Hours, spot: Spot, wind_factor: float) -> dict[str, list[flo
         "pressure_msl": np.round(hours.pressure, 1).tolist(),
         "surface_pressure": np.round(at_station, 1).tolist(),
         "weather_code": hours.code.tolist(),
+        "sunshine_duration": np.round(hours.sunshine * 60, 2).tolist(),
+        "cloud_cover": np.round(hours.cloud * 100).astype(int).tolist(),
+        "wind_gusts_10m": np.round(hours.gust * wind_factor, 2).tolist(),
+        "snowfall": np.round(hours.snow, 2).tolist(),
     }

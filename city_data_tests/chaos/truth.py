@@ -38,5 +38,5 @@ def weather(sandbox: Sandbox, series: Series, months: list[Month]) -> Truth:
         request = SimpleNamespace(month=month, location=SimpleNamespace(timezone=series.timezone))
         for hour, values in open_meteo.month([answer.raise_for_status().content], request).items():
             if hour < now - _CERTAIN:
-                hours[f"{hour:%Y-%m-%dT%H:%M:%SZ}"] = dict(values)
+                hours[f"{hour:%Y-%m-%dT%H:%M:%SZ}"] = {name: values[name] for name in open_meteo.VARIABLES.values()}
     return hours

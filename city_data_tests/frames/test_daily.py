@@ -15,9 +15,10 @@ def test_column_missing_from_the_hourly_source_is_null_in_daily_rows() -> None:
     """An hourly fallback need not have every column of the dataset, such as one that was added later."""
     hours = [datetime(2026, 9, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(24)]
     frame = pd.DataFrame({"date": pd.DatetimeIndex(hours), "temperature": 20.0, "source": "open_meteo"})
+    frame["snowfall"] = [None] * 24
     days = daily(frame, WEATHER, "UTC")
     assert list(days["temperature"]) == [20.0]
-    assert days[["precipitation", "humidity", "wind_speed", "pressure"]].isna().all(axis=None)
+    assert days[["precipitation", "humidity", "wind_speed", "pressure", "snowfall"]].isna().all(axis=None)
 
 
 def test_rules_fit_their_columns() -> None:

@@ -7,13 +7,28 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from city_data_tests.oracles.plain import CannotTell, Values, city, grouped, json_of, mean, midnight, number, sea_level
+from city_data_tests.oracles.plain import (
+    CannotTell,
+    Values,
+    city,
+    grouped,
+    json_of,
+    mean,
+    midnight,
+    number,
+    sea_level,
+    times,
+)
 
 NUMBERS = {
     "tmed": "temperature",
     "prec": "precipitation",
     "hrmedia": "humidity",
     "velmedia": "wind_speed",
+    "tmin": "temperature_min",
+    "tmax": "temperature_max",
+    "racha": "wind_gust",
+    "sol": "hours_of_a_day",
     "presmax": "at_station",
     "presmin": "at_station",
     "altitud": "altitude",
@@ -32,7 +47,8 @@ def month(payloads: Sequence[bytes], request: Any) -> Values:
         extremes = (row["presmax"], row["presmin"])
         both = None if None in extremes else mean(extremes)
         row["pressure"] = sea_level(both, row["altitud"], row["tmed"])
-        for name in ("tmed", "prec", "hrmedia", "velmedia"):
+        row["sunshine_duration"] = times(row["sol"], 60)
+        for name in ("tmed", "prec", "hrmedia", "velmedia", "tmin", "tmax", "racha"):
             row[NUMBERS[name]] = row[name]
     return city(stations, lambda day: midnight(day, request.location.timezone))
 

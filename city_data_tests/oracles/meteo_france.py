@@ -7,10 +7,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from city_data_tests.oracles.plain import HOUR, CannotTell, Values, bounds, city, grouped, number, sea_level
+from city_data_tests.oracles.plain import HOUR, CannotTell, Values, bounds, city, grouped, number, sea_level, times
 
 NUMBERS = {"T": "temperature", "RR1": "precipitation", "U": "humidity", "FF": "wind_speed"}
 PRESSURES = {"PMER": "pressure", "PSTAT": "at_station", "ALTI": "altitude"}
+# That a file may lack.
+OTHERS = {
+    "TN": "temperature_min",
+    "TX": "temperature_max",
+    "FXI": "wind_gust",
+    "HNEIGEFI1": "snowfall",
+    "INS": "minutes_of_an_hour",
+    "N": "octas",
+}
 
 
 def month(payloads: Sequence[bytes], request: Any) -> Values:
@@ -36,6 +45,8 @@ def month(payloads: Sequence[bytes], request: Any) -> Values:
     for row in stations.values():
         if row["pressure"] is None:
             row["pressure"] = sea_level(row["at_station"], row["altitude"], row["temperature"])
+        row["sunshine_duration"] = row["minutes_of_an_hour"]
+        row["cloud_cover"] = times(row["octas"], 12.5)
     return city(stations, lambda start: start)
 
 
@@ -52,7 +63,7 @@ def _key(station: str, stamp: str, request: Any) -> tuple[datetime, str] | None:
 
 def _numbers(cells: dict[str, str], mark: str) -> dict[str, float | None]:
     values: dict[str, float | None] = {}
-    for name, kind in {**NUMBERS, **PRESSURES}.items():
+    for name, kind in {**NUMBERS, **PRESSURES, **OTHERS}.items():
         quality = cells.get(f"Q{name}", "")
         good = quality == "" or number(quality, ".", "quality") in (0, 1, 9)
         values[kind] = number(cells.get(name), mark, kind) if good else None

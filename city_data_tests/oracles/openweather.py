@@ -10,7 +10,10 @@ from city_data_tests.oracles.plain import HOUR, CannotTell, Values, bounds, json
 
 UNKNOWN = object()
 # The keys that are read, which may be spelled in other letters.
-KEYS = {"dt", "main", "temp", "humidity", "pressure", "sea_level", "wind", "speed", "rain", "snow", "1h", "weather"}
+KEYS = {
+    *("dt", "main", "temp", "humidity", "pressure", "sea_level", "wind", "speed", "gust", "clouds", "all"),
+    *("rain", "snow", "1h", "weather"),
+}
 
 
 def month(payloads: Sequence[bytes], request: Any) -> Values:
@@ -40,12 +43,14 @@ def month(payloads: Sequence[bytes], request: Any) -> Values:
 
 
 def _numbers(item: dict[str, Any]) -> dict[str, float | None]:
-    main, wind = item["main"], item.get("wind")
+    main, wind, clouds = item["main"], item.get("wind"), item.get("clouds")
     return {
         "temperature": number(main.get("temp"), ".", "temperature"),
         "humidity": number(main.get("humidity"), ".", "humidity"),
         "wind_speed": number(wind.get("speed") if isinstance(wind, dict) else None, ".", "wind_speed"),
         "pressure": number(main.get("sea_level", main.get("pressure")), ".", "pressure"),
+        "cloud_cover": number(clouds.get("all") if isinstance(clouds, dict) else None, ".", "cloud_cover"),
+        "wind_gust": number(wind.get("gust") if isinstance(wind, dict) else None, ".", "wind_gust"),
     }
 
 

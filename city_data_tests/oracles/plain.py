@@ -17,11 +17,23 @@ LIMITS = {
     "humidity": (0, 100),
     "wind_speed": (0, 75),
     "pressure": (850, 1090),
+    "temperature_min": (-60, 60),
+    "temperature_max": (-60, 60),
+    "cloud_cover": (0, 100),
+    "wind_gust": (0, 120),
+    "snowfall": (0, 300),
+    "hours_of_a_day": (0, 24),
+    "minutes_of_an_hour": (0, 60),
+    "seconds_of_an_hour": (0, 3600),
+    "octas": (0, 8),
     "at_station": (450, 1100),
     "altitude": (-500, 9000),
     "quality": (0, 9),
 }
-COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure")
+COLUMNS = (
+    *("temperature", "precipitation", "humidity", "wind_speed", "pressure"),
+    *("temperature_min", "temperature_max", "sunshine_duration", "cloud_cover", "wind_gust", "snowfall"),
+)
 
 
 class CannotTell(Exception):
@@ -62,6 +74,11 @@ def number(value: object, mark: str, kind: str) -> float | None:
         return None
     low, high = LIMITS[kind]
     return made if math.isfinite(made) and low <= made <= high else None
+
+
+def times(value: float | None, factor: float) -> float | None:
+    """In another unit."""
+    return None if value is None else value * factor
 
 
 def middle(values: Iterable[float | None]) -> float | None:

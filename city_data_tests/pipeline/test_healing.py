@@ -34,7 +34,8 @@ def all_null(world: World) -> str:
         "end_date": "2026-10-01",
         "timezone": "GMT",
         "wind_speed_unit": "ms",
-        "hourly": "temperature_2m,precipitation,relative_humidity_2m,wind_speed_10m,pressure_msl,weather_code",
+        "hourly": "temperature_2m,precipitation,relative_humidity_2m,wind_speed_10m,pressure_msl,weather_code,"
+        "sunshine_duration,cloud_cover,wind_gusts_10m,snowfall",
     }
     url = f"{world.sandbox.base_url}/archive-api.open-meteo.com/v1/archive"
     document = httpx.get(url, params=query).raise_for_status().json()

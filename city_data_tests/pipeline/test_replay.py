@@ -20,11 +20,13 @@ from city_data.frames import canonical
 from city_data.pipeline.replay import ColumnChange, compare, rebuild
 from city_data.providers.aemet import Aemet
 from city_data.providers.base import ParsedMonth, Payload, PermanentError, Request
+from city_data.store.series import read_series
 from city_data.window import Month
 from city_data_tests.columns import add_column
 from city_data_tests.world import World
 
 MONTHS = ["2026-08", "2026-09"]
+CONNECT = socket.socket.connect
 Parse = Callable[[Any, Request, Sequence[Payload]], ParsedMonth]
 
 
@@ -159,6 +161,28 @@ def test_damaged_files_of_the_archive_are_named_and_the_other_months_go_on(serve
     assert failed == [f"weather/madrid {month}: broken: {why}" for month, why in zip(MONTHS, causes, strict=True)]
     assert "1 not archived, 2 broken" in output
     assert versions(served) == [1, 1]
+
+
+ADDED = ["temperature_min", "temperature_max", "sunshine_duration", "wind_gust"]
+
+
+def test_months_of_the_release_before_get_the_columns_that_their_bytes_have(world: World, no_network: None) -> None:
+    """The bytes were archived with every field; what the release did not read is filled in from them, offline."""
+    with pytest.MonkeyPatch.context() as before:
+        parse: Parse = Aemet.parse
+        before.setattr(Aemet, "parse", lambda *a: replace(p := parse(*a), frame=p.frame.assign(**dict.fromkeys(ADDED))))
+        before.setattr(socket.socket, "connect", CONNECT)
+        assert [done.error for done in world.load("weather", *MONTHS)] == [None, None]
+    feed, month = world.feed("weather"), Month.parse("2026-09")
+    rebuilt = rebuild(feed, month, world.archive, world.database)
+    assert rebuilt.outcome == "changed"
+    assert set(rebuilt.columns) == set(ADDED)
+    assert {change.mean_before for change in rebuilt.columns.values()} == {None}
+    assert replay(world, apply=True)[0] == []
+    assert versions(world) == [2, 2]
+    month_of = read_series(world.database, "weather", "madrid", *month.bounds("Europe/Madrid"))
+    assert (month_of["temperature_min"] < month_of["temperature"]).mean() > 0.9
+    assert month_of["sunshine_duration"].between(0, 900).all()
 
 
 def frame(**columns: list[Any]) -> pd.DataFrame:

@@ -46,7 +46,10 @@ def test_recorded_department_file_is_read(recorded: Path) -> None:
     assert list(frame["date"]) == list(pd.date_range("2023-12-31T23:00Z", periods=4, freq="h"))
     assert list(frame["temperature"]) == [7.4, 6.8, 7.0, 6.5]
     assert list(frame["precipitation"]) == [0.0, 0.8, 0.2, 0.0]
-    assert frame[["humidity", "wind_speed", "pressure", "description"]].isna().all(axis=None)
+    assert list(frame["temperature_min"]) == [6.5, 6.8, 6.2, 6.5]
+    assert list(frame["temperature_max"]) == [7.5, 7.4, 7.0, 7.3]
+    nothing = ["humidity", "wind_speed", "pressure", "sunshine_duration", "cloud_cover", "wind_gust", "snowfall"]
+    assert frame[[*nothing, "description"]].isna().all(axis=None)
     assert (month.received, month.used, dict(month.rejected), dict(month.nulled)) == (4, 4, {}, {})
     assert len(month.fields) == 204
     assert month.provenance["quality_codes"] is True
@@ -58,6 +61,8 @@ def test_the_recorded_dpclim_file_has_decimal_commas_and_no_quality_codes(record
     first = month.frame.iloc[0]
     assert first["date"] == pd.Timestamp("2024-06-15T11:00Z")
     assert (first["temperature"], first["humidity"], first["wind_speed"]) == (14.4, 69, 6.4)
+    assert (first["temperature_min"], first["temperature_max"], first["wind_gust"]) == (14.1, 14.5, 13.8)
+    assert (first["sunshine_duration"], first["cloud_cover"]) == (0, 100)  # no minute of sun, eight eighths of clouds
     assert (first["pressure"], first["description"]) == (
         1006.7,
         "no significant weather",
@@ -185,6 +190,24 @@ def test_weather_codes_become_descriptions(tmp_path: Path) -> None:
     assert dict(month.nulled) == {"unknown_code:WW": 1}
     assert sorted(WORDS) == list(range(100))
     assert (WORDS[50], WORDS[75]) == ("slight intermittent drizzle", "heavy snow")
+
+
+def test_clouds_are_eighths_of_the_sky_and_a_hidden_sky_is_missing(tmp_path: Path) -> None:
+    """Also where fog hides it in every hour: 9 is the format's word for that, and no spoilt value."""
+    month = with_columns(tmp_path, "N;INS", *("0;0", "3;46", "8;60", "9;", "9;", "9;", "9;", "9;", "9;", "9;"))
+    assert list(month.frame["cloud_cover"].fillna(-1)) == [0, 37.5, 100, *[-1] * 7]
+    assert list(month.frame["sunshine_duration"].fillna(-1)) == [0, 46, 60, *[-1] * 7]
+    assert dict(month.nulled) == {}
+    odd = with_columns(tmp_path, "N;INS", "3;46", "10;61", "-1;46", "4;x")
+    assert dict(odd.nulled) == {"implausible:N": 1, "negative:N": 1, "implausible:INS": 1, "unreadable:INS": 1}
+
+
+def with_columns(folder: Path, names: str, *cells: str) -> ParsedMonth:
+    """One line an hour, with a humidity, so that each is used."""
+    lines = [f"01174001;2024060{1 + hour // 24}{hour % 24:02d};50;{text}" for hour, text in enumerate(cells, start=3)]
+    path = folder / "hours.csv"
+    path.write_text(f"NUM_POSTE;AAAAMMJJHH;U;{names};T;RR1;FF;PMER\n" + "".join(f"{line};;;;\n" for line in lines))
+    return parse(asked_of("01174001", "2024-06", timezone="UTC"), path)
 
 
 def test_columns_are_read_by_name(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,7 +88,8 @@ def test_recorded_location_is_read_in_our_units(recorded: Path, tmp_path: Path) 
     made = parsed(file, "2025-06", Location("sibenik", 43.73, 15.35, "UTC"))
     assert made.frame["temperature"].tolist() == [float(value) for value in one["hourly"]["temperature_2m"]]
     assert made.frame["pressure"].tolist() == one["hourly"]["pressure_msl"]
-    assert made.provenance["unknown_fields"] == ["cloud_cover", "wind_direction_10m"]
+    assert made.provenance["unknown_fields"] == ["wind_direction_10m"]
+    assert made.frame["cloud_cover"].tolist() == [float(share) for share in one["hourly"]["cloud_cover"]]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,53 @@ def test_a_month_of_nulls_is_a_state(web: Site, tmp_path: Path) -> None:
         fetch(web, tmp_path, replace(SEPTEMBER, as_of=datetime(2026, 8, 30, tzinfo=UTC)))
 
 
+ADDED = {
+    "sunshine_duration": "sunshine_duration",
+    "cloud_cover": "cloud_cover",
+    "wind_gusts_10m": "wind_gust",
+    "snowfall": "snowfall",
+}
+
+
+def without(document: dict[str, Any], names: Iterable[str]) -> None:
+    for name in names:
+        del document["hourly"][name], document["hourly_units"][name]
+
+
+def test_answer_archived_before_a_variable_was_requested_has_null_in_its_column(tmp_path: Path) -> None:
+    whole = parsed(FIXTURE)
+    for names in (list(ADDED), *([name] for name in ADDED)):
+        made = parsed(changed(tmp_path, lambda document, names=names: without(document, names)))
+        columns = [ADDED[name] for name in names]
+        assert made.frame[columns].isna().all(axis=None)
+        pd.testing.assert_frame_equal(made.frame.drop(columns=columns), whole.frame.drop(columns=columns))
+        assert (made.used, made.rejected, made.nulled) == (whole.used, whole.rejected, whole.nulled)
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_answer_without_a_requested_variable_is_refused(tmp_path: Path, name: str) -> None:
+    file = changed(tmp_path, lambda document: without(document, [name]))
+    params = {"hourly": "temperature_2m," + ",".join(ADDED)}
+    with pytest.raises(PermanentError, match=f"lacks {name}"):
+        OpenMeteo().parse(SEPTEMBER, [Payload(file.name, file, "https://example.org", params)])
+
+
+def test_sums_belong_to_the_hour_before_their_stamp_and_other_values_to_their_own(tmp_path: Path) -> None:
+    hourly = json.loads(FIXTURE.read_bytes())["hourly"]
+    at = hourly["time"].index("2026-09-01T12:00")
+
+    def mark(document: dict[str, Any]) -> None:
+        values = {"sunshine_duration": 1800.0, "cloud_cover": 55, "wind_gusts_10m": 17.5, "snowfall": 0.35}
+        for name, value in values.items():
+            document["hourly"][name][at] = value
+
+    frame = parsed(changed(tmp_path, mark)).frame.set_index("date")
+    before, own = (frame.loc[pd.Timestamp(f"2026-09-01T{hour}:00Z")] for hour in (11, 12))
+    assert (before["sunshine_duration"], before["snowfall"]) == (30.0, 0.35)  # min, cm
+    assert (own["cloud_cover"], own["wind_gust"]) == (55.0, 17.5)
+    assert (own["snowfall"], before["wind_gust"]) == (0.0, hourly["wind_gusts_10m"][at - 1])
+
+
 def test_rain_belongs_to_the_hour_before_and_gaps_are_null_or_absent(tmp_path: Path) -> None:
     frame = parsed(FIXTURE).frame.set_index("date")
     assert frame["precipitation"].idxmax() == pd.Timestamp("2026-09-01T16:00Z")  # told at 17:00
@@ -172,6 +220,9 @@ def test_rain_belongs_to_the_hour_before_and_gaps_are_null_or_absent(tmp_path: P
         (lambda d: d["hourly"].update(precipitation=[1.0]), "precipitation is not a list"),
         (lambda d: d["hourly"].update(time="2026"), "no hourly block"),
         (lambda d: d["hourly_units"].update(wind_speed_10m="km/h"), "'km/h', not 'm/s'"),
+        (lambda d: d["hourly_units"].update(wind_gusts_10m="km/h"), "wind_gusts_10m is in 'km/h', not 'm/s'"),
+        (lambda d: d["hourly_units"].update(sunshine_duration="h"), "sunshine_duration is in 'h', not 's'"),
+        (lambda d: d["hourly"].update(snowfall=[0.0]), "snowfall is not a list"),
         (lambda d: d["hourly"]["time"].__setitem__(3, "soon"), "'soon' is not a time"),
         (lambda d: d.update(utc_offset_seconds=7200), "not in GMT"),
     ],

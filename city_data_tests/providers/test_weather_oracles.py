@@ -74,9 +74,11 @@ def odd(rows: list[Row], wire: Wire, chance: random.Random) -> list[Row]:
 
 
 NUMERIC = {
-    *("tmed", "prec", "hrMedia", "velmedia", "presMax", "presMin"),
+    *("tmed", "prec", "hrMedia", "velmedia", "presMax", "presMin", "tmin", "tmax", "racha", "sol"),
     *("temperature_2m", "precipitation", "relative_humidity_2m", "wind_speed_10m", "pressure_msl"),
+    *("sunshine_duration", "cloud_cover", "wind_gusts_10m", "snowfall"),
     *("temp", "pressure", "humidity", "T", "RR1", "U", "FF", "PMER", "PSTAT"),
+    *("TN", "TX", "FXI", "INS", "N", "HNEIGEFI1"),
 }
 NO_NUMBERS = [None, "", "x", -999, 1e12, True, 12.5]
 SPOILT: dict[str, list[Any]] = {

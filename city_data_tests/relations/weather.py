@@ -81,6 +81,10 @@ def _aemet_rows(request: Request, chance: random.Random) -> list[Row]:
                 "prec": chance.choice(["0,0", "Ip", "Acum", "-0,3", decimal(chance.uniform(0, 40))]),
                 "hrMedia": str(chance.randint(20, 100)),
                 "velmedia": decimal(chance.uniform(0, 12)),
+                "tmin": decimal(heat - chance.uniform(0, 9)),
+                "tmax": decimal(heat + chance.uniform(0, 9)),
+                "racha": decimal(chance.uniform(3, 30)),
+                "sol": decimal(chance.uniform(0, 14)),
                 "presMax": decimal(chance.uniform(938, 950)),
                 "presMin": decimal(chance.uniform(925, 938)),
             }
@@ -98,6 +102,10 @@ def _open_meteo_rows(request: Request, chance: random.Random) -> list[Row]:
             "wind_speed_10m": round(chance.uniform(0, 12), 2),
             "pressure_msl": round(chance.uniform(980, 1040), 1),
             "weather_code": chance.choice([0, 1, 2, 3, 45, 61, 63, 95]),
+            "sunshine_duration": round(max(0.0, chance.uniform(-3600, 3600)), 2),
+            "cloud_cover": chance.randint(0, 100),
+            "wind_gusts_10m": round(chance.uniform(0, 30), 2),
+            "snowfall": round(max(0.0, chance.uniform(-2, 2)), 2),
         }
         rows.append({"time": f"{stamp:%Y-%m-%dT%H:%M}", **_with_holes(values, chance, None)})
     return rows
@@ -119,6 +127,8 @@ def _openweather_rows(request: Request, chance: random.Random) -> list[Row]:
         }
         item: Row = {"dt": int(stamp.timestamp()), "main": {k: v for k, v in main.items() if chance.random() > 0.03}}
         item |= {"wind": {"speed": round(chance.uniform(0, 12), 2), "deg": 10}, "weather": [sky]}
+        if chance.random() < 0.8:
+            item["wind"]["gust"], item["clouds"] = round(chance.uniform(0, 30), 2), {"all": chance.randint(0, 100)}
         if chance.random() < 0.2:
             item[chance.choice(["rain", "snow"])] = {chance.choice(["1h", "1h", "3h"]): round(chance.uniform(0, 9), 2)}
         rows.append(item)
@@ -137,6 +147,12 @@ def _meteo_france_rows(station_name: str, stamp_name: str, mark: str) -> Callabl
                     "FF": decimal(chance.uniform(0, 12), mark),
                     "T": decimal(chance.uniform(-5, 35), mark),
                     "U": str(chance.randint(20, 100)),
+                    "TN": decimal(chance.uniform(-9, 25), mark),
+                    "TX": decimal(chance.uniform(-5, 39), mark),
+                    "FXI": decimal(chance.uniform(0, 30), mark),
+                    "INS": str(chance.randint(0, 60)),
+                    "N": str(chance.randint(0, 9)),
+                    "HNEIGEFI1": decimal(max(0.0, chance.uniform(-2, 2)), mark),
                     "PMER": decimal(chance.uniform(980, 1040), mark) if height == "75" else "",
                     "PSTAT": decimal(chance.uniform(890, 940), mark),
                     "WW": chance.choice(["", "", "61", "3", "95"]),
@@ -161,9 +177,9 @@ def aemet_json(rows: Sequence[Row]) -> bytes:
 
 
 def open_meteo_json(rows: Sequence[Row], place: Location = MADRID) -> bytes:
-    units = ("°C", "mm", "%", "m/s", "hPa", "wmo code")
+    units = ("°C", "mm", "%", "m/s", "hPa", "wmo code", "s", "%", "m/s", "cm")
     names = [*dict.fromkeys(name for row in rows for name in row)] or ["time"]
-    known = [name for name in names if name != "time"][:6]
+    known = [name for name in names if name != "time"][: len(units)]
     document = {
         "latitude": round(place.latitude + 0.03, 5),
         "longitude": round(place.longitude - 0.02, 5),

@@ -42,7 +42,9 @@ def test_sandbox_month_is_parsed_completely(sandbox: Sandbox, tmp_path: Path, na
     for column in DATASETS[capabilities.dataset].columns:
         if column.kind == "number" and column.name in capabilities.columns:
             values = frame[column.name].dropna()
-            assert len(values) > 0.9 * len(stamps), column.name
+            # Meteo-France reports the fresh snow of one hour at two of three hours.
+            least = 0.6 if (name, column.name) == ("meteo_france", "snowfall") else 0.9
+            assert len(values) > least * len(stamps), column.name
             assert values.between(column.low, column.high).all(), column.name
 
 

@@ -192,8 +192,8 @@ export default {
   "the city's configured stations": "les estacions configurades de la ciutat",
   "the model's grid cell of the city's centre": "la cel·la del model al centre de la ciutat",
   "the motorway M30, not streets": "l'autovia M30, no els carrers",
-  "Open-Meteo's archive, its rain moved to the hour it fell":
-    "arxiu d'Open-Meteo, amb la pluja passada a l'hora en què va caure",
+  "Open-Meteo's archive, its sums moved to their own hour":
+    "arxiu d'Open-Meteo, amb les sumes passades a la seva hora",
   "OpenWeather's model, its rain moved to the hour it fell":
     "model d'OpenWeather, amb la pluja passada a l'hora en què va caure",
   "band of the flow-weighted mean load": "franja de la càrrega mitjana ponderada pel flux",

@@ -194,8 +194,8 @@ export default {
   "the city's configured stations": "las estaciones configuradas de la ciudad",
   "the model's grid cell of the city's centre": "la celda del modelo en el centro de la ciudad",
   "the motorway M30, not streets": "la autovía M30, no las calles",
-  "Open-Meteo's archive, its rain moved to the hour it fell":
-    "archivo de Open-Meteo, con la lluvia pasada a la hora en que cayó",
+  "Open-Meteo's archive, its sums moved to their own hour":
+    "archivo de Open-Meteo, con las sumas pasadas a su hora",
   "OpenWeather's model, its rain moved to the hour it fell":
     "modelo de OpenWeather, con la lluvia pasada a la hora en que cayó",
   "band of the flow-weighted mean load": "franja de la carga media ponderada por el flujo",

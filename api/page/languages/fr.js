@@ -193,8 +193,8 @@ export default {
   "the city's configured stations": "les stations configurées de la ville",
   "the model's grid cell of the city's centre": "la maille du modèle au centre de la ville",
   "the motorway M30, not streets": "la voie rapide M30, sans les rues",
-  "Open-Meteo's archive, its rain moved to the hour it fell":
-    "archive d'Open-Meteo, la pluie ramenée à l'heure où elle est tombée",
+  "Open-Meteo's archive, its sums moved to their own hour":
+    "archive d'Open-Meteo, les cumuls ramenés à leur heure",
   "OpenWeather's model, its rain moved to the hour it fell":
     "modèle d'OpenWeather, la pluie ramenée à l'heure où elle est tombée",
   "band of the flow-weighted mean load": "tranche de la charge moyenne pondérée par le débit",

@@ -192,8 +192,8 @@ export default {
   "the city's configured stations": "as estações configuradas da cidade",
   "the model's grid cell of the city's centre": "a célula do modelo no centro da cidade",
   "the motorway M30, not streets": "a via rápida M30, não as ruas",
-  "Open-Meteo's archive, its rain moved to the hour it fell":
-    "arquivo da Open-Meteo, com a chuva passada para a hora em que caiu",
+  "Open-Meteo's archive, its sums moved to their own hour":
+    "arquivo da Open-Meteo, com as somas passadas para a sua hora",
   "OpenWeather's model, its rain moved to the hour it fell":
     "modelo da OpenWeather, com a chuva passada para a hora em que caiu",
   "band of the flow-weighted mean load": "escalão da carga média ponderada pelo fluxo",

@@ -13,11 +13,13 @@ from datetime import date
 from statistics import fmean
 from typing import Any
 
+from city_data.datasets import WEATHER
 from city_data.providers.aemet.records import (
     ACCUMULATED,
     ALTITUDE,
     EXTREMES,
     MEANS,
+    SUNSHINE,
     TRACE,
     is_known,
     record_of,
@@ -30,7 +32,8 @@ from city_data.providers.shared.stations import mean_of, reduced_pressure, refus
 from city_data.window import Month, day_bounds
 
 _FLAGS = {TRACE: "trace_precipitation", ACCUMULATED: "accumulated_precipitation"}
-COLUMNS = (*MEANS, "pressure")
+COLUMNS = tuple(name for name in WEATHER.column_names if name in {*MEANS, "pressure", "sunshine_duration"})
+_MINUTES = 60  # of AEMET's hours
 
 
 @dataclass
@@ -142,6 +145,8 @@ def _values(row: Row) -> dict[str, Any]:
     """A station's day in `raw_data`."""
     values: dict[str, Any] = {column: row[name].number for column, name in MEANS.items()}
     values["pressure"] = row["pressure"].number if "pressure" in row else None
+    sunshine_h = row[SUNSHINE].number
+    values["sunshine_duration"] = None if sunshine_h is None else round(sunshine_h * _MINUTES, 2)
     flag = _FLAGS.get(row[MEANS["precipitation"]].text)
     flags = [*([flag] if flag else []), *(["pressure_reduced"] if values["pressure"] is not None else [])]
     return {**values, **({"flags": flags} if flags else {})}

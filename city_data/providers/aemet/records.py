@@ -28,12 +28,22 @@ _SPELLED = {name.casefold(): name for name in KNOWN_FIELDS}
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # AEMET leaves out the key of a missing value, so an empty text is unreadable.
 _FORMAT = NumberFormat(decimal=",", missing=frozenset())
-MEANS = {"temperature": "tmed", "precipitation": "prec", "humidity": "hrMedia", "wind_speed": "velmedia"}
+MEANS = {
+    "temperature": "tmed",
+    "precipitation": "prec",
+    "humidity": "hrMedia",
+    "wind_speed": "velmedia",
+    "temperature_min": "tmin",
+    "temperature_max": "tmax",
+    "wind_gust": "racha",
+}
 EXTREMES, ALTITUDE = ("presMax", "presMin"), "altitud"
+SUNSHINE, LONGEST_SUNSHINE_H = "sol", 24
 _RAIN = "prec"
 _FIELDS = (
     *(Field.of_weather(column, name, _FORMAT) for column, name in MEANS.items()),
     *(Field(name, _FORMAT, *STATION_PRESSURE_BOUNDS) for name in EXTREMES),
+    Field(SUNSHINE, _FORMAT, 0, LONGEST_SUNSHINE_H),
     Field(ALTITUDE, replace(_FORMAT, counts=True), *ALTITUDE_BOUNDS),
 )
 TRACE, ACCUMULATED = "Ip", "Acum"

@@ -13,13 +13,25 @@ from datetime import datetime
 from typing import Any
 
 from city_data.providers.base import Payload, PermanentError
-from city_data.providers.meteo_france.lines import CODE, NEEDED, SEA_LEVEL, VALUES, BrokenLine, open_file, with_pressure
+from city_data.providers.meteo_france.lines import (
+    CLOUDS,
+    CODE,
+    NEEDED,
+    OCTAS,
+    OPTIONAL,
+    SEA_LEVEL,
+    SUNSHINE,
+    VALUES,
+    BrokenLine,
+    open_file,
+    with_pressure,
+)
 from city_data.providers.shared.cells import Row, count_nulled, refuse_spoilt_files
 from city_data.providers.shared.duplicates import one_row_a_key
 from city_data.providers.shared.stations import mean_of, refuse_another_subject
 from city_data.providers.shared.wmo_codes import WORDS
 
-NUMBERS = (*VALUES, "pressure")
+NUMBERS = (*VALUES, "pressure", *OPTIONAL, "sunshine_duration", "cloud_cover")
 
 
 @dataclass
@@ -107,9 +119,11 @@ def city_hours(reading: Reading, stations: Sequence[str], source: str) -> Iterat
 
 def _values(row: Row) -> dict[str, Any]:
     """A station's hour in `raw_data`."""
-    values: dict[str, Any] = {column: row[name].number for column, name in VALUES.items()}
+    values: dict[str, Any] = {column: row[name].number for column, name in (*VALUES.items(), *OPTIONAL.items())}
     reduced = row["pressure"].number if "pressure" in row else None
     values["pressure"] = row[SEA_LEVEL].number if reduced is None else reduced
+    values["sunshine_duration"], octas = row[SUNSHINE].number, row[CLOUDS].number
+    values["cloud_cover"] = None if octas is None else 100 * octas / OCTAS
     code = row[CODE].number
     values["weather_code"] = None if code is None else int(code)
     return {**values, **({"flags": ["pressure_reduced"]} if reduced is not None else {})}

@@ -28,6 +28,12 @@ VALUES = {"temperature": "T", "precipitation": "RR1", "humidity": "U", "wind_spe
 SEA_LEVEL, CODE = "PMER", "WW"
 _AT_STATION, _ALTITUDE = "PSTAT", "ALTI"
 NEEDED = (*VALUES.values(), SEA_LEVEL)
+# Columns that not every file has.
+OPTIONAL = {"temperature_min": "TN", "temperature_max": "TX", "wind_gust": "FXI", "snowfall": "HNEIGEFI1"}
+SUNSHINE, CLOUDS = "INS", "N"
+# Eighths of the sky; 9 is a sky that fog or snow hides.
+OCTAS, _HIDDEN = 8, "9"
+_MINUTES = 60
 # 0 definite, 1 validated, 9 passed the first filters. A doubtful value, 2, awaits a verdict: until then it is NULL.
 _QUALITY, _USABLE, _DOUBTFUL = NumberFormat(), (0, 1, 9), 2
 STAMP = re.compile(r"[0-9]{10}")
@@ -135,6 +141,9 @@ def _fields(layout: tuple[str, str]) -> tuple[Field, ...]:
     return (
         *(Field.of_weather(column, name, number_format) for column, name in VALUES.items()),
         Field.of_weather("pressure", SEA_LEVEL, number_format),
+        *(Field.of_weather(column, name, number_format) for column, name in OPTIONAL.items()),
+        Field(SUNSHINE, number_format, 0, _MINUTES),
+        Field(CLOUDS, replace(number_format, missing=number_format.missing | {_HIDDEN}), 0, OCTAS),
         Field(_AT_STATION, number_format, *STATION_PRESSURE_BOUNDS),
         Field(_ALTITUDE, replace(number_format, counts=True), *ALTITUDE_BOUNDS),
         Field(CODE, number_format, 0, math.inf),

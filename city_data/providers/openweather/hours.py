@@ -18,15 +18,23 @@ from city_data.providers.shared.numbers import JSON_NUMBERS
 from city_data.providers.transport.documents import read_json
 
 HOUR = timedelta(hours=1)
-COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description")
+COLUMNS = (
+    *("temperature", "precipitation", "humidity", "wind_speed", "pressure", "description"),
+    *("cloud_cover", "wind_gust"),
+)
 RAIN_RULE = "an hour whose successor has neither rain nor snow had none, by the source's protocol"
 # °C: an answer with mostly higher temperatures is in kelvin, whose lowest natural value is 184.
 _HOTTEST = 100.0
-_HEAT, _RAIN, _WET, _WIND, _PRESSURE = (Field.of_weather(name, name, JSON_NUMBERS) for name in COLUMNS[:-1])
 _WORDS, _LONGEST_WORDS = "description", 200
+_HEAT, _RAIN, _WET, _WIND, _PRESSURE, _CLOUDS, _GUST = (
+    Field.of_weather(name, name, JSON_NUMBERS) for name in COLUMNS if name != _WORDS
+)
 _ABSENT = "neither rain nor snow"
 # The keys of an hour: other spellings of them mean the same.
-_KEYS = {"dt", "main", "temp", "humidity", "pressure", "sea_level", "wind", "speed", "rain", "snow", "1h", "weather"}
+_KEYS = {
+    *("dt", "main", "temp", "humidity", "pressure", "sea_level", "wind", "speed", "gust", "clouds", "all"),
+    *("rain", "snow", "1h", "weather"),
+}
 Item = Mapping[str, Any]
 
 
@@ -101,6 +109,8 @@ def _cells(item: Item, name: str, row: int) -> Row:
         _WIND.name: _WIND.read(_of_block(item, "wind", "speed"), name, row),
         _PRESSURE.name: _PRESSURE.read(pressure, name, row),
         _WORDS: _words(item.get("weather"), name, row),
+        _CLOUDS.name: _CLOUDS.read(_of_block(item, "clouds", "all"), name, row),
+        _GUST.name: _GUST.read(_of_block(item, "wind", "gust"), name, row),
     }
 
 

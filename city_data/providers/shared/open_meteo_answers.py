@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,8 +37,11 @@ def judge(response: Response) -> None:
     refuse_broken_json(response)
 
 
-def read_document(payload: Payload, units: Mapping[str, str]) -> Mapping[str, Any]:
-    """The one location of an answer that has every variable of `units`, in its unit. Raises PermanentError."""
+def read_document(payload: Payload, units: Mapping[str, str], added: Collection[str] = ()) -> Mapping[str, Any]:
+    """The one location of an answer that has every variable of `units`, in its unit. Raises PermanentError.
+
+    The `added` ones were not requested by earlier releases, whose archived answers lack them.
+    """
     try:
         document = read_json(payload.path.read_bytes())
     except ValueError as error:
@@ -49,17 +52,20 @@ def read_document(payload: Payload, units: Mapping[str, str]) -> Mapping[str, An
         document = document[0]
     if not isinstance(document, dict) or document.get("error"):
         raise PermanentError(f"{payload.name} holds an error: {str(document)[:200]}")
-    _check_shape(document, units)
+    later = set(added) - set(payload.params.get("hourly", "").split(","))
+    _check_shape(document, units, later)
     return document
 
 
-def _check_shape(document: Mapping[str, Any], units: Mapping[str, str]) -> None:
+def _check_shape(document: Mapping[str, Any], units: Mapping[str, str], optional: Collection[str]) -> None:
     hourly, named = document.get("hourly"), document.get("hourly_units")
     if not isinstance(hourly, dict) or not isinstance(named, dict) or not isinstance(hourly.get("time"), list):
         raise PermanentError("the answer has no hourly block with times")
     if document.get("utc_offset_seconds") != 0:
         raise PermanentError(f"the answer is not in GMT but {document.get('utc_offset_seconds')} s from it")
     for name, unit in units.items():
+        if name not in hourly and name in optional:
+            continue
         if name not in hourly:
             raise PermanentError(f"the answer lacks {name}; it has {', '.join(hourly)}")
         if named.get(name) != unit:
