@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +30,13 @@ from city_data.store.migrate import upgrade
 from city_data_tests.databases import TEMPLATE, fresh_database
 from city_data_tests.terminal import set_variables
 from city_data_tests.world import AS_OF, World, environment
+
+# Hundreds of processes start in the tests, each of which would compile the platform again, and so would a second run.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# By default each quarter more objects has all of them looked through, 0.4 s each: a fifth of the tests' own time.
+gc.set_threshold(20_000, 20, 20)
 
 # A busy machine is no finding: a slow example failed now and then where other work ran beside the suite. In CI
 # hypothesis also chooses the same examples every time, by its own profile for it.
