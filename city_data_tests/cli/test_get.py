@@ -11,8 +11,9 @@ from api.app import create_app
 from city_data.cli import errors
 from city_data.cli.commands import app
 from city_data.local.platform import DEMO_TENANT
+from city_data.sandbox import Sandbox
 from city_data_tests.terminal import assert_one_line
-from city_data_tests.world import World
+from city_data_tests.world import World, environment
 
 SEPTEMBER = ("--from", "2026-09", "--to", "2026-09")
 ROUTE = f"/api/v1/tenants/{DEMO_TENANT}/external/historical-weather"
@@ -22,6 +23,16 @@ ROUTE = f"/api/v1/tenants/{DEMO_TENANT}/external/historical-weather"
 def stored(world: World) -> World:
     world.load("weather", "2026-09")
     return world
+
+
+@pytest.fixture
+def settings(
+    shared_sandbox: Sandbox, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> pytest.MonkeyPatch:
+    """Those of a deployment without data; what else is set ends with the test."""
+    for name, value in environment(tmp_path, shared_sandbox, database_url, redis_url="").items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
 
 
 def served(**query: str) -> bytes:
@@ -75,7 +86,7 @@ def test_days_and_a_display_name_are_taken_and_months_without_data_are_named(
     ],
 )
 def test_wrong_question_is_one_line(
-    world: World, capfd: pytest.CaptureFixture[str], arguments: list[str], expected: str
+    settings: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str], expected: str
 ) -> None:
     assert errors.run(app, ["get", *arguments], "city-data") == 2
     printed = capfd.readouterr()
@@ -94,7 +105,9 @@ def test_file_that_cannot_be_written_is_named_and_nothing_is_left(
     assert list(tmp_path.glob(".*")) == []
 
 
-def test_reader_that_does_not_start_is_one_line(world: World, capfd: pytest.CaptureFixture[str]) -> None:
-    world.monkeypatch.setenv("API_RATE_BURST", "0")
+def test_reader_that_does_not_start_is_one_line(
+    settings: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings.setenv("API_RATE_BURST", "0")
     assert errors.run(app, ["get", "madrid", "weather"], "city-data") == 2
     assert_one_line(capfd.readouterr().err, "the reader does not start: ")

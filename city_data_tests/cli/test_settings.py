@@ -77,10 +77,16 @@ def test_wrong_variable_of_one_command_is_one_line(
 
 
 @pytest.mark.parametrize("name", ["replay", "expire"])
-def test_missing_setting_of_a_deployment_is_one_line(variables: dict[str, str], database_url: str, name: str) -> None:
-    done = command({**variables, "CITY_DATA_DATABASE_URL": database_url}, name)
-    assert done.returncode == 2, done.stderr
-    assert_one_line(done.stderr, "CITY_DATA_RAW_URL is not set")
+def test_missing_setting_of_a_deployment_is_one_line(
+    variables: dict[str, str],
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    monkeypatch.setenv("CITY_DATA_DATABASE_URL", database_url)
+    assert errors.run(app, [name], "city-data") == 2
+    assert_one_line(capfd.readouterr().err, "CITY_DATA_RAW_URL is not set")
 
 
 @pytest.mark.parametrize(
@@ -95,16 +101,32 @@ def test_missing_setting_of_a_deployment_is_one_line(variables: dict[str, str], 
             {"CITY_DATA_CACHE_TTL_DAYS": "never", "CITY_DATA_REDIS_URL": "redis://127.0.0.1:1/0"},
             "CITY_DATA_CACHE_TTL_DAYS='never'",
         ),
-        ("collect", {"CITY_DATA_RAW_URL": "gs://bucket"}, "the URL of the raw archive cannot be used"),
     ],
 )
 def test_wrong_setting_of_a_deployment_is_one_line(
-    variables: dict[str, str], database_url: str, tmp_path: Path, name: str, change: dict[str, str], expected: str
+    variables: dict[str, str],
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    name: str,
+    change: dict[str, str],
+    expected: str,
 ) -> None:
-    own = {**variables, "CITY_DATA_DATABASE_URL": database_url, "CITY_DATA_RAW_URL": str(tmp_path), **change}
-    arguments = ["--alive", str(tmp_path / "alive")] if name == "collect" else []
-    done = command(own, name, *arguments)
-    text = done.stderr
-    assert done.returncode == 2, text
+    own = {"CITY_DATA_DATABASE_URL": database_url, "CITY_DATA_RAW_URL": str(tmp_path), **change}
+    for variable, value in own.items():
+        monkeypatch.setenv(variable, value)
+    assert errors.run(app, [name], "city-data") == 2
+    text = capfd.readouterr().err
     assert_one_line(text, expected)
     assert "secret" not in text
+
+
+def test_wrong_archive_of_the_collector_is_one_line(
+    variables: dict[str, str], database_url: str, tmp_path: Path
+) -> None:
+    """In a process of its own: the collector directs the log of its whole process."""
+    own = {**variables, "CITY_DATA_DATABASE_URL": database_url, "CITY_DATA_RAW_URL": "gs://bucket"}
+    done = command(own, "collect", "--alive", str(tmp_path / "alive"))
+    assert done.returncode == 2, done.stderr
+    assert_one_line(done.stderr, "the URL of the raw archive cannot be used")
