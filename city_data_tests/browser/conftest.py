@@ -19,6 +19,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from api.app import create_app
 from api.settings import Settings
+from city_data.datasets import WEATHER
+from city_data.frames.canonical import canonical_frame
 from city_data.local.embedded import EmbeddedPostgres
 from city_data.pipeline.feeds import record_providers
 from city_data.providers import discover
@@ -66,7 +68,8 @@ def url(postgres: EmbeddedPostgres) -> Iterator[str]:
         ("valencia", "2026-10", "settled", "sandbox:open_meteo"),
     ):
         load = month_load("weather", month, add=1.5)
-        replace_month(database, dataclasses.replace(load, city_id=city, state=state, source=source))
+        frame = canonical_frame(load.frame.assign(snowfall=0.5), WEATHER)
+        replace_month(database, dataclasses.replace(load, city_id=city, state=state, source=source, frame=frame))
     record_state(database, "madrid", "traffic", Month(2026, 9), "failed", at=NOW, message=TROUBLE)
     record_state(database, "barcelona", "weather", Month(2026, 8), "not_available", at=NOW, message="never measured")
     record_state(database, "madrid", "weather", Month(2026, 11), "not_yet_published", at=NOW)

@@ -5,6 +5,7 @@ Headers of its files: ../api/routes/test_page.py.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -104,6 +105,23 @@ def test_ranges_columns_and_cursor_readout(open_page: Open, url: str) -> None:
     expect(traffic.locator("time")).to_have_text("Sun, 25 Oct 2026, 02:00 GMT+1")
     page.get_by_role("button", name="24 months").click()
     expect(page.locator("#plot-range")).to_have_text("November 2024 – October 2026")
+
+
+def test_column_on_request_is_requested_by_name_and_plotted(open_page: Open) -> None:
+    page = open_page(fragment="#valencia")
+    weather = panel(page, "weather")
+    page.get_by_role("button", name="Last month").click()
+    weather.locator("select").select_option("snowfall")
+    expect(weather.locator(".meta")).to_have_text("31 of 31 days have a value")
+    _, values = weather.locator(".chart").evaluate("(chart) => chart.plot.data")
+    assert set(values) == {0.5}
+    weather.locator(".chart").focus()
+    page.keyboard.press("Home")
+    expect(weather.locator(".readout")).to_contain_text("Temperature 1.5 °C")
+    expect(weather.locator(".readout .now")).to_have_text("Snowfall 0.5 cm")
+    expect(weather.locator("a[data-format=csv]")).to_have_attribute("href", re.compile("columns=temperature.*snowfall"))
+    weather.locator("select").select_option("temperature")
+    expect(weather.locator("a[data-format=csv]")).to_have_attribute("href", re.compile("^(?!.*columns=)"))
 
 
 def test_arrow_keys_move_between_months_and_describe_each(open_page: Open) -> None:
