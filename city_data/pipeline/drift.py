@@ -21,10 +21,19 @@ if TYPE_CHECKING:
 # Rows and bytes for each expected row, against the month before: a file cut in half is below, one listed twice above.
 SIZE_BAND = (0.6, 1.7)
 # A month's mean may move by this share of the month before: seasons move it too.
-MEAN_SHARE = {"traffic_volume": 0.5, "average_speed": 0.5, "humidity": 0.75, "pressure": 0.03, "wind_speed": 1.0}
+MEAN_SHARE = {
+    "traffic_volume": 0.5,
+    "average_speed": 0.5,
+    "humidity": 0.75,
+    "pressure": 0.03,
+    "wind_speed": 1.0,
+    "wind_gust": 1.0,
+    "sunshine_duration": 4.0,
+    "cloud_cover": 4.0,
+}
 # A share of degrees is meaningless: the mean temperature may move by 4 standard deviations of the month before, which
 # a season never exceeds and another unit does.
-MEAN_SPREADS = {"temperature": 4.0}
+MEAN_SPREADS = dict.fromkeys(("temperature", "temperature_min", "temperature_max"), 4.0)
 SPREAD_FACTOR = 3.0
 # The share of rows used may move by so much: a source has its good and its bad months.
 USED_SHARE_BAND = 0.2
@@ -33,8 +42,8 @@ COLUMN_SHARE, COLUMN_LEAST = 0.5, 0.1
 # Words come and go with the weather, unless nearly every hour had some.
 WORDS_LEAST = 0.9
 _MEASURED = {name for dataset in DATASETS.values() for name in dataset.measured_names}
-# Most months of rain are another distribution than the month before: its mean and spread say nothing.
-_NOT_COMPARED = {"precipitation"}
+# Most months of rain or snow are another distribution than the month before: their mean and spread say nothing.
+_NOT_COMPARED = {"precipitation", "snowfall"}
 
 REPORTED = {
     "schema_drift": "The source has the columns that it had the month before",

@@ -21,8 +21,25 @@ BEFORE = drift.MonthProfile(
     received=90,
     expected_rows=30,
     whole=True,
-    means={"temperature": 20.0, "humidity": 50.0, "precipitation": 0.1, "traffic_volume": 300.0},
-    spreads={"temperature": 3.0, "humidity": 9.0, "precipitation": 0.3, "traffic_volume": 120.0},
+    means={
+        "temperature": 20.0,
+        "humidity": 50.0,
+        "precipitation": 0.1,
+        "traffic_volume": 300.0,
+        "temperature_min": 12.0,
+        "sunshine_duration": 600.0,
+        "cloud_cover": 30.0,
+        "wind_gust": 10.0,
+        "snowfall": 0.1,
+    },
+    spreads={
+        "temperature": 3.0,
+        "humidity": 9.0,
+        "precipitation": 0.3,
+        "traffic_volume": 120.0,
+        "temperature_min": 3.0,
+        "snowfall": 0.5,
+    },
     columns={"temperature": 1.0, "pressure": 0.9, "description": 0.6, "words": 0.95},
     used_share=0.95,
 )
@@ -47,6 +64,13 @@ def test_unchanged_month_and_first_month_show_no_drift() -> None:
         ({"received": 180}, "size_drift", "received 90 to 180"),
         ({"means": {"temperature": 293.1}}, "distribution_drift", "mean of temperature 20.0 to 293.1"),
         ({"means": {"traffic_volume": 140.0}}, "distribution_drift", "mean of traffic_volume 300.0 to 140.0"),
+        ({"means": {"temperature_min": 285.1}}, "distribution_drift", "mean of temperature_min 12.0 to 285.1"),
+        ({"means": {"wind_gust": 36.0}}, "distribution_drift", "mean of wind_gust 10.0 to 36.0"),  # km/h
+        (
+            {"means": {"sunshine_duration": 36_000.0}},
+            "distribution_drift",
+            "mean of sunshine_duration 600.0 to 36000.0",
+        ),
         ({"spreads": {"temperature": 0.4}}, "distribution_drift", "spread of temperature 3.00 to 0.40"),
         ({"spreads": {"humidity": 28.0}}, "distribution_drift", "spread of humidity 9.00 to 28.00"),
         ({"columns": {"temperature": 1.0, "pressure": 0.0}}, "column_drift", "pressure 90.0% to 0.0%"),
@@ -67,6 +91,8 @@ def test_drift_is_reported_with_its_figures(changes: dict[str, Any], check: str,
     [
         {"expected_rows": 31, "received": 93, "bytes": 31_000},  # a longer month
         {"means": {"temperature": 12.0, "precipitation": 4.0}, "spreads": {"precipitation": 9.0}},  # autumn
+        {"means": {"sunshine_duration": 240.0, "cloud_cover": 80.0, "wind_gust": 17.0}},  # the same
+        {"means": {"temperature_min": 2.0, "snowfall": 4.0}, "spreads": {"snowfall": 9.0}},  # winter
         {"whole": False, "received": 9, "bytes": 3_000, "fields": ("fecha", "tmed")},  # a month that has only begun
         {"provider": "open_meteo", "fields": ("time",), "received": 792, "bytes": 60_000},  # the fallback's own format
         {"provider": "open_meteo", "fields": ("time",), "received": 792, "used_share": 0.3},
