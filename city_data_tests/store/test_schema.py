@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
@@ -51,6 +52,24 @@ def test_two_processes_may_migrate_an_empty_database_at_once(postgres: EmbeddedP
     assert is_current(databases[1])
     for database in databases:
         database.dispose()
+
+
+def test_source_of_which_more_is_requested_is_not_reported_as_changed(postgres: EmbeddedPostgres) -> None:
+    """The release that requests more of Open-Meteo forgets the shape of its answers; others' are kept."""
+    postgres.create_database("shapes", template="template_city_data")
+    database = Database(postgres.url("shapes"))
+    shape = "'2026-10-01', '{}', now(), now(), '{}'"
+    with database.write() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0009")
+        for city, provider in (("lisbon", "open_meteo"), ("madrid", "aemet")):
+            columns = "city_id, dataset, provider, month, shape, first_at, checked_at, changes"
+            values = f"'{city}', 'weather', '{provider}', {shape}"
+            connection.exec_driver_sql(f"INSERT INTO source_shape ({columns}) VALUES ({values})")
+    upgrade(database)
+    assert scalar(postgres.url("shapes"), "SELECT string_agg(provider, ' ') FROM source_shape") == "aemet"
+    database.dispose()
 
 
 def test_an_absent_database_is_a_typed_error() -> None:

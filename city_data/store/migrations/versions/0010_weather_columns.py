@@ -24,6 +24,9 @@ def upgrade() -> None:
     op.execute(f"ALTER TABLE city_weather_data {added}")
     for name, comment in _COLUMNS.items():
         op.execute(f"COMMENT ON COLUMN city_weather_data.{name} IS '{comment}'")
+    # Open-Meteo sends more from now on because more is requested: its next answer is the shape to compare with, and not
+    # a change of the source that would be reported for a week.
+    op.execute("DELETE FROM source_shape WHERE provider = 'open_meteo'")
 
 
 def downgrade() -> None:
