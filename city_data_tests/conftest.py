@@ -147,14 +147,19 @@ def world(
     database: Database,
     database_url: str,
     redis_url: str,
-    instance: dg.DagsterInstance,
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[World]:
     for name, value in environment(tmp_path, shared_sandbox, database_url, redis_url).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("CITY_DATA_CITIES", raising=False)
-    built = World(shared_sandbox, database, database_url, redis_url, instance, tmp_path, monkeypatch)
+
+    def open_instance() -> dg.DagsterInstance:
+        opened: dg.DagsterInstance = request.getfixturevalue("instance")
+        return opened
+
+    built = World(shared_sandbox, database, database_url, redis_url, open_instance, tmp_path, monkeypatch)
     built.at(AS_OF)
     yield built
     shared_sandbox.faults.clear()

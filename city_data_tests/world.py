@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
@@ -44,9 +45,19 @@ class World:
     database: Database
     database_url: str
     redis_url: str
-    instance: dg.DagsterInstance
+    open_instance: Callable[[], dg.DagsterInstance]
     folder: Path
     monkeypatch: pytest.MonkeyPatch
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        """Dagster's, with a database of its own, from its first use on: many tests have no runs."""
+        return self.open_instance()
+
+    @property
+    def dagster_home(self) -> str:
+        """The folder of its dagster.yaml."""
+        return self.instance.root_directory
 
     def at(self, moment: datetime) -> None:
         self.monkeypatch.setenv("CITY_DATA_AS_OF", moment.isoformat())

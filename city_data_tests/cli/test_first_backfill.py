@@ -27,7 +27,7 @@ MONTHS = Window(Month(2026, 9), Month(2026, 10))
 
 @pytest.fixture
 def disk(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("DAGSTER_HOME", str(world.folder / "dagster"))
+    monkeypatch.setenv("DAGSTER_HOME", world.dagster_home)
     monkeypatch.setattr(stay_up, "GO_ON_AFTER_S", 0.0)
     with own_disk(world.folder / "raw", size=str(LEAST_FREE + (1 << 24))) as is_own:
         if not is_own:

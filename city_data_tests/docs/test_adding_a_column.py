@@ -85,7 +85,7 @@ def probe(tree: Path, *arguments: str) -> dict[str, Any]:
 def test_column_is_stored_checked_and_served_in_every_format(world: World, tree: Path) -> None:
     """By the commands of the page's last section: first the migration, then a replay of what the archive holds."""
     assert [done.error for done in world.load("weather", MONTH)] == [None]
-    world.monkeypatch.setenv("DAGSTER_HOME", str(world.folder / "dagster"))
+    world.monkeypatch.setenv("DAGSTER_HOME", world.dagster_home)
     run(tree, "city_data.cli", "migrate")
     before = probe(tree)
     assert before["schema"] == []

@@ -33,7 +33,7 @@ MONTHS = [Month(2026, 8), Month(2026, 9), Month(2026, 10)]
 
 @pytest.fixture
 def stop(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[interruption.Stop]:
-    monkeypatch.setenv("DAGSTER_HOME", str(world.folder / "dagster"))
+    monkeypatch.setenv("DAGSTER_HOME", world.dagster_home)
     with interruption.on_signals() as requested:
         yield requested
     assert children() == []

@@ -22,7 +22,7 @@ MONTH = Month(2026, 9)
 
 @pytest.fixture
 def lean(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    monkeypatch.setenv("DAGSTER_HOME", str(world.folder / "dagster"))
+    monkeypatch.setenv("DAGSTER_HOME", world.dagster_home)
     with warm_instance() as instance:
         yield instance
 
