@@ -24,9 +24,10 @@ demo: setup
 bench: setup
 	$(BIN)/python -m city_data_tests.bench $(ARGS)
 
-# Lint, types, walls, and the whole suite on real PostgreSQL and Redis.
+# Lint, types, walls, and the whole suite on real PostgreSQL and Redis. Three processes keep two cores busy: each waits a
+# seventh of its time for a server, a browser or a deadline.
 test: lint clients helm-tools
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore city_data_tests/cluster
+	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore city_data_tests/cluster
 
 # The suite's heart with the oldest versions that pyproject.toml allows, in an environment of its own. Part of a release.
 LOWEST := .venv/lowest
