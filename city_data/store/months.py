@@ -207,8 +207,7 @@ def _escaped(text: str) -> str:
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
-    float: repr,
-    int: repr,
+    **dict.fromkeys((float, int, bool), repr),
     datetime: datetime.isoformat,
     str: _escaped,
     dict: _json,
