@@ -29,7 +29,7 @@ from city_data.store.database import Database
 from city_data.store.migrate import upgrade
 from city_data_tests.databases import TEMPLATE, fresh_database
 from city_data_tests.terminal import set_variables
-from city_data_tests.world import AS_OF, World, environment
+from city_data_tests.world import AS_OF, World, environment, of_the_past
 
 # Hundreds of processes start in the tests, each of which would compile the platform again, and so would a second run.
 sys.dont_write_bytecode = False
@@ -151,15 +151,14 @@ def world(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[World]:
-    for name, value in environment(tmp_path, shared_sandbox, database_url, redis_url).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("CITY_DATA_CITIES", raising=False)
-
     def open_instance() -> dg.DagsterInstance:
         opened: dg.DagsterInstance = request.getfixturevalue("instance")
         return opened
 
     built = World(shared_sandbox, database, database_url, redis_url, open_instance, tmp_path, monkeypatch)
+    built.write_cities(of_the_past())
+    for name, value in environment(tmp_path, shared_sandbox, database_url, redis_url).items():
+        monkeypatch.setenv(name, value)
     built.at(AS_OF)
     yield built
     shared_sandbox.faults.clear()

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -21,8 +22,8 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.runs.schema import RunsTable
 
-from city_data.cities import load_registry
-from city_data.datasets import DatasetName
+from city_data.cities import DEFAULT_FILE, load_registry
+from city_data.datasets import DATASETS, DatasetName
 from city_data.definitions import defs, month_job
 from city_data.operations import backfill
 from city_data.pipeline.feeds import Feed, enabled_feeds
@@ -39,7 +40,8 @@ AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 @dataclass
 class World:
-    """`at` moves the sandbox and the platform together. Madrid alone is enabled, until `enable` says otherwise."""
+    """`at` moves the sandbox and the platform together. Madrid alone is enabled, until `enable` says otherwise. Cities
+    have their sources of days that have passed; `write_cities(shipped())` gives them all."""
 
     sandbox: Sandbox
     database: Database
@@ -106,6 +108,23 @@ class World:
         file.write_text(yaml.safe_dump({"cities": list(entries)}))
         self.monkeypatch.setenv("CITY_DATA_CITIES", str(file))
         self.monkeypatch.delenv("ENABLED_CITIES", raising=False)
+
+
+@cache
+def _shipped_text() -> str:
+    return DEFAULT_FILE.read_text(encoding="utf-8")
+
+
+def shipped() -> list[dict[str, Any]]:
+    """The entries of the shipped registry."""
+    entries: list[dict[str, Any]] = yaml.safe_load(_shipped_text())["cities"]
+    return entries
+
+
+def of_the_past() -> list[dict[str, Any]]:
+    """The shipped entries without the datasets that reach ahead: most rules are the same for any number of datasets."""
+    ahead = {name for name, dataset in DATASETS.items() if dataset.months_ahead}
+    return [{key: value for key, value in entry.items() if key not in ahead} for entry in shipped()]
 
 
 def queue_run(

@@ -39,7 +39,7 @@ _COMMAND = re.compile(
 _ROOTS = {path.name for path in ROOT.iterdir()} - {"docs"}
 _PATH = re.compile(r"(?:city_data|city_data_tests|api|helm|docs)/[\w./-]*")
 # Named on the pages that have readers make them.
-_INVENTED = ("toytown", "0011_humidity_max")
+_INVENTED = ("toytown", "_humidity_max")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PAGES = pytest.mark.parametrize("page", pages(), ids=str)
 

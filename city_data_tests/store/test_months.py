@@ -14,6 +14,7 @@ import pandas as pd
 import psycopg
 import pytest
 
+from city_data.datasets import DATASETS
 from city_data.store import months
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.ledger import read_months
@@ -111,7 +112,7 @@ def test_two_cities_may_open_a_month_at_once(database: Database, database_url: s
     with gate(database_url) as gate_of_writers, ThreadPoolExecutor() as pool:
         running = [pool.submit(replace_month, database, month_load(city_id=city)) for city in ("madrid", "rome")]
         gate_of_writers.await_arrivals(2)
-        assert inventory(database) == {"weather": [], "traffic": []}
+        assert inventory(database) == {name: [] for name in DATASETS}
         gate_of_writers.open()
         assert [future.result().version for future in running] == [1, 1]
     assert inventory(database) == {"weather": [], "traffic": [MONTH]}
