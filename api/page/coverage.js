@@ -15,12 +15,13 @@ const STATES = {
 
 const hasData = (entry) => entry?.version != null;
 
-/** The months to show, oldest first: the window until the open month, and whatever else is known. */
+/** The months to show by dataset, oldest first: the window until the open month, and whatever else is known. */
 export function shownMonths(months, zone, facts) {
-  const known = Object.values(months).flat().map((entry) => entry.month);
   const open = openMonth(zone, facts.as_of);
-  const last = known.reduce((a, b) => (a > b ? a : b), open);
-  return monthsFrom(known.reduce((a, b) => (a < b ? a : b), shift(open, -facts.window_months)), last);
+  const known = Object.values(months).flat().map((entry) => entry.month);
+  const first = known.reduce((a, b) => (a < b ? a : b), shift(open, -facts.window_months));
+  const last = (list) => list.reduce((a, { month }) => (a > month ? a : month), open);
+  return Object.fromEntries(Object.entries(months).map(([name, list]) => [name, monthsFrom(first, last(list))]));
 }
 
 /** How many stored months there are, and how many of them are of the sandbox, whose values are made up. */
@@ -29,9 +30,11 @@ export function madeUp(months) {
   return { stored: stored.length, sandbox: stored.filter(({ source }) => source?.startsWith("sandbox:")).length };
 }
 
-/** The newest month that any dataset holds, or null. */
-export const newestHeld = (months) =>
-  Object.values(months).flat().filter(hasData).reduce((a, { month }) => (a > month ? a : month), "") || null;
+/** The newest month that any dataset holds, or null; a month ahead only where none up to the `open` one is held. */
+export function newestHeld(months, open) {
+  const held = Object.values(months).flat().filter(hasData).map(({ month }) => month).sort();
+  return held.findLast((month) => month <= open) ?? held[0] ?? null;
+}
 
 export class Coverage {
   constructor({ grids, detail, legend }, facts, onMonth) {
@@ -61,7 +64,7 @@ export class Coverage {
       const none = text("No source of {dataset} is known for {city}.", { dataset: text(dataset), city: this.city.name });
       return el("div", { className: "grid" }, caption, el("p", { className: "hint" }, none));
     }
-    const years = [...new Set(this.shown.map((month) => parts(month)[0]))];
+    const years = [...new Set(this.shown[dataset].map((month) => parts(month)[0]))];
     const heads = Array.from({ length: 12 }, (_, index) =>
       el("th", { scope: "col" }, el("abbr", { title: MONTHS[index] }, MONTH_LETTERS[index])),
     );
@@ -82,7 +85,7 @@ export class Coverage {
   #row(dataset, year) {
     const cells = Array.from({ length: 12 }, (_, index) => {
       const month = monthOf(year, index);
-      return this.shown.includes(month) ? this.#cell(dataset, month) : el("td", { className: "outside" });
+      return this.shown[dataset].includes(month) ? this.#cell(dataset, month) : el("td", { className: "outside" });
     });
     return el("tr", {}, el("th", { scope: "row" }, String(year)), ...cells);
   }
@@ -142,13 +145,13 @@ export class Coverage {
   #summarise() {
     const lines = Object.entries(this.entries).map(([name, known]) => {
       const counts = new Map();
-      for (const month of this.shown) {
+      for (const month of this.shown[name]) {
         const word = STATES[known.get(month)?.state ?? "never_asked"][1];
         counts.set(word, (counts.get(word) ?? 0) + 1);
       }
       const summary = [...counts].map(([word, count]) => `${count} ${text(word)}`).join(", ");
       const sourced = this.city[`${name}_provider`] || known.size;
-      const months = text("of {n} months {summary}", { n: this.shown.length, summary });
+      const months = text("of {n} months {summary}", { n: this.shown[name].length, summary });
       return el("p", {}, el("strong", {}, title(name)), `: ${sourced ? months : text("no source")}`);
     });
     this.detail.replaceChildren(...lines);

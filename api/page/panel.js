@@ -3,7 +3,7 @@
 import { Export } from "./export.js";
 import { text } from "./language.js";
 import * as reader from "./reader.js";
-import { alone, gaps, isDrawn, series } from "./series.js";
+import { alone, gaps, isDrawn, isNumber, series, wordsOf } from "./series.js";
 import { el, meaningText, MONTH_LETTERS, MONTHS, number, stamp, title } from "./words.js";
 
 const HEIGHT_PX = 230;
@@ -127,7 +127,7 @@ export class Panel {
     const [stroke, ink, rule, shade] = ["--line", "--muted", "--rule", "--gap"].map((name) => style.getPropertyValue(name).trim());
     const font = `12px ${style.fontFamily}`;
     const axis = { stroke: ink, font, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1 } };
-    const words = this.column.allowed?.map((word) => text(word));
+    const words = wordsOf(this.column)?.map((word) => text(word));
     const scale = words ? { range: [-0.4, words.length - 0.6] } : {};
     const values = words ? (_, splits) => splits.map((n) => words[n] ?? "") : (_, splits) => splits.map((n) => number(n));
     return {
@@ -187,10 +187,12 @@ export class Panel {
     this.readout.replaceChildren(el("time", { dateTime: record.date }, when), ...values, el("span", { className: "source" }, sourceOf(record)));
   }
 
-  #value(record, { name, kind, unit, allowed }) {
+  #value(record, column) {
+    const { name, kind, unit, allowed } = column;
     const value = record[name];
     if (value == null) return text("no value");
-    if (kind === "number") return `${number(value)}${unit ? ` ${text(unit)}` : ""}`;
+    if (kind === "flag") return text(wordsOf(column)[Number(value)]);
+    if (isNumber(column)) return `${number(value)}${unit ? ` ${text(unit)}` : ""}`;
     return allowed ? text(value) : value;
   }
 

@@ -5,7 +5,7 @@ import { newestHeld } from "./coverage.js";
 import { text } from "./language.js";
 import { Panel } from "./panel.js";
 import * as reader from "./reader.js";
-import { capital, el, firstDay, lastDay, monthName, monthStart, shift } from "./words.js";
+import { capital, el, firstDay, lastDay, monthName, monthStart, openMonth, shift } from "./words.js";
 
 const RANGE_NAMES = { 1: "Last month", 3: "3 months", 12: "12 months", 24: "24 months" };
 const SHOWN = { history: "History", training: "Training frame" };
@@ -42,7 +42,7 @@ export class Plots {
   /** Plots what the view names: the newest months, or one. */
   async show(city, availability, view) {
     Object.assign(this, { city, availability, view });
-    this.newest = newestHeld(availability.months);
+    this.newest = newestHeld(availability.months, openMonth(city.timezone, this.facts.as_of));
     this.zoneText.textContent = text("Times are those of {city} ({zone}).", { city: city.name, zone: city.timezone });
     this.resolutions.hidden = view.show !== "training";
     for (const { name, value, button } of this.buttons) {

@@ -2,8 +2,15 @@
 
 const HOUR_S = 3600;
 
+const NUMBERS = ["number", "integer"];
+
+/** The words of a column in their order: those it allows, or a flag's two; null of one that has none. */
+export const wordsOf = ({ kind, allowed }) => (kind === "flag" ? ["no", "yes"] : allowed);
+
+export const isNumber = ({ kind }) => NUMBERS.includes(kind);
+
 /** What a column is drawn as: numbers as they are, words that have an order by their place in it. */
-export const isDrawn = (column) => column.kind === "number" || column.allowed !== null;
+export const isDrawn = (column) => isNumber(column) || wordsOf(column) !== null;
 
 /**
  * Records as {times (s since 1970, UTC), values (number or null), records, daily}, oldest first. Where records are missing, not
@@ -31,7 +38,8 @@ function push(made, time, value, record) {
 function valueOf(record, column) {
   const value = record[column.name];
   if (value === null || value === undefined) return null;
-  return column.kind === "number" ? value : column.allowed.indexOf(value);
+  if (isNumber(column)) return value;
+  return column.kind === "flag" ? Number(value) : column.allowed.indexOf(value);
 }
 
 /** Stretches without a value between `from` and `to`, as [start, end] in seconds; the ends of the range count. */
