@@ -16,7 +16,7 @@ from typing import Literal
 from city_data.window import Month
 
 Resolution = Literal["hourly", "daily"]
-DatasetName = Literal["weather", "traffic"]
+DatasetName = Literal["weather", "traffic", "calendar"]
 Kind = Literal["number", "text", "integer", "flag"]
 DayRule = Literal["mean", "sum", "min", "max", "worst"]
 
@@ -253,7 +253,35 @@ TRAFFIC = Dataset(
     resolution="hourly",
     example_source="madrid_opendata",
 )
-DATASETS: dict[DatasetName, Dataset] = {dataset.name: dataset for dataset in (WEATHER, TRAFFIC)}
+CALENDAR = Dataset(
+    name="calendar",
+    table="city_calendar_data",
+    columns=(
+        Column("weekday", "integer", None, "Day of the week, 0 for Monday", 0, 6, example=4),
+        Column("is_weekend", "flag", None, "Whether the day is of the country's weekend", example=False),
+        Column("public_holiday", "text", None, "Name of the public holiday, of any level", example="San Isidro"),
+        Column("country_holiday", "text", None, "Name of the country's holiday", example="Fiesta del Trabajo"),
+        Column("region_holiday", "text", None, "Name of the region's holiday", example="Comunidad de Madrid"),
+        Column("town_holiday", "text", None, "Name of the municipality's own holiday", example="San Isidro"),
+        Column(
+            "public_holiday_known", "flag", None, "Whether all levels are known, or one names the day", example=True
+        ),
+        Column("country_holiday_known", "flag", None, "Whether the country's holidays are known", example=True),
+        Column("region_holiday_known", "flag", None, "Whether the region's holidays are known", example=True),
+        Column("town_holiday_known", "flag", None, "Whether the municipality's holidays are known", example=True),
+        Column("school_vacation", "text", None, "Name of the school vacation", example="Vacaciones de Navidad"),
+        Column("school_free", "flag", None, "Whether pupils have vacations; NULL where not known", example=False),
+        Column("days_to_holiday", "integer", "d", "Days to the next public holiday, 0 on one", 0, 366, example=2),
+        Column(
+            "days_since_holiday", "integer", "d", "Days since the last public holiday, 0 on one", 0, 366, example=12
+        ),
+        Column("is_bridge_day", "flag", None, "Whether it is the one working day between two days off", example=False),
+    ),
+    resolution="daily",
+    example_source="openholidays",
+    months_ahead=12,
+)
+DATASETS: dict[DatasetName, Dataset] = {dataset.name: dataset for dataset in (WEATHER, TRAFFIC, CALENDAR)}
 
 
 def expected_stamps(month: Month, timezone: str, resolution: Resolution) -> list[datetime]:

@@ -51,6 +51,8 @@ def seeds_of(provider: str) -> list[Seed]:
         found += list(_barcelona_rows(made, fixture.request))
     if provider == "grandlyon_opendata":
         found += list(_lyon_examples(made, fixture.request))
+    if provider == "openholidays":
+        found += list(_school_files(made, fixture))
     if RECORDED.is_dir():
         found += list(_recorded(made, fixture.request))
     return found
@@ -101,6 +103,14 @@ def _lyon_examples(provider: Provider, request: Request) -> Iterator[Seed]:
             bodies = [Received.of(path.name, path.read_bytes()) for path in paths]
             payloads = (*bodies, *(pages if month == request.month else ()))
             yield Seed(f"schema of {month}", provider, replace(request, month=month), payloads)
+
+
+def _school_files(provider: Provider, fixture: Case) -> Iterator[Seed]:
+    """The recorded files of school vacations, each beside the fixture's days."""
+    days = _received(fixture.payloads()[0])
+    for path in sorted((RECORDED / "openholidays").glob("*_school*.csv")):
+        asked = _asked(provider, fixture.request, path.name)
+        yield Seed(f"days and {path.name}", provider, asked, (days, Received.of(path.name, path.read_bytes())))
 
 
 def _recorded(provider: Provider, request: Request) -> Iterator[Seed]:

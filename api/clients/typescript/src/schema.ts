@@ -164,6 +164,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{tenant_id}/external/historical-calendar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Historical calendar of a location */
+        get: operations["historical_api_v1_tenants__tenant_id__external_historical_calendar_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{tenant_id}/external/historical-traffic": {
         parameters: {
             query?: never;
@@ -190,6 +207,43 @@ export interface paths {
         };
         /** Historical weather of a location */
         get: operations["historical_api_v1_tenants__tenant_id__external_historical_weather_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{tenant_id}/external/operations/calendar/historical": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Historical calendar of a location, by JSON body
+         * @deprecated
+         */
+        post: operations["historical_api_v1_tenants__tenant_id__external_operations_calendar_historical_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{tenant_id}/external/operations/historical-calendar-optimized": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Historical calendar of a location */
+        get: operations["historical_api_v1_tenants__tenant_id__external_operations_historical_calendar_optimized_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -341,11 +395,223 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** CalendarRecord */
+        CalendarRecord: {
+            /**
+             * Country Holiday
+             * @description Name of the country's holiday; null where missing
+             * @example Fiesta del Trabajo
+             */
+            country_holiday: string | null;
+            /**
+             * Country Holiday Known
+             * @description Whether the country's holidays are known; null where missing
+             * @example true
+             */
+            country_holiday_known: boolean | null;
+            /**
+             * Date
+             * Format: date-time
+             * @description Start of the interval, UTC
+             * @example 2026-10-01T00:00:00Z
+             */
+            date: string;
+            /**
+             * Days Since Holiday
+             * @description Days since the last public holiday, 0 on one, d; null where missing
+             * @example 12
+             */
+            days_since_holiday: number | null;
+            /**
+             * Days To Holiday
+             * @description Days to the next public holiday, 0 on one, d; null where missing
+             * @example 2
+             */
+            days_to_holiday: number | null;
+            /**
+             * Is Bridge Day
+             * @description Whether it is the one working day between two days off; null where missing
+             * @example false
+             */
+            is_bridge_day: boolean | null;
+            /**
+             * Is Weekend
+             * @description Whether the day is of the country's weekend; null where missing
+             * @example false
+             */
+            is_weekend: boolean | null;
+            /**
+             * Public Holiday
+             * @description Name of the public holiday, of any level; null where missing
+             * @example San Isidro
+             */
+            public_holiday: string | null;
+            /**
+             * Public Holiday Known
+             * @description Whether all levels are known, or one names the day; null where missing
+             * @example true
+             */
+            public_holiday_known: boolean | null;
+            /**
+             * Region Holiday
+             * @description Name of the region's holiday; null where missing
+             * @example Comunidad de Madrid
+             */
+            region_holiday: string | null;
+            /**
+             * Region Holiday Known
+             * @description Whether the region's holidays are known; null where missing
+             * @example true
+             */
+            region_holiday_known: boolean | null;
+            /**
+             * School Free
+             * @description Whether pupils have vacations; NULL where not known; null where missing
+             * @example false
+             */
+            school_free: boolean | null;
+            /**
+             * School Vacation
+             * @description Name of the school vacation; null where missing
+             * @example Vacaciones de Navidad
+             */
+            school_vacation: string | null;
+            /**
+             * Source
+             * @description The provider of the record
+             * @example aemet
+             */
+            source: string;
+            /**
+             * Town Holiday
+             * @description Name of the municipality's own holiday; null where missing
+             * @example San Isidro
+             */
+            town_holiday: string | null;
+            /**
+             * Town Holiday Known
+             * @description Whether the municipality's holidays are known; null where missing
+             * @example true
+             */
+            town_holiday_known: boolean | null;
+            /**
+             * Weekday
+             * @description Day of the week, 0 for Monday; null where missing
+             * @example 4
+             */
+            weekday: number | null;
+        };
+        /** CalendarSelection */
+        CalendarSelection: {
+            /**
+             * Country Holiday
+             * @description Name of the country's holiday; null where missing
+             */
+            country_holiday?: string | null;
+            /**
+             * Country Holiday Known
+             * @description Whether the country's holidays are known; null where missing
+             */
+            country_holiday_known?: boolean | null;
+            /**
+             * Date
+             * Format: date-time
+             */
+            date: string;
+            /**
+             * Days Since Holiday
+             * @description Days since the last public holiday, 0 on one, d; null where missing
+             */
+            days_since_holiday?: number | null;
+            /**
+             * Days To Holiday
+             * @description Days to the next public holiday, 0 on one, d; null where missing
+             */
+            days_to_holiday?: number | null;
+            /**
+             * Hours
+             * @description Number of hours of the day with a value; for days aggregated from hours
+             */
+            hours?: number | null;
+            /**
+             * Is Bridge Day
+             * @description Whether it is the one working day between two days off; null where missing
+             */
+            is_bridge_day?: boolean | null;
+            /**
+             * Is Weekend
+             * @description Whether the day is of the country's weekend; null where missing
+             */
+            is_weekend?: boolean | null;
+            /**
+             * Public Holiday
+             * @description Name of the public holiday, of any level; null where missing
+             */
+            public_holiday?: string | null;
+            /**
+             * Public Holiday Known
+             * @description Whether all levels are known, or one names the day; null where missing
+             */
+            public_holiday_known?: boolean | null;
+            /**
+             * Raw Data
+             * @description The source's extra data; with `include=raw`
+             */
+            raw_data?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Region Holiday
+             * @description Name of the region's holiday; null where missing
+             */
+            region_holiday?: string | null;
+            /**
+             * Region Holiday Known
+             * @description Whether the region's holidays are known; null where missing
+             */
+            region_holiday_known?: boolean | null;
+            /**
+             * School Free
+             * @description Whether pupils have vacations; NULL where not known; null where missing
+             */
+            school_free?: boolean | null;
+            /**
+             * School Vacation
+             * @description Name of the school vacation; null where missing
+             */
+            school_vacation?: string | null;
+            /**
+             * Source
+             * @description The provider of the record
+             */
+            source?: string | null;
+            /**
+             * Town Holiday
+             * @description Name of the municipality's own holiday; null where missing
+             */
+            town_holiday?: string | null;
+            /**
+             * Town Holiday Known
+             * @description Whether the municipality's holidays are known; null where missing
+             */
+            town_holiday_known?: boolean | null;
+            /**
+             * Weekday
+             * @description Day of the week, 0 for Monday; null where missing
+             */
+            weekday?: number | null;
+        };
         /**
          * CityInfoResponse
          * @description One enabled city: its centre, its radius and its sources.
          */
         CityInfoResponse: {
+            /**
+             * Calendar Provider
+             * @description Null for a city without calendar
+             * @example openholidays
+             */
+            calendar_provider: string | null;
             /**
              * City Id
              * @description The city's id in all routes
@@ -439,6 +705,30 @@ export interface components {
          * @description The data available for a city.
          */
         DataAvailabilityResponse: {
+            /**
+             * Calendar Available
+             * @description Whether any month has data
+             * @example true
+             */
+            calendar_available: boolean;
+            /**
+             * Calendar End Date
+             * @description Last record's date, UTC
+             * @example 2026-10-31T23:00:00Z
+             */
+            calendar_end_date: string | null;
+            /**
+             * Calendar Record Count
+             * @description Number of records
+             * @example 18264
+             */
+            calendar_record_count: number;
+            /**
+             * Calendar Start Date
+             * @description First record's date, UTC
+             * @example 2026-10-31T23:00:00Z
+             */
+            calendar_start_date: string | null;
             /**
              * City Id
              * @description As in the list of cities
@@ -923,6 +1213,7 @@ export interface components {
          * @description The provenance of a city's month. `start` and `end` are the local month as a half-open interval, UTC.
          */
         MonthProvenanceResponse: {
+            calendar: components["schemas"]["DatasetProvenance"] | null;
             /** City Id */
             city_id: string;
             /** City Name */
@@ -949,6 +1240,8 @@ export interface components {
         };
         /** MonthsInfo */
         MonthsInfo: {
+            /** Calendar */
+            calendar: components["schemas"]["MonthInfo"][];
             /** Traffic */
             traffic: components["schemas"]["MonthInfo"][];
             /** Weather */
@@ -1002,7 +1295,7 @@ export interface components {
              * Dataset
              * @enum {string}
              */
-            dataset: "weather" | "traffic";
+            dataset: "weather" | "traffic" | "calendar";
             /**
              * Earliest Month
              * @description Null without limit
@@ -2202,7 +2495,7 @@ export interface operations {
             header?: never;
             path: {
                 city_id: string;
-                dataset: "weather" | "traffic";
+                dataset: "weather" | "traffic" | "calendar";
             };
             cookie?: never;
         };
@@ -2350,7 +2643,7 @@ export interface operations {
             header?: never;
             path: {
                 city_id: string;
-                dataset: "weather" | "traffic";
+                dataset: "weather" | "traffic" | "calendar";
                 month: string;
             };
             cookie?: never;
@@ -2960,6 +3253,240 @@ export interface operations {
             };
         };
     };
+    historical_api_v1_tenants__tenant_id__external_historical_calendar_get: {
+        parameters: {
+            query: {
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
+                latitude?: number | null;
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
+                longitude?: number | null;
+                /** @description A city's id, instead of coordinates */
+                city_id?: string | null;
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
+                version?: string | null;
+                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
+                as_of?: string | null;
+                /** @description Takes precedence over the Accept header */
+                format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
+                resolution?: ("native" | "hourly" | "daily") | null;
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
+                columns?: string | null;
+                /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
+                include?: "raw" | null;
+            };
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every record of the range, oldest first */
+            200: {
+                headers: {
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
+                    ETag?: string;
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
+                    Link?: string;
+                    /** @description Distance from the city's centre to the requested location */
+                    "X-City-Distance-Km"?: string;
+                    /** @description The city that serves the location */
+                    "X-City-Id"?: string;
+                    /** @description Share (0..1) of the requested range that has values */
+                    "X-Coverage"?: string;
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
+                    "X-Data-Version"?: string;
+                    /** @description Months of the range without data; absent where there are none */
+                    "X-Missing-Months"?: string;
+                    /** @description The last record's date */
+                    "X-Served-End"?: string;
+                    /** @description The first record's date; absent where there is none */
+                    "X-Served-Start"?: string;
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
+                    "X-Snapshot-Id"?: string;
+                    /** @description The sources in the answer */
+                    "X-Source"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalendarRecord"][] | components["schemas"]["CalendarSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nothing has changed since If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed HTTP request, or not exactly one Host */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Malformed HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The bearer token is missing or invalid */
+            401: {
+                headers: {
+                    /** @description The reason why the token was rejected (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No acceptable media type */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Versions required by `version` or `as_of` are no longer stored */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Invalid parameters */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValidationErrorResponse"];
+                };
+            };
+            /** @description The caller's rate limit is exceeded */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The data store or another service is unavailable, or this service is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     historical_api_v1_tenants__tenant_id__external_historical_traffic_get: {
         parameters: {
             query: {
@@ -3257,6 +3784,455 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WeatherRecord"][] | components["schemas"]["WeatherSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nothing has changed since If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed HTTP request, or not exactly one Host */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Malformed HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The bearer token is missing or invalid */
+            401: {
+                headers: {
+                    /** @description The reason why the token was rejected (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No acceptable media type */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Versions required by `version` or `as_of` are no longer stored */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Invalid parameters */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValidationErrorResponse"];
+                };
+            };
+            /** @description The caller's rate limit is exceeded */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The data store or another service is unavailable, or this service is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    historical_api_v1_tenants__tenant_id__external_operations_calendar_historical_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HistoricalRequest"];
+            };
+        };
+        responses: {
+            /** @description Every record of the range, oldest first */
+            200: {
+                headers: {
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
+                    ETag?: string;
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
+                    Link?: string;
+                    /** @description Distance from the city's centre to the requested location */
+                    "X-City-Distance-Km"?: string;
+                    /** @description The city that serves the location */
+                    "X-City-Id"?: string;
+                    /** @description Share (0..1) of the requested range that has values */
+                    "X-Coverage"?: string;
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
+                    "X-Data-Version"?: string;
+                    /** @description Months of the range without data; absent where there are none */
+                    "X-Missing-Months"?: string;
+                    /** @description The last record's date */
+                    "X-Served-End"?: string;
+                    /** @description The first record's date; absent where there is none */
+                    "X-Served-Start"?: string;
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
+                    "X-Snapshot-Id"?: string;
+                    /** @description The sources in the answer */
+                    "X-Source"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalendarRecord"][] | components["schemas"]["CalendarSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nothing has changed since If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed HTTP request, or not exactly one Host */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Malformed HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The bearer token is missing or invalid */
+            401: {
+                headers: {
+                    /** @description The reason why the token was rejected (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No acceptable media type */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Versions required by `version` or `as_of` are no longer stored */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Invalid parameters */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValidationErrorResponse"];
+                };
+            };
+            /** @description The caller's rate limit is exceeded */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The data store or another service is unavailable, or this service is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    historical_api_v1_tenants__tenant_id__external_operations_historical_calendar_optimized_get: {
+        parameters: {
+            query: {
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
+                latitude?: number | null;
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
+                longitude?: number | null;
+                /** @description A city's id, instead of coordinates */
+                city_id?: string | null;
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
+                version?: string | null;
+                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
+                as_of?: string | null;
+                /** @description Takes precedence over the Accept header */
+                format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
+                resolution?: ("native" | "hourly" | "daily") | null;
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
+                columns?: string | null;
+                /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
+                include?: "raw" | null;
+            };
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every record of the range, oldest first */
+            200: {
+                headers: {
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
+                    ETag?: string;
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
+                    Link?: string;
+                    /** @description Distance from the city's centre to the requested location */
+                    "X-City-Distance-Km"?: string;
+                    /** @description The city that serves the location */
+                    "X-City-Id"?: string;
+                    /** @description Share (0..1) of the requested range that has values */
+                    "X-Coverage"?: string;
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
+                    "X-Data-Version"?: string;
+                    /** @description Months of the range without data; absent where there are none */
+                    "X-Missing-Months"?: string;
+                    /** @description The last record's date */
+                    "X-Served-End"?: string;
+                    /** @description The first record's date; absent where there is none */
+                    "X-Served-Start"?: string;
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
+                    "X-Snapshot-Id"?: string;
+                    /** @description The sources in the answer */
+                    "X-Source"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalendarRecord"][] | components["schemas"]["CalendarSelection"][];
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
                     "application/x-ndjson": string;
