@@ -11,12 +11,10 @@ const RANGE_NAMES = { 1: "Last month", 3: "3 months", 12: "12 months", 24: "24 m
 const SHOWN = { history: "History", training: "Training frame" };
 const RESOLUTIONS = { daily: "Days", hourly: "Hours" };
 const KEPT_ANSWERS = 12;
-// What a training frame has beside the columns of weather and traffic, as far as a reader of a plot wants to know it.
-const CALENDAR = [{ name: "public_holiday", kind: "text", unit: null, allowed: null }];
 
 /** The columns of each plot, by its name: those of the datasets, and of the training frame. */
 export function plotColumns({ datasets }) {
-  return { ...datasets, training: [...Object.values(datasets).flat(), ...CALENDAR] };
+  return { ...datasets, training: Object.values(datasets).flat() };
 }
 
 export class Plots {
