@@ -131,80 +131,28 @@ class Dataset:
         return hashlib.sha256(repr(columns).encode()).hexdigest()[:8]
 
 
+# fmt: off
 _ON_REQUEST = (
-    Column(
-        "temperature_min",
-        "number",
-        "°C",
-        "Lowest air temperature of the period",
-        -60,
-        60,
-        example=9.6,
-        day_rule="min",
-        on_request=True,
-    ),
-    Column(
-        "temperature_max",
-        "number",
-        "°C",
-        "Highest air temperature of the period",
-        -60,
-        60,
-        example=19.1,
-        day_rule="max",
-        on_request=True,
-    ),
+    Column("temperature_min", "number", "°C", "Lowest air temperature of the period", -60, 60, example=9.6,
+           day_rule="min", on_request=True),
+    Column("temperature_max", "number", "°C", "Highest air temperature of the period", -60, 60, example=19.1,
+           day_rule="max", on_request=True),
     # Minutes, in which the hours of one source, the minutes of another and the seconds of a third are exact.
-    Column(
-        "sunshine_duration",
-        "number",
-        "min",
-        "Sunshine in the period",
-        0,
-        1440,
-        example=588.0,
-        day_rule="sum",
-        on_request=True,
-    ),
+    Column("sunshine_duration", "number", "min", "Sunshine in the period", 0, 1440, example=588.0, day_rule="sum",
+           on_request=True),
     Column("cloud_cover", "number", "%", "Mean share of the sky under clouds", 0, 100, example=37.5, on_request=True),
-    Column(
-        "wind_gust",
-        "number",
-        "m/s",
-        "Strongest gust of the period",
-        0,
-        120,
-        example=11.4,
-        day_rule="max",
-        on_request=True,
-    ),
-    Column(
-        "snowfall",
-        "number",
-        "cm",
-        "Depth of the snow that fell in the period",
-        0,
-        300,
-        example=0.7,
-        day_rule="sum",
-        on_request=True,
-    ),
+    Column("wind_gust", "number", "m/s", "Strongest gust of the period", 0, 120, example=11.4, day_rule="max",
+           on_request=True),
+    Column("snowfall", "number", "cm", "Depth of the snow that fell in the period", 0, 300, example=0.7,
+           day_rule="sum", on_request=True),
 )
 WEATHER = Dataset(
     name="weather",
     table="city_weather_data",
     columns=(
         Column("temperature", "number", "°C", "Mean air temperature of the period", -60, 60, example=14.2),
-        Column(
-            "precipitation",
-            "number",
-            "mm",
-            "Precipitation that fell in the period",
-            0,
-            700,
-            example=0.4,
-            day_rule="sum",
-        ),
+        Column("precipitation", "number", "mm", "Precipitation that fell in the period", 0, 700, example=0.4,
+               day_rule="sum"),
         Column("humidity", "number", "%", "Mean relative humidity of the period", 0, 100, example=61.0),
         Column("wind_speed", "number", "m/s", "Mean wind speed of the period", 0, 75, example=3.1),
         Column("pressure", "number", "hPa", "Mean pressure at mean sea level", 850, 1090, example=1015.8),
@@ -219,36 +167,14 @@ TRAFFIC = Dataset(
     name="traffic",
     table="city_traffic_data",
     columns=(
-        Column(
-            "traffic_volume",
-            "number",
-            "vehicles/h",
-            "Mean vehicles per hour per measurement point",
-            0,
-            20_000,
-            example=412.5,
-        ),
-        Column(
-            "pedestrian_count",
-            "number",
-            "persons/h",
-            "Mean pedestrians per hour per counting point",
-            0,
-            100_000,
-            example=230.0,
-        ),
-        Column(
-            "congestion_level",
-            "text",
-            None,
-            "Congestion of the city's roads",
-            allowed=CONGESTION_LEVELS,
-            example="low",
-            day_rule="worst",
-        ),
-        Column(
-            "average_speed", "number", "km/h", "Flow-weighted mean speed", 0, 200, example=38.4, weight="traffic_volume"
-        ),
+        Column("traffic_volume", "number", "vehicles/h", "Mean vehicles per hour per measurement point", 0, 20_000,
+               example=412.5),
+        Column("pedestrian_count", "number", "persons/h", "Mean pedestrians per hour per counting point", 0, 100_000,
+               example=230.0),
+        Column("congestion_level", "text", None, "Congestion of the city's roads", allowed=CONGESTION_LEVELS,
+               example="low", day_rule="worst"),
+        Column("average_speed", "number", "km/h", "Flow-weighted mean speed", 0, 200,
+               example=38.4, weight="traffic_volume"),
     ),
     resolution="hourly",
     example_source="madrid_opendata",
@@ -263,24 +189,23 @@ CALENDAR = Dataset(
         Column("country_holiday", "text", None, "Name of the country's holiday", example="Fiesta del Trabajo"),
         Column("region_holiday", "text", None, "Name of the region's holiday", example="Comunidad de Madrid"),
         Column("town_holiday", "text", None, "Name of the municipality's own holiday", example="San Isidro"),
-        Column(
-            "public_holiday_known", "flag", None, "Whether all levels are known, or one names the day", example=True
-        ),
+        Column("public_holiday_known", "flag", None, "Whether all levels are known, or one names the day",
+               example=True),
         Column("country_holiday_known", "flag", None, "Whether the country's holidays are known", example=True),
         Column("region_holiday_known", "flag", None, "Whether the region's holidays are known", example=True),
         Column("town_holiday_known", "flag", None, "Whether the municipality's holidays are known", example=True),
         Column("school_vacation", "text", None, "Name of the school vacation", example="Vacaciones de Navidad"),
         Column("school_free", "flag", None, "Whether pupils have vacations; NULL where not known", example=False),
         Column("days_to_holiday", "integer", "d", "Days to the next public holiday, 0 on one", 0, 366, example=2),
-        Column(
-            "days_since_holiday", "integer", "d", "Days since the last public holiday, 0 on one", 0, 366, example=12
-        ),
+        Column("days_since_holiday", "integer", "d", "Days since the last public holiday, 0 on one", 0, 366,
+               example=12),
         Column("is_bridge_day", "flag", None, "Whether it is the one working day between two days off", example=False),
     ),
     resolution="daily",
     example_source="openholidays",
     months_ahead=12,
 )
+# fmt: on
 DATASETS: dict[DatasetName, Dataset] = {dataset.name: dataset for dataset in (WEATHER, TRAFFIC, CALENDAR)}
 
 
