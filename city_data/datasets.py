@@ -34,6 +34,8 @@ class Column:
     day made of hours has no value.
     An `on_request` column is in frames, in files of months and in records that name it. Few stations measure all of
     these, so they count neither in a month's coverage nor as missed when they are empty.
+    A NULL means that the value is not known. `none_where` is a flag of the dataset and its value, where a NULL means
+    that none exists: no holiday on a day of which `public_holiday_known` is true.
     Stored versions of months keep the columns of their load: a column added since is NULL in them. A column's kind and
     unit never change, since stored values keep theirs; a column with another name takes its place.
     """
@@ -50,6 +52,7 @@ class Column:
     day_rule: DayRule = "mean"
     weight: str | None = None
     on_request: bool = False
+    none_where: tuple[str, bool] | None = None
 
     @property
     def example_value(self) -> float | str | bool:
@@ -121,6 +124,11 @@ class Dataset:
         return [name for name in self.record_columns if name in self.measured_names]
 
     @property
+    def known_flags(self) -> set[str]:
+        """The flags that are true where another column is known, and so are that column's mask in frames."""
+        return {flag for flag, value in (one.none_where for one in self.columns if one.none_where) if value}
+
+    @property
     def frame_columns(self) -> list[str]:
         return [*self.key, *self.column_names, "source", "raw_data"]
 
@@ -185,16 +193,21 @@ CALENDAR = Dataset(
     columns=(
         Column("weekday", "integer", None, "Day of the week, 0 for Monday", 0, 6, example=4),
         Column("is_weekend", "flag", None, "Whether the day is of the country's weekend", example=False),
-        Column("public_holiday", "text", None, "Name of the public holiday, of any level", example="San Isidro"),
-        Column("country_holiday", "text", None, "Name of the country's holiday", example="Fiesta del Trabajo"),
-        Column("region_holiday", "text", None, "Name of the region's holiday", example="Comunidad de Madrid"),
-        Column("town_holiday", "text", None, "Name of the municipality's own holiday", example="San Isidro"),
+        Column("public_holiday", "text", None, "Name of the public holiday, of any level", example="San Isidro",
+               none_where=("public_holiday_known", True)),
+        Column("country_holiday", "text", None, "Name of the country's holiday", example="Fiesta del Trabajo",
+               none_where=("country_holiday_known", True)),
+        Column("region_holiday", "text", None, "Name of the region's holiday", example="Comunidad de Madrid",
+               none_where=("region_holiday_known", True)),
+        Column("town_holiday", "text", None, "Name of the municipality's own holiday", example="San Isidro",
+               none_where=("town_holiday_known", True)),
         Column("public_holiday_known", "flag", None, "Whether all levels are known, or one names the day",
                example=True),
         Column("country_holiday_known", "flag", None, "Whether the country's holidays are known", example=True),
         Column("region_holiday_known", "flag", None, "Whether the region's holidays are known", example=True),
         Column("town_holiday_known", "flag", None, "Whether the municipality's holidays are known", example=True),
-        Column("school_vacation", "text", None, "Name of the school vacation", example="Vacaciones de Navidad"),
+        Column("school_vacation", "text", None, "Name of the school vacation", example="Vacaciones de Navidad",
+               none_where=("school_free", False)),
         Column("school_free", "flag", None, "Whether pupils have vacations; NULL where not known", example=False),
         Column("days_to_holiday", "integer", "d", "Days to the next public holiday, 0 on one", 0, 366, example=2),
         Column("days_since_holiday", "integer", "d", "Days since the last public holiday, 0 on one", 0, 366,

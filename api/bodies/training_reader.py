@@ -18,6 +18,7 @@ from api.caching import LruCache, SingleFlight
 from api.query.representation import Representation
 from city_data.datasets import DatasetName
 from city_data.frames import training
+from city_data.frames.training_columns import schema
 from city_data.store.database import Database
 from city_data.store.encodings import pack, splice
 from city_data.store.record_formats import delimiters_of, month_text, parquet
@@ -67,7 +68,7 @@ class Joiner:
     def _parquet(self, plan: TrainingPlan, read: list[Month]) -> tuple[bytes, ...]:
         tables = self._months(plan, plan.months, read)
         cuts = [cut(tables[month], plan.interval.start, plan.interval.end) for month in plan.months]
-        return (parquet(cuts, training.schema(plan.grid)),)
+        return (parquet(cuts, schema(plan.grid)),)
 
     def _spliced(self, plan: TrainingPlan, representation: Representation, read: list[Month]) -> tuple[bytes, ...]:
         """The months' bodies, joined. Cut months and uncompressed ones are built on each request."""
@@ -87,7 +88,7 @@ class Joiner:
         return splice(
             filled,
             representation.encoding,
-            *delimiters_of(representation.format.name, lambda: training.schema(plan.grid)),
+            *delimiters_of(representation.format.name, lambda: schema(plan.grid)),
         )
 
     def _months(self, plan: TrainingPlan, wanted: Iterable[Month], read: list[Month]) -> dict[Month, pa.Table]:

@@ -31,8 +31,10 @@ async def months_for(
     version: str | None = None,
     moment: str | None = None,
     fresh: bool = False,
+    optional: bool = False,
 ) -> Mapping[Month, StoredVersion]:
     """The months' versions to answer from: of the snapshot id `version`, at `moment` (as_of), or the current ones.
+    None where the id does not name the dataset, if that is `optional`.
 
     Raises 422 for an invalid id or one of another city or dataset, and for an `as_of` that is invalid, in the
     future or given together with an id; 410 where versions are no longer stored; DatabaseUnavailable.
@@ -40,7 +42,8 @@ async def months_for(
     if version is not None and moment is not None:
         raise invalid(loc, "as_of", "exclusive", "give `version` or `as_of`, not both", moment)
     if version is not None:
-        return await _named(versions, _parse(loc, city, dataset, version), dataset, fresh)
+        snapshot = _parse(loc, city, None if optional else dataset, version)
+        return await _named(versions, snapshot, dataset, fresh) if dataset in snapshot.months else {}
     if moment is None:
         return await versions.months(city.city_id, dataset, fresh=fresh)
     at = parse_moment(loc, "as_of", moment, city.timezone)
@@ -77,7 +80,9 @@ def _select(wanted: Mapping[Month, int], versions: Sequence[Version]) -> dict[Mo
     return {month: stored[month, number] for month, number in wanted.items() if (month, number) in stored}
 
 
-def _parse(loc: Loc, city: City, dataset: DatasetName, text: str) -> SnapshotId:
+def _parse(loc: Loc, city: City, dataset: DatasetName | None, text: str) -> SnapshotId:
+    """`dataset`: the one that it must name."""
+
     def invalid_version(kind: str, message: str) -> Exception:
         return invalid(loc, "version", kind, message, text)
 
@@ -88,7 +93,7 @@ def _parse(loc: Loc, city: City, dataset: DatasetName, text: str) -> SnapshotId:
     if snapshot.city_id != city.city_id:
         message = f"the snapshot is of {snapshot.city_id}, but this location belongs to {city.city_id}"
         raise invalid_version("snapshot_of_other_city", message)
-    if dataset not in snapshot.months:
+    if dataset is not None and dataset not in snapshot.months:
         message = f"the snapshot is of {' and '.join(snapshot.months)}, not of {dataset}"
         raise invalid_version("snapshot_of_other_dataset", message)
     return snapshot

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
-from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -46,11 +45,10 @@ from api.routes.parameters import (
     documented,
 )
 from api.routes.schemas import JSON_TYPES
-from city_data import calendar_days
 from city_data.cities import City
-from city_data.datasets import DatasetName
+from city_data.datasets import DATASETS, DatasetName
 from city_data.frames.grids import DAYPARTS_TEXT, Grid
-from city_data.frames.training import TrainingColumn, columns_of_every_grid, joined_datasets
+from city_data.frames.training_columns import TrainingColumn, columns_of_every_grid
 from city_data.store.plans import plan
 from city_data.store.record_tables import Shape
 from city_data.store.training_plans import TrainingPlan, join_plans
@@ -80,15 +78,13 @@ def _headers_of(name: DatasetName) -> dict[str, str]:
     }
 
 
-_JOINED = joined_datasets()
-_MISSING = ",".join(f"{name}/2026-11" for name in _JOINED)
+_MISSING = ",".join(f"{name}/2026-11" for name in DATASETS)
 _RESPONSE_HEADERS = {
     **RESPONSE_HEADERS,
-    "X-Coverage": f"The smallest of {', '.join(_header(name, 'Coverage') for name in _JOINED)}",
+    "X-Coverage": f"The smallest of {', '.join(_header(name, 'Coverage') for name in DATASETS)}",
     "X-Missing-Months": f"Months of the range without data, such as {_MISSING}; absent where there are none",
-    **{header: text for name in _JOINED for header, text in _headers_of(name).items()},
-    "X-Calendar": "Source of the holidays: library, version, country and region, and the years and digest of the "
-    "town's own list",
+    **{header: text for name in DATASETS for header, text in _headers_of(name).items()},
+    "X-Calendar": "Sources of what is known of days ahead, such as holidays. A month's provenance has the rest",
 }
 
 _TYPES: dict[str, Any] = {**JSON_TYPES, "moment": datetime, "day": date}
@@ -122,7 +118,7 @@ class Training:
             router,
             f"{TENANT_PATH}/operations/training-frame",
             self.frame,
-            summary=f"{', '.join(_JOINED).capitalize()} and calendar of a location on one grid",
+            summary=f"{', '.join(DATASETS).capitalize()} of a location on one grid",
             tags=["training"],
             **documented(list[training_record()], description, _RESPONSE_HEADERS),  # type: ignore[misc]
         )
@@ -142,12 +138,12 @@ class Training:
         as_of: AsOf = None,
         format: FormatParameter = None,  # noqa: A002  the parameter's name
     ) -> Response:
-        """The columns of every dataset and of the calendar, one row for every local day, part of a day or hour.
+        """The columns of every dataset, one row for every local day, part of a day or hour.
 
-        Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Future days have
-        calendar columns only. A day is aggregated from at least 20 hours with a value, a part of a day from three
-        quarters of its hours, and null otherwise, by the mean (amounts and durations: the sum; lowest, highest and
-        strongest values: those of the period; speed: weighted by volume; congestion: the worst hour).
+        Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Days ahead have the
+        columns that are known ahead. A day is aggregated from at least 20 hours with a value, a part of a day from
+        three quarters of its hours, and null otherwise, by the mean (amounts and durations: the sum; lowest, highest
+        and strongest values: those of the period; speed: weighted by volume; congestion: the worst hour).
         """
         city, distance = await city_for(
             self.service.registry, self.service.tenants, "query", tenant_id, latitude, longitude, city_id
@@ -184,24 +180,30 @@ class Training:
     ) -> TrainingPlan:
         months = {
             name: await months_for(
-                self.service.versions, "query", city, name, version=version, moment=moment, fresh=fresh
+                self.service.versions,
+                "query",
+                city,
+                name,
+                version=version,
+                moment=moment,
+                fresh=fresh,
+                # Ids of earlier releases do not name these: their columns are missing in that answer.
+                optional=dataset.months_ahead > 0,
             )
-            for name in _JOINED
+            for name, dataset in DATASETS.items()
         }
-        return join_plans({name: plan(city, name, interval, months[name]) for name in _JOINED}, grid)
+        return join_plans({name: plan(city, name, interval, months[name]) for name in DATASETS}, grid)
 
 
 def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Representation) -> dict[str, str]:
     """The headers that depend on the plan alone, and so are equal for 200 and 304."""
-    coverages = {name: frame_plan.plans[name].coverage_text for name in _JOINED}
-    city = frame_plan.city
-    calendar = calendar_days.method(city.country, city.region, city.local_holidays)
-    missing = [f"{name}/{month}" for name in _JOINED for month in frame_plan.plans[name].missing]
+    coverages = {name: frame_plan.plans[name].coverage_text for name in DATASETS}
+    missing = [f"{name}/{month}" for name in DATASETS for month in frame_plan.plans[name].missing]
     headers = {
         "ETag": etag(frame_plan.tag, representation),
         **common_headers(frame_plan.snapshot, distance_km, min(coverages.values()), missing),
         **saved_as(representation, lambda: _file_stem(frame_plan)),
-        "X-Calendar": quote(calendar, safe=" ;"),
+        "X-Calendar": ", ".join(frame_plan.sources_ahead),
     }
     for name, text in coverages.items():
         headers[_header(name, "Coverage")] = text

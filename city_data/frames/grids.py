@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Hashable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from math import ceil
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -48,13 +48,19 @@ def grid_stamps(month: Month, timezone: str, grid: Grid) -> list[datetime]:
     ]
 
 
+def day_of(timezone: str) -> Callable[[datetime], date]:
+    """A function that gives the day of a moment on the city's clocks."""
+    zone = ZoneInfo(timezone)
+    return lambda moment: moment.astimezone(zone).date()
+
+
 def row_of(grid: Grid, timezone: str) -> Callable[[datetime], Hashable]:
     """A function that names the row of the grid in which a moment lies: moments of one row have the same name."""
     zone = ZoneInfo(timezone)
     if grid == "hourly":
         return lambda moment: moment
     if grid == "daily":
-        return lambda moment: moment.astimezone(zone).date()
+        return day_of(timezone)
 
     def part(moment: datetime) -> Hashable:
         local = moment.astimezone(zone)

@@ -1,4 +1,4 @@
-"""Plans of training frames. Belongs here: the joint plan of both datasets over one range.
+"""Plans of training frames. Belongs here: the joint plan of all datasets over one range.
 
 Does not: a dataset's plan (plans.py), or joining a month (city_data/frames/training.py).
 """
@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from city_data import calendar_days
 from city_data.cities import City
-from city_data.datasets import DatasetName, Resolution
+from city_data.datasets import DATASETS, DatasetName, Resolution
 from city_data.frames import training
 from city_data.frames.grids import Grid, grid_stamps
 from city_data.store.plans import MonthSlice, Plan
@@ -20,12 +19,12 @@ from city_data.store.snapshot_ids import SnapshotId, digest
 from city_data.window import Interval, Month
 
 # Part of the tag: raise it when the columns or their computation change, since that changes the answer.
-METHOD = 4
+METHOD = 5
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A plan for each dataset, over the same range. `snapshot` and `tag` name both; `months` are those of the range."""
+    """A plan for each dataset, over the same range. `snapshot` and `tag` name all; `months` are those of the range."""
 
     city: City
     grid: Grid
@@ -41,6 +40,12 @@ class TrainingPlan:
         whole = (stamp for month in self.months for stamp in grid_stamps(month, self.city.timezone, self.grid))
         return [stamp for stamp in whole if self.interval.start <= stamp < self.interval.end]
 
+    @property
+    def sources_ahead(self) -> list[str]:
+        """The sources of the datasets that reach days ahead."""
+        ahead = [plan for name, plan in self.plans.items() if DATASETS[name].months_ahead]
+        return sorted({one.entry.source for plan in ahead for one in plan.slices if one.entry.source is not None})
+
     def slices(self, dataset: DatasetName) -> dict[Month, MonthSlice]:
         return {month_slice.entry.month: month_slice for month_slice in self.plans[dataset].slices}
 
@@ -52,14 +57,12 @@ class TrainingPlan:
 
 def join_plans(plans: Mapping[DatasetName, Plan], grid: Grid) -> TrainingPlan:
     """The joint plan; `plans` has every dataset, for one city and interval."""
-    ordered = {name: plans[name] for name in training.joined_datasets()}
+    ordered = {name: plans[name] for name in DATASETS}
     first = next(iter(ordered.values()))
     city, interval = first.city, first.interval
     months = {name: plan.snapshot.months[name] for name, plan in ordered.items()}
     identities = [month_slice.identity for plan in ordered.values() for month_slice in plan.slices]
-    # Calendar columns depend on the origin of the holidays, and on the city's zone.
-    calendar = f"{calendar_days.method(city.country, city.region, city.local_holidays)}/{city.timezone}"
-    named = [*(plan.tag for plan in ordered.values()), grid, calendar, str(METHOD)]
+    named = [*(plan.tag for plan in ordered.values()), grid, city.timezone, str(METHOD)]
     last = Month.at(interval.end, city.timezone)
     touched = Month.at(interval.start, city.timezone).until(last + 1)
     return TrainingPlan(

@@ -14,12 +14,14 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.settings import Settings
+from city_data.cities import load_registry
 from city_data.datasets import DATASETS, DatasetName, expected_stamps
 from city_data.frames import canonical
 from city_data.local.embedded import EmbeddedPostgres
 from city_data.store.database import Database
 from city_data.store.months import MonthLoad, Published, replace_month
 from city_data.window import Month
+from city_data_tests.calendar_months import calendar_frame
 from city_data_tests.databases import fresh_database
 
 ZONE = "Europe/Madrid"
@@ -35,19 +37,26 @@ Load = Callable[..., Published]
 MakeClient = Callable[..., TestClient]
 
 
-def month_load(dataset: DatasetName, month: str, at: datetime = LOADED, add: float = 0.0) -> MonthLoad:
-    """Every row of the month: numbers count up from `add`, and every tenth value is missing."""
+def month_load(
+    dataset: DatasetName, month: str, at: datetime = LOADED, add: float = 0.0, has_feasts: bool = True
+) -> MonthLoad:
+    """Every row of the month: numbers count up from `add`, and every tenth value is missing. A calendar is Madrid's,
+    without `has_feasts` one that does not know the town's."""
     at_month = Month.parse(month)
     stamps = expected_stamps(at_month, ZONE, "hourly" if dataset == "traffic" else "daily")
-    numbers = [None if n % 10 == 9 else n + add for n in range(len(stamps))]
     first = DATASETS[dataset].column_names[0]
-    frame = pd.DataFrame({"date": pd.DatetimeIndex(stamps), first: numbers, "source": "test"})
+    if dataset == "calendar":
+        frame = calendar_frame(load_registry().get("madrid"), at_month, has_feasts)
+    else:
+        numbers = [None if n % 10 == 9 else n + add for n in range(len(stamps))]
+        made = pd.DataFrame({"date": pd.DatetimeIndex(stamps), first: numbers, "source": "test"})
+        frame = canonical.canonical_frame(made, DATASETS[dataset])
     return MonthLoad(
         city_id="madrid",
         dataset=dataset,
         month=at_month,
         timezone=ZONE,
-        frame=canonical.canonical_frame(frame, DATASETS[dataset]),
+        frame=frame,
         state="settled",
         source="test",
         expected_rows=len(stamps),

@@ -74,8 +74,8 @@ def test_training_frame_is_typed_and_marks_missing_values(
 ) -> None:
     if not arrow:
         monkeypatch.setattr("city_data_client.frames.find_spec", lambda _: None)
-    service.load("weather", "2026-10")
-    service.load("traffic", "2026-10")
+    for dataset in ("weather", "traffic", "calendar"):
+        service.load(dataset, "2026-10")
     frame = client.training_frame(**{**OCTOBER, "end": date(2026, 11, 1)})
     assert service.faulty.statuses[-1] == 200
     assert ("arrow" in service.faulty.asked[-1][2]["accept"]) is arrow
@@ -87,13 +87,14 @@ def test_training_frame_is_typed_and_marks_missing_values(
     assert (frame["temperature"].isna() == frame["temperature_missing"]).all()
     assert frame["traffic_volume_missing"].tolist() == [False] * 31 + [True]
     assert (frame["humidity"].dtype, frame["weekday"].dtype) == ("float64", "int64")
-    assert (frame["is_weekend"].dtype, str(frame["school_free"].dtype)) == ("bool", "boolean")
+    assert {str(frame[name].dtype) for name in ("is_weekend", "school_free")} == {"boolean"}
     assert (frame["days_to_holiday"].dtype, str(frame["is_bridge_day"].dtype)) == ("float64", "boolean")
     assert frame["days_to_holiday"].tolist()[10:13] == [1.0, 0.0, 20.0]
-    assert (frame["is_weekend"] == (frame["weekday"] >= 5)).all()
+    assert (frame["is_weekend"].iloc[:31] == (frame["weekday"].iloc[:31] >= 5)).all()
+    assert frame["is_weekend_missing"].tolist() == [False] * 31 + [True]
     assert frame["public_holiday"].dropna().tolist() == ["Fiesta Nacional de España"]
-    assert frame.attrs["snapshot_id"].startswith("1~madrid~weather.2026-10.1~traffic.2026-10.1~")
-    assert frame.attrs["missing_months"] == "weather/2026-11,traffic/2026-11"
+    assert frame.attrs["snapshot_id"].startswith("1~madrid~weather.2026-10.1~traffic.2026-10.1~calendar.2026-10.1~")
+    assert frame.attrs["missing_months"] == "weather/2026-11,traffic/2026-11,calendar/2026-11"
     assert frame.attrs["weather_coverage"] < 0.9
     service.load("weather", "2026-10", at=datetime(2026, 11, 2, tzinfo=UTC), add=50.0)
     again = client.training_frame(**{**OCTOBER, "end": date(2026, 11, 1)}, version=frame.attrs["snapshot_id"])

@@ -16,7 +16,8 @@ from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution, expected_stamps
 from city_data.frames.canonical import canonical_frame
 from city_data.frames.grids import Grid, fewest_hours, grid_stamps, row_of
-from city_data.frames.training import MASK, Part, month_frame, resolution_of, schema, training_columns
+from city_data.frames.training import Part, month_frame, resolution_of
+from city_data.frames.training_columns import MASK, schema, training_columns
 from city_data.store.versions import decode_frame, encode_frame
 from city_data.window import Month
 

@@ -104,7 +104,7 @@ def parsed(feed: Feed, archive: RawArchive, folder: Path) -> pd.DataFrame:
     return rows.assign(local_date=local.dt.strftime("%Y-%m-%d"), **rows[numbers].astype(float).round(2))
 
 
-def reference(weather: pd.DataFrame, traffic: pd.DataFrame, hourly: bool) -> pd.DataFrame:
+def reference(weather: pd.DataFrame, traffic: pd.DataFrame, calendar: pd.DataFrame, hourly: bool) -> pd.DataFrame:
     end = pd.Timestamp(END, tz=ZONE) + pd.DateOffset(days=1)
     grid = pd.date_range(pd.Timestamp(START, tz=ZONE), end, freq="h" if hourly else "D", inclusive="left")
     frame = pd.DataFrame({"stamp": grid, "local_date": grid.strftime("%Y-%m-%d"), "hour": grid.hour})
@@ -134,7 +134,11 @@ def reference(weather: pd.DataFrame, traffic: pd.DataFrame, hourly: bool) -> pd.
     frame["region_holiday"] = [None if day in country else region.get(day) for day in frame["local_date"]]
     frame["town_holiday"] = [MUNICIPAL.get(day) for day in frame["local_date"]]
     frame["public_holiday"] = [region.get(day) or MUNICIPAL.get(day) for day in frame["local_date"]]
-    frame["school_free"] = None
+    schools = calendar[["local_date", "school_vacation", "school_free", "source"]]
+    frame = frame.merge(schools.rename(columns={"source": "calendar_source"}), on="local_date", validate="many_to_one")
+    frame["calendar_resolution"] = "daily"
+    frame["school_vacation_missing"] = [free is None for free in frame["school_free"]]
+    frame["is_weekend_missing"] = False
     names = {*region, *map(date.fromisoformat, MUNICIPAL)}
     frame["days_to_holiday"] = [min((one - day).days for one in names if one >= day) for day in days]
     frame["days_since_holiday"] = [min((day - one).days for one in names if one <= day) for day in days]
@@ -181,9 +185,9 @@ def exact_sum(values: pd.Series) -> float:
 def test_every_cell_equals_a_plain_pandas_computation(
     archive: RawArchive, feeds: dict[str, Feed], client: TestClient, tmp_path: Path
 ) -> None:
-    weather, traffic = (parsed(feeds[name], archive, tmp_path) for name in ("weather", "traffic"))
+    weather, traffic, calendar = (parsed(feeds[name], archive, tmp_path) for name in ("weather", "traffic", "calendar"))
     for resolution, rows in (("daily", 730), ("hourly", 730 * 24)):
-        frame, expected = served(client, resolution), reference(weather, traffic, resolution == "hourly")
+        frame, expected = served(client, resolution), reference(weather, traffic, calendar, resolution == "hourly")
         assert len(frame) == len(expected) == rows
         assert set(frame.columns) == set(expected.columns)
         expected = expected[list(frame.columns)]

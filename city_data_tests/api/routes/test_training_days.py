@@ -43,26 +43,33 @@ def test_part_of_a_day_with_too_few_hours_is_missing(client: TestClient, databas
     ]
 
 
-def test_distances_and_bridge_days_of_madrid(empty_reader: TestClient) -> None:
-    december = records(empty_reader, "2025-12-05", "2025-12-09")  # 10 November, 6, 8 and 25 December are holidays
+def test_distances_and_bridge_days_of_madrid(client: TestClient, load: Load) -> None:
+    for month in ("2025-12", "2026-01"):
+        load("calendar", month)
+    december = records(client, "2025-12-05", "2025-12-09")  # 10 November, 6, 8 and 25 December are holidays
     assert [row["days_to_holiday"] for row in december] == [1, 0, 1, 0, 16]
     assert [row["days_since_holiday"] for row in december] == [25, 0, 1, 0, 1]
-    year = records(empty_reader, "2026-01-01", "2026-12-31")
-    # The Friday after New Year's Day, the Monday before Epiphany. 7 December is Constitution Day, moved from a Sunday.
-    assert [row["local_date"] for row in year if row["is_bridge_day"]] == ["2026-01-02", "2026-01-05"]
-    assert not any(row["is_bridge_day_missing"] for row in year)
+    january = records(client, "2026-01-01", "2026-01-31")  # the Friday after New Year's Day, the Monday before Epiphany
+    assert [row["local_date"] for row in january if row["is_bridge_day"]] == ["2026-01-02", "2026-01-05"]
+    assert not any(row["is_bridge_day_missing"] for row in january)
 
 
-def test_distance_over_a_feast_that_a_town_has_not_decided_is_missing(empty_reader: TestClient) -> None:
-    rows = records(empty_reader, "2027-12-30", "2028-01-03")
+def test_distance_over_a_feast_that_a_town_has_not_decided_is_missing(client: TestClient, load: Load) -> None:
+    for month in ("2027-12", "2028-01"):
+        load("calendar", month)
+    rows = records(client, "2027-12-30", "2028-01-03")
     assert [row["public_holiday"] for row in rows] == [None, None, "Año Nuevo", None, None]
     assert [row["days_to_holiday"] for row in rows] == [None, None, 0, None, None]
     assert [row["days_to_holiday_missing"] for row in rows] == [True, True, False, True, True]
     assert [row["is_bridge_day"] for row in rows] == [None, None, False, False, None]
 
 
-def test_municipal_holiday_is_a_public_holiday_and_unknown_where_it_is_not_decided(empty_reader: TestClient) -> None:
-    decided, undecided = (records(empty_reader, f"{year}-05-14", f"{year}-05-15") for year in (2026, 2028))
+def test_municipal_holiday_is_a_public_holiday_and_unknown_where_it_is_not_decided(
+    client: TestClient, load: Load
+) -> None:
+    for month in ("2026-05", "2028-05"):
+        load("calendar", month)
+    decided, undecided = (records(client, f"{year}-05-14", f"{year}-05-15") for year in (2026, 2028))
     names = ("public_holiday", "town_holiday", "country_holiday", "region_holiday")
     masks = [f"{name}_missing" for name in names]
     assert [decided[1][name] for name in names] == ["San Isidro Labrador", "San Isidro Labrador", None, None]

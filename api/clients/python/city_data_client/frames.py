@@ -22,11 +22,15 @@ ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
 CSV = "text/csv"
 _LEVELS = pd.CategoricalDtype(["low", "medium", "high", "severe"], ordered=True)
-_TOLD_OF_BOTH = [f"{dataset}_{what}" for dataset in ("weather", "traffic") for what in ("source", "resolution")]
+_ORIGINS = [f"{name}_{what}" for name in ("weather", "traffic", "calendar") for what in ("source", "resolution")]
 _HOLIDAYS = [f"{level}_holiday" for level in ("public", "country", "region", "town")]
-_TEXT = ("description", "source", "id", "location_id", "daypart", *_HOLIDAYS, *_TOLD_OF_BOTH)
+_TEXT = ("description", "source", "id", "location_id", "daypart", "school_vacation", *_HOLIDAYS, *_ORIGINS)
 # Of a training frame: flags and counts of days that may be unknown, so nullable flags and floats; masks are plain.
-_UNSURE, _COUNTS, _DAY = ("school_free", "is_bridge_day"), ("days_to_holiday", "days_since_holiday"), "local_date"
+_UNSURE, _COUNTS, _DAY = (
+    ("is_weekend", "school_free", "is_bridge_day"),
+    ("days_to_holiday", "days_since_holiday"),
+    "local_date",
+)
 _MOMENTS = ("created_at", "updated_at")
 _NOT_NUMBERS = frozenset({"date", "congestion_level", "raw_data", *_UNSURE, _DAY, *_TEXT, *_MOMENTS})
 _NO_CITY = {
@@ -54,8 +58,10 @@ _TOLD: dict[str, tuple[str, type]] = {
     "x-missing-months": ("missing_months", str),
     "x-weather-coverage": ("weather_coverage", float),
     "x-traffic-coverage": ("traffic_coverage", float),
+    "x-calendar-coverage": ("calendar_coverage", float),
     "x-weather-resolution": ("weather_resolution", str),
     "x-traffic-resolution": ("traffic_resolution", str),
+    "x-calendar-resolution": ("calendar_resolution", str),
     "x-calendar": ("calendar", str),
     "x-attribution": ("attribution", str),
     "link": ("link", str),

@@ -314,13 +314,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Weather, traffic and calendar of a location on one grid
-         * @description The columns of every dataset and of the calendar, one row for every local day, part of a day or hour.
+         * Weather, traffic, calendar of a location on one grid
+         * @description The columns of every dataset, one row for every local day, part of a day or hour.
          *
-         *     Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Future days have
-         *     calendar columns only. A day is aggregated from at least 20 hours with a value, a part of a day from three
-         *     quarters of its hours, and null otherwise, by the mean (amounts and durations: the sum; lowest, highest and
-         *     strongest values: those of the period; speed: weighted by volume; congestion: the worst hour).
+         *     Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Days ahead have the
+         *     columns that are known ahead. A day is aggregated from at least 20 hours with a value, a part of a day from
+         *     three quarters of its hours, and null otherwise, by the mean (amounts and durations: the sum; lowest, highest
+         *     and strongest values: those of the period; speed: weighted by volume; congestion: the worst hour).
          */
         get: operations["frame_api_v1_tenants__tenant_id__external_operations_training_frame_get"];
         put?: never;
@@ -1470,6 +1470,18 @@ export interface components {
              */
             average_speed_missing: boolean;
             /**
+             * Calendar Resolution
+             * @description The calendar's stored resolution: `daily` on a finer grid is the whole day's; null where none is
+             * @example daily
+             */
+            calendar_resolution: string | null;
+            /**
+             * Calendar Source
+             * @description Which provider the calendar comes from; null where none is stored
+             * @example openholidays
+             */
+            calendar_source: string | null;
+            /**
              * Cloud Cover
              * @description Mean share of the sky under clouds, by the rule for days made of hours, %
              * @example 37.5
@@ -1495,13 +1507,13 @@ export interface components {
             congestion_level_missing: boolean;
             /**
              * Country Holiday
-             * @description Name of the whole country's public holiday
-             * @example Fiesta Nacional de España
+             * @description Name of the country's holiday
+             * @example Fiesta del Trabajo
              */
             country_holiday: string | null;
             /**
              * Country Holiday Missing
-             * @description Whether holidays of this country and year are not known; a null name is an ordinary day else
+             * @description Whether country_holiday is not known; where it is, null means none
              * @example false
              */
             country_holiday_missing: boolean;
@@ -1526,7 +1538,7 @@ export interface components {
             daypart?: string;
             /**
              * Days Since Holiday
-             * @description Days since the last public holiday, 0 on one; null where a day after it may be a holiday that is not known
+             * @description Days since the last public holiday, 0 on one, d
              * @example 12
              */
             days_since_holiday: number | null;
@@ -1538,7 +1550,7 @@ export interface components {
             days_since_holiday_missing: boolean;
             /**
              * Days To Holiday
-             * @description Days to the next public holiday, 0 on one; null where a day before it may be a holiday that is not known
+             * @description Days to the next public holiday, 0 on one, d
              * @example 2
              */
             days_to_holiday: number | null;
@@ -1580,7 +1592,7 @@ export interface components {
             humidity_missing: boolean;
             /**
              * Is Bridge Day
-             * @description Whether this is a single working day between two days off, one of them a public holiday; null where that depends on a holiday that is not known
+             * @description Whether it is the one working day between two days off
              * @example false
              */
             is_bridge_day: boolean | null;
@@ -1592,10 +1604,16 @@ export interface components {
             is_bridge_day_missing: boolean;
             /**
              * Is Weekend
-             * @description Whether the country's weekend has this day
+             * @description Whether the day is of the country's weekend
              * @example false
              */
-            is_weekend: boolean;
+            is_weekend: boolean | null;
+            /**
+             * Is Weekend Missing
+             * @description Whether is_weekend is missing
+             * @example false
+             */
+            is_weekend_missing: boolean;
             /**
              * Local Date
              * Format: date
@@ -1641,31 +1659,31 @@ export interface components {
             pressure_missing: boolean;
             /**
              * Public Holiday
-             * @description Name of the public holiday of country, region or town, in their language
-             * @example Fiesta Nacional de España
+             * @description Name of the public holiday, of any level
+             * @example San Isidro
              */
             public_holiday: string | null;
             /**
              * Public Holiday Missing
-             * @description Whether this day is unnamed and holidays of the country, the region or the town are not known; a null name is an ordinary day else
+             * @description Whether public_holiday is not known; where it is, null means none
              * @example false
              */
             public_holiday_missing: boolean;
             /**
              * Region Holiday
-             * @description Name of a public holiday that the region adds
-             * @example Fiesta Nacional de España
+             * @description Name of the region's holiday
+             * @example Comunidad de Madrid
              */
             region_holiday: string | null;
             /**
              * Region Holiday Missing
-             * @description Whether holidays of this region and year are not known; a null name is an ordinary day else
+             * @description Whether region_holiday is not known; where it is, null means none
              * @example false
              */
             region_holiday_missing: boolean;
             /**
              * School Free
-             * @description Whether schools have vacations; null where that is not known
+             * @description Whether pupils have vacations; NULL where not known
              * @example false
              */
             school_free: boolean | null;
@@ -1675,6 +1693,18 @@ export interface components {
              * @example false
              */
             school_free_missing: boolean;
+            /**
+             * School Vacation
+             * @description Name of the school vacation
+             * @example Vacaciones de Navidad
+             */
+            school_vacation: string | null;
+            /**
+             * School Vacation Missing
+             * @description Whether school_vacation is not known; where it is, null means none
+             * @example false
+             */
+            school_vacation_missing: boolean;
             /**
              * Snowfall
              * @description Depth of the snow that fell in the period, by the rule for days made of hours, cm
@@ -1737,13 +1767,13 @@ export interface components {
             temperature_missing: boolean;
             /**
              * Town Holiday
-             * @description Name of a local holiday of the municipality
-             * @example Fiesta Nacional de España
+             * @description Name of the municipality's own holiday
+             * @example San Isidro
              */
             town_holiday: string | null;
             /**
              * Town Holiday Missing
-             * @description Whether holidays of this town and year are not known; a null name is an ordinary day else
+             * @description Whether town_holiday is not known; where it is, null means none
              * @example false
              */
             town_holiday_missing: boolean;
@@ -5124,17 +5154,21 @@ export interface operations {
                     ETag?: string;
                     /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
                     Link?: string;
-                    /** @description Source of the holidays: library, version, country and region, and the years and digest of the town's own list */
+                    /** @description Sources of what is known of days ahead, such as holidays. A month's provenance has the rest */
                     "X-Calendar"?: string;
+                    /** @description Share (0..1) of the requested range that has calendar */
+                    "X-Calendar-Coverage"?: string;
+                    /** @description Stored resolution of calendar in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without calendar */
+                    "X-Calendar-Resolution"?: string;
                     /** @description Distance from the city's centre to the requested location */
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description The smallest of X-Weather-Coverage, X-Traffic-Coverage */
+                    /** @description The smallest of X-Weather-Coverage, X-Traffic-Coverage, X-Calendar-Coverage */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
-                    /** @description Months of the range without data, such as weather/2026-11,traffic/2026-11; absent where there are none */
+                    /** @description Months of the range without data, such as weather/2026-11,traffic/2026-11,calendar/2026-11; absent where there are none */
                     "X-Missing-Months"?: string;
                     /** @description The last record's date */
                     "X-Served-End"?: string;
