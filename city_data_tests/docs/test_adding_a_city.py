@@ -36,4 +36,6 @@ def test_a_city_is_one_entry_in_one_file(world: World) -> None:
     assert stored is not None
     assert stored.first_date == Month(2026, 10).bounds(zone)[0]
     assert isinstance(stored.loaded_at, datetime)
+    (done,) = world.load("calendar", "2027-06", city_id=city_id)
+    assert (done.error, done.rows) == (None, 30)
     assert list(file.parent.iterdir()) == [file]
