@@ -13,64 +13,13 @@ from functools import cached_property
 from itertools import product
 from typing import Literal
 
+from city_data.columns import Column
 from city_data.window import Month
 
 Resolution = Literal["hourly", "daily"]
 DatasetName = Literal["weather", "traffic", "calendar"]
-Kind = Literal["number", "text", "integer", "flag"]
-DayRule = Literal["mean", "sum", "min", "max", "worst"]
 
 CONGESTION_LEVELS = ("low", "medium", "high", "severe")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One value column. `low` and `high` are inclusive plausible bounds, in `unit`; missing is NULL, never 0.
-
-    Numbers are rounded to `decimals` digits, so that a value has one spelling and a reload is byte-identical.
-    An integer is a whole number that is never rounded, a flag is true or false.
-    `day_rule` makes a day of hours: by the mean, which another column may `weight`; by the sum; by the lowest or the
-    highest value; or by the worst of `allowed`, which stand from best to worst. Of other texts, integers and flags a
-    day made of hours has no value.
-    An `on_request` column is in frames, in files of months and in records that name it. Few stations measure all of
-    these, so they count neither in a month's coverage nor as missed when they are empty.
-    A NULL means that the value is not known. `none_where` is a flag of the dataset and its value, where a NULL means
-    that none exists: no holiday on a day of which `public_holiday_known` is true.
-    Stored versions of months keep the columns of their load: a column added since is NULL in them. A column's kind and
-    unit never change, since stored values keep theirs; a column with another name takes its place.
-    """
-
-    name: str
-    kind: Kind
-    unit: str | None
-    description: str
-    low: float | None = None
-    high: float | None = None
-    allowed: tuple[str, ...] | None = None
-    decimals: int = 2
-    example: float | str | bool | None = None
-    day_rule: DayRule = "mean"
-    weight: str | None = None
-    on_request: bool = False
-    none_where: tuple[str, bool] | None = None
-
-    @property
-    def example_value(self) -> float | str | bool:
-        """`example`, or a value of the column's kind and range."""
-        if self.example is not None:
-            return self.example
-        if self.kind == "text":
-            return self.allowed[0] if self.allowed else self.name.replace("_", " ")
-        if self.kind == "flag":
-            return False
-        bounds = [bound for bound in (self.low, self.high) if bound is not None]
-        middle = sum(bounds) / max(len(bounds), 1)
-        return int(middle) if self.kind == "integer" else round(middle, self.decimals) + 0.0
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether every row of a source should have a value: all but free text, which has its occasions."""
-        return self.kind != "text" or self.allowed is not None
 
 
 @dataclass(frozen=True)

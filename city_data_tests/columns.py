@@ -8,7 +8,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from city_data.datasets import DATASETS, Column, DatasetName
+from city_data.columns import Column
+from city_data.datasets import DATASETS, DatasetName
 from city_data.store.schema import DATA, data_table
 
 _TYPES = {"number": "double precision", "text": "text"}

@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from city_data.datasets import DATASETS, Column, Dataset
+from city_data.columns import Column
+from city_data.datasets import DATASETS, Dataset
 from city_data.frames import canonical, checks, coverage
 from city_data.frames.daily import daily
 from city_data.pipeline.build import _known

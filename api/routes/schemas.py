@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, create_model
 
-from city_data.datasets import DATASETS, Column, Dataset, DatasetName, Resolution
+from city_data.columns import Column
+from city_data.datasets import DATASETS, Dataset, DatasetName, Resolution
 from city_data.store.ledger import Recheck, State
 from city_data.store.record_tables import HOURS, RAW
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from city_data.datasets import Dataset, Kind
+from city_data.columns import Kind
+from city_data.datasets import Dataset
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,8 @@ from math import fsum
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from city_data.datasets import Column, Dataset, DayRule
+from city_data.columns import Column, DayRule
+from city_data.datasets import Dataset
 from city_data.window import day_bounds
 
 if TYPE_CHECKING:

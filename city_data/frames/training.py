@@ -16,7 +16,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from city_data.datasets import DATASETS, Column, Dataset, DatasetName, Resolution
+from city_data.columns import Column
+from city_data.datasets import DATASETS, Dataset, DatasetName, Resolution
 from city_data.daylight import daylight_hours
 from city_data.frames.daily import period_columns
 from city_data.frames.grids import Grid, daypart, fewest_hours, grid_stamps, row_of

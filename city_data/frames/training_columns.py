@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from city_data.datasets import DATASETS, Column, Dataset
+from city_data.columns import Column
+from city_data.datasets import DATASETS, Dataset
 from city_data.frames.grids import DAYPARTS_TEXT, Grid
 
 if TYPE_CHECKING:

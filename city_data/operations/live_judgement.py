@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from city_data.datasets import DATASETS, Column
+from city_data.columns import Column
+from city_data.datasets import DATASETS
 from city_data.pipeline.gate import admit
 from city_data.pipeline.payload_shape import describe
 from city_data.pipeline.source_shape import distances

@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from city_data.datasets import DATASETS, Column, Dataset, Kind
+from city_data.columns import Column, Kind
+from city_data.datasets import DATASETS, Dataset
 
 metadata = sa.MetaData()
 _moment = sa.DateTime(timezone=True)

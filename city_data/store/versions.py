@@ -18,7 +18,8 @@ import orjson
 import sqlalchemy as sa
 
 from city_data import environment
-from city_data.datasets import DATASETS, Column, Dataset, DatasetName
+from city_data.columns import Column
+from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.errors import CityDataError
 from city_data.store.database import Database
 from city_data.store.ledger import Identified, MonthEntry

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from api.settings import Settings
-from city_data.datasets import DATASETS, Column
+from city_data.columns import Column
+from city_data.datasets import DATASETS
 from city_data.defs.assets import failures
 from city_data.defs.keys import MONTHS_JOB
 from city_data.defs.purge import purge_job, purge_schedule

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from city_data.datasets import TRAFFIC, Column, Dataset, expected_stamps
+from city_data.columns import Column
+from city_data.datasets import TRAFFIC, Dataset, expected_stamps
 from city_data.frames import canonical, checks
 from city_data.store.versions import decode_frame, encode_frame
 from city_data.window import Month

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from city_data.datasets import TRAFFIC, Column, expected_stamps
+from city_data.columns import Column
+from city_data.datasets import TRAFFIC, expected_stamps
 from city_data.frames import canonical, checks
 from city_data.frames.checks import Odd
 from city_data.window import Month

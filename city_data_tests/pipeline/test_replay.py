@@ -15,7 +15,8 @@ import pytest
 from rich.console import Console
 
 from city_data.cli.replay import run_replay
-from city_data.datasets import TRAFFIC, WEATHER, Column
+from city_data.columns import Column
+from city_data.datasets import TRAFFIC, WEATHER
 from city_data.frames import canonical
 from city_data.pipeline.replay import ColumnChange, compare, rebuild
 from city_data.providers.aemet import Aemet

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from city_data.datasets import DATASETS, Column, DatasetName
+from city_data.columns import Column
+from city_data.datasets import DATASETS, DatasetName
 from city_data.frames import canonical
 from city_data.store.database import Database
 from city_data.store.months import MonthLoad, replace_month
