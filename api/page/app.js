@@ -86,7 +86,7 @@ async function render(unknown) {
       availability = received;
       showCoverage(city);
     }
-    const months = shownMonths(availability.months, city.timezone, facts);
+    const months = Object.values(shownMonths(availability.months, city.timezone, facts)).flat();
     const isOutside = view.month && !months.includes(view.month);
     notices.unknown(isOutside ? [...unknown, `month=${view.month}`] : unknown, city.name);
     if (isOutside) view.month = null;

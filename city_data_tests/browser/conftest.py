@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from api.app import create_app
 from api.settings import Settings
-from city_data.datasets import WEATHER
+from city_data.datasets import DATASETS, WEATHER
 from city_data.frames.canonical import canonical_frame
 from city_data.local.embedded import EmbeddedPostgres
 from city_data.pipeline.feeds import record_providers
@@ -51,7 +51,7 @@ Scheme = Literal["light", "dark"]
 @pytest.fixture(scope="package")
 def url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A reader of Madrid, whose traffic has a failed month; Barcelona, with a month that never was and one of the
-    sandbox; Valencia, of the sandbox alone; Lisbon: nothing."""
+    sandbox; Valencia, of the sandbox alone, with a month ahead; Lisbon: nothing."""
     postgres.create_database(DATABASE, template="template_city_data")
     database = Database(postgres.url(DATABASE))
     record_providers(database, discover().values())
@@ -70,6 +70,11 @@ def url(postgres: EmbeddedPostgres) -> Iterator[str]:
         load = month_load("weather", month, add=1.5)
         frame = canonical_frame(load.frame.assign(snowfall=0.5), WEATHER)
         replace_month(database, dataclasses.replace(load, city_id=city, state=state, source=source, frame=frame))
+    for month in ("2026-10", "2027-01"):
+        load = month_load("calendar", month)
+        flags = canonical_frame(load.frame.assign(is_weekend=load.frame.index % 7 == 2), DATASETS["calendar"])
+        source = "sandbox:openholidays"
+        replace_month(database, dataclasses.replace(load, city_id="valencia", source=source, frame=flags))
     record_state(database, "madrid", "traffic", Month(2026, 9), "failed", at=NOW, message=TROUBLE)
     record_state(database, "barcelona", "weather", Month(2026, 8), "not_available", at=NOW, message="never measured")
     record_state(database, "madrid", "weather", Month(2026, 11), "not_yet_published", at=NOW)

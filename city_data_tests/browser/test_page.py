@@ -124,6 +124,31 @@ def test_column_on_request_is_requested_by_name_and_plotted(open_page: Open) -> 
     expect(weather.locator("a[data-format=csv]")).to_have_attribute("href", re.compile("^(?!.*columns=)"))
 
 
+def test_month_ahead_is_a_square_of_its_dataset_alone_and_not_the_newest_to_plot(open_page: Open) -> None:
+    page = open_page(fragment="#valencia")
+    ahead = "[data-month='2027-01']"
+    expect(page.locator(f"table[data-dataset=calendar] {ahead}")).to_have_attribute("data-state", "settled")
+    expect(page.locator(f"table[data-dataset=weather] {ahead}")).to_have_count(0)
+    page.get_by_role("button", name="Last month").click()
+    expect(page.locator("#plot-range")).to_have_text("October 2026")
+    page.locator(f"table[data-dataset=calendar] {ahead}").click()
+    expect(page.locator("#plot-range")).to_have_text("January 2027")
+
+
+def test_flag_is_plotted_and_read_in_words(open_page: Open) -> None:
+    page = open_page(fragment="#valencia")
+    page.get_by_role("button", name="Last month").click()
+    calendar = panel(page, "calendar")
+    calendar.locator("select").select_option("is_weekend")
+    expect(calendar.locator(".meta")).to_have_text("31 of 31 days have a value")
+    calendar.locator(".chart").focus()
+    page.keyboard.press("Home")
+    expect(calendar.locator(".readout .now")).to_have_text("Is weekend no")
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    expect(calendar.locator(".readout .now")).to_have_text("Is weekend yes")
+
+
 def test_arrow_keys_move_between_months_and_describe_each(open_page: Open) -> None:
     page = open_page(fragment="#madrid")
     cell(page, "traffic", "2026-11").focus()
