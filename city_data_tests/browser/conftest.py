@@ -60,6 +60,7 @@ def url(postgres: EmbeddedPostgres) -> Iterator[str]:
         ("traffic", "2026-10"),
         ("weather", "2026-09"),
         ("weather", "2026-10"),
+        ("calendar", "2026-10"),
     ):
         replace_month(database, month_load(dataset, month))
     for city, month, state, source in (
