@@ -68,6 +68,7 @@ def test_every_method_works_against_a_running_service(
     project, _ = packed
     service.load("weather", "2026-10")
     service.load("traffic", "2026-10")
+    service.load("calendar", "2026-10")
     compile_project(project, "Node16")
     service.faulty.errors = [(503, {}), (502, {"Retry-After": "0"})]
     command = [node, project / "live.js", service.url, TENANT, tmp_path / "kept"]
