@@ -95,6 +95,7 @@ def build_month(feed: Feed, month: Month, archive: RawArchive, before: "MonthEnt
         spreads=drift.spreads(frame, feed.dataset),
         columns={name: share for name, share in columns.items() if name in given},
         used_share=coverage.used_share(parsed.received, parsed.used, parsed.rejected),
+        origin=drift.origin_of(parsed.provenance),
     )
     profile_before = drift.profile_of(before, feed.city.timezone) if before and before.has_data else None
     known = stamps if ended else _known(stamps, frame, feed.dataset)

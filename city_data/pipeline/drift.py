@@ -53,6 +53,7 @@ REPORTED = {
     "used_drift": "The share of the source's rows that was used is like that of the month before",
     "revision": "What was settled has not been changed by its source",
     "configured_stations": "Every configured station has data in an ended month",
+    "origin_drift": "A model's month is of the model and the grid cell of the month before",
     "first_source": "The first source has the month, so that no fallback serves it",
 }
 
@@ -63,7 +64,7 @@ _JUDGED_ELSEWHERE = {"revision", "first_source", "configured_stations"}
 class MonthProfile:
     """The figures of a month that are compared. `bytes` and `received` rows are the source's; `whole` once the month
     had ended when it was fetched. `columns` are the shares (0..1) of expected values that the columns have;
-    `used_share` is None for months that were loaded before rows were counted."""
+    `used_share` is None for months that were loaded before rows were counted; for `origin` see `origin_of`."""
 
     provider: str
     fields: tuple[str, ...]
@@ -75,6 +76,12 @@ class MonthProfile:
     spreads: Mapping[str, float]
     columns: Mapping[str, float] = field(default_factory=dict)
     used_share: float | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+def origin_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The model and the grid cell of a month that a model computed, as far as its source names them."""
+    return {name: provenance[name] for name in ("model", "grid_cell") if provenance.get(name)}
 
 
 def profile_of(entry: MonthEntry, timezone: str) -> MonthProfile:
@@ -91,6 +98,7 @@ def profile_of(entry: MonthEntry, timezone: str) -> MonthProfile:
         spreads=provenance.get("spreads", {}),
         columns=entry.column_coverage,
         used_share=entry.used_share,
+        origin=origin_of(provenance),
     )
 
 
@@ -115,6 +123,7 @@ def evaluate(now: MonthProfile, before: MonthProfile | None) -> list[Outcome]:
         _distribution(now, before),
         _columns(now, before),
         _used(now, before),
+        _origin(now, before),
     ]
 
 
@@ -211,6 +220,18 @@ def _used(now: MonthProfile, before: MonthProfile) -> Outcome:
     moved = abs(now.used_share - before.used_share) > USED_SHARE_BAND
     text = f"{before.used_share:.1%} of the rows used, then {now.used_share:.1%}"
     return Outcome("used_drift", not moved, text if moved else f"{now.used_share:.1%} of the rows used", metadata)
+
+
+def _origin(now: MonthProfile, before: MonthProfile) -> Outcome:
+    """A stand-in for the model's usual one may be as good, and is another source of error."""
+    common = now.origin.keys() & before.origin.keys()
+    if now.provider != before.provider or not common:
+        return Outcome("origin_drift", True, "not compared: not two months of one source that names them")
+    changed = {name: (before.origin[name], now.origin[name]) for name in sorted(common)}
+    moved = [f"{name} {was} to {is_}" for name, (was, is_) in changed.items() if was != is_]
+    metadata: dict[str, Any] = {name: str(now.origin[name]) for name in sorted(common)}
+    usual = f"the same {' and '.join(sorted(common))}"
+    return Outcome("origin_drift", not moved, "; ".join(moved) or usual, metadata)
 
 
 def _has_moved(name: str, now: float, before: float, spread: float | None) -> bool:

@@ -14,6 +14,7 @@ from city_data.pipeline import drift
 from city_data_tests.api.rows import ON_REQUEST
 from city_data_tests.world import World
 
+CELL = {"latitude": 40.5, "longitude": -3.75}
 BEFORE = drift.MonthProfile(
     provider="aemet",
     fields=("fecha", "prec", "tmed"),
@@ -42,6 +43,7 @@ BEFORE = drift.MonthProfile(
     },
     columns={"temperature": 1.0, "pressure": 0.9, "description": 0.6, "words": 0.95},
     used_share=0.95,
+    origin={"model": "usual", "grid_cell": CELL},
 )
 
 
@@ -51,7 +53,7 @@ def told(**changes: Any) -> dict[str, Outcome]:
 
 def test_unchanged_month_and_first_month_show_no_drift() -> None:
     assert all(outcome.passed and not outcome.blocking for outcome in told().values())
-    assert [outcome.passed for outcome in drift.evaluate(BEFORE, None)] == [True] * 5
+    assert [outcome.passed for outcome in drift.evaluate(BEFORE, None)] == [True] * 6
     assert set(drift.REPORTED) == {*told(), "revision", "first_source", "configured_stations"}
 
 
@@ -77,6 +79,8 @@ def test_unchanged_month_and_first_month_show_no_drift() -> None:
         ({"columns": {"temperature": 0.4, "pressure": 0.9}}, "column_drift", "temperature 100.0% to 40.0%"),
         ({"columns": {"words": 0.1}}, "column_drift", "words 95.0% to 10.0%"),
         ({"used_share": 0.55}, "used_drift", "95.0% of the rows used, then 55.0%"),
+        ({"origin": {"model": "other", "grid_cell": CELL}}, "origin_drift", "model usual to other"),
+        ({"origin": {"model": "usual", "grid_cell": {**CELL, "latitude": 40.75}}}, "origin_drift", "'latitude': 40.75"),
     ],
 )
 def test_drift_is_reported_with_its_figures(changes: dict[str, Any], check: str, said: str) -> None:
@@ -98,6 +102,8 @@ def test_drift_is_reported_with_its_figures(changes: dict[str, Any], check: str,
         {"provider": "open_meteo", "fields": ("time",), "received": 792, "used_share": 0.3},
         {"columns": {"temperature": 0.6, "pressure": 0.9, "description": 0.0}},  # a month of less weather
         {"columns": {"pressure": 0.8}},  # a source that does not give the others
+        {"origin": {}},  # a month of before origins were recorded
+        {"provider": "open_meteo", "fields": ("time",), "received": 792, "origin": {"model": "other"}},
         {"whole": False, "columns": {"temperature": 0.1}, "used_share": 0.1, "received": 9, "bytes": 3_000},
     ],
 )
