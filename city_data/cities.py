@@ -109,11 +109,16 @@ class _Place(_Strict):
         return source
 
     def distance_km(self, latitude: float, longitude: float) -> float:
-        """Great-circle distance (haversine) from the city's centre, km."""
-        lat_1, lat_2 = radians(self.latitude), radians(latitude)
-        half_lat, half_lon = (lat_2 - lat_1) / 2, radians(longitude - self.longitude) / 2
-        h = sin(half_lat) ** 2 + cos(lat_1) * cos(lat_2) * sin(half_lon) ** 2
-        return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(h)))
+        """Great-circle distance from the city's centre, km."""
+        return great_circle_km(self.latitude, self.longitude, latitude, longitude)
+
+
+def great_circle_km(latitude_1: float, longitude_1: float, latitude_2: float, longitude_2: float) -> float:
+    """The distance of two points in km, by the haversine formula."""
+    lat_1, lat_2 = radians(latitude_1), radians(latitude_2)
+    half_lat, half_lon = (lat_2 - lat_1) / 2, radians(longitude_2 - longitude_1) / 2
+    h = sin(half_lat) ** 2 + cos(lat_1) * cos(lat_2) * sin(half_lon) ** 2
+    return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(h)))
 
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The datasets, weather and traffic: columns, types, units, plausible ranges and expected rows.
+"""The datasets, weather, traffic, calendar and forecasts: columns, types, units, plausible ranges and expected rows.
 
 Belongs here: every fact about the canonical frame; schema, checks, API and documentation derive from it.
 Does not: the sources of the numbers (providers/), or their storage (store/).
@@ -17,7 +17,7 @@ from city_data.columns import Column
 from city_data.window import Month
 
 Resolution = Literal["hourly", "daily"]
-DatasetName = Literal["weather", "traffic", "calendar"]
+DatasetName = Literal["weather", "traffic", "calendar", "forecast"]
 
 CONGESTION_LEVELS = ("low", "medium", "high", "severe")
 
@@ -53,6 +53,10 @@ class Dataset:
     def expected_rows(self, month: Month, timezone: str, resolution: Resolution) -> int:
         """The rows of a whole month: of each of its `expected_stamps`, one for each of the `key_values`."""
         return len(expected_stamps(month, timezone, resolution)) * len(self.key_values)
+
+    def column(self, name: str) -> Column:
+        """Its value column of this name."""
+        return next(column for column in self.columns if column.name == name)
 
     @property
     def column_names(self) -> list[str]:
@@ -168,7 +172,28 @@ CALENDAR = Dataset(
     months_ahead=12,
 )
 # fmt: on
-DATASETS: dict[DatasetName, Dataset] = {dataset.name: dataset for dataset in (WEATHER, TRAFFIC, CALENDAR)}
+LEAD_DAYS = range(1, 8)
+_FORECAST_COLUMNS = ("temperature", "precipitation", "humidity", "wind_speed", "pressure", "cloud_cover")
+FORECAST = Dataset(
+    name="forecast",
+    table="city_forecast_data",
+    columns=tuple(map(WEATHER.column, _FORECAST_COLUMNS)),
+    resolution="hourly",
+    example_source="open_meteo_forecast",
+    months_ahead=1,
+    key_columns=(
+        Column(
+            "lead_days",
+            "integer",
+            "d",
+            "Forecast at least so many times 24 hours before the hour began, precipitation before it ended",
+            LEAD_DAYS[0],
+            LEAD_DAYS[-1],
+            example=3,
+        ),
+    ),
+)
+DATASETS: dict[DatasetName, Dataset] = {dataset.name: dataset for dataset in (WEATHER, TRAFFIC, CALENDAR, FORECAST)}
 
 
 def expected_stamps(month: Month, timezone: str, resolution: Resolution) -> list[datetime]:

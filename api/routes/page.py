@@ -93,7 +93,12 @@ def _files() -> dict[str, PageFile]:
 def _facts(tenant_claim: str, has_documentation: bool) -> bytes:
     """Facts missing in public routes: columns with units, the window, the tenant claim, whether `/docs` is served."""
     facts = {
-        "datasets": {name: [asdict(column) for column in dataset.columns] for name, dataset in DATASETS.items()},
+        # A plot draws one value a period: a dataset with further keys has several.
+        "datasets": {
+            name: [asdict(column) for column in dataset.columns]
+            for name, dataset in DATASETS.items()
+            if not dataset.key_columns
+        },
         "window_months": retention_months(),
         "as_of": as_of().isoformat() if environment.AS_OF.get() else None,  # null: the browser's own clock
         "tenant_claim": tenant_claim,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, create_model
 
 from city_data.columns import Column
-from city_data.datasets import DATASETS, Dataset, DatasetName, Resolution
+from city_data.datasets import DATASETS, Dataset, Resolution
 from city_data.store.ledger import Recheck, State
 from city_data.store.record_tables import HOURS, RAW
 
@@ -39,7 +39,7 @@ class MeaningInfo(BaseModel):
 class SourceInfo(BaseModel):
     """A provider of a dataset, with its columns and licence. Null where the platform has not recorded the fact yet."""
 
-    dataset: DatasetName
+    dataset: str = Field(description="Datasets may be added: those that a caller does not know are to be left out")
     provider: str = Field(examples=["aemet"])
     fallback: bool = Field(description="Used only for months that the primary source does not have")
     licence: str | None = Field(default=None, description="To be displayed with the data")

@@ -48,7 +48,7 @@ from api.routes.schemas import JSON_TYPES
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName
 from city_data.frames.grids import DAYPARTS_TEXT, Grid
-from city_data.frames.training_columns import TrainingColumn, columns_of_every_grid
+from city_data.frames.training_columns import TrainingColumn, columns_of_every_grid, framed
 from city_data.store.plans import plan
 from city_data.store.record_tables import Shape
 from city_data.store.training_plans import TrainingPlan, join_plans
@@ -64,6 +64,8 @@ ResolutionParameter = Annotated[
     ),
 ]
 
+_NAMES = [dataset.name for dataset in framed()]
+
 
 def _header(name: DatasetName, fact: str) -> str:
     return f"X-{name.capitalize()}-{fact}"
@@ -78,12 +80,12 @@ def _headers_of(name: DatasetName) -> dict[str, str]:
     }
 
 
-_MISSING = ",".join(f"{name}/2026-11" for name in DATASETS)
+_MISSING = ",".join(f"{name}/2026-11" for name in _NAMES)
 _RESPONSE_HEADERS = {
     **RESPONSE_HEADERS,
-    "X-Coverage": f"The smallest of {', '.join(_header(name, 'Coverage') for name in DATASETS)}",
+    "X-Coverage": f"The smallest of {', '.join(_header(name, 'Coverage') for name in _NAMES)}",
     "X-Missing-Months": f"Months of the range without data, such as {_MISSING}; absent where there are none",
-    **{header: text for name in DATASETS for header, text in _headers_of(name).items()},
+    **{header: text for name in _NAMES for header, text in _headers_of(name).items()},
     "X-Calendar": "Sources of what is known of days ahead, such as holidays. A month's provenance has the rest",
 }
 
@@ -118,7 +120,7 @@ class Training:
             router,
             f"{TENANT_PATH}/operations/training-frame",
             self.frame,
-            summary=f"{', '.join(DATASETS).capitalize()} of a location on one grid",
+            summary=f"{', '.join(_NAMES).capitalize()} of a location on one grid",
             tags=["training"],
             **documented(list[training_record()], description, _RESPONSE_HEADERS),  # type: ignore[misc]
         )
@@ -188,17 +190,17 @@ class Training:
                 moment=moment,
                 fresh=fresh,
                 # Ids of earlier releases do not name these: their columns are missing in that answer.
-                optional=dataset.months_ahead > 0,
+                optional=DATASETS[name].months_ahead > 0,
             )
-            for name, dataset in DATASETS.items()
+            for name in _NAMES
         }
-        return join_plans({name: plan(city, name, interval, months[name]) for name in DATASETS}, grid)
+        return join_plans({name: plan(city, name, interval, months[name]) for name in _NAMES}, grid)
 
 
 def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Representation) -> dict[str, str]:
     """The headers that depend on the plan alone, and so are equal for 200 and 304."""
-    coverages = {name: frame_plan.plans[name].coverage_text for name in DATASETS}
-    missing = [f"{name}/{month}" for name in DATASETS for month in frame_plan.plans[name].missing]
+    coverages = {name: frame_plan.plans[name].coverage_text for name in _NAMES}
+    missing = [f"{name}/{month}" for name in _NAMES for month in frame_plan.plans[name].missing]
     headers = {
         "ETag": etag(frame_plan.tag, representation),
         **common_headers(frame_plan.snapshot, distance_km, min(coverages.values()), missing),

@@ -142,7 +142,7 @@ def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
     import pandera.pandas as pa
 
     def rule(name: str) -> pa.Column:
-        column = next(column for column in dataset.columns if column.name == name)
+        column = dataset.column(name)
         if column.allowed is not None:
             return pa.Column(object, pa.Check.isin(column.allowed), nullable=True)
         if column.kind in ("text", "flag"):

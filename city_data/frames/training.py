@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from city_data.columns import Column
-from city_data.datasets import DATASETS, Dataset, DatasetName, Resolution
+from city_data.datasets import Dataset, DatasetName, Resolution
 from city_data.daylight import daylight_hours
 from city_data.frames.daily import period_columns
 from city_data.frames.grids import Grid, daypart, fewest_hours, grid_stamps, row_of
-from city_data.frames.training_columns import MASK, schema
+from city_data.frames.training_columns import MASK, framed, schema
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def month_frame(city: City, month: Month, grid: Grid, parts: Mapping[DatasetName
     zone = ZoneInfo(city.timezone)
     local = [stamp.astimezone(zone) for stamp in stamps]
     columns: dict[str, Values] = {}
-    for name, dataset in DATASETS.items():
-        joined = _joined(dataset, parts.get(name), stamps, month, grid, city.timezone)
+    for dataset in framed():
+        joined = _joined(dataset, parts.get(dataset.name), stamps, month, grid, city.timezone)
         columns |= joined
         columns |= {f"{column.name}{MASK}": _mask(column, joined) for column in dataset.columns}
     columns |= {"date": stamps, "local_date": [moment.date() for moment in local]}

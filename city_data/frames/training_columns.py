@@ -48,9 +48,14 @@ _WITHIN_DAY: dict[Grid, tuple[TrainingColumn, ...]] = {
 }
 
 
+def framed() -> tuple[Dataset, ...]:
+    """The datasets with columns of their own in frames: those with one row a period, which can be joined."""
+    return tuple(dataset for dataset in DATASETS.values() if not dataset.key_columns)
+
+
 def training_columns(grid: Grid) -> tuple[TrainingColumn, ...]:
     """The frame's columns in order; `date` is the index. A mask follows for every value that may be missing."""
-    return _columns(grid, tuple(DATASETS.values()))
+    return _columns(grid, framed())
 
 
 def columns_of_every_grid() -> list[tuple[TrainingColumn, Grid | None]]:

@@ -119,7 +119,7 @@ def _month_to_ask(feed: Feed, binding: ProviderBinding, moment: datetime) -> Mon
     capabilities = binding.provider.capabilities
     if capabilities.forward_only:
         return Month.at(moment, feed.city.timezone)
-    month = Month.at(moment - capabilities.lag - LATENESS, feed.city.timezone)
+    month = Month.at(moment + capabilities.ahead - capabilities.lag - LATENESS, feed.city.timezone)
     return month - 1 if binding.provider.whole_files else month
 
 

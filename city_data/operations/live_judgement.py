@@ -16,7 +16,7 @@ from city_data.datasets import DATASETS
 from city_data.pipeline.gate import admit
 from city_data.pipeline.payload_shape import describe
 from city_data.pipeline.source_shape import distances
-from city_data.providers.base import CollectingProvider, ParsedMonth, Payload, Provider, Request
+from city_data.providers.base import Capabilities, CollectingProvider, ParsedMonth, Payload, Provider, Request
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,13 +90,14 @@ def judge(
     if not present:
         finding.add("not one usable value")
     elif newest is not None or not provider.whole_files:
-        judge_reach(newest or _end_of(frame, provider), question.as_of, provider.capabilities.lag, finding)
+        judge_reach(newest or _end_of(frame, provider), question.as_of, provider.capabilities, finding)
 
 
-def judge_reach(newest: datetime, moment: datetime, lag: timedelta, finding: LiveFinding) -> None:
-    """How old the newest data is, against the declared lag."""
-    age = moment - newest.astimezone(UTC)
-    text = f"newest data {newest:%Y-%m-%d %H:%M}, {age / timedelta(hours=1):.1f} h old; declared lag {lag}"
+def judge_reach(newest: datetime, moment: datetime, capabilities: Capabilities, finding: LiveFinding) -> None:
+    """How old the newest data is, or how far it falls short of days ahead, against the declared lag."""
+    age, lag = moment + capabilities.ahead - newest.astimezone(UTC), capabilities.lag
+    short = f"short of {capabilities.ahead.days} days ahead" if capabilities.ahead else "old"
+    text = f"newest data {newest:%Y-%m-%d %H:%M}, {age / timedelta(hours=1):.1f} h {short}; declared lag {lag}"
     finding.lines.append(text)
     if age > lag + LATENESS:
         finding.add(f"stale: {text}")

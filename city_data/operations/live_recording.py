@@ -102,8 +102,8 @@ def record(
 
 
 def _values(parsed: ParsedMonth, dataset: Dataset, provider: Provider, request: Request) -> dict[str, Any]:
-    """Some values that must come out again, and one that must be missing: an hour that was yet to come, if all are
-    there. A row is named by its key: the date, and the values of the other keys behind blanks."""
+    """Some values that must come out again, and one that must be missing: the hour after the month, if all are there.
+    A row is named by its key: the date, and the values of the other keys behind blanks."""
     frame, values, nulls = parsed.frame, dict[str, Any](), dict[str, Any]()
     for name in provider.capabilities.columns:
         if name not in frame:
@@ -113,8 +113,9 @@ def _values(parsed: ParsedMonth, dataset: Dataset, provider: Provider, request: 
             values.setdefault(_key(row, dataset), {})[name] = value if isinstance(value, str) else float(value)
         for _, row in frame[frame[name].isna()].head(1).iterrows():
             nulls.setdefault(_key(row, dataset), []).append(name)
-    yet_to_come = {request.as_of.replace(minute=0, second=0).isoformat(): [provider.capabilities.columns[0]]}
-    return {"values": values, "nulls": nulls or yet_to_come}
+    after = request.month.bounds(request.location.timezone)[1]
+    beyond = " ".join([after.isoformat(), *map(str, dataset.key_values[0])])
+    return {"values": values, "nulls": nulls or {beyond: [provider.capabilities.columns[0]]}}
 
 
 def _key(row: pd.Series[Any], dataset: Dataset) -> str:

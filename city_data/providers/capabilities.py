@@ -67,6 +67,7 @@ class Capabilities:
 
     `lag`: how long after a month's end its data first appears. `settling`: how long after that it may still change.
     `pace`: how long a month that may still change is kept before it is fetched again.
+    `ahead`: how far beyond the moment of a request its data reaches.
     `grace`: how long after the lag a month without data is awaited, before it is called missing for good.
     `earliest`: the first month that exists at the source, None where there is no known limit.
     `hosts`: the only hosts that may be called, redirects included. `key_variable`: the secret's environment variable.
@@ -92,6 +93,7 @@ class Capabilities:
     key_variable: str | None = None
     forward_only: bool = False
     pace: timedelta = timedelta(days=1)
+    ahead: timedelta = timedelta()
     grace: timedelta = timedelta(days=30)
     minimum_used_share: float = 0.5
     implausible_share: float = 0.01

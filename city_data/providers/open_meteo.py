@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from city_data.providers.shared.open_meteo_answers import (
     hour_rows,
     judge,
     read_document,
+    sums_moved,
 )
 from city_data.window import Month
 
@@ -148,10 +149,10 @@ class OpenMeteo(Provider):
             bounds = request.month.bounds(request.location.timezone)
             rejected: Counter[str] = Counter()
             hours, received = (
-                hour_rows(documents, _cells, rejected),
+                sums_moved(hour_rows(documents, _cells, rejected), _SUMS),
                 sum(len(document["hourly"]["time"]) for _, document in documents),
             )
-            inside = {hour: _used(hour, hours) for hour in sorted(hours) if bounds[0] <= hour < bounds[1]}
+            inside = {hour: hours[hour] for hour in sorted(hours) if bounds[0] <= hour < bounds[1]}
             if received and not inside:
                 stamps = [str(stamp) for _, document in documents for stamp in document["hourly"]["time"]]
                 raise PermanentError(f"no stamp is an hour of the month; they are {min(stamps)} to {max(stamps)}")
@@ -190,14 +191,6 @@ def _cells(hourly: Mapping[str, Any], file: str, position: int) -> Row:
     present = [field for field in _FIELDS if field.name in hourly]
     cells = {field.name: field.read(hourly[field.name][position], file, position + 1) for field in present}
     return {**cells, _CODE.name: _known_code(cells[_CODE.name])}
-
-
-def _used(hour: datetime, hours: Mapping[datetime, Row]) -> Row:
-    """The hour's cells: sums come from the next stamp, since they are those of the hour before, the rest from its
-    own."""
-    following = hours.get(hour + _HOUR, {})
-    row = {name: cell for name, cell in hours[hour].items() if name not in _SUMS}
-    return {**row, **{name: cell for name, cell in following.items() if name in _SUMS}}
 
 
 def _values(row: Row) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution
 from city_data.frames import training
 from city_data.frames.grids import Grid, grid_stamps
+from city_data.frames.training_columns import framed
 from city_data.store.plans import MonthSlice, Plan
 from city_data.store.snapshot_ids import SnapshotId, digest
 from city_data.window import Interval, Month
@@ -57,7 +58,7 @@ class TrainingPlan:
 
 def join_plans(plans: Mapping[DatasetName, Plan], grid: Grid) -> TrainingPlan:
     """The joint plan; `plans` has every dataset, for one city and interval."""
-    ordered = {name: plans[name] for name in DATASETS}
+    ordered = {dataset.name: plans[dataset.name] for dataset in framed()}
     first = next(iter(ordered.values()))
     city, interval = first.city, first.interval
     months = {name: plan.snapshot.months[name] for name, plan in ordered.items()}

@@ -42,15 +42,17 @@ def month_load(
 ) -> MonthLoad:
     """Every row of the month: numbers count up from `add`, and every tenth value is missing. A calendar is Madrid's,
     without `has_feasts` one that does not know the town's."""
-    at_month = Month.parse(month)
-    stamps = expected_stamps(at_month, ZONE, "hourly" if dataset == "traffic" else "daily")
-    first = DATASETS[dataset].column_names[0]
+    at_month, known = Month.parse(month), DATASETS[dataset]
+    stamps = expected_stamps(at_month, ZONE, known.resolution or "daily")
+    keys = [(stamp, *others) for stamp in stamps for others in known.key_values]
+    first = known.column_names[0]
     if dataset == "calendar":
         frame = calendar_frame(load_registry().get("madrid"), at_month, has_feasts)
     else:
-        numbers = [None if n % 10 == 9 else n + add for n in range(len(stamps))]
-        made = pd.DataFrame({"date": pd.DatetimeIndex(stamps), first: numbers, "source": "test"})
-        frame = canonical.canonical_frame(made, DATASETS[dataset])
+        numbers = [None if n % 10 == 9 else n + add for n in range(len(keys))]
+        columns = {name: [key[n] for key in keys] for n, name in enumerate(known.key)}
+        made = pd.DataFrame({**columns, "date": pd.DatetimeIndex(columns["date"]), first: numbers, "source": "test"})
+        frame = canonical.canonical_frame(made, known)
     return MonthLoad(
         city_id="madrid",
         dataset=dataset,
@@ -59,7 +61,7 @@ def month_load(
         frame=frame,
         state="settled",
         source="test",
-        expected_rows=len(stamps),
+        expected_rows=len(keys),
         coverage=0.9,
         column_coverage={first: 0.9},
         raw_files=[],

@@ -99,7 +99,7 @@ def test_deprecated_routes_refuse_what_they_cannot_answer(service: Service) -> N
 
 
 @pytest.mark.parametrize("arrow", [True, False])
-@pytest.mark.parametrize("dataset", ["weather", "traffic"])
+@pytest.mark.parametrize("dataset", ["weather", "traffic", "forecast"])
 def test_empty_answer_keeps_columns_and_types(
     service: Service, client: CityData, monkeypatch: pytest.MonkeyPatch, dataset: str, arrow: bool
 ) -> None:

@@ -35,7 +35,7 @@ def _columns() -> str:
             column.description,
         )
         for dataset in DATASETS.values()
-        for column in dataset.columns
+        for column in (*dataset.key_columns, *dataset.columns)
     ]
     return table(("Dataset", "Column", "Unit", "Plausible range", "In a record", "Meaning"), rows)
 

@@ -102,7 +102,8 @@ def _differences(seed: Seed, month: ParsedMonth, payloads: Sequence[Received]) -
     told = {name for values in expected.values() for name in values}
     columns = [c.name for c in dataset.columns if c.name in month.frame and (c.name in told or c.kind == "number")]
     # Weather's oracles and frames differ in where they round: two digits are published.
-    return differences(month, expected, columns, tolerance=1e-7 if dataset.name == "traffic" else 0.00501)
+    tolerance = 1e-7 if dataset.name == "traffic" else 0.00501
+    return differences(month, expected, columns, tolerance, dataset.key[1:])
 
 
 def _peak_megabytes() -> float:

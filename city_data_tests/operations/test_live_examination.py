@@ -17,7 +17,7 @@ from city_data.errors import UsageError
 from city_data.operations.live_examination import examine_live
 from city_data.providers import discover
 from city_data.providers.base import PermanentError
-from city_data.sandbox import open_meteo
+from city_data.sandbox import open_meteo, open_meteo_forecast
 from city_data_tests.providers import test_contract as contract
 from city_data_tests.providers.cases import cases as recorded_cases
 from city_data_tests.providers.sources import Spoilt, any_answer_of, facts_of
@@ -139,13 +139,14 @@ def test_other_units_are_named(cities: World, name: str, spoilt: Spoilt) -> None
 @pytest.mark.parametrize("name", sorted(discover()))
 def test_stale_source_is_named(cities: World, name: str) -> None:
     then = AS_OF - timedelta(days=40 if discover()[name].whole_files else 14)
-    if DATASETS[discover()[name].capabilities.dataset].months_ahead:
+    answering_every_day = {"open_meteo": open_meteo, "open_meteo_forecast": open_meteo_forecast}
+    if name in answering_every_day:  # without values where it has none
+        cities.monkeypatch.setattr(answering_every_day[name], "LAG", AS_OF - then)
+        then = AS_OF
+    elif DATASETS[discover()[name].capabilities.dataset].months_ahead:
         then = AS_OF - timedelta(days=730)  # it is out long before its days are
     cities.sandbox.publication.clock = lambda: then
     cities.monkeypatch.setattr(cities.sandbox.publication, "list_open_month", False)
-    if name == "open_meteo":  # it answers for every day until today, without values where it has none
-        cities.sandbox.publication.clock = lambda: AS_OF
-        cities.monkeypatch.setattr(open_meteo, "LAG", AS_OF - then)
     healthy, sources = report(cities, only=name)
     assert not healthy
     assert sources[name].partition("  bad ")[2].startswith("stale: "), sources[name]

@@ -16,7 +16,8 @@ from city_data.providers.base import ParsedMonth, Payload, Provider, Request
 from city_data_tests.oracles.received import Received
 from city_data_tests.sandbox.asking import accounted
 
-Hours = Mapping[datetime, Mapping[str, float | str | None]]
+Key = datetime | tuple[datetime, int]
+Hours = Mapping[Key, Mapping[str, float | str | None]]
 
 
 class Difference(NamedTuple):
@@ -38,29 +39,39 @@ def parse_bytes(provider: Provider, request: Request, payloads: Sequence[Receive
         return accounted(provider.parse(request, files))
 
 
-def hours_of_frame(month: ParsedMonth, columns: Sequence[str]) -> Hours:
+def hours_of_frame(month: ParsedMonth, columns: Sequence[str], others: Sequence[str] = ()) -> Hours:
+    """The frame's rows by their date, or by it and the values of the `others` of its key."""
     frame = month.frame
     values: dict[str, list[Any]] = {name: frame[name].tolist() for name in columns}
     return {
-        stamp.to_pydatetime(): {name: _plain(values[name][row]) for name in columns}
-        for row, stamp in enumerate(frame["date"])
+        (stamp.to_pydatetime(), *more) if others else stamp.to_pydatetime(): {
+            name: _plain(values[name][row]) for name in columns
+        }
+        for row, (stamp, *more) in enumerate(zip(frame["date"], *(frame[name] for name in others), strict=True))
     }
 
 
 def differences(
-    month: ParsedMonth, expected: Hours, columns: Sequence[str], tolerance: float = 1e-7
+    month: ParsedMonth,
+    expected: Hours,
+    columns: Sequence[str],
+    tolerance: float = 1e-7,
+    others: Sequence[str] = (),
 ) -> list[Difference]:
     """Where the two tell different values; a row that one of them lacks is a row of NULL."""
-    found = hours_of_frame(month, columns)
+    found = hours_of_frame(month, columns, others)
     told = []
-    for stamp in sorted(found.keys() | expected.keys()):
+    for key in sorted(found.keys() | expected.keys(), key=str):
         for name in columns:
-            one, other = (hours.get(stamp, {}).get(name) for hours in (found, expected))
+            one, other = (hours.get(key, {}).get(name) for hours in (found, expected))
             if not _equal(one, other, tolerance):
-                told.append(
-                    Difference(f"{stamp:%Y-%m-%dT%H:%MZ} {name}: parsed {one!r}, oracle {other!r}", one is None)
-                )
+                told.append(Difference(f"{_words(key)} {name}: parsed {one!r}, oracle {other!r}", one is None))
     return told
+
+
+def _words(key: Key) -> str:
+    stamp, *others = key if isinstance(key, tuple) else (key,)
+    return " ".join([f"{stamp:%Y-%m-%dT%H:%MZ}", *map(str, others)])
 
 
 def _plain(value: Any) -> float | str | None:

@@ -41,7 +41,7 @@ def month(payloads: Sequence[bytes], request: Any) -> Values:
             raise CannotTell("lists of several lengths")
         for text, *cells in zip(*lists, strict=True):
             row = {c: number(v, ".", c) for c, v in zip(kinds.values(), cells, strict=True)}
-            rows.append((_moment(text), row))
+            rows.append((moment_of(text), row))
     told = grouped((moment, row) for moment, row in rows if moment.minute == moment.second == 0)
     first, end = bounds(request)
     return {hour: {**row, **_late(told.get(hour + HOUR, {}))} for hour, row in told.items() if first <= hour < end}
@@ -53,7 +53,7 @@ def _late(following: dict[str, float | None]) -> dict[str, float | None]:
     return {**sums, "sunshine_duration": times(sums["sunshine_duration"], 1 / 60)}
 
 
-def _moment(text: object) -> datetime:
+def moment_of(text: object) -> datetime:
     try:
         moment = datetime.fromisoformat(str(text))
     except ValueError as error:

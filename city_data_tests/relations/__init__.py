@@ -60,10 +60,13 @@ def outcome(provider: Provider, request: Request, bodies: Sequence[bytes], names
 
 def numbers_of(month: ParsedMonth) -> Values:
     """The canonical numbers, without intervals that have none."""
-    dataset = next(d for d in DATASETS.values() if set(d.column_names) & (set(month.frame.columns) - {"date"}))
+    named = set(month.frame.columns)
+    fitting = [d for d in DATASETS.values() if set(d.key) <= named and set(d.column_names) & named]
+    dataset = max(fitting, key=lambda d: len(d.key))
     names = [column.name for column in dataset.columns if column.kind == "number"]
     rows = canonical.records(canonical.canonical_frame(month.frame, dataset), dataset)
-    return with_values({row["date"]: {name: row[name] for name in names} for row in rows})
+    keys = [row["date"] if len(dataset.key) == 1 else tuple(row[name] for name in dataset.key) for row in rows]
+    return with_values({key: {name: row[name] for name in names} for key, row in zip(keys, rows, strict=True)})
 
 
 def with_values(values: dict[datetime, dict[str, Any]]) -> Values:

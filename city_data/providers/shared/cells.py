@@ -51,7 +51,7 @@ class Field:
     @classmethod
     def of_weather(cls, column: str, name: str, number_format: NumberFormat) -> Field:
         """A field with the plausible range of a column of the weather dataset."""
-        definition = next(known for known in WEATHER.columns if known.name == column)
+        definition = WEATHER.column(column)
         assert definition.low is not None  # noqa: S101  a column of text has no bounds
         assert definition.high is not None  # noqa: S101
         return cls(name, number_format, definition.low, definition.high)

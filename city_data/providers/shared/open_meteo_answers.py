@@ -9,8 +9,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from city_data.providers.base import Payload, PermanentError, Request, TransientError
 from city_data.providers.shared.cells import Row
@@ -19,6 +19,8 @@ from city_data.providers.shared.numbers import JSON_NUMBERS, NotANumber
 from city_data.providers.transport.documents import begins_json, read_json
 from city_data.providers.transport.response import Response, accept_ok, refuse_broken_json, too_many_calls
 
+Value = TypeVar("Value")
+_HOUR = timedelta(hours=1)
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?")
 # Degrees. ERA5's cells, the coarsest, are a quarter wide; near a shore the cell may be the neighbour on land.
 _CELL = 0.375
@@ -108,7 +110,7 @@ def hour_rows(
     for name, document in documents:
         hourly = document["hourly"]
         for position, text in enumerate(hourly["time"]):
-            stamp = _stamp(text)
+            stamp = read_stamp(text)
             if stamp.minute or stamp.second:
                 rejected["off_the_hour"] += 1
                 continue
@@ -116,7 +118,22 @@ def hour_rows(
     return one_row_a_key(rows, rejected)
 
 
-def _stamp(text: object) -> datetime:
+def sums_moved(
+    hours: Mapping[datetime, Mapping[str, Value]], sums: Collection[str]
+) -> dict[datetime, Mapping[str, Value]]:
+    """The rows with each hour's own sums, which stand at the next stamp, since they are those of the hour before.
+
+    `sums` are variables such as rain; where the next stamp is missing, the row is without them.
+    """
+    moved: dict[datetime, Mapping[str, Value]] = {}
+    for hour, row in hours.items():
+        following: Mapping[str, Value] = hours.get(hour + _HOUR, {})
+        own = {name: value for name, value in row.items() if name not in sums}
+        moved[hour] = own | {name: value for name, value in following.items() if name in sums}
+    return moved
+
+
+def read_stamp(text: object) -> datetime:
     """A stamp of the time axis. GMT was requested, so another offset contradicts the answer itself."""
     try:
         stamp = datetime.fromisoformat(str(text)) if _ISO.fullmatch(str(text)) else None

@@ -22,6 +22,8 @@ def test_enabled_cities_and_their_alias(empty_reader: TestClient) -> None:
         "timezone": "Europe/Madrid",
         "weather_provider": "aemet",
         "traffic_provider": "madrid_opendata",
+        "calendar_provider": "openholidays",
+        "forecast_provider": "open_meteo_forecast",
         "enabled": True,
     }
 

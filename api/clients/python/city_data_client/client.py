@@ -119,6 +119,15 @@ class CityData(_Client):
         return self._converted(self._run(self._history("traffic", **question)), to)
 
     @overload
+    def forecast(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    def forecast(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
+    def forecast(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
+        """Weather of a location as it was forecast, see `Range`: a row for each hour and each of its `lead_days`, a
+        column of 1 to 7 days before it. Index `date`; units as of `weather`."""
+        return self._converted(self._run(self._history("forecast", **question)), to)
+
+    @overload
     def training_frame(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
     @overload
     def training_frame(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
@@ -206,6 +215,14 @@ class AsyncCityData(_Client):
     async def traffic(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
         """As `CityData.traffic`."""
         return self._converted(await self._run(self._history("traffic", **question)), to)
+
+    @overload
+    async def forecast(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    async def forecast(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
+    async def forecast(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
+        """As `CityData.forecast`."""
+        return self._converted(await self._run(self._history("forecast", **question)), to)
 
     @overload
     async def training_frame(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...

@@ -32,6 +32,7 @@ _UNSURE, _COUNTS, _DAY = (
     "local_date",
 )
 _MOMENTS = ("created_at", "updated_at")
+_WHOLE = frozenset({"lead_days"})  # never missing
 _NOT_NUMBERS = frozenset({"date", "congestion_level", "raw_data", *_UNSURE, _DAY, *_TEXT, *_MOMENTS})
 _NO_CITY = {
     "city_id": "",
@@ -92,7 +93,7 @@ def frame_of(headers: Mapping[str, str], body: bytes) -> pd.DataFrame:
 def empty_frame(headers: Mapping[str, str], header: bytes) -> pd.DataFrame:
     """A frame without rows, with the columns that a header of CSV names, and their types."""
     frame = pd.read_csv(io.BytesIO(header), nrows=0)
-    numbers = {name: "float64" for name in frame.columns if name not in _NOT_NUMBERS}
+    numbers = {name: "int64" if name in _WHOLE else "float64" for name in frame.columns if name not in _NOT_NUMBERS}
     frame = _typed(frame.astype(numbers)).set_index(pd.DatetimeIndex([], dtype="datetime64[us, UTC]", name="date"))
     frame.attrs.update(attributes(headers))
     return frame.drop(columns="date", errors="ignore")

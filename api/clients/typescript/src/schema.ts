@@ -181,6 +181,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{tenant_id}/external/historical-forecast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Historical forecast of a location */
+        get: operations["historical_api_v1_tenants__tenant_id__external_historical_forecast_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{tenant_id}/external/historical-traffic": {
         parameters: {
             query?: never;
@@ -235,6 +252,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{tenant_id}/external/operations/forecast/historical": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Historical forecast of a location, by JSON body
+         * @deprecated
+         */
+        post: operations["historical_api_v1_tenants__tenant_id__external_operations_forecast_historical_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{tenant_id}/external/operations/historical-calendar-optimized": {
         parameters: {
             query?: never;
@@ -244,6 +281,23 @@ export interface paths {
         };
         /** Historical calendar of a location */
         get: operations["historical_api_v1_tenants__tenant_id__external_operations_historical_calendar_optimized_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{tenant_id}/external/operations/historical-forecast-optimized": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Historical forecast of a location */
+        get: operations["historical_api_v1_tenants__tenant_id__external_operations_historical_forecast_optimized_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -631,6 +685,12 @@ export interface components {
              */
             enabled: boolean;
             /**
+             * Forecast Provider
+             * @description Null for a city without forecast
+             * @example open_meteo_forecast
+             */
+            forecast_provider: string | null;
+            /**
              * Latitude
              * @description Of the centre, degrees
              * @example 40.4168
@@ -741,6 +801,30 @@ export interface components {
              * @example Madrid
              */
             city_name: string;
+            /**
+             * Forecast Available
+             * @description Whether any month has data
+             * @example true
+             */
+            forecast_available: boolean;
+            /**
+             * Forecast End Date
+             * @description Last record's date, UTC
+             * @example 2026-10-31T23:00:00Z
+             */
+            forecast_end_date: string | null;
+            /**
+             * Forecast Record Count
+             * @description Number of records
+             * @example 18264
+             */
+            forecast_record_count: number;
+            /**
+             * Forecast Start Date
+             * @description First record's date, UTC
+             * @example 2026-10-31T23:00:00Z
+             */
+            forecast_start_date: string | null;
             months: components["schemas"]["MonthsInfo"];
             /**
              * Traffic Available
@@ -953,6 +1037,115 @@ export interface components {
             sha256: string;
             /** Url */
             url?: string | null;
+        };
+        /** ForecastRecord */
+        ForecastRecord: {
+            /**
+             * Date
+             * Format: date-time
+             * @description Start of the interval, UTC
+             * @example 2026-10-01T00:00:00Z
+             */
+            date: string;
+            /**
+             * Humidity
+             * @description Mean relative humidity of the period, %; null where missing
+             * @example 61
+             */
+            humidity: number | null;
+            /**
+             * Lead Days
+             * @description Forecast at least so many times 24 hours before the hour began, precipitation before it ended, d
+             * @example 3
+             */
+            lead_days: number;
+            /**
+             * Precipitation
+             * @description Precipitation that fell in the period, mm; null where missing
+             * @example 0.4
+             */
+            precipitation: number | null;
+            /**
+             * Pressure
+             * @description Mean pressure at mean sea level, hPa; null where missing
+             * @example 1015.8
+             */
+            pressure: number | null;
+            /**
+             * Source
+             * @description The provider of the record
+             * @example aemet
+             */
+            source: string;
+            /**
+             * Temperature
+             * @description Mean air temperature of the period, °C; null where missing
+             * @example 14.2
+             */
+            temperature: number | null;
+            /**
+             * Wind Speed
+             * @description Mean wind speed of the period, m/s; null where missing
+             * @example 3.1
+             */
+            wind_speed: number | null;
+        };
+        /** ForecastSelection */
+        ForecastSelection: {
+            /**
+             * Cloud Cover
+             * @description Mean share of the sky under clouds, %; null where missing
+             */
+            cloud_cover?: number | null;
+            /**
+             * Date
+             * Format: date-time
+             */
+            date: string;
+            /**
+             * Hours
+             * @description Number of hours of the day with a value; for days aggregated from hours
+             */
+            hours?: number | null;
+            /**
+             * Humidity
+             * @description Mean relative humidity of the period, %; null where missing
+             */
+            humidity?: number | null;
+            /** Lead Days */
+            lead_days: number;
+            /**
+             * Precipitation
+             * @description Precipitation that fell in the period, mm; null where missing
+             */
+            precipitation?: number | null;
+            /**
+             * Pressure
+             * @description Mean pressure at mean sea level, hPa; null where missing
+             */
+            pressure?: number | null;
+            /**
+             * Raw Data
+             * @description The source's extra data; with `include=raw`
+             */
+            raw_data?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Source
+             * @description The provider of the record
+             */
+            source?: string | null;
+            /**
+             * Temperature
+             * @description Mean air temperature of the period, °C; null where missing
+             */
+            temperature?: number | null;
+            /**
+             * Wind Speed
+             * @description Mean wind speed of the period, m/s; null where missing
+             */
+            wind_speed?: number | null;
         };
         /** HTTPValidationError */
         HTTPValidationError: {
@@ -1223,6 +1416,7 @@ export interface components {
              * Format: date-time
              */
             end: string;
+            forecast: components["schemas"]["DatasetProvenance"] | null;
             /**
              * Month
              * @example 2026-10
@@ -1242,6 +1436,8 @@ export interface components {
         MonthsInfo: {
             /** Calendar */
             calendar: components["schemas"]["MonthInfo"][];
+            /** Forecast */
+            forecast: components["schemas"]["MonthInfo"][];
             /** Traffic */
             traffic: components["schemas"]["MonthInfo"][];
             /** Weather */
@@ -1293,9 +1489,9 @@ export interface components {
             columns?: string[] | null;
             /**
              * Dataset
-             * @enum {string}
+             * @description Datasets may be added: those that a caller does not know are to be left out
              */
-            dataset: "weather" | "traffic" | "calendar";
+            dataset: string;
             /**
              * Earliest Month
              * @description Null without limit
@@ -2525,7 +2721,7 @@ export interface operations {
             header?: never;
             path: {
                 city_id: string;
-                dataset: "weather" | "traffic" | "calendar";
+                dataset: "weather" | "traffic" | "calendar" | "forecast";
             };
             cookie?: never;
         };
@@ -2673,7 +2869,7 @@ export interface operations {
             header?: never;
             path: {
                 city_id: string;
-                dataset: "weather" | "traffic" | "calendar";
+                dataset: "weather" | "traffic" | "calendar" | "forecast";
                 month: string;
             };
             cookie?: never;
@@ -3304,7 +3500,7 @@ export interface operations {
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -3517,6 +3713,240 @@ export interface operations {
             };
         };
     };
+    historical_api_v1_tenants__tenant_id__external_historical_forecast_get: {
+        parameters: {
+            query: {
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
+                latitude?: number | null;
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
+                longitude?: number | null;
+                /** @description A city's id, instead of coordinates */
+                city_id?: string | null;
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
+                version?: string | null;
+                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
+                as_of?: string | null;
+                /** @description Takes precedence over the Accept header */
+                format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
+                resolution?: ("native" | "hourly" | "daily") | null;
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
+                columns?: string | null;
+                /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
+                include?: "raw" | null;
+            };
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every record of the range, oldest first */
+            200: {
+                headers: {
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
+                    ETag?: string;
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
+                    Link?: string;
+                    /** @description Distance from the city's centre to the requested location */
+                    "X-City-Distance-Km"?: string;
+                    /** @description The city that serves the location */
+                    "X-City-Id"?: string;
+                    /** @description Share (0..1) of the requested range that has values */
+                    "X-Coverage"?: string;
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
+                    "X-Data-Version"?: string;
+                    /** @description Months of the range without data; absent where there are none */
+                    "X-Missing-Months"?: string;
+                    /** @description The last record's date */
+                    "X-Served-End"?: string;
+                    /** @description The first record's date; absent where there is none */
+                    "X-Served-Start"?: string;
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
+                    "X-Snapshot-Id"?: string;
+                    /** @description The sources in the answer */
+                    "X-Source"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastRecord"][] | components["schemas"]["ForecastSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nothing has changed since If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed HTTP request, or not exactly one Host */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Malformed HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The bearer token is missing or invalid */
+            401: {
+                headers: {
+                    /** @description The reason why the token was rejected (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No acceptable media type */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Versions required by `version` or `as_of` are no longer stored */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Invalid parameters */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValidationErrorResponse"];
+                };
+            };
+            /** @description The caller's rate limit is exceeded */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The data store or another service is unavailable, or this service is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     historical_api_v1_tenants__tenant_id__external_historical_traffic_get: {
         parameters: {
             query: {
@@ -3538,7 +3968,7 @@ export interface operations {
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -3772,7 +4202,7 @@ export interface operations {
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -4200,6 +4630,221 @@ export interface operations {
             };
         };
     };
+    historical_api_v1_tenants__tenant_id__external_operations_forecast_historical_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HistoricalRequest"];
+            };
+        };
+        responses: {
+            /** @description Every record of the range, oldest first */
+            200: {
+                headers: {
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
+                    ETag?: string;
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
+                    Link?: string;
+                    /** @description Distance from the city's centre to the requested location */
+                    "X-City-Distance-Km"?: string;
+                    /** @description The city that serves the location */
+                    "X-City-Id"?: string;
+                    /** @description Share (0..1) of the requested range that has values */
+                    "X-Coverage"?: string;
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
+                    "X-Data-Version"?: string;
+                    /** @description Months of the range without data; absent where there are none */
+                    "X-Missing-Months"?: string;
+                    /** @description The last record's date */
+                    "X-Served-End"?: string;
+                    /** @description The first record's date; absent where there is none */
+                    "X-Served-Start"?: string;
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
+                    "X-Snapshot-Id"?: string;
+                    /** @description The sources in the answer */
+                    "X-Source"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastRecord"][] | components["schemas"]["ForecastSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nothing has changed since If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed HTTP request, or not exactly one Host */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Malformed HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The bearer token is missing or invalid */
+            401: {
+                headers: {
+                    /** @description The reason why the token was rejected (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No acceptable media type */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Versions required by `version` or `as_of` are no longer stored */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Invalid parameters */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValidationErrorResponse"];
+                };
+            };
+            /** @description The caller's rate limit is exceeded */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The data store or another service is unavailable, or this service is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     historical_api_v1_tenants__tenant_id__external_operations_historical_calendar_optimized_get: {
         parameters: {
             query: {
@@ -4221,7 +4866,7 @@ export interface operations {
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -4434,6 +5079,240 @@ export interface operations {
             };
         };
     };
+    historical_api_v1_tenants__tenant_id__external_operations_historical_forecast_optimized_get: {
+        parameters: {
+            query: {
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
+                latitude?: number | null;
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
+                longitude?: number | null;
+                /** @description A city's id, instead of coordinates */
+                city_id?: string | null;
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
+                version?: string | null;
+                /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
+                as_of?: string | null;
+                /** @description Takes precedence over the Accept header */
+                format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
+                resolution?: ("native" | "hourly" | "daily") | null;
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
+                columns?: string | null;
+                /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
+                include?: "raw" | null;
+            };
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every record of the range, oldest first */
+            200: {
+                headers: {
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
+                    ETag?: string;
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
+                    Link?: string;
+                    /** @description Distance from the city's centre to the requested location */
+                    "X-City-Distance-Km"?: string;
+                    /** @description The city that serves the location */
+                    "X-City-Id"?: string;
+                    /** @description Share (0..1) of the requested range that has values */
+                    "X-Coverage"?: string;
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
+                    "X-Data-Version"?: string;
+                    /** @description Months of the range without data; absent where there are none */
+                    "X-Missing-Months"?: string;
+                    /** @description The last record's date */
+                    "X-Served-End"?: string;
+                    /** @description The first record's date; absent where there is none */
+                    "X-Served-Start"?: string;
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
+                    "X-Snapshot-Id"?: string;
+                    /** @description The sources in the answer */
+                    "X-Source"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastRecord"][] | components["schemas"]["ForecastSelection"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nothing has changed since If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed HTTP request, or not exactly one Host */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Malformed HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The bearer token is missing or invalid */
+            401: {
+                headers: {
+                    /** @description The reason why the token was rejected (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No acceptable media type */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Versions required by `version` or `as_of` are no longer stored */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Invalid parameters */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValidationErrorResponse"];
+                };
+            };
+            /** @description The caller's rate limit is exceeded */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The data store or another service is unavailable, or this service is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     historical_api_v1_tenants__tenant_id__external_operations_historical_traffic_optimized_get: {
         parameters: {
             query: {
@@ -4455,7 +5334,7 @@ export interface operations {
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -4689,7 +5568,7 @@ export interface operations {
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
