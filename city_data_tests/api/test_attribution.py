@@ -23,6 +23,8 @@ def test_city_lists_its_sources_and_their_licences(client: TestClient, database:
         ("weather", "aemet", False, None),
         ("weather", "open_meteo", True, None),
         ("traffic", "madrid_opendata", False, None),
+        ("calendar", "openholidays", False, None),
+        ("forecast", "open_meteo_forecast", False, None),
     ]
     record_providers(database, discover().values())
     (madrid,) = client.get("/api/v1/external/cities").json()

@@ -44,6 +44,8 @@ _NO_CITY = {
     "timezone": "",
     "weather_provider": "",
     "traffic_provider": "",
+    "calendar_provider": "",
+    "forecast_provider": "",
     "enabled": True,
     "sources": [],
 }
