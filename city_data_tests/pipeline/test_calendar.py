@@ -30,7 +30,8 @@ def calendars(world: World) -> World:
 
 @pytest.fixture
 def reader(calendars: World) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings.model_validate({"database_url": calendars.database_url}))) as client:
+    settings = {"database_url": calendars.database_url, "auth_mode": "none", "api_ledger_ttl_s": 0}
+    with TestClient(create_app(Settings.model_validate(settings))) as client:
         yield client
 
 
