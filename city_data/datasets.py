@@ -28,7 +28,8 @@ class Dataset:
     columns, the value columns, `source` (text, never null) and `raw_data` (dict, or None), sorted by its key.
 
     It has one row a period; with `key_columns`, one for each of their values, which are the whole numbers from `low` to
-    `high`, never null. `months_ahead`: how many months after the open one it reaches.
+    `high`, never null. `months_ahead`: how many months after the open one it reaches. `stands_in_for`: the dataset of
+    whose columns it has forecasts, by days of lead, its only key column; frames have these in that dataset's place.
     """
 
     name: DatasetName
@@ -39,6 +40,7 @@ class Dataset:
     records_have_ids: bool = False  # and their location and times, beside the columns
     months_ahead: int = 0
     key_columns: tuple[Column, ...] = ()
+    stands_in_for: DatasetName | None = None
 
     @cached_property
     def key(self) -> tuple[str, ...]:
@@ -192,8 +194,14 @@ FORECAST = Dataset(
             example=3,
         ),
     ),
+    stands_in_for="weather",
 )
 DATASETS: dict[DatasetName, Dataset] = {dataset.name: dataset for dataset in (WEATHER, TRAFFIC, CALENDAR, FORECAST)}
+
+
+def stand_ins(dataset: Dataset) -> list[Dataset]:
+    """The datasets of its forecasts."""
+    return [one for one in DATASETS.values() if one.stands_in_for == dataset.name]
 
 
 def expected_stamps(month: Month, timezone: str, resolution: Resolution) -> list[datetime]:

@@ -16,7 +16,7 @@ from api.bodies.month_bodies import SegmentGone, loaded_at
 from api.bodies.reader import Answer
 from api.caching import LruCache, SingleFlight
 from api.query.representation import Representation
-from city_data.datasets import DatasetName
+from city_data.datasets import DATASETS, DatasetName
 from city_data.frames import training
 from city_data.frames.training_columns import schema
 from city_data.store.database import Database
@@ -104,14 +104,14 @@ class Joiner:
             self._tables.put(keys[month], joined[month], joined[month].nbytes)
         return joined
 
-    def _read_parts(
-        self, plan: TrainingPlan, dataset: DatasetName, months: Iterable[Month]
-    ) -> dict[Month, training.Part]:
-        slices = plan.slices(dataset)
+    def _read_parts(self, plan: TrainingPlan, name: DatasetName, months: Iterable[Month]) -> dict[Month, training.Part]:
+        """The parts that fill the columns of the dataset `name`."""
+        slices, dataset = plan.slices(name), DATASETS[plan.plans[name].dataset]
+        lead = plan.lead if dataset.stands_in_for else None
         wanted = [slices[month] for month in months if month in slices]
         try:
             loaded = loaded_at(wanted)
-            tables = read_frames(self._database, dataset, plan.city.city_id, list(loaded), loaded)
+            tables = read_frames(self._database, dataset.name, plan.city.city_id, list(loaded), loaded)
         except NoSuchVersion as error:
             raise SegmentGone(str(error)) from error
         parts: dict[Month, training.Part] = {}
@@ -119,7 +119,8 @@ class Joiner:
             month, table = month_slice.entry.month, tables[month_slice.entry.month, month_slice.version]
             if table.num_rows != month_slice.entry.rows:  # the month was dropped and reloaded
                 raise SegmentGone(month_slice.identity)
-            parts[month] = training.Part(table, training.resolution_of(month_slice.entry.expected_rows, month))
+            resolution = training.resolution_of(month_slice.entry.expected_rows, month)
+            parts[month] = training.Part(dataset, table, resolution, lead)
         return parts
 
 
@@ -130,4 +131,4 @@ def _is_whole(plan: TrainingPlan, month: Month) -> bool:
 
 def _key(plan: TrainingPlan, month: Month) -> str:
     identities = [slices[month].identity if month in (slices := plan.slices(name)) else "" for name in plan.plans]
-    return "\n".join([plan.grid, plan.city.city_id, str(month), *identities])
+    return "\n".join([plan.grid, str(plan.lead), plan.city.city_id, str(month), *identities])

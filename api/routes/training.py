@@ -1,20 +1,15 @@
-"""The route of the training frame. Belongs here: its path, parameters, documentation and headers.
+"""The routes of frames: of days that passed, and of days ahead. Belongs here: their paths, and their answers' headers.
 
-Does not: joining months (bodies/training_reader.py), or defining columns (city_data/frames/training.py).
+Does not: joining months (bodies/training_reader.py), or what their documentation says (frame_parameters.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Annotated, Any
+from datetime import timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field, create_model
-from pydantic_core import to_jsonable_python
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -23,16 +18,30 @@ from api.bodies.answering import respond
 from api.bodies.reader import Answer
 from api.bodies.responses import common_headers, etag, saved_as
 from api.bodies.training_reader import Joiner
+from api.errors import invalid
 from api.history_service import HistoryService
 from api.observability import request_log
 from api.query.city import city_for
 from api.query.formats import format_for
 from api.query.historical_request import TENANT_PATH
-from api.query.interval import parse_interval
+from api.query.interval import parse_interval, parse_moment
 from api.query.representation import Representation, with_encoding
 from api.query.snapshots import months_for
+from api.routes.frame_parameters import (
+    FRAME_HEADERS,
+    MOST_LEAD_DAYS,
+    NAMES,
+    OBSERVED,
+    STAND_IN,
+    AheadOf,
+    ChoiceParameter,
+    DaysParameter,
+    GridParameter,
+    LeadParameter,
+    frame_record,
+    header_of,
+)
 from api.routes.parameters import (
-    RESPONSE_HEADERS,
     AsOf,
     CityId,
     EndDate,
@@ -44,71 +53,37 @@ from api.routes.parameters import (
     add_read,
     documented,
 )
-from api.routes.schemas import JSON_TYPES
+from city_data import window
 from city_data.cities import City
-from city_data.datasets import DATASETS, DatasetName
-from city_data.frames.grids import DAYPARTS_TEXT, Grid
-from city_data.frames.training_columns import TrainingColumn, columns_of_every_grid, framed
+from city_data.datasets import DATASETS
+from city_data.frames.grids import Grid, day_of
+from city_data.frames.leads import Lead
 from city_data.store.plans import plan
+from city_data.store.record_formats import FormatName
 from city_data.store.record_tables import Shape
-from city_data.store.training_plans import TrainingPlan, join_plans
-from city_data.window import Interval
+from city_data.store.training_plans import TrainingPlan, frame_datasets, join_plans
+from city_data.window import Interval, day_bounds
 
 # An hourly frame of ten years would be hundreds of megabytes of JSON; no retention window is that long.
 MOST_HOURLY_DAYS = 1_100
-ResolutionParameter = Annotated[
-    Grid,
-    Query(
-        description="A row for every local day of the range, for every part of a day on the city's clocks "
-        f"({DAYPARTS_TEXT}), or for every hour"
-    ),
-]
-
-_NAMES = [dataset.name for dataset in framed()]
 
 
-def _header(name: DatasetName, fact: str) -> str:
-    return f"X-{name.capitalize()}-{fact}"
+@dataclass(frozen=True)
+class _Frame:
+    """The parameters of a frame after resolving them. `moment` is the text of `as_of`."""
 
-
-def _headers_of(name: DatasetName) -> dict[str, str]:
-    return {
-        _header(name, "Coverage"): f"Share (0..1) of the requested range that has {name}",
-        _header(name, "Resolution"): f"Stored resolution of {name} in the range: `daily` on a finer grid "
-        "repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by "
-        f"the day rule; absent without {name}",
-    }
-
-
-_MISSING = ",".join(f"{name}/2026-11" for name in _NAMES)
-_RESPONSE_HEADERS = {
-    **RESPONSE_HEADERS,
-    "X-Coverage": f"The smallest of {', '.join(_header(name, 'Coverage') for name in _NAMES)}",
-    "X-Missing-Months": f"Months of the range without data, such as {_MISSING}; absent where there are none",
-    **{header: text for name in _NAMES for header, text in _headers_of(name).items()},
-    "X-Calendar": "Sources of what is known of days ahead, such as holidays. A month's provenance has the rest",
-}
-
-_TYPES: dict[str, Any] = {**JSON_TYPES, "moment": datetime, "day": date}
-
-
-def _field(column: TrainingColumn, grid: Grid | None) -> tuple[Any, Any]:
-    text = f"{column.description}{f', {column.unit}' if column.unit else ''}"
-    example, kind = to_jsonable_python(column.example), _TYPES[column.kind]
-    if grid is not None:
-        return kind, Field(default=None, description=f"{text}; only with resolution={grid}", examples=[example])
-    return (kind | None if column.nullable else kind), Field(description=text, examples=[example])
-
-
-def training_record() -> type[BaseModel]:
-    """A row of the frame, for the OpenAPI document."""
-    columns: Mapping[str, Any] = {column.name: _field(column, grid) for column, grid in columns_of_every_grid()}
-    return create_model("TrainingRecord", **columns)
+    city: City
+    distance_km: float
+    interval: Interval
+    grid: Grid
+    lead: Lead | None
+    version: str | None
+    moment: str | None
 
 
 @dataclass(frozen=True)
 class Training:
-    """The route and its dependencies; one per application."""
+    """The routes and their dependencies; one per application."""
 
     service: HistoryService
     joiner: Joiner
@@ -116,14 +91,12 @@ class Training:
     def router(self) -> APIRouter:
         router = APIRouter()
         description = "A record for every day, part of a day or hour of the range, oldest first, also without data"
-        add_read(
-            router,
-            f"{TENANT_PATH}/operations/training-frame",
-            self.frame,
-            summary=f"{', '.join(_NAMES).capitalize()} of a location on one grid",
-            tags=["training"],
-            **documented(list[training_record()], description, _RESPONSE_HEADERS),  # type: ignore[misc]
-        )
+        described = documented(list[frame_record()], description, FRAME_HEADERS)  # type: ignore[misc]
+        for path, endpoint, summary in (
+            ("operations/training-frame", self.frame, f"{', '.join(NAMES).capitalize()} of a location on one grid"),
+            ("forecast-frame", self.forecast_frame, "The days ahead of a location, in the training frame's columns"),
+        ):
+            add_read(router, f"{TENANT_PATH}/{path}", endpoint, summary=summary, tags=["training"], **described)
         return router
 
     async def frame(
@@ -135,7 +108,9 @@ class Training:
         latitude: Latitude = None,
         longitude: Longitude = None,
         city_id: CityId = None,
-        resolution: ResolutionParameter = "daily",
+        resolution: GridParameter = "daily",
+        choice: ChoiceParameter = OBSERVED,
+        lead_days: LeadParameter = None,
         version: SnapshotVersion = None,
         as_of: AsOf = None,
         format: FormatParameter = None,  # noqa: A002  the parameter's name
@@ -151,14 +126,50 @@ class Training:
             self.service.registry, self.service.tenants, "query", tenant_id, latitude, longitude, city_id
         )
         interval = parse_interval("query", start_date, end_date, city.timezone, self._most(resolution))
-        request_log(request.scope).add_range(tenant_id, city.city_id, distance, interval.days)
-        representation = with_encoding(format_for(format, request.headers), Shape(), request.headers)
+        lead = _lead(choice, lead_days)
+        wanted = _Frame(city, distance, interval, resolution, lead, version, as_of)
+        return await self._answer(request, tenant_id, wanted, format)
+
+    async def forecast_frame(
+        self,
+        request: Request,
+        tenant_id: UUID,
+        days: DaysParameter = MOST_LEAD_DAYS,
+        latitude: Latitude = None,
+        longitude: Longitude = None,
+        city_id: CityId = None,
+        resolution: GridParameter = "daily",
+        version: SnapshotVersion = None,
+        as_of: AheadOf = None,
+        format: FormatParameter = None,  # noqa: A002  the parameter's name
+    ) -> Response:
+        """The days after today, on the city's clocks, with exactly the columns of the training frame and in their
+        order.
+
+        Each day has today's forecast of it. What nobody knows ahead is null and marked. Once a day has passed, the
+        training frame with as many `lead_days` as it was ahead has the same row.
+        """
+        city, distance = await city_for(
+            self.service.registry, self.service.tenants, "query", tenant_id, latitude, longitude, city_id
+        )
+        now = window.as_of() if as_of is None else parse_moment("query", "as_of", as_of, city.timezone)
+        today = day_of(city.timezone)(now)
+        first, last = (day_bounds(today + timedelta(days=n), city.timezone) for n in (1, days))
+        # A snapshot's versions are those of its id, whatever moment they are asked for.
+        moment = as_of if version is None else None
+        wanted = _Frame(city, distance, Interval(first[0], last[1]), resolution, Lead(on=today), version, moment)
+        return await self._answer(request, tenant_id, wanted, format)
+
+    async def _answer(self, request: Request, tenant: UUID, wanted: _Frame, format_name: FormatName | None) -> Response:
+        request_log(request.scope).add_range(tenant, wanted.city.city_id, wanted.distance_km, wanted.interval.days)
+        representation = with_encoding(format_for(format_name, request.headers), Shape(), request.headers)
         return await respond(
             request,
             representation,
-            make_plan=lambda fresh: self._plan(city, interval, resolution, version, as_of, fresh),
+            make_plan=lambda fresh: self._plan(wanted, fresh),
             headers_of=lambda frame_plan: (
-                _headers(frame_plan, distance, representation) | attribution_headers(*frame_plan.plans.values())
+                _headers(frame_plan, wanted.distance_km, representation)
+                | attribution_headers(*frame_plan.plans.values())
             ),
             read=lambda frame_plan: self._read(request.scope, frame_plan, representation),
         )
@@ -171,36 +182,42 @@ class Training:
         most = self.service.max_days
         return min(most, MOST_HOURLY_DAYS) if grid == "hourly" else most
 
-    async def _plan(
-        self,
-        city: City,
-        interval: Interval,
-        grid: Grid,
-        version: str | None,
-        moment: str | None,
-        fresh: bool,
-    ) -> TrainingPlan:
-        months = {
-            name: await months_for(
+    async def _plan(self, wanted: _Frame, fresh: bool) -> TrainingPlan:
+        datasets = frame_datasets(STAND_IN.name if wanted.lead is not None else None)
+        plans = {}
+        for columns_of, name in datasets.items():
+            months = await months_for(
                 self.service.versions,
                 "query",
-                city,
+                wanted.city,
                 name,
-                version=version,
-                moment=moment,
+                version=wanted.version,
+                moment=wanted.moment,
                 fresh=fresh,
                 # Ids of earlier releases do not name these: their columns are missing in that answer.
-                optional=DATASETS[name].months_ahead > 0,
+                optional=DATASETS[columns_of].months_ahead > 0,
             )
-            for name in _NAMES
-        }
-        return join_plans({name: plan(city, name, interval, months[name]) for name in _NAMES}, grid)
+            plans[columns_of] = plan(wanted.city, name, wanted.interval, months)
+        return join_plans(plans, wanted.grid, wanted.lead)
+
+
+def _lead(choice: str, lead_days: int | None) -> Lead | None:
+    """Raises 422 where one of both parameters is of no use, or missing, without the other."""
+    if choice == OBSERVED and lead_days is not None:
+        message = f"is of forecasts: add {STAND_IN.stands_in_for}={STAND_IN.name}"
+        raise invalid("query", "lead_days", "not_of_observations", message, str(lead_days))
+    if choice == OBSERVED:
+        return None
+    if lead_days is None:
+        message = f"{STAND_IN.stands_in_for}={choice} needs it: how many days before each day, 1 to {MOST_LEAD_DAYS}"
+        raise invalid("query", "lead_days", "missing", message, None)
+    return Lead(days=lead_days)
 
 
 def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Representation) -> dict[str, str]:
     """The headers that depend on the plan alone, and so are equal for 200 and 304."""
-    coverages = {name: frame_plan.plans[name].coverage_text for name in _NAMES}
-    missing = [f"{name}/{month}" for name in _NAMES for month in frame_plan.plans[name].missing]
+    coverages = {name: plan.coverage_text for name, plan in frame_plan.plans.items()}
+    missing = [f"{plan.dataset}/{month}" for plan in frame_plan.plans.values() for month in plan.missing]
     headers = {
         "ETag": etag(frame_plan.tag, representation),
         **common_headers(frame_plan.snapshot, distance_km, min(coverages.values()), missing),
@@ -208,14 +225,15 @@ def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Repre
         "X-Calendar": ", ".join(frame_plan.sources_ahead),
     }
     for name, text in coverages.items():
-        headers[_header(name, "Coverage")] = text
+        headers[header_of(name, "Coverage")] = text
         if resolutions := frame_plan.resolutions(name):
-            headers[_header(name, "Resolution")] = ", ".join(resolutions)
+            headers[header_of(name, "Resolution")] = ", ".join(resolutions)
     return headers
 
 
 def _file_stem(frame_plan: TrainingPlan) -> str:
-    """City, grid, first and last local day."""
-    zone = ZoneInfo(frame_plan.city.timezone)
-    days = [moment.astimezone(zone).date() for moment in frame_plan.stamps[:1] + frame_plan.stamps[-1:]]
-    return "_".join([frame_plan.city.city_id, "training", frame_plan.grid, *map(str, days)])
+    """City, kind of frame, grid, first and last local day."""
+    lead = frame_plan.lead
+    kind = "training" if lead is None else f"training_lead_{lead.days}" if lead.on is None else STAND_IN.name
+    days = map(day_of(frame_plan.city.timezone), frame_plan.stamps[:1] + frame_plan.stamps[-1:])
+    return "_".join([frame_plan.city.city_id, kind, frame_plan.grid, *map(str, days)])

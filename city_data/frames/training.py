@@ -1,7 +1,7 @@
 """The training frame: every dataset of one month on one grid, with a mask of missing values.
 
 Belongs here: the join. Does not: which versions are joined (api/), the columns (training_columns.py), the rows
-(grids.py), or how hours become one value (daily.py).
+(grids.py), how hours become one value (daily.py), or which forecast of a day it is (leads.py).
 
 Every row of the grid, which is of hours, parts of days, or local days, is there. A missing value is NULL and masked,
 never filled. A dataset of daily resolution is joined to a finer grid by the local day: each row has the day's values,
@@ -21,6 +21,7 @@ from city_data.datasets import Dataset, DatasetName, Resolution
 from city_data.daylight import daylight_hours
 from city_data.frames.daily import period_columns
 from city_data.frames.grids import Grid, daypart, fewest_hours, grid_stamps, row_of
+from city_data.frames.leads import Lead
 from city_data.frames.training_columns import MASK, framed, schema
 from city_data.window import Month
 
@@ -30,14 +31,20 @@ if TYPE_CHECKING:
     from city_data.cities import City
 
 Values = Sequence[Any]
+_LEAD = "lead_days"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One version of one dataset's month: its table as `store.versions.decode_frame` gives it, and its resolution."""
+    """One version of one dataset's month: its table as `store.versions.decode_frame` gives it, and its resolution.
 
+    `lead` names the rows to use of a dataset of forecasts.
+    """
+
+    dataset: Dataset
     table: pa.Table
     resolution: Resolution
+    lead: Lead | None = None
 
 
 def resolution_of(expected_rows: int, month: Month) -> Resolution:
@@ -46,8 +53,10 @@ def resolution_of(expected_rows: int, month: Month) -> Resolution:
 
 
 def month_frame(city: City, month: Month, grid: Grid, parts: Mapping[DatasetName, Part]) -> pa.Table:
-    """One row for every hour, part of a day, or local day of the city's month. A dataset that is not in `parts` is
-    missing."""
+    """One row for every hour, part of a day, or local day of the city's month.
+
+    `parts` is by the dataset whose columns it fills. One that is not there is missing.
+    """
     import pyarrow as pa
 
     stamps = grid_stamps(month, city.timezone, grid)
@@ -84,29 +93,40 @@ def _joined(
 ) -> dict[str, Values]:
     """The dataset's columns and their origin on the grid, None where it has no row."""
     absent = [None] * len(stamps)
-    source, resolution = f"{dataset.name}_source", f"{dataset.name}_resolution"
-    joined: dict[str, Values] = dict.fromkeys([*dataset.column_names, source, resolution], absent)
+    source, resolution, lead = (f"{dataset.name}_{name}" for name in ("source", "resolution", _LEAD))
+    joined: dict[str, Values] = dict.fromkeys([*dataset.column_names, source, resolution, lead], absent)
     if part is None:
         return joined
     place = row_of("daily" if part.resolution == "daily" else grid, timezone)
-    stored, keys = _rows(dataset, part, place, month, grid, timezone)
+    stored, keys = _rows(part, place, month, grid, timezone)
     rows = {key: position for position, key in enumerate(keys)}
     at = [rows.get(place(stamp)) for stamp in stamps]
-    for name in dataset.column_names:
+    for name in (name for name in dataset.column_names if name in stored):
         joined[name] = [None if n is None else stored[name][n] for n in at]
     joined[source] = [None if n is None else stored["source"][n] for n in at]
     joined[resolution] = [None if n is None else part.resolution for n in at]
+    if part.lead is not None:
+        joined[lead] = [None if n is None else stored[_LEAD][n] for n in at]
     return joined
 
 
 def _rows(
-    dataset: Dataset, part: Part, place: Callable[[datetime], Hashable], month: Month, grid: Grid, timezone: str
+    part: Part, place: Callable[[datetime], Hashable], month: Month, grid: Grid, timezone: str
 ) -> tuple[Mapping[str, Values], Sequence[Hashable]]:
     """The part's columns, and which row of the grid each of their values belongs to; hours are combined where a row of
     the grid has several."""
-    stored = part.table.select(["date", *dataset.column_names, "source"]).to_pydict()
+    names = ["date", *part.dataset.column_names, "source"]
+    if part.lead is None:
+        stored = part.table.select(names).to_pydict()
+    else:
+        (key,) = part.dataset.key_columns
+        stored = part.lead.select(part.table, part.dataset, timezone).select([*names, key.name]).to_pydict()
+        stored[_LEAD] = stored.pop(key.name)
     keys = list(map(place, stored["date"]))
     if part.resolution == "daily" or grid == "hourly":
         return stored, keys
-    combined = period_columns(dataset, keys, stored, fewest_hours(month, timezone, grid))
+    combined = period_columns(part.dataset, keys, stored, fewest_hours(month, timezone, grid))
+    if part.lead is not None:
+        lead_of = dict(zip(keys, stored[_LEAD], strict=True))
+        combined[_LEAD] = [lead_of[row] for row in combined["period"]]
     return combined, combined["period"]

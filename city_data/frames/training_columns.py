@@ -2,7 +2,8 @@
 
 Belongs here: names, kinds, texts and order, as far as they follow from datasets.py. Does not: values (training.py).
 
-A flag that says whether another column is known is that column's mask, not a column.
+Every dataset has its columns, but for those that stand in for another one: in a frame of forecasts their values are in
+the other's columns. A flag that says whether another column is known is that column's mask, not a column.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from city_data.columns import Column
-from city_data.datasets import DATASETS, Dataset
+from city_data.datasets import DATASETS, Dataset, stand_ins
 from city_data.frames.grids import DAYPARTS_TEXT, Grid
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ _WITHIN_DAY: dict[Grid, tuple[TrainingColumn, ...]] = {
 
 
 def framed() -> tuple[Dataset, ...]:
-    """The datasets with columns of their own in frames: those with one row a period, which can be joined."""
-    return tuple(dataset for dataset in DATASETS.values() if not dataset.key_columns)
+    """The datasets with columns of their own in frames."""
+    return tuple(dataset for dataset in DATASETS.values() if dataset.stands_in_for is None)
 
 
 def training_columns(grid: Grid) -> tuple[TrainingColumn, ...]:
@@ -118,10 +119,14 @@ def _origin(dataset: Dataset) -> list[TrainingColumn]:
     name = dataset.name
     source = f"Which provider the {name} comes from; null where none is stored"
     resolution = f"The {name}'s stored resolution: `daily` on a finer grid is the whole day's; null where none is"
-    return [
+    columns = [
         TrainingColumn(f"{name}_source", "text", source, dataset.example_source, nullable=True),
         TrainingColumn(f"{name}_resolution", "text", resolution, dataset.resolution or "hourly", nullable=True),
     ]
+    if stand_ins(dataset):
+        lead = f"How many days before the {name} was forecast; null where it was observed, or none is stored"
+        columns.append(TrainingColumn(f"{name}_lead_days", "integer", lead, 3, nullable=True))
+    return columns
 
 
 def _mask_text(column: Column) -> str:

@@ -11,21 +11,25 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from city_data.cities import City
-from city_data.datasets import DATASETS, DatasetName, Resolution
+from city_data.datasets import DATASETS, DatasetName, Resolution, stand_ins
 from city_data.frames import training
 from city_data.frames.grids import Grid, grid_stamps
+from city_data.frames.leads import Lead
 from city_data.frames.training_columns import framed
 from city_data.store.plans import MonthSlice, Plan
 from city_data.store.snapshot_ids import SnapshotId, digest
 from city_data.window import Interval, Month
 
 # Part of the tag: raise it when the columns or their computation change, since that changes the answer.
-METHOD = 5
+METHOD = 6
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A plan for each dataset, over the same range. `snapshot` and `tag` name all; `months` are those of the range."""
+    """A plan for the columns of each dataset, over the same range: of its own months, or of its forecasts' months.
+
+    `snapshot` and `tag` name all; `months` are those of the range; `lead` names the forecasts.
+    """
 
     city: City
     grid: Grid
@@ -34,6 +38,7 @@ class TrainingPlan:
     months: tuple[Month, ...]
     snapshot: SnapshotId
     tag: str
+    lead: Lead | None = None
 
     @property
     def stamps(self) -> list[datetime]:
@@ -56,22 +61,31 @@ class TrainingPlan:
         return list(dict.fromkeys(resolutions))
 
 
-def join_plans(plans: Mapping[DatasetName, Plan], grid: Grid) -> TrainingPlan:
-    """The joint plan; `plans` has every dataset, for one city and interval."""
-    ordered = {dataset.name: plans[dataset.name] for dataset in framed()}
-    first = next(iter(ordered.values()))
+def frame_datasets(forecasts: str | None = None) -> dict[DatasetName, DatasetName]:
+    """The dataset of each dataset's columns: itself, or the stand-in that `forecasts` names."""
+    return {
+        dataset.name: next((one.name for one in stand_ins(dataset) if one.name == forecasts), dataset.name)
+        for dataset in framed()
+    }
+
+
+def join_plans(plans: Mapping[DatasetName, Plan], grid: Grid, lead: Lead | None = None) -> TrainingPlan:
+    """The joint plan; `plans` is as `frame_datasets` gives the datasets, for one city and interval."""
+    first = next(iter(plans.values()))
     city, interval = first.city, first.interval
-    months = {name: plan.snapshot.months[name] for name, plan in ordered.items()}
-    identities = [month_slice.identity for plan in ordered.values() for month_slice in plan.slices]
-    named = [*(plan.tag for plan in ordered.values()), grid, city.timezone, str(METHOD)]
+    ordered = sorted(plans.values(), key=lambda plan: list(DATASETS).index(plan.dataset))
+    months = {plan.dataset: plan.snapshot.months[plan.dataset] for plan in ordered}
+    identities = [month_slice.identity for plan in ordered for month_slice in plan.slices]
+    named = [*(plan.tag for plan in ordered), grid, str(lead), city.timezone, str(METHOD)]
     last = Month.at(interval.end, city.timezone)
     touched = Month.at(interval.start, city.timezone).until(last + 1)
     return TrainingPlan(
         city=city,
         grid=grid,
         interval=interval,
-        plans=ordered,
+        plans=plans,
         months=tuple(month for month in touched if month.bounds(city.timezone)[0] < interval.end),
         snapshot=SnapshotId(city.city_id, months, digest(identities)),
         tag=hashlib.sha256("\n".join(named).encode()).hexdigest()[:32],
+        lead=lead,
     )

@@ -81,6 +81,7 @@ def test_every_method_works_against_a_running_service(
     assert (found["about"]["cityId"], found["about"]["coverage"]) == ("madrid", 0.9)
     assert found["same"] is True
     assert (found["holidays"], found["trainingMissing"]) == (["2026-10-12"], 0)
+    assert (found["forecastColumns"], found["forecastDays"]) == (True, 3)
     far, wrong = found["refusals"]
     assert (far["status"], wrong["status"], wrong["problems"]) == (404, 422, 1)
     assert "nearest is" in far["message"]

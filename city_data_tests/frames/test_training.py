@@ -40,7 +40,8 @@ def part(name: DatasetName, month: Month, zone: str, resolution: Resolution, val
     column = DATASETS[name].column_names[0]
     frame = pd.DataFrame({"date": dates, column: list(in_month.values()), "source": "test"})
     canonical = canonical_frame(frame, DATASETS[name])
-    return Part(decode_frame(encode_frame(canonical, DATASETS[name], MADE, MADE), DATASETS[name]), resolution)
+    table = decode_frame(encode_frame(canonical, DATASETS[name], MADE, MADE), DATASETS[name])
+    return Part(DATASETS[name], table, resolution)
 
 
 @settings(max_examples=40)

@@ -76,6 +76,7 @@ def test_a_day_has_weather_traffic_and_calendar(client: TestClient, load: Load) 
         "is_bridge_day": False,
         "weather_source": "test",
         "weather_resolution": "daily",
+        "weather_lead_days": None,
         "traffic_source": "test",
         "traffic_resolution": "hourly",
         "calendar_source": "test",

@@ -10,7 +10,7 @@ and which snapshot it is of: `version=frame.attrs["snapshot_id"]` gives the same
 later.
 """
 
-from city_data_client.arguments import Range
+from city_data_client.arguments import Ahead, Frame, Range
 from city_data_client.client import AsyncCityData, CityData
 from city_data_client.errors import (
     CityDataError,
@@ -25,10 +25,12 @@ from city_data_client.errors import (
 from city_data_client.questions import Retries
 
 __all__ = [
+    "Ahead",
     "AsyncCityData",
     "CityData",
     "CityDataError",
     "Forbidden",
+    "Frame",
     "Gone",
     "InvalidRequest",
     "NotCovered",

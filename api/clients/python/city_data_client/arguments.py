@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
-from typing import TypedDict
+from typing import TypedDict, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -36,19 +36,38 @@ class Range(TypedDict, total=False):
     as_of: When
 
 
+class Frame(Range, total=False):
+    """A range of a training frame. With `weather="forecast"` each day has the values that were known `lead_days` (1 to
+    7) days before it; by default what was measured."""
+
+    weather: str
+    lead_days: int
+
+
+class Ahead(TypedDict, total=False):
+    """Days ahead: `days` of them (1 to 7), after today or the day of `as_of`. The rest is as in `Range`."""
+
+    days: int
+    latitude: float
+    longitude: float
+    resolution: str
+    version: str
+    as_of: When
+
+
 _RENAMED = {"start": "start_date", "end": "end_date"}
-_KNOWN = tuple(Range.__annotations__)
 
 
-def query_of(question: Mapping[str, object]) -> dict[str, str]:
+def query_of(question: Mapping[str, object], keywords: type = Range) -> dict[str, str]:
     """The query parameters of a question. Raises TypeError for an unknown keyword, ValueError for a value that has no
     one meaning."""
+    known = tuple(get_type_hints(keywords))
     for name in question:
-        if name not in _KNOWN:
-            near = difflib.get_close_matches(name, _KNOWN, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_KNOWN)}"
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise TypeError(f"unknown keyword {name!r}; {hint}")
-    if missing := [name for name in ("start", "end") if question.get(name) is None]:
+    if missing := [name for name in ("start", "end") if name in known and question.get(name) is None]:
         raise TypeError(f"missing: {' and '.join(missing)}")
     return {_RENAMED.get(name, name): _text(name, value) for name, value in question.items() if value is not None}
 

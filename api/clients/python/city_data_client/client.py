@@ -17,7 +17,7 @@ import httpx
 import pandas as pd
 from typing_extensions import Self, Unpack
 
-from city_data_client.arguments import Range
+from city_data_client.arguments import Ahead, Frame, Range
 from city_data_client.cache import DEFAULT_BYTES
 from city_data_client.frames import polars_of
 from city_data_client.questions import Outcome, Plan, Questions, Retries, Wait, advance
@@ -128,15 +128,24 @@ class CityData(_Client):
         return self._converted(self._run(self._history("forecast", **question)), to)
 
     @overload
-    def training_frame(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    def training_frame(self, *, to: Literal["polars"], **question: Unpack[Frame]) -> pl.DataFrame: ...
     @overload
-    def training_frame(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
-    def training_frame(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
-        """Weather, traffic and calendar of a location on one grid, see `Range`: a row for every local day, for every
+    def training_frame(self, *, to: Literal["pandas"] = ..., **question: Unpack[Frame]) -> pd.DataFrame: ...
+    def training_frame(self, *, to: To = "pandas", **question: Unpack[Frame]) -> pd.DataFrame | pl.DataFrame:
+        """Weather, traffic and calendar of a location on one grid, see `Frame`: a row for every local day, for every
         part of a day with `resolution="dayparts"`, or for every hour with `resolution="hourly"`. Index `date`, its
         start in UTC; `local_date` is the city's day. What is missing is NaN and marked in `<column>_missing`: nothing
         is filled in."""
         return self._converted(self._run(self._training_frame(**question)), to)
+
+    @overload
+    def forecast_frame(self, *, to: Literal["polars"], **question: Unpack[Ahead]) -> pl.DataFrame: ...
+    @overload
+    def forecast_frame(self, *, to: Literal["pandas"] = ..., **question: Unpack[Ahead]) -> pd.DataFrame: ...
+    def forecast_frame(self, *, to: To = "pandas", **question: Unpack[Ahead]) -> pd.DataFrame | pl.DataFrame:
+        """The days ahead, see `Ahead`, in exactly the columns of `training_frame`: the forecasts, and what is known of
+        the calendar. A day's `weather_lead_days` is what to train with."""
+        return self._converted(self._run(self._forecast_frame(**question)), to)
 
     def _run(self, plan: Plan[T]) -> T:
         outcome: Outcome = None
@@ -225,12 +234,20 @@ class AsyncCityData(_Client):
         return self._converted(await self._run(self._history("forecast", **question)), to)
 
     @overload
-    async def training_frame(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    async def training_frame(self, *, to: Literal["polars"], **question: Unpack[Frame]) -> pl.DataFrame: ...
     @overload
-    async def training_frame(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
-    async def training_frame(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
+    async def training_frame(self, *, to: Literal["pandas"] = ..., **question: Unpack[Frame]) -> pd.DataFrame: ...
+    async def training_frame(self, *, to: To = "pandas", **question: Unpack[Frame]) -> pd.DataFrame | pl.DataFrame:
         """As `CityData.training_frame`."""
         return self._converted(await self._run(self._training_frame(**question)), to)
+
+    @overload
+    async def forecast_frame(self, *, to: Literal["polars"], **question: Unpack[Ahead]) -> pl.DataFrame: ...
+    @overload
+    async def forecast_frame(self, *, to: Literal["pandas"] = ..., **question: Unpack[Ahead]) -> pd.DataFrame: ...
+    async def forecast_frame(self, *, to: To = "pandas", **question: Unpack[Ahead]) -> pd.DataFrame | pl.DataFrame:
+        """As `CityData.forecast_frame`."""
+        return self._converted(await self._run(self._forecast_frame(**question)), to)
 
     async def _run(self, plan: Plan[T]) -> T:
         outcome: Outcome = None

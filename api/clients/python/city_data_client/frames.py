@@ -28,7 +28,7 @@ _TEXT = ("description", "source", "id", "location_id", "daypart", "school_vacati
 # Of a training frame: flags and counts of days that may be unknown, so nullable flags and floats; masks are plain.
 _UNSURE, _COUNTS, _DAY = (
     ("is_weekend", "school_free", "is_bridge_day"),
-    ("days_to_holiday", "days_since_holiday"),
+    ("days_to_holiday", "days_since_holiday", "weather_lead_days"),
     "local_date",
 )
 _MOMENTS = ("created_at", "updated_at")

@@ -17,7 +17,7 @@ import httpx
 import pandas as pd
 from typing_extensions import Unpack
 
-from city_data_client.arguments import Range, query_of, service_url
+from city_data_client.arguments import Ahead, Frame, Range, query_of, service_url
 from city_data_client.cache import DiskCache, Kept, default_folder
 from city_data_client.errors import RETRIED, CityDataError, ServiceUnavailable, UnexpectedAnswer, error_of
 from city_data_client.frames import CSV, JSON, accepted, cities_frame, empty_frame, frame_of
@@ -102,11 +102,15 @@ class Questions:
         path = f"{tenant}/historical-{dataset}-optimized"
         return (yield from self._frame(path, query_of(question)))
 
-    def _training_frame(self, **question: Unpack[Range]) -> Plan[pd.DataFrame]:
+    def _training_frame(self, **question: Unpack[Frame]) -> Plan[pd.DataFrame]:
         if question.get("columns") is not None:
             raise ValueError("a training frame comes with all its columns; choose among them in the frame")
         path = f"/api/v1/tenants/{self._tenant}/external/operations/training-frame"
-        return (yield from self._frame(path, query_of(question)))
+        return (yield from self._frame(path, query_of(question, Frame)))
+
+    def _forecast_frame(self, **question: Unpack[Ahead]) -> Plan[pd.DataFrame]:
+        path = f"/api/v1/tenants/{self._tenant}/external/forecast-frame"
+        return (yield from self._frame(path, query_of(question, Ahead)))
 
     def _frame(self, path: str, query: Mapping[str, str]) -> Plan[pd.DataFrame]:
         request = self._request("GET", path, params=query, accept=accepted())

@@ -23,11 +23,14 @@ export type TrainingRecord = Schemas["TrainingRecord"];
 type WeatherPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-weather-optimized";
 type TrafficPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-traffic-optimized";
 type TrainingPath = "/api/v1/tenants/{tenant_id}/external/operations/training-frame";
+type ForecastPath = "/api/v1/tenants/{tenant_id}/external/forecast-frame";
 type QueryOf<Path extends WeatherPath | TrafficPath | TrainingPath> = Omit<paths[Path]["get"]["parameters"]["query"], "format">;
 /** `start_date` and `end_date` are included; a bare date is that whole local day of the city. */
 export type WeatherQuery = QueryOf<WeatherPath>;
 export type TrafficQuery = QueryOf<TrafficPath>;
 export type TrainingQuery = QueryOf<TrainingPath>;
+/** `days` ahead, from tomorrow on. */
+export type ForecastQuery = Omit<NonNullable<paths[ForecastPath]["get"]["parameters"]["query"]>, "format">;
 export type HistoricalRequest = Schemas["HistoricalRequest"];
 
 /** The queries of what can be downloaded. */
@@ -35,11 +38,13 @@ export interface Queries {
   readonly weather: WeatherQuery;
   readonly traffic: TrafficQuery;
   readonly training: TrainingQuery;
+  readonly forecast: ForecastQuery;
 }
 const ROUTES: Record<keyof Queries, string> = {
-  weather: "historical-weather-optimized",
-  traffic: "historical-traffic-optimized",
-  training: "training-frame",
+  weather: "operations/historical-weather-optimized",
+  traffic: "operations/historical-traffic-optimized",
+  training: "operations/training-frame",
+  forecast: "forecast-frame",
 };
 
 /** Forms of a download: JSON array, a JSON object a line, CSV, Arrow IPC stream, Parquet. */
@@ -103,6 +108,11 @@ export class CityDataService {
     return this.#ask<TrainingRecord[]>("GET", operation(tenantId, ROUTES.training, query));
   }
 
+  /** The days ahead, in exactly the columns of `getTrainingFrame`; `weather_lead_days` is what to train with. */
+  getForecastFrame(tenantId: string, query: ForecastQuery): Promise<TrainingRecord[]> {
+    return this.#ask<TrainingRecord[]>("GET", operation(tenantId, ROUTES.forecast, query));
+  }
+
   /** The same answers as bytes, in any form: for a file, or for a library that reads Arrow or Parquet. */
   async download<Dataset extends keyof Queries>(
     dataset: Dataset,
@@ -118,12 +128,12 @@ export class CityDataService {
 
   /** @deprecated Use getHistoricalWeatherOptimized. */
   getHistoricalWeather(tenantId: string, request: HistoricalRequest): Promise<WeatherRecord[]> {
-    return this.#ask<WeatherRecord[]>("POST", operation(tenantId, "weather/historical"), request);
+    return this.#ask<WeatherRecord[]>("POST", operation(tenantId, "operations/weather/historical"), request);
   }
 
   /** @deprecated Use getHistoricalTrafficOptimized. */
   getHistoricalTraffic(tenantId: string, request: HistoricalRequest): Promise<TrafficRecord[]> {
-    return this.#ask<TrafficRecord[]>("POST", operation(tenantId, "traffic/historical"), request);
+    return this.#ask<TrafficRecord[]>("POST", operation(tenantId, "operations/traffic/historical"), request);
   }
 
   /** What the answer that brought these records, or these bytes, said of itself. */
@@ -186,5 +196,5 @@ function operation(tenantId: string, name: string, query: object = {}): string {
     if (value !== undefined && value !== null) parameters.set(key, String(value));
   }
   const text = parameters.size > 0 ? `?${parameters}` : "";
-  return `/api/v1/tenants/${encodeURIComponent(tenantId)}/external/operations/${name}${text}`;
+  return `/api/v1/tenants/${encodeURIComponent(tenantId)}/external/${name}${text}`;
 }

@@ -164,6 +164,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{tenant_id}/external/forecast-frame": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The days ahead of a location, in the training frame's columns
+         * @description The days after today, on the city's clocks, with exactly the columns of the training frame and in their
+         *     order.
+         *
+         *     Each day has today's forecast of it. What nobody knows ahead is null and marked. Once a day has passed, the
+         *     training frame with as many `lead_days` as it was ahead has the same row.
+         */
+        get: operations["forecast_frame_api_v1_tenants__tenant_id__external_forecast_frame_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{tenant_id}/external/historical-calendar": {
         parameters: {
             query?: never;
@@ -1998,6 +2022,12 @@ export interface components {
              */
             traffic_volume_missing: boolean;
             /**
+             * Weather Lead Days
+             * @description How many days before the weather was forecast; null where it was observed, or none is stored
+             * @example 3
+             */
+            weather_lead_days: number | null;
+            /**
              * Weather Resolution
              * @description The weather's stored resolution: `daily` on a finer grid is the whole day's; null where none is
              * @example hourly
@@ -3423,6 +3453,248 @@ export interface operations {
                 };
             };
             /** @description Invalid month */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ValidationErrorResponse"];
+                };
+            };
+            /** @description The caller's rate limit is exceeded */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The data store or another service is unavailable, or this service is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    forecast_frame_api_v1_tenants__tenant_id__external_forecast_frame_get: {
+        parameters: {
+            query?: {
+                /** @description How many days ahead, from tomorrow on */
+                days?: number;
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
+                latitude?: number | null;
+                /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
+                longitude?: number | null;
+                /** @description A city's id, instead of coordinates */
+                city_id?: string | null;
+                /** @description A row for every local day of the range, for every part of a day on the city's clocks (night (0-6), morning (6-11), noon (11-15), afternoon (15-19), evening (19-24)), or for every hour */
+                resolution?: "daily" | "dayparts" | "hourly";
+                /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
+                version?: string | null;
+                /** @description The moment whose following days are meant, with the data of that time; now without it */
+                as_of?: string | null;
+                /** @description Takes precedence over the Accept header */
+                format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+            };
+            header?: never;
+            path: {
+                tenant_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A record for every day, part of a day or hour of the range, oldest first, also without data */
+            200: {
+                headers: {
+                    /** @description For If-None-Match, which gives 304 while nothing has changed */
+                    ETag?: string;
+                    /** @description The licence of every source in the answer, to be displayed with the data: rel=license */
+                    Link?: string;
+                    /** @description Sources of what is known of days ahead, such as holidays. A month's provenance has the rest */
+                    "X-Calendar"?: string;
+                    /** @description Share (0..1) of the requested range that has calendar */
+                    "X-Calendar-Coverage"?: string;
+                    /** @description Stored resolution of calendar in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without calendar */
+                    "X-Calendar-Resolution"?: string;
+                    /** @description Distance from the city's centre to the requested location */
+                    "X-City-Distance-Km"?: string;
+                    /** @description The city that serves the location */
+                    "X-City-Id"?: string;
+                    /** @description The smallest of X-Weather-Coverage, X-Traffic-Coverage, X-Calendar-Coverage */
+                    "X-Coverage"?: string;
+                    /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
+                    "X-Data-Version"?: string;
+                    /** @description Months of the range without data, such as weather/2026-11,traffic/2026-11,calendar/2026-11; absent where there are none */
+                    "X-Missing-Months"?: string;
+                    /** @description The last record's date */
+                    "X-Served-End"?: string;
+                    /** @description The first record's date; absent where there is none */
+                    "X-Served-Start"?: string;
+                    /** @description Names the version of every month served. With `version` set to it, the same range has the same bytes; a column that a later release added is null */
+                    "X-Snapshot-Id"?: string;
+                    /** @description The sources in the answer */
+                    "X-Source"?: string;
+                    /** @description Share (0..1) of the requested range that has traffic */
+                    "X-Traffic-Coverage"?: string;
+                    /** @description Stored resolution of traffic in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without traffic */
+                    "X-Traffic-Resolution"?: string;
+                    /** @description Share (0..1) of the requested range that has weather */
+                    "X-Weather-Coverage"?: string;
+                    /** @description Stored resolution of weather in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without weather */
+                    "X-Weather-Resolution"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrainingRecord"][];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description The Range of a Parquet file; the whole file, as 200, if If-Range is not its ETag */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nothing has changed since If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Malformed HTTP request, or not exactly one Host */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Malformed HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The bearer token is missing or invalid */
+            401: {
+                headers: {
+                    /** @description The reason why the token was rejected (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description No acceptable media type */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Versions required by `version` or `as_of` are no longer stored */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Range starts beyond the end of the Parquet file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Invalid parameters */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6011,6 +6283,10 @@ export interface operations {
                 city_id?: string | null;
                 /** @description A row for every local day of the range, for every part of a day on the city's clocks (night (0-6), morning (6-11), noon (11-15), afternoon (15-19), evening (19-24)), or for every hour */
                 resolution?: "daily" | "dayparts" | "hourly";
+                /** @description observed, the default, is what was measured; forecast, with `lead_days`, what was known that many days before each day */
+                weather?: "observed" | "forecast";
+                /** @description With weather=forecast: how many days before each day it was known */
+                lead_days?: number | null;
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
                 /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */

@@ -14,6 +14,7 @@ const availability = await service.getCityAvailability("madrid");
 const weather: WeatherRecord[] = await service.getHistoricalWeatherOptimized(tenant, query);
 const traffic: TrafficRecord[] = await service.getHistoricalTrafficOptimized(tenant, query);
 const training: TrainingRecord[] = await service.getTrainingFrame(tenant, { ...query, resolution: "daily" });
+const forecast: TrainingRecord[] = await service.getForecastFrame(tenant, { latitude: 40.42, longitude: -3.7, days: 3 });
 const oldWeather = await service.getHistoricalWeather(tenant, query);
 const oldTraffic = await service.getHistoricalTraffic(tenant, query);
 
@@ -88,6 +89,8 @@ process.stdout.write(
     same: JSON.stringify([oldWeather, oldTraffic]) === JSON.stringify([weather, traffic]),
     holidays: training.filter((day) => day.public_holiday !== null).map((day) => day.local_date),
     trainingMissing: training.filter((day) => day.traffic_volume_missing).length,
+    forecastColumns: Object.keys(forecast[0] ?? {}).join() === Object.keys(training[0] ?? {}).join(),
+    forecastDays: forecast.length,
     refusals,
     schemeless,
     files,
