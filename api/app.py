@@ -31,6 +31,7 @@ from api.routes import health, history, page
 from api.routes.cities import Cities
 from api.routes.month_files import MonthFiles
 from api.routes.provenance import Provenance
+from api.routes.skill import ForecastSkill
 from api.routes.training import Training
 from api.settings import Settings
 from api.transport.limits import ConcurrencyLimiter, Guard
@@ -96,6 +97,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     router.include_router(MonthFiles(history_service).router())
     joiner = Joiner(database, expensive_limiter, capacity=settings.api_frame_bytes)
     router.include_router(Training(history_service, joiner).router())
+    router.include_router(ForecastSkill(registry, database, expensive_limiter, authorizer.charge).router())
     router.include_router(Provenance(registry, versions, database, limiter).router())
     # On the router, so that a route added later requires authentication by default.
     required = [Depends(authorizer), Depends(require_known_parameters)]

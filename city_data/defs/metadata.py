@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from city_data.datasets import Dataset
+from city_data.defs import skill
 from city_data.frames import checks, coverage
 from city_data.pipeline import drift
 from city_data.pipeline.feeds import Feed
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
 PREVIEW_ROWS = 5
 
 
-def check_specs(key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
+def check_specs(
+    dataset: Dataset, key: dg.AssetKey, partitions: dg.PartitionsDefinition[str]
+) -> list[dg.AssetCheckSpec]:
     """The checks of a published month."""
-    return checks_by_month(key, partitions, {**checks.BLOCKING, **checks.REPORTED, **drift.REPORTED})
+    of_forecasts = skill.REPORTED if dataset.stands_in_for is not None else {}
+    return checks_by_month(key, partitions, {**checks.BLOCKING, **checks.REPORTED, **drift.REPORTED, **of_forecasts})
 
 
 def checks_by_month(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from city_data.store.database import Database
     from city_data.store.ledger import MonthEntry, Recheck, State
     from city_data.store.months import MonthLoad, Published
+    from city_data.store.skill import LeftOut, Skill
 
 
 class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
@@ -68,6 +69,12 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
         from city_data.store.ledger import record_recheck
 
         record_recheck(self.open(), feed.city.city_id, feed.dataset.name, month, result, at=moment)
+
+    def skill(self, feed: Feed, month: Month) -> tuple[list[Skill], list[LeftOut]]:
+        """The errors of a month's forecasts."""
+        from city_data.store.skill import read_skill
+
+        return read_skill(self.open(), feed.city, feed.dataset, month)
 
     def replace_month(self, load: MonthLoad) -> Published:
         """Publish a month. Raises ClockAhead, unless `CITY_DATA_AS_OF` sets the clock, and all that publishing does."""

@@ -13,6 +13,7 @@ from city_data.defs.assets.failures import RecordedFailures
 from city_data.defs.keys import asset_key, asset_tags
 from city_data.defs.metadata import check_result, check_specs, column_schema, month_metadata
 from city_data.defs.resources import ArchiveResource, DatabaseResource
+from city_data.defs.skill import skill_result
 from city_data.pipeline import drift
 from city_data.pipeline.build import CODE_VERSION, build_month, month_load
 from city_data.pipeline.feeds import Feed
@@ -36,7 +37,7 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         code_version=CODE_VERSION,
         deps=[asset_key(feed, "raw")],
         metadata={"dagster/column_schema": column_schema(feed), "dagster/relation_identifier": feed.dataset.table},
-        check_specs=check_specs(key, partitions),
+        check_specs=check_specs(feed.dataset, key, partitions),
     )
     def monthly(
         context: dg.AssetExecutionContext, archive: ArchiveResource, database: DatabaseResource
@@ -57,6 +58,8 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             yield check_result(key, drift.revision(current, revised))
             yield check_result(key, drift.first_source(load.fallback_reason, built.manifest.provider))
             published = database.replace_month(load)
+            if feed.dataset.stands_in_for is not None:
+                yield skill_result(key, *database.skill(feed, month))
         yield dg.MaterializeResult(asset_key=key, metadata=month_metadata(feed, built, published))
 
     return monthly

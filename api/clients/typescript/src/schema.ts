@@ -44,6 +44,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cities/{city_id}/forecast/skill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Errors of the forecasts, by column, lead and month of the year
+         * @description Every stored forecast beside what was observed: hours by hours, and days by days of the same hours. A
+         *     source whose day is not the local one, as that of AEMET's rain from 07 to 07 UTC, is paired with those
+         *     hours. Values whose hours are not known are in `left_out`.
+         */
+        get: operations["skill_api_v1_cities__city_id__forecast_skill_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cities/{city_id}/months/{month}": {
         parameters: {
             query?: never;
@@ -1224,6 +1246,28 @@ export interface components {
             version?: string | null;
         };
         /**
+         * LeftOutInfo
+         * @description Observed values without a pair, since nobody knows which hours their day has.
+         */
+        LeftOutInfo: {
+            /**
+             * Column
+             * @example precipitation
+             */
+            column: string;
+            /**
+             * Count
+             * @example 31
+             */
+            count: number;
+            /**
+             * Day
+             * @description What the source says of its day
+             * @example from dew to dew
+             */
+            day: string;
+        };
+        /**
          * MeaningInfo
          * @description The meaning of a column's values in one source's cities. Values of two cities can be compared only where
          *     `comparable` is true for both.
@@ -1500,6 +1544,68 @@ export interface components {
             msg: string;
             /** Type */
             type: string;
+        };
+        /**
+         * SkillInfo
+         * @description The errors of one column's forecasts of one lead in one month of the year: forecast less observed.
+         */
+        SkillInfo: {
+            /**
+             * Bias
+             * @description Mean error
+             * @example 0.08
+             */
+            bias: number;
+            /**
+             * Column
+             * @example temperature
+             */
+            column: string;
+            /**
+             * Count
+             * @description Number of pairs: of hours, or of days where the city's source has days
+             * @example 62
+             */
+            count: number;
+            /**
+             * Lead Days
+             * @description Days before the day that the forecast is from
+             * @example 3
+             */
+            lead_days: number;
+            /**
+             * Mae
+             * @description Mean absolute error
+             * @example 1.02
+             */
+            mae: number;
+            /**
+             * Month
+             * @description Month of the year, of all stored years: 1 is January
+             * @example 10
+             */
+            month: number;
+            /**
+             * Unit
+             * @description Of bias and mae
+             * @example °C
+             */
+            unit: string | null;
+        };
+        /**
+         * SkillResponse
+         * @description The skill of a city's stored forecasts.
+         */
+        SkillResponse: {
+            /**
+             * City Id
+             * @example madrid
+             */
+            city_id: string;
+            /** Left Out */
+            left_out: components["schemas"]["LeftOutInfo"][];
+            /** Skill */
+            skill: components["schemas"]["SkillInfo"][];
         };
         /**
          * SourceInfo
@@ -2507,6 +2613,150 @@ export interface operations {
                 };
             };
             /** @description No supported city near the location (the nearest is named), or a tenant other than the token's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The request did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request did not arrive in time."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The body is larger than 65536 bytes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description The caller's rate limit is exceeded */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Rate limit exceeded; try again in 1 s."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The request line and headers are larger than this service takes."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The data store or another service is unavailable, or this service is busy */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The data store cannot be read at the moment; try again soon."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    skill_api_v1_cities__city_id__forecast_skill_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                city_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SkillResponse"];
+                };
+            };
+            /** @description Malformed HTTP request, or not exactly one Host */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "Malformed HTTP request."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The bearer token is missing or invalid */
+            401: {
+                headers: {
+                    /** @description The reason why the token was rejected (RFC 6750) */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "The token has expired."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The city is not enabled */
             404: {
                 headers: {
                     [name: string]: unknown;
