@@ -67,9 +67,13 @@ def columns_of_every_grid() -> list[tuple[TrainingColumn, Grid | None]]:
     return [*columns[:after], *within_day, *columns[after:]]
 
 
-@lru_cache(maxsize=8)
 def schema(grid: Grid) -> pa.Schema:
     """The frame's Arrow schema; a field's metadata has its unit, where it has one."""
+    return _schema(training_columns(grid))
+
+
+@lru_cache(maxsize=8)
+def _schema(columns: tuple[TrainingColumn, ...]) -> pa.Schema:
     import pyarrow as pa
 
     types = {
@@ -83,7 +87,7 @@ def schema(grid: Grid) -> pa.Schema:
     return pa.schema(
         [
             pa.field(column.name, types[column.kind], column.nullable, {"unit": column.unit} if column.unit else None)
-            for column in training_columns(grid)
+            for column in columns
         ]
     )
 
