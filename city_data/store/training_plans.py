@@ -6,9 +6,11 @@ Does not: a dataset's plan (plans.py), or joining a month (city_data/frames/trai
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, lru_cache
 
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution, stand_ins
@@ -40,11 +42,11 @@ class TrainingPlan:
     tag: str
     lead: Lead | None = None
 
-    @property
+    @cached_property
     def stamps(self) -> list[datetime]:
         """The `date` of every row."""
-        whole = (stamp for month in self.months for stamp in grid_stamps(month, self.city.timezone, self.grid))
-        return [stamp for stamp in whole if self.interval.start <= stamp < self.interval.end]
+        stamps = [stamp for month in self.months for stamp in _stamps(month, self.city.timezone, self.grid)]
+        return stamps[bisect_left(stamps, self.interval.start) : bisect_left(stamps, self.interval.end)]
 
     @property
     def sources_ahead(self) -> list[str]:
@@ -59,6 +61,11 @@ class TrainingPlan:
         """The stored resolutions of the dataset in the range: usually one, none without data."""
         resolutions = [training.resolution_of(p.entry.expected_rows, p.entry.month) for p in self.plans[dataset].slices]
         return list(dict.fromkeys(resolutions))
+
+
+@lru_cache(maxsize=256)  # of two years they take 20 ms to count on the city's clocks, twice for each request
+def _stamps(month: Month, timezone: str, grid: Grid) -> list[datetime]:
+    return grid_stamps(month, timezone, grid)
 
 
 def frame_datasets(forecasts: str | None = None) -> dict[DatasetName, DatasetName]:
