@@ -59,7 +59,8 @@ def feeds(
     for name, value in environment(tmp_path, shared_sandbox, database_url, "redis://127.0.0.1:1").items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("CITY_DATA_CITIES", raising=False)
-    return {feed.dataset.name: feed for feed in enabled_feeds(load_registry())}
+    feeds = enabled_feeds(load_registry())
+    return {feed.dataset.name: feed for feed in feeds if feed.dataset.stands_in_for is None}  # of what was measured
 
 
 @pytest.fixture
@@ -137,6 +138,7 @@ def reference(weather: pd.DataFrame, traffic: pd.DataFrame, calendar: pd.DataFra
     schools = calendar[["local_date", "school_vacation", "school_free", "source"]]
     frame = frame.merge(schools.rename(columns={"source": "calendar_source"}), on="local_date", validate="many_to_one")
     frame["calendar_resolution"] = "daily"
+    frame["weather_lead_days"] = None
     frame["school_vacation_missing"] = [free is None for free in frame["school_free"]]
     frame["is_weekend_missing"] = False
     names = {*region, *map(date.fromisoformat, MUNICIPAL)}
