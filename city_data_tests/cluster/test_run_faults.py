@@ -21,6 +21,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorState, ScheduleInstigatorData
 from dagster._core.storage.tags import BACKFILL_ID_TAG, SCHEDULE_NAME_TAG, WILL_RETRY_TAG
 
+from city_data.datasets import DATASETS
 from city_data.sandbox import Sandbox
 from city_data.sandbox.faults import Fault
 from city_data_tests.api.issuer import Issuer, bearer
@@ -134,12 +135,12 @@ def test_schedule_ticks_and_its_runs_load_the_month_that_closed(release: Release
     dagster.update_instigator_state(state.with_data(ScheduleInstigatorData("0 2 1 * *", start_timestamp=since)))
     release.kubectl("scale", f"deploy/{RELEASE}-daemon", "--replicas=1")
     of_schedule = dg.RunsFilter(tags={SCHEDULE_NAME_TAG: "month_closed"})
-    took = until("runs of the schedule", 240, lambda: len(dagster.get_runs(of_schedule)) == 2)
+    took = until("runs of the schedule", 240, lambda: len(dagster.get_runs(of_schedule)) == len(DATASETS))
     until("their end", 400, lambda: all(run.is_finished for run in dagster.get_runs(of_schedule)), every=3)
     release.note(
         f"schedule ticked after {took:.0f} s; its runs: {[run.status.value for run in dagster.get_runs(of_schedule)]}"
     )
-    assert [run.status for run in dagster.get_runs(of_schedule)] == [SUCCESS, SUCCESS]
+    assert [run.status for run in dagster.get_runs(of_schedule)] == [SUCCESS] * len(DATASETS)
 
 
 def test_killed_run_is_run_again(
