@@ -8,6 +8,7 @@ import pytest
 
 from city_data.cli import errors
 from city_data.cli.commands import app
+from city_data.store.connections import shared_cache
 from city_data_tests.terminal import assert_one_line, command
 
 
@@ -116,6 +117,7 @@ def test_wrong_setting_of_a_deployment_is_one_line(
     own = {"CITY_DATA_DATABASE_URL": database_url, "CITY_DATA_RAW_URL": str(tmp_path), **change}
     for variable, value in own.items():
         monkeypatch.setenv(variable, value)
+    shared_cache.cache_clear()  # a process has one client an address, with the settings of its first use
     assert errors.run(app, [name], "city-data") == 2
     text = capfd.readouterr().err
     assert_one_line(text, expected)

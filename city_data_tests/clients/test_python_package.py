@@ -77,6 +77,7 @@ def test_wheel_works_on_every_supported_python(
     python = interpreter(name)
     service.load("weather", "2026-10")
     service.load("traffic", "2026-10")
+    service.load("calendar", "2026-10")
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
     subprocess.run([*install, "--target", site, built.wheel], check=True, capture_output=True)

@@ -27,6 +27,7 @@ from dagster._utils.error import SerializableErrorInfo
 from dagster_graphql.test.utils import execute_dagster_graphql
 from sqlalchemy import make_url
 
+from city_data.datasets import DATASETS
 from city_data.local.embedded import EmbeddedPostgres
 from city_data.sandbox import Sandbox
 from city_data.store.database import Database
@@ -207,15 +208,15 @@ def check_initial_backfill(
         while not running.done():
             evaluate_backfills(context)
         said = " ".join(running.result().split())
-        for feed in ("weather/madrid", "traffic/madrid"):
-            assert f"3 months of {feed}" in said
-        assert said.count("has requested its first run") == 2
+        for dataset in DATASETS.values():
+            assert f"{3 + dataset.months_ahead} months of {dataset.name}/madrid" in said
+        assert said.count("has requested its first run") == len(DATASETS)
         again = run_container(kubelet, job, CITY_DATA_WEBSERVER_URL=url)
         assert "nothing else is launched" in " ".join(again.split())
         backfills = opened.get_backfills()
         assert [(backfill.status, backfill.is_asset_backfill) for backfill in backfills] == [
             (BulkActionStatus.REQUESTED, True)
-        ] * 2
+        ] * len(DATASETS)
         for backfill in backfills:
             opened.update_backfill(backfill.with_status(BulkActionStatus.CANCELED))
         check_backfill_given_up(kubelet, job, url, opened)

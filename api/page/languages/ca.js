@@ -130,6 +130,7 @@ export default {
   "weather": "temps",
   "traffic": "trànsit",
   "calendar": "calendari",
+  "forecast": "previsió",
   "Weather": "Temps",
   "Traffic": "Trànsit",
   "Calendar": "Calendari",
@@ -252,6 +253,8 @@ export default {
   "the municipality": "el municipi",
   "schools of the region": "centres escolars de la regió",
   "the civil calendar": "el calendari civil",
+  "ECMWF's IFS on 0.25° by days of lead, its rain moved to the hour it fell":
+    "l'IFS de l'ECMWF a 0,25° per dies d'antelació, amb la pluja traslladada a l'hora en què va caure",
   "the Python library holidays and the city's list of local holidays, as archived with the month":
     "la biblioteca holidays de Python i la llista de festius locals de la ciutat, com es van arxivar amb el mes",
   "the file's vacations of the region, with the days that the library holidays adds; NULL beyond the file's last day":

@@ -132,6 +132,7 @@ export default {
   "weather": "tiempo",
   "traffic": "tráfico",
   "calendar": "calendario",
+  "forecast": "pronóstico",
   "Weather": "Tiempo",
   "Traffic": "Tráfico",
   "Calendar": "Calendario",
@@ -255,6 +256,8 @@ export default {
   "the municipality": "el municipio",
   "schools of the region": "centros escolares de la región",
   "the civil calendar": "el calendario civil",
+  "ECMWF's IFS on 0.25° by days of lead, its rain moved to the hour it fell":
+    "el IFS del ECMWF a 0,25° por días de antelación, con la lluvia trasladada a la hora en que cayó",
   "the Python library holidays and the city's list of local holidays, as archived with the month":
     "la biblioteca holidays de Python y la lista de festivos locales de la ciudad, como se archivaron con el mes",
   "the file's vacations of the region, with the days that the library holidays adds; NULL beyond the file's last day":

@@ -131,6 +131,7 @@ export default {
   "weather": "météo",
   "traffic": "trafic",
   "calendar": "calendrier",
+  "forecast": "prévision",
   "Weather": "Météo",
   "Traffic": "Trafic",
   "Calendar": "Calendrier",
@@ -253,6 +254,8 @@ export default {
   "the municipality": "la commune",
   "schools of the region": "écoles de la région",
   "the civil calendar": "le calendrier civil",
+  "ECMWF's IFS on 0.25° by days of lead, its rain moved to the hour it fell":
+    "l'IFS de l'ECMWF à 0,25° par jours d'avance, la pluie ramenée à l'heure où elle est tombée",
   "the Python library holidays and the city's list of local holidays, as archived with the month":
     "la bibliothèque Python holidays et la liste des jours fériés locaux de la ville, archivées avec le mois",
   "the file's vacations of the region, with the days that the library holidays adds; NULL beyond the file's last day":

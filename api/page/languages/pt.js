@@ -130,6 +130,7 @@ export default {
   "weather": "tempo",
   "traffic": "trânsito",
   "calendar": "calendário",
+  "forecast": "previsão",
   "Weather": "Tempo",
   "Traffic": "Trânsito",
   "Calendar": "Calendário",
@@ -252,6 +253,8 @@ export default {
   "the municipality": "o município",
   "schools of the region": "escolas da região",
   "the civil calendar": "o calendário civil",
+  "ECMWF's IFS on 0.25° by days of lead, its rain moved to the hour it fell":
+    "o IFS do ECMWF a 0,25° por dias de antecedência, com a chuva passada para a hora em que caiu",
   "the Python library holidays and the city's list of local holidays, as archived with the month":
     "a biblioteca holidays de Python e a lista de feriados municipais da cidade, tal como arquivadas com o mês",
   "the file's vacations of the region, with the days that the library holidays adds; NULL beyond the file's last day":
