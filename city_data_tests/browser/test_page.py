@@ -108,7 +108,7 @@ def test_ranges_columns_and_cursor_readout(open_page: Open, url: str) -> None:
 
 
 def test_column_on_request_is_requested_by_name_and_plotted(open_page: Open) -> None:
-    page = open_page(fragment="#valencia")
+    page = open_page(fragment="#barcelona")
     weather = panel(page, "weather")
     page.get_by_role("button", name="Last month").click()
     weather.locator("select").select_option("snowfall")
