@@ -18,6 +18,10 @@ HOURS_A_YEAR = 8766.0
 _TILT_DEGREES = 23.44
 _SNOW_CM_A_MM = 0.7
 _SNOW = 71
+# Degrees that the border between two regions lies beyond the half, to have Barcelona's stations on one side of it.
+_BORDER = 0.05
+# Madrid, Lyon and Paris, as high as the stations that measure their weather.
+_INLAND, _COAST = {(40.4, -3.7): 666.0, (45.8, 4.8): 202.0, (48.9, 2.4): 75.0}, 16.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Spot:
     @property
     def region(self) -> int:
         """Spots of one region have the same weather, shifted by altitude."""
-        return round(self.latitude) * 1000 + round(self.longitude)
+        return round(self.latitude - _BORDER) * 1000 + round(self.longitude)
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,11 @@ class Hours:
 
 
 def altitude(latitude: float, longitude: float) -> float:
-    """Metres above the sea: Madrid's plateau; everywhere else is the coast."""
-    return 666.0 if math.hypot(latitude - 40.4, longitude + 3.7) < 1 else 16.0
+    """Metres above the sea: those of the cities inland; everywhere else is the coast."""
+    for (north, east), metres in _INLAND.items():
+        if math.hypot(latitude - north, longitude - east) < 1:
+            return metres
+    return _COAST
 
 
 def weather(spot: Spot, hours: NDArray[np.int64]) -> Hours:

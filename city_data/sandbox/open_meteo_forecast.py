@@ -4,7 +4,8 @@ Belongs here: the routes, the model's runs and their errors. Does not: the weath
 
 The model runs at midnight UTC, and is public at once. Its error at an hour depends on the run and the hour alone, so
 that both services give one number for them; it grows with the time between the two, to about 0.75 °C on the mean a day
-ahead, 1.0 three days ahead and 1.5 five days ahead.
+ahead, 1.0 three days ahead and 1.5 five days ahead. A run is too warm or too cold for a day or two on end, as a model
+that misses a front is, so that the mean of a day is hardly better forecast than its hours.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _BY_LEAD = _NEWEST | {f"{name}_previous_day{lead}": lead for name in _UNITS for 
 # Days ahead, and the mean absolute error of the temperature there in °C.
 _AHEAD, _ERROR = (0.0, 1.5, 3.5, 5.5, 7.5, 15.0), (0.5, 0.75, 1.0, 1.5, 2.1, 3.5)
 # An error is a smooth curve between heights so many hours apart, of a mean size of 0.68.
-_STEP_H, _MEAN_SIZE = 9, 0.68
+_STEP_H, _MEAN_SIZE = 36, 0.68
 
 
 class OpenMeteoForecast(OpenMeteoApi):
