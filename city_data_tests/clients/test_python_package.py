@@ -19,7 +19,7 @@ from city_data_tests.clients.conftest import Service
 from city_data_tests.clients.packages import ROOT, interpreter, run_tool
 
 CLIENT = ROOT / "api" / "clients" / "python"
-MODULES = ["__init__", "arguments", "cache", "client", "errors", "frames", "questions"]
+MODULES = ["__init__", "arguments", "async_client", "base", "cache", "client", "errors", "frames", "questions"]
 
 
 @dataclass(frozen=True)

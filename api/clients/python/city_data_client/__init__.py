@@ -11,7 +11,8 @@ later.
 """
 
 from city_data_client.arguments import Ahead, Frame, Range
-from city_data_client.client import AsyncCityData, CityData
+from city_data_client.async_client import AsyncCityData
+from city_data_client.client import CityData
 from city_data_client.errors import (
     CityDataError,
     Forbidden,
