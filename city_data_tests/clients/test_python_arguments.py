@@ -15,6 +15,7 @@ from city_data_client.arguments import query_of
 from city_data_client.errors import error_of
 from city_data_client.frames import cities_frame
 
+from city_data.datasets import DATASETS
 from city_data_tests.clients.conftest import Service
 
 HERE = {"latitude": 40.42, "longitude": -3.70}
@@ -99,7 +100,7 @@ def test_deprecated_routes_refuse_what_they_cannot_answer(service: Service) -> N
 
 
 @pytest.mark.parametrize("arrow", [True, False])
-@pytest.mark.parametrize("dataset", ["weather", "traffic", "forecast"])
+@pytest.mark.parametrize("dataset", list(DATASETS))
 def test_empty_answer_keeps_columns_and_types(
     service: Service, client: CityData, monkeypatch: pytest.MonkeyPatch, dataset: str, arrow: bool
 ) -> None:

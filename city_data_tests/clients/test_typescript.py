@@ -69,6 +69,7 @@ def test_every_method_works_against_a_running_service(
     service.load("weather", "2026-10")
     service.load("traffic", "2026-10")
     service.load("calendar", "2026-10")
+    service.load("forecast", "2026-10")
     compile_project(project, "Node16")
     service.faulty.errors = [(503, {}), (502, {"Retry-After": "0"})]
     command = [node, project / "live.js", service.url, TENANT, tmp_path / "kept"]
@@ -81,6 +82,7 @@ def test_every_method_works_against_a_running_service(
     assert (found["about"]["cityId"], found["about"]["coverage"]) == ("madrid", 0.9)
     assert found["same"] is True
     assert (found["holidays"], found["trainingMissing"]) == (["2026-10-12"], 0)
+    assert (found["feasts"], found["leads"]) == (1, 745 * 7)
     assert (found["forecastColumns"], found["forecastDays"]) == (True, 3)
     far, wrong = found["refusals"]
     assert (far["status"], wrong["status"], wrong["problems"]) == (404, 422, 1)

@@ -67,6 +67,14 @@ class AsyncCityData(BaseClient):
         return self._converted(await self._run(self._history("traffic", **question)), to)
 
     @overload
+    async def calendar(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    async def calendar(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
+    async def calendar(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
+        """As `CityData.calendar`."""
+        return self._converted(await self._run(self._history("calendar", **question)), to)
+
+    @overload
     async def forecast(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
     @overload
     async def forecast(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...

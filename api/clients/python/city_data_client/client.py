@@ -65,6 +65,15 @@ class CityData(BaseClient):
         return self._converted(self._run(self._history("traffic", **question)), to)
 
     @overload
+    def calendar(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    def calendar(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
+    def calendar(self, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
+        """Holidays and school vacations of a location, see `Range`: a row a local day, index `date`. A holiday's name
+        that is missing means an ordinary day where its `<level>_holiday_known` is true."""
+        return self._converted(self._run(self._history("calendar", **question)), to)
+
+    @overload
     def forecast(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
     @overload
     def forecast(self, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...

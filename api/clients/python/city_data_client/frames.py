@@ -25,14 +25,14 @@ _LEVELS = pd.CategoricalDtype(["low", "medium", "high", "severe"], ordered=True)
 _ORIGINS = [f"{name}_{what}" for name in ("weather", "traffic", "calendar") for what in ("source", "resolution")]
 _HOLIDAYS = [f"{level}_holiday" for level in ("public", "country", "region", "town")]
 _TEXT = ("description", "source", "id", "location_id", "daypart", "school_vacation", *_HOLIDAYS, *_ORIGINS)
-# Of a training frame: flags and counts of days that may be unknown, so nullable flags and floats; masks are plain.
+# Flags and counts of days that may be unknown, so nullable flags and floats; a training frame's masks are plain.
 _UNSURE, _COUNTS, _DAY = (
-    ("is_weekend", "school_free", "is_bridge_day"),
+    ("is_weekend", "school_free", "is_bridge_day", *(f"{name}_known" for name in _HOLIDAYS)),
     ("days_to_holiday", "days_since_holiday", "weather_lead_days"),
     "local_date",
 )
 _MOMENTS = ("created_at", "updated_at")
-_WHOLE = frozenset({"lead_days"})  # never missing
+_WHOLE = frozenset({"lead_days", "weekday"})  # never missing
 _NOT_NUMBERS = frozenset({"date", "congestion_level", "raw_data", *_UNSURE, _DAY, *_TEXT, *_MOMENTS})
 _NO_CITY = {
     "city_id": "",

@@ -24,7 +24,7 @@ from city_data_client.frames import CSV, JSON, accepted, cities_frame, empty_fra
 
 OPTIMIZED_VARIABLE = "USE_OPTIMIZED_EXTERNAL_ENDPOINTS"
 LOCAL_TENANT = "00000000-0000-4000-8000-000000000001"
-Dataset = Literal["weather", "traffic", "forecast"]
+Dataset = Literal["weather", "traffic", "calendar", "forecast"]
 T = TypeVar("T")
 
 

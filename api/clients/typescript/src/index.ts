@@ -17,17 +17,24 @@ export type City = Schemas["CityInfoResponse"];
 export type Availability = Schemas["DataAvailabilityResponse"];
 export type WeatherRecord = Schemas["WeatherRecord"];
 export type TrafficRecord = Schemas["TrafficRecord"];
+export type CalendarRecord = Schemas["CalendarRecord"];
+export type ForecastRecord = Schemas["ForecastRecord"];
 /** A local day or hour: weather, traffic and calendar, and for each value that may be missing whether it is. */
 export type TrainingRecord = Schemas["TrainingRecord"];
 
 type WeatherPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-weather-optimized";
 type TrafficPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-traffic-optimized";
+type CalendarPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-calendar-optimized";
+type ForecastHistoryPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-forecast-optimized";
 type TrainingPath = "/api/v1/tenants/{tenant_id}/external/operations/training-frame";
 type ForecastPath = "/api/v1/tenants/{tenant_id}/external/forecast-frame";
-type QueryOf<Path extends WeatherPath | TrafficPath | TrainingPath> = Omit<paths[Path]["get"]["parameters"]["query"], "format">;
+type HistoryPath = WeatherPath | TrafficPath | CalendarPath | ForecastHistoryPath;
+type QueryOf<Path extends HistoryPath | TrainingPath> = Omit<paths[Path]["get"]["parameters"]["query"], "format">;
 /** `start_date` and `end_date` are included; a bare date is that whole local day of the city. */
 export type WeatherQuery = QueryOf<WeatherPath>;
 export type TrafficQuery = QueryOf<TrafficPath>;
+export type CalendarQuery = QueryOf<CalendarPath>;
+export type ForecastHistoryQuery = QueryOf<ForecastHistoryPath>;
 export type TrainingQuery = QueryOf<TrainingPath>;
 /** `days` ahead, from tomorrow on. */
 export type ForecastQuery = Omit<NonNullable<paths[ForecastPath]["get"]["parameters"]["query"]>, "format">;
@@ -37,12 +44,16 @@ export type HistoricalRequest = Schemas["HistoricalRequest"];
 export interface Queries {
   readonly weather: WeatherQuery;
   readonly traffic: TrafficQuery;
+  readonly calendar: CalendarQuery;
+  readonly forecastHistory: ForecastHistoryQuery;
   readonly training: TrainingQuery;
   readonly forecast: ForecastQuery;
 }
 const ROUTES: Record<keyof Queries, string> = {
   weather: "operations/historical-weather-optimized",
   traffic: "operations/historical-traffic-optimized",
+  calendar: "operations/historical-calendar-optimized",
+  forecastHistory: "operations/historical-forecast-optimized",
   training: "operations/training-frame",
   forecast: "forecast-frame",
 };
@@ -101,6 +112,16 @@ export class CityDataService {
 
   getHistoricalTrafficOptimized(tenantId: string, query: TrafficQuery): Promise<TrafficRecord[]> {
     return this.#ask<TrafficRecord[]>("GET", operation(tenantId, ROUTES.traffic, query));
+  }
+
+  /** A record a local day. A holiday's name that is null means an ordinary day where its `<level>_holiday_known` is true. */
+  getHistoricalCalendarOptimized(tenantId: string, query: CalendarQuery): Promise<CalendarRecord[]> {
+    return this.#ask<CalendarRecord[]>("GET", operation(tenantId, ROUTES.calendar, query));
+  }
+
+  /** Weather as it was forecast: a record for each hour and each of its `lead_days`. */
+  getHistoricalForecastOptimized(tenantId: string, query: ForecastHistoryQuery): Promise<ForecastRecord[]> {
+    return this.#ask<ForecastRecord[]>("GET", operation(tenantId, ROUTES.forecastHistory, query));
   }
 
   /** A record for every local day (or hour) of the range, also where nothing is stored. */

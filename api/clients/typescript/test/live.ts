@@ -2,7 +2,7 @@
 
 import { mkdir, symlink } from "node:fs/promises";
 
-import { CityDataError, CityDataService, type Format, MemoryCache, type TrafficRecord, type TrainingRecord, type WeatherRecord } from "city-data-client";
+import { type CalendarRecord, CityDataError, CityDataService, type ForecastRecord, type Format, MemoryCache, type TrafficRecord, type TrainingRecord, type WeatherRecord } from "city-data-client";
 import { DiskCache } from "city-data-client/node";
 
 const [url = "", tenant = "", folder = ""] = process.argv.slice(2);
@@ -13,6 +13,8 @@ const cities = await service.listCities();
 const availability = await service.getCityAvailability("madrid");
 const weather: WeatherRecord[] = await service.getHistoricalWeatherOptimized(tenant, query);
 const traffic: TrafficRecord[] = await service.getHistoricalTrafficOptimized(tenant, query);
+const calendar: CalendarRecord[] = await service.getHistoricalCalendarOptimized(tenant, query);
+const leads: ForecastRecord[] = await service.getHistoricalForecastOptimized(tenant, { ...query, columns: "temperature" });
 const training: TrainingRecord[] = await service.getTrainingFrame(tenant, { ...query, resolution: "daily" });
 const forecast: TrainingRecord[] = await service.getForecastFrame(tenant, { latitude: 40.42, longitude: -3.7, days: 3 });
 const oldWeather = await service.getHistoricalWeather(tenant, query);
@@ -89,6 +91,8 @@ process.stdout.write(
     same: JSON.stringify([oldWeather, oldTraffic]) === JSON.stringify([weather, traffic]),
     holidays: training.filter((day) => day.public_holiday !== null).map((day) => day.local_date),
     trainingMissing: training.filter((day) => day.traffic_volume_missing).length,
+    feasts: calendar.filter((day) => day.public_holiday !== null).length,
+    leads: leads.length,
     forecastColumns: Object.keys(forecast[0] ?? {}).join() === Object.keys(training[0] ?? {}).join(),
     forecastDays: forecast.length,
     refusals,
