@@ -86,10 +86,11 @@ def test_training_frame_is_typed_and_marks_missing_values(
     assert {str(frame[name].dtype) for name in frame if name.endswith("_missing")} == {"bool"}
     assert (frame["temperature"].isna() == frame["temperature_missing"]).all()
     assert frame["traffic_volume_missing"].tolist() == [False] * 31 + [True]
-    assert (frame["humidity"].dtype, frame["weekday"].dtype) == ("float64", "int64")
+    assert (frame["humidity"].dtype, str(frame["weekday"].dtype)) == ("float64", "Int64")
     assert {str(frame[name].dtype) for name in ("is_weekend", "school_free")} == {"boolean"}
-    assert (frame["days_to_holiday"].dtype, str(frame["is_bridge_day"].dtype)) == ("float64", "boolean")
-    assert frame["days_to_holiday"].tolist()[10:13] == [1.0, 0.0, 20.0]
+    assert {str(frame[name].dtype) for name in ("days_to_holiday", "weather_lead_days")} == {"Int64"}
+    assert str(frame["is_bridge_day"].dtype) == "boolean"
+    assert frame["days_to_holiday"].tolist()[10:13] == [1, 0, 20]
     assert (frame["is_weekend"].iloc[:31] == (frame["weekday"].iloc[:31] >= 5)).all()
     assert frame["is_weekend_missing"].tolist() == [False] * 31 + [True]
     assert frame["public_holiday"].dropna().tolist() == ["Fiesta Nacional de España"]
@@ -110,6 +111,50 @@ def test_training_frame_is_typed_and_marks_missing_values(
         client.training_frame(**OCTOBER, columns=["temperature"])
 
 
+@pytest.mark.parametrize("arrow", [True, False])
+def test_calendar_is_typed_and_tells_an_ordinary_day_from_an_unknown_one(
+    service: Service, client: CityData, monkeypatch: pytest.MonkeyPatch, arrow: bool
+) -> None:
+    if not arrow:
+        monkeypatch.setattr("city_data_client.frames.find_spec", lambda _: None)
+    service.load("calendar", "2026-10")
+    service.load("calendar", "2026-11", has_feasts=False)
+    frame = client.calendar(city_id="madrid", start="2026-10", end=pd.Period("2026-11", "M"))
+    pd.testing.assert_frame_equal(client.history("calendar", city_id="madrid", start="2026-10", end="2026-11"), frame)
+    assert len(frame) == 61
+    assert frame["weekday"].tolist()[:3] == [3, 4, 5]
+    assert frame["public_holiday"].dropna().tolist()[:1] == ["Fiesta Nacional de España"]
+    assert frame["town_holiday_known"].tolist() == [True] * 31 + [False] * 30
+    flags = [name for name in frame if name.startswith("is_") or name.endswith(("_known", "_free"))]
+    integers = [name for name in frame if name.startswith("days_")]
+    assert (len(flags), len(integers)) == (7, 2)
+    assert {str(frame[name].dtype) for name in flags} == {"boolean"}
+    assert {str(frame[name].dtype) for name in ("weekday", *integers)} == {"Int64"}
+    assert frame["days_to_holiday"].isna().any()
+
+
+def test_skill_has_a_row_for_each_column_and_lead(service: Service, client: CityData) -> None:
+    service.load("weather", "2026-10")
+    service.load("forecast", "2026-10")
+    skill = client.skill("madrid")
+    assert skill["column"].unique().tolist() == ["temperature"]
+    assert skill["lead_days"].tolist() == list(range(1, 8))
+    assert (skill["mae"] >= skill["bias"].abs()).all()
+    assert set(skill["unit"]) == {"°C"}
+    assert (skill["month"] == 10).all()
+    assert skill.attrs == {"city_id": "madrid", "left_out": []}
+    service.faulty.statuses.clear()
+    with pytest.raises(NotCovered, match="atlantis"):
+        client.skill("atlantis")
+
+
+def test_dataset_that_the_service_does_not_have_is_named(client: CityData) -> None:
+    with pytest.raises(UnexpectedAnswer, match=r"historical-wether.*404"):
+        client.history("wether", **OCTOBER)
+    with pytest.raises(UnexpectedAnswer, match="404"):
+        client.history("../weather", **OCTOBER)
+
+
 def test_program_of_the_readme_runs(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     service.load("weather", "2026-10")
     service.load("traffic", "2026-10")
@@ -119,7 +164,7 @@ def test_program_of_the_readme_runs(service: Service, monkeypatch: pytest.Monkey
     names: dict[str, Any] = {}
     exec(program.replace("http://127.0.0.1:8000", service.url), names)
     assert names["traffic"].attrs["coverage"] == pytest.approx(0.9 * 745 / 17521, rel=0.01)
-    assert service.faulty.statuses == [200] * 5
+    assert service.faulty.statuses == [200] * 9
 
 
 def test_async_client_returns_the_same_frames(service: Service, client: CityData, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def client(service: Service, tmp_path: Path) -> Iterator[CityData]:
     "day",
     [
         "2026-10-31",
+        "2026-10",
         date(2026, 10, 31),
         datetime(2026, 10, 31),
         pd.Timestamp("2026-10-31"),
@@ -105,10 +106,10 @@ def test_empty_answer_keeps_columns_and_types(
     service: Service, client: CityData, monkeypatch: pytest.MonkeyPatch, dataset: str, arrow: bool
 ) -> None:
     service.load(dataset, "2026-10")
-    full = getattr(client, dataset)(**OCTOBER)
+    full = client.history(dataset, **OCTOBER)
     if not arrow:
         monkeypatch.setattr("city_data_client.frames.find_spec", lambda _: None)
-    empty = getattr(client, dataset)(**HERE, start="2026-09-01", end="2026-09-30")
+    empty = client.history(dataset, **HERE, start="2026-09-01", end="2026-09-30")
     assert len(empty) == 0
     pd.testing.assert_frame_equal(empty, full.iloc[:0])
     assert empty.attrs["city_id"] == "madrid"

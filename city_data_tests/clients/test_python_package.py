@@ -98,6 +98,8 @@ def test_wheel_works_on_every_supported_python(
     assert found["weather"] == [["temperature"], 31]
     assert found["polars"] == [True, 74]
     assert found["training"] == [31, ["Fiesta Nacional de España"]]
+    assert found["calendar"] == [31, {"weekday": "Int64", "is_weekend": "boolean"}]
+    assert found["skill"] == [0, "float64"]
     assert found["empty"] == [0, "float64"]
     assert found["refusal"] == "NotCovered"
     assert 304 in service.faulty.statuses

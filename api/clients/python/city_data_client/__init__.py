@@ -1,4 +1,4 @@
-"""Weather and traffic history of cities as DataFrames.
+"""Weather, traffic, calendar and forecasts of cities as DataFrames.
 
     from city_data_client import CityData
 

@@ -21,15 +21,16 @@ When = str | date | datetime | np.datetime64 | pd.Period
 
 class Range(TypedDict, total=False):
     """`start` and `end` are included: a date is that whole local day of the city, and so is a midnight without a zone,
-    as pandas and polars give days; any other time must be aware. Without coordinates the tenant's own location is
-    used, where the service knows it. `columns`: names, in any sequence, or one name. `version` is a snapshot's id,
-    `as_of` a moment: the data as served then. `resolution`: hourly, daily or native;
-    of a training frame hourly, dayparts or daily."""
+    as pandas and polars give days; a month is all its days; any other time must be aware. Without coordinates or a
+    `city_id` the tenant's own location is used, where the service knows it. `columns`: names, in any sequence, or one
+    name. `version` is a snapshot's id, `as_of` a moment: the data as served then. `resolution`: hourly, daily or
+    native; of a training frame hourly, dayparts or daily."""
 
     start: Required[When]
     end: Required[When]
     latitude: float
     longitude: float
+    city_id: str
     resolution: str
     columns: Iterable[str]
     version: str
@@ -50,11 +51,13 @@ class Ahead(TypedDict, total=False):
     days: int
     latitude: float
     longitude: float
+    city_id: str
     resolution: str
     version: str
     as_of: When
 
 
+_MONTH = re.compile(r"\d{4}-\d{2}")
 _RENAMED = {"start": "start_date", "end": "end_date"}
 
 
@@ -88,6 +91,8 @@ def _text(name: str, value: object) -> str:
 
 
 def _when(name: str, value: object) -> str:
+    if isinstance(value, str) and _MONTH.fullmatch(value):
+        value = pd.Period(value, "M")
     if isinstance(value, np.datetime64) and np.datetime_data(value)[0] in ("Y", "M") and not np.isnat(value):
         value = pd.Period(str(value))  # a whole month or year, as a pandas period is
     if isinstance(value, pd.Period):

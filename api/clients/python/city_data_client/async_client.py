@@ -50,6 +50,22 @@ class AsyncCityData(BaseClient):
         """As `CityData.availability`."""
         return await self._run(self._availability(city))
 
+    async def skill(self, city: str) -> pd.DataFrame:
+        """As `CityData.skill`."""
+        return await self._run(self._skill(city))
+
+    @overload
+    async def history(self, dataset: str, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    async def history(
+        self, dataset: str, *, to: Literal["pandas"] = ..., **question: Unpack[Range]
+    ) -> pd.DataFrame: ...
+    async def history(
+        self, dataset: str, *, to: To = "pandas", **question: Unpack[Range]
+    ) -> pd.DataFrame | pl.DataFrame:
+        """As `CityData.history`."""
+        return self._converted(await self._run(self._history(dataset, **question)), to)
+
     @overload
     async def weather(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
     @overload

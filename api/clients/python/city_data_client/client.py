@@ -48,6 +48,19 @@ class CityData(BaseClient):
         """A city's stored months, month by month."""
         return self._run(self._availability(city))
 
+    def skill(self, city: str) -> pd.DataFrame:
+        """How wrong a city's stored forecasts were: `bias` (forecast less observed), `mae` and `count` of pairs by
+        `column`, `lead_days` and `month` of the year. `attrs["left_out"]` has the observed values without a pair."""
+        return self._run(self._skill(city))
+
+    @overload
+    def history(self, dataset: str, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
+    @overload
+    def history(self, dataset: str, *, to: Literal["pandas"] = ..., **question: Unpack[Range]) -> pd.DataFrame: ...
+    def history(self, dataset: str, *, to: To = "pandas", **question: Unpack[Range]) -> pd.DataFrame | pl.DataFrame:
+        """Any dataset's history of a location, see `Range`: `sources` of `cities` names a city's. Index `date`."""
+        return self._converted(self._run(self._history(dataset, **question)), to)
+
     @overload
     def weather(self, *, to: Literal["polars"], **question: Unpack[Range]) -> pl.DataFrame: ...
     @overload

@@ -9,6 +9,8 @@ import httpx
 # The two texts with which the service refuses a tenant.
 _TENANT = re.compile(r"^Tenant \S+ does not exist|does not know tenant")
 
+_NO_ROUTE = "Not Found"
+
 
 class CityDataError(Exception):
     """Anything that keeps an answer away."""
@@ -51,7 +53,7 @@ def error_of(response: httpx.Response) -> CityDataError:
     detail = _detail(response)
     if response.status_code in (401, 403):
         return Forbidden(f"{response.status_code}: {detail}")
-    if response.status_code == 404:
+    if response.status_code == 404 and detail != _NO_ROUTE:
         return UnknownTenant(str(detail)) if _TENANT.search(str(detail)) else NotCovered(str(detail))
     if response.status_code == 410:
         return Gone(str(detail))

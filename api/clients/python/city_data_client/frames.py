@@ -1,6 +1,6 @@
 """Answers as DataFrames: typed columns, an index of aware times, and what the answer says of itself.
 
-Belongs here: JSON and Arrow to pandas. Does not: requests (client.py).
+Belongs here: JSON and Arrow to pandas. Does not: requests (questions.py).
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
 CSV = "text/csv"
 _LEVELS = pd.CategoricalDtype(["low", "medium", "high", "severe"], ordered=True)
-_ORIGINS = [f"{name}_{what}" for name in ("weather", "traffic", "calendar") for what in ("source", "resolution")]
 _HOLIDAYS = [f"{level}_holiday" for level in ("public", "country", "region", "town")]
-_TEXT = ("description", "source", "id", "location_id", "daypart", "school_vacation", *_HOLIDAYS, *_ORIGINS)
-# Flags and counts of days that may be unknown, so nullable flags and floats; a training frame's masks are plain.
-_UNSURE, _COUNTS, _DAY = (
-    ("is_weekend", "school_free", "is_bridge_day", *(f"{name}_known" for name in _HOLIDAYS)),
-    ("days_to_holiday", "days_since_holiday", "weather_lead_days"),
-    "local_date",
-)
+_TEXT = ("description", "source", "id", "location_id", "daypart", "school_vacation", *_HOLIDAYS)
+# Of a frame, where each dataset's values are from.
+_ORIGINS = ("_source", "_resolution")
+# Flags and whole numbers that may be missing. A frame's masks never are, and are plain.
+_FLAGS = ("is_weekend", "school_free", "is_bridge_day", *(f"{name}_known" for name in _HOLIDAYS))
+_INTEGERS = ("weekday", "days_to_holiday", "days_since_holiday", "weather_lead_days")
+_DAY = "local_date"
 _MOMENTS = ("created_at", "updated_at")
-_WHOLE = frozenset({"lead_days", "weekday"})  # never missing
-_NOT_NUMBERS = frozenset({"date", "congestion_level", "raw_data", *_UNSURE, _DAY, *_TEXT, *_MOMENTS})
+_WHOLE = frozenset({"lead_days"})  # never missing
+_NOT_NUMBERS = frozenset({"date", "congestion_level", "raw_data", *_FLAGS, *_INTEGERS, _DAY, *_TEXT, *_MOMENTS})
 _NO_CITY = {
     "city_id": "",
     "name": "",
@@ -49,6 +48,15 @@ _NO_CITY = {
     "enabled": True,
     "sources": [],
 }
+_SKILL = {
+    "column": "string",
+    "unit": "string",
+    "lead_days": "int64",
+    "month": "int64",
+    "bias": "float64",
+    "mae": "float64",
+    "count": "int64",
+}
 # Header to the name in `attrs`, and how it is read.
 _TOLD: dict[str, tuple[str, type]] = {
     "x-city-id": ("city_id", str),
@@ -59,16 +67,12 @@ _TOLD: dict[str, tuple[str, type]] = {
     "x-served-start": ("served_start", str),
     "x-served-end": ("served_end", str),
     "x-missing-months": ("missing_months", str),
-    "x-weather-coverage": ("weather_coverage", float),
-    "x-traffic-coverage": ("traffic_coverage", float),
-    "x-calendar-coverage": ("calendar_coverage", float),
-    "x-weather-resolution": ("weather_resolution", str),
-    "x-traffic-resolution": ("traffic_resolution", str),
-    "x-calendar-resolution": ("calendar_resolution", str),
     "x-calendar": ("calendar", str),
     "x-attribution": ("attribution", str),
     "link": ("link", str),
 }
+# As in `x-weather-coverage`: of each dataset of a frame.
+_TOLD_BY_DATASET: dict[str, type] = {"-coverage": float, "-resolution": str}
 
 
 def accepted() -> str:
@@ -107,6 +111,14 @@ def cities_frame(cities: list[dict[str, Any]]) -> pd.DataFrame:
     return frame.set_index("city_id").iloc[: len(cities)]
 
 
+def skill_frame(document: dict[str, Any]) -> pd.DataFrame:
+    """A row for each column, lead and month of the year; a city without forecasts has the columns all the same."""
+    columns = {name: [row[name] for row in document["skill"]] for name in _SKILL}
+    frame = pd.DataFrame({name: pd.Series(columns[name], dtype=kind) for name, kind in _SKILL.items()})
+    frame.attrs.update({name: value for name, value in document.items() if name != "skill"})
+    return frame
+
+
 def polars_of(frame: pd.DataFrame) -> pl.DataFrame:
     """The frame with `date` as its first column; what is missing is null. Raises ImportError without polars."""
     import polars as pl
@@ -116,7 +128,12 @@ def polars_of(frame: pd.DataFrame) -> pl.DataFrame:
 
 def attributes(headers: Mapping[str, str]) -> dict[str, Any]:
     """What the answer says of itself: city, distance, coverage, snapshot, what was served."""
-    return {name: read(headers[header]) for header, (name, read) in _TOLD.items() if header in headers}
+    told = {name: read(headers[header]) for header, (name, read) in _TOLD.items() if header in headers}
+    for header, value in headers.items():
+        for ending, read in _TOLD_BY_DATASET.items():
+            if header.startswith("x-") and header.endswith(ending) and header not in _TOLD:
+                told[header.removeprefix("x-").replace("-", "_")] = read(value)
+    return told
 
 
 def _from_arrow(body: bytes) -> pd.DataFrame:
@@ -145,16 +162,16 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
         values = frame[name]
         if name == "congestion_level":
             frame[name] = values.astype("object").astype(_LEVELS)
-        elif name in _TEXT:
+        elif name in _TEXT or str(name).endswith(_ORIGINS):
             frame[name] = values.astype("string")
         elif name in _MOMENTS:
             frame[name] = _moments(values)
         elif name == _DAY:
             frame[name] = pd.to_datetime(values.astype("object")).astype("datetime64[us]")
-        elif name in _UNSURE:
+        elif name in _FLAGS:
             frame[name] = values.astype("object").astype("boolean")
-        elif name in _COUNTS:
-            frame[name] = values.astype("float64")
+        elif name in _INTEGERS:
+            frame[name] = pd.to_numeric(values).astype("Int64")
         elif name != "date" and values.dtype == object and not values.map(lambda v: isinstance(v, str | dict)).any():
             frame[name] = pd.to_numeric(values)
     return frame

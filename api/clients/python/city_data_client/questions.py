@@ -1,7 +1,7 @@
 """Questions: which requests they are, which are retried, what is cached, and which frame comes out.
 
 Belongs here: the logic of both clients, without any waiting. A plan is a generator that yields what must be done (a
-request to send, a wait) and is driven by a blocking or an awaiting loop (client.py). Does not: sending.
+request to send, a wait) and is driven by a loop that blocks or awaits (client.py, async_client.py). Does not: sending.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 import httpx
 import pandas as pd
@@ -20,11 +21,10 @@ from typing_extensions import Unpack
 from city_data_client.arguments import Ahead, Frame, Range, query_of, service_url
 from city_data_client.cache import DiskCache, Kept, default_folder
 from city_data_client.errors import RETRIED, CityDataError, ServiceUnavailable, UnexpectedAnswer, error_of
-from city_data_client.frames import CSV, JSON, accepted, cities_frame, empty_frame, frame_of
+from city_data_client.frames import CSV, JSON, accepted, cities_frame, empty_frame, frame_of, skill_frame
 
 OPTIMIZED_VARIABLE = "USE_OPTIMIZED_EXTERNAL_ENDPOINTS"
 LOCAL_TENANT = "00000000-0000-4000-8000-000000000001"
-Dataset = Literal["weather", "traffic", "calendar", "forecast"]
 T = TypeVar("T")
 
 
@@ -87,11 +87,16 @@ class Questions:
         return cities_frame(document)
 
     def _availability(self, city: str) -> Plan[dict[str, Any]]:
-        document: dict[str, Any] = yield from self._document(f"/api/v1/external/operations/cities/{city}/availability")
+        document: dict[str, Any] = yield from self._document(
+            f"/api/v1/external/operations/cities/{_part(city)}/availability"
+        )
         return document
 
-    def _history(self, dataset: Dataset, **question: Unpack[Range]) -> Plan[pd.DataFrame]:
-        tenant = f"/api/v1/tenants/{self._tenant}/external/operations"
+    def _skill(self, city: str) -> Plan[pd.DataFrame]:
+        return skill_frame((yield from self._document(f"/api/v1/cities/{_part(city)}/forecast/skill")))
+
+    def _history(self, dataset: str, **question: Unpack[Range]) -> Plan[pd.DataFrame]:
+        tenant, dataset = f"/api/v1/tenants/{self._tenant}/external/operations", _part(dataset)
         if not self._optimized:
             body = query_of(question)
             if unknown := [name for name in body if name not in _OLD_FIELDS]:
@@ -165,6 +170,11 @@ class Questions:
 
 
 _OLD_FIELDS = ("latitude", "longitude", "start_date", "end_date")
+
+
+def _part(name: str) -> str:
+    """One part of a path, whatever the name has in it."""
+    return quote(name, safe="")
 
 
 def _optimized() -> bool:

@@ -34,6 +34,7 @@ def read(url: str, folder: Path) -> dict[str, Any]:
         weather = service.weather(**ONE_COLUMN)
         polars = service.traffic(**OCTOBER, to="polars")
         training = service.training_frame(**OCTOBER)
+        calendar, skill = service.calendar(**OCTOBER), service.skill("madrid")
         empty = service.weather(**SEPTEMBER)
         try:
             service.weather(**FAR_AWAY)
@@ -55,6 +56,8 @@ def read(url: str, folder: Path) -> dict[str, Any]:
         "weather": [list(weather.columns), len(weather)],
         "polars": [isinstance(polars, pl.DataFrame), polars["traffic_volume"].null_count()],
         "training": [len(training), training["public_holiday"].dropna().tolist()],
+        "calendar": [len(calendar), {name: str(calendar[name].dtype) for name in ("weekday", "is_weekend")}],
+        "skill": [len(skill), str(skill["mae"].dtype)],
         "empty": [len(empty), str(empty["temperature"].dtype)],
         "refusal": refusal,
     }

@@ -20,9 +20,14 @@ def blocking(service: CityData) -> None:
     assert_type(service.training_frame(**HERE, weather="forecast", lead_days=3), pd.DataFrame)
     assert_type(service.forecast_frame(days=3, latitude=40.42, longitude=-3.70, to="polars"), pl.DataFrame)
     assert_type(service.cities(), pd.DataFrame)
+    assert_type(service.calendar(**HERE), pd.DataFrame)
+    assert_type(service.history("calendar", city_id="lyon", start="2026-10", end="2026-10", to="polars"), pl.DataFrame)
+    assert_type(service.skill("madrid"), pd.DataFrame)
 
 
 async def awaiting(service: AsyncCityData) -> None:
     assert_type(await service.traffic(**HERE), pd.DataFrame)
     assert_type(await service.weather(**HERE, to="polars"), pl.DataFrame)
+    assert_type(await service.history("calendar", **HERE), pd.DataFrame)
+    assert_type(await service.skill("madrid"), pd.DataFrame)
     assert_type(await service.forecast_frame(days=3, latitude=40.42, longitude=-3.70), pd.DataFrame)

@@ -36,6 +36,15 @@ export type TrafficQuery = QueryOf<TrafficPath>;
 export type CalendarQuery = QueryOf<CalendarPath>;
 export type ForecastHistoryQuery = QueryOf<ForecastHistoryPath>;
 export type TrainingQuery = QueryOf<TrainingPath>;
+type HistoryPrefix = "/api/v1/tenants/{tenant_id}/external/historical-";
+/** The datasets of the service, by its own document. */
+export type Dataset = { [Path in keyof paths]: Path extends `${HistoryPrefix}${infer Name}` ? Name : never }[keyof paths];
+type History<Name extends Dataset> = paths[Extract<keyof paths, `${HistoryPrefix}${Name}`>]["get"];
+export type HistoryQuery<Name extends Dataset> = Omit<History<Name>["parameters"]["query"], "format">;
+/** A record of a dataset; one of chosen `columns` has these alone. */
+export type HistoryRecord<Name extends Dataset> = History<Name>["responses"][200]["content"]["application/json"][number];
+/** The errors of a city's stored forecasts: forecast less observed. */
+export type Skill = Schemas["SkillResponse"];
 /** `days` ahead, from tomorrow on. */
 export type ForecastQuery = Omit<NonNullable<paths[ForecastPath]["get"]["parameters"]["query"]>, "format">;
 export type HistoricalRequest = Schemas["HistoricalRequest"];
@@ -122,6 +131,16 @@ export class CityDataService {
   /** Weather as it was forecast: a record for each hour and each of its `lead_days`. */
   getHistoricalForecastOptimized(tenantId: string, query: ForecastHistoryQuery): Promise<ForecastRecord[]> {
     return this.#ask<ForecastRecord[]>("GET", operation(tenantId, ROUTES.forecastHistory, query));
+  }
+
+  /** The history of any dataset, by its name. */
+  getHistory<Name extends Dataset>(dataset: Name, tenantId: string, query: HistoryQuery<Name>): Promise<HistoryRecord<Name>[]> {
+    return this.#ask<HistoryRecord<Name>[]>("GET", operation(tenantId, `historical-${dataset}`, query));
+  }
+
+  /** How wrong a city's stored forecasts were, by column, lead and month of the year. */
+  getForecastSkill(cityId: string): Promise<Skill> {
+    return this.#ask<Skill>("GET", `/api/v1/cities/${encodeURIComponent(cityId)}/forecast/skill`);
   }
 
   /** A record for every local day (or hour) of the range, also where nothing is stored. */

@@ -2,7 +2,7 @@
 
 import { mkdir, symlink } from "node:fs/promises";
 
-import { type CalendarRecord, CityDataError, CityDataService, type ForecastRecord, type Format, MemoryCache, type TrafficRecord, type TrainingRecord, type WeatherRecord } from "city-data-client";
+import { type CalendarRecord, CityDataError, CityDataService, type ForecastRecord, type Format, type HistoryRecord, MemoryCache, type Skill, type TrafficRecord, type TrainingRecord, type WeatherRecord } from "city-data-client";
 import { DiskCache } from "city-data-client/node";
 
 const [url = "", tenant = "", folder = ""] = process.argv.slice(2);
@@ -15,6 +15,8 @@ const weather: WeatherRecord[] = await service.getHistoricalWeatherOptimized(ten
 const traffic: TrafficRecord[] = await service.getHistoricalTrafficOptimized(tenant, query);
 const calendar: CalendarRecord[] = await service.getHistoricalCalendarOptimized(tenant, query);
 const leads: ForecastRecord[] = await service.getHistoricalForecastOptimized(tenant, { ...query, columns: "temperature" });
+const anyCalendar: HistoryRecord<"calendar">[] = await service.getHistory("calendar", tenant, query);
+const skill: Skill = await service.getForecastSkill("madrid");
 const training: TrainingRecord[] = await service.getTrainingFrame(tenant, { ...query, resolution: "daily" });
 const forecast: TrainingRecord[] = await service.getForecastFrame(tenant, { latitude: 40.42, longitude: -3.7, days: 3 });
 const oldWeather = await service.getHistoricalWeather(tenant, query);
@@ -93,6 +95,8 @@ process.stdout.write(
     trainingMissing: training.filter((day) => day.traffic_volume_missing).length,
     feasts: calendar.filter((day) => day.public_holiday !== null).length,
     leads: leads.length,
+    anyDataset: JSON.stringify(anyCalendar) === JSON.stringify(calendar),
+    skilledLeads: skill.skill.filter((one) => one.column === "temperature").length,
     forecastColumns: Object.keys(forecast[0] ?? {}).join() === Object.keys(training[0] ?? {}).join(),
     forecastDays: forecast.length,
     refusals,
