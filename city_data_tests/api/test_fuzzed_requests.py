@@ -28,10 +28,37 @@ def of_city(city_id: str = "madrid", **query: str) -> str:
     return path(city_id=city_id, **query).replace(f"{urlencode(HERE)}&", "")
 
 
+def frame(name: str, **query: str) -> str:
+    return f"/api/v1/tenants/{TENANT_A}/external/{name}?{urlencode({'city_id': 'madrid'} | query)}"
+
+
+TWO_DAYS = {"start_date": "2025-10-05", "end_date": "2025-10-06"}
+AHEAD = {"as_of": "2025-11-05"}
+FRAMES = [
+    frame("operations/training-frame", **TWO_DAYS),
+    frame("operations/training-frame", **TWO_DAYS, weather="forecast", lead_days="3", resolution="dayparts"),
+    frame("operations/training-frame", **TWO_DAYS, lead_days="3"),
+    frame("operations/training-frame", **TWO_DAYS, weather="forecasts"),
+    frame("operations/training-frame", **TWO_DAYS, format="parquet"),
+    frame("operations/training-frame", **TWO_DAYS) + "&version=SNAPSHOT",
+    frame("forecast-frame", **AHEAD, days="2"),
+    frame("forecast-frame", **AHEAD, days="8"),
+    frame("forecast-frame", **AHEAD, format="parquet", resolution="dayparts"),
+    frame("forecast-frame", **AHEAD, day="2"),
+    "/api/v1/cities/madrid/forecast/skill",
+    "/api/v1/cities/madrid/forecast/skill?lead_days=1",
+    "/api/v1/cities/madrid/forecast/month=2025-10/data.parquet",
+    "/api/v1/cities/madrid/calendar/month=2025-11/data.parquet",
+    of_city(dataset="calendar"),
+    of_city(dataset="calendar", resolution="hourly"),
+    of_city(dataset="forecast", columns="temperature", resolution="daily"),
+    of_city(dataset="forecast", lead_days="3"),
+]
 MONTH = f"{FILES}/month=2025-10/data.parquet"
 HOT = [*[path()] * 4, of_city(), of_city(), MONTH, f"{MONTH}?version=SNAPSHOT"]
 TARGETS = [
     *HOT,
+    *FRAMES,
     of_city(dataset="weather"),
     of_city(format="parquet"),
     of_city("mardid"),
@@ -73,9 +100,9 @@ def fuzzed(chance: random.Random, tag: str, snapshot: str) -> bytes:
     lines = ["Host: reader"] if chance.random() < 0.97 else []
     if chance.random() < 0.9:
         lines.append(f"Authorization: {chance.choice(HEADERS['Authorization'])}")
-    body, target = "", chance.choice(HOT * 12 + TARGETS).replace("SNAPSHOT", snapshot)
+    body, target = "", chance.choice(HOT * 15 + TARGETS).replace("SNAPSHOT", snapshot)
     names = chance.sample(list(HEADERS), chance.choice([0, 0, 1, 1, 2, 3]))
-    if "/month=" in target:  # whose readers ask for parts
+    if "/month=" in target or "-frame?" in target:  # whose readers ask for parts, or again
         names = [*names, chance.choice(["Range", "If-Range", "If-None-Match"])]
     for name in dict.fromkeys(names):
         value = chance.choice(HEADERS[name]).replace("TAG", tag)
@@ -99,7 +126,10 @@ def test_odd_requests_are_answered_the_same_with_and_without_the_cache(
     for month in ("2025-10", "2025-11"):
         load("traffic", month)
         load("weather", month)
+        load("calendar", month)
+        load("forecast", month)
     chance, tag, snapshot, statuses = random.Random(REQUESTS), '"x"', "x", set[tuple[bool, int]]()
+    framed = set[int]()
     generous = {"api_rate_per_s": 1_000_000, "api_rate_burst": 1_000_000}
     with ExitStack() as stack:
         pair = [
@@ -111,8 +141,11 @@ def test_odd_requests_are_answered_the_same_with_and_without_the_cache(
             first, second = (asked(reader.port, request) for reader in pair)
             assert same(first, second), (request, vars(first), vars(second))
             statuses.add((b"/month=" in request, first.status))
+            if b"-frame?" in request:
+                framed.add(first.status)
             tag = first.header("etag") or tag
             snapshot = quote(first.header("x-snapshot-id") or snapshot)
         assert pair[0].routed < pair[1].routed * 0.9
     assert {200, 206, 304, 400, 401, 404, 422} <= {status for _, status in statuses}
     assert {200, 206, 304, 401, 422} <= {status for of_a_month, status in statuses if of_a_month}
+    assert framed >= {200, 304, 401, 422}
