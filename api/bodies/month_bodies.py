@@ -21,7 +21,7 @@ from city_data.store import segments as store_segments
 from city_data.store.database import Database
 from city_data.store.encodings import pack
 from city_data.store.plans import MonthSlice, Plan
-from city_data.store.record_formats import from_records, month_text
+from city_data.store.record_formats import from_records, month_segment
 from city_data.store.record_tables import Shape, cut, month_table
 from city_data.store.segments import Segment, record_date
 from city_data.store.shared_cache import SharedCache
@@ -73,7 +73,7 @@ class Months:
         built = (self._make_from_segments if is_from_segments(lookup.representation) else self._make_from_frames)(
             lookup, lookup.wanted
         )
-        if lookup.representation.encoding != "identity":
+        if lookup.representation.is_compressed:
             for name, body in built.items():
                 self._remember(name, lookup.representation.tag, body)
         lookup.built |= built
@@ -152,8 +152,8 @@ class Months:
         for month_slice in wanted:
             table = self._table(lookup.plan, month_slice, frames[month_slice.entry.month], lookup.representation.shape)
             first, last = (table["date"][0].as_py(), table["date"][-1].as_py()) if table.num_rows else (None, None)
-            text = month_text(lookup.representation.format.name, table) if table.num_rows else b""
-            built[month_slice.name] = Body(pack(text, table.num_rows, lookup.representation.encoding), first, last)
+            segment = month_segment(lookup.representation.format.name, table, lookup.representation.encoding)
+            built[month_slice.name] = Body(segment, first, last)
         return built
 
     def _table(self, plan: Plan, month_slice: MonthSlice, frame: bytes, shape: Shape) -> pa.Table:

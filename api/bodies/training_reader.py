@@ -20,8 +20,8 @@ from city_data.datasets import DATASETS, DatasetName
 from city_data.frames import training
 from city_data.frames.training_columns import schema
 from city_data.store.database import Database
-from city_data.store.encodings import pack, splice
-from city_data.store.record_formats import delimiters_of, month_text, parquet
+from city_data.store.encodings import splice
+from city_data.store.record_formats import delimiters_of, month_segment, parquet
 from city_data.store.record_tables import cut
 from city_data.store.segments import Segment
 from city_data.store.training_plans import TrainingPlan
@@ -72,16 +72,13 @@ class Joiner:
 
     def _spliced(self, plan: TrainingPlan, representation: Representation, read: list[Month]) -> tuple[bytes, ...]:
         """The months' bodies, joined. Cut months and uncompressed ones are built on each request."""
-        whole = (
-            [month for month in plan.months if _is_whole(plan, month)] if representation.encoding != "identity" else []
-        )
+        whole = [month for month in plan.months if _is_whole(plan, month)] if representation.is_compressed else []
         keys = {month: (_key(plan, month), representation.tag) for month in whole}
         bodies = {month: body for month, key in keys.items() if (body := self._bodies.get(key)) is not None}
         tables = self._months(plan, [month for month in plan.months if month not in bodies], read)
         for month, table in tables.items():
             rows = cut(table, plan.interval.start, plan.interval.end)
-            text = month_text(representation.format.name, rows) if rows.num_rows else b""
-            bodies[month] = pack(text, rows.num_rows, representation.encoding)
+            bodies[month] = month_segment(representation.format.name, rows, representation.encoding)
             if month in keys:
                 self._bodies.put(keys[month], bodies[month], len(bodies[month].body))
         filled = [bodies[month] for month in plan.months if bodies[month].rows]

@@ -40,7 +40,7 @@ FORMATS: dict[str, Format] = {
         Format("json", "", "application/json"),
         Format("ndjson", "ndjson", "application/x-ndjson", ("application/ndjson", "application/jsonl")),
         Format("csv", "csv", "text/csv", (), "csv", "; charset=utf-8; header=present"),
-        Format("arrow", "arrow", "application/vnd.apache.arrow.stream"),
+        Format("arrow", "arrow2", "application/vnd.apache.arrow.stream"),
         Format("parquet", "parquet2", "application/vnd.apache.parquet", ("application/x-parquet",), "parquet"),
     )
 }
@@ -50,7 +50,8 @@ CONTENT: dict[str, Any] = {
     for name, text in {
         "ndjson": "The same records, one JSON object per line",
         "csv": "The same records under a header line; null is an empty field, an empty text is two quotes (RFC 4180)",
-        "arrow": "Arrow IPC stream, one batch per month; `date` is timestamp[us, UTC], units are in field metadata",
+        "arrow": "Arrow IPC stream, one batch per month; `date` is timestamp[us, UTC], units are in field metadata. "
+        "Without a Content-Encoding the batches are compressed by Arrow's own zstd",
         "parquet": "Parquet with zstd pages, the same columns as Arrow",
     }.items()
 }

@@ -29,6 +29,11 @@ class Representation:
     shape: Shape
     encoding: Encoding
 
+    @property
+    def is_compressed(self) -> bool:
+        """Whether each month is compressed: by the encoding, or by the format itself."""
+        return self.encoding != "identity" or self.format.name == "arrow"
+
     @cached_property
     def tag(self) -> str:
         shape = "" if self.shape.is_default else self.shape.tag

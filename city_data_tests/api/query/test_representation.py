@@ -176,6 +176,15 @@ def test_arrow_and_parquet_have_types_and_units(reader: TestClient) -> None:
     assert table.schema.field("traffic_volume").metadata[b"unit"] == b"vehicles/h"
 
 
+def test_arrow_is_compressed_by_itself_for_clients_that_accept_no_encoding(reader: TestClient) -> None:
+    """A browser, which accepts encodings, may have an Arrow without codecs."""
+    query, headers = RANGE | {"format": "arrow"}, [{"Accept-Encoding": one} for one in ("identity", "gzip")]
+    alone, decoded = (reader.get(TRAFFIC, params=query, headers=one).content for one in headers)
+    tables = [pa.ipc.open_stream(content).read_all() for content in (alone, decoded)]
+    assert tables[0].equals(tables[1], check_metadata=True)
+    assert len(alone) < tables[0].nbytes / 2 < tables[0].nbytes < len(decoded)
+
+
 @pytest.mark.parametrize("kind", MEDIA)
 def test_range_without_data_is_an_empty_answer_in_every_format(empty_reader: TestClient, kind: str) -> None:
     response = get(empty_reader, format=kind)
