@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from city_data.errors import one_line
-from city_data_tests.bench import imports, ingest, meteo_france, paris, platform, replace, serve
+from city_data_tests.bench import frames, imports, ingest, meteo_france, paris, platform, replace, serve
 from city_data_tests.bench.figure import Figure
 
 BENCHES: dict[str, Callable[[Path], Iterable[Figure]]] = {
@@ -27,6 +27,7 @@ BENCHES: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "paris": paris.run,
     "platform": platform.run,
     "serve": serve.run,
+    "frames": frames.run,
 }
 
 
