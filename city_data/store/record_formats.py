@@ -1,18 +1,16 @@
 """Writing records in a format. Belongs here: the bytes of a month, and the delimiters around and between months.
 
-Does not: choosing records (record_tables.py), or compression (encodings.py).
+Does not: choosing records (record_tables.py), the text of a JSON object (json_texts.py), or compression (encodings.py).
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import orjson
-
 from city_data.store.encodings import Encoding, pack
+from city_data.store.json_texts import json_objects, moment_texts
 from city_data.store.record_tables import RAW
 from city_data.store.segments import SEPARATOR, Segment
 
@@ -61,7 +59,7 @@ def _month_text(kind: FormatName, table: pa.Table, encoding: Encoding) -> bytes:
         case "parquet":
             raise ValueError("a Parquet file cannot be joined from months")
         case _:
-            return from_records(kind, _objects(table))
+            return from_records(kind, json_objects(table, verbatim=RAW))
 
 
 def from_records(kind: FormatName, records: list[bytes]) -> bytes:
@@ -95,15 +93,6 @@ def _arrow(table: pa.Table, codec: str | None) -> bytes:
     return bytes(sink.getvalue())[len(opening) : -len(closing)]
 
 
-def _objects(table: pa.Table) -> list[bytes]:
-    texts = []
-    for row in table.to_pylist():
-        if (raw := row.get(RAW)) is not None:
-            row[RAW] = orjson.Fragment(raw)
-        texts.append(orjson.dumps(row, option=orjson.OPT_UTC_Z))
-    return texts
-
-
 def _csv(table: pa.Table) -> bytes:
     """CSV with times as in JSON. Texts are quoted, which distinguishes an empty text from null."""
     import pyarrow as pa
@@ -111,12 +100,7 @@ def _csv(table: pa.Table) -> bytes:
 
     for position, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type):
-            texts = [_moment(moment) for moment in table[field.name].to_pylist()]
-            table = table.set_column(position, field.name, pa.array(texts, pa.string()))
+            table = table.set_column(position, field.name, moment_texts(table[field.name]))
     sink = io.BytesIO()
     arrow_csv.write_csv(table, sink, arrow_csv.WriteOptions(include_header=False))
     return sink.getvalue()
-
-
-def _moment(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

@@ -1,9 +1,10 @@
 """Frames of 24 months beside the histories that they are made of, and beside a COPY of the same rows.
 
-A frame's peer has the same values in as many rows: one request for the history of each of its datasets, with all columns,
-one after the other on the same connection. A frame of days stands beside histories of days; so does one of parts of days,
-which no history has. Bodies are read as they come, compressed, by a client that decodes nothing. Tokens are checked. For
-first reads the reader remembers nothing (API_FRAME_BYTES=0); PostgreSQL has the rows in memory, for the COPY too.
+A frame's peer has the same values in as many rows: one request for the history of each of its datasets, with all
+columns, one after the other on the same connection. A frame of days stands beside histories of days; so does one of
+parts of days, which no history has. Bodies are read as they come, compressed, by a client that decodes nothing. Tokens
+are checked. For first reads the reader remembers nothing (API_FRAME_BYTES=0); PostgreSQL has the rows in memory, for
+the COPY too.
 """
 
 from __future__ import annotations
