@@ -67,9 +67,36 @@ def complete(frame: pd.DataFrame, dataset: Dataset, stamps: Sequence[datetime], 
     ).pipe(canonical_frame, dataset)
 
 
+def known(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """Where each column is known: it has a value, or its flag says that none exists."""
+    return (
+        frame[dataset.column_names]
+        .notna()
+        .assign(
+            **{
+                column.name: lambda there, name=column.name, flag=column.none_where: (
+                    there[name] | frame[flag[0]].eq(flag[1])
+                )
+                for column in dataset.columns
+                if column.none_where is not None
+            }
+        )
+    )
+
+
 def observed(frame: pd.DataFrame, dataset: Dataset) -> Mapping[str, int]:
-    """How many rows have a value, by column."""
-    return {name: int(frame[name].notna().sum()) for name in dataset.column_names}
+    """In how many rows each column is known."""
+    return {str(name): int(count) for name, count in known(frame, dataset).sum().items()}
+
+
+def rows_by_key(frame: pd.DataFrame, dataset: Dataset) -> Mapping[str, int]:
+    """How many rows with a value each value of the other key columns has."""
+    rows = frame[frame[dataset.measured_names].notna().any(axis=1)]
+    return {
+        f"{column.name} {value}": int((rows[column.name] == value).sum())
+        for column in dataset.key_columns
+        for value in range(int(column.low or 0), int(column.high or 0) + 1)
+    }
 
 
 def records(frame: pd.DataFrame, dataset: Dataset) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from city_data.datasets import Dataset
+from city_data.frames import canonical
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def by_day(
     inside = frame[(frame["date"] >= start) & (frame["date"] < end)]
     day = inside["date"].dt.tz_convert(zone).dt.day
     names = [name for name in dataset.column_names if name in given]
-    counts = inside[names].notna().groupby(day).sum().reindex(range(1, days + 1), fill_value=0)
+    counts = canonical.known(inside, dataset)[names].groupby(day).sum().reindex(range(1, days + 1), fill_value=0)
     return {"expected": expected, "observed": {name: counts[name].astype(int).tolist() for name in names}}
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from city_data.columns import Column
-from city_data.datasets import TRAFFIC, Dataset, expected_stamps
+from city_data.datasets import CALENDAR, TRAFFIC, Dataset, expected_stamps
 from city_data.frames import canonical, checks
 from city_data.store.versions import decode_frame, encode_frame
 from city_data.window import Month
@@ -61,6 +61,17 @@ def test_complete_adds_a_null_row_for_every_hour_that_exists() -> None:
         "average_speed": 0,
     }
     assert set(frame["source"]) == {"test"}
+
+
+def test_day_without_a_holiday_is_known_and_one_of_a_missing_list_is_not() -> None:
+    """Else a town whose list of holidays was lost would have as many as ever, and one of each month."""
+    days = pd.date_range("2026-11-01", periods=3, tz="UTC")
+    flags = {"town_holiday": ["La Almudena", None, None], "town_holiday_known": [True, True, False]}
+    schools = {"school_vacation": [None, None, None], "school_free": [True, False, None]}
+    frame = canonical.canonical_frame(pd.DataFrame({"date": days, "source": "test"} | flags | schools), CALENDAR)
+    observed = canonical.observed(frame, CALENDAR)
+    assert (observed["town_holiday"], observed["town_holiday_known"]) == (2, 3)
+    assert (observed["school_vacation"], observed["school_free"]) == (1, 2)
 
 
 def test_local_time_and_missing_source_are_refused() -> None:
