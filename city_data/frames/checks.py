@@ -47,7 +47,8 @@ BLOCKING = {
     "inside_month": "Every row lies inside the month in the city's time zone",
 }
 REPORTED = {
-    "promised_columns": "Every column of numbers or levels that the source promises has values",
+    "promised_columns": "Every column of numbers or levels that the source promises has values, and in an ended month "
+    "so has each value of the dataset's other keys, such as the days of lead",
     "nulled_values": f"Of no column more than {MANY_NULLED:.0%} of the used rows' cells could not be used",
     "readable_rows": f"At most {MANY_NULLED:.0%} of the rows were rejected because they could not be read, or were of "
     "another month than their file's",

@@ -32,6 +32,13 @@ DATA = {name: facts_of(name).data for name in NAMES}
 FIRST = {name: facts_of(name).first_path for name in NAMES}
 BAD = {name: bad for name in NAMES if (bad := facts_of(name).bad_values) is not None}
 HTML = "<!DOCTYPE html><html><body><h1>Mantenimiento</h1></body></html>"
+LIMIT = '{"error": true, "message": "API rate limit exceeded for 203.0.113.7", "descripcion": "rate limit exceeded"}'
+REFUSALS: list[dict[str, Any]] = [
+    {"status": 204, "body": ""},
+    {"body": "429: Too Many Requests\nFor more on scraping, see the terms of service"},
+    {"body": LIMIT},
+    {"status": 403, "body": LIMIT},
+]
 NO_DATA = '{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}'
 TOO_LONG = '{"descripcion": "El rango de fechas no puede ser superior a 6 meses", "estado": 404}'
 
@@ -148,6 +155,19 @@ def test_no_data_at_all(
     sandbox.faults.order(where[name], body=body)
     error = outcome(Asked(sandbox, name, MONTH), tmp_path, (TransientError, PermanentError))
     assert said.lower() in str(error).lower()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_refusal_under_any_status_is_a_passing_fault(
+    sandbox: Sandbox, tmp_path: Path, name: str, refusal: dict[str, Any]
+) -> None:
+    """Nothing of it is archived as a month."""
+    sandbox.faults.order(FIRST[name], **refusal)
+    asked = Asked(sandbox, name, MONTH, attempts=1)
+    with pytest.raises(TransientError) as caught:
+        asked.fetch(tmp_path)
+    assert all(word in str(caught.value) for word in (name, "madrid", MONTH))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -38,6 +38,7 @@ from city_data.providers.transport.documents import begins_json, read_json
 from city_data.providers.transport.response import (
     Response,
     accept_ok,
+    names_limit,
     refuse_broken_json,
     refuse_firewall,
     too_many_calls,
@@ -185,11 +186,11 @@ def _judge(response: Response) -> None:
     described = error_body.get("descripcion") or response.headers.get("aemet_mensaje")
     message = str(described or " ".join(text[:200].split()))
     refuse_firewall(response)
-    if code in (401, 403):
+    if code in (401, 403) and not names_limit(message):
         raise PermanentError(f"the key was refused ({message}); check {environment.AEMET_API_KEY}")
     if code == 404:
         raise _outcome_of_404(message)
-    if code == 429:
+    if code in (401, 403, 429):
         raise too_many_calls(response, message)
     if code >= 400:
         accept_ok(Response(code, response.headers, response.url, message.encode("latin-1", "replace")))

@@ -227,6 +227,7 @@ def _judge(response: Response) -> None:
     if code == 429:
         raise too_many_calls(response, message)
     accept_ok(Response(code, response.headers, response.url, message.encode("latin-1", "replace")))
+    accept_ok(response)
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
     if not answer:

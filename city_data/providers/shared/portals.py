@@ -28,14 +28,16 @@ def judge(response: Response) -> None:
 
 
 def refuse_page(path: Path, begins: bytes | None = None) -> None:
-    """Raises TransientError for HTML or an empty file: firewalls and error pages answer so with status 200. `begins` is
-    the format's magic number, if it has one."""
+    """Raises TransientError for HTML, an empty file, or in place of a table a text: firewalls, limits and error pages
+    answer so with status 200. `begins` is the format's magic number, if it has one."""
     with path.open("rb") as file:
         head = file.read(200)
     if not head:
         raise TransientError(f"{path.name}: the download is empty")
     page = head.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<")
-    if page or (begins is not None and not head.startswith(begins)):
+    # A table in UTF-16 is another format, for the parser to name.
+    text = path.suffix == ".csv" and not any(mark in head.partition(b"\n")[0] for mark in b";,\t\0")
+    if page or text or (begins is not None and not head.startswith(begins)):
         kind = path.suffix.lstrip(".").upper()
         raise TransientError(f"{path.name}: the download is not a {kind} file but {head.decode('latin-1').strip()!r}")
 

@@ -32,6 +32,12 @@ _HOUR_WORDS = re.compile(
 )
 # Names of the header with a quota's end, in seconds or since 1970, beside Retry-After.
 _RESETS = ("x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset", "x-ratelimit-retry-after")
+# Refusals that a later call may not get, though their status does not say so.
+_LIMIT_WORDS = re.compile(
+    r"rate.?limit|limit (?:is |was |has been )?exceeded|too many (?:api )?(?:calls|requests)|quota|overload"
+)
+_REPORTED_IN = ("error", "message", "reason")  # keys of the documents that refuse
+_MOST_OF_A_REFUSAL = 2_000  # bytes
 _MAINTENANCE = re.compile(r"mainten|mantenim|mantenc|manuten|wartung|temporarily unavailable|service unavailable")
 _PAGE_BEGINS = ("<!doctype", "<html", "<head", "<?xml", "<!--", "<body")
 # Sources that say "too many" without saying for how long count by the minute.
@@ -58,13 +64,16 @@ class Response:
 
 
 def accept_ok(response: Response) -> None:
-    """The default rule: 2xx passes; 408, 425, 429 and 5xx are transient; the rest is permanent."""
+    """The default rule: 2xx passes; 408, 425, 429 and 5xx are transient; the rest is permanent. A call too many may
+    also be reported with 403, or by a document with 2xx."""
     if 200 <= response.status < 300:
+        if _is_reported_limit(response):
+            raise too_many_calls(response, response.body.decode("latin-1"))
         return
     refuse_firewall(response)
     excerpt = " ".join(response.body[:200].decode("latin-1").split())
     message = f"{response.url} answered {response.status}: {excerpt or 'an empty body'}"
-    if response.status == 429:
+    if response.status == 429 or (response.status == 403 and names_limit(excerpt)):
         raise too_many_calls(response, excerpt)
     if response.status in (408, 425) or response.status >= 500:
         raise TransientError(message, retry_after(response.headers))
@@ -73,7 +82,25 @@ def accept_ok(response: Response) -> None:
 
 def too_many_calls(response: Response, text: str) -> QuotaExceeded:
     """The outcome of a 429: Retry-After ends the wait, else the window named in `text`, else a minute."""
-    return QuotaExceeded(f"too many calls (429): {text[:200]}", retry_after(response.headers, _window_s(text)))
+    message = f"too many calls ({response.status if response.status == 403 else 429}): {text[:200]}"
+    return QuotaExceeded(message, retry_after(response.headers, _window_s(text)))
+
+
+def names_limit(text: str) -> bool:
+    """Whether a source gives the number of calls as its reason, whatever its status."""
+    return bool(_LIMIT_WORDS.search(text.lower()))
+
+
+def _is_reported_limit(response: Response) -> bool:
+    """Whether a small object with an error or a message, in place of the data, has the words of a limit."""
+    if len(response.body) > _MOST_OF_A_REFUSAL or not response.body.lstrip().startswith(b"{"):
+        return False
+    try:
+        document = read_json(response.body)
+    except ValueError:
+        return False
+    texts = [str(document[key]) for key in _REPORTED_IN if key in document]
+    return names_limit(" ".join(texts))
 
 
 def _window_s(text: str) -> float:
