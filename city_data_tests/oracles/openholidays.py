@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from city_data_tests.oracles.plain import CannotTell, json_of, midnight
 
 AROUND = ("days_to_holiday", "days_since_holiday", "is_bridge_day")
 LEVELS = ("public", "country", "region", "town")
-MARKS = ("EndOfLessons", "BackToSchool")
+TYPES = ("School", "EndOfLessons", "BackToSchool")
+TERM, VACATION = timedelta(days=150), timedelta(days=120)
 Row = dict[str, Any]
 
 
@@ -26,6 +28,16 @@ def month(payloads: Sequence[bytes], request: Any) -> dict[Any, Row]:
         raise CannotTell(str(error)) from error
 
 
+@dataclass
+class _Line:
+    """Where the dates are wrong, `days` are None and `doubtful` the stretches that they may be about."""
+
+    type: str
+    name: str | None
+    days: tuple[date, date] | None
+    doubtful: list[tuple[date, date]]
+
+
 def _rows(payloads: Sequence[bytes], request: Any) -> list[Row]:
     (document,) = (json_of(bytes(body), "utf-8") for body in payloads if body.name.endswith(".json"))  # type: ignore[attr-defined]
     lines = None
@@ -35,7 +47,7 @@ def _rows(payloads: Sequence[bytes], request: Any) -> list[Row]:
     return [_day(entry, lines) for entry in document["days"]]
 
 
-def _day(entry: Row, lines: list[tuple[date, date, str | None]] | None) -> Row:
+def _day(entry: Row, lines: list[_Line] | None) -> Row:
     day = date.fromisoformat(entry["date"])
     row: Row = {name: entry[name] for name in AROUND} | {
         "date": entry["date"],
@@ -45,28 +57,62 @@ def _day(entry: Row, lines: list[tuple[date, date, str | None]] | None) -> Row:
     for level in LEVELS:
         row[f"{level}_holiday"] = entry[level]["name"]
         row[f"{level}_holiday_known"] = entry[level]["is_known"]
-    names = [name for first, last, name in lines or () if first <= day <= last and name is not None]
-    inside = any(first <= day <= last for first, last, _ in lines or ())
-    ended = [last for _, last, _ in lines or () if last < day]
-    to_come = [first for first, _, _ in lines or () if first > day]
-    if not inside and (not ended or not to_come or (min(to_come) - max(ended)).days > 150):
+    here = [line for line in lines or () if line.days and line.days[0] <= day <= line.days[1]]
+    free = [line for line in here if line.type == "School"]
+    if free:
+        names = dict.fromkeys(line.name for line in free if line.name is not None)
+        return row | {"school_vacation": "; ".join(names) or None, "school_free": True}
+    is_doubtful = any(first <= day <= last for line in lines or () for first, last in line.doubtful)
+    if lines is None or is_doubtful or not (here or _is_in_a_term(day, lines)):
         return row | {"school_vacation": None, "school_free": None}
-    vacation = "; ".join(dict.fromkeys(names)) or entry["school_vacation"]
+    vacation = entry["school_vacation"]
     return row | {"school_vacation": vacation, "school_free": vacation is not None}
 
 
-def _lines(text: str, settings: Any) -> list[tuple[date, date, str | None]]:
+def _is_in_a_term(day: date, lines: list[_Line]) -> bool:
+    before = [(line.days[1], line.days[0], line.type) for line in lines if line.days and line.days[1] < day]
+    after = [(line.days[0], line.days[1], line.type) for line in lines if line.days and line.days[0] > day]
+    if not before or not after:
+        return False
+    ended = max(last for last, _, _ in before)
+    begins = min(first for first, _, _ in after)
+    # Of several lines that end, or begin, on the same day, the first by all of its cells counts.
+    last_kind = min((first, kind) for last, first, kind in before if last == ended)[1]
+    next_kind = min((last, kind) for first, last, kind in after if first == begins)[1]
+    return last_kind != "EndOfLessons" and next_kind != "BackToSchool" and begins - ended <= TERM
+
+
+def _lines(text: str, settings: Any) -> list[_Line]:
+    head, *rows = csv.reader(text.splitlines(keepends=True), delimiter=";")
+    names = {name.strip().lower(): place for place, name in enumerate(head)}
     told = []
-    for row in csv.DictReader(text.splitlines(keepends=True), delimiter=";"):
-        if settings.subdivision is not None and settings.subdivision not in row["Subdivisions"].split(","):
-            continue
-        comment = row.get("Comment") or ""
-        if settings.pupils is not None and comment.strip() and settings.pupils not in comment:
-            continue
-        if row["Type"] != "School" and row["Type"] not in MARKS:
-            continue
-        name = re.split(",(?=[A-Z][A-Z] )", row["Name"])[0][3:].replace("%2C", ",")
-        first = date.fromisoformat(row["StartDate"])
-        last = date.fromisoformat(row["EndDate"]) if row["EndDate"] else first
-        told.append((first, last, name if row["Type"] == "School" else None))
-    return sorted(told, key=lambda line: (line[0], line[1], line[2] or ""))
+    for cells in (row for row in rows if any(cell.strip() for cell in row)):
+
+        def cell(name: str, cells: list[str] = cells) -> str:
+            return cells[names[name]].strip() if name in names else ""
+
+        codes = [code.strip() for code in cell("subdivisions").split(",") if code.strip()]
+        is_of_others = [
+            cell("country") != settings.school_file[:2].upper(),
+            settings.subdivision is not None and codes and settings.subdivision not in codes,
+            cell("regionalscope") == "Local",
+            settings.pupils is not None and cell("comment") and settings.pupils not in cell("comment"),
+            cell("type") not in TYPES,
+        ]
+        if not any(is_of_others):
+            told.append(_line(cell("startdate"), cell("enddate") or cell("startdate"), cell("type"), cell("name")))
+    return sorted(told, key=lambda line: (line.days or (date.max, date.max), line.type, line.name or ""))
+
+
+def _line(start: str, end: str, kind: str, text: str) -> _Line:
+    first, last = (date.fromisoformat(day) if re.fullmatch(r"\d{4}-\d\d-\d\d", day) else None for day in (start, end))
+    name = re.split(",(?=[A-Z][A-Z] )", text)[0]
+    told = (
+        name[3:].replace("%2C", ",") if re.fullmatch(r"[A-Z][A-Z] [^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*", name) else None
+    )
+    if first and last and first <= last <= first + VACATION:
+        return _Line(kind, told, (first, last), [])
+    doubtful = [(first, first + VACATION)] if first else []
+    doubtful += [(last - VACATION, last)] if last else []
+    doubtful += [(last, first)] if first and last and last < first <= last + VACATION else []
+    return _Line(kind, told, None, doubtful)

@@ -19,6 +19,7 @@ import pytest
 from city_data.pipeline.feeds import location
 from city_data.providers.base import Location, Payload, PermanentError, Request
 from city_data.providers.openholidays import OpenHolidaysSettings, schools
+from city_data.providers.openholidays.school_lines import Pupils
 from city_data.sandbox import Sandbox, running
 from city_data.window import Month
 from city_data_tests.oracles import openholidays as oracle
@@ -94,7 +95,9 @@ def test_texts_of_the_registry_may_stand_on_several_lines(tmp_path: Path) -> Non
 
 
 def test_silence_between_two_school_years_that_the_file_lacks_is_unknown() -> None:
-    years = schools.read(lines(f"2024-12-21;2025-01-07;{SCHOOL};", f"2025-12-20;2026-01-07;{SCHOOL};"), "MD", None)
+    years = schools.read(
+        lines(f"2024-12-21;2025-01-07;{SCHOOL};", f"2025-12-20;2026-01-07;{SCHOOL};"), Pupils("ES", "MD")
+    )
     assert [years.is_known(date.fromisoformat(day)) for day in ("2024-12-20", "2025-01-07", "2025-01-08")] == [
         False,
         True,
@@ -113,7 +116,13 @@ REFUSED = {
     "before it begins": lines(f"2026-02-02;2026-02-01;{SCHOOL};"),
     # A line of France's once did: Zone C's spring of 2020.
     "no vacation is as long": lines(f"2020-04-05;2021-04-19;{SCHOOL};"),
-    "is not a name with its language": lines("2026-02-02;;School;Regional;Navidad;MD;"),
+    "3 of 3 cells of 'Name' cannot be used": lines(*(f"2026-02-0{n};;School;Regional;Navidad;MD;" for n in (2, 3, 4))),
+    "the type 'Vacation' is unknown": lines("2026-02-02;;Vacation;Regional;ES Navidad;MD;"),
+    "none of the file's 1 lines is of ES, MD": lines("2026-02-02;;Optional;Regional;ES Navidad;MD;"),
+    # Two stray quotes, which would swallow the lines between them.
+    "goes on over a line's end": lines(
+        f'2026-02-02;;{SCHOOL};"', f"2026-02-03;;{SCHOOL};", f'2026-02-04;;{SCHOOL};"', f"2026-02-05;;{SCHOOL};"
+    ),
     "line 3 has 8 cells, not 9": lines(f"2026-02-02;;{SCHOOL};", f"2026-02-03;;{SCHOOL}"),
     "cannot be read": HEADER.encode("utf-16"),
     "set `pupils` to words": lines(f"2026-06-05;2026-09-01;{SCHOOL};ES 9.º", f"2026-06-12;2026-09-01;{SCHOOL};ES 1.º"),

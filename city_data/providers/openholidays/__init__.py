@@ -2,7 +2,7 @@
 https://github.com/openpotato/openholidaysapi.data
 
 Belongs here: the source's capabilities, a month's payloads, the canonical frame. Does not: the holidays of a month as
-they are archived (month_days.py), or the file of school vacations (schools.py).
+they are archived (month_days.py), or the file of school vacations (schools.py, school_lines.py).
 
 The database's files are fetched, not its service: a file shows where its knowledge ends, an answer without vacations
 does not. What the `holidays` library and the registry know is archived beside the file, so that a month is built again
@@ -35,6 +35,7 @@ from city_data.providers.base import (
 from city_data.providers.http import HttpClient
 from city_data.providers.openholidays import month_days, schools
 from city_data.providers.openholidays.month_days import LIBRARY, Day
+from city_data.providers.openholidays.school_lines import Pupils, refuse_partial
 from city_data.providers.openholidays.schools import SchoolYears
 from city_data.providers.shared import portals
 
@@ -153,6 +154,7 @@ class OpenHolidays(Provider):
                 used=len(rows) + (years.used if years else 0),
                 fields=[*Day.model_fields, *(years.fields if years else ())],
                 rejected=dict(years.rejected) if years else {},
+                nulled=dict(years.nulled) if years else {},
                 provenance={
                     "holidays": month.origin,
                     "school": None if years is None else {
@@ -182,6 +184,7 @@ def _download(http: HttpClient, file: str, into: Path) -> Payload:
     path = into / "schools.csv"
     path.write_bytes(response.body)
     portals.refuse_page(path)
+    refuse_partial(path)
     return Payload(path.name, path, url, media_type="text/csv", origin=response.origin)
 
 
@@ -196,13 +199,14 @@ def _school_years(request: Request, payloads: Sequence[Payload]) -> SchoolYears 
     settings = _settings(request.settings)
     if settings.school_file is None:
         return None
-    return schools.read(_only(payloads, ".csv").path.read_bytes(), settings.subdivision, settings.pupils)
+    pupils = Pupils(settings.school_file[:2].upper(), settings.subdivision, settings.pupils)
+    return schools.read(_only(payloads, ".csv").path.read_bytes(), pupils)
 
 
 def _row(day: Day, years: SchoolYears | None) -> dict[str, Any]:
     """The day's cells, and in `raw_data` the source of each that is known."""
     levels = {name: getattr(day, name) for name in _LEVELS}
-    school, school_source = _school(day, years)
+    is_free, school, school_source = _school(day, years)
     sources = {"is_weekend": LIBRARY} if day.country.is_known else {}
     sources |= {f"{name}_holiday": level.source for name, level in levels.items() if level.source is not None}
     sources |= {} if school_source is None else {"school_vacation": school_source, "school_free": school_source}
@@ -212,23 +216,25 @@ def _row(day: Day, years: SchoolYears | None) -> dict[str, Any]:
         **{f"{name}_holiday": level.name for name, level in levels.items()},
         **{f"{name}_holiday_known": level.is_known for name, level in levels.items()},
         "school_vacation": school,
-        "school_free": None if school_source is None else school is not None,
+        "school_free": is_free,
         **{name: getattr(day, name) for name in _AROUND},
         "raw_data": {"sources": sources},
     }
 
 
-def _school(day: Day, years: SchoolYears | None) -> tuple[str | None, str | None]:
-    """The vacation, if any, and its source; no source where nothing is known.
+def _school(day: Day, years: SchoolYears | None) -> tuple[bool | None, str | None, str | None]:
+    """Whether pupils are free, the vacation's name, and the source of both; no source where nothing is known.
 
     The library invents the school years that are not decreed yet, so it counts within the file's knowledge alone: there
     it has single days that the file lacks, such as those after Ascension.
     """
     if years is None or not years.is_known(day.date):
-        return None, None
-    if (name := years.vacation(day.date)) is not None:
-        return name, _DATABASE
-    return (day.school_vacation, LIBRARY) if day.school_vacation is not None else (None, _DATABASE)
+        return None, None, None
+    if years.is_vacation(day.date):
+        return True, years.vacation(day.date), _DATABASE
+    if day.school_vacation is not None:
+        return True, day.school_vacation, LIBRARY
+    return False, None, _DATABASE
 
 
 def _sources(row: Mapping[str, Any]) -> Mapping[str, str]:

@@ -20,7 +20,7 @@ from city_data.calendar_days import CalendarDay, Holiday, calendar_day
 from city_data.days_off import MOST_DAYS, DayOff, Surroundings, surroundings
 from city_data.local_holidays import LocalHolidays
 from city_data.providers.base import Location, Payload, PermanentError, Request
-from city_data.providers.openholidays.schools import CONTROL
+from city_data.providers.openholidays.school_lines import CONTROL
 from city_data.providers.transport.documents import read_json
 from city_data.window import Month
 

@@ -1,59 +1,68 @@
 """A file of school vacations of openholidaysapi.data: the vacations of one region, and the days that it covers.
 
-Belongs here: the file's columns, and how far its knowledge reaches. Does not: holidays (month_days.py), or the choice
-of the file (__init__.py).
+Belongs here: which lines are of the calendar, and how far its knowledge reaches. Does not: the file's format
+(school_lines.py), holidays (month_days.py), or the choice of the file (__init__.py).
 
 The file lists what is decreed, and says of no day that it is a school day. Its silence means so only between its first
-and last lines, and not in a stretch that no term is long: that is a school year which the file lacks.
+and last lines, and not in a stretch that no term is long: that is a school year which the file lacks. Nor does it mean
+so between the end of lessons and the next line, or around a line whose dates cannot be: there a vacation is missing.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 
 from city_data.providers.base import PermanentError
+from city_data.providers.openholidays.school_lines import (
+    BACK_TO_SCHOOL,
+    END_OF_LESSONS,
+    NAME,
+    VACATION,
+    Line,
+    Pupils,
+    lines_of,
+)
+from city_data.providers.shared.cells import Cell, count_nulled, refuse_spoilt_files
 
-_COLUMNS = ("StartDate", "EndDate", "Type", "Name")
-_SUBDIVISIONS, _COMMENT = "Subdivisions", "Comment"
-_VACATION, _ENDS_OF_LESSONS = "School", frozenset({"EndOfLessons", "BackToSchool"})
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # of which a database refuses some, and a table others
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-# "ES Vacaciones de Navidad,CA Vacances de Nadal": a comma within a text is %2C, or stands before no language.
-_NEXT_LANGUAGE = re.compile(r",(?=[A-Z]{2} )")
-_NAME = re.compile(r"[A-Z]{2} (?P<text>\S.*)")
 # Of the regions of the shipped cities the longest is 109 days, Catalonia's autumn of 2022.
 _LONGEST_TERM = timedelta(days=150)
 # Portugal's oldest pupils have 100 days; a line of the database once ended a year late, with 379.
 _LONGEST_VACATION = timedelta(days=120)
-
-Line = Mapping[str, str]
+_DAY = timedelta(days=1)
+_FEW, _MOSTLY = 3, 2  # as of cells: so many broken lines and more than twice as many as good ones are another format
+Stretch = tuple[date, date]  # both ends included
 
 
 @dataclass(frozen=True)
 class Span:
-    """Days of one line, both included. `name` is None for the last or first day of lessons."""
+    """Days of one line, both included. A vacation's `name` is None where the file does not tell it."""
 
     first: date
     last: date
+    type: str
     name: str | None
     comment: str
+
+    @property
+    def is_vacation(self) -> bool:
+        return self.type == VACATION
 
 
 @dataclass(frozen=True)
 class SchoolYears:
-    """The vacations of a region, by their first day, and the counts of the file's lines."""
+    """The vacations of a region, by their first day, and the counts of the file's lines. Of `doubtful` days a line may
+    tell a vacation, whose dates cannot be."""
 
     spans: Sequence[Span]
     fields: Sequence[str]
     received: int
     rejected: Mapping[str, int]
+    nulled: Mapping[str, int]
+    doubtful: Sequence[Stretch] = field(default_factory=tuple)
 
     @property
     def used(self) -> int:
@@ -68,107 +77,120 @@ class SchoolYears:
         """The last day on which the schools are known."""
         return self._known[-1][1]
 
+    def is_vacation(self, day: date) -> bool:
+        return bool(self._vacations(day))
+
     def vacation(self, day: date) -> str | None:
-        names = [span.name for span in self.spans if span.name is not None and span.first <= day <= span.last]
-        return "; ".join(dict.fromkeys(names)) or None
+        """Its name, as far as the file tells it."""
+        return "; ".join(dict.fromkeys(span.name for span in self._vacations(day) if span.name is not None)) or None
 
     def is_known(self, day: date) -> bool:
+        if any(first <= day <= last for first, last in self.doubtful) and not self.is_vacation(day):
+            return False
         return any(first <= day <= last for first, last in self._known)
 
+    def _vacations(self, day: date) -> list[Span]:
+        return [span for span in self.spans if span.is_vacation and span.first <= day <= span.last]
+
     @cached_property
-    def _known(self) -> list[tuple[date, date]]:
-        """Stretches of days, both ends included."""
-        known: list[tuple[date, date]] = []
+    def _known(self) -> list[Stretch]:
+        known: list[Stretch] = []
+        latest: Span | None = None  # the one that the last stretch ends with
         for span in self.spans:
-            if known and span.first - known[-1][1] <= _LONGEST_TERM:
+            if latest is not None and _is_term_between(latest, span):
                 known[-1] = (known[-1][0], max(known[-1][1], span.last))
             else:
                 known.append((span.first, span.last))
+            latest = span if latest is None or span.last >= latest.last else latest
         return known
 
 
-def read(body: bytes, subdivision: str | None, pupils: str | None) -> SchoolYears:
-    """The lines of a subdivision, or of a file without any; `pupils` are words of the comment on one group's.
+def _is_term_between(before: Span, after: Span) -> bool:
+    """Whether the days between two lines, if any, are those of a term."""
+    if after.first - before.last <= _DAY:
+        return True
+    is_open = before.type == END_OF_LESSONS or after.type == BACK_TO_SCHOOL
+    return not is_open and after.first - before.last <= _LONGEST_TERM
+
+
+def read(body: bytes, pupils: Pupils) -> SchoolYears:
+    """The lines of these pupils' calendar.
 
     Raises PermanentError for a file in another format, or one whose lines are not one school calendar.
     """
-    needed = [*_COLUMNS, *([_SUBDIVISIONS] if subdivision else []), *([_COMMENT] if pupils else [])]
-    fields, lines = _lines(body, needed)
+    fields, lines = lines_of(body, pupils.columns)
     rejected: Counter[str] = Counter()
-    spans = list[Span]()
-    for number, line in enumerate(lines, start=2):
-        if reason := _left_out(line, subdivision, pupils):
+    spans: dict[Span, Cell] = {}
+    broken: list[Line] = []
+    for line in lines:
+        if reason := pupils.reason_against(line):
             rejected[reason] += 1
+        elif (span := _span(line)) is None:
+            broken.append(line)
+        elif span in spans:
+            rejected["duplicate"] += 1
         else:
-            spans.append(_span(number, line))
-    distinct = sorted(dict.fromkeys(spans), key=lambda span: (span.first, span.last, span.name or "", span.comment))
-    if len(distinct) < len(spans):
-        rejected["duplicate"] = len(spans) - len(distinct)
-    if not distinct:
-        known = sorted({code for line in lines for code in _subdivisions(line)})
-        raise PermanentError(f"the file has no line of {subdivision!r}; it has {', '.join(known) or 'no subdivisions'}")
-    _refuse_several_groups(distinct)
-    return SchoolYears(distinct, fields, len(lines), dict(rejected))
+            spans[span] = line.name
+    rejected["broken_line"] = len(broken)
+    _refuse_other_lines(lines, list(spans), broken, pupils)
+    listed = sorted(spans, key=lambda span: (span.first, span.last, span.type, span.name or "", span.comment))
+    _refuse_several_groups(listed)
+    names = [{NAME: name} for span, name in spans.items() if span.is_vacation]
+    refuse_spoilt_files(names)
+    doubtful = [stretch for line in broken for stretch in _doubtful(line)]
+    return SchoolYears(listed, fields, len(lines), dict(+rejected), dict(count_nulled(names)), doubtful)
 
 
-def _lines(body: bytes, needed: Sequence[str]) -> tuple[list[str], list[Line]]:
-    """The names of the columns, and the lines under them."""
-    try:
-        rows = [row for row in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), delimiter=";") if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise PermanentError(f"the file of school vacations cannot be read: {error}") from error
-    header = rows[0] if rows else []
-    missing = [name for name in needed if header.count(name) != 1]
-    if missing:
-        raise PermanentError(f"the file of school vacations lacks {', '.join(missing)}; it has {', '.join(header)}")
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(header):
-            raise PermanentError(f"line {number} has {len(row)} cells, not {len(header)}: {';'.join(row)[:200]!r}")
-    return [name for name in header if name], [dict(zip(header, row, strict=True)) for row in rows[1:]]
+def _span(line: Line) -> Span | None:
+    """None where its dates cannot be those of a vacation."""
+    if _problem(line) is not None or line.first is None or line.last is None:
+        return None
+    name = line.name.value if line.type == VACATION else None
+    return Span(line.first, line.last, line.type, None if name is None else str(name), line.comment)
 
 
-def _left_out(line: Line, subdivision: str | None, pupils: str | None) -> str | None:
-    """The reason why a line is not of this calendar."""
-    codes = _subdivisions(line)
-    if subdivision is None and codes:
-        raise PermanentError(f"the file has vacations of {', '.join(codes)}: set `subdivision` to the city's")
-    if subdivision is not None and subdivision not in codes:
-        return "other_subdivision"
-    comment = line.get(_COMMENT, "")
-    if pupils is not None and comment.strip() and pupils not in comment:
-        return "other_pupils"
-    return None if line["Type"] in (_VACATION, *_ENDS_OF_LESSONS) else "other_type"
-
-
-def _subdivisions(line: Line) -> list[str]:
-    return [code for code in line.get(_SUBDIVISIONS, "").split(",") if code]
-
-
-def _span(number: int, line: Line) -> Span:
-    first = _date(number, line["StartDate"])
-    last = _date(number, line["EndDate"]) if line["EndDate"] else first
+def _problem(line: Line) -> str | None:
+    """What is wrong with its dates."""
+    first, last = line.first, line.last
+    if first is None or last is None:
+        return f"{line.unread_date[:40]!r} is not a date"
     if last < first:
-        raise PermanentError(f"line {number} ends on {last}, before it begins on {first}")
-    if last - first > _LONGEST_VACATION:
-        raise PermanentError(f"line {number}: no vacation is as long as from {first} to {last}")
-    match = _NAME.fullmatch(_NEXT_LANGUAGE.split(line["Name"])[0])
-    if match is None or CONTROL.search(match["text"]):
-        raise PermanentError(f"line {number}: {line['Name'][:200]!r} is not a name with its language")
-    name = match["text"].replace("%2C", ",") if line["Type"] == _VACATION else None
-    return Span(first, last, name, line.get(_COMMENT, "").strip())
+        return f"it ends on {last}, before it begins on {first}"
+    return f"no vacation is as long as from {first} to {last}" if last - first > _LONGEST_VACATION else None
 
 
-def _date(number: int, text: str) -> date:
-    try:
-        return date.fromisoformat(text if _DATE.fullmatch(text) else "")
-    except ValueError:
-        raise PermanentError(f"line {number}: {text[:40]!r} is not a date") from None
+def _doubtful(line: Line) -> list[Stretch]:
+    """The days that a line with wrong dates may be about: one of its dates may be right, or both in the other order."""
+    stretches = []
+    if line.first is not None:
+        stretches.append((line.first, line.first + _LONGEST_VACATION))
+    if line.last is not None:
+        stretches.append((line.last - _LONGEST_VACATION, line.last))
+    if line.first is not None and line.last is not None and line.first - line.last <= _LONGEST_VACATION:
+        stretches.append((line.last, line.first))
+    return stretches
+
+
+def _refuse_other_lines(lines: Sequence[Line], spans: Sequence[Span], broken: Sequence[Line], pupils: Pupils) -> None:
+    """Raises PermanentError for a file of another place, and for lines in another format: a single one may be wrong,
+    and tells days that are doubtful as long as one of its dates can be read."""
+    known = sorted({code for line in lines for code in line.subdivisions})
+    if pupils.subdivision is not None and pupils.subdivision not in known:
+        raise PermanentError(
+            f"the file has no line of {pupils.subdivision!r}; it has {', '.join(known) or 'no subdivisions'}"
+        )
+    unread = next((line for line in broken if line.first is None and line.last is None), None)
+    if unread is not None or (len(broken) >= _FEW and len(broken) > _MOSTLY * len(spans)) or (broken and not spans):
+        worst = unread or broken[0]
+        raise PermanentError(f"line {worst.number}: {_problem(worst)}")
+    if not spans:
+        raise PermanentError(f"none of the file's {len(lines)} lines is of {pupils}")
 
 
 def _refuse_several_groups(spans: Iterable[Span]) -> None:
     """Vacations that overlap under several comments are of several groups of pupils, whose days must not be mixed."""
     before: Span | None = None
-    for span in (span for span in spans if span.name is not None and span.comment):
+    for span in (span for span in spans if span.is_vacation and span.comment):
         if before is not None and span.first <= before.last and span.comment != before.comment:
             raise PermanentError(
                 f"{span.name!r} of {span.first} begins on other days for {span.comment!r} and for {before.comment!r}: "
