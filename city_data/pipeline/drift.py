@@ -57,6 +57,7 @@ REPORTED = {
     "first_source": "The first source has the month, so that no fallback serves it",
 }
 
+_AHEAD = "grid_cell_ahead"
 _JUDGED_ELSEWHERE = {"revision", "first_source", "configured_stations"}
 
 
@@ -80,8 +81,9 @@ class MonthProfile:
 
 
 def origin_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """The model and the grid cell of a month that a model computed, as far as its source names them."""
-    return {name: provenance[name] for name in ("model", "grid_cell") if provenance.get(name)}
+    """The model and the grid cell of a month that a model computed, and the cell of its days ahead, as far as they are
+    named."""
+    return {name: provenance[name] for name in ("model", "grid_cell", _AHEAD) if provenance.get(name)}
 
 
 def profile_of(entry: MonthEntry, timezone: str) -> MonthProfile:
@@ -223,12 +225,15 @@ def _used(now: MonthProfile, before: MonthProfile) -> Outcome:
 
 
 def _origin(now: MonthProfile, before: MonthProfile) -> Outcome:
-    """A stand-in for the model's usual one may be as good, and is another source of error."""
+    """A stand-in for the model's usual one may be as good, and is another source of error. Days ahead are of the cell
+    of the days that have passed, or of another model."""
     common = now.origin.keys() & before.origin.keys()
     if now.provider != before.provider or not common:
         return Outcome("origin_drift", True, "not compared: not two months of one source that names them")
     changed = {name: (before.origin[name], now.origin[name]) for name in sorted(common)}
     moved = [f"{name} {was} to {is_}" for name, (was, is_) in changed.items() if was != is_]
+    if (ahead := now.origin.get(_AHEAD, now.origin.get("grid_cell"))) != now.origin.get("grid_cell"):
+        moved.append(f"grid_cell {now.origin.get('grid_cell')}, and of the days ahead {ahead}")
     metadata: dict[str, Any] = {name: str(now.origin[name]) for name in sorted(common)}
     usual = f"the same {' and '.join(sorted(common))}"
     return Outcome("origin_drift", not moved, "; ".join(moved) or usual, metadata)

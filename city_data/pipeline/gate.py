@@ -61,7 +61,10 @@ def admit(parsed: ParsedMonth, request: Request, capabilities: Capabilities) -> 
             *checks.agreement(admitted.used, admitted.rejected, capabilities.forward_only),
             checks.unique(frame, dataset),
             checks.inside(frame, request.month, zone),
-            checks.promised({name: observed[name] for name in dataset.promised_names if name in observed}),
+            checks.promised(
+                {name: observed[name] for name in dataset.promised_names if name in observed}
+                | (dict(canonical.rows_by_key(frame, dataset)) if ended else {})
+            ),
             checks.nulled_values(admitted.nulled, admitted.used),
         ],
     )

@@ -20,7 +20,6 @@ from city_data.providers.base import (
     NotYetPublished,
     ParsedMonth,
     Payload,
-    PermanentError,
     Provider,
     Quota,
     RateLimit,
@@ -33,6 +32,7 @@ from city_data.providers.shared.cells import Cell, Field, Row, count_nulled, ref
 from city_data.providers.shared.numbers import JSON_NUMBERS
 from city_data.providers.shared.open_meteo_answers import (
     check_location,
+    check_period,
     grid_cell,
     hour_rows,
     judge,
@@ -153,9 +153,7 @@ class OpenMeteo(Provider):
                 sum(len(document["hourly"]["time"]) for _, document in documents),
             )
             inside = {hour: hours[hour] for hour in sorted(hours) if bounds[0] <= hour < bounds[1]}
-            if received and not inside:
-                stamps = [str(stamp) for _, document in documents for stamp in document["hourly"]["time"]]
-                raise PermanentError(f"no stamp is an hour of the month; they are {min(stamps)} to {max(stamps)}")
+            check_period(hours, received, *bounds)
             refuse_spoilt_files(inside.values())
             used = {hour: row for hour, row in inside.items() if any(cell.value is not None for cell in row.values())}
             rejected += Counter(outside_month=len(hours) - len(inside), no_value=len(inside) - len(used))

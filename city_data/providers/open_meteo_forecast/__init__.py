@@ -112,6 +112,7 @@ class OpenMeteoForecast(Provider):
                 provenance={
                     "model": next((one.params["models"] for one in payloads if "models" in one.params), MODEL),
                     "grid_cell": first.cell,
+                    **({"grid_cell_ahead": ahead.cell} if ahead.received else {}),
                     "distance_km": _distance_km(request, first.cell),
                     "unknown_fields": sorted({*past.unknown, *ahead.unknown}),
                 },

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import combinations
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from city_data.providers.shared.cells import Field, Row, refuse_spoilt_files
 from city_data.providers.shared.numbers import JSON_NUMBERS
 from city_data.providers.shared.open_meteo_answers import (
     check_location,
+    check_period,
     grid_cell,
     hour_rows,
     read_document,
@@ -47,6 +49,9 @@ _UNITS = {
     "cloud_cover": "%",
 }
 _BY_LEAD = {lead: {column: f"{name}_previous_day{lead}" for column, name in COLUMNS.items()} for lead in LEAD_DAYS}
+# Of these no two forecasts agree for days; hours without rain are alike, and so are clear skies.
+_DISTINCT = ("temperature", "wind_speed", "pressure")
+_MOST_EQUAL = 120  # hours
 _FINAL, _PROVISIONAL = {"modelled": True}, {"modelled": True, "provisional": True}
 
 
@@ -158,13 +163,34 @@ class Reach:
 
 
 def read(request: Request, payloads: Sequence[Payload], reach: Reach, rejected: Counter[str]) -> tuple[Answer, Answer]:
-    """The hours by lead, and the newest forecast of hours ahead. Raises PermanentError where none is of the month."""
+    """The hours by lead, and the newest forecast of hours ahead. Raises PermanentError for those of another period, and
+    where two leads are one forecast."""
     past = Answer.of(request, [one for one in payloads if one.name != AHEAD_FILE], PAST, rejected)
     ahead = Answer.of(request, [one for one in payloads if one.name == AHEAD_FILE], AHEAD, rejected)
-    stamps = [*past.hours, *ahead.hours]
-    if stamps and not any(reach.start <= stamp < reach.end for stamp in stamps):
-        raise PermanentError(f"no stamp is an hour of the month; they are {min(stamps)} to {max(stamps)}")
-    return past.within(reach, rejected, reach.start), ahead.within(reach, rejected, reach.as_of)
+    for answer in (past, ahead):
+        check_period(answer.hours, answer.received, reach.start, reach.end)
+    past, ahead = past.within(reach, rejected, reach.start), ahead.within(reach, rejected, reach.as_of)
+    _refuse_equal_leads(past, reach.as_of)
+    return past, ahead
+
+
+def _refuse_equal_leads(past: Answer, as_of: datetime) -> None:
+    """Raises PermanentError where one lead has what another has, hour by hour: then what a later run forecast, or what
+    was measured, passes for an earlier forecast. Hours ahead have one forecast for all leads, and a source whose runs
+    failed has one of some days."""
+    for late, early in combinations(LEAD_DAYS, 2):
+        names = [(_BY_LEAD[late][column], _BY_LEAD[early][column]) for column in _DISTINCT]
+        pairs = [
+            (row.get(one), row.get(other))
+            for hour, row in past.hours.items()
+            if hour - late * _DAY < as_of
+            for one, other in names
+        ]
+        known = [(one, other) for one, other in pairs if one is not None and other is not None]
+        if len(known) >= _MOST_EQUAL * len(names) and all(one == other for one, other in known):
+            raise PermanentError(
+                f"the forecasts of {late} and of {early} days before are the same in {len(known)} values"
+            )
 
 
 def rows_of(reach: Reach, past: Answer, ahead: Answer) -> Iterator[tuple[object, ...]]:

@@ -20,10 +20,11 @@ from city_data.providers.transport.documents import begins_json, read_json
 from city_data.providers.transport.response import Response, accept_ok, refuse_broken_json, too_many_calls
 
 Value = TypeVar("Value")
-_HOUR = timedelta(hours=1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?")
 # Degrees. ERA5's cells, the coarsest, are a quarter wide; near a shore the cell may be the neighbour on land.
 _CELL = 0.375
+_GMT = frozenset({"GMT", "UTC", "Etc/GMT", "Etc/UTC"})
 
 
 def judge(response: Response) -> None:
@@ -65,6 +66,9 @@ def _check_shape(document: Mapping[str, Any], units: Mapping[str, str], optional
         raise PermanentError("the answer has no hourly block with times")
     if document.get("utc_offset_seconds") != 0:
         raise PermanentError(f"the answer is not in GMT but {document.get('utc_offset_seconds')} s from it")
+    # The offset is that of the day of the request: in winter London's is 0 for the hours of last summer too.
+    if (zone := document.get("timezone", "GMT")) not in _GMT:
+        raise PermanentError(f"the answer is not in GMT but in the hours of {str(zone)[:40]!r}")
     for name, unit in units.items():
         if name not in hourly and name in optional:
             continue
@@ -87,6 +91,17 @@ def check_location(name: str, document: Mapping[str, Any], request: Request) -> 
         raise PermanentError(
             f"{name} is about latitude {north}, longitude {east}, not about {location.latitude}, {location.longitude}"
         )
+
+
+def check_period(stamps: Collection[datetime], received: int, start: datetime, end: datetime) -> None:
+    """Raises PermanentError if an answer of so many hours is not about those from `start` to before `end`.
+
+    Days are requested in UTC, so that some hours around a local month are in every answer.
+    """
+    far = sum(not start - _DAY <= stamp < end + _DAY for stamp in stamps)
+    if received and (far > len(stamps) / 2 or not any(start <= stamp < end for stamp in stamps)):
+        finding = f"they are {min(stamps)} to {max(stamps)}" if stamps else f"none of {received} is a full hour"
+        raise PermanentError(f"the stamps are not the month's hours: {finding}")
 
 
 def grid_cell(document: Mapping[str, Any]) -> dict[str, float | None]:
