@@ -30,6 +30,7 @@ KNOWN = {
     ("yaml", "values"): "test_commands",
     ("text", ""): "a picture, in which no line is a command",
     ("text", "comparison"): "test_forecast_example",
+    ("text", "leads"): "test_forecast_example",
     ("text", "map"): "here",
     ("text", "floors"): "here",
 }

@@ -20,17 +20,13 @@ from api.app import create_app
 from api.settings import Settings
 from city_data.cities import load_registry
 from city_data.datasets import DATASETS
-from city_data.pipeline.build import build_month, month_load
 from city_data.pipeline.feeds import Feed, enabled_feeds
-from city_data.pipeline.fetch import fetch_month
-from city_data.providers.http import HttpClient
 from city_data.sandbox import Sandbox
 from city_data.store.database import Database
-from city_data.store.months import replace_month
 from city_data.store.raw import RawArchive
 from city_data.window import Month, rolling_window
 from city_data_tests.api.conftest import TENANT
-from city_data_tests.world import AS_OF, environment
+from city_data_tests.world import AS_OF, environment, store_months
 
 FRAME = f"/api/v1/tenants/{TENANT}/external/operations/training-frame"
 MONTHS = (
@@ -68,13 +64,7 @@ def feed(
 
 @pytest.fixture
 def client(feed: Feed, database: Database, database_url: str, tmp_path: Path) -> Iterator[TestClient]:
-    archive = RawArchive(str(tmp_path / "raw"))
-    http = HttpClient(feed.primary.provider.name, feed.primary.provider.capabilities)
-    for month in MONTHS:
-        fetch_month(feed, month, AS_OF, archive, lambda _: http)
-        built = build_month(feed, month, archive)
-        assert not built.refused
-        replace_month(database, month_load(feed, month, built, None, "test", 1, AS_OF))
+    store_months(database, RawArchive(str(tmp_path / "raw")), feed, MONTHS)
     with TestClient(create_app(Settings.model_validate({"database_url": database_url, "auth_mode": "none"}))) as opened:
         yield opened
 

@@ -22,17 +22,13 @@ from api.app import create_app
 from api.settings import Settings
 from city_data.cities import load_registry
 from city_data.daylight import daylight_hours
-from city_data.pipeline.build import build_month, month_load
 from city_data.pipeline.feeds import Feed, enabled_feeds
-from city_data.pipeline.fetch import fetch_month
-from city_data.providers.http import HttpClient
 from city_data.sandbox import Sandbox
 from city_data.store.database import Database
-from city_data.store.months import replace_month
 from city_data.store.raw import RawArchive
 from city_data.window import rolling_window
 from city_data_tests.api.conftest import HERE, TENANT
-from city_data_tests.world import AS_OF, environment
+from city_data_tests.world import AS_OF, environment, store_months
 
 ZONE, DAY = "Europe/Madrid", timedelta(days=1)
 MONTHS = rolling_window(AS_OF, 24).complete_months()
@@ -68,12 +64,7 @@ def archive(feeds: dict[str, Feed], database: Database, tmp_path: Path) -> RawAr
     """Every month fetched, archived, parsed and published, by the steps that the assets take, without their runs."""
     raw_archive = RawArchive(str(tmp_path / "raw"))
     for feed in feeds.values():
-        http = HttpClient(feed.primary.provider.name, feed.primary.provider.capabilities)
-        for month in MONTHS:
-            fetch_month(feed, month, AS_OF, raw_archive, lambda _: http)  # noqa: B023  called at once
-            built = build_month(feed, month, raw_archive)
-            assert not built.refused
-            replace_month(database, month_load(feed, month, built, None, "test", 1, AS_OF))
+        store_months(database, raw_archive, feed, MONTHS)
     return raw_archive
 
 
