@@ -56,11 +56,15 @@ class ProviderSlots:
                 self._sleep(POLL_S)
 
     def release(self) -> None:
-        """Give the slot back. Closing the session is the one way that works after any failure."""
+        """Give the slot back. The session goes back to the pool; after a failure it is closed, which unlocks too."""
         connection, self._connection, self._provider = self._connection, None, None
-        if connection is not None:
+        if connection is None:
+            return
+        try:
+            connection.execute(sa.select(sa.func.pg_advisory_unlock_all()))
+        except sa.exc.SQLAlchemyError:
             connection.invalidate()
-            connection.close()
+        connection.close()
 
 
 def _lock(connection: sa.Connection, provider: str, slot: int) -> bool:

@@ -10,6 +10,7 @@ import threading
 import time
 
 import psutil
+import sqlalchemy as sa
 
 from city_data.store.database import Database
 from city_data.store.slots import ProviderSlots
@@ -107,3 +108,28 @@ def test_two_runs_that_fall_back_to_each_others_provider_both_go_on(database: Da
     for thread in threads:
         thread.join(30)
     assert len(done) == 2
+
+
+def test_released_slot_leaves_its_session_open_for_the_next(database: Database) -> None:
+    def session() -> int:
+        with database.read() as connection:
+            return int(connection.execute(sa.select(sa.func.pg_backend_pid())).scalar_one())
+
+    before = session()
+    for _ in range(3):
+        with ProviderSlots(database, {"aemet": 1}) as slots:
+            slots.take("aemet")
+    assert session() == before
+
+
+def test_slot_of_a_session_that_the_server_ended_is_free(database: Database) -> None:
+    with ProviderSlots(database, {"aemet": 1}) as slots, database.read() as killer:
+        slots.take("aemet")
+        killer.execute(
+            sa.text(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+        )
+        slots.release()
+        slots.take("aemet")
