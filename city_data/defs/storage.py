@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -58,6 +59,13 @@ class _Pooled:
     def __init__(self, postgres_url: str, engine: sa.Engine) -> None:
         super().__init__(postgres_url, should_autocreate_tables=False)  # type: ignore[call-arg]
         self._engine = engine
+        self._present: set[str] = set()
+
+    def _looked_up_once(self, columns: str, are_present: Callable[[], bool]) -> bool:
+        """Dagster looks for columns of later releases 14 times a run, by three statements of PostgreSQL's catalogue."""
+        if columns not in self._present and are_present():
+            self._present.add(columns)
+        return columns in self._present
 
     def optimize_for_webserver(self, statement_timeout: int, *_: Any, **_pool: Any) -> None:
         """Let PostgreSQL cancel a long statement, by a setting that ends with the statement's own transaction."""
@@ -70,6 +78,12 @@ class _Pooled:
 
 
 class _Runs(_Pooled, PostgresRunStorage):
+    def has_run_stats_index_cols(self) -> bool:
+        return self._looked_up_once("run statistics", super().has_run_stats_index_cols)
+
+    def has_backfill_id_column(self) -> bool:
+        return self._looked_up_once("backfill_id", super().has_backfill_id_column)
+
     def update_backfill(self, partition_backfill: PartitionBackfill) -> None:
         if is_called_failed(partition_backfill):
             of_it = dg.RunsFilter(tags={BACKFILL_ID_TAG: partition_backfill.backfill_id})
@@ -95,6 +109,9 @@ class PooledEventLog(_Pooled, PostgresEventLogStorage):
         self._secondary_index_cache = _indexes.setdefault(postgres_url, {})
         self._known_tables = _tables[postgres_url]
         self.has_secondary_index(ASSET_KEY_INDEX_COLS)
+
+    def has_asset_key_col(self, column_name: str) -> bool:
+        return self._looked_up_once(column_name, partial(super().has_asset_key_col, column_name))
 
     def has_table(self, table_name: str) -> bool:
         return table_name in self._known_tables or super().has_table(table_name)

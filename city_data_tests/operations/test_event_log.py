@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 
@@ -37,6 +38,10 @@ def kinds(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     return [entry.dagster_event_type.value for entry in logs if entry.dagster_event_type is not None]
 
 
+def checks(asset: dg.AssetKey) -> list[dg.AssetCheckKey]:
+    return [key for key in defs().resolve_asset_graph().asset_check_keys if key.asset_key == asset]
+
+
 def test_run_shows_its_steps_partitions_and_checks(world: World, lean: dg.DagsterInstance) -> None:
     done, feed = load(world, lean), world.feed("weather")
     run = world.instance.get_run_by_id(done.run_id)
@@ -50,7 +55,7 @@ def test_run_shows_its_steps_partitions_and_checks(world: World, lean: dg.Dagste
         key = asset_key(feed, step)
         assert world.instance.get_materialized_partitions(key) == {str(MONTH)}
         assert world.instance.get_latest_materialization_event(key) is not None
-    keys = [key for key in defs().resolve_asset_graph().asset_check_keys if key.asset_key == asset_key(feed, "monthly")]
+    keys = checks(asset_key(feed, "monthly"))
     records = world.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     assert len(records) == len(keys) > 10
     assert {record.status for record in records.values()} == {AssetCheckExecutionRecordStatus.SUCCEEDED}
@@ -62,9 +67,10 @@ def test_run_has_the_events_of_an_ordinary_one_without_the_engines(world: World,
     (other,) = world.load("weather", str(MONTH - 1))
     ordinary = kinds(world.instance, other.run_id)
     dropped = Counter(ordinary) - Counter(stored)
-    checks = stored.count("ASSET_CHECK_EVALUATION")
+    results = stored.count("ASSET_CHECK_EVALUATION")
     assert Counter(stored) - Counter(ordinary) == {}
-    assert dropped.pop("STEP_OUTPUT") == checks
+    assert dropped.pop("STEP_OUTPUT") == results
+    assert dropped.pop("ASSET_CHECK_EVALUATION_PLANNED") == results
     assert set(dropped) == {"ENGINE_EVENT", "RESOURCE_INIT_STARTED", "RESOURCE_INIT_SUCCESS", "LOGS_CAPTURED"}
     order = [kind for kind in stored if kind.startswith(("PIPELINE", "STEP_START", "STEP_SUCCESS"))]
     assert order == ["PIPELINE_START", *["STEP_START", "STEP_SUCCESS"] * 3, "PIPELINE_SUCCESS"]
@@ -83,7 +89,7 @@ def test_run_takes_a_transaction_for_each_step(world: World, lean: dg.DagsterIns
         load(world, lean, MONTH - 1)
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", count)
-    assert len(inserts) == len(STEPS) + 2
+    assert len(inserts) == len(STEPS) + 1
 
 
 def test_failed_run_keeps_its_events_and_its_cause(world: World, lean: dg.DagsterInstance, no_waiting: None) -> None:
@@ -96,6 +102,31 @@ def test_failed_run_keeps_its_events_and_its_cause(world: World, lean: dg.Dagste
     run = world.instance.get_run_by_id(done.run_id)
     assert run is not None
     assert run.status == dg.DagsterRunStatus.FAILURE
+    assert "ASSET_CHECK_EVALUATION" not in stored
+    keys = checks(asset_key(world.feed("weather"), "raw"))
+    records = world.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert {record.status for record in records.values()} == {AssetCheckExecutionRecordStatus.PLANNED}
+    assert {record.run_id for record in records.values()} == {done.run_id}
+
+
+def test_second_result_of_a_check_in_a_run_replaces_the_first(lean: dg.DagsterInstance) -> None:
+    check = dg.AssetCheckKey(dg.AssetKey("thing"), "is_whole")
+    months, tries = dg.StaticPartitionsDefinition(["2026-09"]), list[int]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        spec = dg.AssetCheckSpec(check.name, asset=check.asset_key, partitions_def=months)
+
+    @dg.asset(partitions_def=months, check_specs=[spec], output_required=False)
+    def thing() -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        tries.append(len(tries) + 1)
+        yield dg.AssetCheckResult(passed=tries == [1, 2])
+        if tries == [1]:
+            raise dg.RetryRequested(1, 0)
+        yield dg.MaterializeResult()
+
+    assert dg.materialize([thing], instance=lean, partition_key="2026-09").success
+    history = lean.event_log_storage.get_asset_check_execution_history(check, limit=5)
+    assert [record.status for record in history] == [AssetCheckExecutionRecordStatus.SUCCEEDED]
 
 
 def test_events_that_could_not_be_stored_are_stored_with_the_next_one(world: World, lean: dg.DagsterInstance) -> None:
