@@ -139,7 +139,8 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
                 "type": entry["type"],
                 "loc": [_echo(part) for part in entry["loc"]],
                 "msg": entry["msg"],
-                "input": _echo(entry.get("input")),
+                # Of a missing field pydantic gives the whole query or body.
+                "input": _echo(None if entry["type"] == "missing" else entry.get("input")),
             }
             for entry in error.errors()
         ],

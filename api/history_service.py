@@ -64,9 +64,7 @@ class HistoryService:
         self, request: Request, loc: Loc, dataset: DatasetName, tenant: UUID, parameters: HistoricalRequest
     ) -> Response:
         """`loc` is for error messages. Raises exceptions that errors.py turns into 4xx and 503."""
-        city, distance = await city_for(
-            self.registry, self.tenants, loc, tenant, parameters.latitude, parameters.longitude, parameters.city_id
-        )
+        city, distance = await city_for(self.registry, self.tenants, loc, tenant, parameters)
         interval = parse_interval(loc, parameters.start_date, parameters.end_date, city.timezone, self.max_days)
         request_log(request.scope).add_range(tenant, city.city_id, distance, interval.days)
         representation = await representation_for(loc, city, dataset, parameters, request.headers, self.versions)

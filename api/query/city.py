@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 
 from api.errors import Loc, invalid, problem
 from api.observability import request_log
+from api.query.historical_request import ReadRequest
 from api.query.tenants import TenantLocations
 from city_data.cities import City, Registry
 from city_data.errors import nearest
@@ -20,20 +21,15 @@ _SHOWN = 80
 
 
 async def city_for(
-    registry: Registry,
-    tenants: TenantLocations | None,
-    loc: Loc,
-    tenant: UUID,
-    latitude: float | None,
-    longitude: float | None,
-    city_id: str | None,
+    registry: Registry, tenants: TenantLocations | None, loc: Loc, tenant: UUID, requested: ReadRequest
 ) -> tuple[City, float]:
-    """The city of this id, else the one that covers the location, and its distance in km. Without either the tenant
-    service gives the location.
+    """The city of the requested id, else the one that covers the location, and its distance in km. Without either the
+    tenant service gives the location.
 
     Raises 422 for an unknown city, for both and for neither; 404 without a city there, and for an unknown tenant;
     ServiceUnavailable.
     """
+    latitude, longitude, city_id = requested.latitude, requested.longitude, requested.city_id
     if city_id is not None:
         if latitude is not None or longitude is not None:
             raise invalid(loc, "city_id", "exclusive", "give `city_id`, or latitude and longitude, not both", city_id)

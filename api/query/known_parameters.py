@@ -35,15 +35,13 @@ async def require_known_parameters(request: Request) -> None:
 
 @cache
 def known_parameters(endpoint: Callable[..., Any]) -> tuple[str, ...]:
-    """The names that the endpoint declares as `Annotated[..., Query(...)]`, as all endpoints here do."""
-    return tuple(
-        sorted(
-            mark.alias or name
-            for name, kind in get_type_hints(endpoint, include_extras=True).items()
-            for mark in getattr(kind, "__metadata__", ())
-            if isinstance(mark, params.Query)
-        )
-    )
+    """The names that the endpoint declares as `Annotated[..., Query(...)]`, one by one or as the fields of a model."""
+    names = set[str]()
+    for name, kind in get_type_hints(endpoint, include_extras=True).items():
+        if any(isinstance(mark, params.Query) for mark in getattr(kind, "__metadata__", ())):
+            fields = getattr(kind.__origin__, "model_fields", {name: None})
+            names |= {field.alias or one if field is not None else one for one, field in fields.items()}
+    return tuple(sorted(names))
 
 
 def _refusal(name: str, known: Sequence[str]) -> str:

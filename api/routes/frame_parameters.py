@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from fastapi import Query
 from pydantic import AfterValidator, BaseModel, Field, create_model
 from pydantic_core import to_jsonable_python
 
+from api.query.historical_request import RangeRequest, ReadRequest
 from api.routes.parameters import RESPONSE_HEADERS
 from api.routes.schemas import JSON_TYPES
 from city_data.datasets import DATASETS, DatasetName
@@ -33,37 +33,49 @@ def _known_choice(value: str) -> str:
     return value
 
 
-GridParameter = Annotated[
-    Grid,
-    Query(
-        description="A row for every local day of the range, for every part of a day on the city's clocks "
-        f"({DAYPARTS_TEXT}), or for every hour"
-    ),
-]
-ChoiceParameter = Annotated[
-    str,
-    Query(
+_RESOLUTION = (
+    f"A row for every local day of the range, for every part of a day on the city's clocks ({DAYPARTS_TEXT}), or for "
+    "every hour"
+)
+
+
+class FrameRequest(RangeRequest):
+    """The parameters of a frame of days that passed."""
+
+    resolution: Grid = Field("daily", description=_RESOLUTION)
+    choice: Annotated[str, AfterValidator(_known_choice)] = Field(
+        OBSERVED,
         alias=STAND_IN.stands_in_for,
         description=f"{OBSERVED}, the default, is what was measured; {STAND_IN.name}, with `lead_days`, what was known "
         "that many days before each day",
         json_schema_extra={"enum": list(_CHOICES)},
-    ),
-    AfterValidator(_known_choice),
-]
-LeadParameter = Annotated[
-    int | None,
-    Query(
+    )
+    lead_days: int | None = Field(
+        None,
         ge=_LEAST,
         le=MOST_LEAD_DAYS,
         description=f"With {STAND_IN.stands_in_for}={STAND_IN.name}: how many days before each day it was known",
         examples=[3],
-    ),
-]
-DaysParameter = Annotated[
-    int, Query(ge=_LEAST, le=MOST_LEAD_DAYS, description="How many days ahead, from tomorrow on", examples=[7])
-]
-_AHEAD_OF = "The moment whose following days are meant, with the data of that time; now without it"
-AheadOf = Annotated[str | None, Query(max_length=64, description=_AHEAD_OF, examples=["2026-11-01T06:00:00Z"])]
+    )
+
+
+class AheadRequest(ReadRequest):
+    """The parameters of a frame of the days ahead."""
+
+    days: int = Field(
+        MOST_LEAD_DAYS,
+        ge=_LEAST,
+        le=MOST_LEAD_DAYS,
+        description="How many days ahead, from tomorrow on",
+        examples=[7],
+    )
+    resolution: Grid = Field("daily", description=_RESOLUTION)
+    as_of: str | None = Field(
+        None,
+        max_length=64,
+        description="The moment whose following days are meant, with the data of that time; now without it",
+        examples=["2026-11-01T06:00:00Z"],
+    )
 
 
 def header_of(name: DatasetName, fact: str) -> str:

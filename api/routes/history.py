@@ -1,34 +1,20 @@
-"""The routes that serve history. Belongs here: their paths, and the step from parameters to a request.
+"""The routes that serve history. Belongs here: their paths, by query and by body.
 
-Does not: the parameters' documentation (parameters.py), or answering a request (history_service.py).
+Does not: the parameters (query/historical_request.py), or answering a request (history_service.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.history_service import HistoryService
 from api.query.historical_request import TENANT_PATH, HistoricalRequest
-from api.routes.parameters import (
-    RESPONSE_HEADERS,
-    AsOf,
-    CityId,
-    ColumnsParameter,
-    EndDate,
-    FormatParameter,
-    IncludeParameter,
-    Latitude,
-    Longitude,
-    ResolutionParameter,
-    SnapshotVersion,
-    StartDate,
-    add_read,
-    documented,
-)
+from api.routes.parameters import RESPONSE_HEADERS, add_read, documented
 from api.routes.schemas import RECORDS, SELECTIONS
 from city_data.datasets import DATASETS, DatasetName
 
@@ -59,33 +45,8 @@ def _add_history(router: APIRouter, service: HistoryService, name: DatasetName) 
 
 def _by_query(service: HistoryService, name: DatasetName) -> Callable[..., Awaitable[Response]]:
     async def historical(
-        request: Request,
-        tenant_id: UUID,
-        start_date: StartDate,
-        end_date: EndDate,
-        latitude: Latitude = None,
-        longitude: Longitude = None,
-        city_id: CityId = None,
-        version: SnapshotVersion = None,
-        as_of: AsOf = None,
-        format: FormatParameter = None,  # noqa: A002  the parameter's name
-        resolution: ResolutionParameter = None,
-        columns: ColumnsParameter = None,
-        include: IncludeParameter = None,
+        request: Request, tenant_id: UUID, parameters: Annotated[HistoricalRequest, Query()]
     ) -> Response:
-        parameters = HistoricalRequest.model_construct(
-            latitude=latitude,
-            longitude=longitude,
-            city_id=city_id,
-            start_date=start_date,
-            end_date=end_date,
-            version=version,
-            as_of=as_of,
-            format=format,
-            resolution=resolution,
-            columns=columns,
-            include=include,
-        )
         return await service.answer(request, "query", name, tenant_id, parameters)
 
     return historical

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -19,13 +20,13 @@ from api.history_service import HistoryService
 from api.observability import request_log
 from api.query.city import enabled_city
 from api.query.formats import FORMATS
+from api.query.historical_request import SnapshotVersion
 from api.query.representation import Representation
 from api.query.snapshots import months_for
 from api.routes.parameters import (
     ERRORS,
     RESPONSE_HEADERS,
     MonthParameter,
-    SnapshotVersion,
     add_read,
     documented_file,
     month_of,
@@ -78,7 +79,7 @@ class MonthFiles:
         city_id: str,
         dataset: DatasetName,
         month: MonthParameter,
-        version: SnapshotVersion = None,
+        version: Annotated[SnapshotVersion, Query()] = None,
     ) -> Response:
         """All columns of the month. With `version` the file may be cached for ever; without it is the current one."""
         service = self.service

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -23,7 +24,7 @@ from api.history_service import HistoryService
 from api.observability import request_log
 from api.query.city import city_for
 from api.query.formats import format_for
-from api.query.historical_request import TENANT_PATH
+from api.query.historical_request import TENANT_PATH, ReadRequest
 from api.query.interval import parse_interval, parse_moment
 from api.query.representation import Representation, with_encoding
 from api.query.snapshots import months_for
@@ -33,33 +34,18 @@ from api.routes.frame_parameters import (
     NAMES,
     OBSERVED,
     STAND_IN,
-    AheadOf,
-    ChoiceParameter,
-    DaysParameter,
-    GridParameter,
-    LeadParameter,
+    AheadRequest,
+    FrameRequest,
     frame_record,
     header_of,
 )
-from api.routes.parameters import (
-    AsOf,
-    CityId,
-    EndDate,
-    FormatParameter,
-    Latitude,
-    Longitude,
-    SnapshotVersion,
-    StartDate,
-    add_read,
-    documented,
-)
+from api.routes.parameters import add_read, documented
 from city_data import window
 from city_data.cities import City
 from city_data.datasets import DATASETS
 from city_data.frames.grids import Grid, day_of
 from city_data.frames.leads import Lead
 from city_data.store.plans import plan
-from city_data.store.record_formats import FormatName
 from city_data.store.record_tables import Shape
 from city_data.store.training_plans import TrainingPlan, frame_datasets, join_plans
 from city_data.window import Interval, day_bounds
@@ -70,14 +56,13 @@ MOST_HOURLY_DAYS = 1_100
 
 @dataclass(frozen=True)
 class _Frame:
-    """The parameters of a frame after resolving them. `moment` is the text of `as_of`."""
+    """The parameters of a frame, and what they resolve to. `moment` is that of the versions, as text."""
 
+    requested: FrameRequest | AheadRequest
     city: City
     distance_km: float
     interval: Interval
-    grid: Grid
     lead: Lead | None
-    version: str | None
     moment: str | None
 
 
@@ -99,22 +84,7 @@ class Training:
             add_read(router, f"{TENANT_PATH}/{path}", endpoint, summary=summary, tags=["training"], **described)
         return router
 
-    async def frame(
-        self,
-        request: Request,
-        tenant_id: UUID,
-        start_date: StartDate,
-        end_date: EndDate,
-        latitude: Latitude = None,
-        longitude: Longitude = None,
-        city_id: CityId = None,
-        resolution: GridParameter = "daily",
-        choice: ChoiceParameter = OBSERVED,
-        lead_days: LeadParameter = None,
-        version: SnapshotVersion = None,
-        as_of: AsOf = None,
-        format: FormatParameter = None,  # noqa: A002  the parameter's name
-    ) -> Response:
+    async def frame(self, request: Request, tenant_id: UUID, requested: Annotated[FrameRequest, Query()]) -> Response:
         """The columns of every dataset, one row for every local day, part of a day or hour.
 
         Missing values are null and marked in `<column>_missing` columns; nothing is filled in. Days ahead have the
@@ -122,26 +92,16 @@ class Training:
         three quarters of its hours, and null otherwise, by the mean (amounts and durations: the sum; lowest, highest
         and strongest values: those of the period; speed: weighted by volume; congestion: the worst hour).
         """
-        city, distance = await city_for(
-            self.service.registry, self.service.tenants, "query", tenant_id, latitude, longitude, city_id
+        city, distance = await self._city(tenant_id, requested)
+        most = self._most(requested.resolution)
+        interval = parse_interval("query", requested.start_date, requested.end_date, city.timezone, most)
+        lead = _lead(requested.choice, requested.lead_days)
+        return await self._answer(
+            request, tenant_id, _Frame(requested, city, distance, interval, lead, requested.as_of)
         )
-        interval = parse_interval("query", start_date, end_date, city.timezone, self._most(resolution))
-        lead = _lead(choice, lead_days)
-        wanted = _Frame(city, distance, interval, resolution, lead, version, as_of)
-        return await self._answer(request, tenant_id, wanted, format)
 
     async def forecast_frame(
-        self,
-        request: Request,
-        tenant_id: UUID,
-        days: DaysParameter = MOST_LEAD_DAYS,
-        latitude: Latitude = None,
-        longitude: Longitude = None,
-        city_id: CityId = None,
-        resolution: GridParameter = "daily",
-        version: SnapshotVersion = None,
-        as_of: AheadOf = None,
-        format: FormatParameter = None,  # noqa: A002  the parameter's name
+        self, request: Request, tenant_id: UUID, requested: Annotated[AheadRequest, Query()]
     ) -> Response:
         """The days after today, on the city's clocks, with exactly the columns of the training frame and in their
         order.
@@ -149,20 +109,24 @@ class Training:
         Each day has today's forecast of it. What nobody knows ahead is null and marked. Once a day has passed, the
         training frame with as many `lead_days` as it was ahead has the same row.
         """
-        city, distance = await city_for(
-            self.service.registry, self.service.tenants, "query", tenant_id, latitude, longitude, city_id
-        )
-        now = window.as_of() if as_of is None else parse_moment("query", "as_of", as_of, city.timezone)
-        today = day_of(city.timezone)(now)
-        first, last = (day_bounds(today + timedelta(days=n), city.timezone) for n in (1, days))
+        city, distance = await self._city(tenant_id, requested)
+        text, zone = requested.as_of, city.timezone
+        today = day_of(zone)(window.as_of() if text is None else parse_moment("query", "as_of", text, zone))
+        first, last = (day_bounds(today + timedelta(days=n), zone) for n in (1, requested.days))
         # A snapshot's versions are those of its id, whatever moment they are asked for.
-        moment = as_of if version is None else None
-        wanted = _Frame(city, distance, Interval(first[0], last[1]), resolution, Lead(on=today), version, moment)
-        return await self._answer(request, tenant_id, wanted, format)
+        moment = text if requested.version is None else None
+        interval = Interval(first[0], last[1])
+        return await self._answer(
+            request, tenant_id, _Frame(requested, city, distance, interval, Lead(on=today), moment)
+        )
 
-    async def _answer(self, request: Request, tenant: UUID, wanted: _Frame, format_name: FormatName | None) -> Response:
+    async def _city(self, tenant: UUID, requested: ReadRequest) -> tuple[City, float]:
+        return await city_for(self.service.registry, self.service.tenants, "query", tenant, requested)
+
+    async def _answer(self, request: Request, tenant: UUID, wanted: _Frame) -> Response:
         request_log(request.scope).add_range(tenant, wanted.city.city_id, wanted.distance_km, wanted.interval.days)
-        representation = with_encoding(format_for(format_name, request.headers), Shape(), request.headers)
+        chosen = format_for(wanted.requested.format, request.headers)
+        representation = with_encoding(chosen, Shape(), request.headers)
         return await respond(
             request,
             representation,
@@ -191,14 +155,14 @@ class Training:
                 "query",
                 wanted.city,
                 name,
-                version=wanted.version,
+                version=wanted.requested.version,
                 moment=wanted.moment,
                 fresh=fresh,
                 # Ids of earlier releases do not name these: their columns are missing in that answer.
                 optional=DATASETS[columns_of].months_ahead > 0,
             )
             plans[columns_of] = plan(wanted.city, name, wanted.interval, months)
-        return join_plans(plans, wanted.grid, wanted.lead)
+        return join_plans(plans, wanted.requested.resolution, wanted.lead)
 
 
 def _lead(choice: str, lead_days: int | None) -> Lead | None:

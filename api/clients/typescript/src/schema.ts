@@ -1210,39 +1210,70 @@ export interface components {
         };
         /**
          * HistoricalRequest
-         * @description The body of the deprecated routes: the same parameters as the query of the routes that replace them.
+         * @description The parameters of history, by query or as the body of the deprecated routes.
          */
         HistoricalRequest: {
-            /** As Of */
+            /**
+             * As Of
+             * @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version`
+             * @example 2026-11-01T00:00:00Z
+             */
             as_of?: string | null;
             /**
              * City Id
+             * @description A city's id, instead of coordinates
              * @example madrid
              */
             city_id?: string | null;
-            /** Columns */
+            /**
+             * Columns
+             * @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover
+             * @example source
+             */
             columns?: string | null;
             /**
              * End Date
+             * @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC
              * @example 2026-10-31
              */
             end_date: string;
-            /** Format */
+            /**
+             * Format
+             * @description Takes precedence over the Accept header
+             */
             format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
-            /** Include */
+            /**
+             * Include
+             * @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats
+             */
             include?: "raw" | null;
-            /** Latitude */
+            /**
+             * Latitude
+             * @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location
+             * @example 40.4168
+             */
             latitude?: number | null;
-            /** Longitude */
+            /**
+             * Longitude
+             * @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location
+             * @example -3.7038
+             */
             longitude?: number | null;
-            /** Resolution */
+            /**
+             * Resolution
+             * @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source
+             */
             resolution?: ("native" | "hourly" | "daily") | null;
             /**
              * Start Date
+             * @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC
              * @example 2026-10-01
              */
             start_date: string;
-            /** Version */
+            /**
+             * Version
+             * @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing
+             */
             version?: string | null;
         };
         /**
@@ -3762,22 +3793,22 @@ export interface operations {
     forecast_frame_api_v1_tenants__tenant_id__external_forecast_frame_get: {
         parameters: {
             query?: {
-                /** @description How many days ahead, from tomorrow on */
-                days?: number;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
                 /** @description A city's id, instead of coordinates */
                 city_id?: string | null;
-                /** @description A row for every local day of the range, for every part of a day on the city's clocks (night (0-6), morning (6-11), noon (11-15), afternoon (15-19), evening (19-24)), or for every hour */
-                resolution?: "daily" | "dayparts" | "hourly";
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
                 /** @description The moment whose following days are meant, with the data of that time; now without it */
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description How many days ahead, from tomorrow on */
+                days?: number;
+                /** @description A row for every local day of the range, for every part of a day on the city's clocks (night (0-6), morning (6-11), noon (11-15), afternoon (15-19), evening (19-24)), or for every hour */
+                resolution?: "daily" | "dayparts" | "hourly";
             };
             header?: never;
             path: {
@@ -4004,10 +4035,6 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_historical_calendar_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                start_date: string;
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                end_date: string;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
@@ -4020,6 +4047,10 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
                 /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
@@ -4238,10 +4269,6 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_historical_forecast_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                start_date: string;
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                end_date: string;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
@@ -4254,6 +4281,10 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
                 /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
@@ -4472,10 +4503,6 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_historical_traffic_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                start_date: string;
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                end_date: string;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
@@ -4488,6 +4515,10 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
                 /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
@@ -4706,10 +4737,6 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_historical_weather_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                start_date: string;
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                end_date: string;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
@@ -4722,6 +4749,10 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
                 /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
@@ -5370,10 +5401,6 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_operations_historical_calendar_optimized_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                start_date: string;
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                end_date: string;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
@@ -5386,6 +5413,10 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
                 /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
@@ -5604,10 +5635,6 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_operations_historical_forecast_optimized_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                start_date: string;
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                end_date: string;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
@@ -5620,6 +5647,10 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
                 /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
@@ -5838,10 +5869,6 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_operations_historical_traffic_optimized_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                start_date: string;
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                end_date: string;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
@@ -5854,6 +5881,10 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
                 /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
@@ -6072,10 +6103,6 @@ export interface operations {
     historical_api_v1_tenants__tenant_id__external_operations_historical_weather_optimized_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                start_date: string;
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                end_date: string;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
@@ -6088,6 +6115,10 @@ export interface operations {
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
                 /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
@@ -6521,28 +6552,28 @@ export interface operations {
     frame_api_v1_tenants__tenant_id__external_operations_training_frame_get: {
         parameters: {
             query: {
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                start_date: string;
-                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
-                end_date: string;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 latitude?: number | null;
                 /** @description Degrees; give both, or `city_id`. Without either the tenant service, where configured, gives the tenant's location */
                 longitude?: number | null;
                 /** @description A city's id, instead of coordinates */
                 city_id?: string | null;
-                /** @description A row for every local day of the range, for every part of a day on the city's clocks (night (0-6), morning (6-11), noon (11-15), afternoon (15-19), evening (19-24)), or for every hour */
-                resolution?: "daily" | "dayparts" | "hourly";
-                /** @description observed, the default, is what was measured; forecast, with `lead_days`, what was known that many days before each day */
-                weather?: "observed" | "forecast";
-                /** @description With weather=forecast: how many days before each day it was known */
-                lead_days?: number | null;
                 /** @description An answer's X-Snapshot-Id: the data of that answer, whatever was loaded since; months that the id does not name are missing */
                 version?: string | null;
                 /** @description The data that was current at this time (ISO 8601; a bare date is the start of that local day). Excludes `version` */
                 as_of?: string | null;
                 /** @description Takes precedence over the Accept header */
                 format?: ("json" | "ndjson" | "csv" | "arrow" | "parquet") | null;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                start_date: string;
+                /** @description ISO 8601, inclusive. A bare date is that whole local day of the city; a time without an offset is UTC */
+                end_date: string;
+                /** @description A row for every local day of the range, for every part of a day on the city's clocks (night (0-6), morning (6-11), noon (11-15), afternoon (15-19), evening (19-24)), or for every hour */
+                resolution?: "daily" | "dayparts" | "hourly";
+                /** @description observed, the default, is what was measured; forecast, with `lead_days`, what was known that many days before each day */
+                weather?: "observed" | "forecast";
+                /** @description With weather=forecast: how many days before each day it was known */
+                lead_days?: number | null;
             };
             header?: never;
             path: {
