@@ -1,6 +1,9 @@
-// The page's texts in Catalan, by the English ones. Belongs here: translations. Does not: choosing one (language.js).
+// The page's texts in Catalan, by the English ones. Belongs here: translations. Does not: columns (ca_columns.js).
+
+import columns from "./ca_columns.js";
 
 export default {
+  ...columns,
   "city_data: weather and traffic history of cities": "city_data: història del temps i del trànsit de les ciutats",
   "Skip to the cities": "Ves a les ciutats",
   "Hourly and daily weather and traffic of whole cities, month by month, kept for whoever trains a demand forecast there.":
@@ -134,135 +137,4 @@ export default {
   "Weather": "Temps",
   "Traffic": "Trànsit",
   "Calendar": "Calendari",
-  "Temperature": "Temperatura",
-  "Precipitation": "Precipitació",
-  "Humidity": "Humitat",
-  "Wind speed": "Velocitat del vent",
-  "Pressure": "Pressió",
-  "Description": "Descripció",
-  "Temperature min": "Temperatura mínima",
-  "Temperature max": "Temperatura màxima",
-  "Sunshine duration": "Durada de la insolació",
-  "Cloud cover": "Nuvolositat",
-  "Wind gust": "Ràfega de vent",
-  "Snowfall": "Neu caiguda",
-  "Traffic volume": "Volum de trànsit",
-  "Pedestrian count": "Vianants",
-  "Congestion level": "Nivell de congestió",
-  "Average speed": "Velocitat mitjana",
-  "Public holiday": "Festiu",
-  "Weekday": "Dia de la setmana",
-  "Is weekend": "Cap de setmana",
-  "Country holiday": "Festiu estatal",
-  "Region holiday": "Festiu regional",
-  "Town holiday": "Festiu local",
-  "Public holiday known": "Festius coneguts",
-  "Country holiday known": "Festius estatals coneguts",
-  "Region holiday known": "Festius regionals coneguts",
-  "Town holiday known": "Festius locals coneguts",
-  "School vacation": "Vacances escolars",
-  "School free": "Sense classes",
-  "no": "no",
-  "yes": "sí",
-  "vehicles/h": "vehicles/h",
-  "persons/h": "persones/h",
-  "low": "baixa",
-  "medium": "mitjana",
-  "high": "alta",
-  "severe": "molt alta",
-  // What a column means, by its source.
-  "Mean air temperature of the period": "Temperatura mitjana de l'aire en el període",
-  "Lowest air temperature of the period": "Temperatura més baixa de l'aire en el període",
-  "Highest air temperature of the period": "Temperatura més alta de l'aire en el període",
-  "Sunshine in the period": "Insolació en el període",
-  "Mean share of the sky under clouds": "Part mitjana del cel coberta de núvols",
-  "Strongest gust of the period": "Ràfega més forta del període",
-  "Depth of the snow that fell in the period": "Gruix de la neu caiguda en el període",
-  "Mean pressure at mean sea level": "Pressió mitjana al nivell mitjà del mar",
-  "Mean relative humidity of the period": "Humitat relativa mitjana del període",
-  "Mean wind speed of the period": "Velocitat mitjana del vent en el període",
-  "Precipitation that fell in the period": "Precipitació caiguda en el període",
-  "The weather in words, where the source has them": "El temps en paraules, on la font en dona",
-  "Load of the road (`carga`), in the city's own bands from 25, 50 and 75 % on":
-    "Càrrega de la via (`carga`), en les franges pròpies de la ciutat a partir del 25, el 50 i el 75 %",
-  "Occupancy of the road, in the portal's bands from 15, 30 and 50 % on":
-    "Ocupació de la via, en les franges del portal a partir del 15, el 30 i el 50 %",
-  "Speed of vehicles": "Velocitat dels vehicles",
-  "State of a road segment, 1 very fluid to 5 congested; closed segments left out":
-    "Estat d'un tram de via, d'1 (molt fluid) a 5 (congestionat); sense els trams tallats",
-  "Vehicles in an hour": "Vehicles en una hora",
-  "arc": "arc",
-  "grid cell": "cel·la de la malla",
-  "loop": "espira",
-  "measurement point": "punt de mesura",
-  "point": "punt",
-  "road segment": "tram de via",
-  "station": "estació",
-  "all measurement points of streets, without the M30": "tots els punts de mesura dels carrers, sense la M30",
-  "city panel of road arcs with permanent counters": "panell de la ciutat: arcs viaris amb comptadors permanents",
-  "city panel of road segments": "panell de la ciutat: trams de via",
-  "city panel of traffic loops": "panell de la ciutat: espires de trànsit",
-  "city panel: streets (weight 0.9) and the motorway M30 (0.1)":
-    "panell de la ciutat: carrers (pes 0,9) i l'autovia M30 (0,1)",
-  "the city's centre": "el centre de la ciutat",
-  "the city's configured stations": "les estacions configurades de la ciutat",
-  "the model's grid cell of the city's centre": "la cel·la del model al centre de la ciutat",
-  "the motorway M30, not streets": "l'autovia M30, no els carrers",
-  "Open-Meteo's archive, its sums moved to their own hour":
-    "arxiu d'Open-Meteo, amb les sumes passades a la seva hora",
-  "OpenWeather's model, its rain moved to the hour it fell":
-    "model d'OpenWeather, amb la pluja passada a l'hora en què va caure",
-  "band of the flow-weighted mean load": "franja de la càrrega mitjana ponderada pel flux",
-  "band of the occupancy: mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "franja de l'ocupació: mitjana d'un panell mensual fix, amb els buits omplerts pel perfil setmanal propi de cada membre",
-  "each station's day, then the mean of the stations that have one":
-    "el dia de cada estació i després la mitjana de les estacions que en tenen",
-  "each station's hour, then the mean of the stations that have one":
-    "l'hora de cada estació i després la mitjana de les estacions que en tenen",
-  "flow-weighted mean": "mitjana ponderada pel flux",
-  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "mitjana d'un panell mensual fix, amb els buits omplerts pel perfil setmanal propi de cada membre",
-  "mean state weighted by time, then its level by a versioned table":
-    "estat mitjà ponderat pel temps i després el seu nivell segons una taula amb versions",
-  "Pedestrians that pass in an hour, in all directions together":
-    "Vianants que passen en una hora, en tots els sentits junts",
-  "city panel of permanent counting sites of the Métropole de Lyon":
-    "panell de la ciutat: punts permanents de recompte de la Métropole de Lyon",
-  "site": "punt de recompte",
-  "sum over the channels of a site; mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "suma dels canals d'un punt; mitjana d'un panell mensual fix, amb els buits omplerts pel perfil setmanal propi de cada membre",
-  "Motor vehicles in an hour": "Vehicles de motor en una hora",
-  "city panel of counted directions of streets and motorways, each with its fixed share":
-    "panell de la ciutat: sentits comptats de carrers i autopistes, cadascun amb la seva part fixa",
-  "measured direction": "sentit mesurat",
-  "Persons in an hour, both directions of walking": "Persones en una hora, en els dos sentits de la marxa",
-  "one street, not the city: three sites on Bahnhofstrasse": "un carrer, no la ciutat: tres punts de la Bahnhofstrasse",
-  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile; only months in which all three sites count":
-    "mitjana d'un panell mensual fix, amb els buits omplerts pel perfil setmanal propi de cada membre; només els mesos en què compten els tres punts",
-  "Day of the week": "Dia de la setmana",
-  "Whether it is weekend": "Si és cap de setmana",
-  "Name of the public holiday": "Nom del festiu",
-  "Whether the holidays are known": "Si es coneixen els festius",
-  "Name of the vacation": "Nom de les vacances",
-  "Whether pupils have vacations": "Si els alumnes tenen vacances",
-  "local day": "dia local",
-  "the city": "la ciutat",
-  "the country": "el país",
-  "the levels together": "tots els nivells junts",
-  "the city's region": "la regió de la ciutat",
-  "the municipality": "el municipi",
-  "schools of the region": "centres escolars de la regió",
-  "the civil calendar": "el calendari civil",
-  "ECMWF's IFS on 0.25° by days of lead, its rain moved to the hour it fell":
-    "l'IFS de l'ECMWF a 0,25° per dies d'antelació, amb la pluja traslladada a l'hora en què va caure",
-  "the Python library holidays and the city's list of local holidays, as archived with the month":
-    "la biblioteca holidays de Python i la llista de festius locals de la ciutat, com es van arxivar amb el mes",
-  "the file's vacations of the region, with the days that the library holidays adds; NULL beyond the file's last day":
-    "les vacances de la regió al fitxer, amb els dies que hi afegeix la biblioteca holidays; NULL després de l'últim dia del fitxer",
-  "Days to holiday": "Dies fins al festiu",
-  "Days since holiday": "Dies des del festiu",
-  "Is bridge day": "Dia pont",
-  "Days to the next public holiday": "Dies fins al pròxim festiu",
-  "Days since the last public holiday": "Dies des de l'últim festiu",
-  "Whether it is a bridge day": "Si és un dia pont",
 };

@@ -1,6 +1,9 @@
-// The page's texts in Spanish, by the English ones. Belongs here: translations. Does not: choosing one (language.js).
+// The page's texts in Spanish, by the English ones. Belongs here: translations. Does not: columns (es_columns.js).
+
+import columns from "./es_columns.js";
 
 export default {
+  ...columns,
   "city_data: weather and traffic history of cities": "city_data: historia del tiempo y del tráfico de las ciudades",
   "Skip to the cities": "Ir a las ciudades",
   "Hourly and daily weather and traffic of whole cities, month by month, kept for whoever trains a demand forecast there.":
@@ -136,136 +139,4 @@ export default {
   "Weather": "Tiempo",
   "Traffic": "Tráfico",
   "Calendar": "Calendario",
-  "Temperature": "Temperatura",
-  "Precipitation": "Precipitación",
-  "Humidity": "Humedad",
-  "Wind speed": "Velocidad del viento",
-  "Pressure": "Presión",
-  "Description": "Descripción",
-  "Temperature min": "Temperatura mínima",
-  "Temperature max": "Temperatura máxima",
-  "Sunshine duration": "Duración de la insolación",
-  "Cloud cover": "Nubosidad",
-  "Wind gust": "Racha de viento",
-  "Snowfall": "Nieve caída",
-  "Traffic volume": "Volumen de tráfico",
-  "Pedestrian count": "Peatones",
-  "Congestion level": "Nivel de congestión",
-  "Average speed": "Velocidad media",
-  "Public holiday": "Festivo",
-  "Weekday": "Día de la semana",
-  "Is weekend": "Fin de semana",
-  "Country holiday": "Festivo nacional",
-  "Region holiday": "Festivo regional",
-  "Town holiday": "Festivo local",
-  "Public holiday known": "Festivos conocidos",
-  "Country holiday known": "Festivos nacionales conocidos",
-  "Region holiday known": "Festivos regionales conocidos",
-  "Town holiday known": "Festivos locales conocidos",
-  "School vacation": "Vacaciones escolares",
-  "School free": "Sin clases",
-  "no": "no",
-  "yes": "sí",
-  "vehicles/h": "vehículos/h",
-  "persons/h": "personas/h",
-  "low": "baja",
-  "medium": "media",
-  "high": "alta",
-  "severe": "muy alta",
-  // What a column means, by its source.
-  "Mean air temperature of the period": "Temperatura media del aire en el periodo",
-  "Lowest air temperature of the period": "Temperatura más baja del aire en el periodo",
-  "Highest air temperature of the period": "Temperatura más alta del aire en el periodo",
-  "Sunshine in the period": "Insolación en el periodo",
-  "Mean share of the sky under clouds": "Parte media del cielo cubierta de nubes",
-  "Strongest gust of the period": "Racha más fuerte del periodo",
-  "Depth of the snow that fell in the period": "Espesor de la nieve caída en el periodo",
-  "Mean pressure at mean sea level": "Presión media al nivel medio del mar",
-  "Mean relative humidity of the period": "Humedad relativa media del periodo",
-  "Mean wind speed of the period": "Velocidad media del viento en el periodo",
-  "Precipitation that fell in the period": "Precipitación caída en el periodo",
-  "The weather in words, where the source has them": "El tiempo en palabras, donde la fuente las da",
-  "Load of the road (`carga`), in the city's own bands from 25, 50 and 75 % on":
-    "Carga de la vía (`carga`), en las franjas propias de la ciudad a partir del 25, el 50 y el 75 %",
-  "Occupancy of the road, in the portal's bands from 15, 30 and 50 % on":
-    "Ocupación de la vía, en las franjas del portal a partir del 15, el 30 y el 50 %",
-  "Speed of vehicles": "Velocidad de los vehículos",
-  "State of a road segment, 1 very fluid to 5 congested; closed segments left out":
-    "Estado de un tramo de vía, de 1 (muy fluido) a 5 (congestionado); sin los tramos cortados",
-  "Vehicles in an hour": "Vehículos en una hora",
-  "arc": "arco",
-  "grid cell": "celda de la malla",
-  "loop": "espira",
-  "measurement point": "punto de medida",
-  "point": "punto",
-  "road segment": "tramo de vía",
-  "station": "estación",
-  "all measurement points of streets, without the M30": "todos los puntos de medida de las calles, sin la M30",
-  "city panel of road arcs with permanent counters": "panel de la ciudad: arcos viarios con contadores permanentes",
-  "city panel of road segments": "panel de la ciudad: tramos de vía",
-  "city panel of traffic loops": "panel de la ciudad: espiras de tráfico",
-  "city panel: streets (weight 0.9) and the motorway M30 (0.1)":
-    "panel de la ciudad: calles (peso 0,9) y la autovía M30 (0,1)",
-  "the city's centre": "el centro de la ciudad",
-  "the city's configured stations": "las estaciones configuradas de la ciudad",
-  "the model's grid cell of the city's centre": "la celda del modelo en el centro de la ciudad",
-  "the motorway M30, not streets": "la autovía M30, no las calles",
-  "Open-Meteo's archive, its sums moved to their own hour":
-    "archivo de Open-Meteo, con las sumas pasadas a su hora",
-  "OpenWeather's model, its rain moved to the hour it fell":
-    "modelo de OpenWeather, con la lluvia pasada a la hora en que cayó",
-  "band of the flow-weighted mean load": "franja de la carga media ponderada por el flujo",
-  "band of the occupancy: mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "franja de la ocupación: media de un panel mensual fijo, con los huecos cubiertos por el perfil semanal propio de cada miembro",
-  "each station's day, then the mean of the stations that have one":
-    "el día de cada estación y luego la media de las estaciones que lo tienen",
-  "each station's hour, then the mean of the stations that have one":
-    "la hora de cada estación y luego la media de las estaciones que la tienen",
-  "flow-weighted mean": "media ponderada por el flujo",
-  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "media de un panel mensual fijo, con los huecos cubiertos por el perfil semanal propio de cada miembro",
-  "mean state weighted by time, then its level by a versioned table":
-    "estado medio ponderado por el tiempo y luego su nivel según una tabla con versiones",
-  "Pedestrians that pass in an hour, in all directions together":
-    "Peatones que pasan en una hora, en todos los sentidos juntos",
-  "city panel of permanent counting sites of the Métropole de Lyon":
-    "panel de la ciudad: puntos permanentes de recuento de la Métropole de Lyon",
-  "site": "punto de recuento",
-  "sum over the channels of a site; mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "suma de los canales de un punto; media de un panel mensual fijo, con los huecos cubiertos por el perfil semanal propio de cada miembro",
-  "Motor vehicles in an hour": "Vehículos de motor en una hora",
-  "city panel of counted directions of streets and motorways, each with its fixed share":
-    "panel de la ciudad: sentidos contados de calles y autopistas, cada uno con su parte fija",
-  "measured direction": "sentido medido",
-  "Persons in an hour, both directions of walking": "Personas en una hora, en los dos sentidos de la marcha",
-  "one street, not the city: three sites on Bahnhofstrasse":
-    "una calle, no la ciudad: tres puntos de la Bahnhofstrasse",
-  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile; only months in which all three sites count":
-    "media de un panel mensual fijo, con los huecos cubiertos por el perfil semanal propio de cada miembro; solo los meses en que cuentan los tres puntos",
-  "Day of the week": "Día de la semana",
-  "Whether it is weekend": "Si es fin de semana",
-  "Name of the public holiday": "Nombre del festivo",
-  "Whether the holidays are known": "Si se conocen los festivos",
-  "Name of the vacation": "Nombre de las vacaciones",
-  "Whether pupils have vacations": "Si los alumnos tienen vacaciones",
-  "local day": "día local",
-  "the city": "la ciudad",
-  "the country": "el país",
-  "the levels together": "todos los niveles juntos",
-  "the city's region": "la región de la ciudad",
-  "the municipality": "el municipio",
-  "schools of the region": "centros escolares de la región",
-  "the civil calendar": "el calendario civil",
-  "ECMWF's IFS on 0.25° by days of lead, its rain moved to the hour it fell":
-    "el IFS del ECMWF a 0,25° por días de antelación, con la lluvia trasladada a la hora en que cayó",
-  "the Python library holidays and the city's list of local holidays, as archived with the month":
-    "la biblioteca holidays de Python y la lista de festivos locales de la ciudad, como se archivaron con el mes",
-  "the file's vacations of the region, with the days that the library holidays adds; NULL beyond the file's last day":
-    "las vacaciones de la región en el fichero, con los días que añade la biblioteca holidays; NULL después del último día del fichero",
-  "Days to holiday": "Días hasta el festivo",
-  "Days since holiday": "Días desde el festivo",
-  "Is bridge day": "Día puente",
-  "Days to the next public holiday": "Días hasta el próximo festivo",
-  "Days since the last public holiday": "Días desde el último festivo",
-  "Whether it is a bridge day": "Si es un día puente",
 };

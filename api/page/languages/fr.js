@@ -1,6 +1,9 @@
-// The page's texts in French, by the English ones. Belongs here: translations. Does not: choosing one (language.js).
+// The page's texts in French, by the English ones. Belongs here: translations. Does not: columns (fr_columns.js).
+
+import columns from "./fr_columns.js";
 
 export default {
+  ...columns,
   "city_data: weather and traffic history of cities": "city_data : historique de la météo et du trafic des villes",
   "Skip to the cities": "Aller aux villes",
   "Hourly and daily weather and traffic of whole cities, month by month, kept for whoever trains a demand forecast there.":
@@ -135,135 +138,4 @@ export default {
   "Weather": "Météo",
   "Traffic": "Trafic",
   "Calendar": "Calendrier",
-  "Temperature": "Température",
-  "Precipitation": "Précipitations",
-  "Humidity": "Humidité",
-  "Wind speed": "Vitesse du vent",
-  "Pressure": "Pression",
-  "Description": "Description",
-  "Temperature min": "Température minimale",
-  "Temperature max": "Température maximale",
-  "Sunshine duration": "Durée d'insolation",
-  "Cloud cover": "Couverture nuageuse",
-  "Wind gust": "Rafale de vent",
-  "Snowfall": "Neige tombée",
-  "Traffic volume": "Volume de trafic",
-  "Pedestrian count": "Piétons",
-  "Congestion level": "Niveau de congestion",
-  "Average speed": "Vitesse moyenne",
-  "Public holiday": "Jour férié",
-  "Weekday": "Jour de la semaine",
-  "Is weekend": "Week-end",
-  "Country holiday": "Jour férié national",
-  "Region holiday": "Jour férié régional",
-  "Town holiday": "Jour férié local",
-  "Public holiday known": "Jours fériés connus",
-  "Country holiday known": "Jours fériés nationaux connus",
-  "Region holiday known": "Jours fériés régionaux connus",
-  "Town holiday known": "Jours fériés locaux connus",
-  "School vacation": "Vacances scolaires",
-  "School free": "Sans cours",
-  "no": "non",
-  "yes": "oui",
-  "vehicles/h": "véhicules/h",
-  "persons/h": "personnes/h",
-  "low": "faible",
-  "medium": "moyenne",
-  "high": "élevée",
-  "severe": "très élevée",
-  // What a column means, by its source.
-  "Mean air temperature of the period": "Température moyenne de l'air sur la période",
-  "Lowest air temperature of the period": "Température la plus basse de l'air sur la période",
-  "Highest air temperature of the period": "Température la plus haute de l'air sur la période",
-  "Sunshine in the period": "Insolation sur la période",
-  "Mean share of the sky under clouds": "Part moyenne du ciel couverte de nuages",
-  "Strongest gust of the period": "Rafale la plus forte de la période",
-  "Depth of the snow that fell in the period": "Épaisseur de la neige tombée sur la période",
-  "Mean pressure at mean sea level": "Pression moyenne au niveau moyen de la mer",
-  "Mean relative humidity of the period": "Humidité relative moyenne sur la période",
-  "Mean wind speed of the period": "Vitesse moyenne du vent sur la période",
-  "Precipitation that fell in the period": "Précipitations tombées pendant la période",
-  "The weather in words, where the source has them": "Le temps en mots, si la source en donne",
-  "Load of the road (`carga`), in the city's own bands from 25, 50 and 75 % on":
-    "Charge de la voie (`carga`), par tranches propres à la ville à partir de 25, 50 et 75 %",
-  "Occupancy of the road, in the portal's bands from 15, 30 and 50 % on":
-    "Occupation de la voie, par tranches du portail à partir de 15, 30 et 50 %",
-  "Speed of vehicles": "Vitesse des véhicules",
-  "State of a road segment, 1 very fluid to 5 congested; closed segments left out":
-    "État d'un tronçon de voie, de 1 (très fluide) à 5 (congestionné) ; sans les tronçons fermés",
-  "Vehicles in an hour": "Véhicules en une heure",
-  "arc": "arc",
-  "grid cell": "maille",
-  "loop": "boucle",
-  "measurement point": "point de mesure",
-  "point": "point",
-  "road segment": "tronçon de voie",
-  "station": "station",
-  "all measurement points of streets, without the M30": "tous les points de mesure des rues, sans la M30",
-  "city panel of road arcs with permanent counters": "panel de la ville : arcs de voirie à compteurs permanents",
-  "city panel of road segments": "panel de la ville : tronçons de voie",
-  "city panel of traffic loops": "panel de la ville : boucles de trafic",
-  "city panel: streets (weight 0.9) and the motorway M30 (0.1)":
-    "panel de la ville : rues (poids 0,9) et la voie rapide M30 (0,1)",
-  "the city's centre": "le centre de la ville",
-  "the city's configured stations": "les stations configurées de la ville",
-  "the model's grid cell of the city's centre": "la maille du modèle au centre de la ville",
-  "the motorway M30, not streets": "la voie rapide M30, sans les rues",
-  "Open-Meteo's archive, its sums moved to their own hour":
-    "archive d'Open-Meteo, les cumuls ramenés à leur heure",
-  "OpenWeather's model, its rain moved to the hour it fell":
-    "modèle d'OpenWeather, la pluie ramenée à l'heure où elle est tombée",
-  "band of the flow-weighted mean load": "tranche de la charge moyenne pondérée par le débit",
-  "band of the occupancy: mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "tranche de l'occupation : moyenne d'un panel mensuel fixe, lacunes comblées par le profil hebdomadaire propre à chaque membre",
-  "each station's day, then the mean of the stations that have one":
-    "la journée de chaque station, puis la moyenne des stations qui en ont une",
-  "each station's hour, then the mean of the stations that have one":
-    "l'heure de chaque station, puis la moyenne des stations qui en ont une",
-  "flow-weighted mean": "moyenne pondérée par le débit",
-  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "moyenne d'un panel mensuel fixe, lacunes comblées par le profil hebdomadaire propre à chaque membre",
-  "mean state weighted by time, then its level by a versioned table":
-    "état moyen pondéré par le temps, puis son niveau selon une table versionnée",
-  "Pedestrians that pass in an hour, in all directions together":
-    "Piétons qui passent en une heure, tous sens confondus",
-  "city panel of permanent counting sites of the Métropole de Lyon":
-    "panel de la ville : sites de comptage permanents de la Métropole de Lyon",
-  "site": "site",
-  "sum over the channels of a site; mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "somme des canaux d'un site ; moyenne d'un panel mensuel fixe, lacunes comblées par le profil hebdomadaire propre à chaque membre",
-  "Motor vehicles in an hour": "Véhicules à moteur en une heure",
-  "city panel of counted directions of streets and motorways, each with its fixed share":
-    "panel de la ville : sens comptés de rues et d'autoroutes, chacun avec sa part fixe",
-  "measured direction": "sens mesuré",
-  "Persons in an hour, both directions of walking": "Personnes en une heure, dans les deux sens de marche",
-  "one street, not the city: three sites on Bahnhofstrasse": "une rue, pas la ville : trois sites de la Bahnhofstrasse",
-  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile; only months in which all three sites count":
-    "moyenne d'un panel mensuel fixe, lacunes comblées par le profil hebdomadaire propre à chaque membre ; seulement les mois où les trois sites comptent",
-  "Day of the week": "Jour de la semaine",
-  "Whether it is weekend": "Si c'est le week-end",
-  "Name of the public holiday": "Nom du jour férié",
-  "Whether the holidays are known": "Si les jours fériés sont connus",
-  "Name of the vacation": "Nom des vacances",
-  "Whether pupils have vacations": "Si les élèves ont des vacances",
-  "local day": "jour local",
-  "the city": "la ville",
-  "the country": "le pays",
-  "the levels together": "tous les niveaux ensemble",
-  "the city's region": "la région de la ville",
-  "the municipality": "la commune",
-  "schools of the region": "écoles de la région",
-  "the civil calendar": "le calendrier civil",
-  "ECMWF's IFS on 0.25° by days of lead, its rain moved to the hour it fell":
-    "l'IFS de l'ECMWF à 0,25° par jours d'avance, la pluie ramenée à l'heure où elle est tombée",
-  "the Python library holidays and the city's list of local holidays, as archived with the month":
-    "la bibliothèque Python holidays et la liste des jours fériés locaux de la ville, archivées avec le mois",
-  "the file's vacations of the region, with the days that the library holidays adds; NULL beyond the file's last day":
-    "les vacances de la région dans le fichier, avec les jours qu'ajoute la bibliothèque holidays ; NULL après le dernier jour du fichier",
-  "Days to holiday": "Jours avant le jour férié",
-  "Days since holiday": "Jours depuis le jour férié",
-  "Is bridge day": "Pont",
-  "Days to the next public holiday": "Jours avant le prochain jour férié",
-  "Days since the last public holiday": "Jours depuis le dernier jour férié",
-  "Whether it is a bridge day": "Si c'est un pont",
 };

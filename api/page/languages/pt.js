@@ -1,6 +1,9 @@
-// The page's texts in Portuguese, by the English ones. Belongs here: translations. Does not: choosing one (language.js).
+// The page's texts in Portuguese, by the English ones. Belongs here: translations. Does not: columns (pt_columns.js).
+
+import columns from "./pt_columns.js";
 
 export default {
+  ...columns,
   "city_data: weather and traffic history of cities": "city_data: histórico do tempo e do trânsito das cidades",
   "Skip to the cities": "Ir para as cidades",
   "Hourly and daily weather and traffic of whole cities, month by month, kept for whoever trains a demand forecast there.":
@@ -134,135 +137,4 @@ export default {
   "Weather": "Tempo",
   "Traffic": "Trânsito",
   "Calendar": "Calendário",
-  "Temperature": "Temperatura",
-  "Precipitation": "Precipitação",
-  "Humidity": "Humidade",
-  "Wind speed": "Velocidade do vento",
-  "Pressure": "Pressão",
-  "Description": "Descrição",
-  "Temperature min": "Temperatura mínima",
-  "Temperature max": "Temperatura máxima",
-  "Sunshine duration": "Duração da insolação",
-  "Cloud cover": "Nebulosidade",
-  "Wind gust": "Rajada de vento",
-  "Snowfall": "Neve caída",
-  "Traffic volume": "Volume de trânsito",
-  "Pedestrian count": "Peões",
-  "Congestion level": "Nível de congestionamento",
-  "Average speed": "Velocidade média",
-  "Public holiday": "Feriado",
-  "Weekday": "Dia da semana",
-  "Is weekend": "Fim de semana",
-  "Country holiday": "Feriado nacional",
-  "Region holiday": "Feriado regional",
-  "Town holiday": "Feriado municipal",
-  "Public holiday known": "Feriados conhecidos",
-  "Country holiday known": "Feriados nacionais conhecidos",
-  "Region holiday known": "Feriados regionais conhecidos",
-  "Town holiday known": "Feriados municipais conhecidos",
-  "School vacation": "Férias escolares",
-  "School free": "Sem aulas",
-  "no": "não",
-  "yes": "sim",
-  "vehicles/h": "veículos/h",
-  "persons/h": "pessoas/h",
-  "low": "baixo",
-  "medium": "médio",
-  "high": "alto",
-  "severe": "muito alto",
-  // What a column means, by its source.
-  "Mean air temperature of the period": "Temperatura média do ar no período",
-  "Lowest air temperature of the period": "Temperatura mais baixa do ar no período",
-  "Highest air temperature of the period": "Temperatura mais alta do ar no período",
-  "Sunshine in the period": "Insolação no período",
-  "Mean share of the sky under clouds": "Parte média do céu coberta de nuvens",
-  "Strongest gust of the period": "Rajada mais forte do período",
-  "Depth of the snow that fell in the period": "Espessura da neve caída no período",
-  "Mean pressure at mean sea level": "Pressão média ao nível médio do mar",
-  "Mean relative humidity of the period": "Humidade relativa média do período",
-  "Mean wind speed of the period": "Velocidade média do vento no período",
-  "Precipitation that fell in the period": "Precipitação caída no período",
-  "The weather in words, where the source has them": "O tempo por palavras, onde a fonte as dá",
-  "Load of the road (`carga`), in the city's own bands from 25, 50 and 75 % on":
-    "Carga da via (`carga`), nos escalões próprios da cidade a partir de 25, 50 e 75 %",
-  "Occupancy of the road, in the portal's bands from 15, 30 and 50 % on":
-    "Ocupação da via, nos escalões do portal a partir de 15, 30 e 50 %",
-  "Speed of vehicles": "Velocidade dos veículos",
-  "State of a road segment, 1 very fluid to 5 congested; closed segments left out":
-    "Estado de um troço de via, de 1 (muito fluido) a 5 (congestionado); sem os troços cortados",
-  "Vehicles in an hour": "Veículos numa hora",
-  "arc": "arco",
-  "grid cell": "célula da grelha",
-  "loop": "espira",
-  "measurement point": "ponto de medição",
-  "point": "ponto",
-  "road segment": "troço de via",
-  "station": "estação",
-  "all measurement points of streets, without the M30": "todos os pontos de medição das ruas, sem a M30",
-  "city panel of road arcs with permanent counters": "painel da cidade: arcos viários com contadores permanentes",
-  "city panel of road segments": "painel da cidade: troços de via",
-  "city panel of traffic loops": "painel da cidade: espiras de tráfego",
-  "city panel: streets (weight 0.9) and the motorway M30 (0.1)":
-    "painel da cidade: ruas (peso 0,9) e a via rápida M30 (0,1)",
-  "the city's centre": "o centro da cidade",
-  "the city's configured stations": "as estações configuradas da cidade",
-  "the model's grid cell of the city's centre": "a célula do modelo no centro da cidade",
-  "the motorway M30, not streets": "a via rápida M30, não as ruas",
-  "Open-Meteo's archive, its sums moved to their own hour":
-    "arquivo da Open-Meteo, com as somas passadas para a sua hora",
-  "OpenWeather's model, its rain moved to the hour it fell":
-    "modelo da OpenWeather, com a chuva passada para a hora em que caiu",
-  "band of the flow-weighted mean load": "escalão da carga média ponderada pelo fluxo",
-  "band of the occupancy: mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "escalão da ocupação: média de um painel mensal fixo, com as falhas preenchidas pelo perfil semanal próprio de cada membro",
-  "each station's day, then the mean of the stations that have one":
-    "o dia de cada estação e depois a média das estações que o têm",
-  "each station's hour, then the mean of the stations that have one":
-    "a hora de cada estação e depois a média das estações que a têm",
-  "flow-weighted mean": "média ponderada pelo fluxo",
-  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "média de um painel mensal fixo, com as falhas preenchidas pelo perfil semanal próprio de cada membro",
-  "mean state weighted by time, then its level by a versioned table":
-    "estado médio ponderado pelo tempo e depois o seu nível segundo uma tabela com versões",
-  "Pedestrians that pass in an hour, in all directions together":
-    "Peões que passam numa hora, em todos os sentidos juntos",
-  "city panel of permanent counting sites of the Métropole de Lyon":
-    "painel da cidade: locais permanentes de contagem da Métropole de Lyon",
-  "site": "local de contagem",
-  "sum over the channels of a site; mean over a fixed monthly panel, gaps filled from each member's own weekly profile":
-    "soma dos canais de um local; média de um painel mensal fixo, com as falhas preenchidas pelo perfil semanal próprio de cada membro",
-  "Motor vehicles in an hour": "Veículos a motor numa hora",
-  "city panel of counted directions of streets and motorways, each with its fixed share":
-    "painel da cidade: sentidos contados de ruas e autoestradas, cada um com a sua parte fixa",
-  "measured direction": "sentido medido",
-  "Persons in an hour, both directions of walking": "Pessoas numa hora, nos dois sentidos de marcha",
-  "one street, not the city: three sites on Bahnhofstrasse": "uma rua, não a cidade: três locais da Bahnhofstrasse",
-  "mean over a fixed monthly panel, gaps filled from each member's own weekly profile; only months in which all three sites count":
-    "média de um painel mensal fixo, com as falhas preenchidas pelo perfil semanal próprio de cada membro; só os meses em que os três locais contam",
-  "Day of the week": "Dia da semana",
-  "Whether it is weekend": "Se é fim de semana",
-  "Name of the public holiday": "Nome do feriado",
-  "Whether the holidays are known": "Se os feriados são conhecidos",
-  "Name of the vacation": "Nome das férias",
-  "Whether pupils have vacations": "Se os alunos têm férias",
-  "local day": "dia local",
-  "the city": "a cidade",
-  "the country": "o país",
-  "the levels together": "todos os níveis em conjunto",
-  "the city's region": "a região da cidade",
-  "the municipality": "o município",
-  "schools of the region": "escolas da região",
-  "the civil calendar": "o calendário civil",
-  "ECMWF's IFS on 0.25° by days of lead, its rain moved to the hour it fell":
-    "o IFS do ECMWF a 0,25° por dias de antecedência, com a chuva passada para a hora em que caiu",
-  "the Python library holidays and the city's list of local holidays, as archived with the month":
-    "a biblioteca holidays de Python e a lista de feriados municipais da cidade, tal como arquivadas com o mês",
-  "the file's vacations of the region, with the days that the library holidays adds; NULL beyond the file's last day":
-    "as férias da região no ficheiro, com os dias que a biblioteca holidays acrescenta; NULL depois do último dia do ficheiro",
-  "Days to holiday": "Dias até ao feriado",
-  "Days since holiday": "Dias desde o feriado",
-  "Is bridge day": "Dia de ponte",
-  "Days to the next public holiday": "Dias até ao próximo feriado",
-  "Days since the last public holiday": "Dias desde o último feriado",
-  "Whether it is a bridge day": "Se é dia de ponte",
 };
