@@ -114,5 +114,6 @@ def test_only_the_registry_names_a_dataset() -> None:
     named = re.compile(rf"""["']({names})["']|\b({names.upper()})\b|\.({names})\b""")
     texts = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in python_files("city_data", "api")}
     assert named.search(texts.pop(registry))
+    texts |= {f"api/page/{path.name}": path.read_text(encoding="utf-8") for path in (ROOT / "api/page").glob("*.js")}
     asking = [name for name, text in texts.items() if not name.startswith(of_one_dataset) and named.search(text)]
     assert asking == []

@@ -2,26 +2,30 @@
 // Such as #madrid?months=12&weather=humidity; a part that has its usual value is left out.
 
 export const RANGES = [1, 3, 12, 24];
-export const USUAL = { months: 3, month: null, show: "history", resolution: "daily", columns: {} };
-const CHOICES = { show: ["history", "training"], resolution: ["daily", "hourly"] };
+export const USUAL = { months: 3, month: null, show: "history", resolution: "daily", columns: {}, leads: {} };
+const CHOICES = { show: ["history", "training", "ahead"], resolution: ["daily", "dayparts", "hourly"] };
+const SINGLE = ["months", "month", ...Object.keys(CHOICES)];
 
 /** The fragment of a view. */
-export function fragmentOf({ city, columns, ...view }) {
+export function fragmentOf({ city, columns, leads, ...view }) {
   const query = new URLSearchParams();
-  for (const name of ["months", "month", "show", "resolution"]) {
+  for (const name of SINGLE) {
     if (view[name] !== USUAL[name]) query.set(name, view[name]);
   }
-  for (const [dataset, column] of Object.entries(columns)) query.set(dataset, column);
+  for (const [name, chosen] of Object.entries({ ...leads, ...columns })) {
+    if (chosen !== undefined) query.set(name, chosen);
+  }
   return `#${encodeURIComponent(city)}${query.size ? `?${query}` : ""}`;
 }
 
 /**
- * The view that a fragment names, and the parts of it that nothing here has, as texts. `known` has the cities' ids and the
- * names of each plot's columns. A part that is wrong or absent has its usual value; `city` is then null.
+ * The view that a fragment names, and the parts of it that nothing here has, as texts. `known` has the cities' ids, the
+ * names of each plot's columns, and the days of each lead. A part that is wrong or absent has its usual value; `city` is
+ * then null.
  */
 export function viewOf(fragment, known) {
   const [name, ...rest] = fragment.replace(/^#/, "").split("?");
-  const view = { ...USUAL, columns: {}, city: null };
+  const view = { ...USUAL, columns: {}, leads: {}, city: null };
   const unknown = [];
   const city = decoded(name);
   if (known.cities.includes(city)) view.city = city;
@@ -33,10 +37,12 @@ export function viewOf(fragment, known) {
 }
 
 function take(view, key, value, known) {
+  const has = (names) => Object.hasOwn(names, key) && names[key].map(String).includes(value);
   if (key === "months" && RANGES.map(String).includes(value)) view.months = Number(value);
   else if (key === "month" && /^\d{4}-(0[1-9]|1[0-2])$/.test(value)) view.month = value;
-  else if (Object.hasOwn(CHOICES, key) && CHOICES[key].includes(value)) view[key] = value;
-  else if (Object.hasOwn(known.columns, key) && known.columns[key].includes(value)) view.columns[key] = value;
+  else if (has(CHOICES)) view[key] = value;
+  else if (has(known.leads)) view.leads[key] = Number(value);
+  else if (has(known.columns)) view.columns[key] = value;
   else return false;
   return true;
 }

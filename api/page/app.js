@@ -2,11 +2,12 @@
 
 import { fragmentOf, viewOf } from "./address.js";
 import { Coverage, madeUp, shownMonths } from "./coverage.js";
+import { leadsOf, MARKS, plotsOf } from "./datasets.js";
 import { text, translateDocument } from "./language.js";
 import { CityList } from "./list.js";
 import { CityMap } from "./map.js";
 import { Notices } from "./notices.js";
-import { plotColumns, Plots } from "./plot.js";
+import { Plots } from "./plot.js";
 import * as reader from "./reader.js";
 import { el, number } from "./words.js";
 
@@ -21,8 +22,8 @@ async function start() {
   try {
     facts = await reader.facts();
     const listed = await reader.cities();
-    const parts = { panels: get("panels"), ranges: get("ranges"), shown: get("shown"), resolutions: get("resolutions"), range: get("plot-range"), zone: get("plot-zone") };
-    plots ??= new Plots(parts, facts, (chosen) => navigate(chosen), problem);
+    const parts = { panels: get("panels"), ranges: get("ranges"), shown: get("shown"), resolutions: get("resolutions"), leads: get("frame-leads"), range: get("plot-range"), zone: get("plot-zone") };
+    plots ??= new Plots(parts, facts, navigate, problem);
     get("documentation").hidden = !facts.documentation;
     await showCities(listed);
   } catch (error) {
@@ -50,12 +51,23 @@ async function showCities(listed) {
 /** Shows what the address names. What it names and nothing here has is reported, and the address left to be mended. */
 async function follow() {
   if (!cities.length) return;
-  const columns = Object.entries(plotColumns(facts)).map(([name, list]) => [name, list.map((column) => column.name)]);
-  const named = viewOf(location.hash, { cities: cities.map(({ city_id: id }) => id), columns: Object.fromEntries(columns) });
+  const named = viewOf(location.hash, knownParts());
   const { unknown } = named;
   view = { ...named.view, city: named.view.city ?? cities[0].city_id };
   if (!unknown.length && !location.hash) history.replaceState(null, "", fragmentOf(view));
   await render(unknown);
+}
+
+/** What an address may name. */
+function knownParts() {
+  const names = (columns) => columns.map(({ name }) => name);
+  const leads = leadsOf(facts);
+  const plotted = plotsOf(facts).map(({ name, columns }) => [name, [MARKS, ...names(columns)]]);
+  return {
+    cities: cities.map(({ city_id: id }) => id),
+    columns: Object.fromEntries(plotted),
+    leads: Object.fromEntries(leads.flatMap(({ key, frameKey, days }) => [[key, days], [frameKey, days]])),
+  };
 }
 
 /** Choosing the shown city again requests its months anew. */

@@ -1,7 +1,7 @@
 // The coverage of a city's months. Belongs here: the grids, their keys, what a square says. Does not: asking for it.
 
 import { text } from "./language.js";
-import { capital, el, moment, MONTH_LETTERS, MONTHS, monthName, monthOf, monthsFrom, number, openMonth, parts, percent, shift, title } from "./words.js";
+import { capital, datasetTitle, el, moment, MONTH_LETTERS, MONTHS, monthName, monthOf, monthsFrom, number, openMonth, parts, percent, shift } from "./words.js";
 
 // A state's mark and words; the mark is seen without colour. States with data show their coverage instead.
 const STATES = {
@@ -59,7 +59,7 @@ export class Coverage {
   }
 
   #grid(dataset) {
-    const caption = el("h3", {}, title(dataset));
+    const caption = el("h3", {}, datasetTitle(dataset));
     if (!this.city[`${dataset}_provider`] && !this.entries[dataset].size) {
       const none = text("No source of {dataset} is known for {city}.", { dataset: text(dataset), city: this.city.name });
       return el("div", { className: "grid" }, caption, el("p", { className: "hint" }, none));
@@ -152,7 +152,7 @@ export class Coverage {
       const summary = [...counts].map(([word, count]) => `${count} ${text(word)}`).join(", ");
       const sourced = this.city[`${name}_provider`] || known.size;
       const months = text("of {n} months {summary}", { n: this.shown[name].length, summary });
-      return el("p", {}, el("strong", {}, title(name)), `: ${sourced ? months : text("no source")}`);
+      return el("p", {}, el("strong", {}, datasetTitle(name)), `: ${sourced ? months : text("no source")}`);
     });
     this.detail.replaceChildren(...lines);
   }

@@ -1,67 +1,69 @@
-// One dataset's plot. Belongs here: its chart, its column, what lies under the cursor. Does not: which range (plot.js).
+// One plot with its controls. Belongs here: its column, its lead, what lies under the cursor. Does not: which range (plot.js).
 
+import { chartOptions, heightFor } from "./chart.js";
+import { AHEAD, isFrame, isLine, isMark, isNumber, isStepped, MARKS, markOf, marksOf, TRAINING } from "./datasets.js";
 import { Export } from "./export.js";
+import { stretches } from "./lanes.js";
 import { text } from "./language.js";
 import * as reader from "./reader.js";
-import { alone, gaps, isDrawn, isNumber, series, wordsOf } from "./series.js";
-import { el, meaningText, MONTH_LETTERS, MONTHS, number, stamp, title } from "./words.js";
+import { beside, gaps, numberOf, series } from "./series.js";
+import { capital, choose, datasetTitle, daysBefore, el, meaningText, number, stamp, title } from "./words.js";
 
-const HEIGHT_PX = 230;
-const SHADE_FROM_PX = 2;
-const SYNC = "city_data";
 const WEEK_S = 7 * 24 * 3600;
-const STEPPED = ["precipitation", "sunshine_duration", "snowfall", "congestion_level"];
-const DAY_S = 24 * 3600;
-// Increment, its format, and what is added where a year or a day turns: [year, month, day, hour, minute, second, mode].
-const LABELS = [
-  [365 * DAY_S, "{YYYY}", null, null, null, null, null, null, 1],
-  [28 * DAY_S, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
-  [DAY_S, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
-  [3600, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
-  [60, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
-];
-
-const MONTH_NAMES = { MMMM: MONTHS, MMM: MONTH_LETTERS, WWWW: [], WWW: [] };
-const AXIS_LEAST_PX = 62; // so that plots below each other begin at the same place
-const LABEL_ROOM_PX = 18; // ticks and gap beside the labels
-const DATASETS = { training: text("Training frame: weather, traffic and calendar on one grid") };
+const FRAMES = {
+  [TRAINING]: "Training frame: weather, traffic and calendar on one grid",
+  [AHEAD]: "Days ahead: forecasts and calendar in the training frame's columns",
+};
+const COUNTED = {
+  daily: "{n} of {all} days have a value",
+  dayparts: "{n} of {all} parts of days have a value",
+  hourly: "{n} of {all} hours have a value",
+};
+const FLAG = ["no", "yes"];
 
 export class Panel {
-  constructor(dataset, columns, onColumn, onProblem) {
-    this.dataset = dataset;
-    this.columns = columns;
-    this.select = el("select", { id: `column-${dataset}` });
+  /** `plot` is one of datasets.js; `lead`, for the history of forecasts, has its days. */
+  constructor({ name, columns, observed }, lead, colours, { onColumn, onLead, onProblem }) {
+    Object.assign(this, { dataset: name, columns, lead, marks: marksOf(columns) });
+    this.select = el("select", { id: `column-${name}` });
     this.select.addEventListener("change", () => onColumn(this.select.value));
+    this.leads = el("select", { className: "days", "aria-label": text("Days before") });
+    this.leads.addEventListener("change", () => onLead(Number(this.leads.value)));
     this.meta = el("p", { className: "hint meta" });
     this.chart = el("div", { className: "chart", tabIndex: 0, role: "application", "aria-roledescription": text("plot") });
     this.chart.addEventListener("keydown", (event) => this.#key(event));
     this.meaning = el("p", { className: "hint meaning" });
+    this.lines = el("p", { className: "hint lines", hidden: true });
     this.readout = el("div", { className: "readout" });
     this.spoken = el("p", { className: "unseen", "aria-live": "polite" });
-    this.export = new Export(dataset, onProblem);
-    const name = DATASETS[dataset] ?? title(dataset);
-    const label = el("label", { htmlFor: this.select.id }, el("span", { className: "unseen" }, `${text("Column")}: ${name}`));
-    const head = el("div", { className: "panel-head" }, el("h3", {}, name), label, this.select, this.meta);
-    this.element = el("section", { className: "panel", "data-dataset": dataset, "aria-label": name });
-    this.element.append(head, this.meaning, this.readout, this.chart, this.spoken, this.export.element);
-    new ResizeObserver(() => this.plot?.setSize({ width: this.chart.clientWidth, height: HEIGHT_PX })).observe(this.chart);
+    this.export = new Export(name, onProblem);
+    this.title = isFrame(name) ? text(FRAMES[name]) : datasetTitle(name);
+    const label = el("label", { htmlFor: this.select.id }, el("span", { className: "unseen" }, `${text("Column")}: ${this.title}`));
+    const head = el("div", { className: "panel-head" }, el("h3", {}, this.title), label, this.select, ...(lead ? [this.leads] : []), this.meta);
+    this.element = el("section", { className: "panel", "data-dataset": name, "aria-label": this.title });
+    this.element.style.setProperty("--line", `var(${colours[name]})`);
+    if (observed) this.element.style.setProperty("--other", `var(${colours[observed]})`);
+    this.element.append(head, this.meaning, this.lines, this.readout, this.chart, this.spoken, this.export.element);
+    new ResizeObserver(() => this.plot?.setSize({ width: this.chart.clientWidth, height: heightFor(this.lanes) })).observe(this.chart);
     for (const medium of ["(prefers-color-scheme: dark)", "print"]) matchMedia(medium).addEventListener("change", () => this.#draw());
   }
 
-  /** The columns to choose from, and the chosen one or else the first that a source of the city gives. */
-  offer(city, chosen) {
+  /** The columns to choose from, and the chosen one or else the first that a source of the `datasets` gives. */
+  offer(city, chosen, datasets, days) {
     this.city = city;
-    const given = this.#sources().flatMap(({ columns }) => columns ?? []);
-    const drawn = this.columns.filter(isDrawn);
-    const isGiven = ({ name }) => !given.length || given.includes(name);
-    this.column = drawn.find(({ name }) => name === chosen) ?? drawn.find(isGiven) ?? drawn[0];
-    const option = (column) => {
-      const label = `${title(column.name)}${column.unit ? ` (${text(column.unit)})` : ""}`;
-      return el("option", { value: column.name, selected: column === this.column }, label);
-    };
-    const others = drawn.filter((column) => !isGiven(column)).map(option);
-    const group = others.length ? [el("optgroup", { label: text("Not from this source") }, ...others)] : [];
-    this.select.replaceChildren(...drawn.filter(isGiven).map(option), ...group);
+    this.sources = city.sources.filter(({ dataset }) => datasets.includes(dataset));
+    const given = this.sources.flatMap(({ columns }) => columns ?? []);
+    const drawn = this.columns.filter((column) => isLine(column) || isMark(column));
+    const isGiven = ({ name, isComputed }) => isComputed || !given.length || given.includes(name);
+    const areMarked = this.marks.length > this.columns.length / 2;
+    const usual = areMarked ? null : drawn.find((column) => isLine(column) && isGiven(column)) ?? drawn[0];
+    this.column = chosen === MARKS ? null : drawn.find(({ name }) => name === chosen) ?? usual;
+    const option = (column) => [column.name, `${title(column.name)}${column.unit ? ` (${text(column.unit)})` : ""}`];
+    const all = this.marks.length > 1 ? [[MARKS, text("Marked days")]] : [];
+    const groups = [[...all, ...drawn.filter(isGiven).map(option)], drawn.filter((column) => !isGiven(column)).map(option)];
+    choose(this.select, groups, this.column?.name ?? MARKS, text("Not from this source"));
+    if (this.lead) choose(this.leads, [this.lead.days.map((n) => [n, daysBefore(n)])], days);
+    this.days = days;
   }
 
   /** Instead of a plot: why there is none, as text or an element. */
@@ -73,29 +75,24 @@ export class Panel {
     this.readout.replaceChildren();
     this.meaning.textContent = "";
     this.meta.textContent = "";
+    this.lines.hidden = true;
     this.export.hide();
-    this.select.disabled = !busy;
+    this.select.disabled = this.leads.disabled = !busy;
   }
 
-  /** `range` is {from, to} in seconds, half-open; `question` is what gave the records, see plot.js. */
-  show(records, range, question) {
-    this.records = records;
-    this.range = range;
+  /** `range` is {from, to} in seconds, half-open; `question` is what gave the records, and `observed` what was measured. */
+  show(records, range, question, observed = null) {
+    Object.assign(this, { records, range, observed, grid: question.grid });
     this.element.setAttribute("aria-busy", false);
-    this.select.disabled = false;
+    this.select.disabled = this.leads.disabled = false;
     const tenant = reader.token.get() ? question.path.split("/")[3] : null;
-    this.export.show({ ...question, base: document.baseURI.split("#")[0], column: this.column.name, tenant });
+    const columns = this.#shown().map(({ name }) => name);
+    this.export.show({ ...question, base: document.baseURI.split("#")[0], columns, tenant });
     this.#draw();
   }
 
-  /** The city's sources of what is plotted; a training frame has those of both datasets. */
-  #sources = () => this.city.sources.filter(({ dataset }) => [dataset, "training"].includes(this.dataset));
-
-  /** The chosen column's meaning in the city, by its first source that gives the column. */
-  #meaning() {
-    const given = this.#sources().map(({ meanings }) => meanings[this.column.name]);
-    return given.find(Boolean);
-  }
+  /** The columns that are drawn. */
+  #shown = () => (this.column ? [this.column] : this.marks);
 
   #clear() {
     this.plot?.destroy();
@@ -108,68 +105,50 @@ export class Panel {
     this.plot?.destroy();
     this.chart.replaceChildren();
     this.chart.classList.toggle("empty", false);
-    this.series = series(this.records, this.column);
-    this.gaps = gaps(this.series, this.range.from, this.range.to);
-    this.plot = new uPlot(this.#options(), [this.series.times, this.series.values], this.chart);
+    const { column, range } = this;
+    const isMarked = !column || isMark(column);
+    const isKnown = (record) => this.#shown().some((one) => markOf(record, one) !== null);
+    const valueOf = isMarked ? (record) => (isKnown(record) ? 1 : null) : (record) => numberOf(record, column);
+    this.series = series(this.records, valueOf, { grid: this.grid, to: range.to });
+    this.lanes = isMarked ? this.#shown().map((one) => ({ title: title(one.name), found: stretches(this.series, one) })) : null;
+    const other = this.#other();
+    const options = chartOptions(this.element, {
+      width: this.chart.clientWidth,
+      zone: this.city.timezone,
+      range,
+      column,
+      words: column?.allowed?.map((word) => text(word)),
+      hasOther: Boolean(other),
+      lanes: this.lanes,
+      gaps: gaps(this.series, range.from, range.to),
+      onCursor: (index) => this.#describe(index),
+    });
+    this.measured = other;
+    this.plot = new uPlot(options, [this.series.times, this.series.values, ...(other ? [other] : [])], this.chart);
     this.chart.plot = this.plot; // for whoever looks behind the picture with a console
-    const present = this.series.values.filter((value) => value !== null).length;
-    const counted = this.series.daily ? "{n} of {all} days have a value" : "{n} of {all} hours have a value";
-    const expected = Math.round((this.range.to - this.range.from) / this.series.step);
-    this.meta.textContent = text(counted, { n: number(present), all: number(expected) });
-    const { unit, name } = this.column;
-    this.meaning.textContent = meaningText(this.#meaning());
-    this.chart.setAttribute("aria-label", `${this.city.name}: ${title(name)}${unit ? ` (${text(unit)})` : ""}. ${this.meta.textContent}`);
+    this.#caption();
     this.#describe(null);
   }
 
-  #options() {
-    const style = getComputedStyle(this.element);
-    const [stroke, ink, rule, shade] = ["--line", "--muted", "--rule", "--gap"].map((name) => style.getPropertyValue(name).trim());
-    const font = `12px ${style.fontFamily}`;
-    const axis = { stroke: ink, font, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1 } };
-    const words = wordsOf(this.column)?.map((word) => text(word));
-    const scale = words ? { range: [-0.4, words.length - 0.6] } : {};
-    const values = words ? (_, splits) => splits.map((n) => words[n] ?? "") : (_, splits) => splits.map((n) => number(n));
-    return {
-      width: this.chart.clientWidth,
-      height: HEIGHT_PX,
-      legend: { show: false },
-      fmtDate: (template) => uPlot.fmtDate(template, MONTH_NAMES),
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), this.city.timezone),
-      scales: { x: { time: true, min: this.range.from, max: this.range.to, range: (_, min, max) => [min, max] }, y: scale },
-      cursor: { sync: { key: SYNC, scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 8 } },
-      axes: [
-        { ...axis, space: 64, values: LABELS },
-        { ...axis, size: (_, labels) => Math.max(AXIS_LEAST_PX, LABEL_ROOM_PX + widest(labels ?? [], font)), values, ...(words ? { splits: () => words.map((_, n) => n) } : {}) },
-      ],
-      series: [
-        {},
-        {
-          stroke,
-          width: 1.25,
-          spanGaps: false,
-          points: { size: 4, fill: stroke, filter: (u, index, shown) => (shown ? null : alone(u.data[1], ...u.series[index].idxs)) },
-          ...(words || STEPPED.includes(this.column.name) ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
-        },
-      ],
-      hooks: {
-        drawClear: [(plot) => this.#shade(plot, shade)],
-        setCursor: [(plot) => this.#describe(plot.cursor.idx)],
-        ready: [(plot) => plot.setScale("x", { min: this.range.from, max: this.range.to })],
-      },
-    };
+  /** What was measured at the times of the series: of days, beside hours, only what is a mean of them. */
+  #other() {
+    if (!this.observed || !this.column) return null;
+    const other = series(this.observed, (record) => numberOf(record, this.column), { to: this.range.to });
+    return other.grid === this.series.grid || !isStepped(this.column) ? beside(this.series, other) : null;
   }
 
-  #shade(plot, colour) {
-    const { ctx, bbox } = plot;
-    ctx.save();
-    ctx.fillStyle = colour;
-    for (const [from, to] of this.gaps) {
-      const left = Math.max(bbox.left, plot.valToPos(from, "x", true));
-      const right = Math.min(bbox.left + bbox.width, plot.valToPos(to, "x", true));
-      if (right - left >= SHADE_FROM_PX) ctx.fillRect(left, bbox.top, right - left, bbox.height);
-    }
-    ctx.restore();
+  #caption() {
+    const present = this.series.values.filter((value) => value !== null).length;
+    const expected = this.grid ? this.records.length : Math.round((this.range.to - this.range.from) / this.series.step);
+    this.meta.textContent = text(COUNTED[this.series.grid], { n: number(present), all: number(expected) });
+    const meanings = this.sources.map(({ meanings }) => meanings[this.column?.name]);
+    this.meaning.textContent = meaningText(meanings.find(Boolean));
+    const unit = this.column?.unit ? ` (${text(this.column.unit)})` : "";
+    const name = this.column ? title(this.column.name) : text("Marked days");
+    this.chart.setAttribute("aria-label", `${this.city.name}: ${name}${unit}. ${this.meta.textContent}`);
+    this.lines.hidden = !this.measured;
+    const forecast = el("span", { className: "line" }, `${datasetTitle(this.dataset)}, ${daysBefore(this.days)}`);
+    this.lines.replaceChildren(forecast, " ", el("span", { className: "line other" }, text("measured")));
   }
 
   /** The record under the cursor, all its columns; without one, what to do. */
@@ -180,18 +159,23 @@ export class Panel {
       this.readout.replaceChildren(el("span", { className: "hint" }, text(hint)));
       return;
     }
-    const when = stamp(this.series.times[index], this.city.timezone, this.series.daily);
-    const values = this.columns
-      .filter(({ name }) => record[name] != null || name === this.column.name)
-      .map((column) => el("span", { className: column === this.column ? "now" : "" }, `${title(column.name)} `, el("b", {}, this.#value(record, column))));
+    const day = stamp(this.series.times[index], this.city.timezone, this.series.grid !== "hourly");
+    const when = record.daypart ? `${day}, ${text(record.daypart)}` : day;
+    const value = (column) => el("span", { className: column === this.column ? "now" : "" }, `${title(column.name)} `, el("b", {}, this.#value(record, column)));
+    const values = this.columns.filter((column) => record[column.name] != null || column === this.column).map(value);
+    if (this.measured) {
+      const { unit } = this.column;
+      const measured = this.measured[index] == null ? text("no value") : `${number(this.measured[index])}${unit ? ` ${text(unit)}` : ""}`;
+      values.unshift(el("span", { className: "other" }, `${capital(text("measured"))} `, el("b", {}, measured)));
+    }
     this.readout.replaceChildren(el("time", { dateTime: record.date }, when), ...values, el("span", { className: "source" }, sourceOf(record)));
   }
 
   #value(record, column) {
     const { name, kind, unit, allowed } = column;
     const value = record[name];
-    if (value == null) return text("no value");
-    if (kind === "flag") return text(wordsOf(column)[Number(value)]);
+    if (value == null) return text(isMark(column) && markOf(record, column) === false ? "none" : "no value");
+    if (kind === "flag") return text(FLAG[Number(value)]);
     if (isNumber(column)) return `${number(value)}${unit ? ` ${text(unit)}` : ""}`;
     return allowed ? text(value) : value;
   }
@@ -210,13 +194,6 @@ export class Panel {
     this.#describe(to);
     this.spoken.textContent = this.readout.textContent;
   }
-}
-
-/** The width of the longest label, in pixels. */
-function widest(labels, font) {
-  const context = document.createElement("canvas").getContext("2d");
-  context.font = font;
-  return Math.ceil(Math.max(0, ...labels.map((label) => context.measureText(label).width)));
 }
 
 /** Of a history's record, or of a training frame's, which may have one for each dataset. */

@@ -2,31 +2,37 @@
 
 import { RANGES } from "./address.js";
 import { newestHeld } from "./coverage.js";
+import { AHEAD, datasetsOf, isFrame, leadsOf, plotsOf, TRAINING } from "./datasets.js";
 import { text } from "./language.js";
 import { Panel } from "./panel.js";
+import { keyed, lasting, leadOf, questionOf, rangeOf } from "./questions.js";
 import * as reader from "./reader.js";
-import { capital, el, firstDay, lastDay, monthName, monthStart, openMonth, shift } from "./words.js";
+import { capital, choose, datasetTitle, daysBefore, el, monthName, openMonth, shift, stamp } from "./words.js";
 
 const RANGE_NAMES = { 1: "Last month", 3: "3 months", 12: "12 months", 24: "24 months" };
-const SHOWN = { history: "History", training: "Training frame" };
-const RESOLUTIONS = { daily: "Days", hourly: "Hours" };
-const KEPT_ANSWERS = 12;
-
-/** The columns of each plot, by its name: those of the datasets, and of the training frame. */
-export function plotColumns({ datasets }) {
-  return { ...datasets, training: Object.values(datasets).flat() };
-}
+const SHOWN = { history: "History", [TRAINING]: "Training frame", [AHEAD]: "Days ahead" };
+const RESOLUTIONS = { daily: "Days", dayparts: "Parts of days", hourly: "Hours" };
+const KEPT_ANSWERS = 16;
+const LINES = 5; // colours of the datasets' lines in style.css
+const OBSERVED = "observed"; // beside the days of lead of a frame
 
 export class Plots {
   /** `onChange` takes the part of the view that was chosen here. */
-  constructor({ panels, ranges, shown, resolutions, range, zone }, facts, onChange, onProblem) {
+  constructor({ panels, ranges, shown, resolutions, leads, range, zone }, facts, onChange, onProblem) {
     this.facts = facts;
     this.rangeText = range;
     this.zoneText = zone;
     this.onProblem = onProblem;
     this.answers = new Map();
-    const chosen = (dataset) => (column) => onChange({ columns: { ...this.view.columns, [dataset]: column } });
-    this.panels = Object.entries(plotColumns(facts)).map(([name, columns]) => new Panel(name, columns, chosen(name), onProblem));
+    this.groups = { ranges, resolutions, leads };
+    const plots = plotsOf(facts);
+    const colours = Object.fromEntries(plots.map(({ name }, n) => [name, isFrame(name) ? "--accent" : `--line${n % LINES}`]));
+    const leadChosen = (key) => (days) => onChange({ leads: { ...this.view.leads, [key]: days } });
+    this.panels = plots.map((plot) => {
+      const lead = leadsOf(facts).find(({ dataset }) => dataset === plot.name);
+      const onColumn = (column) => onChange({ columns: { ...this.view.columns, [plot.name]: column } });
+      return new Panel(plot, lead, colours, { onColumn, onLead: leadChosen(lead?.key), onProblem });
+    });
     panels.replaceChildren(...this.panels.map((panel) => panel.element));
     const lengths = RANGES.map((months) => [months, RANGE_NAMES[months]]);
     this.buttons = [
@@ -34,22 +40,27 @@ export class Plots {
       ...choices(shown, "show", Object.entries(SHOWN), (show) => onChange({ show })),
       ...choices(resolutions, "resolution", Object.entries(RESOLUTIONS), (resolution) => onChange({ resolution })),
     ];
-    this.resolutions = resolutions;
+    this.leads = leadsOf(facts).map((lead) => ({ ...lead, select: frameLead(lead, leadChosen(lead.frameKey)) }));
+    leads.replaceChildren(...this.leads.map(({ observed, select }) => el("label", {}, `${datasetTitle(observed)} `, select)));
   }
 
-  /** Plots what the view names: the newest months, or one. */
+  /** Plots what the view names: the newest months, or one, or the days ahead. */
   async show(city, availability, view) {
     Object.assign(this, { city, availability, view });
     this.newest = newestHeld(availability.months, openMonth(city.timezone, this.facts.as_of));
     this.zoneText.textContent = text("Times are those of {city} ({zone}).", { city: city.name, zone: city.timezone });
-    this.resolutions.hidden = view.show !== "training";
+    this.groups.ranges.hidden = view.show === AHEAD;
+    this.groups.resolutions.hidden = !isFrame(view.show);
+    this.groups.leads.hidden = view.show !== TRAINING;
     for (const { name, value, button } of this.buttons) {
       const isShown = name === "months" && view.month ? false : String(view[name]) === String(value);
       button.setAttribute("aria-pressed", isShown);
     }
+    for (const { frameKey, select } of this.leads) select.value = view.leads[frameKey] ?? OBSERVED;
     for (const panel of this.panels) {
-      panel.element.hidden = (panel.dataset === "training") !== (view.show === "training");
-      panel.offer(city, view.columns[panel.dataset]);
+      panel.element.hidden = isFrame(panel.dataset) ? panel.dataset !== view.show : isFrame(view.show);
+      const days = panel.lead && leadOf(panel.lead, view);
+      panel.offer(city, view.columns[panel.dataset], datasetsOf(panel.dataset, this.facts, view), days);
     }
     await this.#load();
   }
@@ -59,8 +70,8 @@ export class Plots {
     this.requesting = new AbortController();
     const panels = this.panels.filter(({ element }) => !element.hidden);
     const { month, months } = this.view;
+    this.rangeText.textContent = "";
     if (!this.newest && !month) {
-      this.rangeText.textContent = "";
       const command = `city-data backfill --city ${this.city.city_id}`;
       const none = text("No month of {city} is stored yet. Load it with: {command}", { city: this.city.name, command });
       for (const panel of panels) panel.say(this.#isSourced(panel) ? none : this.#unsourced(panel));
@@ -68,29 +79,34 @@ export class Plots {
     }
     const last = month ?? this.newest;
     const first = month ?? shift(last, 1 - months);
-    this.rangeText.textContent = capital(first === last ? monthName(first) : `${monthName(first)} – ${monthName(last)}`);
+    const named = first === last ? monthName(first) : `${monthName(first)} – ${monthName(last)}`;
+    if (this.view.show !== AHEAD) this.rangeText.textContent = capital(named);
     const { signal } = this.requesting;
-    await Promise.all(panels.map((panel) => this.#fill(panel, first, last, signal)));
+    await Promise.all(panels.map((panel) => this.#fill(panel, [first, last], signal)));
   }
 
   #isSourced = ({ dataset }) =>
-    dataset === "training" || this.city[`${dataset}_provider`] || this.availability.months[dataset].length;
+    isFrame(dataset) || this.city[`${dataset}_provider`] || this.availability.months[dataset].length;
 
   #unsourced = ({ dataset }) =>
     text("No source of {dataset} is known for {city}.", { dataset: text(dataset), city: this.city.name });
 
-  async #fill(panel, first, last, signal) {
+  async #fill(panel, months, signal) {
     if (!this.#isSourced(panel)) return panel.say(this.#unsourced(panel));
+    const { dataset: plot, lead } = panel;
     try {
-      const question = this.#question(panel, first, last);
-      const answer = await this.#answer(panel, question, signal);
+      const question = this.#question(panel, plot, months);
+      const answering = this.#answer(question, signal, () => panel.say(text("Loading …"), true));
+      const measuring = lead && this.#isSourced({ dataset: lead.observed }) ? this.#answer(this.#question(panel, lead.observed, months), signal) : null;
+      const [answer, measured] = await Promise.all([answering, measuring]);
       if (signal.aborted) return;
       if (!answer.records.length) {
         const none = "No {dataset} is stored in this range; the squares above say why.";
-        return panel.say(text(none, { dataset: text(panel.dataset) }));
+        return panel.say(text(none, { dataset: text(plot) }));
       }
-      const [from, to] = [monthStart(first, this.city.timezone), monthStart(shift(last, 1), this.city.timezone)];
-      panel.show(answer.records, { from, to }, { ...question, version: answer.snapshot });
+      const range = rangeOf(plot, answer.records, months, this.city.timezone);
+      if (plot === AHEAD) this.#nameDays(range);
+      panel.show(answer.records, range, lasting(question, plot, answer), measured?.records);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof reader.Problem)) throw error;
@@ -99,33 +115,46 @@ export class Plots {
     }
   }
 
-  /** A record has a column that is on request only where it is named. */
-  #question({ dataset, column }, first, last) {
-    const query = {
-      latitude: this.city.latitude,
-      longitude: this.city.longitude,
-      start_date: firstDay(first),
-      end_date: lastDay(last),
-      ...(dataset === "training" ? { resolution: this.view.resolution } : column.on_request ? { columns: this.#fields(dataset) } : {}),
-    };
-    const path = reader.questionPath(dataset, this.facts.tenant_claim);
-    return { dataset, path, query, name: `${this.city.city_id}_${dataset}_${first}_${last}` };
+  #nameDays({ from, to }) {
+    const [first, last] = [from, to - 1].map((time) => stamp(time, this.city.timezone, true));
+    this.rangeText.textContent = `${first} – ${last}`;
   }
 
-  #fields = (dataset) => [...this.facts.datasets[dataset].map(({ name }) => name), "source"].join(",");
+  #question({ column }, plot, months) {
+    const { city, view, facts } = this;
+    return questionOf({ plot, column, city, months, view, facts });
+  }
 
   /** The last few answers are kept: going back to a range is at once. A reload of the page requests them anew. */
-  async #answer(panel, { path, query }, signal) {
-    const address = `${path}?${new URLSearchParams(query)}`;
+  #answer({ path, query, keys }, signal, onWait = () => {}) {
+    const address = `${path}?${new URLSearchParams(query)} ${JSON.stringify(keys)}`;
     const availability = this.availability;
     const kept = this.answers.get(address);
-    if (kept?.availability === availability) return kept.answer;
-    panel.say(text("Loading …"), true);
-    const answer = await reader.history(address, signal);
-    this.answers.set(address, { availability, answer });
+    if (kept?.availability === availability && !kept.signal?.aborted) {
+      if (kept.signal) onWait();
+      return kept.answer;
+    }
+    onWait();
+    const made = { availability, signal };
+    const requested = reader.history(`${path}?${new URLSearchParams(query)}`, signal);
+    made.answer = requested.then(({ records, snapshot }) => {
+      made.signal = null;
+      return { records: keyed(records, keys), snapshot };
+    });
+    made.answer.catch(() => this.answers.get(address) === made && this.answers.delete(address));
+    this.answers.set(address, made);
     if (this.answers.size > KEPT_ANSWERS) this.answers.delete(this.answers.keys().next().value);
-    return answer;
+    return made.answer;
   }
+}
+
+/** The choice between what was measured and what was forecast so many days before each day. */
+function frameLead({ dataset, days }, onLead) {
+  const select = el("select", {});
+  const forecast = (n) => [n, `${text(dataset)}, ${daysBefore(n)}`];
+  choose(select, [[[OBSERVED, text("measured")], ...days.map(forecast)]], OBSERVED);
+  select.addEventListener("change", () => onLead(select.value === OBSERVED ? undefined : Number(select.value)));
+  return select;
 }
 
 /** Buttons of which one is pressed, in `group`; each calls back with its value. */

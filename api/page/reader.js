@@ -1,5 +1,6 @@
 // The reader's public routes. Belongs here: asking them, the token, typed problems. Does not: showing anything.
 
+import { AHEAD, TRAINING } from "./datasets.js";
 import { text } from "./language.js";
 
 const TOKEN = "city_data_token";
@@ -28,16 +29,14 @@ export const cities = () => ask("api/v1/external/cities");
 export const availability = (cityId, signal) =>
   ask(`api/v1/external/operations/cities/${encodeURIComponent(cityId)}/availability`, signal);
 
-/**
- * The path of a question without its query; `dataset` is weather, traffic or training. Throws Problem where the token
- * names no tenant.
- */
-export function questionPath(dataset, tenantClaim) {
-  const name = dataset === "training" ? "training-frame" : `historical-${dataset}-optimized`;
-  return `api/v1/tenants/${tenant(tenantClaim)}/external/operations/${name}`;
+const FRAMES = { [TRAINING]: "operations/training-frame", [AHEAD]: "forecast-frame" };
+
+/** The path of a plot's question without its query. Throws Problem where the token names no tenant. */
+export function questionPath(plot, tenantClaim) {
+  return `api/v1/tenants/${tenant(tenantClaim)}/external/${FRAMES[plot] ?? `operations/historical-${plot}-optimized`}`;
 }
 
-/** The records at a path and query, oldest first, and the id of the snapshot that they are of. */
+/** The records at a path and query, by date, and the id of the snapshot that they are of. */
 export async function history(path, signal) {
   const response = await requested(path, signal);
   return { records: await response.json(), snapshot: response.headers.get("X-Snapshot-Id") };

@@ -21,8 +21,20 @@ export const percent = (share) => Math.floor(share * 100 + 1e-9);
 
 export const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
-/** A column or a dataset by its name in the API, such as traffic_volume. */
+/** A column by its name in the API, such as traffic_volume. */
 export const title = (name) => text(capital(name).replaceAll("_", " "));
+
+/** A dataset by its name in the API, at the beginning of a line. */
+export const datasetTitle = (name) => capital(text(name));
+
+export const daysBefore = (n) => (n === 1 ? text("1 day before") : text("{n} days before", { n }));
+
+/** Fills a select with [value, words], and `others` below their own label; `chosen` is selected. */
+export function choose(select, [first, others = []], chosen, label = "") {
+  const option = ([value, words]) => el("option", { value, selected: value === chosen }, words);
+  const group = others.length ? [el("optgroup", { label }, ...others.map(option))] : [];
+  select.replaceChildren(...first.map(option), ...group);
+}
 
 /** A column's meaning in one line; empty where the platform has not recorded it. */
 export function meaningText(meaning) {
@@ -79,9 +91,14 @@ export function openMonth(zone, at) {
   return (at ? new Date(at) : new Date()).toLocaleDateString("sv-SE", { timeZone: zone }).slice(0, 7);
 }
 
-/** Midnight at the start of a month on the clocks of `zone`, in seconds since 1970. */
-export function monthStart(month, zone) {
-  const wanted = Date.parse(`${firstDay(month)}T00:00:00Z`);
+export const monthStart = (month, zone) => dayStart(firstDay(month), zone);
+
+/** The day so many days after another, both as text. */
+export const dayAfter = (day, n = 1) => new Date(Date.parse(`${day}T00:00:00Z`) + n * 86_400_000).toISOString().slice(0, 10);
+
+/** Midnight at the start of a day (such as 2026-10-01) on the clocks of `zone`, in seconds since 1970. */
+export function dayStart(day, zone) {
+  const wanted = Date.parse(`${day}T00:00:00Z`);
   let guess = wanted;
   // Twice: the first step may land on the other side of a change of clocks.
   for (let n = 0; n < 2; n += 1) guess = wanted - offset(guess, zone);

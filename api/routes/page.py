@@ -19,6 +19,7 @@ from api.bodies.responses import is_known
 from api.query.negotiation import encoding_for
 from city_data import environment
 from city_data.datasets import DATASETS
+from city_data.frames.training_columns import training_columns
 from city_data.window import as_of, retention_months
 
 FOLDER = Path(__file__).parent.parent / "page"
@@ -91,14 +92,10 @@ def _files() -> dict[str, PageFile]:
 
 
 def _facts(tenant_claim: str, has_documentation: bool) -> bytes:
-    """Facts missing in public routes: columns with units, the window, the tenant claim, whether `/docs` is served."""
+    """Facts missing in public routes: what datasets and frames declare, the window, the tenant claim, `/docs`."""
     facts = {
-        # A plot draws one value a period: a dataset with further keys has several.
-        "datasets": {
-            name: [asdict(column) for column in dataset.columns]
-            for name, dataset in DATASETS.items()
-            if not dataset.key_columns
-        },
+        "datasets": {name: asdict(dataset) for name, dataset in DATASETS.items()},
+        "frame": [{"name": one.name, "kind": one.kind, "unit": one.unit} for one in training_columns("daily")],
         "window_months": retention_months(),
         "as_of": as_of().isoformat() if environment.AS_OF.get() else None,  # null: the browser's own clock
         "tenant_claim": tenant_claim,

@@ -51,7 +51,7 @@ Scheme = Literal["light", "dark"]
 @pytest.fixture(scope="package")
 def url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A reader of Madrid, whose traffic has a failed month; Barcelona, with a month that never was and one of the
-    sandbox; Valencia, of the sandbox alone, with a month ahead; Lisbon: nothing."""
+    sandbox; Valencia, of the sandbox alone, with forecasts and a month ahead; Lisbon: nothing."""
     postgres.create_database(DATABASE, template="template_city_data")
     database = Database(postgres.url(DATABASE))
     record_providers(database, discover().values())
@@ -69,13 +69,18 @@ def url(postgres: EmbeddedPostgres) -> Iterator[str]:
         ("valencia", "2026-10", "settled", "sandbox:open_meteo"),
     ):
         load = month_load("weather", month, add=1.5)
-        frame = canonical_frame(load.frame.assign(snowfall=0.5), WEATHER)
+        rain = [{"precipitation_day": "from dew to dew"}] * len(load.frame)
+        frame = canonical_frame(load.frame.assign(snowfall=0.5, precipitation=1.0, raw_data=rain), WEATHER)
         replace_month(database, dataclasses.replace(load, city_id=city, state=state, source=source, frame=frame))
     for month in ("2026-10", "2027-01"):
         load = month_load("calendar", month)
         flags = canonical_frame(load.frame.assign(is_weekend=load.frame.index % 7 == 2), DATASETS["calendar"])
         source = "sandbox:openholidays"
         replace_month(database, dataclasses.replace(load, city_id="valencia", source=source, frame=flags))
+    for month in ("2026-10", "2026-11"):
+        load, source = month_load("forecast", month), "sandbox:open_meteo_forecast"
+        degrees = canonical_frame(load.frame.assign(temperature=load.frame["temperature"] / 100), DATASETS["forecast"])
+        replace_month(database, dataclasses.replace(load, city_id="valencia", source=source, frame=degrees))
     record_state(database, "madrid", "traffic", Month(2026, 9), "failed", at=NOW, message=TROUBLE)
     record_state(database, "barcelona", "weather", Month(2026, 8), "not_available", at=NOW, message="never measured")
     record_state(database, "madrid", "weather", Month(2026, 11), "not_yet_published", at=NOW)
@@ -83,6 +88,7 @@ def url(postgres: EmbeddedPostgres) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("CITY_DATA_CITIES", raising=False)
         patch.setenv("ENABLED_CITIES", "madrid,barcelona,valencia,lisbon")
+        patch.setenv("CITY_DATA_AS_OF", NOW.isoformat())  # of the days ahead
         settings = {"database_url": postgres.url(DATABASE), "api_ledger_ttl_s": 0, "auth_mode": "none"}
         with serving(Settings.model_validate(settings)) as address:
             yield address

@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 
 from api.routes.page import FOLDER
 from city_data.datasets import DATASETS
+from city_data.frames.grids import DAYPARTS
+from city_data.frames.training_columns import training_columns
 from city_data.providers import discover
 from city_data_tests.browser.conftest import Open
 from city_data_tests.browser.elements import panel
@@ -48,7 +50,8 @@ def texts_of_the_page() -> set[str]:
     scripts = "\n".join(path.read_text() for path in FOLDER.glob("*.js") if path.name != "snippets.js")
     literals = {first or second for first, second in _TEXT.findall(scripts)}
     columns = [column for dataset in DATASETS.values() for column in dataset.columns]
-    facts = {column.name.replace("_", " ").capitalize() for column in columns}
+    computed = [column for column in training_columns("daily") if column.kind in ("number", "integer")]
+    facts = {column.name.replace("_", " ").capitalize() for column in [*columns, *computed]} | set(DAYPARTS)
     facts |= {word for column in columns for word in column.allowed or ()}
     facts |= {column.unit for column in columns if column.unit and re.search(r"[a-z]{4}", column.unit)}
     meanings = [meaning for provider in discover().values() for meaning in provider.capabilities.meanings.values()]

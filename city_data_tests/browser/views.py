@@ -17,20 +17,21 @@ EVERY_LOOK: list[tuple[str, Scheme]] = list(itertools.product(LOCALES, ("light",
 VIEWS = (
     "#madrid",
     "#madrid?traffic=congestion_level&months=24",
-    "#barcelona?show=training&resolution=hourly",
+    "#barcelona?show=training&resolution=dayparts&weather_lead_days=3",
     "#barcelona?month=2026-09",
-    "#valencia",
+    "#valencia?lead_days=7",
+    "#valencia?show=ahead&resolution=hourly",
     "#lisbon?month=2031-01&months=5",
 )
 EVERY_VIEW: list[tuple[str, Scheme, str]] = [(*look, view) for look in EVERY_LOOK for view in VIEWS]
-# One view in each language, and each view once.
+# One view in each language at least.
 SOME_VIEWS: list[tuple[str, Scheme, str]] = [
     ("en-GB", "light", "#madrid"),
     ("en-GB", "dark", "#lisbon?month=2031-01&months=5"),
     ("es-ES", "dark", "#madrid?traffic=congestion_level&months=24"),
-    ("fr-FR", "light", "#barcelona?show=training&resolution=hourly"),
-    ("pt-PT", "dark", "#barcelona?month=2026-09"),
-    ("ca-ES", "light", "#valencia"),
+    ("fr-FR", "light", "#barcelona?show=training&resolution=dayparts&weather_lead_days=3"),
+    ("pt-PT", "dark", "#valencia?show=ahead&resolution=hourly"),
+    ("ca-ES", "light", "#valencia?lead_days=7"),
 ]
 # `make page-test`: every view in every language, light and dark, with axe-core at every width.
 IS_WHOLE = bool(os.environ.get("CITY_DATA_TEST_PAGE"))

@@ -6,8 +6,8 @@ export default {
   ...columns,
   "city_data: weather and traffic history of cities": "city_data: història del temps i del trànsit de les ciutats",
   "Skip to the cities": "Ves a les ciutats",
-  "Hourly and daily weather and traffic of whole cities, month by month, kept for whoever trains a demand forecast there.":
-    "Temps i trànsit de ciutats senceres, per hores i per dies, mes a mes, per a qui hi entrena una previsió de la demanda.",
+  "Weather, traffic, calendar and past forecasts of whole cities, by the hour and by the day, month by month, kept for whoever trains a demand forecast there.":
+    "Temps, trànsit, calendari i previsions passades de ciutats senceres, per hores i per dies, mes a mes, per a qui hi entrena una previsió de la demanda.",
   "Routes and parameters of the service": "Rutes i paràmetres del servei",
   "A token is needed": "Cal un testimoni d'accés",
   "On the machine that runs the service, this command prints one:":
@@ -76,7 +76,6 @@ export default {
   "3 months": "3 mesos",
   "12 months": "12 mesos",
   "24 months": "24 mesos",
-  "Rows of the training frame": "Files de la taula d'entrenament",
   "Days": "Dies",
   "Hours": "Hores",
   "Column": "Columna",
@@ -134,7 +133,21 @@ export default {
   "traffic": "trànsit",
   "calendar": "calendari",
   "forecast": "previsió",
-  "Weather": "Temps",
-  "Traffic": "Trànsit",
-  "Calendar": "Calendari",
+  "Days ahead": "Pròxims dies",
+  "Days ahead: forecasts and calendar in the training frame's columns":
+    "Pròxims dies: previsions i calendari, amb les columnes de la taula d'entrenament",
+  "Rows of the frame": "Files de la taula",
+  "Parts of days": "Parts del dia",
+  "Marked days": "Dies assenyalats",
+  "Days before": "Dies d'antelació",
+  "1 day before": "1 dia abans",
+  "{n} days before": "{n} dies abans",
+  "measured": "mesurat",
+  "none": "cap",
+  "{n} of {all} parts of days have a value": "{n} de {all} parts del dia tenen valor",
+  "night": "nit",
+  "morning": "matí",
+  "noon": "migdia",
+  "afternoon": "tarda",
+  "evening": "vespre",
 };

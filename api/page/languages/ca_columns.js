@@ -37,6 +37,8 @@ export default {
   "medium": "mitjana",
   "high": "alta",
   "severe": "molt alta",
+  "Daylight hours": "Hores de llum",
+  "Weather lead days": "Dies d'antelació del temps",
   // What a column means, by its source.
   "Mean air temperature of the period": "Temperatura mitjana de l'aire en el període",
   "Lowest air temperature of the period": "Temperatura més baixa de l'aire en el període",

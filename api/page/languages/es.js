@@ -6,8 +6,8 @@ export default {
   ...columns,
   "city_data: weather and traffic history of cities": "city_data: historia del tiempo y del tráfico de las ciudades",
   "Skip to the cities": "Ir a las ciudades",
-  "Hourly and daily weather and traffic of whole cities, month by month, kept for whoever trains a demand forecast there.":
-    "Tiempo y tráfico de ciudades enteras, por horas y por días, mes a mes, para quien entrena allí una previsión de demanda.",
+  "Weather, traffic, calendar and past forecasts of whole cities, by the hour and by the day, month by month, kept for whoever trains a demand forecast there.":
+    "Tiempo, tráfico, calendario y pronósticos pasados de ciudades enteras, por horas y por días, mes a mes, para quien entrena allí una previsión de demanda.",
   "Routes and parameters of the service": "Rutas y parámetros del servicio",
   "A token is needed": "Hace falta un token",
   "On the machine that runs the service, this command prints one:":
@@ -78,7 +78,6 @@ export default {
   "3 months": "3 meses",
   "12 months": "12 meses",
   "24 months": "24 meses",
-  "Rows of the training frame": "Filas de la tabla de entrenamiento",
   "Days": "Días",
   "Hours": "Horas",
   "Column": "Columna",
@@ -136,7 +135,21 @@ export default {
   "traffic": "tráfico",
   "calendar": "calendario",
   "forecast": "pronóstico",
-  "Weather": "Tiempo",
-  "Traffic": "Tráfico",
-  "Calendar": "Calendario",
+  "Days ahead": "Próximos días",
+  "Days ahead: forecasts and calendar in the training frame's columns":
+    "Próximos días: pronósticos y calendario, con las columnas de la tabla de entrenamiento",
+  "Rows of the frame": "Filas de la tabla",
+  "Parts of days": "Partes del día",
+  "Marked days": "Días señalados",
+  "Days before": "Días de antelación",
+  "1 day before": "1 día antes",
+  "{n} days before": "{n} días antes",
+  "measured": "medido",
+  "none": "ninguno",
+  "{n} of {all} parts of days have a value": "{n} de {all} partes del día tienen valor",
+  "night": "noche",
+  "morning": "mañana",
+  "noon": "mediodía",
+  "afternoon": "tarde",
+  "evening": "final del día",
 };

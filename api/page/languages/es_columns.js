@@ -37,6 +37,8 @@ export default {
   "medium": "media",
   "high": "alta",
   "severe": "muy alta",
+  "Daylight hours": "Horas de luz",
+  "Weather lead days": "Días de antelación del tiempo",
   // What a column means, by its source.
   "Mean air temperature of the period": "Temperatura media del aire en el periodo",
   "Lowest air temperature of the period": "Temperatura más baja del aire en el periodo",

@@ -6,8 +6,8 @@ export default {
   ...columns,
   "city_data: weather and traffic history of cities": "city_data : historique de la météo et du trafic des villes",
   "Skip to the cities": "Aller aux villes",
-  "Hourly and daily weather and traffic of whole cities, month by month, kept for whoever trains a demand forecast there.":
-    "Météo et trafic de villes entières, par heure et par jour, mois par mois, pour qui y entraîne une prévision de la demande.",
+  "Weather, traffic, calendar and past forecasts of whole cities, by the hour and by the day, month by month, kept for whoever trains a demand forecast there.":
+    "Météo, trafic, calendrier et prévisions passées de villes entières, par heure et par jour, mois par mois, pour qui y entraîne une prévision de la demande.",
   "Routes and parameters of the service": "Routes et paramètres du service",
   "A token is needed": "Un jeton est nécessaire",
   "On the machine that runs the service, this command prints one:":
@@ -77,7 +77,6 @@ export default {
   "3 months": "3 mois",
   "12 months": "12 mois",
   "24 months": "24 mois",
-  "Rows of the training frame": "Lignes de la table d'entraînement",
   "Days": "Jours",
   "Hours": "Heures",
   "Column": "Colonne",
@@ -135,7 +134,21 @@ export default {
   "traffic": "trafic",
   "calendar": "calendrier",
   "forecast": "prévision",
-  "Weather": "Météo",
-  "Traffic": "Trafic",
-  "Calendar": "Calendrier",
+  "Days ahead": "Jours à venir",
+  "Days ahead: forecasts and calendar in the training frame's columns":
+    "Jours à venir : prévisions et calendrier, dans les colonnes de la table d'entraînement",
+  "Rows of the frame": "Lignes de la table",
+  "Parts of days": "Parties du jour",
+  "Marked days": "Jours marqués",
+  "Days before": "Jours d'avance",
+  "1 day before": "1 jour avant",
+  "{n} days before": "{n} jours avant",
+  "measured": "mesuré",
+  "none": "aucun",
+  "{n} of {all} parts of days have a value": "{n} parties du jour sur {all} ont une valeur",
+  "night": "nuit",
+  "morning": "matin",
+  "noon": "midi",
+  "afternoon": "après-midi",
+  "evening": "soirée",
 };

@@ -37,6 +37,8 @@ export default {
   "medium": "moyenne",
   "high": "élevée",
   "severe": "très élevée",
+  "Daylight hours": "Heures de jour",
+  "Weather lead days": "Jours d'avance de la météo",
   // What a column means, by its source.
   "Mean air temperature of the period": "Température moyenne de l'air sur la période",
   "Lowest air temperature of the period": "Température la plus basse de l'air sur la période",

@@ -37,6 +37,8 @@ export default {
   "medium": "médio",
   "high": "alto",
   "severe": "muito alto",
+  "Daylight hours": "Horas de luz",
+  "Weather lead days": "Dias de antecedência do tempo",
   // What a column means, by its source.
   "Mean air temperature of the period": "Temperatura média do ar no período",
   "Lowest air temperature of the period": "Temperatura mais baixa do ar no período",

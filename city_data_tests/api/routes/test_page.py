@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from api.routes import page
 from city_data.datasets import DATASETS
+from city_data.frames.training_columns import training_columns
 from city_data_tests.api.conftest import MakeClient
 from city_data_tests.api.issuer import Issuer, locked_by
 
@@ -53,11 +54,11 @@ def test_paths_outside_the_files_are_404(empty_reader: TestClient, path: str) ->
 
 def test_units_are_those_of_the_datasets(empty_reader: TestClient) -> None:
     facts = empty_reader.get("/page/facts.json").json()
-    assert {name: [(c["name"], c["unit"]) for c in columns] for name, columns in facts["datasets"].items()} == {
-        name: [(column.name, column.unit) for column in dataset.columns]
-        for name, dataset in DATASETS.items()
-        if not dataset.key_columns
+    assert {name: [(c["name"], c["unit"]) for c in one["columns"]] for name, one in facts["datasets"].items()} == {
+        name: [(column.name, column.unit) for column in dataset.columns] for name, dataset in DATASETS.items()
     }
+    frame = [column.name for column in training_columns("daily")]
+    assert [column["name"] for column in facts["frame"]] == frame
     assert facts["tenant_claim"] == "tenant_id"
 
 
