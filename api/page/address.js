@@ -2,8 +2,8 @@
 // Such as #madrid?months=12&weather=humidity; a part that has its usual value is left out.
 
 export const RANGES = [1, 3, 12, 24];
-export const USUAL = { months: 3, month: null, show: "history", resolution: "daily", columns: {}, leads: {} };
-const CHOICES = { show: ["history", "training", "ahead"], resolution: ["daily", "dayparts", "hourly"] };
+export const USUAL = { months: 3, month: null, show: "history", resolution: "daily", measure: "mae", columns: {}, leads: {} };
+const CHOICES = { show: ["history", "training", "ahead"], resolution: ["daily", "dayparts", "hourly"], measure: ["mae", "bias", "count"] };
 const SINGLE = ["months", "month", ...Object.keys(CHOICES)];
 
 /** The fragment of a view. */

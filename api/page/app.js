@@ -9,11 +9,12 @@ import { CityMap } from "./map.js";
 import { Notices } from "./notices.js";
 import { Plots } from "./plot.js";
 import * as reader from "./reader.js";
+import { Skill, skillKey } from "./skill.js";
 import { el, number } from "./words.js";
 
 const get = (id) => document.getElementById(id);
 const notices = new Notices();
-let facts, map, list, coverage, plots, view, cities = [], availability = null, requesting = null;
+let facts, map, list, coverage, plots, skill, view, cities = [], availability = null, requesting = null;
 
 async function start() {
   notices.settle();
@@ -24,6 +25,7 @@ async function start() {
     const listed = await reader.cities();
     const parts = { panels: get("panels"), ranges: get("ranges"), shown: get("shown"), resolutions: get("resolutions"), leads: get("frame-leads"), range: get("plot-range"), zone: get("plot-zone") };
     plots ??= new Plots(parts, facts, navigate, problem);
+    skill ??= skillOf();
     get("documentation").hidden = !facts.documentation;
     await showCities(listed);
   } catch (error) {
@@ -63,11 +65,19 @@ function knownParts() {
   const names = (columns) => columns.map(({ name }) => name);
   const leads = leadsOf(facts);
   const plotted = plotsOf(facts).map(({ name, columns }) => [name, [MARKS, ...names(columns)]]);
+  const compared = leads.map((lead) => [skillKey(lead), names(facts.datasets[lead.dataset].columns)]);
   return {
     cities: cities.map(({ city_id: id }) => id),
-    columns: Object.fromEntries(plotted),
+    columns: Object.fromEntries([...plotted, ...compared]),
     leads: Object.fromEntries(leads.flatMap(({ key, frameKey, days }) => [[key, days], [frameKey, days]])),
   };
+}
+
+/** The panel of the forecasts' errors; null where no dataset has forecasts. */
+function skillOf() {
+  const [lead] = leadsOf(facts);
+  const parts = { body: get("skill-body"), select: get("skill-column"), measures: get("skill-measures") };
+  return lead ? new Skill(parts, lead, facts, navigate) : null;
 }
 
 /** Choosing the shown city again requests its months anew. */
@@ -102,7 +112,7 @@ async function render(unknown) {
     const isOutside = view.month && !months.includes(view.month);
     notices.unknown(isOutside ? [...unknown, `month=${view.month}`] : unknown, city.name);
     if (isOutside) view.month = null;
-    await plots.show(city, availability, view);
+    await Promise.all([plots.show(city, availability, view), skill?.show(city, availability, view)]);
   } catch (error) {
     availability = null;
     if (error.name !== "AbortError") problem(error, () => render(unknown));
@@ -112,6 +122,7 @@ async function render(unknown) {
 function showCoverage(city) {
   get("coverage-city").textContent = text("Stored months of {city}", { city: city.name });
   get("coverage").hidden = get("plot").hidden = false;
+  get("skill").hidden = !skill;
   const parts = { grids: get("grids"), detail: get("month-detail"), legend: get("legend") };
   coverage ??= new Coverage(parts, facts, (month) => navigate({ month }));
   coverage.show(city, availability);

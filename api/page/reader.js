@@ -29,6 +29,9 @@ export const cities = () => ask("api/v1/external/cities");
 export const availability = (cityId, signal) =>
   ask(`api/v1/external/operations/cities/${encodeURIComponent(cityId)}/availability`, signal);
 
+/** The errors of a dataset's stored forecasts of a city. */
+export const skill = (cityId, dataset, signal) => ask(`api/v1/cities/${encodeURIComponent(cityId)}/${dataset}/skill`, signal);
+
 const FRAMES = { [TRAINING]: "operations/training-frame", [AHEAD]: "forecast-frame" };
 
 /** The path of a plot's question without its query. Throws Problem where the token names no tenant. */

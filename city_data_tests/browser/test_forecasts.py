@@ -1,4 +1,4 @@
-"""Forecasts on the page: a line of one lead, frames of what was known, and the days ahead."""
+"""Forecasts on the page: a line of one lead, frames of what was known, the days ahead, and how good they were."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Page, expect
 
 from city_data_tests.api.conftest import TENANT
 from city_data_tests.browser.conftest import Open
@@ -97,6 +97,44 @@ def test_days_ahead_are_plotted_and_their_program_names_the_day(open_page: Open,
     expect(link).to_have_attribute("download", "valencia_ahead_2026-11-16_2026-11-22.csv")
     page.go_back()
     expect(page.locator("#plot-range")).to_have_text("September 2026 – November 2026")
+
+
+def error(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def numbers(page: Page, rows: str) -> list[list[str]]:
+    return page.locator(rows).evaluate_all("(rows) => rows.map((row) => [...row.cells].map((c) => c.textContent))")
+
+
+def test_errors_of_forecasts_are_shown_by_lead_and_by_month(open_page: Open, url: str) -> None:
+    page = open_page(fragment="#valencia")
+    skill = page.locator("#skill")
+    expect(skill.locator("caption").first).to_have_text("Temperature of all stored months, Valencia")
+    found = httpx.get(f"{url}/api/v1/cities/valencia/forecast/skill").json()["skill"]
+    assert [one["lead_days"] for one in found] == [1, 2, 3, 4, 5, 6, 7]
+    first = found[0]
+    by_lead = numbers(page, ".by-lead tbody tr")
+    assert by_lead[0] == ["1 day before", error(first["mae"]), f"{first['bias']:+.2f}", str(first["count"])]
+    assert len(by_lead) == 7
+    assert numbers(page, ".by-month tbody tr") == [["Oct", *(error(one["mae"]) for one in found)]]
+    expect(skill.get_by_text("Here a pair is a day")).to_be_visible()
+    expect(skill.locator(".left-out")).to_have_text("Precipitation: 31 values of days “from dew to dew”")
+    skill.get_by_role("button", name="Pairs").click()
+    assert page.evaluate("location.hash") == "#valencia?measure=count"
+    assert numbers(page, ".by-month tbody tr") == [["Oct", *(str(one["count"]) for one in found)]]
+    page.locator("#city-list [data-city=lisbon]").click()
+    expect(skill).to_contain_text("No forecast of Lisbon was compared yet")
+
+
+POOLED = """async (errors) => (await import("/page/skill.js")).pooled(errors)"""
+
+
+def test_errors_of_months_are_pooled_by_their_pairs(open_page: Open) -> None:
+    page = open_page()
+    errors = [{"mae": 1.0, "bias": 1.0, "count": 30}, {"mae": 4.0, "bias": -2.0, "count": 10}]
+    assert page.evaluate(POOLED, errors) == {"mae": 1.75, "bias": 0.25, "count": 40}
+    assert page.evaluate(POOLED, []) is None
 
 
 # Stretches of a column's marks, and gaps of a line, over records that are made here.

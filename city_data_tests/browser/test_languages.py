@@ -20,7 +20,7 @@ LANGUAGES = ["ca", "es", "fr", "pt"]
 # A literal of a script that is a text: words, or a sentence. Programs to copy and classes of elements are none.
 _TEXT = re.compile(r'\btext\(\s*"((?:[^"\\]|\\.)*)"|"([A-Z{][^"\\]*[a-z}][^"\\]* [^"\\]*)"')
 _NOT_TEXTS = re.compile(r"^(\{\w+\}( \{\w+\})?|Authorization: .*)$")
-_UNTRANSLATED = {"city_data", "city-data token", "1", "2", "3", "+", "−"}
+_UNTRANSLATED = {"city_data", "city-data token", "1", "2", "3", "4", "+", "−"}
 
 
 class Texts(HTMLParser):

@@ -19,8 +19,8 @@ VIEWS = (
     "#madrid?traffic=congestion_level&months=24",
     "#barcelona?show=training&resolution=dayparts&weather_lead_days=3",
     "#barcelona?month=2026-09",
-    "#valencia?lead_days=7",
-    "#valencia?show=ahead&resolution=hourly",
+    "#valencia?lead_days=7&measure=bias",
+    "#valencia?show=ahead&resolution=hourly&forecast_skill=pressure",
     "#lisbon?month=2031-01&months=5",
 )
 EVERY_VIEW: list[tuple[str, Scheme, str]] = [(*look, view) for look in EVERY_LOOK for view in VIEWS]
@@ -30,8 +30,8 @@ SOME_VIEWS: list[tuple[str, Scheme, str]] = [
     ("en-GB", "dark", "#lisbon?month=2031-01&months=5"),
     ("es-ES", "dark", "#madrid?traffic=congestion_level&months=24"),
     ("fr-FR", "light", "#barcelona?show=training&resolution=dayparts&weather_lead_days=3"),
-    ("pt-PT", "dark", "#valencia?show=ahead&resolution=hourly"),
-    ("ca-ES", "light", "#valencia?lead_days=7"),
+    ("pt-PT", "dark", "#valencia?show=ahead&resolution=hourly&forecast_skill=pressure"),
+    ("ca-ES", "light", "#valencia?lead_days=7&measure=bias"),
 ]
 # `make page-test`: every view in every language, light and dark, with axe-core at every width.
 IS_WHOLE = bool(os.environ.get("CITY_DATA_TEST_PAGE"))

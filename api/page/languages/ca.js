@@ -150,4 +150,31 @@ export default {
   "noon": "migdia",
   "afternoon": "tarda",
   "evening": "vespre",
+  "How good its forecasts were": "Com d'encertades van ser les previsions",
+  "Every stored forecast beside what was measured afterwards: forecast less measured, by the days before that it was made.":
+    "Cada previsió desada al costat del que es va mesurar després: la previsió menys la mesura, segons els dies d'antelació.",
+  "Shown by month": "El que es mostra per mes",
+  "Mean error": "Error mitjà",
+  "Bias": "Biaix",
+  "Pairs": "Parelles",
+  "Forecast": "Previsió",
+  "Mean error: by how much the forecast was wrong on average, whichever way (mean absolute error).":
+    "Error mitjà: quant es va equivocar de mitjana la previsió, per amunt o per avall (error absolut mitjà).",
+  "Bias: above zero, the forecast was too high on average.":
+    "Biaix: per sobre de zero, la previsió va ser de mitjana massa alta.",
+  "Pairs: how many forecasts were compared with what was measured.":
+    "Parelles: quantes previsions es van comparar amb el que es va mesurar.",
+  "{column} of all stored months, {city}": "{column} de tots els mesos desats, {city}",
+  "by month of the year and days before": "per mes de l'any i dies d'antelació",
+  "Left out, since nobody knows which hours their days have:":
+    "No es comparen, perquè ningú no sap quines hores tenen els seus dies:",
+  "{column}: {n} values of days “{day}”": "{column}: {n} valors de dies «{day}»",
+  "No forecast of {city} was compared yet: that needs stored months of both, forecasts and what was measured.":
+    "Encara no s'ha comparat cap previsió de {city}: calen mesos desats de tots dos, previsions i mesures.",
+  "Here a pair is a day, whose error is smaller than an hour's: compare cities of one kind.":
+    "Aquí una parella és un dia, l'error del qual és més petit que el d'una hora: compareu ciutats del mateix tipus.",
+  "Here a pair is an hour, whose error is greater than a day's: compare cities of one kind.":
+    "Aquí una parella és una hora, l'error de la qual és més gran que el d'un dia: compareu ciutats del mateix tipus.",
+  "Here some pairs are days and some are hours, whose errors are greater: compare cities of one kind.":
+    "Aquí unes parelles són dies i altres són hores, els errors de les quals són més grans: compareu ciutats del mateix tipus.",
 };

@@ -152,4 +152,31 @@ export default {
   "noon": "mediodía",
   "afternoon": "tarde",
   "evening": "final del día",
+  "How good its forecasts were": "Qué tal acertaron sus pronósticos",
+  "Every stored forecast beside what was measured afterwards: forecast less measured, by the days before that it was made.":
+    "Cada pronóstico guardado junto a lo que se midió después: lo pronosticado menos lo medido, según los días de antelación.",
+  "Shown by month": "Lo que se muestra por mes",
+  "Mean error": "Error medio",
+  "Bias": "Sesgo",
+  "Pairs": "Parejas",
+  "Forecast": "Pronóstico",
+  "Mean error: by how much the forecast was wrong on average, whichever way (mean absolute error).":
+    "Error medio: cuánto se equivocó de media el pronóstico, por arriba o por abajo (error absoluto medio).",
+  "Bias: above zero, the forecast was too high on average.":
+    "Sesgo: por encima de cero, el pronóstico fue de media demasiado alto.",
+  "Pairs: how many forecasts were compared with what was measured.":
+    "Parejas: cuántos pronósticos se compararon con lo medido.",
+  "{column} of all stored months, {city}": "{column} de todos los meses guardados, {city}",
+  "by month of the year and days before": "por mes del año y días de antelación",
+  "Left out, since nobody knows which hours their days have:":
+    "No se comparan, porque nadie sabe qué horas tienen sus días:",
+  "{column}: {n} values of days “{day}”": "{column}: {n} valores de días «{day}»",
+  "No forecast of {city} was compared yet: that needs stored months of both, forecasts and what was measured.":
+    "Aún no se ha comparado ningún pronóstico de {city}: hacen falta meses guardados de ambos, pronósticos y mediciones.",
+  "Here a pair is a day, whose error is smaller than an hour's: compare cities of one kind.":
+    "Aquí una pareja es un día, cuyo error es menor que el de una hora: compare ciudades del mismo tipo.",
+  "Here a pair is an hour, whose error is greater than a day's: compare cities of one kind.":
+    "Aquí una pareja es una hora, cuyo error es mayor que el de un día: compare ciudades del mismo tipo.",
+  "Here some pairs are days and some are hours, whose errors are greater: compare cities of one kind.":
+    "Aquí unas parejas son días y otras son horas, cuyos errores son mayores: compare ciudades del mismo tipo.",
 };

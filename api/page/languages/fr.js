@@ -151,4 +151,31 @@ export default {
   "noon": "midi",
   "afternoon": "après-midi",
   "evening": "soirée",
+  "How good its forecasts were": "La qualité de ses prévisions",
+  "Every stored forecast beside what was measured afterwards: forecast less measured, by the days before that it was made.":
+    "Chaque prévision enregistrée à côté de ce qui a été mesuré ensuite : la prévision moins la mesure, selon les jours d'avance.",
+  "Shown by month": "Ce qui est montré par mois",
+  "Mean error": "Erreur moyenne",
+  "Bias": "Biais",
+  "Pairs": "Paires",
+  "Forecast": "Prévision",
+  "Mean error: by how much the forecast was wrong on average, whichever way (mean absolute error).":
+    "Erreur moyenne : de combien la prévision s'est trompée en moyenne, dans un sens ou dans l'autre (erreur absolue moyenne).",
+  "Bias: above zero, the forecast was too high on average.":
+    "Biais : au-dessus de zéro, la prévision était trop haute en moyenne.",
+  "Pairs: how many forecasts were compared with what was measured.":
+    "Paires : combien de prévisions ont été comparées à ce qui a été mesuré.",
+  "{column} of all stored months, {city}": "{column} de tous les mois enregistrés, {city}",
+  "by month of the year and days before": "par mois de l'année et jours d'avance",
+  "Left out, since nobody knows which hours their days have:":
+    "Laissées de côté, car personne ne sait quelles heures ont leurs jours :",
+  "{column}: {n} values of days “{day}”": "{column} : {n} valeurs de jours « {day} »",
+  "No forecast of {city} was compared yet: that needs stored months of both, forecasts and what was measured.":
+    "Aucune prévision de {city} n'a encore été comparée : il faut des mois enregistrés des deux, prévisions et mesures.",
+  "Here a pair is a day, whose error is smaller than an hour's: compare cities of one kind.":
+    "Ici une paire est un jour, dont l'erreur est plus petite que celle d'une heure : comparez des villes du même type.",
+  "Here a pair is an hour, whose error is greater than a day's: compare cities of one kind.":
+    "Ici une paire est une heure, dont l'erreur est plus grande que celle d'un jour : comparez des villes du même type.",
+  "Here some pairs are days and some are hours, whose errors are greater: compare cities of one kind.":
+    "Ici certaines paires sont des jours, d'autres des heures, dont les erreurs sont plus grandes : comparez des villes du même type.",
 };

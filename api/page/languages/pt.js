@@ -150,4 +150,31 @@ export default {
   "noon": "meio-dia",
   "afternoon": "tarde",
   "evening": "fim do dia",
+  "How good its forecasts were": "Quão certas foram as suas previsões",
+  "Every stored forecast beside what was measured afterwards: forecast less measured, by the days before that it was made.":
+    "Cada previsão guardada ao lado do que se mediu depois: a previsão menos o medido, pelos dias de antecedência.",
+  "Shown by month": "O que se mostra por mês",
+  "Mean error": "Erro médio",
+  "Bias": "Viés",
+  "Pairs": "Pares",
+  "Forecast": "Previsão",
+  "Mean error: by how much the forecast was wrong on average, whichever way (mean absolute error).":
+    "Erro médio: quanto a previsão errou em média, para cima ou para baixo (erro absoluto médio).",
+  "Bias: above zero, the forecast was too high on average.":
+    "Viés: acima de zero, a previsão foi em média demasiado alta.",
+  "Pairs: how many forecasts were compared with what was measured.":
+    "Pares: quantas previsões foram comparadas com o que se mediu.",
+  "{column} of all stored months, {city}": "{column} de todos os meses guardados, {city}",
+  "by month of the year and days before": "por mês do ano e dias de antecedência",
+  "Left out, since nobody knows which hours their days have:":
+    "Deixados de fora, porque ninguém sabe que horas têm os seus dias:",
+  "{column}: {n} values of days “{day}”": "{column}: {n} valores de dias «{day}»",
+  "No forecast of {city} was compared yet: that needs stored months of both, forecasts and what was measured.":
+    "Ainda não se comparou nenhuma previsão de {city}: são precisos meses guardados de ambos, previsões e medições.",
+  "Here a pair is a day, whose error is smaller than an hour's: compare cities of one kind.":
+    "Aqui um par é um dia, cujo erro é menor do que o de uma hora: compare cidades do mesmo tipo.",
+  "Here a pair is an hour, whose error is greater than a day's: compare cities of one kind.":
+    "Aqui um par é uma hora, cujo erro é maior do que o de um dia: compare cidades do mesmo tipo.",
+  "Here some pairs are days and some are hours, whose errors are greater: compare cities of one kind.":
+    "Aqui uns pares são dias e outros são horas, cujos erros são maiores: compare cidades do mesmo tipo.",
 };
