@@ -50,7 +50,7 @@ export function chartOptions(element, { width, zone, range, column, words, hasOt
       ...(hasOther ? [{ ...drawn, stroke: colour("--other"), points: points(colour("--other")) }] : []),
     ],
     hooks: {
-      drawClear: [(plot) => (lanes ? null : shadeGaps(plot, gaps, colours.shade))],
+      drawClear: [(plot) => shadeGaps(plot, gaps, colours.shade)],
       draw: [(plot) => (lanes ? drawLanes(plot, lanes, colours) : null)],
       setCursor: [(plot) => onCursor(plot.cursor.idx)],
       ready: [(plot) => plot.setScale("x", { min: range.from, max: range.to })],

@@ -111,6 +111,7 @@ export class Panel {
     const valueOf = isMarked ? (record) => (isKnown(record) ? 1 : null) : (record) => numberOf(record, column);
     this.series = series(this.records, valueOf, { grid: this.grid, to: range.to });
     this.lanes = isMarked ? this.#shown().map((one) => ({ title: title(one.name), found: stretches(this.series, one) })) : null;
+    this.chart.classList.toggle("marks", isMarked);
     const other = this.#other();
     const options = chartOptions(this.element, {
       width: this.chart.clientWidth,
