@@ -13,11 +13,11 @@ requests for days (api/).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
+from itertools import pairwise
 from math import fsum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from city_data.columns import Column, DayRule
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 
 MINIMUM_HOURS = 20
 Values = Sequence[Any]
-Period = TypeVar("Period", bound=Hashable)
-_OF_NUMBERS: Mapping[DayRule, Callable[[list[float]], float]] = {"sum": fsum, "min": min, "max": max}
+_OF_NUMBERS: Mapping[DayRule, Callable[[list[float]], float]] = {
+    "mean": lambda known: fsum(known) / len(known),
+    "sum": fsum,
+    "min": min,
+    "max": max,
+}
 
 
 def day_columns(
@@ -43,34 +47,31 @@ def day_columns(
     another row.
     """
     zone, others = ZoneInfo(timezone), dataset.key[1:]
-    keys = zip(dates, *(hours[name] for name in others), strict=True)
-    rows = [(moment.astimezone(zone).date(), *values) for moment, *values in keys]
+    named = zip(dates, *(hours[name] for name in others), strict=True)
+    rows = [(moment.astimezone(zone).date(), *values) for moment, *values in named]
     order = sorted(range(len(rows)), key=rows.__getitem__)
     ordered = {name: [hours[name][n] for n in order] for name in (*dataset.column_names, "source")}
-    columns = period_columns(dataset, [rows[n] for n in order], ordered, lambda _: MINIMUM_HOURS)
-    periods = columns.pop("period")
-    key = {name: [period[n] for period in periods] for n, name in enumerate(dataset.key)}
-    return {**key, "date": [day_bounds(day, timezone)[0] for day in key["date"]], **columns}
+    keys = [rows[n] for n in order]
+    starts = [n for n, key in enumerate(keys) if n == 0 or key != keys[n - 1]]
+    bounds = list(pairwise([*starts, len(keys)]))
+    columns = period_columns(dataset, bounds, ordered, [MINIMUM_HOURS] * len(bounds))
+    counted = [ordered[name] for name in dataset.record_columns]
+    columns["hours"] = [max(end - start - values[start:end].count(None) for values in counted) for start, end in bounds]
+    key_columns = {name: [keys[start][n] for start in starts] for n, name in enumerate(dataset.key)}
+    return {**key_columns, "date": [day_bounds(day, timezone)[0] for day in key_columns["date"]], **columns}
 
 
 def period_columns(
-    dataset: Dataset, periods: Sequence[Period], hours: Mapping[str, Values], fewest: Callable[[Period], int]
+    dataset: Dataset, bounds: Sequence[tuple[int, int]], hours: Mapping[str, Values], fewest: Sequence[int]
 ) -> dict[str, list[Any]]:
-    """`day_columns` of any periods: `periods` names each hour's, `fewest` gives how many hours with a value one needs.
+    """The dataset's columns and `source`, a value for each period; without hours it has none.
 
-    The hours of a period stand together. Gives `period` instead of the key.
+    `bounds` are the positions of each period's first hour and of the one after its last, `fewest` is how many hours
+    with a value it needs.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in ("period", *dataset.column_names, "source", "hours")}
-    for period, positions in groupby(range(len(periods)), key=periods.__getitem__):
-        inside = list(positions)
-        values = {name: [hours[name][n] for n in inside] for name in dataset.column_names}
-        columns["period"].append(period)
-        columns["source"].append(hours["source"][inside[0]])
-        counts = [sum(value is not None for value in values[name]) for name in dataset.record_columns]
-        columns["hours"].append(max(counts))
-        for column in dataset.columns:
-            columns[column.name].append(_rounded(column, _value(column, values, fewest(period))))
-    return columns
+    columns = {column.name: _combined(column, hours, bounds, fewest) for column in dataset.columns}
+    sources = hours["source"]
+    return {**columns, "source": [sources[start] if start < end else None for start, end in bounds]}
 
 
 def daily(frame: pd.DataFrame, dataset: Dataset, timezone: str) -> pd.DataFrame:
@@ -97,28 +98,41 @@ def daily(frame: pd.DataFrame, dataset: Dataset, timezone: str) -> pd.DataFrame:
     )
 
 
-def _rounded(column: Column, value: Any) -> Any:
-    """To the column's digits, as `frames.canonical` does: a half goes to the even digit."""
-    if column.kind != "number" or value is None:
-        return value
-    scale = 10**column.decimals
-    return round(value * scale) / scale
+def _combined(
+    column: Column, hours: Mapping[str, Values], bounds: Sequence[tuple[int, int]], fewest: Sequence[int]
+) -> list[Any]:
+    """The column's value of each period."""
+    values = hours[column.name]
+    of_known = _rule(column)
+    if of_known is None or values.count(None) == len(values):
+        return [None] * len(bounds)
+    weights = hours[column.weight] if column.weight is not None else None
+    scale = 10**column.decimals if column.kind == "number" else None
+    combined: list[Any] = []
+    for (start, end), least in zip(bounds, fewest, strict=True):
+        known = [value for value in values[start:end] if value is not None]
+        if len(known) < least:
+            combined.append(None)
+            continue
+        mean = None if weights is None else _weighted_mean(values[start:end], weights[start:end], least)
+        value = of_known(known) if mean is None else mean
+        # As `frames.canonical` rounds: a half goes to the even digit.
+        combined.append(value if scale is None else round(value * scale) / scale)
+    return combined
 
 
-def _value(column: Column, values: Mapping[str, Values], fewest: int) -> Any:
-    known = [value for value in values[column.name] if value is not None]
-    if len(known) < fewest:
-        return None
+def _rule(column: Column) -> Callable[[list[Any]], Any] | None:
+    """Makes one value of the known ones of a period; None where no rule does."""
     if column.day_rule == "worst" and column.allowed is not None:
-        return max(known, key=column.allowed.index)
-    if column.kind != "number":
+        rank = column.allowed.index
+        return lambda known: max(known, key=rank)
+    return _OF_NUMBERS[column.day_rule] if column.kind == "number" else None
+
+
+def _weighted_mean(values: Values, weights: Values, fewest: int) -> float | None:
+    """None where too few hours have both, or all weights are 0."""
+    both = [(v, w) for v, w in zip(values, weights, strict=True) if v is not None and w is not None]
+    total = fsum(weight for _, weight in both)
+    if len(both) < fewest or total <= 0:
         return None
-    if column.day_rule in _OF_NUMBERS:
-        return _OF_NUMBERS[column.day_rule](known)
-    if column.weight is not None:
-        pairs = zip(values[column.name], values[column.weight], strict=True)
-        both = [(value, weight) for value, weight in pairs if value is not None and weight is not None]
-        total = fsum(weight for _, weight in both)
-        if len(both) >= fewest and total > 0:
-            return fsum(value * weight for value, weight in both) / total
-    return fsum(known) / len(known)
+    return fsum(value * weight for value, weight in both) / total

@@ -1,17 +1,17 @@
 """The grids of a frame: the hours, the parts of the days, or the days of a month, on the city's clocks.
 
-Belongs here: the parts' names and bounds, the stamps of a grid, the row of a moment. Does not: how hours become one
+Belongs here: the parts' names and bounds, the stamps of a grid, the hours of its rows. Does not: how hours become one
 value (daily.py), or joining (training.py).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Hashable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from math import ceil
-from typing import Literal
+from typing import Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from city_data.datasets import expected_stamps
@@ -19,6 +19,7 @@ from city_data.frames.daily import MINIMUM_HOURS
 from city_data.window import Month
 
 Grid = Literal["daily", "dayparts", "hourly"]
+Moment = TypeVar("Moment", datetime, int)
 
 # Each part's first hour on the city's clocks; it ends where the next begins, the last one at midnight.
 DAYPARTS = {"night": 0, "morning": 6, "noon": 11, "afternoon": 15, "evening": 19}
@@ -54,24 +55,16 @@ def day_of(timezone: str) -> Callable[[datetime], date]:
     return lambda moment: moment.astimezone(zone).date()
 
 
-def row_of(grid: Grid, timezone: str) -> Callable[[datetime], Hashable]:
-    """A function that names the row of the grid in which a moment lies: moments of one row have the same name."""
-    zone = ZoneInfo(timezone)
-    if grid == "hourly":
-        return lambda moment: moment
+def row_bounds(edges: Sequence[Moment], hours: Sequence[Moment]) -> list[tuple[int, int]]:
+    """For each row of a grid the positions in `hours`, which are sorted, of its first hour and of the one after its
+    last. `edges` are the beginnings of the rows, then the end of the last: an hour belongs to the row it begins in."""
+    return list(pairwise(bisect_left(hours, edge) for edge in edges))
+
+
+def fewest_hours(month: Month, timezone: str, grid: Grid) -> list[int]:
+    """How many hours with a value each row of the grid needs, if it is made of hours."""
+    stamps = grid_stamps(month, timezone, grid)
     if grid == "daily":
-        return day_of(timezone)
-
-    def part(moment: datetime) -> Hashable:
-        local = moment.astimezone(zone)
-        return local.date(), daypart(local)
-
-    return part
-
-
-def fewest_hours(month: Month, timezone: str, grid: Grid) -> Callable[[Hashable], int]:
-    """A function that gives the number of hours with a value that a row made of hours needs."""
-    if grid == "daily":
-        return lambda _: MINIMUM_HOURS
-    hours = Counter(map(row_of(grid, timezone), month.hours(timezone)))
-    return lambda row: ceil(hours[row] * LEAST_SHARE)
+        return [MINIMUM_HOURS] * len(stamps)
+    bounds = row_bounds([*stamps, month.bounds(timezone)[1]], month.hours(timezone))
+    return [ceil((end - start) * LEAST_SHARE) for start, end in bounds]

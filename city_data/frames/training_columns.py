@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from city_data.columns import Column
@@ -76,6 +76,21 @@ def schema(grid: Grid) -> pa.Schema:
 def _schema(columns: tuple[TrainingColumn, ...]) -> pa.Schema:
     import pyarrow as pa
 
+    return pa.schema(
+        [
+            pa.field(
+                column.name, arrow_type(column.kind), column.nullable, {"unit": column.unit} if column.unit else None
+            )
+            for column in columns
+        ]
+    )
+
+
+@cache
+def arrow_type(kind: FrameKind) -> pa.DataType:
+    """The Arrow type of a column's values."""
+    import pyarrow as pa
+
     types = {
         "moment": pa.timestamp("us", tz="UTC"),
         "day": pa.date32(),
@@ -84,12 +99,7 @@ def _schema(columns: tuple[TrainingColumn, ...]) -> pa.Schema:
         "integer": pa.int64(),
         "flag": pa.bool_(),
     }
-    return pa.schema(
-        [
-            pa.field(column.name, types[column.kind], column.nullable, {"unit": column.unit} if column.unit else None)
-            for column in columns
-        ]
-    )
+    return types[kind]
 
 
 @lru_cache(maxsize=8)

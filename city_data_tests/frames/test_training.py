@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution, expected_stamps
 from city_data.frames.canonical import canonical_frame
-from city_data.frames.grids import Grid, fewest_hours, grid_stamps, row_of
+from city_data.frames.grids import Grid, fewest_hours, grid_stamps
 from city_data.frames.training import Part, month_frame, resolution_of
 from city_data.frames.training_columns import MASK, schema, training_columns
 from city_data.store.versions import decode_frame, encode_frame
 from city_data.window import Month
+from city_data_tests.frames.clocks import row_of
 
 MADE = datetime(2026, 11, 1, tzinfo=UTC)
 ZONES = ["Europe/Madrid", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"]
@@ -74,9 +75,10 @@ def test_grid_has_every_row_and_only_stored_values(
     elif grid == "hourly":
         assert all(value == rows.get(date) for date, _, value in cells)
     else:
-        place, fewest = row_of(grid, zone), fewest_hours(month, zone, grid)
+        place = row_of(grid, zone)
         counts = Counter(map(place, rows))
-        assert all((value is not None) == (counts[place(date)] >= fewest(place(date))) for date, _, value in cells)
+        for (date, _, value), fewest in zip(cells, fewest_hours(month, zone, grid), strict=True):
+            assert (value is not None) == (counts[place(date)] >= fewest)
 
 
 @pytest.mark.parametrize("grid", GRIDS)
