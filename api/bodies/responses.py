@@ -1,23 +1,26 @@
-"""HTTP responses of history. Belongs here: ETag and If-None-Match, and the headers that describe the answer.
+"""HTTP responses of history and frames. Belongs here: ETag and If-None-Match, and the headers that describe the answer
+and credit its sources.
 
-Does not: building the body (reader.py).
+Does not: building the body (reader.py), or the sources' licences, which every version of a month has in its provenance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from collections.abc import Sequence
+from datetime import datetime
+from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.attribution import attribution_headers
 from api.bodies.reader import Answer
 from api.query.representation import Representation
 from city_data.store.plans import Plan
-from city_data.store.snapshot_ids import SnapshotId
+from city_data.store.snapshot_ids import StoredVersion
+from city_data.store.training_plans import TrainingPlan
+
+_URL_MARKS = ":/?#[]@!$&'()*+,;=%"
 
 
 def etag(tag: str, representation: Representation) -> str:
@@ -31,39 +34,42 @@ def is_known(headers: Headers, tag: str) -> bool:
     return "*" in listed or tag in (item.removeprefix("W/") for item in listed)
 
 
-def answer_headers(plan: Plan, distance_km: float, representation: Representation) -> dict[str, str]:
+def answer_headers(plan: Plan | TrainingPlan, distance_km: float, representation: Representation) -> dict[str, str]:
     """The headers that depend on the plan alone, and so are equal for 200 and 304."""
-    return {
-        "ETag": etag(plan.tag, representation),
-        **common_headers(plan.snapshot, distance_km, plan.coverage_text, plan.missing),
-        **attribution_headers(plan),
-        **saved_as(representation, lambda: _file_stem(plan, representation)),
-    }
-
-
-def common_headers(
-    snapshot: SnapshotId, distance_km: float, coverage: str, missing: Sequence[object]
-) -> dict[str, str]:
-    """The headers of every answer of history, whatever its dataset and representation."""
     headers = {
+        "ETag": etag(plan.tag, representation),
         "Cache-Control": "private, max-age=0, must-revalidate",
         "Vary": "Accept, Accept-Encoding",
-        "X-City-Id": snapshot.city_id,
+        "X-City-Id": plan.city.city_id,
         "X-City-Distance-Km": f"{distance_km:.2f}",
-        "X-Data-Version": snapshot.digest,
-        "X-Snapshot-Id": str(snapshot),
-        "X-Coverage": coverage,
+        "X-Data-Version": plan.snapshot.digest,
+        "X-Snapshot-Id": str(plan.snapshot),
+        "X-Coverage": plan.coverage_text,
+        "X-Missing-Months": ",".join(map(str, plan.missing)),
+        **_attribution(plan.entries),
     }
-    if missing:
-        headers["X-Missing-Months"] = ",".join(map(str, missing))
-    return headers
+    if representation.format.suffix is not None:
+        name = f"{plan.stem}{'_daily' if representation.shape.daily else ''}.{representation.format.suffix}"
+        headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return {name: text for name, text in headers.items() if text}
 
 
-def saved_as(representation: Representation, stem: Callable[[], str]) -> dict[str, str]:
-    """The file name offered for formats that are meant for saving."""
-    if representation.format.suffix is None:
-        return {}
-    return {"Content-Disposition": f'attachment; filename="{stem()}.{representation.format.suffix}"'}
+def _attribution(entries: Sequence[StoredVersion]) -> dict[str, str]:
+    """`Link` to the licence of every source in the answer (RFC 8288), fallbacks included, and `X-Source` with names."""
+    licences = {
+        str(entry.provenance["licence_url"]): str(entry.provenance.get("licence", ""))
+        for entry in entries
+        if entry.provenance.get("licence_url")
+    }
+    names = dict.fromkeys(entry.source for entry in entries if entry.source)
+    return {"Link": ", ".join(_link(url, title) for url, title in licences.items()), "X-Source": ", ".join(names)}
+
+
+def _link(url: str, title: str) -> str:
+    """A title with characters that a header does not allow is encoded by RFC 8187."""
+    plain = title.isascii() and title.isprintable() and not set(title) & set('"\\')
+    text = f'title="{title}"' if plain else f"title*=UTF-8''{quote(title, safe='')}"
+    return f'<{quote(url, safe=_URL_MARKS)}>; rel="license"; {text}'
 
 
 class AnswerResponse(Response):
@@ -92,14 +98,6 @@ async def send_body(send: Send, chunks: Sequence[bytes]) -> None:
     last = len(chunks) - 1
     for n, chunk in enumerate(chunks):
         await send({"type": "http.response.body", "body": chunk, "more_body": n < last})
-
-
-def _file_stem(plan: Plan, representation: Representation) -> str:
-    """City, dataset, first and last local day."""
-    zone = ZoneInfo(plan.city.timezone)
-    first, last = plan.interval.start.astimezone(zone), (plan.interval.end - timedelta(microseconds=1)).astimezone(zone)
-    name = f"{plan.city.city_id}_{plan.dataset}_{first:%Y-%m-%d}_{last:%Y-%m-%d}"
-    return f"{name}{'_daily' if representation.shape.daily else ''}"
 
 
 def _utc_text(moment: datetime) -> str:

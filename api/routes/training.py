@@ -14,10 +14,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from api.attribution import attribution_headers
 from api.bodies.answering import respond
 from api.bodies.reader import Answer
-from api.bodies.responses import common_headers, etag, saved_as
+from api.bodies.responses import answer_headers
 from api.bodies.training_reader import Joiner
 from api.errors import invalid
 from api.history_service import HistoryService
@@ -131,10 +130,7 @@ class Training:
             request,
             representation,
             make_plan=lambda fresh: self._plan(wanted, fresh),
-            headers_of=lambda frame_plan: (
-                _headers(frame_plan, wanted.distance_km, representation)
-                | attribution_headers(*frame_plan.plans.values())
-            ),
+            headers_of=lambda frame_plan: _headers(frame_plan, wanted.distance_km, representation),
             read=lambda frame_plan: self._read(request.scope, frame_plan, representation),
         )
 
@@ -179,25 +175,11 @@ def _lead(choice: str, lead_days: int | None) -> Lead | None:
 
 
 def _headers(frame_plan: TrainingPlan, distance_km: float, representation: Representation) -> dict[str, str]:
-    """The headers that depend on the plan alone, and so are equal for 200 and 304."""
-    coverages = {name: plan.coverage_text for name, plan in frame_plan.plans.items()}
-    missing = [f"{plan.dataset}/{month}" for plan in frame_plan.plans.values() for month in plan.missing]
-    headers = {
-        "ETag": etag(frame_plan.tag, representation),
-        **common_headers(frame_plan.snapshot, distance_km, min(coverages.values()), missing),
-        **saved_as(representation, lambda: _file_stem(frame_plan)),
-        "X-Calendar": ", ".join(frame_plan.sources_ahead),
-    }
-    for name, text in coverages.items():
-        headers[header_of(name, "Coverage")] = text
+    """As `answer_headers`, with what is known of each dataset."""
+    headers = answer_headers(frame_plan, distance_km, representation)
+    headers["X-Calendar"] = ", ".join(frame_plan.sources_ahead)
+    for name, of_dataset in frame_plan.plans.items():
+        headers[header_of(name, "Coverage")] = of_dataset.coverage_text
         if resolutions := frame_plan.resolutions(name):
             headers[header_of(name, "Resolution")] = ", ".join(resolutions)
     return headers
-
-
-def _file_stem(frame_plan: TrainingPlan) -> str:
-    """City, kind of frame, grid, first and last local day."""
-    lead = frame_plan.lead
-    kind = "training" if lead is None else f"training_lead_{lead.days}" if lead.on is None else STAND_IN.name
-    days = map(day_of(frame_plan.city.timezone), frame_plan.stamps[:1] + frame_plan.stamps[-1:])
-    return "_".join([frame_plan.city.city_id, kind, frame_plan.grid, *map(str, days)])

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from math import floor
+from zoneinfo import ZoneInfo
 
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName
@@ -79,6 +80,17 @@ class Plan:
     def coverage_text(self) -> str:
         """Rounded down, so that 1.0000 means no gap at all."""
         return f"{floor(self.coverage * 10_000) / 10_000:.4f}"
+
+    @property
+    def entries(self) -> list[StoredVersion]:
+        return [month_slice.entry for month_slice in self.slices]
+
+    @property
+    def stem(self) -> str:
+        """The name of the records' file: city, dataset, first and last local day."""
+        zone = ZoneInfo(self.city.timezone)
+        ends = self.interval.start, self.interval.end - timedelta(microseconds=1)
+        return "_".join([self.city.city_id, self.dataset, *(f"{end.astimezone(zone):%Y-%m-%d}" for end in ends)])
 
 
 def whole_month(entry: StoredVersion) -> MonthSlice:

@@ -15,11 +15,11 @@ from functools import cached_property, lru_cache
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution, stand_ins
 from city_data.frames import training
-from city_data.frames.grids import Grid, grid_stamps
+from city_data.frames.grids import Grid, day_of, grid_stamps
 from city_data.frames.leads import Lead
 from city_data.frames.training_columns import framed
 from city_data.store.plans import MonthSlice, Plan
-from city_data.store.snapshot_ids import SnapshotId, digest
+from city_data.store.snapshot_ids import SnapshotId, StoredVersion, digest
 from city_data.window import Interval, Month
 
 # Part of the tag: raise it when the columns or their computation change, since that changes the answer.
@@ -53,6 +53,30 @@ class TrainingPlan:
         """The sources of the datasets that reach days ahead."""
         ahead = [plan for name, plan in self.plans.items() if DATASETS[name].months_ahead]
         return sorted({one.entry.source for plan in ahead for one in plan.slices if one.entry.source is not None})
+
+    @property
+    def coverage_text(self) -> str:
+        """The least of the datasets' coverages."""
+        return min(plan.coverage_text for plan in self.plans.values())
+
+    @property
+    def missing(self) -> list[str]:
+        """Every dataset's months without data, such as weather/2026-11."""
+        return [f"{plan.dataset}/{month}" for plan in self.plans.values() for month in plan.missing]
+
+    @property
+    def entries(self) -> list[StoredVersion]:
+        return [entry for plan in self.plans.values() for entry in plan.entries]
+
+    @property
+    def stem(self) -> str:
+        """The name of the frame's file: city, kind of frame, grid, first and last local day."""
+        kind, lead = "training", self.lead
+        if lead is not None:
+            (forecasts,) = {plan.dataset for name, plan in self.plans.items() if plan.dataset != name}
+            kind = forecasts if lead.on is not None else f"training_lead_{lead.days}"
+        days = map(day_of(self.city.timezone), self.stamps[:1] + self.stamps[-1:])
+        return "_".join([self.city.city_id, kind, self.grid, *map(str, days)])
 
     def slices(self, dataset: DatasetName) -> dict[Month, MonthSlice]:
         return {month_slice.entry.month: month_slice for month_slice in self.plans[dataset].slices}
