@@ -26,15 +26,11 @@ from city_data.cities import DEFAULT_FILE, load_registry
 from city_data.datasets import DATASETS, DatasetName
 from city_data.definitions import defs, month_job
 from city_data.operations import backfill
-from city_data.pipeline.build import build_month, month_load
 from city_data.pipeline.feeds import Feed, enabled_feeds
-from city_data.pipeline.fetch import fetch_month
-from city_data.providers.http import HttpClient
 from city_data.sandbox import Sandbox
 from city_data.store.cache import Cache
 from city_data.store.database import Database
 from city_data.store.ledger import MonthEntry, read_months
-from city_data.store.months import replace_month
 from city_data.store.raw import RawArchive
 from city_data.store.series import read_series
 from city_data.window import Month, Window, as_of, rolling_window
@@ -129,16 +125,6 @@ def of_the_past() -> list[dict[str, Any]]:
     """The shipped entries without the datasets that reach ahead: most rules are the same for any number of datasets."""
     ahead = {name for name, dataset in DATASETS.items() if dataset.months_ahead}
     return [{key: value for key, value in entry.items() if key not in ahead} for entry in shipped()]
-
-
-def store_months(database: Database, archive: RawArchive, feed: Feed, months: Sequence[Month]) -> None:
-    """The sources' months in the database, as a run stores them, without Dagster: a tenth of its time."""
-    http = HttpClient(feed.primary.provider.name, feed.primary.provider.capabilities)
-    for month in months:
-        fetch_month(feed, month, AS_OF, archive, lambda _: http)
-        built = build_month(feed, month, archive)
-        assert not built.refused
-        replace_month(database, month_load(feed, month, built, None, "test", 1, AS_OF))
 
 
 def queue_run(

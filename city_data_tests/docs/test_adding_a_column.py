@@ -2,83 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from alembic.script import ScriptDirectory
 
-from city_data.store.migrate import _config
-from city_data_tests.docs.pages import ROOT, Fence, files, page
+from city_data_tests.docs.copies import NotApplied, applied, copied_tree, probe, run
+from city_data_tests.docs.pages import page
 from city_data_tests.world import World
 
-PAGE, COLUMN, MONTH = "adding-a-column.md", "humidity_max", "2026-09"
-COPIED = ("city_data", "api", "city_data_tests", "docs", "helm", "README.md", "Makefile", "pyproject.toml")
-IGNORED = shutil.ignore_patterns("__pycache__", "node_modules", ".ready")
-
-
-class NotApplied(Exception):
-    """An edit of the page does not fit its file."""
-
-
-def applied(fence: Fence, text: str) -> str:
-    """`text` after the edit: the lines with blank or minus must stand in it once."""
-    lines = fence.text.splitlines(keepends=True)
-    before = "".join(line[1:] for line in lines if line[0] in " -")
-    after = "".join(line[1:] for line in lines if line[0] in " +")
-    if text.count(before) != 1:
-        raise NotApplied(f"{fence}: {fence.file} has these lines {text.count(before)} times:\n{before}")
-    return text.replace(before, after)
+PAGE, PROBE, COLUMN, MONTH = "adding-a-column.md", "column_probe", "humidity_max", "2026-09"
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tree with the page's files and edits; its migration follows the newest."""
-    root = tmp_path_factory.mktemp("tree")
-    for name in COPIED:
-        source = ROOT / name
-        shutil.copytree(source, root / name, ignore=IGNORED) if source.is_dir() else shutil.copy(source, root / name)
-    newest = ScriptDirectory.from_config(_config()).get_current_head()
-    for name, text in files(PAGE).items():
-        assert not (root / name).exists(), name
-        (root / name).write_text(re.sub(r'(?<=^down_revision = )".*"', f'"{newest}"', text, flags=re.MULTILINE))
-    for fence in page(PAGE).fences:
-        if fence.kind == "diff":
-            assert fence.file
-            file = root / fence.file
-            file.write_text(applied(fence, file.read_text(encoding="utf-8")), encoding="utf-8")
-    return root
-
-
-def run(tree: Path, *arguments: str) -> str:
-    """A module of the tree's code, in a process of its own; the first compiles the tree for all."""
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    paths = f"{tree}{os.pathsep}{tree / 'api/clients/python'}"
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=tree,
-        env={**inherited, "PYTHONPATH": paths, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def probe(tree: Path, *arguments: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        run(tree, "city_data_tests.docs.column_probe", COLUMN, MONTH, *arguments).splitlines()[-1]
-    )
-    assert Path(found["tree"]).is_relative_to(tree)
-    return found
+    return copied_tree(tmp_path_factory.mktemp("tree"), PAGE)
 
 
 @pytest.mark.timeout(400)  # five processes of a whole platform, one after the other
@@ -87,7 +24,7 @@ def test_column_is_stored_checked_and_served_in_every_format(world: World, tree:
     assert [done.error for done in world.load("weather", MONTH)] == [None]
     world.monkeypatch.setenv("DAGSTER_HOME", world.dagster_home)
     run(tree, "city_data.cli", "migrate")
-    before = probe(tree)
+    before = probe(tree, PROBE, COLUMN, MONTH)
     assert before["schema"] == []
     assert before["documented"]
     assert before["plausible"] == [True, True, False, False]
@@ -96,7 +33,7 @@ def test_column_is_stored_checked_and_served_in_every_format(world: World, tree:
     assert {value for values in before["forms"].values() for value in values} == {None}
 
     run(tree, "city_data.cli", "replay", "--dataset", "weather", "--from", MONTH, "--to", MONTH, "--apply")
-    after = probe(tree, before["snapshot"])
+    after = probe(tree, PROBE, COLUMN, MONTH, before["snapshot"])
     values = after["stored"]
     assert len(values) == 30
     assert len({value for value in values if value is not None}) > 10

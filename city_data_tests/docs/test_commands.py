@@ -17,6 +17,7 @@ import yaml
 from city_data import environment
 from city_data.cities import known_providers
 from city_data.cli.commands import app
+from city_data.datasets import DATASETS
 from city_data_tests.docs.pages import ROOT, Fence, fences, pages
 from city_data_tests.helm.charting import helm
 from city_data_tests.helm.test_settings import known_to_the_api
@@ -68,7 +69,7 @@ def check_city_data(words: list[str]) -> None:
     except USAGE_ERROR as error:
         raise AssertionError(f"city-data {shlex.join(words)}: {error.format_message()}") from error
     cities, dataset = context.params.get("city") or [], context.params.get("dataset")
-    assert dataset in (None, "weather", "traffic")
+    assert dataset in (None, *DATASETS)
     assert all(re.fullmatch("[a-z_]+", city) for city in cities)
 
 

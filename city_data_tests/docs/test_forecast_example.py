@@ -17,7 +17,8 @@ from city_data.datasets import DATASETS
 from city_data.window import Month, rolling_window
 from city_data_tests.api.sockets import serving
 from city_data_tests.docs.pages import ROOT, fences
-from city_data_tests.world import AS_OF, World, shipped, store_months
+from city_data_tests.stored_months import store_months
+from city_data_tests.world import AS_OF, World, shipped
 
 MADRID = [Month(2026, month) for month in range(7, 10)]
 ZURICH = [*rolling_window(AS_OF, 24).complete_months(), Month(2026, 11)]
@@ -48,7 +49,7 @@ def verdict(gain: float, margin: float) -> str:
 
 def test_page_shows_what_the_example_of_history_prints(world: World) -> None:
     for dataset in ("weather", "traffic"):
-        store_months(world.database, world.archive, world.feed(dataset), MADRID)  # type: ignore[arg-type]
+        store_months(world.database, world.archive, world.feed(dataset), MADRID, AS_OF)  # type: ignore[arg-type]
     with serving(create_app(reader(world)), lifespan=True) as port:
         coverage, snapshot, *comparison = printed(f"http://127.0.0.1:{port}", "demand_model.py")
     assert coverage.startswith("madrid: weather ")
@@ -67,7 +68,7 @@ def test_page_shows_what_the_example_of_matching_leads_prints(world: World) -> N
     world.write_cities([entry for entry in shipped() if entry["city_id"] == "zurich"])
     for dataset in DATASETS:
         if dataset != "traffic":
-            store_months(world.database, world.archive, world.feed(dataset, "zurich"), ZURICH)
+            store_months(world.database, world.archive, world.feed(dataset, "zurich"), ZURICH, AS_OF)
     with serving(create_app(reader(world)), lifespan=True) as port:
         url = f"http://127.0.0.1:{port}"
         snapshots, *lines = printed(url, "matching_leads.py")

@@ -20,11 +20,11 @@ KNOWN = {
     ("sh", "needs-a-cluster"): "test_commands",
     ("sh", "needs-docker"): "test_commands",
     ("python", ""): "test_examples",
-    ("python", "file"): "test_adding_a_provider, test_adding_a_column",
+    ("python", "file"): "test_adding_a_provider, test_adding_a_column, test_adding_a_dataset",
     ("sql", ""): "test_examples",
     ("json", "answer"): "test_examples",
     ("json", "file"): "test_adding_a_provider",
-    ("diff", "file"): "test_adding_a_column",
+    ("diff", "file"): "test_adding_a_column, test_adding_a_dataset",
     ("yaml", "city"): "test_adding_a_city",
     ("yaml", "source"): "test_adding_a_provider",
     ("yaml", "values"): "test_commands",
@@ -40,7 +40,7 @@ _COMMAND = re.compile(
 _ROOTS = {path.name for path in ROOT.iterdir()} - {"docs"}
 _PATH = re.compile(r"(?:city_data|city_data_tests|api|helm|docs)/[\w./-]*")
 # Named on the pages that have readers make them.
-_INVENTED = ("toytown", "_humidity_max")
+_INVENTED = ("toytown", "_humidity_max", "0013_air")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PAGES = pytest.mark.parametrize("page", pages(), ids=str)
 

@@ -26,7 +26,8 @@ from city_data.store.database import Database
 from city_data.store.raw import RawArchive
 from city_data.window import Month, rolling_window
 from city_data_tests.api.conftest import TENANT
-from city_data_tests.world import AS_OF, environment, store_months
+from city_data_tests.stored_months import store_months
+from city_data_tests.world import AS_OF, environment
 
 FRAME = f"/api/v1/tenants/{TENANT}/external/operations/training-frame"
 MONTHS = (
@@ -64,7 +65,7 @@ def feed(
 
 @pytest.fixture
 def client(feed: Feed, database: Database, database_url: str, tmp_path: Path) -> Iterator[TestClient]:
-    store_months(database, RawArchive(str(tmp_path / "raw")), feed, MONTHS)
+    store_months(database, RawArchive(str(tmp_path / "raw")), feed, MONTHS, AS_OF)
     with TestClient(create_app(Settings.model_validate({"database_url": database_url, "auth_mode": "none"}))) as opened:
         yield opened
 

@@ -28,7 +28,8 @@ from city_data.store.database import Database
 from city_data.store.raw import RawArchive
 from city_data.window import rolling_window
 from city_data_tests.api.conftest import HERE, TENANT
-from city_data_tests.world import AS_OF, environment, store_months
+from city_data_tests.stored_months import store_months
+from city_data_tests.world import AS_OF, environment
 
 ZONE, DAY = "Europe/Madrid", timedelta(days=1)
 MONTHS = rolling_window(AS_OF, 24).complete_months()
@@ -64,7 +65,7 @@ def archive(feeds: dict[str, Feed], database: Database, tmp_path: Path) -> RawAr
     """Every month fetched, archived, parsed and published, by the steps that the assets take, without their runs."""
     raw_archive = RawArchive(str(tmp_path / "raw"))
     for feed in feeds.values():
-        store_months(database, raw_archive, feed, MONTHS)
+        store_months(database, raw_archive, feed, MONTHS, AS_OF)
     return raw_archive
 
 
