@@ -7,6 +7,7 @@ each task its result. A parent that is gone is a stop.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import queue
@@ -16,13 +17,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import TextIO
 
+import dagster as dg
+
 from city_data.cities import load_registry
 from city_data.definitions import month_job
 from city_data.errors import CityDataError
 from city_data.interruption import Stop, on_signals
 from city_data.operations.backfill import SIGNAL_POLL_S, Done, Task, materialize
 from city_data.operations.instance import warm_instance
-from city_data.pipeline.feeds import enabled_feeds
+from city_data.pipeline.feeds import Feed, enabled_feeds
 from city_data.store.database import DatabaseUnavailable
 from city_data.window import Month
 
@@ -34,10 +37,18 @@ def work(received: TextIO, results: TextIO) -> None:
     with on_signals() as stop:
         try:
             with warm_instance() as instance:
-                for done in materialize(month_job, instance, _tasks(received, stop), stop=stop):
+                for done in materialize(_month_job, instance, _tasks(received, stop), stop=stop):
                     _send(results, _result_message(done))
         except CityDataError as error:
             _send(results, {"failure": str(error), "away": isinstance(error, DatabaseUnavailable)})
+
+
+def _month_job(feed: Feed) -> dg.JobDefinition:
+    """The garbage collector leaves out what lives as long as this process: a look at all of Dagster's definitions and
+    the imported modules takes 0.3 s, and came every few months."""
+    job = month_job(feed)
+    gc.freeze()
+    return job
 
 
 def _tasks(received: TextIO, stop: Stop) -> Iterator[Task]:
