@@ -73,6 +73,9 @@ def read_skill(
             months[resolution_of(entry.expected_rows, entry.month)].append(entry.month)
     skill, left_out = list[Skill](), list[LeftOut]()
     with database.read() as connection:
+        # Of rows that were loaded a moment ago PostgreSQL has no statistics: it expects one, and would compare each
+        # hour with each forecast of the month, 3.6 million times in 0.3 s. A hash join takes 0.01 s.
+        connection.execute(sa.select(sa.func.set_config("enable_nestloop", "off", True)))
         if months["hourly"]:
             skill += _skill(connection, pairs.of_hours(months["hourly"]), pairs.columns)
         by_day: dict[str | None, dict[str, int]] = {}

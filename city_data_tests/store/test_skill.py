@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from city_data.cities import City, load_registry
 from city_data.datasets import DATASETS, DatasetName, expected_stamps
@@ -77,6 +78,23 @@ def test_hours_are_paired_with_the_forecasts_of_the_same_hour(database: Database
         expected.append(Skill("temperature", lead, month.month, round(fmean(errors), 4), round(mae, 4), len(errors)))
     assert skill == expected
     assert left_out == []
+
+
+def test_month_without_statistics_is_not_compared_row_by_row(database: Database, madrid: City) -> None:
+    store_forecasts(database, OCTOBER)
+    hours = [{"date": pd.Timestamp(hour), "temperature": 1.0} for hour in OCTOBER.hours(ZONE)]
+    store(database, "weather", OCTOBER, hours, len(hours))
+    plans: list[str] = []
+
+    def explain(connection: sa.Connection, _: object, statement: str, parameters: Any, *__: object) -> None:
+        if "avg(" in statement:
+            driver: Any = connection.connection.driver_connection
+            plans.append("\n".join(line for (line,) in driver.execute(f"EXPLAIN {statement}", parameters)))
+
+    sa.event.listen(database.engine, "before_cursor_execute", explain)
+    assert len(read_skill(database, madrid, FORECAST, OCTOBER)[0]) == len(LEADS)
+    assert len(plans) == 1
+    assert "Hash Join" in plans[0] or "Merge Join" in plans[0]
 
 
 def test_days_are_paired_with_the_same_hours_as_the_source_counts(database: Database, madrid: City) -> None:
