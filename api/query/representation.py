@@ -64,21 +64,25 @@ def with_encoding(chosen: Format, shape: Shape, headers: Headers) -> Representat
 async def _is_daily(
     loc: Loc, city: City, dataset: DatasetName, requested: ResolutionChoice | None, versions: Versions
 ) -> bool:
-    """Whether hours are to be aggregated to days. Raises 422 where hours are requested of a daily source,
-    ServiceUnavailable until the city's source is recorded.
-    """
-    if requested not in ("hourly", "daily") or DATASETS[dataset].resolution == "hourly":
-        return requested == "daily"
+    """Whether hours are to be aggregated to days. Raises 422 where hours are requested of days, ServiceUnavailable
+    until the city's source is recorded, where the dataset leaves the resolution to it."""
+    if requested not in ("hourly", "daily"):
+        return False
+    resolution = DATASETS[dataset].resolution or await _resolution_of_source(city, dataset, versions)
+    if requested == "hourly" and resolution == "daily":
+        message = f"{city.name}'s {dataset} is daily: its source has no hourly values; request daily or native"
+        raise invalid(loc, "resolution", "resolution", message, requested)
+    return requested == "daily" and resolution != "daily"
+
+
+async def _resolution_of_source(city: City, dataset: DatasetName, versions: Versions) -> str:
     source = city.source(dataset)
     facts = (await versions.providers()).get(source.provider) if source is not None else None
     if facts is None:
         raise ServiceUnavailable(
             f"The resolution of {city.name}'s {dataset} is not known yet; request resolution=native, or try again soon."
         )
-    if requested == "hourly" and facts.resolution == "daily":
-        message = f"{city.name}'s {dataset} is daily: its source has no hourly values; request daily or native"
-        raise invalid(loc, "resolution", "resolution", message, requested)
-    return requested == "daily" and facts.resolution != "daily"
+    return facts.resolution
 
 
 def _parse_columns(loc: Loc, dataset: DatasetName, text: str | None, daily: bool) -> tuple[str, ...] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from city_data.cities import City
+from city_data.columns import Kind
 from city_data.datasets import DATASETS, DatasetName
 from city_data.store.database import Database
 from city_data_tests.api.conftest import TENANT
@@ -26,6 +28,12 @@ MEDIA = {
     "parquet": "application/vnd.apache.parquet",
 }
 _MOMENTS = ("date", "created_at", "updated_at")
+_FLAGS = {"true": True, "false": False}
+_KINDS: dict[Kind, Callable[[str], Any]] = {"text": str, "number": float, "integer": int, "flag": _FLAGS.__getitem__}
+_OF_TEXT = {
+    column.name: _KINDS[column.kind] for one in DATASETS.values() for column in (*one.columns, *one.key_columns)
+}
+_OF_TEXT |= {"hours": int}
 _RULES = {
     **dict.fromkeys(("precipitation", "sunshine_duration", "snowfall"), "sum"),
     "temperature_min": "min",
@@ -75,14 +83,13 @@ def rows_of(kind: str, content: bytes) -> list[dict[str, Any]]:
 
 def _csv(content: bytes) -> list[dict[str, Any]]:
     """Marks empty texts first, since Python's reader does not distinguish them from null."""
-    numbers = {c.name for d in DATASETS.values() for c in d.columns if c.kind == "number"} | {"hours"}
     marked = content.decode().replace(',""\n', ",\x00\n").replace(',"",', ",\x00,")
     rows = []
     for row in csv.DictReader(io.StringIO(marked)):
         values: dict[str, Any] = {}
         for name, text in row.items():
             value = None if text == "" else "" if text == "\x00" else text
-            values[name] = float(value) if value is not None and name in numbers else value
+            values[name] = value if value is None or name not in _OF_TEXT else _OF_TEXT[name](value)
         rows.append(values)
     return rows
 
@@ -92,15 +99,16 @@ def selected(
 ) -> list[dict[str, Any]]:
     """The records of `[start, end)`, selected from the table."""
     kind = DATASETS[dataset]
-    names = ", ".join(["date", *kind.column_names, "source", "raw_data", "created_at", "updated_at"])
-    query = f"SELECT {names} FROM {kind.table} WHERE city_id = :city AND date >= :start AND date < :end ORDER BY date"
+    names = ", ".join([*kind.key, *kind.column_names, "source", "raw_data", "created_at", "updated_at"])
+    key = ", ".join(kind.key)
+    query = f"SELECT {names} FROM {kind.table} WHERE city_id = :city AND date >= :start AND date < :end ORDER BY {key}"
     return _select(database, query, city, start, end)
 
 
 def selected_days(
     database: Database, city: City, dataset: DatasetName, start: datetime, end: datetime
 ) -> list[dict[str, Any]]:
-    """The local days that begin in `[start, end)`, each aggregated from all its hours."""
+    """The local days that begin in `[start, end)`, each aggregated from all its hours, those of one lead if it has."""
     kind = DATASETS[dataset]
     expressions = {
         column.name: f"CASE WHEN count({column.name}) >= 20 THEN {_RULES.get(column.name, 'avg')}({column.name}) END"
@@ -110,14 +118,15 @@ def selected_days(
     expressions |= (
         {"average_speed": _SPEED, "congestion_level": _CONGESTION} if dataset == "traffic" else {"description": "NULL"}
     )
+    others = "".join(f", {name}" for name in kind.key[1:])
     selection = ", ".join(f"{expressions[name]} AS {name}" for name in kind.column_names)
     counts = ", ".join(f"count({name})" for name in kind.column_names if name not in ON_REQUEST)
     query = (
-        f"SELECT date_trunc('day', date, :zone) AS date, {selection}, greatest({counts}) AS hours"
-        f" FROM {kind.table} WHERE city_id = :city GROUP BY 1"
+        f"SELECT date_trunc('day', date, :zone) AS date{others}, {selection}, greatest({counts}) AS hours"
+        f" FROM {kind.table} WHERE city_id = :city GROUP BY 1{others}"
     )
     return _select(
-        database, f"SELECT * FROM ({query}) WHERE date >= :start AND date < :end ORDER BY 1", city, start, end
+        database, f"SELECT * FROM ({query}) WHERE date >= :start AND date < :end ORDER BY 1{others}", city, start, end
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.settings import Settings
 from city_data.cities import City, Registry
-from city_data.datasets import CONGESTION_LEVELS, DATASETS, DatasetName, expected_stamps
+from city_data.columns import Column
+from city_data.datasets import DATASETS, DatasetName, expected_stamps
 from city_data.frames import canonical
 from city_data.store.database import Database
 from city_data.store.months import replace_month
@@ -35,7 +36,12 @@ TEXTS = ['fog, "thick"', "", None, "niebla\nñ", "x" * 50, ",\n", "null"]
 
 def _city(name: str, timezone: str, longitude: float, provider: str) -> City:
     values = {"city_id": name, "name": name, "country": "ES", "latitude": 0.0, "longitude": longitude, "radius_km": 50}
-    sources = {"weather": {"provider": provider}, "traffic": {"provider": "madrid_opendata"}}
+    sources = {
+        "weather": {"provider": provider},
+        "traffic": {"provider": "madrid_opendata"},
+        "calendar": {"provider": "openholidays"},
+        "forecast": {"provider": "open_meteo_forecast"},
+    }
     return City.model_validate({**values, "timezone": timezone, "enabled": True, **sources})
 
 
@@ -49,8 +55,9 @@ CITIES = {
 }
 
 
-# Of numbers and texts, hourly or daily.
-PAST = [name for name, dataset in DATASETS.items() if not dataset.months_ahead]
+def _is_daily(city: City, dataset: DatasetName) -> bool:
+    """Whether the dataset's rows are days in the city."""
+    return (DATASETS[dataset].resolution or ("daily" if city.city_id == "madrid" else "hourly")) == "daily"
 
 
 def _facts(name: str, resolution: str) -> ProviderFacts:
@@ -59,21 +66,31 @@ def _facts(name: str, resolution: str) -> ProviderFacts:
     )
 
 
+def _value(column: Column, chance: random.Random) -> Any:
+    match column.kind:
+        case "number":
+            return round(chance.uniform(0, 200), 2)
+        case "integer":
+            return chance.randint(int(column.low or 0), int(column.high or 0))
+        case "flag":
+            return chance.random() < 0.5
+        case "text":
+            return chance.choice(column.allowed or TEXTS)
+
+
 def _month(city: City, dataset: DatasetName, month: Month, chance: random.Random) -> Any:
-    """A month of random values, nulls and texts; some days have too few hours."""
-    daily = dataset == "weather" and city.city_id == "madrid"
-    stamps = expected_stamps(month, city.timezone, "daily" if daily else "hourly")
-    columns: dict[str, Any] = {"date": pd.DatetimeIndex(stamps), "source": [chance.choice(["a", "b"]) for _ in stamps]}
-    for column in DATASETS[dataset].columns:
+    """A month of random values, nulls and texts; some days have too few hours. Of other keys each date has two."""
+    known = DATASETS[dataset]
+    stamps = expected_stamps(month, city.timezone, "daily" if _is_daily(city, dataset) else "hourly")
+    others = chance.sample(known.key_values, min(2, len(known.key_values)))
+    keys = [(stamp, *other) for stamp in stamps for other in others]
+    columns: dict[str, Any] = {name: [key[n] for key in keys] for n, name in enumerate(known.key)}
+    columns |= {"date": pd.DatetimeIndex(columns["date"]), "source": [chance.choice(["a", "b"]) for _ in keys]}
+    for column in known.columns:
         missing = chance.choice([0.0, 0.05, 0.3, 1.0])
-        pick = (
-            (lambda: round(chance.uniform(0, 200), 2))
-            if column.kind == "number"
-            else (lambda: chance.choice(list(CONGESTION_LEVELS) if dataset == "traffic" else TEXTS))
-        )
-        columns[column.name] = [None if chance.random() < missing else pick() for _ in stamps]
-    columns["raw_data"] = [chance.choice([None, {"note": 'a "b"\n', "n": {"x": 1}}]) for _ in stamps]
-    frame = canonical.canonical_frame(pd.DataFrame(columns), DATASETS[dataset])
+        columns[column.name] = [None if chance.random() < missing else _value(column, chance) for _ in keys]
+    columns["raw_data"] = [chance.choice([None, {"note": 'a "b"\n', "n": {"x": 1}}]) for _ in keys]
+    frame = canonical.canonical_frame(pd.DataFrame(columns), known)
     load = month_load("traffic", str(month))
     changes = {"city_id": city.city_id, "timezone": city.timezone, "dataset": dataset, "frame": frame}
     return type(load)(**{**{name: getattr(load, name) for name in load.__dataclass_fields__}, **changes})
@@ -85,7 +102,7 @@ def world(database: Database, database_url: str) -> Iterator[TestClient]:
     chance = random.Random(5)
     record_providers(database, [_facts("aemet", "daily"), _facts("open_meteo", "hourly")])
     for zone, city in CITIES.items():
-        for dataset in PAST:
+        for dataset in DATASETS:
             for n in range(3):
                 replace_month(database, _month(city, dataset, FIRST[zone] + n, chance))
     registry = Registry(list(CITIES.values()))
@@ -97,7 +114,7 @@ def world(database: Database, database_url: str) -> Iterator[TestClient]:
 QUESTIONS = st.fixed_dictionaries(
     {
         "zone": st.sampled_from(list(CITIES)),
-        "dataset": st.sampled_from(PAST),
+        "dataset": st.sampled_from(list(DATASETS)),
         "format": st.sampled_from(list(MEDIA)),
         "encoding": st.sampled_from(["identity", "gzip", "zstd"]),
         "resolution": st.sampled_from(["native", "native", "hourly", "daily"]),
@@ -126,7 +143,8 @@ def test_any_representation_of_any_range_equals_the_tables(world: TestClient, da
 def _check(client: TestClient, database: Database, request: dict[str, Any]) -> bool:
     city, dataset = CITIES[request["zone"]], request["dataset"]
     start, end, query = _range(request, city)
-    daily = request["resolution"] == "daily" and not (dataset == "weather" and city.city_id == "madrid")
+    is_daily = _is_daily(city, dataset)
+    daily = request["resolution"] == "daily" and not is_daily
     query |= {"format": request["format"], "resolution": request["resolution"]}
     if request["columns"] is not None:
         names = [DATASETS[dataset].column_names[c] if isinstance(c, int) else c for c in request["columns"]]
@@ -134,7 +152,7 @@ def _check(client: TestClient, database: Database, request: dict[str, Any]) -> b
     if request["raw"]:
         query["include"] = "raw"
     response = ask(client, city, dataset, query, request["encoding"])
-    if request["resolution"] == "hourly" and dataset == "weather" and city.city_id == "madrid":
+    if request["resolution"] == "hourly" and is_daily:
         assert response.status_code == 422
         assert "daily" in response.json()["detail"][0]["msg"]
         return False
@@ -142,7 +160,7 @@ def _check(client: TestClient, database: Database, request: dict[str, Any]) -> b
     assert response.headers["content-type"].partition(";")[0] == MEDIA[request["format"]]
     rows = rows_of(request["format"], response.content)
     expected = (selected_days if daily else selected)(database, city, dataset, start, end)
-    _same(rows, expected, query, daily)
+    _same(rows, expected, query, DATASETS[dataset].key, daily)
     if rows and "X-Served-Start" in response.headers:
         assert datetime.fromisoformat(response.headers["X-Served-Start"]) == rows[0]["date"]
         assert datetime.fromisoformat(response.headers["X-Served-End"]) == rows[-1]["date"]
@@ -161,9 +179,15 @@ def _range(request: dict[str, Any], city: City) -> tuple[datetime, datetime, dic
     return bounds[0][0], bounds[1][1], {"start_date": str(days[0]), "end_date": str(days[1])}
 
 
-def _same(rows: list[dict[str, Any]], expected: list[dict[str, Any]], query: dict[str, str], daily: bool) -> None:
-    assert [row["date"] for row in rows] == [row["date"] for row in expected]
-    wanted = set(query["columns"].split(",")) | {"date"} if "columns" in query else None
+def _same(
+    rows: list[dict[str, Any]],
+    expected: list[dict[str, Any]],
+    query: dict[str, str],
+    key: Sequence[str],
+    daily: bool,
+) -> None:
+    assert [[row[name] for name in key] for row in rows] == [[row[name] for name in key] for row in expected]
+    wanted = set(query["columns"].split(",")) | {*key} if "columns" in query else None
     for row, stored in zip(rows, expected, strict=True):
         if wanted is not None:
             assert set(row) == wanted | ({"raw_data"} if "include" in query else set())
@@ -179,6 +203,7 @@ def _same(rows: list[dict[str, Any]], expected: list[dict[str, Any]], query: dic
                 assert value == pytest.approx(stored[name], rel=0, abs=0.005 + 1e-9)
             else:
                 assert value == stored[name], name
+                assert isinstance(value, bool) == isinstance(stored[name], bool), name  # 1 equals true
 
 
 def _raw(client: TestClient, accept: str) -> tuple[bytes, str | None]:
