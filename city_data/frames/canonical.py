@@ -14,6 +14,7 @@ import orjson
 
 from city_data.columns import Kind
 from city_data.datasets import Dataset
+from city_data.frames import coverage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,26 +68,9 @@ def complete(frame: pd.DataFrame, dataset: Dataset, stamps: Sequence[datetime], 
     ).pipe(canonical_frame, dataset)
 
 
-def known(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
-    """Where each column is known: it has a value, or its flag says that none exists."""
-    return (
-        frame[dataset.column_names]
-        .notna()
-        .assign(
-            **{
-                column.name: lambda there, name=column.name, flag=column.none_where: (
-                    there[name] | frame[flag[0]].eq(flag[1])
-                )
-                for column in dataset.columns
-                if column.none_where is not None
-            }
-        )
-    )
-
-
 def observed(frame: pd.DataFrame, dataset: Dataset) -> Mapping[str, int]:
     """In how many rows each column is known."""
-    return {str(name): int(count) for name, count in known(frame, dataset).sum().items()}
+    return {str(name): int(count) for name, count in coverage.known(frame, dataset).sum().items()}
 
 
 def rows_by_key(frame: pd.DataFrame, dataset: Dataset) -> Mapping[str, int]:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from city_data.datasets import Dataset
-from city_data.frames import canonical
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -71,6 +70,23 @@ def empty_columns(days: Days, dataset: Dataset) -> list[str]:
     return [name for name in dataset.promised_names if name in observed and not any(observed[name])]
 
 
+def known(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """Where each column is known: it has a value, or its flag says that none exists."""
+    return (
+        frame[dataset.column_names]
+        .notna()
+        .assign(
+            **{
+                column.name: lambda there, name=column.name, flag=column.none_where: (
+                    there[name] | frame[flag[0]].eq(flag[1])
+                )
+                for column in dataset.columns
+                if column.none_where is not None
+            }
+        )
+    )
+
+
 def by_day(
     frame: pd.DataFrame, dataset: Dataset, given: Collection[str], month: Month, stamps: Sequence[datetime], zone: str
 ) -> dict[str, Any]:
@@ -84,7 +100,7 @@ def by_day(
     inside = frame[(frame["date"] >= start) & (frame["date"] < end)]
     day = inside["date"].dt.tz_convert(zone).dt.day
     names = [name for name in dataset.column_names if name in given]
-    counts = canonical.known(inside, dataset)[names].groupby(day).sum().reindex(range(1, days + 1), fill_value=0)
+    counts = known(inside, dataset)[names].groupby(day).sum().reindex(range(1, days + 1), fill_value=0)
     return {"expected": expected, "observed": {name: counts[name].astype(int).tolist() for name in names}}
 
 
