@@ -24,7 +24,7 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?")
 # Degrees. ERA5's cells, the coarsest, are a quarter wide; near a shore the cell may be the neighbour on land.
 _CELL = 0.375
-_GMT = frozenset({"GMT", "UTC", "Etc/GMT", "Etc/UTC"})
+_GMT = ("GMT", "UTC", "Etc/GMT", "Etc/UTC")
 
 
 def judge(response: Response) -> None:
