@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -83,7 +84,7 @@ def rows_of(kind: str, content: bytes) -> list[dict[str, Any]]:
 
 def _csv(content: bytes) -> list[dict[str, Any]]:
     """Marks empty texts first, since Python's reader does not distinguish them from null."""
-    marked = content.decode().replace(',""\n', ",\x00\n").replace(',"",', ",\x00,")
+    marked = re.sub(r'(?<=,)""(?=[,\n])', "\x00", content.decode())
     rows = []
     for row in csv.DictReader(io.StringIO(marked)):
         values: dict[str, Any] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,24 @@ import yaml
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from dagster._core.definitions.partitions.context import partition_loading_context
 
-from city_data.cities import Registry, RegistryError, load_registry
+from city_data.cities import RegistryError, load_registry
 from city_data.cli.options import select_months
+from city_data.datasets import DATASETS
 from city_data.defs.build import build_definitions
 from city_data.defs.keys import MONTHS_JOB, asset_key, feed_of
 from city_data.errors import UsageError
 from city_data.operations.backfill import tasks
-from city_data.pipeline.feeds import Feed, enabled_feeds
+from city_data.pipeline.feeds import enabled_feeds
 from city_data.providers import discover
 from city_data.window import Month, Window
 
 WINDOW = Window(Month(2024, 11), Month(2026, 11))
-SOURCES = {"weather": ["aemet", "open_meteo"], "traffic": ["madrid_opendata"]}
+SOURCES = {
+    "weather": ["aemet", "open_meteo"],
+    "traffic": ["madrid_opendata"],
+    "calendar": ["openholidays"],
+    "forecast": ["open_meteo_forecast"],
+}
 MADRID_ALONE = {"ENABLED_CITIES": "madrid"}
 TOWN: dict[str, Any] = {
     "city_id": "town",
@@ -65,31 +70,24 @@ def test_unknown_settings_and_unsupported_datasets_are_refused(tmp_path: Path) -
     assert "gives no traffic" in refused(tmp_path, traffic={"provider": "open_meteo"})
 
 
-def of_the_past(registry: Registry) -> list[Feed]:
-    """The feeds that do not reach ahead, whose names and partitions these tests know; a feed ahead is made alike."""
-    return [feed for feed in enabled_feeds(registry) if not feed.dataset.months_ahead]
-
-
 def test_lineage_runs_from_provider_to_cache_and_every_asset_is_documented() -> None:
-    definitions = build_definitions(of_the_past(load_registry(environ=MADRID_ALONE)), WINDOW)
+    definitions = build_definitions(enabled_feeds(load_registry(environ=MADRID_ALONE)), WINDOW)
     dg.Definitions.validate_loadable(definitions)
     graph = definitions.resolve_asset_graph()
     parents = {
         key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
         for key in graph.get_all_asset_keys()
     }
+    providers = {name: {f"provider/{one}" for one in names} for name, names in SOURCES.items()}
+    steps = [
+        {f"madrid/{name}_raw": providers[name], f"madrid/{name}_monthly": {f"madrid/{name}_raw"}} for name in DATASETS
+    ]
     assert parents == {
-        "provider/aemet": set(),
-        "provider/open_meteo": set(),
-        "provider/madrid_opendata": set(),
-        "madrid/weather_raw": {"provider/aemet", "provider/open_meteo"},
-        "madrid/weather_monthly": {"madrid/weather_raw"},
-        "madrid/weather_cache": {"madrid/weather_monthly"},
-        "madrid/traffic_raw": {"provider/madrid_opendata"},
-        "madrid/traffic_monthly": {"madrid/traffic_raw"},
-        "madrid/traffic_cache": {"madrid/traffic_monthly"},
-        "madrid/reader": {"madrid/weather_cache", "madrid/traffic_cache"},
-        "madrid/training_frame": {"madrid/weather_monthly", "madrid/traffic_monthly"},
+        **{provider: set() for names in providers.values() for provider in names},
+        **{key: wanted for step in steps for key, wanted in step.items()},
+        **{f"madrid/{name}_cache": {f"madrid/{name}_monthly"} for name in DATASETS},
+        "madrid/reader": {f"madrid/{name}_cache" for name in DATASETS},
+        "madrid/training_frame": {f"madrid/{name}_monthly" for name in DATASETS},
     }
     for key in graph.get_all_asset_keys():
         asset = graph.get(key)
@@ -106,7 +104,7 @@ def test_lineage_runs_from_provider_to_cache_and_every_asset_is_documented() -> 
 
 @pytest.fixture(scope="module")
 def all_cities() -> BaseAssetGraph[Any]:
-    return build_definitions(of_the_past(load_registry(environ={})), WINDOW).resolve_asset_graph()
+    return build_definitions(enabled_feeds(load_registry(environ={})), WINDOW).resolve_asset_graph()
 
 
 def test_titles_of_a_graph_are_unique_within_a_group(all_cities: BaseAssetGraph[Any]) -> None:
@@ -127,11 +125,15 @@ def test_an_asset_has_one_kind(all_cities: BaseAssetGraph[Any]) -> None:
 @pytest.mark.parametrize(
     ("selection", "chosen"),
     [
-        ('tag:"country"="PT" and key:*_raw', {"lisbon/weather_raw"}),
+        ('tag:"country"="PT" and key:*_raw', {f"lisbon/{name}_raw" for name in ("weather", "calendar", "forecast")}),
         ("tag:country=PT and kind:api", {"lisbon/reader", "lisbon/training_frame"}),
         ("tag:city=valencia and tag:dataset=traffic and key:*_monthly", {"valencia/traffic_monthly"}),
         ("tag:provider=madrid_opendata and kind:postgres", {"madrid/traffic_monthly"}),
-        ("tag:resolution=daily and tag:country=ES and tag:city=madrid and key:*_raw", {"madrid/weather_raw"}),
+        (
+            "tag:resolution=daily and tag:country=ES and tag:city=madrid and key:*_raw",
+            {f"madrid/{name}_raw" for name in ("weather", "calendar")},
+        ),
+        ("tag:provider=openholidays and tag:country=PT and kind:file", {"lisbon/calendar_raw"}),
         ("group:madrid and key:*/reader", {"madrid/reader"}),
     ],
 )
@@ -165,31 +167,33 @@ def test_loading_definitions_imports_only_city_data_beyond_dagster() -> None:
 
 
 def test_dataset_that_reaches_ahead_has_partitions_of_its_own() -> None:
-    weather, traffic = enabled_feeds(load_registry(environ=MADRID_ALONE))[:2]
-    reaching = replace(traffic, dataset=replace(traffic.dataset, months_ahead=2))
-    definitions = build_definitions([weather, reaching], WINDOW)
+    feeds = enabled_feeds(load_registry(environ=MADRID_ALONE))
+    definitions = build_definitions(feeds, WINDOW)
     last = {
-        feed.name: definitions.get_assets_def(asset_key(feed, "monthly")).partitions_def.get_partition_keys()[-1]  # type: ignore[union-attr]
-        for feed in (weather, reaching)
+        feed.dataset.name: definitions.get_assets_def(asset_key(feed, "monthly")).partitions_def.get_partition_keys()[
+            -1
+        ]  # type: ignore[union-attr]
+        for feed in feeds
     }
-    assert last == {weather.name: "2026-11", reaching.name: "2027-01"}
+    assert last == {"weather": "2026-11", "traffic": "2026-11", "calendar": "2027-11", "forecast": "2026-12"}
     job = definitions.resolve_job_def(MONTHS_JOB)
     with partition_loading_context() as context:
-        job.validate_partition_key("2027-01", {asset_key(reaching, "raw")}, context)
-        with pytest.raises(dg.DagsterUnknownPartitionError):
-            job.validate_partition_key("2027-01", {asset_key(weather, "raw")}, context)
+        for feed in feeds:
+            job.validate_partition_key(last[feed.dataset.name], {asset_key(feed, "raw")}, context)
+            with pytest.raises(dg.DagsterUnknownPartitionError):
+                job.validate_partition_key("2027-12", {asset_key(feed, "raw")}, context)
 
 
 def test_backfill_of_many_feeds_has_the_months_that_each_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITY_DATA_AS_OF", "2026-11-24T09:00:00Z")
-    weather, traffic = enabled_feeds(load_registry(environ=MADRID_ALONE))[:2]
-    reaching = replace(traffic, dataset=replace(traffic.dataset, months_ahead=2))
+    feeds = {feed.dataset.name: feed for feed in enabled_feeds(load_registry(environ=MADRID_ALONE))}
+    weather, reaching = feeds["weather"], feeds["forecast"]
     months = select_months(WINDOW, [weather, reaching], "2026-10")
     wanted = tasks([weather, reaching], months)
     assert [str(month) for feed, month in wanted if feed is weather] == ["2026-10", "2026-11"]
-    assert [str(month) for feed, month in wanted if feed is reaching] == ["2026-10", "2026-11", "2026-12", "2027-01"]
-    assert select_months(WINDOW, [reaching], "2027-01") == [Month(2027, 1)]
-    with pytest.raises(UsageError, match="--to 2027-01 lies ahead; the open month"):
-        select_months(WINDOW, [weather], None, "2027-01")
-    with pytest.raises(UsageError, match="--to 2027-02 lies ahead; the last month ahead is 2027-01"):
-        select_months(WINDOW, [weather, reaching], None, "2027-02")
+    assert [str(month) for feed, month in wanted if feed is reaching] == ["2026-10", "2026-11", "2026-12"]
+    assert select_months(WINDOW, [reaching], "2026-12") == [Month(2026, 12)]
+    with pytest.raises(UsageError, match="--to 2026-12 lies ahead; the open month"):
+        select_months(WINDOW, [weather], None, "2026-12")
+    with pytest.raises(UsageError, match="--to 2027-01 lies ahead; the last month ahead is 2026-12"):
+        select_months(WINDOW, [weather, reaching], None, "2027-01")

@@ -22,13 +22,13 @@ from api.app import create_app
 from api.settings import Settings
 from city_data.cli.progress import entries_of
 from city_data.cli.status import print_months
-from city_data.datasets import DatasetName
+from city_data.datasets import DATASETS, DatasetName
 from city_data.definitions import defs
 from city_data.defs.keys import MONTHS_JOB
 from city_data.defs.resources import DatabaseResource
 from city_data.store.ledger import record_state
 from city_data.window import Month, Window
-from city_data_tests.world import World
+from city_data_tests.world import World, shipped
 
 MONTH = Month(2026, 9)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -36,16 +36,8 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NEVER_DUE = datetime(2028, 1, 1, tzinfo=UTC)
 CLOSED = datetime(2026, 10, 1, 2, tzinfo=UTC)
 NO_DATA = '{"descripcion": "No hay datos que satisfagan esos criterios", "estado": 404}'
-MADRID: dict[str, object] = {
-    "city_id": "madrid",
-    "name": "Madrid",
-    "country": "ES",
-    "latitude": 40.4168,
-    "longitude": -3.7038,
-    "radius_km": 30,
-    "timezone": "Europe/Madrid",
-    "enabled": True,
-}
+# As it is shipped, without its sources.
+MADRID = {key: value for key, value in shipped()[0].items() if key not in DATASETS}
 SOURCES: dict[str, dict[str, object]] = {
     "weather": {
         "provider": "aemet",
@@ -53,6 +45,11 @@ SOURCES: dict[str, dict[str, object]] = {
         "fallback": {"provider": "open_meteo"},
     },
     "traffic": {"provider": "madrid_opendata"},
+    "calendar": {
+        "provider": "openholidays",
+        "settings": {"school_file": "es/holidays/holidays.school.md.csv", "subdivision": "MD"},
+    },
+    "forecast": {"provider": "open_meteo_forecast"},
 }
 
 
