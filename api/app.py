@@ -27,11 +27,10 @@ from api.observability import Metrics, Observer
 from api.query.known_parameters import require_known_parameters
 from api.query.tenants import TenantLocations
 from api.query.versions import Versions
-from api.routes import health, history, page
+from api.routes import health, history, page, skill
 from api.routes.cities import Cities
 from api.routes.month_files import MonthFiles
 from api.routes.provenance import Provenance
-from api.routes.skill import ForecastSkill
 from api.routes.training import Training
 from api.settings import Settings
 from api.transport.limits import ConcurrencyLimiter, Guard
@@ -92,19 +91,20 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     history_service = HistoryService(
         registry, settings.api_max_range_days, versions, reader, tenants, authorizer.charge
     )
-    router = Cities(registry, versions).router()
-    router.include_router(history.router(history_service))
-    router.include_router(MonthFiles(history_service).router())
     joiner = Joiner(database, expensive_limiter, capacity=settings.api_frame_bytes)
-    router.include_router(Training(history_service, joiner).router())
-    router.include_router(ForecastSkill(registry, database, expensive_limiter, authorizer.charge).router())
-    router.include_router(Provenance(registry, versions, database, limiter).router())
-    # On the router, so that a route added later requires authentication by default.
+    # On each router, so that a route added later requires authentication by default.
     required = [Depends(authorizer), Depends(require_known_parameters)]
-    app.include_router(router, dependencies=required, responses=errors.EVERYWHERE)
-    app.include_router(
-        health.router(versions, {city.city_id for city in registry.enabled()}), responses=errors.ANY_REQUEST
-    )
+    for router in (
+        Cities(registry, versions).router(),
+        history.router(history_service),
+        MonthFiles(history_service).router(),
+        Training(history_service, joiner).router(),
+        skill.router(registry, database, expensive_limiter, authorizer.charge),
+        Provenance(registry, versions, database, limiter).router(),
+    ):
+        app.include_router(router, dependencies=required, responses=errors.EVERYWHERE)
+    enabled = {city.city_id for city in registry.enabled()}
+    app.include_router(health.router(versions, enabled), responses=errors.ANY_REQUEST)
     cache = RequestCache(
         history_service, authorizer, metrics, under_way, varies_by_origin=bool(settings.api_cors_origins)
     )

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from api.query.city import enabled_city
 from api.query.versions import Versions
-from api.routes.parameters import ERRORS
+from api.routes.parameters import ERRORS, city_paths
 from api.routes.schemas import (
     CityInfoResponse,
     CoverageInfo,
@@ -41,26 +41,15 @@ class Cities:
     versions: Versions
 
     def router(self) -> APIRouter:
-        router = APIRouter()
+        router = APIRouter(tags=["cities"])
         for path in ("/api/v1/external/cities", "/api/v1/cities"):
-            router.add_api_route(
-                path,
-                self.cities,
-                tags=["cities"],
-                summary="The enabled cities",
-                response_model=list[CityInfoResponse],
-            )
-        for path in (
-            "/api/v1/external/operations/cities/{city_id}/availability",
-            "/api/v1/cities/{city_id}/data-availability",
-        ):
-            errors: dict[int | str, dict[str, Any]] = {404: ERRORS[404]}
+            router.add_api_route(path, self.cities, summary="The enabled cities", response_model=list[CityInfoResponse])
+        for path in city_paths("data-availability", "availability"):
             router.add_api_route(
                 path,
                 self.availability,
-                tags=["cities"],
                 summary="The data available for a city",
-                responses=errors,
+                responses={404: ERRORS[404]},
                 response_model=DataAvailabilityResponse,
             )
         return router

@@ -38,6 +38,13 @@ RESPONSE_HEADERS = {
     "X-Source": "The sources in the answer",
     "ETag": "For If-None-Match, which gives 304 while nothing has changed",
 }
+
+
+def city_paths(path: str, name_of_old: str | None = None) -> tuple[str, str]:
+    """The two paths of a city's route: that of the first release, and the current one."""
+    return f"/api/v1/external/operations/cities/{{city_id}}/{name_of_old or path}", f"/api/v1/cities/{{city_id}}/{path}"
+
+
 # For the document only: the route itself refuses other texts.
 MonthParameter = Annotated[
     str, Path(examples=["2026-10"], json_schema_extra={"pattern": r"^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])$"})

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from api.errors import ErrorResponse, ValidationErrorResponse
 from api.query.city import enabled_city
 from api.query.versions import Versions
-from api.routes.parameters import MonthParameter, month_of
+from api.routes.parameters import MonthParameter, city_paths, month_of
 from api.routes.schemas import MeaningInfo, of_each_dataset
 from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, DatasetName
@@ -153,24 +153,19 @@ class Provenance:
     limiter: CapacityLimiter
 
     def router(self) -> APIRouter:
-        router = APIRouter()
-        responses: dict[int | str, dict[str, Any]] = {
-            404: {
-                "model": ErrorResponse,
-                "description": "The city is not enabled, or the ledger does not have the month",
-            },
-            422: {"model": ValidationErrorResponse, "description": "Invalid month"},
-        }
-        for path in (
-            "/api/v1/external/operations/cities/{city_id}/months/{month}",
-            "/api/v1/cities/{city_id}/months/{month}",
-        ):
+        router = APIRouter(tags=["cities"])
+        for path in city_paths("months/{month}"):
             router.add_api_route(
                 path,
                 self.month,
-                tags=["cities"],
                 summary="The provenance of a month",
-                responses=responses,
+                responses={
+                    404: {
+                        "model": ErrorResponse,
+                        "description": "The city is not enabled, or the ledger does not have the month",
+                    },
+                    422: {"model": ValidationErrorResponse, "description": "Invalid month"},
+                },
                 response_model=MonthProvenanceResponse,
             )
         return router

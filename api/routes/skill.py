@@ -6,8 +6,7 @@ Does not: pairs and errors (city_data/store/skill.py), or forecasts themselves (
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -17,8 +16,8 @@ from starlette.types import Scope
 
 from api.errors import ErrorResponse
 from api.query.city import enabled_city
+from api.routes.frame_parameters import STAND_IN
 from city_data.cities import Registry
-from city_data.datasets import DATASETS, Dataset
 from city_data.store.database import Database
 from city_data.store.skill import read_skill
 
@@ -56,43 +55,28 @@ class SkillResponse(BaseModel):
     left_out: list[LeftOutInfo]
 
 
-@dataclass(frozen=True)
-class ForecastSkill:
-    """The route and its dependencies; one per application."""
+def router(
+    registry: Registry, database: Database, limiter: CapacityLimiter, charge: Callable[[Scope, int], None]
+) -> APIRouter:
+    routes = APIRouter(tags=["cities"])
 
-    registry: Registry
-    database: Database
-    limiter: CapacityLimiter
-    charge: Callable[[Scope, int], None]
+    @routes.get(
+        f"/api/v1/cities/{{city_id}}/{STAND_IN.name}/skill",
+        summary=f"Errors of the {STAND_IN.name}s, by column, lead and month of the year",
+        responses={404: {"model": ErrorResponse, "description": "The city is not enabled"}},
+    )
+    async def skill(request: Request, city_id: str) -> SkillResponse:
+        """Every stored forecast beside what was observed: hours by hours, and days by days of the same hours. A
+        source whose day is not the local one, as that of AEMET's rain from 07 to 07 UTC, is paired with those
+        hours. Values whose hours are not known are in `left_out`."""
+        city = enabled_city(registry, city_id, request)
+        charge(request.scope, COST)
+        errors, left_out = await anyio.to_thread.run_sync(lambda: read_skill(database, city, STAND_IN), limiter=limiter)
+        units = {column.name: column.unit for column in STAND_IN.columns}
+        return SkillResponse(
+            city_id=city.city_id,
+            skill=[SkillInfo(**asdict(one), unit=units[one.column]) for one in errors],
+            left_out=[LeftOutInfo(**asdict(one)) for one in left_out],
+        )
 
-    def router(self) -> APIRouter:
-        router = APIRouter()
-        for dataset in (one for one in DATASETS.values() if one.stands_in_for):
-            router.add_api_route(
-                f"/api/v1/cities/{{city_id}}/{dataset.name}/skill",
-                self._route(dataset),
-                tags=["cities"],
-                summary=f"Errors of the {dataset.name}s, by column, lead and month of the year",
-                responses={404: {"model": ErrorResponse, "description": "The city is not enabled"}},
-                response_model=SkillResponse,
-            )
-        return router
-
-    def _route(self, dataset: Dataset) -> Callable[..., Any]:
-        async def skill(request: Request, city_id: str) -> SkillResponse:
-            """Every stored forecast beside what was observed: hours by hours, and days by days of the same hours. A
-            source whose day is not the local one, as that of AEMET's rain from 07 to 07 UTC, is paired with those
-            hours. Values whose hours are not known are in `left_out`."""
-            city = enabled_city(self.registry, city_id, request)
-            self.charge(request.scope, COST)
-            errors, left_out = await anyio.to_thread.run_sync(
-                lambda: read_skill(self.database, city, dataset), limiter=self.limiter
-            )
-            units = {column.name: column.unit for column in dataset.columns}
-            return SkillResponse(
-                city_id=city.city_id,
-                skill=[SkillInfo(**asdict(one), unit=units[one.column]) for one in errors],
-                left_out=[LeftOutInfo(**asdict(one)) for one in left_out],
-            )
-
-        return skill
+    return routes
