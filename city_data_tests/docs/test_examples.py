@@ -25,8 +25,8 @@ ELLIPSIS = "..."
 
 @pytest.fixture
 def reader(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """The address of a reader of Madrid's October, as a demo has it."""
-    world.write_cities([entry for entry in shipped() if entry["city_id"] == "madrid"])
+    """The address of a reader of Madrid's October, as a demo has it, and of Lyon without any month."""
+    world.write_cities([entry for entry in shipped() if entry["city_id"] in ("madrid", "lyon")])
     done = [one for dataset in DATASETS for one in world.load(dataset, "2026-10")]
     assert [one.error for one in done] == [None] * len(DATASETS)
     monkeypatch.setenv("CITY_DATA_CLIENT_CACHE", str(tmp_path / "answers"))

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from city_data.cities import load_registry
+from city_data.datasets import DATASETS
 from city_data.store.ledger import State
 from city_data_tests.docs.pages import README, ROOT, Page, fences, pages
 
@@ -55,6 +57,17 @@ def test_the_readme_is_short_and_has_both_commands() -> None:
         for line in fence.text.splitlines()
     ]
     assert {"make demo", "make test"} <= set(commands)
+
+
+def test_the_readme_names_every_shipped_city_and_what_it_lacks() -> None:
+    text, cities = README.read_text(encoding="utf-8"), load_registry(environ={}).all()
+    (named,) = re.findall(r"^(.+) come with their sources\.$", text, re.MULTILINE)
+    lacking = [[name for name in DATASETS if city.source(name) is None] for city in cities]
+    expected = [
+        city.name + (f" (without {' and '.join(lacks)})" if lacks else "")
+        for city, lacks in zip(cities, lacking, strict=True)
+    ]
+    assert re.split(r", | and (?=[A-Z])", named) == expected
 
 
 def unknown_blocks(page: Page) -> Iterator[str]:
