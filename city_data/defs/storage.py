@@ -35,6 +35,7 @@ from dagster_postgres.utils import retry_pg_connection_fn
 from city_data.defs import batch_events
 from city_data.defs.backfills import ended_as_its_runs, is_called_failed
 from city_data.defs.code_location import CodeLocation
+from city_data.store.database import trust_briefly
 
 # Held, then opened for a burst and closed after it: a webserver's threads, a daemon's.
 HELD, MOST = 5, 30
@@ -45,7 +46,7 @@ LONGEST_WAIT_S = 3600
 # Those by which dagster-postgres decides whether to create its tables.
 _LAST_TABLES = {"event_logs", "runs", "instance_info", "jobs"}
 # By address.
-_engines: dict[str, sa.Engine] = {}
+_engines: dict[tuple[str, float], sa.Engine] = {}
 _tables: dict[str, set[str]] = {}
 _indexes: dict[str, dict[str, bool]] = {}
 _lock = Lock()
@@ -176,12 +177,13 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     the HOST:PORT for which retries of failed runs wait."""
 
     EVENT_LOG: type[PooledEventLog] = PooledEventLog
+    TRUSTED_S = 0.0
 
     def __init__(
         self, postgres_url: str, inst_data: ConfigurableClassData | None = None, code_location: str | None = None
     ) -> None:
         super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
-        engine = shared_engine(postgres_url)
+        engine = shared_engine(postgres_url, self.TRUSTED_S)
         self._run_storage = _Runs(postgres_url, engine)
         self._event_log_storage = self.EVENT_LOG(postgres_url, engine, self._run_storage)
         self._event_log_storage.code_location = CodeLocation(code_location) if code_location else None
@@ -196,23 +198,28 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         return cls(config_value["postgres_url"], inst_data, config_value.get("code_location"))
 
 
-def shared_engine(postgres_url: str) -> sa.Engine:
-    """One pool a process and address, however many instances it opens: a code location opens one for every tick."""
+def shared_engine(postgres_url: str, trusted_s: float = 0.0) -> sa.Engine:
+    """One pool a process and address, however many instances it opens: a code location opens one for every tick.
+
+    `trusted_s`: see `trust_briefly`."""
     with _lock:
-        if postgres_url not in _engines:
+        key = postgres_url, trusted_s
+        if key not in _engines:
             engine = sa.create_engine(
                 postgres_url,
                 isolation_level="AUTOCOMMIT",
                 pool_size=HELD,
                 max_overflow=MOST - HELD,
                 pool_use_lifo=True,
-                pool_pre_ping=True,
+                pool_pre_ping=not trusted_s,
                 pool_recycle=RECYCLE_S,
             )
             if not _table_names(engine) >= _LAST_TABLES:
                 DagsterPostgresStorage(postgres_url)
-            _engines[postgres_url], _tables[postgres_url] = engine, _table_names(engine)
-        return _engines[postgres_url]
+            if trusted_s:
+                trust_briefly(engine, trusted_s)
+            _engines[key], _tables[postgres_url] = engine, _table_names(engine)
+        return _engines[key]
 
 
 def _table_names(engine: sa.Engine) -> set[str]:

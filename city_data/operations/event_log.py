@@ -24,6 +24,7 @@ from dagster_postgres.run_storage import PostgresRunStorage
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from city_data.defs.storage import PooledEventLog, PooledPostgresStorage
+from city_data.store.connections import TRUSTED_S
 
 # Of the process that executes the run. Its errors and the steps' own messages are stored.
 _NOISE = {
@@ -150,7 +151,7 @@ class BackfillEventLog(PooledEventLog):
 class BackfillStorage(PooledPostgresStorage):
     """Dagster's PostgreSQL storage with the event log of a backfill."""
 
-    EVENT_LOG = BackfillEventLog
+    EVENT_LOG, TRUSTED_S = BackfillEventLog, TRUSTED_S
 
 
 def _is_noise(event: EventLogEntry) -> bool:
