@@ -20,7 +20,7 @@ from api.auth import tokens
 from api.auth.gate import Authorizer
 from api.auth.rate_limit import RateLimiter
 from api.bodies.month_bodies import Months
-from api.bodies.reader import Reader
+from api.bodies.reader import Answers, Reader
 from api.bodies.training_reader import Joiner
 from api.history_service import HistoryService
 from api.observability import Metrics, Observer
@@ -70,7 +70,8 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     versions = Versions(database, limiter, settings.api_ledger_ttl_s)
     shared = SharedCache(redis_url, lambda: anyio.to_thread.run_sync(read_seal, database, limiter=limiter))
     months = Months(database, shared, metrics, settings.api_segment_bytes)
-    reader = Reader(months, limiter, expensive_limiter, metrics, answer_bytes=settings.api_answer_bytes)
+    answers = Answers(settings.api_answer_bytes)
+    reader = Reader(months, limiter, expensive_limiter, metrics, answers)
 
     tenants = _tenants(settings, metrics)
 
@@ -91,7 +92,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     history_service = HistoryService(
         registry, settings.api_max_range_days, versions, reader, tenants, authorizer.charge
     )
-    joiner = Joiner(database, expensive_limiter, capacity=settings.api_frame_bytes)
+    joiner = Joiner(database, expensive_limiter, answers, capacity=settings.api_frame_bytes)
     # On each router, so that a route added later requires authentication by default.
     required = [Depends(authorizer), Depends(require_known_parameters)]
     for router in (
@@ -105,9 +106,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
         app.include_router(router, dependencies=required, responses=errors.EVERYWHERE)
     enabled = {city.city_id for city in registry.enabled()}
     app.include_router(health.router(versions, enabled), responses=errors.ANY_REQUEST)
-    cache = RequestCache(
-        history_service, authorizer, metrics, under_way, varies_by_origin=bool(settings.api_cors_origins)
-    )
+    cache = RequestCache(authorizer, metrics, under_way, varies_by_origin=bool(settings.api_cors_origins))
     app.answer_by(cache)
     if settings.is_local:
         app.add_route("/metrics", _exposition(metrics), include_in_schema=False)

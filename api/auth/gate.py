@@ -66,7 +66,7 @@ class Authorizer:
         known: Caller = state[_CALLER]
         return known
 
-    def readmit(self, digest: bytes | None, tenant: UUID) -> list[tuple[bytes, bytes]] | None:
+    def readmit(self, digest: bytes | None, tenant: UUID | None) -> list[tuple[bytes, bytes]] | None:
         """As the dependency, for a verified token's digest: headers to add; None where the routes have to answer."""
         if self._tokens is None:
             return []

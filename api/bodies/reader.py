@@ -39,6 +39,22 @@ class Answer:
         return sum(map(len, self.chunks))
 
 
+class Answers:
+    """Whole answers of histories and frames, together at most `capacity` bytes."""
+
+    def __init__(self, capacity: int) -> None:
+        self._answers: LruCache[str, Answer] = LruCache(capacity)
+
+    def get(self, tag: str) -> Answer | None:
+        """`tag` is the plan's and the representation's."""
+        return self._answers.get(tag)
+
+    def put(self, tag: str, answer: Answer) -> None:
+        if answer.served_from != "memory":
+            answer = replace(answer, served_from="memory")
+        self._answers.put(tag, answer, answer.length)
+
+
 class Reader:
     """Reads plans. One per application; its cache is bounded, and equal concurrent requests share one read."""
 
@@ -48,29 +64,30 @@ class Reader:
         limiter: CapacityLimiter,
         expensive: CapacityLimiter,
         metrics: Metrics,
-        *,
-        answer_bytes: int,
+        answers: Answers,
     ) -> None:
         """`expensive` limits the threads that make months of frames, so that all other reads find a thread."""
         self._months, self._limiter, self._expensive, self._metrics = months, limiter, expensive, metrics
-        self._answers: LruCache[str, Answer] = LruCache(answer_bytes)
+        self._answers = answers
         self._flights: SingleFlight[str, Answer] = SingleFlight()
 
     async def answer(self, plan: Plan, representation: Representation) -> Answer:
         """Raises SegmentGone, DatabaseUnavailable."""
         known = self.cached_answer(plan, representation)
         if known is not None:
-            self.count_memory_hit(plan)
             return known
         return await self._flights.do(_key(plan, representation), lambda: self._make(plan, representation))
 
     def cached_answer(self, plan: Plan, representation: Representation) -> Answer | None:
-        """The answer if it, or every month of it, is in memory: joining them costs less than a thread switch."""
-        known = self._answers.get(_key(plan, representation))
-        if known is not None or representation.format.name == "parquet":
-            return known
-        bodies = self._months.cached_bodies(plan, representation)
-        return self._join(plan, representation, bodies, "memory") if bodies is not None else None
+        """The answer if it, or every month of it, is in memory: joining them costs less than a thread switch. It is
+        counted as read from there."""
+        answer = self._answers.get(_key(plan, representation))
+        if answer is None and representation.format.name != "parquet":
+            bodies = self._months.cached_bodies(plan, representation)
+            answer = self._join(plan, representation, bodies, "memory") if bodies is not None else None
+        if answer is not None:
+            self._metrics.count_lookups("memory", plan.dataset, len(plan.slices), 0)
+        return answer
 
     def cost(self, plan: Plan, representation: Representation) -> int:
         """The number of months to build from frames; 0 if memory has the answer or stored segments suffice."""
@@ -79,10 +96,6 @@ class Reader:
         is_parquet = representation.format.name == "parquet"
         is_cached = not is_parquet and self._months.cached_bodies(plan, representation) is not None
         return 0 if is_cached else len(plan.slices)
-
-    def count_memory_hit(self, plan: Plan) -> None:
-        """Count an answer from memory. Called when it is sent."""
-        self._metrics.count_lookups("memory", plan.dataset, len(plan.slices), 0)
 
     async def _make(self, plan: Plan, representation: Representation) -> Answer:
         if representation.format.name == "parquet":
@@ -107,7 +120,7 @@ class Reader:
             last=filled[-1].last if filled else None,
             served_from=served_from,
         )
-        self._remember(plan, representation, answer)
+        self._answers.put(_key(plan, representation), answer)
         return answer
 
     def _read_parquet(self, plan: Plan, representation: Representation) -> Answer:
@@ -121,13 +134,8 @@ class Reader:
             last=filled[-1]["date"][-1].as_py() if filled else None,
             served_from=lookup.farthest,
         )
-        self._remember(plan, representation, answer)
+        self._answers.put(_key(plan, representation), answer)
         return answer
-
-    def _remember(self, plan: Plan, representation: Representation, answer: Answer) -> None:
-        if answer.served_from != "memory":
-            answer = replace(answer, served_from="memory")
-        self._answers.put(_key(plan, representation), answer, answer.length)
 
 
 def _key(plan: Plan, representation: Representation) -> str:

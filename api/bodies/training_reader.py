@@ -13,7 +13,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from api.bodies.month_bodies import SegmentGone, loaded_at
-from api.bodies.reader import Answer
+from api.bodies.reader import Answer, Answers
 from api.caching import LruCache, SingleFlight
 from api.query.representation import Representation
 from city_data.datasets import DATASETS, DatasetName
@@ -35,16 +35,26 @@ if TYPE_CHECKING:
 class Joiner:
     """Builds training frames. One per application; its cache is bounded, equal concurrent requests share one build."""
 
-    def __init__(self, database: Database, limiter: CapacityLimiter, *, capacity: int) -> None:
+    def __init__(self, database: Database, limiter: CapacityLimiter, answers: Answers, *, capacity: int) -> None:
         """Half of `capacity` (bytes) is for joined months, half for their bodies."""
-        self._database = database
-        self._limiter = limiter
+        self._database, self._limiter, self._answers = database, limiter, answers
         self._tables: LruCache[str, pa.Table] = LruCache(capacity // 2)
         self._bodies: LruCache[tuple[str, str], Segment] = LruCache(capacity // 2)
         self._flights: SingleFlight[str, Answer] = SingleFlight()
 
+    def cached_answer(self, plan: TrainingPlan, representation: Representation) -> Answer | None:
+        """The answer if memory has it."""
+        return self._answers.get(plan.tag + representation.tag)
+
+    def cost(self, plan: TrainingPlan, representation: Representation) -> int:
+        """The number of months to build; 0 if memory has the answer."""
+        return 0 if self.cached_answer(plan, representation) is not None else len(plan.months)
+
     async def answer(self, plan: TrainingPlan, representation: Representation) -> Answer:
         """Raises SegmentGone, DatabaseUnavailable."""
+        known = self.cached_answer(plan, representation)
+        if known is not None:
+            return known
         return await self._flights.do(
             plan.tag + representation.tag,
             lambda: anyio.to_thread.run_sync(lambda: self._answer(plan, representation), limiter=self._limiter),
@@ -57,13 +67,15 @@ class Joiner:
             if representation.format.name == "parquet"
             else self._spliced(plan, representation, read)
         )
-        return Answer(
+        answer = Answer(
             chunks=chunks,
             records=len(stamps),
             first=stamps[0] if stamps else None,
             last=stamps[-1] if stamps else None,
             served_from="database" if read else "memory",
         )
+        self._answers.put(plan.tag + representation.tag, answer)
+        return answer
 
     def _parquet(self, plan: TrainingPlan, read: list[Month]) -> tuple[bytes, ...]:
         tables = self._months(plan, plan.months, read)
@@ -103,7 +115,7 @@ class Joiner:
 
     def _read_parts(self, plan: TrainingPlan, name: DatasetName, months: Iterable[Month]) -> dict[Month, training.Part]:
         """The parts that fill the columns of the dataset `name`."""
-        slices, dataset = plan.slices(name), DATASETS[plan.plans[name].dataset]
+        slices, dataset = plan.slices[name], DATASETS[plan.plans[name].dataset]
         lead = plan.lead if dataset.stands_in_for else None
         wanted = [slices[month] for month in months if month in slices]
         try:
@@ -127,5 +139,5 @@ def _is_whole(plan: TrainingPlan, month: Month) -> bool:
 
 
 def _key(plan: TrainingPlan, month: Month) -> str:
-    identities = [slices[month].identity if month in (slices := plan.slices(name)) else "" for name in plan.plans]
+    identities = [slices[month].identity if month in slices else "" for slices in plan.slices.values()]
     return "\n".join([plan.grid, str(plan.lead), plan.city.city_id, str(month), *identities])

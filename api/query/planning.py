@@ -1,6 +1,6 @@
 """Remembered plans. Belongs here: their cache, and the months that they share.
 
-Does not: making a plan (city_data/store/plans.py).
+Does not: making a plan (city_data/store/plans.py, training_plans.py).
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from api.caching import LruCache
 from city_data.cities import City
 from city_data.datasets import DatasetName
+from city_data.frames.grids import Grid
+from city_data.frames.leads import Lead
 from city_data.store.plans import MonthSlice, Plan, plan, whole_month
 from city_data.store.snapshot_ids import StoredVersion
+from city_data.store.training_plans import TrainingPlan, join_plans
 from city_data.window import Interval, Month
 
 _REMEMBERED = 2_000
@@ -26,6 +29,7 @@ class Plans:
     def __init__(self) -> None:
         self._plans: LruCache[tuple[str, DatasetName, Interval], tuple[Mapping[Month, StoredVersion], Plan]]
         self._plans = LruCache(_REMEMBERED)
+        self._frames: LruCache[tuple[str, Interval, Grid, Lead | None], TrainingPlan] = LruCache(_REMEMBERED)
         self._whole: LruCache[str, MonthSlice] = LruCache(_CACHED_SLICES)
 
     def plan(
@@ -37,6 +41,24 @@ class Plans:
             return cached[1]
         latest = plan(city, dataset, interval, entries, self._whole_slice)
         self._plans.put(key, (entries, latest), 1)
+        return latest
+
+    def frame(
+        self,
+        city: City,
+        interval: Interval,
+        grid: Grid,
+        lead: Lead | None,
+        entries: Mapping[DatasetName, tuple[DatasetName, Mapping[Month, StoredVersion]]],
+    ) -> TrainingPlan:
+        """`entries` names for the columns of each dataset the one that fills them, with its months."""
+        plans = {name: self.plan(city, of, interval, months) for name, (of, months) in entries.items()}
+        key = (city.city_id, interval, grid, lead)
+        cached = self._frames.get(key)
+        if cached is not None and all(cached.plans[name] is one for name, one in plans.items()):
+            return cached
+        latest = join_plans(plans, grid, lead)
+        self._frames.put(key, latest, 1)
         return latest
 
     def _whole_slice(self, entry: StoredVersion) -> MonthSlice:

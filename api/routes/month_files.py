@@ -14,10 +14,9 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.bodies.answering import respond
+from api.bodies.answering import ResolvedRequest, respond
 from api.bodies.responses import answer_headers
 from api.history_service import HistoryService
-from api.observability import request_log
 from api.query.city import enabled_city
 from api.query.formats import FORMATS
 from api.query.historical_request import SnapshotVersion
@@ -85,7 +84,6 @@ class MonthFiles:
         service = self.service
         city, at = enabled_city(service.registry, city_id, request), month_of(month)
         interval = Interval(*at.bounds(city.timezone))
-        request_log(request.scope).days = round(interval.days, 2)
 
         async def make_plan(fresh: bool) -> Plan:
             months = await months_for(service.versions, "query", city, dataset, version=version, fresh=fresh)
@@ -95,13 +93,17 @@ class MonthFiles:
             return plan
 
         caching, whole = {} if version is None else _IMMUTABLE, _with_all_columns(DATASETS[dataset])
-        return await respond(
-            request,
-            whole,
+        resolved = ResolvedRequest(
+            tenant=None,
+            city=city,
+            distance_km=0.0,
+            days=interval.days,
+            representation=whole,
+            bodies=service.reader,
             make_plan=make_plan,
             headers_of=lambda plan: answer_headers(plan, 0.0, whole) | caching,
-            read=lambda plan: service.read(request.scope, plan, whole),
         )
+        return await respond(request, resolved, service.charge)
 
 
 def _with_all_columns(dataset: Dataset) -> Representation:

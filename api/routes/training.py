@@ -5,6 +5,7 @@ Does not: joining months (bodies/training_reader.py), or what their documentatio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -12,21 +13,19 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
-from starlette.types import Scope
 
-from api.bodies.answering import respond
-from api.bodies.reader import Answer
+from api.bodies.answering import ResolvedRequest, respond
 from api.bodies.responses import answer_headers
 from api.bodies.training_reader import Joiner
 from api.errors import invalid
-from api.history_service import HistoryService
-from api.observability import request_log
+from api.history_service import HistoryService, is_lasting
 from api.query.city import city_for
 from api.query.formats import format_for
 from api.query.historical_request import TENANT_PATH, ReadRequest
 from api.query.interval import parse_interval, parse_moment
 from api.query.representation import Representation, with_encoding
 from api.query.snapshots import months_for
+from api.query.versions import Months
 from api.routes.frame_parameters import (
     FRAME_HEADERS,
     MOST_LEAD_DAYS,
@@ -41,12 +40,11 @@ from api.routes.frame_parameters import (
 from api.routes.parameters import add_read, documented
 from city_data import window
 from city_data.cities import City
-from city_data.datasets import DATASETS
+from city_data.datasets import DATASETS, DatasetName
 from city_data.frames.grids import Grid, day_of
 from city_data.frames.leads import Lead
-from city_data.store.plans import plan
 from city_data.store.record_tables import Shape
-from city_data.store.training_plans import TrainingPlan, frame_datasets, join_plans
+from city_data.store.training_plans import TrainingPlan, frame_datasets
 from city_data.window import Interval, day_bounds
 
 # An hourly frame of ten years would be hundreds of megabytes of JSON; no retention window is that long.
@@ -55,13 +53,13 @@ MOST_HOURLY_DAYS = 1_100
 
 @dataclass(frozen=True)
 class _Frame:
-    """The parameters of a frame, and what they resolve to. `moment` is that of the versions, as text."""
+    """The parameters of a frame, and what they resolve to. `days` are those of now, `moment` is that of the versions,
+    as text."""
 
     requested: FrameRequest | AheadRequest
     city: City
     distance_km: float
-    interval: Interval
-    lead: Lead | None
+    days: Callable[[], tuple[Interval, Lead | None]]
     moment: str | None
 
 
@@ -94,10 +92,9 @@ class Training:
         city, distance = await self._city(tenant_id, requested)
         most = self._most(requested.resolution)
         interval = parse_interval("query", requested.start_date, requested.end_date, city.timezone, most)
-        lead = _lead(requested.choice, requested.lead_days)
-        return await self._answer(
-            request, tenant_id, _Frame(requested, city, distance, interval, lead, requested.as_of)
-        )
+        days = interval, _lead(requested.choice, requested.lead_days)
+        wanted = _Frame(requested, city, distance, lambda: days, requested.as_of)
+        return await self._answer(request, tenant_id, wanted)
 
     async def forecast_frame(
         self, request: Request, tenant_id: UUID, requested: Annotated[AheadRequest, Query()]
@@ -110,55 +107,74 @@ class Training:
         """
         city, distance = await self._city(tenant_id, requested)
         text, zone = requested.as_of, city.timezone
-        today = day_of(zone)(window.as_of() if text is None else parse_moment("query", "as_of", text, zone))
-        first, last = (day_bounds(today + timedelta(days=n), zone) for n in (1, requested.days))
+        at = None if text is None else parse_moment("query", "as_of", text, zone)
+
+        def days_ahead() -> tuple[Interval, Lead]:
+            today = day_of(zone)(at or window.as_of())
+            first, last = (day_bounds(today + timedelta(days=n), zone) for n in (1, requested.days))
+            return Interval(first[0], last[1]), Lead(on=today)
+
         # A snapshot's versions are those of its id, whatever moment they are asked for.
         moment = text if requested.version is None else None
-        interval = Interval(first[0], last[1])
-        return await self._answer(
-            request, tenant_id, _Frame(requested, city, distance, interval, Lead(on=today), moment)
-        )
+        return await self._answer(request, tenant_id, _Frame(requested, city, distance, days_ahead, moment))
 
     async def _city(self, tenant: UUID, requested: ReadRequest) -> tuple[City, float]:
         return await city_for(self.service.registry, self.service.tenants, "query", tenant, requested)
 
     async def _answer(self, request: Request, tenant: UUID, wanted: _Frame) -> Response:
-        request_log(request.scope).add_range(tenant, wanted.city.city_id, wanted.distance_km, wanted.interval.days)
         chosen = format_for(wanted.requested.format, request.headers)
         representation = with_encoding(chosen, Shape(), request.headers)
-        return await respond(
-            request,
-            representation,
+        resolved = ResolvedRequest(
+            tenant=tenant,
+            city=wanted.city,
+            distance_km=wanted.distance_km,
+            days=wanted.days()[0].days,
+            representation=representation,
+            bodies=self.joiner,
             make_plan=lambda fresh: self._plan(wanted, fresh),
             headers_of=lambda frame_plan: _headers(frame_plan, wanted.distance_km, representation),
-            read=lambda frame_plan: self._read(request.scope, frame_plan, representation),
+            cached_plan=(lambda: self._cached_plan(wanted)) if is_lasting(wanted.requested) else None,
         )
-
-    async def _read(self, scope: Scope, plan: TrainingPlan, representation: Representation) -> Answer:
-        self.service.charge(scope, len(plan.months))
-        return await self.joiner.answer(plan, representation)
+        return await respond(request, resolved, self.service.charge)
 
     def _most(self, grid: Grid) -> int:
         most = self.service.max_days
         return min(most, MOST_HOURLY_DAYS) if grid == "hourly" else most
 
     async def _plan(self, wanted: _Frame, fresh: bool) -> TrainingPlan:
-        datasets = frame_datasets(STAND_IN.name if wanted.lead is not None else None)
-        plans = {}
-        for columns_of, name in datasets.items():
-            months = await months_for(
-                self.service.versions,
-                "query",
-                wanted.city,
+        interval, lead = wanted.days()
+        entries = {
+            columns_of: (
                 name,
-                version=wanted.requested.version,
-                moment=wanted.moment,
-                fresh=fresh,
-                # Ids of earlier releases do not name these: their columns are missing in that answer.
-                optional=DATASETS[columns_of].months_ahead > 0,
+                await months_for(
+                    self.service.versions,
+                    "query",
+                    wanted.city,
+                    name,
+                    version=wanted.requested.version,
+                    moment=wanted.moment,
+                    fresh=fresh,
+                    # Ids of earlier releases do not name these: their columns are missing in that answer.
+                    optional=DATASETS[columns_of].months_ahead > 0,
+                ),
             )
-            plans[columns_of] = plan(wanted.city, name, wanted.interval, months)
-        return join_plans(plans, wanted.requested.resolution, wanted.lead)
+            for columns_of, name in _datasets(lead).items()
+        }
+        return self.service.plans.frame(wanted.city, interval, wanted.requested.resolution, lead, entries)
+
+    def _cached_plan(self, wanted: _Frame) -> TrainingPlan | None:
+        interval, lead = wanted.days()
+        entries: dict[DatasetName, tuple[DatasetName, Months]] = {}
+        for columns_of, name in _datasets(lead).items():
+            months = self.service.versions.cached_months(wanted.city.city_id, name)
+            if months is None:
+                return None
+            entries[columns_of] = name, months
+        return self.service.plans.frame(wanted.city, interval, wanted.requested.resolution, lead, entries)
+
+
+def _datasets(lead: Lead | None) -> dict[DatasetName, DatasetName]:
+    return frame_datasets(STAND_IN.name if lead is not None else None)
 
 
 def _lead(choice: str, lead_days: int | None) -> Lead | None:

@@ -12,6 +12,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
@@ -20,19 +21,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.auth.gate import Authorizer, bearer_token
 from api.auth.tokens import token_digest
+from api.bodies.answering import ResolvedRequest, lasting_request
 from api.bodies.month_bodies import SegmentGone
 from api.bodies.reader import Answer
-from api.bodies.responses import AnswerResponse, answer_headers, etag, is_known, send_body
+from api.bodies.responses import AnswerResponse, etag, is_known, send_body
 from api.caching import LruCache
-from api.history_service import HistoryService, ResolvedRequest, resolved_of
 from api.observability import Metrics, RequestLog, log_request
 from api.transport.limits import SAFE_HEADERS, ConcurrencyLimiter
 from city_data.store.database import DatabaseUnavailable
 from city_data.store.plans import Plan
+from city_data.store.training_plans import TrainingPlan
 
 _REMEMBERED = 2_000
 _LONGEST_QUERY = 4_096
 Key = tuple[str, bytes, bytes]
+AnyPlan = Plan | TrainingPlan
 # All request headers that an answer may depend on.
 _RELEVANT = frozenset({b"authorization", b"accept", b"accept-encoding", b"if-none-match"})
 # Headers that announce a body, or change how the answer is sent or what is added to it.
@@ -43,14 +46,14 @@ _BY_ROUTES = frozenset({b"content-length", b"transfer-encoding", b"expect", b"up
 class Head:
     """Status and headers of an answer, valid only for the plan and body that they were built from."""
 
-    plan: weakref.ref[Plan]
+    plan: weakref.ref[AnyPlan]
     length: int | None
     status: int
     headers: list[tuple[bytes, bytes]] = field(repr=False)
     log: RequestLog
     observe: Callable[[float], None]
 
-    def is_of(self, plan: Plan, answer: Answer | None) -> bool:
+    def is_of(self, plan: AnyPlan, answer: Answer | None) -> bool:
         """`answer` is None for a 304."""
         return self.plan() is plan and self.length == (answer.length if answer is not None else None)
 
@@ -62,7 +65,7 @@ class CachedRequest:
     `known` are the client's If-None-Match headers; `token` is a digest.
     """
 
-    resolved: ResolvedRequest
+    resolved: ResolvedRequest[Any]
     known: Headers
     token: bytes | None
     route: str
@@ -74,7 +77,6 @@ class RequestCache:
 
     def __init__(
         self,
-        history_service: HistoryService,
         authorizer: Authorizer,
         metrics: Metrics,
         under_way: ConcurrencyLimiter,
@@ -82,8 +84,7 @@ class RequestCache:
         varies_by_origin: bool,
     ) -> None:
         """`varies_by_origin`: answers to browsers of other origins have headers that this cache does not make."""
-        self._history_service, self._authorizer, self._metrics = history_service, authorizer, metrics
-        self._under_way = under_way
+        self._authorizer, self._metrics, self._under_way = authorizer, metrics, under_way
         self._by_routes = _BY_ROUTES | {b"origin"} if varies_by_origin else _BY_ROUTES
         self._requests: LruCache[Key, CachedRequest] = LruCache(_REMEMBERED)
         self._app: ASGIApp | None = None
@@ -98,7 +99,7 @@ class RequestCache:
         cached = self._requests.get(key) if key is not None else None
         if cached is None or not await self._answer(cached, send):
             await self._app(scope, receive, send)
-            if key is not None and (resolved := resolved_of(scope)) is not None:
+            if key is not None and (resolved := lasting_request(scope)) is not None:
                 self._requests.put(key, _cached_request(scope, resolved), 1)
 
     async def _answer(self, cached: CachedRequest, send: Send) -> bool:
@@ -124,50 +125,48 @@ class RequestCache:
         log_request("GET", cached.route, head.status, head.log, seconds)
         return True
 
-    def _in_memory(self, cached: CachedRequest) -> tuple[Plan, Answer | None] | None:
+    def _in_memory(self, cached: CachedRequest) -> tuple[AnyPlan, Answer | None] | None:
         """Plan and answer, which is None for a 304; None where the store has to be read."""
-        plan = self._history_service.cached_plan(cached.resolved)
+        resolved = cached.resolved
+        plan = resolved.cached_plan() if resolved.cached_plan is not None else None
         if plan is None:
             return None
         if _is_known(cached, plan):
             return plan, None
-        answer = self._history_service.reader.cached_answer(plan, cached.resolved.representation)
-        if answer is None:
-            return None
-        self._history_service.reader.count_memory_hit(plan)
-        return plan, answer
+        answer = resolved.bodies.cached_answer(plan, resolved.representation)
+        return None if answer is None else (plan, answer)
 
-    async def _from_store(self, cached: CachedRequest) -> tuple[Plan, Answer | None] | None:
+    async def _from_store(self, cached: CachedRequest) -> tuple[AnyPlan, Answer | None] | None:
         """As `_in_memory`, after reading the store; None where the routes have to answer."""
         if self._under_way.is_full:
             return None
-        representation, reader = cached.resolved.representation, self._history_service.reader
+        resolved = cached.resolved
         with self._under_way:
             try:
-                plan = await self._history_service.plan(cached.resolved)
+                plan = await resolved.make_plan(False)
                 if _is_known(cached, plan):
                     return plan, None
-                if reader.cost(plan, representation):
+                if resolved.bodies.cost(plan, resolved.representation):
                     return None
-                return plan, await reader.answer(plan, representation)
+                return plan, await resolved.bodies.answer(plan, resolved.representation)
             except (SegmentGone, DatabaseUnavailable, SQLAlchemyError):
                 return None
 
-    def _head(self, cached: CachedRequest, plan: Plan, answer: Answer | None) -> Head:
+    def _head(self, cached: CachedRequest, plan: AnyPlan, answer: Answer | None) -> Head:
         """The head of this plan's answer; `answer` is None for a 304.
 
         Other requests run while this one waits for the store, and leave the head of their own plan in `cached`.
         """
         if cached.head is None or not cached.head.is_of(plan, answer):
             resolved = cached.resolved
-            headers = answer_headers(plan, resolved.distance_km, resolved.representation)
+            headers = resolved.headers_of(plan)
             response = (
                 Response(status_code=304, headers=headers)
                 if answer is None
                 else AnswerResponse(answer, resolved.representation, headers)
             )
             log = RequestLog(records=None if answer is None else answer.records)
-            log.add_range(resolved.tenant, resolved.city.city_id, resolved.distance_km, resolved.interval.days)
+            resolved.describe(log)
             length = None if answer is None else answer.length
             lines = [*response.raw_headers, *SAFE_HEADERS]
             status = response.status_code
@@ -195,13 +194,13 @@ def request_key(scope: Scope, by_routes: frozenset[bytes]) -> Key | None:
     return scope["path"], scope["query_string"], hashlib.sha256(b"\n".join(kept)).digest()
 
 
-def _cached_request(scope: Scope, resolved: ResolvedRequest) -> CachedRequest:
+def _cached_request(scope: Scope, resolved: ResolvedRequest[Any]) -> CachedRequest:
     known = Headers(raw=[header for header in scope["headers"] if header[0] == b"if-none-match"])
     token = bearer_token(scope)
     return CachedRequest(resolved, known, token_digest(token) if token is not None else None, scope["route"].path)
 
 
-def _is_known(cached: CachedRequest, plan: Plan) -> bool:
+def _is_known(cached: CachedRequest, plan: AnyPlan) -> bool:
     """Whether the client has the plan's answer already."""
     if cached.head is not None and cached.head.plan() is plan:
         return cached.head.length is None

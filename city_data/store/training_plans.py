@@ -78,8 +78,10 @@ class TrainingPlan:
         days = map(day_of(self.city.timezone), self.stamps[:1] + self.stamps[-1:])
         return "_".join([self.city.city_id, kind, self.grid, *map(str, days)])
 
-    def slices(self, dataset: DatasetName) -> dict[Month, MonthSlice]:
-        return {month_slice.entry.month: month_slice for month_slice in self.plans[dataset].slices}
+    @cached_property
+    def slices(self) -> dict[DatasetName, dict[Month, MonthSlice]]:
+        """The stored months of each dataset's columns."""
+        return {name: {one.entry.month: one for one in plan.slices} for name, plan in self.plans.items()}
 
     def resolutions(self, dataset: DatasetName) -> list[Resolution]:
         """The stored resolutions of the dataset in the range: usually one, none without data."""

@@ -3,7 +3,7 @@
 A frame's peer has the same values in as many rows: one request for the history of each of its datasets, with all
 columns, one after the other on the same connection. A frame of days stands beside histories of days; so does one of
 parts of days, which no history has. Bodies are read as they come, compressed, by a client that decodes nothing. Tokens
-are checked. For first reads the reader remembers nothing (API_FRAME_BYTES=0); PostgreSQL has the rows in memory, for
+are checked. For first reads the reader remembers neither months nor answers; PostgreSQL has the rows in memory, for
 the COPY too.
 """
 
@@ -55,7 +55,7 @@ def run(folder: Path) -> Iterator[Figure]:
                 yield from _warm(reader, question)
             yield Figure("a worker's memory after these reads", reader.megabytes, 220, "MB")
         with (
-            world.reader(folder, url, issuer, **here, API_FRAME_BYTES="0") as reader,
+            world.reader(folder, url, issuer, **here, API_FRAME_BYTES="0", API_ANSWER_BYTES="0") as reader,
             psycopg.connect(url, autocommit=True) as connection,
         ):
             for question in (one for one in _questions() if one.datasets):

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -187,9 +188,10 @@ def test_repeat_after_a_load_has_the_new_version(make_reader: MakeReader, load: 
     assert (json.loads(before.body)[0]["temperature"], json.loads(after.body)[0]["temperature"]) == (4.0, 7.0)
 
 
-def test_expired_ledger_is_read_again(make_reader: MakeReader, load: Load) -> None:
-    reader, now = make_reader(LONG), [0.0]
-    reader.app.state.request_cache._history_service.versions._months._clock = lambda: time.monotonic() + now[0]
+def test_expired_ledger_is_read_again(make_reader: MakeReader, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("api.caching.time", SimpleNamespace(monotonic=lambda: time.monotonic() + now[0]))
+    reader = make_reader(LONG)
     request = written(path(dataset="weather"), Authorization=TOKEN)
     before = reader.ask(request, times=2)[-1]
     load("weather", "2025-10", at=LOADED + timedelta(days=1), add=3.0)
