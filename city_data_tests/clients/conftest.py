@@ -6,9 +6,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import uvicorn
+from city_data_client import CityData, Retries
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.app import create_app
@@ -16,6 +18,8 @@ from api.settings import Settings
 from city_data.store.database import Database
 from city_data.store.months import Published, replace_month
 from city_data_tests.api.conftest import month_load
+
+QUICK = Retries(backoff=0.001)
 
 
 @dataclass
@@ -72,3 +76,10 @@ def service(database: Database, database_url: str, monkeypatch: pytest.MonkeyPat
     server.should_exit = True
     thread.join()
     listener.close()
+
+
+@pytest.fixture
+def client(service: Service, tmp_path: Path) -> Iterator[CityData]:
+    """The Python client, with a cache of its own."""
+    with CityData(service.url, cache=tmp_path / "answers", retries=QUICK) as opened:
+        yield opened

@@ -6,7 +6,6 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -27,18 +26,11 @@ from city_data_client.cache import DiskCache, Kept
 from city_data_client.frames import frame_of
 
 from city_data.local.embedded import free_port
-from city_data_tests.clients.conftest import Service
+from city_data_tests.clients.conftest import QUICK, Service
 
 ROOT = Path(__file__).parents[2]
 HERE = {"latitude": 40.42, "longitude": -3.70}
 OCTOBER = {**HERE, "start": date(2026, 10, 1), "end": date(2026, 10, 31)}
-QUICK = Retries(backoff=0.001)
-
-
-@pytest.fixture
-def client(service: Service, tmp_path: Path) -> Iterator[CityData]:
-    with CityData(service.url, cache=tmp_path / "answers", retries=QUICK) as opened:
-        yield opened
 
 
 def test_traffic_is_a_typed_frame_on_aware_times(service: Service, client: CityData) -> None:
@@ -109,50 +101,6 @@ def test_training_frame_is_typed_and_marks_missing_values(
     assert parts["daypart"].tolist()[:2] == ["night", "morning"]
     with pytest.raises(ValueError, match="all its columns"):
         client.training_frame(**OCTOBER, columns=["temperature"])
-
-
-@pytest.mark.parametrize("arrow", [True, False])
-def test_calendar_is_typed_and_tells_an_ordinary_day_from_an_unknown_one(
-    service: Service, client: CityData, monkeypatch: pytest.MonkeyPatch, arrow: bool
-) -> None:
-    if not arrow:
-        monkeypatch.setattr("city_data_client.frames.find_spec", lambda _: None)
-    service.load("calendar", "2026-10")
-    service.load("calendar", "2026-11", has_feasts=False)
-    frame = client.calendar(city_id="madrid", start="2026-10", end=pd.Period("2026-11", "M"))
-    pd.testing.assert_frame_equal(client.history("calendar", city_id="madrid", start="2026-10", end="2026-11"), frame)
-    assert len(frame) == 61
-    assert frame["weekday"].tolist()[:3] == [3, 4, 5]
-    assert frame["public_holiday"].dropna().tolist()[:1] == ["Fiesta Nacional de España"]
-    assert frame["town_holiday_known"].tolist() == [True] * 31 + [False] * 30
-    flags = [name for name in frame if name.startswith("is_") or name.endswith(("_known", "_free"))]
-    integers = [name for name in frame if name.startswith("days_")]
-    assert (len(flags), len(integers)) == (7, 2)
-    assert {str(frame[name].dtype) for name in flags} == {"boolean"}
-    assert {str(frame[name].dtype) for name in ("weekday", *integers)} == {"Int64"}
-    assert frame["days_to_holiday"].isna().any()
-
-
-def test_skill_has_a_row_for_each_column_and_lead(service: Service, client: CityData) -> None:
-    service.load("weather", "2026-10")
-    service.load("forecast", "2026-10")
-    skill = client.skill("madrid")
-    assert skill["column"].unique().tolist() == ["temperature"]
-    assert skill["lead_days"].tolist() == list(range(1, 8))
-    assert (skill["mae"] >= skill["bias"].abs()).all()
-    assert set(skill["unit"]) == {"°C"}
-    assert (skill["month"] == 10).all()
-    assert skill.attrs == {"city_id": "madrid", "left_out": []}
-    service.faulty.statuses.clear()
-    with pytest.raises(NotCovered, match="atlantis"):
-        client.skill("atlantis")
-
-
-def test_dataset_that_the_service_does_not_have_is_named(client: CityData) -> None:
-    with pytest.raises(UnexpectedAnswer, match=r"historical-wether.*404"):
-        client.history("wether", **OCTOBER)
-    with pytest.raises(UnexpectedAnswer, match="404"):
-        client.history("../weather", **OCTOBER)
 
 
 def test_program_of_the_readme_runs(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def test_a_city_is_one_entry_in_one_file(world: World) -> None:
     world.monkeypatch.setenv("CITY_DATA_CITIES", str(file))
     world.enable(city_id)
     keys = {key.to_user_string() for key in defs().resolve_asset_graph().get_all_asset_keys()}
-    assert {f"{city_id}/weather_{step}" for step in ("raw", "monthly", "cache")} <= keys
+    datasets, steps = ("weather", "calendar", "forecast"), ("raw", "monthly", "cache")
+    assert {f"{city_id}/{dataset}_{step}" for dataset in datasets for step in steps} <= keys
     (done,) = world.load("weather", "2026-10", city_id=city_id)
     stored = world.entry("weather", "2026-10", city_id)
     assert (done.error, done.rows) == (None, 745)
