@@ -21,6 +21,7 @@ class Column:
     `day_rule` makes a day of hours: by the mean, which another column may `weight`; by the sum; by the lowest or the
     highest value; or by the worst of `allowed`, which stand from best to worst. Of other texts, integers and flags a
     day made of hours has no value.
+    `extreme_of` is the column whose hours have a period's lowest or highest value where the source has none of its own.
     An `on_request` column is in frames, in files of months and in records that name it. Few stations measure all of
     these, so they count neither in a month's coverage nor as missed when they are empty.
     A NULL means that the value is not known. `none_where` is a flag of the dataset and its value, where a NULL means
@@ -40,6 +41,7 @@ class Column:
     example: float | str | bool | None = None
     day_rule: DayRule = "mean"
     weight: str | None = None
+    extreme_of: str | None = None
     on_request: bool = False
     none_where: tuple[str, bool] | None = None
 

@@ -90,16 +90,19 @@ class Dataset:
     @cached_property
     def columns_digest(self) -> str:
         """Names the columns as far as the bytes of a served month depend on them, beside its version."""
-        columns = [(one.name, one.kind, one.unit, one.decimals) for one in (*self.key_columns, *self.columns)]
+        columns = [
+            (one.name, one.kind, one.unit, one.decimals, *([one.extreme_of] if one.extreme_of else []))
+            for one in (*self.key_columns, *self.columns)
+        ]
         return hashlib.sha256(repr(columns).encode()).hexdigest()[:8]
 
 
 # fmt: off
 _ON_REQUEST = (
     Column("temperature_min", "number", "°C", "Lowest air temperature of the period", -60, 60, example=9.6,
-           day_rule="min", on_request=True),
+           day_rule="min", extreme_of="temperature", on_request=True),
     Column("temperature_max", "number", "°C", "Highest air temperature of the period", -60, 60, example=19.1,
-           day_rule="max", on_request=True),
+           day_rule="max", extreme_of="temperature", on_request=True),
     # Minutes, in which the hours of one source, the minutes of another and the seconds of a third are exact.
     Column("sunshine_duration", "number", "min", "Sunshine in the period", 0, 1440, example=588.0, day_rule="sum",
            on_request=True),

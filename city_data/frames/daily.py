@@ -7,6 +7,8 @@ requests for days (api/).
   part of a day needs stands in grids.py.
 - Each column's own rule (datasets.py) makes the value: mean, sum, min, max or worst. Numbers are rounded as every
   stored one is.
+- A lowest or highest value of which the period has none is that of the hours of its `extreme_of`: no source of hours
+  measures an hour's extremes, and a day's lowest hour is its lowest as far as anybody knows it. `of_hours` names them.
 - A mean is weighted where that many hours have both value and weight and the weights are not all 0, else a plain mean.
 - A text without an order, such as weather's description, an integer or a flag is NULL.
 """
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MINIMUM_HOURS = 20
+OF_HOURS = "of_hours"
 Values = Sequence[Any]
 _OF_NUMBERS: Mapping[DayRule, Callable[[list[float]], float]] = {
     "mean": lambda known: fsum(known) / len(known),
@@ -42,9 +45,9 @@ def day_columns(
 ) -> dict[str, list[Any]]:
     """`hours` has the dataset's columns, None for what is missing, and `source`, in the order of `dates` (aware).
 
-    Gives `date` (the day's UTC start), the same columns, `source` (the first hour's), and `hours`: how many of the
-    day's hours have a value, in that column of a record which has most. Hours with other values of the key columns are
-    another row.
+    Gives `date` (the day's UTC start), the same columns, `source` (the first hour's), `hours`: how many of the day's
+    hours have a value, in that column of a record which has most; and `of_hours`: the day's extremes that are those of
+    another column, and its name. Hours with other values of the key columns are another row.
     """
     zone, others = ZoneInfo(timezone), dataset.key[1:]
     named = zip(dates, *(hours[name] for name in others), strict=True)
@@ -56,6 +59,7 @@ def day_columns(
     bounds = list(pairwise([*starts, len(keys)]))
     columns = period_columns(dataset, bounds, ordered, [MINIMUM_HOURS] * len(bounds))
     counted = [ordered[name] for name in dataset.record_columns]
+    columns[OF_HOURS] = _of_other_columns(dataset, bounds, ordered, columns)
     columns["hours"] = [max(end - start - values[start:end].count(None) for values in counted) for start, end in bounds]
     key_columns = {name: [keys[start][n] for start in starts] for n, name in enumerate(dataset.key)}
     return {**key_columns, "date": [day_bounds(day, timezone)[0] for day in key_columns["date"]], **columns}
@@ -66,8 +70,8 @@ def period_columns(
 ) -> dict[str, list[Any]]:
     """The dataset's columns and `source`, a value for each period; without hours it has none.
 
-    `bounds` are the positions of each period's first hour and of the one after its last, `fewest` is how many hours
-    with a value it needs.
+    `hours` may lack columns, which have no value then. `bounds` are the positions of each period's first hour and of
+    the one after its last, `fewest` is how many hours with a value it needs.
     """
     columns = {column.name: _combined(column, hours, bounds, fewest) for column in dataset.columns}
     sources = hours["source"]
@@ -93,16 +97,64 @@ def daily(frame: pd.DataFrame, dataset: Dataset, timezone: str) -> pd.DataFrame:
             **{name: pd.Series(days[name], dtype="float64") for name in numbers},
             **{name: None for name in dataset.column_names if name not in numbers},
             "source": days["source"],
-            "raw_data": pd.Series([{**rule, "hours": count} for count in days["hours"]], dtype=object),
+            "raw_data": pd.Series(
+                [
+                    {**rule, "hours": n, **of_hours(derived)}
+                    for n, derived in zip(days["hours"], days[OF_HOURS], strict=True)
+                ],
+                dtype=object,
+            ),
         }
     )
+
+
+def of_hours(derived: Mapping[str, str | int]) -> dict[str, Any]:
+    """What details say of extremes that are those of another column: its name, or how many they are."""
+    return {OF_HOURS: dict(derived)} if derived else {}
+
+
+def _of_other_columns(
+    dataset: Dataset, bounds: Sequence[tuple[int, int]], hours: Mapping[str, Values], columns: Mapping[str, Values]
+) -> list[dict[str, str]]:
+    """For each period the columns that have a value, and of their own none, with the other column's name."""
+    return [
+        {
+            column.name: column.extreme_of
+            for column in dataset.columns
+            if column.extreme_of is not None and columns[column.name][n] is not None
+            if _is_bare(hours[column.name], start, end)
+        }
+        for n, (start, end) in enumerate(bounds)
+    ]
+
+
+def _is_bare(values: Values, start: int, end: int) -> bool:
+    return values[start:end].count(None) == end - start
 
 
 def _combined(
     column: Column, hours: Mapping[str, Values], bounds: Sequence[tuple[int, int]], fewest: Sequence[int]
 ) -> list[Any]:
     """The column's value of each period."""
-    values = hours[column.name]
+    own = hours.get(column.name)
+    combined = [None] * len(bounds) if own is None else _values(column, own, hours, bounds, fewest)
+    if column.extreme_of is None or column.extreme_of not in hours:
+        return combined
+    others = _values(column, hours[column.extreme_of], hours, bounds, fewest)
+    return [
+        other if own is None or _is_bare(own, start, end) else value
+        for value, other, (start, end) in zip(combined, others, bounds, strict=True)
+    ]
+
+
+def _values(
+    column: Column,
+    values: Values,
+    hours: Mapping[str, Values],
+    bounds: Sequence[tuple[int, int]],
+    fewest: Sequence[int],
+) -> list[Any]:
+    """The value that the column's rule makes of these `values` in each period."""
     of_known = _rule(column)
     if of_known is None or values.count(None) == len(values):
         return [None] * len(bounds)

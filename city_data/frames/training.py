@@ -125,7 +125,7 @@ def _joined(dataset: Dataset, part: Part | None, rows: _Rows, grid: Grid, timezo
     source, resolution, lead = (f"{dataset.name}_{name}" for name in ("source", "resolution", _LEAD))
     joined: dict[str, Any] = {}
     if part is not None:
-        stored, at = _placed(part, rows, grid, timezone)
+        stored, at = _placed(dataset, part, rows, grid, timezone)
         taken = stored.take(at)
         joined = {name: taken[name] for name in dataset.column_names if name in taken.column_names}
         joined[source] = taken["source"]
@@ -138,7 +138,7 @@ def _joined(dataset: Dataset, part: Part | None, rows: _Rows, grid: Grid, timezo
     return joined | absent
 
 
-def _placed(part: Part, rows: _Rows, grid: Grid, timezone: str) -> tuple[pa.Table, pa.Array[Any]]:
+def _placed(dataset: Dataset, part: Part, rows: _Rows, grid: Grid, timezone: str) -> tuple[pa.Table, pa.Array[Any]]:
     """The part's rows, of hours combined where a row of the grid has several; and the position among them of each row
     of the grid, NULL where it has none."""
     import pyarrow as pa
@@ -156,9 +156,14 @@ def _placed(part: Part, rows: _Rows, grid: Grid, timezone: str) -> tuple[pa.Tabl
         return stored, pc.index_in(rows.columns["date"], value_set=stored["date"])
     bounds = row_bounds(rows.edges, microseconds(stored["date"]))
     hours = stored.drop_columns(["date"]).to_pydict()
-    columns = period_columns(part.dataset, bounds, hours, rows.fewest)
+    columns = period_columns(dataset, bounds, hours, rows.fewest)
     if part.lead is not None:
         columns[_LEAD] = [hours[_LEAD][start] if start < end else None for start, end in bounds]
     fields = [stored.schema.field(name) for name in stored.column_names if name != "date"]
+    fields += [  # of days that a dataset of forecasts has hours of, and no extremes
+        pa.field(column.name, arrow_type(column.kind))
+        for column in dataset.columns
+        if column.name not in hours and column.extreme_of in hours
+    ]
     combined = pa.table([pa.array(columns[field.name], field.type) for field in fields], pa.schema(fields))
     return combined, pa.array([n if start < end else None for n, (start, end) in enumerate(bounds)], pa.int32())

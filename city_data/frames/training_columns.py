@@ -126,6 +126,8 @@ def _columns(grid: Grid, datasets: tuple[Dataset, ...]) -> tuple[TrainingColumn,
 def _value(dataset: Dataset, column: Column, grid: Grid) -> TrainingColumn:
     rule = "" if dataset.resolution == "daily" else _RULES.get(grid, "")
     text = f"{column.description}{rule}"
+    if rule and column.extreme_of is not None:
+        text += f", and of {column.extreme_of} where the hours have none"
     return TrainingColumn(column.name, column.kind, text, column.example_value, column.unit, True)
 
 

@@ -6,6 +6,7 @@ settling (settling.py), or the asset that publishes it (defs/assets/monthly.py).
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -200,11 +201,13 @@ def _at_resolution(feed: Feed, choice: ProviderBinding, admitted: "Admitted") ->
     if capabilities.resolution == feed.resolution:
         return parsed, set(capabilities.columns)
     from city_data.frames.canonical import canonical_frame
-    from city_data.frames.daily import daily
+    from city_data.frames.daily import OF_HOURS, daily, of_hours
     from city_data.pipeline.gate import merged, without_implausible
 
     days = canonical_frame(daily(parsed.frame, feed.dataset, feed.city.timezone), feed.dataset)
     frame, odd = without_implausible(days, feed.dataset)  # a sum of plausible hours may be implausible for a day
     nulled = merged(parsed.nulled, {f"{checks.IMPLAUSIBLE}:{name}": cells.cells for name, cells in odd.items()})
+    derived = Counter(name for details in days["raw_data"] for name in details.get(OF_HOURS, ()))
+    provenance = {**parsed.provenance, **of_hours(derived)}
     numbers = {column.name for column in feed.dataset.columns if column.kind == "number"}
-    return replace(parsed, frame=frame, nulled=nulled), numbers & set(capabilities.columns)
+    return replace(parsed, frame=frame, nulled=nulled, provenance=provenance), numbers & set(capabilities.columns)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from city_data.datasets import Dataset
-from city_data.frames.daily import MINIMUM_HOURS, day_columns
+from city_data.frames.daily import MINIMUM_HOURS, OF_HOURS, day_columns, of_hours
 from city_data.store.segments import fields_with, location_id, record_id, record_names
 from city_data.store.versions import arrow_type
 
@@ -124,5 +124,8 @@ def _days(frame: pa.Table, dataset: Dataset, timezone: str) -> dict[str, Any]:
     for moment in ("created_at", "updated_at"):
         days[moment] = rows[moment][:1] * len(days["date"])
     rule = {"aggregated_from": "hourly", "day": f"00-24 {timezone}", "minimum_hours": MINIMUM_HOURS}
-    days[RAW] = [orjson.dumps({**rule, "hours": count}, option=orjson.OPT_SORT_KEYS).decode() for count in days[HOURS]]
+    days[RAW] = [
+        orjson.dumps({**rule, "hours": count, **of_hours(derived)}, option=orjson.OPT_SORT_KEYS).decode()
+        for count, derived in zip(days[HOURS], days[OF_HOURS], strict=True)
+    ]
     return days

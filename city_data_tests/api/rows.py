@@ -40,6 +40,7 @@ _RULES = {
     "temperature_min": "min",
     **dict.fromkeys(("temperature_max", "wind_gust"), "max"),
 }
+_EXTREMES = ("temperature_min", "temperature_max")  # of the hours' temperature, where the source has none
 ON_REQUEST = {"temperature_min", "temperature_max", "sunshine_duration", "cloud_cover", "wind_gust", "snowfall"}
 # The documented aggregation of hours to days, in SQL.
 _SPEED = """CASE WHEN count(average_speed) < 20 THEN NULL
@@ -116,6 +117,11 @@ def selected_days(
         for column in kind.columns
         if column.kind == "number"
     }
+    for name in [column.name for column in kind.columns if column.name in _EXTREMES]:
+        expressions[name] = (
+            f"CASE WHEN count({name}) > 0 THEN {expressions[name]}"
+            f" WHEN count(temperature) >= 20 THEN {_RULES[name]}(temperature) END"
+        )
     expressions |= (
         {"average_speed": _SPEED, "congestion_level": _CONGESTION} if dataset == "traffic" else {"description": "NULL"}
     )

@@ -16,6 +16,7 @@ from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution, expected_stamps
 from city_data.frames.canonical import canonical_frame
 from city_data.frames.grids import Grid, fewest_hours, grid_stamps
+from city_data.frames.leads import Lead
 from city_data.frames.training import Part, month_frame, resolution_of
 from city_data.frames.training_columns import MASK, schema, training_columns
 from city_data.store.versions import decode_frame, encode_frame
@@ -96,6 +97,27 @@ def test_hourly_weather_serves_every_grid(grid: Grid) -> None:
         assert [row["temperature"] for row in rows[120:122]] == [579.0, 585.0]  # a night of seven hours, then five
     else:
         assert [row["temperature"] for row in rows] == [float(n) for n in range(745)]
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("dataset", ["weather", "forecast"])
+def test_extremes_follow_from_hours_in_frames_of_observations_and_of_forecasts(
+    dataset: DatasetName, grid: Grid
+) -> None:
+    """Both frames have the same columns, so a model finds in one what it learnt from in the other."""
+    month, zone, known = Month(2026, 10), "Europe/Madrid", DATASETS[dataset]
+    dates = pd.DatetimeIndex(month.hours(zone)).as_unit("us")
+    hours = pd.DataFrame({"date": dates, "lead_days": 3, "temperature": range(len(dates)), "source": "test"})
+    table = decode_frame(encode_frame(canonical_frame(hours, known), known, MADE, MADE), known)
+    stored = Part(known, table, "hourly", Lead(days=3) if known.key_columns else None)
+    frame = month_frame(town(zone), month, grid, {"weather": stored})
+    lowest, highest = (frame[f"temperature_{name}"].to_pylist() for name in ("min", "max"))
+    if grid == "hourly":
+        assert lowest == highest == [None] * 745, "nobody knows an hour's extremes"
+        return
+    assert (lowest[1], highest[1]) == ((24.0, 47.0) if grid == "daily" else (6.0, 10.0))
+    assert frame["temperature_min_missing"].to_pylist() == [False] * frame.num_rows
+    assert frame["wind_gust"].null_count == frame.num_rows
 
 
 def test_resolution_follows_from_the_expected_rows() -> None:

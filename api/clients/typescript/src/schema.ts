@@ -2094,7 +2094,7 @@ export interface components {
             temperature: number | null;
             /**
              * Temperature Max
-             * @description Highest air temperature of the period, by the rule for days made of hours, °C
+             * @description Highest air temperature of the period, by the rule for days made of hours, and of temperature where the hours have none, °C
              * @example 19.1
              */
             temperature_max: number | null;
@@ -2106,7 +2106,7 @@ export interface components {
             temperature_max_missing: boolean;
             /**
              * Temperature Min
-             * @description Lowest air temperature of the period, by the rule for days made of hours, °C
+             * @description Lowest air temperature of the period, by the rule for days made of hours, and of temperature where the hours have none, °C
              * @example 9.6
              */
             temperature_min: number | null;
