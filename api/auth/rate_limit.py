@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from api.caching import LruCache
+from city_data.lru_cache import LruCache
 
 _CALLERS = 10_000
 

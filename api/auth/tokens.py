@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.exceptions import InvalidSubjectError
 
 from api.auth.upstream import read_capped
-from api.caching import LruCache
 from api.observability import REQUESTS_LOG
 from city_data.errors import CityDataError
+from city_data.lru_cache import LruCache
 
 ALGORITHM = "RS256"
 LEEWAY_S = 30

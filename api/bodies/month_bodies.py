@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from api.bodies.month_lookup import Body, MonthLookup, MonthSlices
-from api.caching import LruCache
 from api.observability import Metrics
 from api.query.representation import Representation
 from city_data.datasets import DATASETS
 from city_data.errors import CityDataError
+from city_data.lru_cache import LruCache
 from city_data.store import segments as store_segments
 from city_data.store.database import Database
 from city_data.store.encodings import pack

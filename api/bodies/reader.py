@@ -14,10 +14,11 @@ from anyio import CapacityLimiter
 
 from api.bodies.month_bodies import Months, is_from_segments
 from api.bodies.month_lookup import Body
-from api.caching import LruCache, SingleFlight
+from api.caching import SingleFlight
 from api.observability import Metrics
 from api.query.representation import Representation
 from city_data.datasets import DATASETS
+from city_data.lru_cache import LruCache
 from city_data.store.encodings import splice
 from city_data.store.plans import Plan
 from city_data.store.record_formats import delimiters_of, parquet

@@ -14,11 +14,12 @@ from anyio import CapacityLimiter
 
 from api.bodies.month_bodies import SegmentGone, loaded_at
 from api.bodies.reader import Answer, Answers
-from api.caching import LruCache, SingleFlight
+from api.caching import SingleFlight
 from api.query.representation import Representation
 from city_data.datasets import DATASETS, DatasetName
 from city_data.frames import training
 from city_data.frames.training_columns import schema
+from city_data.lru_cache import LruCache
 from city_data.store.database import Database
 from city_data.store.encodings import splice
 from city_data.store.record_formats import delimiters_of, month_segment, parquet

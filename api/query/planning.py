@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from api.caching import LruCache
 from city_data.cities import City
 from city_data.datasets import DatasetName
 from city_data.frames.grids import Grid
 from city_data.frames.leads import Lead
+from city_data.lru_cache import LruCache
 from city_data.store.plans import MonthSlice, Plan, plan, whole_month
 from city_data.store.snapshot_ids import StoredVersion
 from city_data.store.training_plans import TrainingPlan, join_plans

@@ -19,9 +19,10 @@ from fastapi import HTTPException
 from pydantic import BaseModel, Field
 
 from api.auth.upstream import read_capped
-from api.caching import LruCache, SingleFlight
+from api.caching import SingleFlight
 from api.errors import ServiceUnavailable
 from api.observability import REQUESTS_LOG, Metrics
+from city_data.lru_cache import LruCache
 
 TIMEOUT_S = 3.0
 KNOWN_S, UNKNOWN_S, UNAVAILABLE_S = 600.0, 60.0, 5.0

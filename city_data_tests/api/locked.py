@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from starlette.testclient import TestClient
 
-from api.caching import LruCache
+from city_data.lru_cache import LruCache
 from city_data_tests.api.conftest import HERE, MakeClient
 from city_data_tests.api.issuer import TENANT_A, Issuer, locked_by
 from city_data_tests.api.sockets import Answer, Connection, Counted, serving
