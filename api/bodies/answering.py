@@ -22,8 +22,8 @@ from api.bodies.reader import Answer
 from api.bodies.responses import is_known
 from api.errors import ServiceUnavailable
 from api.observability import RequestLog, request_log
-from api.query.representation import Representation
 from city_data.cities import City
+from city_data.store.representations import Representation
 
 P = TypeVar("P")
 Q = TypeVar("Q", contravariant=True)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from api.bodies.month_lookup import Body, MonthLookup, MonthSlices
 from api.observability import Metrics
-from api.query.representation import Representation
 from city_data.datasets import DATASETS
 from city_data.errors import CityDataError
 from city_data.lru_cache import LruCache
@@ -23,6 +22,7 @@ from city_data.store.encodings import pack
 from city_data.store.plans import MonthSlice, Plan
 from city_data.store.record_formats import from_records, month_segment
 from city_data.store.record_tables import Shape, cut, month_table
+from city_data.store.representations import Representation
 from city_data.store.segments import Segment, record_date
 from city_data.store.shared_cache import SharedCache
 from city_data.store.versions import decode_frame, read_frame_bytes
@@ -62,7 +62,7 @@ class Months:
             representation,
             self._remembered([month_slice.name for month_slice in plan.slices], representation.tag),
         )
-        if is_from_segments(representation):
+        if representation.is_from_segments:
             if representation.tag == _ZSTD:
                 await self._find_zstd(lookup)
             await self._find_stored(lookup)
@@ -70,7 +70,7 @@ class Months:
 
     def fill(self, lookup: MonthLookup) -> None:
         """Build the missing bodies, reading the database where needed. Raises SegmentGone, DatabaseUnavailable."""
-        built = (self._make_from_segments if is_from_segments(lookup.representation) else self._make_from_frames)(
+        built = (self._make_from_segments if lookup.representation.is_from_segments else self._make_from_frames)(
             lookup, lookup.wanted
         )
         if lookup.representation.is_compressed:
@@ -152,7 +152,7 @@ class Months:
         for month_slice in wanted:
             table = self._table(lookup.plan, month_slice, frames[month_slice.entry.month], lookup.representation.shape)
             first, last = (table["date"][0].as_py(), table["date"][-1].as_py()) if table.num_rows else (None, None)
-            segment = month_segment(lookup.representation.format.name, table, lookup.representation.encoding)
+            segment = month_segment(lookup.representation.format, table, lookup.representation.encoding)
             built[month_slice.name] = Body(segment, first, last)
         return built
 
@@ -205,19 +205,14 @@ class Months:
         self._bodies.put((name, tag), body, len(body.segment.body) + _OVERHEAD)
 
 
-def is_from_segments(representation: Representation) -> bool:
-    """Whether months are made of the stored segments, and not of frames, which takes several times as long."""
-    return representation.shape.is_default and representation.format.name in ("json", "ndjson")
-
-
 def _of_segment(month_slice: MonthSlice, segment: Segment, representation: Representation) -> Body:
     """A stored month, or its records within the slice."""
     if month_slice.whole and representation.tag == _STORED:
         return _whole(month_slice, segment)
-    if month_slice.whole and representation.format.name == "json":
+    if month_slice.whole and representation.format == "json":
         return _whole(month_slice, pack(store_segments.text_of(segment), segment.rows, representation.encoding))
     selected = store_segments.cut(segment, month_slice.start, month_slice.end)
-    text = from_records(representation.format.name, selected)
+    text = from_records(representation.format, selected)
     first, last = (record_date(selected[0]), record_date(selected[-1])) if selected else (None, None)
     return Body(pack(text, len(selected), representation.encoding), first, last)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from api.query.representation import Representation
 from city_data.store.plans import MonthSlice, Plan
+from city_data.store.representations import Representation
 from city_data.store.segments import Segment
 from city_data.window import Month
 

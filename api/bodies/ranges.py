@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api.bodies.reader import Answer
 from api.bodies.responses import AnswerResponse
 from api.errors import error_response
-from api.query.representation import Representation
+from city_data.store.representations import Representation
 
 _ONE_RANGE = re.compile(r"bytes=\s*(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))\s*")
 
@@ -23,7 +23,7 @@ def part_or_all(
     headers: Headers, answer: Answer, representation: Representation, response_headers: dict[str, str]
 ) -> Response:
     """The requested range, or the whole file if several ranges are requested or If-Range names another file."""
-    if representation.format.name != "parquet":
+    if representation.format != "parquet":
         return AnswerResponse(answer, representation, response_headers)
     requested, tag = headers.get("range"), response_headers["ETag"]
     is_current = headers.get("if-range", tag) == tag

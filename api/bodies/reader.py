@@ -12,17 +12,17 @@ from datetime import datetime
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from api.bodies.month_bodies import Months, is_from_segments
+from api.bodies.month_bodies import Months
 from api.bodies.month_lookup import Body
 from api.caching import SingleFlight
 from api.observability import Metrics
-from api.query.representation import Representation
 from city_data.datasets import DATASETS
 from city_data.lru_cache import LruCache
 from city_data.store.encodings import splice
 from city_data.store.plans import Plan
 from city_data.store.record_formats import delimiters_of, parquet
 from city_data.store.record_tables import schema
+from city_data.store.representations import Representation
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Reader:
         """The answer if it, or every month of it, is in memory: joining them costs less than a thread switch. It is
         counted as read from there."""
         answer = self._answers.get(_key(plan, representation))
-        if answer is None and representation.format.name != "parquet":
+        if answer is None and representation.format != "parquet":
             bodies = self._months.cached_bodies(plan, representation)
             answer = self._join(plan, representation, bodies, "memory") if bodies is not None else None
         if answer is not None:
@@ -92,18 +92,18 @@ class Reader:
 
     def cost(self, plan: Plan, representation: Representation) -> int:
         """The number of months to build from frames; 0 if memory has the answer or stored segments suffice."""
-        if is_from_segments(representation) or self._answers.get(_key(plan, representation)) is not None:
+        if representation.is_from_segments or self._answers.get(_key(plan, representation)) is not None:
             return 0
-        is_parquet = representation.format.name == "parquet"
+        is_parquet = representation.format == "parquet"
         is_cached = not is_parquet and self._months.cached_bodies(plan, representation) is not None
         return 0 if is_cached else len(plan.slices)
 
     async def _make(self, plan: Plan, representation: Representation) -> Answer:
-        if representation.format.name == "parquet":
+        if representation.format == "parquet":
             return await anyio.to_thread.run_sync(self._read_parquet, plan, representation, limiter=self._expensive)
         lookup = await self._months.lookup(plan, representation)
         if lookup.wanted:  # in a thread: it may query PostgreSQL, and compression releases the GIL
-            limiter = self._limiter if is_from_segments(representation) else self._expensive
+            limiter = self._limiter if representation.is_from_segments else self._expensive
             await anyio.to_thread.run_sync(self._months.fill, lookup, limiter=limiter)
         self._months.count(lookup)
         return self._join(plan, representation, lookup.bodies, lookup.farthest)
@@ -111,9 +111,7 @@ class Reader:
     def _join(self, plan: Plan, representation: Representation, bodies: list[Body], served_from: str) -> Answer:
         filled = [body for body in bodies if body.segment.rows]
         segments = [body.segment for body in filled]
-        delimiters = delimiters_of(
-            representation.format.name, lambda: schema(DATASETS[plan.dataset], representation.shape)
-        )
+        delimiters = delimiters_of(representation.format, lambda: schema(DATASETS[plan.dataset], representation.shape))
         answer = Answer(
             chunks=splice(segments, representation.encoding, *delimiters),
             records=sum([segment.rows for segment in segments]),

@@ -15,8 +15,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.bodies.reader import Answer
-from api.query.representation import Representation
+from api.query.formats import FORMATS
 from city_data.store.plans import Plan
+from city_data.store.representations import Representation
 from city_data.store.snapshot_ids import StoredVersion
 from city_data.store.training_plans import TrainingPlan
 
@@ -48,8 +49,8 @@ def answer_headers(plan: Plan | TrainingPlan, distance_km: float, representation
         "X-Missing-Months": ",".join(map(str, plan.missing)),
         **_attribution(plan.entries),
     }
-    if representation.format.suffix is not None:
-        name = f"{plan.stem}{'_daily' if representation.shape.daily else ''}.{representation.format.suffix}"
+    if (suffix := FORMATS[representation.format].suffix) is not None:
+        name = f"{plan.stem}{'_daily' if representation.shape.daily else ''}.{suffix}"
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return {name: text for name, text in headers.items() if text}
 
@@ -77,8 +78,9 @@ class AnswerResponse(Response):
 
     def __init__(self, answer: Answer, representation: Representation, headers: dict[str, str]) -> None:
         # Without Response.__init__, which would build an empty body and its headers first.
-        lines = headers | {"Content-Length": str(answer.length), "Content-Type": representation.format.content_type}
-        if representation.format.name == "parquet":  # see ranges.py
+        content_type = FORMATS[representation.format].content_type
+        lines = headers | {"Content-Length": str(answer.length), "Content-Type": content_type}
+        if representation.format == "parquet":  # see ranges.py
             lines["Accept-Ranges"] = "bytes"
         if representation.encoding != "identity":
             lines["Content-Encoding"] = representation.encoding

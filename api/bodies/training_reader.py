@@ -15,7 +15,6 @@ from anyio import CapacityLimiter
 from api.bodies.month_bodies import SegmentGone, loaded_at
 from api.bodies.reader import Answer, Answers
 from api.caching import SingleFlight
-from api.query.representation import Representation
 from city_data.datasets import DATASETS, DatasetName
 from city_data.frames import training
 from city_data.frames.training_columns import schema
@@ -24,6 +23,7 @@ from city_data.store.database import Database
 from city_data.store.encodings import splice
 from city_data.store.record_formats import delimiters_of, month_segment, parquet
 from city_data.store.record_tables import cut
+from city_data.store.representations import Representation
 from city_data.store.segments import Segment
 from city_data.store.training_plans import TrainingPlan
 from city_data.store.versions import NoSuchVersion, read_frames
@@ -65,7 +65,7 @@ class Joiner:
         stamps, read = plan.stamps, list[Month]()
         chunks = (
             self._parquet(plan, read)
-            if representation.format.name == "parquet"
+            if representation.format == "parquet"
             else self._spliced(plan, representation, read)
         )
         answer = Answer(
@@ -91,14 +91,14 @@ class Joiner:
         tables = self._months(plan, [month for month in plan.months if month not in bodies], read)
         for month, table in tables.items():
             rows = cut(table, plan.interval.start, plan.interval.end)
-            bodies[month] = month_segment(representation.format.name, rows, representation.encoding)
+            bodies[month] = month_segment(representation.format, rows, representation.encoding)
             if month in keys:
                 self._bodies.put(keys[month], bodies[month], len(bodies[month].body))
         filled = [bodies[month] for month in plan.months if bodies[month].rows]
         return splice(
             filled,
             representation.encoding,
-            *delimiters_of(representation.format.name, lambda: schema(plan.grid)),
+            *delimiters_of(representation.format, lambda: schema(plan.grid)),
         )
 
     def _months(self, plan: TrainingPlan, wanted: Iterable[Month], read: list[Month]) -> dict[Month, pa.Table]:

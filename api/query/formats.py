@@ -17,13 +17,8 @@ from city_data.store.record_formats import FormatName
 
 @dataclass(frozen=True)
 class Format:
-    """A format; `suffix` is that of a file offered for saving, None where the body is meant for a program.
+    """A format; `suffix` is that of a file offered for saving, None where the body is meant for a program."""
 
-    `tag` is part of the ETag: change it when the bytes of equal records change.
-    """
-
-    name: FormatName
-    tag: str
     media_type: str
     aliases: tuple[str, ...] = ()
     suffix: str | None = None
@@ -34,36 +29,31 @@ class Format:
         return self.media_type + self.charset
 
 
-FORMATS: dict[str, Format] = {
-    one.name: one
-    for one in (
-        Format("json", "", "application/json"),
-        Format("ndjson", "ndjson", "application/x-ndjson", ("application/ndjson", "application/jsonl")),
-        Format("csv", "csv", "text/csv", (), "csv", "; charset=utf-8; header=present"),
-        Format("arrow", "arrow2", "application/vnd.apache.arrow.stream"),
-        Format("parquet", "parquet2", "application/vnd.apache.parquet", ("application/x-parquet",), "parquet"),
-    )
+FORMATS: dict[FormatName, Format] = {
+    "json": Format("application/json"),
+    "ndjson": Format("application/x-ndjson", ("application/ndjson", "application/jsonl")),
+    "csv": Format("text/csv", (), "csv", "; charset=utf-8; header=present"),
+    "arrow": Format("application/vnd.apache.arrow.stream"),
+    "parquet": Format("application/vnd.apache.parquet", ("application/x-parquet",), "parquet"),
 }
-DEFAULT = FORMATS["json"]
+_DESCRIPTIONS: dict[FormatName, str] = {
+    "ndjson": "The same records, one JSON object per line",
+    "csv": "The same records under a header line; null is an empty field, an empty text is two quotes (RFC 4180)",
+    "arrow": "Arrow IPC stream, one batch per month; `date` is timestamp[us, UTC], units are in field metadata. "
+    "Without a Content-Encoding the batches are compressed by Arrow's own zstd",
+    "parquet": "Parquet with zstd pages, the same columns as Arrow",
+}
 CONTENT: dict[str, Any] = {
     FORMATS[name].media_type: {"schema": {"type": "string", "description": text}}
-    for name, text in {
-        "ndjson": "The same records, one JSON object per line",
-        "csv": "The same records under a header line; null is an empty field, an empty text is two quotes (RFC 4180)",
-        "arrow": "Arrow IPC stream, one batch per month; `date` is timestamp[us, UTC], units are in field metadata. "
-        "Without a Content-Encoding the batches are compressed by Arrow's own zstd",
-        "parquet": "Parquet with zstd pages, the same columns as Arrow",
-    }.items()
+    for name, text in _DESCRIPTIONS.items()
 }
 
 
-def format_for(requested: FormatName | None, headers: Headers) -> Format:
+def format_for(requested: FormatName | None, headers: Headers) -> FormatName:
     """The format of the query, else of Accept (RFC 9110, 12.5.1). Raises 406 for an Accept without a known type."""
-    if requested is not None:
-        return FORMATS[requested]
     listed = headers.getlist("accept")
-    if not listed:
-        return DEFAULT
+    if requested is not None or not listed:
+        return requested or "json"
     accepted = qualities(listed)
     chosen = best({name: _quality(one, accepted) for name, one in FORMATS.items()})
     if chosen is None:
@@ -71,7 +61,7 @@ def format_for(requested: FormatName | None, headers: Headers) -> Format:
         raise HTTPException(
             406, f"No acceptable media type; available: {types}. The parameter `format` takes precedence over Accept."
         )
-    return FORMATS[chosen]
+    return chosen
 
 
 def _quality(one: Format, accepted: dict[str, float]) -> float:

@@ -1,44 +1,22 @@
-"""Representations of equal records. Belongs here: `resolution` and `columns`, their errors, and the choice.
+"""The representation that a request asks for. Belongs here: `resolution` and `columns`, and their errors.
 
-Does not: the choice by headers (formats.py, negotiation.py), or records in a shape (city_data/store/record_tables.py).
+Does not: the choice by headers (formats.py, negotiation.py), or representations (city_data/store/representations.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 from starlette.datastructures import Headers
 
 from api.errors import Loc, ServiceUnavailable, invalid
-from api.query.formats import Format, format_for
+from api.query.formats import format_for
 from api.query.historical_request import HistoricalRequest, ResolutionChoice
 from api.query.negotiation import encoding_for
 from api.query.versions import Versions
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName
-from city_data.store.encodings import Encoding
+from city_data.store.record_formats import FormatName
 from city_data.store.record_tables import Shape, known_names
-
-
-@dataclass(frozen=True)
-class Representation:
-    """Everything a client can choose about the form of equal records. `tag` is empty for uncompressed JSON."""
-
-    format: Format
-    shape: Shape
-    encoding: Encoding
-
-    @property
-    def is_compressed(self) -> bool:
-        """Whether each month is compressed: by the encoding, or by the format itself."""
-        return self.encoding != "identity" or self.format.name == "arrow"
-
-    @cached_property
-    def tag(self) -> str:
-        shape = "" if self.shape.is_default else self.shape.tag
-        encoding = "" if self.encoding == "identity" else self.encoding
-        return "".join(f"-{part}" for part in (self.format.tag, shape, encoding) if part)
+from city_data.store.representations import Representation
 
 
 async def representation_for(
@@ -50,15 +28,15 @@ async def representation_for(
     versions: Versions,
 ) -> Representation:
     """Raises 406, 422, ServiceUnavailable, DatabaseUnavailable."""
-    format_ = format_for(parameters.format, headers)
+    chosen = format_for(parameters.format, headers)
     daily = await _is_daily(loc, city, dataset, parameters.resolution, versions)
     columns = _parse_columns(loc, dataset, parameters.columns, daily)
-    return with_encoding(format_, Shape(daily, columns, parameters.include == "raw"), headers)
+    return with_encoding(chosen, Shape(daily, columns, parameters.include == "raw"), headers)
 
 
-def with_encoding(chosen: Format, shape: Shape, headers: Headers) -> Representation:
+def with_encoding(chosen: FormatName, shape: Shape, headers: Headers) -> Representation:
     """The representation in the encoding that the client accepts. Parquet is already compressed."""
-    return Representation(chosen, shape, "identity" if chosen.name == "parquet" else encoding_for(headers))
+    return Representation(chosen, shape, "identity" if chosen == "parquet" else encoding_for(headers))
 
 
 async def _is_daily(

@@ -18,9 +18,7 @@ from api.bodies.answering import ResolvedRequest, respond
 from api.bodies.responses import answer_headers
 from api.history_service import HistoryService
 from api.query.city import enabled_city
-from api.query.formats import FORMATS
 from api.query.historical_request import SnapshotVersion
-from api.query.representation import Representation
 from api.query.snapshots import months_for
 from api.routes.parameters import (
     ERRORS,
@@ -33,6 +31,7 @@ from api.routes.parameters import (
 from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.store.plans import Plan
 from city_data.store.record_tables import Shape, known_names
+from city_data.store.representations import Representation
 from city_data.store.segments import record_names
 from city_data.store.snapshot_ids import SnapshotId, StoredVersion
 from city_data.window import Interval, Month
@@ -109,7 +108,7 @@ class MonthFiles:
 def _with_all_columns(dataset: Dataset) -> Representation:
     names = tuple(known_names(dataset, daily=False))
     shape = Shape() if names == tuple(record_names(dataset)) else Shape(columns=names)
-    return Representation(FORMATS["parquet"], shape, "identity")
+    return Representation("parquet", shape, "identity")
 
 
 def _file_of(entry: StoredVersion) -> MonthFile:

@@ -23,7 +23,7 @@ from api.query.city import city_for
 from api.query.formats import format_for
 from api.query.historical_request import TENANT_PATH, ReadRequest
 from api.query.interval import parse_interval, parse_moment
-from api.query.representation import Representation, with_encoding
+from api.query.representation import with_encoding
 from api.query.snapshots import months_for
 from api.query.versions import Months
 from api.routes.frame_parameters import (
@@ -44,6 +44,7 @@ from city_data.datasets import DATASETS, DatasetName
 from city_data.frames.grids import Grid, day_of
 from city_data.frames.leads import Lead
 from city_data.store.record_tables import Shape
+from city_data.store.representations import Representation
 from city_data.store.training_plans import TrainingPlan, frame_datasets
 from city_data.window import Interval, day_bounds
 
