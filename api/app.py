@@ -69,7 +69,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     expensive_limiter = CapacityLimiter(expensive)
     versions = Versions(database, limiter, settings.api_ledger_ttl_s)
     shared = SharedCache(redis_url, lambda: anyio.to_thread.run_sync(read_seal, database, limiter=limiter))
-    months = Months(database, shared, metrics, settings.api_segment_bytes)
+    months = Months(database, shared, metrics.count_lookups, settings.api_segment_bytes)
     answers = Answers(settings.api_answer_bytes)
     reader = Reader(months, limiter, expensive_limiter, metrics, answers)
 

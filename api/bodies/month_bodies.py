@@ -7,13 +7,12 @@ those of cut months too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from api.bodies.month_lookup import Body, MonthLookup, MonthSlices
-from api.observability import Metrics
-from city_data.datasets import DATASETS
+from city_data.datasets import DATASETS, DatasetName
 from city_data.errors import CityDataError
 from city_data.lru_cache import LruCache
 from city_data.store import segments as store_segments
@@ -37,6 +36,10 @@ _FRAMES_SHARE = 4
 _OVERHEAD = 800  # bytes of a cache entry beside its body
 
 
+# Counts months of a layer and a dataset: found, and not found.
+CountLookups = Callable[[str, DatasetName, int, int], None]
+
+
 class SegmentGone(CityDataError):
     """A version named by the ledger no longer exists: its month was replaced or expired between two queries."""
 
@@ -44,8 +47,8 @@ class SegmentGone(CityDataError):
 class Months:
     """Cached months, bounded by `capacity` bytes, a share of which is for frames. Thread-safe except `lookup`."""
 
-    def __init__(self, database: Database, shared: SharedCache, metrics: Metrics, capacity: int) -> None:
-        self._database, self._shared, self._metrics = database, shared, metrics
+    def __init__(self, database: Database, shared: SharedCache, count: CountLookups, capacity: int) -> None:
+        self._database, self._shared, self._count = database, shared, count
         frames = capacity // _FRAMES_SHARE
         self._frames: LruCache[str, bytes] = LruCache(frames)
         self._bodies: LruCache[tuple[str, str], Body] = LruCache(capacity - frames)
@@ -79,9 +82,7 @@ class Months:
         lookup.built |= built
 
     def count(self, lookup: MonthLookup) -> None:
-        self._metrics.count_lookups(
-            "memory", lookup.plan.dataset, len(lookup.plan.slices) - lookup.missed, lookup.missed
-        )
+        self._count("memory", lookup.plan.dataset, len(lookup.plan.slices) - lookup.missed, lookup.missed)
 
     def tables(self, plan: Plan, representation: Representation) -> tuple[list[pa.Table], MonthLookup]:
         """The plan's slices as tables. Raises SegmentGone, DatabaseUnavailable."""
@@ -128,7 +129,7 @@ class Months:
             if segment is not None and _is_of(month_slice, segment)
         ]
         lookup.farthest = "redis" if valid else lookup.farthest
-        self._metrics.count_lookups("redis", lookup.plan.dataset, len(valid), len(wanted) - len(valid))
+        self._count("redis", lookup.plan.dataset, len(valid), len(wanted) - len(valid))
         return valid
 
     def _remember_stored(self, lookup: MonthLookup, month_slice: MonthSlice, segment: Segment) -> Body:
