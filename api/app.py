@@ -19,7 +19,6 @@ from api import errors
 from api.auth import tokens
 from api.auth.gate import Authorizer
 from api.auth.rate_limit import RateLimiter
-from api.bodies.month_bodies import Months
 from api.bodies.reader import Answers, Reader
 from api.bodies.training_reader import Joiner
 from api.history_service import HistoryService
@@ -39,6 +38,7 @@ from city_data.cities import Registry, load_registry
 from city_data.datasets import DATASETS
 from city_data.store.cache_seal import read_seal
 from city_data.store.database import Database
+from city_data.store.month_bodies import Months
 from city_data.store.shared_cache import SharedCache
 
 STATEMENT_TIMEOUT_S = 10

@@ -16,13 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from api.bodies.month_bodies import SegmentGone
 from api.bodies.ranges import part_or_all
 from api.bodies.reader import Answer
 from api.bodies.responses import is_known
 from api.errors import ServiceUnavailable
 from api.observability import RequestLog, request_log
 from city_data.cities import City
+from city_data.store.month_bodies import SegmentGone
 from city_data.store.representations import Representation
 
 P = TypeVar("P")

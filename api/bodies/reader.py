@@ -1,6 +1,6 @@
 """The body of a plan. Belongs here: joining months into one body, the cache of whole answers, single flight.
 
-Does not: choosing months (city_data/store/plans.py), reading them (month_bodies.py), or HTTP (responses.py). A whole
+Does not: choosing months or reading them (city_data/store/plans.py, month_bodies.py), or HTTP (responses.py). A whole
 month is serialised and compressed once for each representation; answers reuse its bytes.
 """
 
@@ -12,13 +12,13 @@ from datetime import datetime
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from api.bodies.month_bodies import Months
-from api.bodies.month_lookup import Body
 from api.caching import SingleFlight
 from api.observability import Metrics
 from city_data.datasets import DATASETS
 from city_data.lru_cache import LruCache
 from city_data.store.encodings import splice
+from city_data.store.month_bodies import Months
+from city_data.store.month_lookup import Body
 from city_data.store.plans import Plan
 from city_data.store.record_formats import delimiters_of, parquet
 from city_data.store.record_tables import schema

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from api.bodies.month_bodies import SegmentGone, loaded_at
 from api.bodies.reader import Answer, Answers
 from api.caching import SingleFlight
 from city_data.datasets import DATASETS, DatasetName
@@ -21,6 +20,7 @@ from city_data.frames.training_columns import schema
 from city_data.lru_cache import LruCache
 from city_data.store.database import Database
 from city_data.store.encodings import splice
+from city_data.store.month_bodies import SegmentGone, loaded_at
 from city_data.store.record_formats import delimiters_of, month_segment, parquet
 from city_data.store.record_tables import cut
 from city_data.store.representations import Representation

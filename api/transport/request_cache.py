@@ -22,13 +22,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.auth.gate import Authorizer, bearer_token
 from api.auth.tokens import token_digest
 from api.bodies.answering import ResolvedRequest, lasting_request
-from api.bodies.month_bodies import SegmentGone
 from api.bodies.reader import Answer
 from api.bodies.responses import AnswerResponse, etag, is_known, send_body
 from api.observability import Metrics, RequestLog, log_request
 from api.transport.limits import SAFE_HEADERS, ConcurrencyLimiter
 from city_data.lru_cache import LruCache
 from city_data.store.database import DatabaseUnavailable
+from city_data.store.month_bodies import SegmentGone
 from city_data.store.plans import Plan
 from city_data.store.training_plans import TrainingPlan
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.bodies import month_bodies
+from city_data.store import month_bodies
 from city_data.store.database import Database
 from city_data.store.partitions import drop_month
 from city_data.window import Month

@@ -1,8 +1,8 @@
 """Bodies of single months. Belongs here: finding them in memory, Redis and PostgreSQL, and building a representation.
 
-Does not: joining months (reader.py). JSON objects are built from stored segments, all other formats from the versions'
-frames; both belong to the same version, so every representation has the same values. Compressed bodies are cached,
-those of cut months too.
+Does not: joining months (api/bodies/reader.py). JSON objects are built from stored segments, all other formats from
+the versions' frames; both belong to the same version, so every representation has the same values. Compressed bodies
+are cached, those of cut months too.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from api.bodies.month_lookup import Body, MonthLookup, MonthSlices
 from city_data.datasets import DATASETS, DatasetName
 from city_data.errors import CityDataError
 from city_data.lru_cache import LruCache
 from city_data.store import segments as store_segments
 from city_data.store.database import Database
 from city_data.store.encodings import pack
+from city_data.store.month_lookup import Body, MonthLookup, MonthSlices
 from city_data.store.plans import MonthSlice, Plan
 from city_data.store.record_formats import from_records, month_segment
 from city_data.store.record_tables import Shape, cut, month_table
