@@ -5,10 +5,10 @@ Belongs here: the only writer of the data tables. Does not: the decision to publ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -21,6 +21,7 @@ from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.errors import CityDataError
 from city_data.frames import canonical
 from city_data.store import partitions, segments, totals, versions
+from city_data.store.copy_text import copy_texts, escaped
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.ledger import MonthEntry, StateChange, add_state_change, entry
 from city_data.store.schema import CITY_MONTH, DATA, MONTH_VERSION, RETENTION_AUDIT
@@ -182,36 +183,14 @@ def _write_rows(
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
-    before = [str(load.month.first_day), _escaped(load.city_id)]
+    before = [str(load.month.first_day), escaped(load.city_id)]
     after = [created.isoformat(), load.at.isoformat()]
     fixed = "\t".join(before), "\t".join(after)
-    cells = [_texts([row[name] for row in rows]) for name in dataset.frame_columns]
+    cells = [copy_texts([row[name] for row in rows]) for name in dataset.frame_columns]
     lines = ["\t".join((fixed[0], *row, fixed[1])) for row in zip(*cells, strict=True)]
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write("".join(line + "\n" for line in lines).encode())
-
-
-def _texts(column: list[Any]) -> list[str]:
-    r"""A column in COPY's text format, https://www.postgresql.org/docs/18/sql-copy.html: NULL is \N."""
-    return [r"\N" if value is None else _WRITERS[type(value)](value) for value in column]
-
-
-def _json(value: dict[str, Any]) -> str:
-    return _escaped(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
-
-
-@lru_cache(maxsize=4096)
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
-
-
-_WRITERS: dict[type, Callable[[Any], str]] = {
-    **dict.fromkeys((float, int, bool), repr),
-    datetime: datetime.isoformat,
-    str: _escaped,
-    dict: _json,
-}
 
 
 def _write_ledger(

@@ -27,10 +27,6 @@ from city_data_tests.store.loads import END, MONTH, NOON, STAMPS, START, entry_o
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_every_kind_of_value_has_a_form_in_the_load() -> None:
-    assert months._texts([True, False, 4, 0.5, "a\tb", None]) == ["True", "False", "4", "0.5", r"a\tb", r"\N"]
-
-
 def test_a_load_is_read_back_exactly(database: Database) -> None:
     published = replace_month(database, month_load())
     frame = read_series(database, "traffic", "madrid", START, END)
