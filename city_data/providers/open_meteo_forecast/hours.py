@@ -7,7 +7,7 @@ of Open-Meteo's answers have in common (shared/open_meteo_answers.py).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import combinations
@@ -180,17 +180,21 @@ def _refuse_equal_leads(past: Answer, as_of: datetime) -> None:
     failed has one of some days."""
     for late, early in combinations(LEAD_DAYS, 2):
         names = [(_BY_LEAD[late][column], _BY_LEAD[early][column]) for column in _DISTINCT]
-        pairs = [
-            (row.get(one), row.get(other))
-            for hour, row in past.hours.items()
-            if hour - late * _DAY < as_of
-            for one, other in names
-        ]
-        known = [(one, other) for one, other in pairs if one is not None and other is not None]
-        if len(known) >= _MOST_EQUAL * len(names) and all(one == other for one, other in known):
-            raise PermanentError(
-                f"the forecasts of {late} and of {early} days before are the same in {len(known)} values"
-            )
+        final = (row for hour, row in past.hours.items() if hour - late * _DAY < as_of)
+        equal = _equal((row.get(one), row.get(other)) for row in final for one, other in names)
+        if equal >= _MOST_EQUAL * len(names):
+            raise PermanentError(f"the forecasts of {late} and of {early} days before are the same in {equal} values")
+
+
+def _equal(pairs: Iterable[tuple[float | None, float | None]]) -> int:
+    """The number of pairs of two values where all of them are equal; 0 at the first one that is not."""
+    count = 0
+    for one, other in pairs:
+        if one is not None and other is not None:
+            if one != other:
+                return 0
+            count += 1
+    return count
 
 
 def rows_of(reach: Reach, past: Answer, ahead: Answer) -> Iterator[tuple[object, ...]]:
