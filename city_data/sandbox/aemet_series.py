@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +20,7 @@ _EPOCH = date(1970, 1, 1)
 # Rain is counted from 07 to 07 UTC, so a day needs these hours of the next one.
 _MORNING = 7
 _KEY, _HOUR, _DAY, _SHIFT = range(301, 305)
+_LOTS = 40 + 24  # of a day, the last ones by hour
 # With these, a station shows what the real one has: no pressure sensor, no sunshine recorder, no wind vane.
 _NO_PRESSURE, _SUNSHINE, _RAIN_AND_HEAT_ONLY = (
     {"3126Y", "3194U", "0200E", "B051A"},
@@ -188,7 +190,12 @@ class _Day:
         return "Varias" if luck < 0.1 else "24" if hour == 0 and luck < 0.6 else f"{hour:02d}"
 
     def _luck(self, what: int) -> float:
-        return one(_HOUR, self.station.number, self.number, what)
+        return float(self._lots[what])
+
+    @cached_property
+    def _lots(self) -> Floats:
+        """All of the day at once: one by one they took most of a month's time."""
+        return uniform(_HOUR, self.station.number, self.number, np.arange(_LOTS))
 
 
 def _comma(value: float) -> str:

@@ -12,7 +12,7 @@ import csv
 import io
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -125,5 +125,6 @@ def _row(channel: Channel, begin: int, count: float) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=10_000)
 def _stamp(moment: datetime) -> str:
     return moment.astimezone(ZoneInfo(TIMEZONE)).isoformat(" ")
