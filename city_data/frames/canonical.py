@@ -109,7 +109,10 @@ def content_sha256(rows: Sequence[Mapping[str, Any]]) -> str:
     A column that was added to a dataset counts where it has a value: a month does not become another by its name.
     """
     if rows and rows[0].keys() - _HASHED_AS_NULL:
-        rows = [{k: v for k, v in row.items() if v is not None or k in _HASHED_AS_NULL} for row in rows]
+        rows = [
+            {k: v for k, v in row.items() if v is not None or k in _HASHED_AS_NULL} if None in row.values() else row
+            for row in rows
+        ]
     return hashlib.sha256(orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

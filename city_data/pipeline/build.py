@@ -127,19 +127,17 @@ def month_load(
     feed: Feed, month: Month, built: Built, current: "MonthEntry | None", run_id: str, attempt: int, moment: datetime
 ) -> "MonthLoad":
     """The month as the store loads it; `current` is its ledger row so far."""
-    from city_data.frames import canonical
     from city_data.store.months import MonthLoad
 
     choice = feed.choice(built.manifest.provider)
-    content = canonical.content_sha256(canonical.records(built.frame, feed.dataset))
     capabilities = choice.provider.capabilities
-    return MonthLoad(
+    load = MonthLoad(
         city_id=feed.city.city_id,
         dataset=feed.dataset.name,
         month=month,
         timezone=feed.city.timezone,
         frame=built.frame,
-        state=settled_state(choice, month, feed.city.timezone, built.manifest, content, current),
+        state="provisional",
         source=built.source,
         expected_rows=built.expected_rows,
         coverage=built.coverage,
@@ -171,6 +169,7 @@ def month_load(
         seconds=built.seconds,
         fallback_reason=built.manifest.fallback_reason,
     )
+    return load.in_state(settled_state(choice, month, feed.city.timezone, built.manifest, load.content_sha256, current))
 
 
 def _known(stamps: list[datetime], frame: "pd.DataFrame", dataset: Dataset) -> list[datetime]:

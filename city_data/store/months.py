@@ -6,6 +6,7 @@ Belongs here: the only writer of the data tables. Does not: the decision to publ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -81,6 +82,12 @@ class MonthLoad:
     @cached_property
     def content_sha256(self) -> str:
         return canonical.content_sha256(self.records)
+
+    def in_state(self, state: Literal["provisional", "settled"]) -> MonthLoad:
+        """The same load in this state, with the records and the digest that were made already."""
+        load = copy(self)
+        object.__setattr__(load, "state", state)
+        return load
 
 
 @dataclass(frozen=True)

@@ -82,10 +82,10 @@ def record_texts(
     moments = {"created_at": created.astimezone(UTC), "updated_at": updated.astimezone(UTC)}
     texts = []
     for row in rows:
-        values = {**row, **moments}
+        values = row
         if "id" in names:
-            values["id"] = record_id(dataset, city_id, *(row[name] for name in dataset.key))
-            values["location_id"] = location_id(city_id, row["date"], zone)
+            ids = {"id": record_id(dataset, city_id, *(row[name] for name in dataset.key))}
+            values = {**row, **moments, **ids, "location_id": location_id(city_id, row["date"], zone)}
         texts.append(orjson.dumps({name: values[name] for name in names}, option=orjson.OPT_UTC_Z))
     return texts
 
