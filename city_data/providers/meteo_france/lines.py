@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from city_data.providers.base import Payload, PermanentError
 from city_data.providers.shared.cells import Cell, Field, Row
@@ -165,6 +165,7 @@ def _read(field: Field, line: Line, file: str) -> Cell:
     return cell
 
 
+@lru_cache(maxsize=256)
 def _doubt(quality: str) -> str | None:
     """The reason to null a value by its quality code; None for a usable code, and without a code."""
     try:

@@ -58,9 +58,9 @@ class NumberFormat:
     def _parse_text(self, text: str) -> float | None:
         if text in self.missing:
             return None
-        if self.counts and re.fullmatch(self._ambiguous, text):
+        if self.counts and self._ambiguous.fullmatch(text):
             raise NotANumber("ambiguous")
-        if not re.fullmatch(self._number, text):
+        if not self._number.fullmatch(text):
             raise NotANumber("unreadable")
         value = float(text.replace(self.thousands or "", "").replace(self.decimal, "."))
         if not math.isfinite(value):  # hundreds of digits
@@ -75,9 +75,9 @@ class NumberFormat:
         plain = bare.str.replace_all(self.thousands, "", literal=True) if self.thousands else bare
         point = plain.str.replace_all(self.decimal, ".", literal=True) if self.decimal != "." else plain
         number = point.cast(pl.Float64, strict=False)
-        readable = bare.str.contains(rf"\A(?:{self._number})\z") & ~bare.is_in(sorted(self.missing))
+        readable = bare.str.contains(rf"\A(?:{self._number.pattern})\z") & ~bare.is_in(sorted(self.missing))
         if self.counts:
-            readable &= ~bare.str.contains(rf"\A(?:{self._ambiguous})\z")
+            readable &= ~bare.str.contains(rf"\A(?:{self._ambiguous.pattern})\z")
         return pl.when(readable & number.is_finite()).then(number)
 
     def unreadable(self, text: pl.Expr) -> pl.Expr:
@@ -93,20 +93,20 @@ class NumberFormat:
         if not self.counts:
             return pl.lit(False)
         bare = text.str.strip_chars(_BLANKS)
-        matches = bare.str.contains(rf"\A(?:{self._ambiguous})\z") & ~bare.is_in(sorted(self.missing))
+        matches = bare.str.contains(rf"\A(?:{self._ambiguous.pattern})\z") & ~bare.is_in(sorted(self.missing))
         return matches.fill_null(False)
 
     @cached_property
-    def _number(self) -> str:
+    def _number(self) -> re.Pattern[str]:
         fraction = f"(?:{re.escape(self.decimal)}[0-9]+)?"
         plain = f"[+-]?[0-9]+{fraction}"
         if self.thousands is None:
-            return plain
-        return f"{plain}|[+-]?[0-9]{{1,3}}(?:{re.escape(self.thousands)}[0-9]{{3}})+{fraction}"
+            return re.compile(plain)
+        return re.compile(f"{plain}|[+-]?[0-9]{{1,3}}(?:{re.escape(self.thousands)}[0-9]{{3}})+{fraction}")
 
     @cached_property
-    def _ambiguous(self) -> str:
-        return rf"[+-]?[0-9]+{re.escape(self.decimal)}[0-9]{{3}}"
+    def _ambiguous(self) -> re.Pattern[str]:
+        return re.compile(rf"[+-]?[0-9]+{re.escape(self.decimal)}[0-9]{{3}}")
 
 
 # Values of `json.loads`: a number, or a string of one with JSON's decimal point.
