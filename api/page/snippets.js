@@ -2,11 +2,11 @@
 // Each names the plotted snapshot (`version`), so that it reads the same numbers after a correction too.
 
 import { AHEAD, isFrame, TRAINING } from "./datasets.js";
-import { capital } from "./words.js";
 
 const FRAMES = { [TRAINING]: ["training_frame", "getTrainingFrame"], [AHEAD]: ["forecast_frame", "getForecastFrame"] };
-/** The methods of the Python and the TypeScript client. */
-const methodsOf = (plot) => FRAMES[plot] ?? [plot, `getHistorical${capital(plot)}Optimized`];
+/** The methods of the Python and the TypeScript client. A dataset is named by the first argument. */
+const methodsOf = (plot) => FRAMES[plot] ?? ["history", "getHistory"];
+const named = (plot) => (FRAMES[plot] ? [] : [`"${plot}"`]);
 
 /** The address of a question, in a format; a frame has all its columns always. */
 export function addressOf({ base, path, query, version, dataset }, format, columns = null) {
@@ -48,6 +48,7 @@ export const SNIPPETS = {
       "",
       `with CityData("${serviceOf(base)}"${token}) as service:`,
       `    frame = service.${methodsOf(dataset)[0]}(`,
+      ...named(dataset).map((name) => `        ${name},`),
       ...argumentLines(question, PYTHON).map((line) => `        ${line}`),
       "    )",
       ...(rows ? [`frame = frame[${rows}]`] : []),
@@ -63,7 +64,7 @@ export const SNIPPETS = {
       'import { CityDataService } from "city-data-client";',
       "",
       `const service = new CityDataService("${serviceOf(base)}"${options});`,
-      `const records = await service.${methodsOf(dataset)[1]}("${path.split("/")[3]}", {`,
+      `const records = await service.${methodsOf(dataset)[1]}(${[...named(dataset), `"${path.split("/")[3]}"`].join(", ")}, {`,
       ...argumentLines(question, SCRIPT).map((line) => `  ${line}`),
       "});",
       `for (const { ${["date", ...Object.keys(keys), ...columns].join(", ")} } of records) {`,

@@ -83,7 +83,7 @@ def test_every_method_works_against_a_running_service(
     assert found["same"] is True
     assert (found["holidays"], found["trainingMissing"]) == (["2026-10-12"], 0)
     assert (found["feasts"], found["leads"]) == (1, 745 * 7)
-    assert (found["anyDataset"], found["skilledLeads"]) == (True, 7)
+    assert (found["onRequest"], found["calendarLines"], found["skilledLeads"]) == (31, 32, 7)
     assert (found["forecastColumns"], found["forecastDays"]) == (True, 3)
     far, wrong = found["refusals"]
     assert (far["status"], wrong["status"], wrong["problems"]) == (404, 422, 1)

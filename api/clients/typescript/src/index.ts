@@ -17,55 +17,50 @@ export type City = Schemas["CityInfoResponse"];
 export type Availability = Schemas["DataAvailabilityResponse"];
 export type WeatherRecord = Schemas["WeatherRecord"];
 export type TrafficRecord = Schemas["TrafficRecord"];
-export type CalendarRecord = Schemas["CalendarRecord"];
-export type ForecastRecord = Schemas["ForecastRecord"];
 /** A local day or hour: weather, traffic and calendar, and for each value that may be missing whether it is. */
 export type TrainingRecord = Schemas["TrainingRecord"];
 
 type WeatherPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-weather-optimized";
 type TrafficPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-traffic-optimized";
-type CalendarPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-calendar-optimized";
-type ForecastHistoryPath = "/api/v1/tenants/{tenant_id}/external/operations/historical-forecast-optimized";
 type TrainingPath = "/api/v1/tenants/{tenant_id}/external/operations/training-frame";
 type ForecastPath = "/api/v1/tenants/{tenant_id}/external/forecast-frame";
-type HistoryPath = WeatherPath | TrafficPath | CalendarPath | ForecastHistoryPath;
-type QueryOf<Path extends HistoryPath | TrainingPath> = Omit<paths[Path]["get"]["parameters"]["query"], "format">;
+type QueryOf<Path extends WeatherPath | TrafficPath | TrainingPath> = Omit<paths[Path]["get"]["parameters"]["query"], "format">;
 /** `start_date` and `end_date` are included; a bare date is that whole local day of the city. */
 export type WeatherQuery = QueryOf<WeatherPath>;
 export type TrafficQuery = QueryOf<TrafficPath>;
-export type CalendarQuery = QueryOf<CalendarPath>;
-export type ForecastHistoryQuery = QueryOf<ForecastHistoryPath>;
 export type TrainingQuery = QueryOf<TrainingPath>;
 type HistoryPrefix = "/api/v1/tenants/{tenant_id}/external/historical-";
 /** The datasets of the service, by its own document. */
 export type Dataset = { [Path in keyof paths]: Path extends `${HistoryPrefix}${infer Name}` ? Name : never }[keyof paths];
 type History<Name extends Dataset> = paths[Extract<keyof paths, `${HistoryPrefix}${Name}`>]["get"];
 export type HistoryQuery<Name extends Dataset> = Omit<History<Name>["parameters"]["query"], "format">;
-/** A record of a dataset; one of chosen `columns` has these alone. */
-export type HistoryRecord<Name extends Dataset> = History<Name>["responses"][200]["content"]["application/json"][number];
+type AnyRecord<Name extends Dataset> = History<Name>["responses"][200]["content"]["application/json"][number];
+type Whole<Row> = Row extends { source: string } ? Row : never;
+type Chosen<Row> = Row extends { source: string } ? never : Row;
+/** A record of a dataset; one of chosen `columns` has these alone, which may be columns that a record has on request. */
+export type HistoryRecord<Name extends Dataset, Query = object> = Query extends { columns: string }
+  ? Chosen<AnyRecord<Name>>
+  : Whole<AnyRecord<Name>>;
 /** The errors of a city's stored forecasts: forecast less observed. */
 export type Skill = Schemas["SkillResponse"];
 /** `days` ahead, from tomorrow on. */
 export type ForecastQuery = Omit<NonNullable<paths[ForecastPath]["get"]["parameters"]["query"]>, "format">;
 export type HistoricalRequest = Schemas["HistoricalRequest"];
 
-/** The queries of what can be downloaded. */
-export interface Queries {
+/** The queries of what can be downloaded: frames, and the history of each dataset, such as `historical-calendar`. */
+export interface Queries extends Histories {
   readonly weather: WeatherQuery;
   readonly traffic: TrafficQuery;
-  readonly calendar: CalendarQuery;
-  readonly forecastHistory: ForecastHistoryQuery;
   readonly training: TrainingQuery;
   readonly forecast: ForecastQuery;
 }
-const ROUTES: Record<keyof Queries, string> = {
+type Histories = { readonly [Name in Dataset as `historical-${Name}`]: HistoryQuery<Name> };
+const ROUTES = {
   weather: "operations/historical-weather-optimized",
   traffic: "operations/historical-traffic-optimized",
-  calendar: "operations/historical-calendar-optimized",
-  forecastHistory: "operations/historical-forecast-optimized",
   training: "operations/training-frame",
   forecast: "forecast-frame",
-};
+} as const;
 
 /** Forms of a download: JSON array, a JSON object a line, CSV, Arrow IPC stream, Parquet. */
 export type Format = "json" | "ndjson" | "csv" | "arrow" | "parquet";
@@ -123,19 +118,13 @@ export class CityDataService {
     return this.#ask<TrafficRecord[]>("GET", operation(tenantId, ROUTES.traffic, query));
   }
 
-  /** A record a local day. A holiday's name that is null means an ordinary day where its `<level>_holiday_known` is true. */
-  getHistoricalCalendarOptimized(tenantId: string, query: CalendarQuery): Promise<CalendarRecord[]> {
-    return this.#ask<CalendarRecord[]>("GET", operation(tenantId, ROUTES.calendar, query));
-  }
-
-  /** Weather as it was forecast: a record for each hour and each of its `lead_days`. */
-  getHistoricalForecastOptimized(tenantId: string, query: ForecastHistoryQuery): Promise<ForecastRecord[]> {
-    return this.#ask<ForecastRecord[]>("GET", operation(tenantId, ROUTES.forecastHistory, query));
-  }
-
-  /** The history of any dataset, by its name. */
-  getHistory<Name extends Dataset>(dataset: Name, tenantId: string, query: HistoryQuery<Name>): Promise<HistoryRecord<Name>[]> {
-    return this.#ask<HistoryRecord<Name>[]>("GET", operation(tenantId, `historical-${dataset}`, query));
+  /** The history of any dataset, by its name: a record for each hour or day, and for each of a forecast's `lead_days`. */
+  getHistory<Name extends Dataset, Query extends HistoryQuery<Name>>(
+    dataset: Name,
+    tenantId: string,
+    query: Query,
+  ): Promise<HistoryRecord<Name, Query>[]> {
+    return this.#ask<HistoryRecord<Name, Query>[]>("GET", operation(tenantId, `historical-${dataset}`, query));
   }
 
   /** How wrong a city's stored forecasts were, by column, lead and month of the year. */
@@ -154,13 +143,13 @@ export class CityDataService {
   }
 
   /** The same answers as bytes, in any form: for a file, or for a library that reads Arrow or Parquet. */
-  async download<Dataset extends keyof Queries>(
-    dataset: Dataset,
+  async download<Name extends keyof Queries>(
+    dataset: Name,
     tenantId: string,
-    query: Queries[Dataset],
+    query: Queries[Name],
     format: Format,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    const answer = await this.#answer("GET", operation(tenantId, ROUTES[dataset], query), MEDIA_TYPES[format]);
+    const answer = await this.#answer("GET", operation(tenantId, routeOf(dataset), query), MEDIA_TYPES[format]);
     const bytes = answer.body.slice(); // the caller's own: a change of it must not change the kept answer
     this.#about.set(bytes, aboutOf(answer.headers));
     return bytes;
@@ -228,6 +217,11 @@ export class CityDataService {
       await new Promise((resolve) => setTimeout(resolve, Math.min(wait, LONGEST_WAIT_MS)));
     }
   }
+}
+
+/** A history's own name is its route. */
+function routeOf(name: keyof Queries): string {
+  return name in ROUTES ? ROUTES[name as keyof typeof ROUTES] : name;
 }
 
 function operation(tenantId: string, name: string, query: object = {}): string {

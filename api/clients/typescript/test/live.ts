@@ -2,7 +2,7 @@
 
 import { mkdir, symlink } from "node:fs/promises";
 
-import { type CalendarRecord, CityDataError, CityDataService, type ForecastRecord, type Format, type HistoryRecord, MemoryCache, type Skill, type TrafficRecord, type TrainingRecord, type WeatherRecord } from "city-data-client";
+import { CityDataError, CityDataService, type Format, type HistoryRecord, MemoryCache, type Skill, type TrafficRecord, type TrainingRecord, type WeatherRecord } from "city-data-client";
 import { DiskCache } from "city-data-client/node";
 
 const [url = "", tenant = "", folder = ""] = process.argv.slice(2);
@@ -13,9 +13,9 @@ const cities = await service.listCities();
 const availability = await service.getCityAvailability("madrid");
 const weather: WeatherRecord[] = await service.getHistoricalWeatherOptimized(tenant, query);
 const traffic: TrafficRecord[] = await service.getHistoricalTrafficOptimized(tenant, query);
-const calendar: CalendarRecord[] = await service.getHistoricalCalendarOptimized(tenant, query);
-const leads: ForecastRecord[] = await service.getHistoricalForecastOptimized(tenant, { ...query, columns: "temperature" });
-const anyCalendar: HistoryRecord<"calendar">[] = await service.getHistory("calendar", tenant, query);
+const calendar: HistoryRecord<"calendar">[] = await service.getHistory("calendar", tenant, query);
+const leads = await service.getHistory("forecast", tenant, { ...query, columns: "temperature" });
+const extremes = await service.getHistory("weather", tenant, { ...query, columns: "temperature_max" });
 const skill: Skill = await service.getForecastSkill("madrid");
 const training: TrainingRecord[] = await service.getTrainingFrame(tenant, { ...query, resolution: "daily" });
 const forecast: TrainingRecord[] = await service.getForecastFrame(tenant, { latitude: 40.42, longitude: -3.7, days: 3 });
@@ -50,6 +50,7 @@ for (const format of formats) {
   if (service.about(bytes)?.snapshotId !== service.about(traffic)?.snapshotId) throw new Error(`${format}: another snapshot`);
   files[format] = Buffer.from(bytes).toString("base64");
 }
+const calendarFile = await service.download("historical-calendar", tenant, query, "csv");
 const frame = await service.download("training", tenant, { ...query, resolution: "daily" }, "csv");
 const first = await service.download("traffic", tenant, query, "csv");
 const size = first.byteLength;
@@ -95,7 +96,8 @@ process.stdout.write(
     trainingMissing: training.filter((day) => day.traffic_volume_missing).length,
     feasts: calendar.filter((day) => day.public_holiday !== null).length,
     leads: leads.length,
-    anyDataset: JSON.stringify(anyCalendar) === JSON.stringify(calendar),
+    onRequest: extremes.filter(({ temperature_max }) => temperature_max === null).length,
+    calendarLines: new TextDecoder().decode(calendarFile).trim().split("\n").length,
     skilledLeads: skill.skill.filter((one) => one.column === "temperature").length,
     forecastColumns: Object.keys(forecast[0] ?? {}).join() === Object.keys(training[0] ?? {}).join(),
     forecastDays: forecast.length,
