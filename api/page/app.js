@@ -1,8 +1,8 @@
 // The page as a whole. Belongs here: the order of things, the view in the address, the chosen city. Does not: the parts.
 
-import { fragmentOf, viewOf } from "./address.js";
+import { fragmentOf, USUAL, viewOf } from "./address.js";
 import { Coverage, madeUp, shownMonths } from "./coverage.js";
-import { leadsOf, MARKS, plotsOf } from "./datasets.js";
+import { AHEAD, leadsOf, MARKS, plotsOf } from "./datasets.js";
 import { text, translateDocument } from "./language.js";
 import { CityList } from "./list.js";
 import { CityMap } from "./map.js";
@@ -76,7 +76,7 @@ function knownParts() {
 /** The panel of the forecasts' errors; null where no dataset has forecasts. */
 function skillOf() {
   const [lead] = leadsOf(facts);
-  const parts = { body: get("skill-body"), select: get("skill-column"), measures: get("skill-measures") };
+  const parts = { body: get("skill-body"), choice: get("skill-choice"), select: get("skill-column"), measures: get("skill-measures") };
   return lead ? new Skill(parts, lead, facts, navigate) : null;
 }
 
@@ -124,7 +124,7 @@ function showCoverage(city) {
   get("coverage").hidden = get("plot").hidden = false;
   get("skill").hidden = !skill;
   const parts = { grids: get("grids"), detail: get("month-detail"), legend: get("legend") };
-  coverage ??= new Coverage(parts, facts, (month) => navigate({ month }));
+  coverage ??= new Coverage(parts, facts, (month) => navigate({ month, show: view.show === AHEAD ? USUAL.show : view.show }));
   coverage.show(city, availability);
   showMadeUp(city);
 }

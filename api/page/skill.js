@@ -36,8 +36,8 @@ export const skillKey = ({ dataset }) => `${dataset}_skill`;
 
 export class Skill {
   /** `lead` is one of datasets.js; `onChange` takes the part of the view that was chosen here. */
-  constructor({ body, select, measures }, lead, facts, onChange) {
-    Object.assign(this, { body, select, lead, onChange });
+  constructor({ body, choice, select, measures }, lead, facts, onChange) {
+    Object.assign(this, { body, choice, select, lead });
     this.columns = facts.datasets[lead.dataset].columns.filter(isNumber);
     select.addEventListener("change", () => onChange({ columns: { ...this.view.columns, [skillKey(lead)]: select.value } }));
     this.buttons = Object.entries(MEASURES).map(([measure, name]) => {
@@ -60,7 +60,7 @@ export class Skill {
   }
 
   async #load(signal) {
-    this.#say(el("p", { className: "hint loading" }, text("Loading …")));
+    this.#say(el("p", { className: "hint loading", role: "status" }, text("Loading …")));
     try {
       const answer = await reader.skill(this.city.city_id, this.lead.dataset, signal);
       if (signal.aborted) return;
@@ -76,7 +76,7 @@ export class Skill {
   }
 
   #say(...children) {
-    this.select.disabled = true;
+    this.choice.hidden = true;
     this.body.replaceChildren(...children);
   }
 
@@ -96,7 +96,7 @@ export class Skill {
     const column = found.find(({ name }) => name === this.view.columns[skillKey(this.lead)]) ?? found[0];
     const named = ({ name, unit }) => [name, `${title(name)}${unit ? ` (${text(unit)})` : ""}`];
     choose(this.select, [found.map(named)], column.name);
-    this.select.disabled = false;
+    this.choice.hidden = false;
     const errors = skill.filter((one) => one.column === column.name);
     this.body.replaceChildren(
       el("div", { className: "skills" }, this.#byLead(errors, column), this.#byMonth(errors, column)),
@@ -141,7 +141,7 @@ export class Skill {
     };
     const units = unit && measure !== "count" ? ` (${text(unit)})` : "";
     const caption = `${text(MEASURES[measure])}${units} ${text("by month of the year and days before")}`;
-    const heads = this.lead.days.map((days) => el("th", { scope: "col" }, String(days)));
+    const heads = this.lead.days.map((days) => el("th", { scope: "col", "aria-label": daysBefore(days) }, String(days)));
     const head = el("thead", {}, el("tr", {}, el("td"), ...heads));
     return el("table", { className: "by-month" }, el("caption", {}, caption), head, el("tbody", {}, ...months.map(row)));
   }

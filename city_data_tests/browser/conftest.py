@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -26,7 +26,7 @@ from city_data.pipeline.feeds import record_providers
 from city_data.providers import discover
 from city_data.store.database import Database
 from city_data.store.ledger import record_state
-from city_data.store.months import replace_month
+from city_data.store.months import MonthLoad, replace_month
 from city_data.window import Month
 from city_data_tests.api.conftest import month_load
 from city_data_tests.tools import find_tool
@@ -78,9 +78,7 @@ def url(postgres: EmbeddedPostgres) -> Iterator[str]:
         source = "sandbox:openholidays"
         replace_month(database, dataclasses.replace(load, city_id="valencia", source=source, frame=flags))
     for month in ("2026-10", "2026-11"):
-        load, source = month_load("forecast", month), "sandbox:open_meteo_forecast"
-        degrees = canonical_frame(load.frame.assign(temperature=load.frame["temperature"] / 100), DATASETS["forecast"])
-        replace_month(database, dataclasses.replace(load, city_id="valencia", source=source, frame=degrees))
+        replace_month(database, forecast_load(month))
     record_state(database, "madrid", "traffic", Month(2026, 9), "failed", at=NOW, message=TROUBLE)
     record_state(database, "barcelona", "weather", Month(2026, 8), "not_available", at=NOW, message="never measured")
     record_state(database, "madrid", "weather", Month(2026, 11), "not_yet_published", at=NOW)
@@ -92,6 +90,13 @@ def url(postgres: EmbeddedPostgres) -> Iterator[str]:
         settings = {"database_url": postgres.url(DATABASE), "api_ledger_ttl_s": 0, "auth_mode": "none"}
         with serving(Settings.model_validate(settings)) as address:
             yield address
+
+
+def forecast_load(month: str, **changes: Any) -> MonthLoad:
+    """Valencia's forecasts of a month, in degrees that a thermometer could have."""
+    load = month_load("forecast", month, **changes)
+    degrees = canonical_frame(load.frame.assign(temperature=load.frame["temperature"] / 100), DATASETS["forecast"])
+    return dataclasses.replace(load, city_id="valencia", source="sandbox:open_meteo_forecast", frame=degrees)
 
 
 @contextmanager

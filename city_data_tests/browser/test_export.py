@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +13,9 @@ from api.settings import Settings
 from city_data.local.embedded import EmbeddedPostgres
 from city_data.store.database import Database
 from city_data.store.months import replace_month
-from city_data_tests.api.conftest import month_load
 from city_data_tests.api.issuer import Issuer, locked_by
 from city_data_tests.api.rows import rows_of
-from city_data_tests.browser.conftest import DATABASE, NOW, Open, serving
+from city_data_tests.browser.conftest import DATABASE, NOW, Open, forecast_load, serving
 from city_data_tests.browser.elements import panel
 from city_data_tests.browser.programs import RUNNERS, Runner, Snippet, from_duckdb, shown
 
@@ -27,7 +25,6 @@ VIEWS = {
     "#madrid?show=training&training=traffic_volume": "training",
     "#madrid?month=2026-10&show=training&resolution=hourly&training=traffic_volume": "training",
     "#madrid?month=2026-10&calendar=days_to_holiday": "calendar",
-    "#valencia?month=2026-10&lead_days=3": "forecast",
     "#valencia?month=2026-10&show=training&resolution=dayparts&weather_lead_days=2": "training",
     "#valencia?show=ahead&resolution=hourly": "ahead",
 }
@@ -70,7 +67,7 @@ def taken(
         context = browser.new_context()
         page = context.new_page()
         page.clock.set_fixed_time(NOW)
-        found = take(page, url, "", VIEWS | {"#valencia?month=2026-10": "weather"})
+        found = take(page, url, "", VIEWS | {"#valencia?month=2026-10&lead_days=3": "forecast"})
         page.goto(locked)
         token = issuer.token()
         page.evaluate("(token) => sessionStorage.setItem('city_data_token', token)", token)
@@ -78,8 +75,7 @@ def taken(
             found[language] += snippets
         context.close()
         database = Database(postgres.url(DATABASE))
-        corrected = month_load("weather", "2026-10", at=datetime(2026, 11, 12, tzinfo=UTC), add=100.0)
-        replace_month(database, dataclasses.replace(corrected, city_id="valencia", source="sandbox:open_meteo"))
+        replace_month(database, forecast_load("2026-10", at=datetime(2026, 11, 12, tzinfo=UTC), add=100.0))
         database.dispose()
         yield found
 

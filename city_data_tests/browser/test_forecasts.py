@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from city_data_tests.api.conftest import TENANT
 from city_data_tests.browser.conftest import Open
-from city_data_tests.browser.elements import panel
+from city_data_tests.browser.elements import cell, panel
 
 VALENCIA = {"latitude": 39.4699, "longitude": -0.3763}
 OCTOBER = {"start_date": "2026-10-01", "end_date": "2026-10-31"}
@@ -40,11 +40,12 @@ def test_history_of_forecasts_is_one_line_of_a_lead_beside_what_was_measured(ope
     page = open_page(fragment="#valencia?month=2026-10")
     plot = panel(page, "forecast")
     rows = records(url, "operations/historical-forecast-optimized", **OCTOBER)
+    days = records(url, "operations/historical-weather-optimized", **OCTOBER)
     for lead, address in ((1, ""), (3, "&lead_days=3")):
         line, (measured,) = plotted(plot)
         assert line == column([row for row in rows if row["lead_days"] == lead], "temperature")
         # A day's mean, at each of its 24 hours, of which the day of the changed clock has one more.
-        assert measured[:48] == [1.5] * 24 + [2.5] * 24
+        assert measured[:48] == [days[0]["temperature"]] * 24 + [days[1]["temperature"]] * 24
         assert len(measured) == 745
         expect(plot.locator(".lines")).to_contain_text(f"Forecast, {lead} day")
         assert page.evaluate("location.hash") == f"#valencia?month=2026-10{address}"
@@ -95,12 +96,15 @@ def test_days_ahead_are_plotted_and_their_program_names_the_day(open_page: Open,
     link = plot.get_by_role("link", name="CSV")
     expect(link).to_have_attribute("href", re.compile(r"/external/forecast-frame\?.*days=7.*as_of=2026-11-15&version="))
     expect(link).to_have_attribute("download", "valencia_ahead_2026-11-16_2026-11-22.csv")
+    cell(page, "forecast", "2026-10").click()  # of a month that has passed: its history
+    expect(page.locator("#plot-range")).to_have_text("October 2026")
+    page.go_back()
     page.go_back()
     expect(page.locator("#plot-range")).to_have_text("September 2026 – November 2026")
 
 
 def error(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def numbers(page: Page, rows: str) -> list[list[str]]:
@@ -114,8 +118,9 @@ def test_errors_of_forecasts_are_shown_by_lead_and_by_month(open_page: Open, url
     found = httpx.get(f"{url}/api/v1/cities/valencia/forecast/skill").json()["skill"]
     assert [one["lead_days"] for one in found] == [1, 2, 3, 4, 5, 6, 7]
     first = found[0]
+    sign = "+" if first["bias"] > 0 else "−"
     by_lead = numbers(page, ".by-lead tbody tr")
-    assert by_lead[0] == ["1 day before", error(first["mae"]), f"{first['bias']:+.2f}", str(first["count"])]
+    assert by_lead[0] == ["1 day before", error(first["mae"]), sign + error(abs(first["bias"])), str(first["count"])]
     assert len(by_lead) == 7
     assert numbers(page, ".by-month tbody tr") == [["Oct", *(error(one["mae"]) for one in found)]]
     expect(skill.get_by_text("Here a pair is a day")).to_be_visible()
@@ -125,6 +130,7 @@ def test_errors_of_forecasts_are_shown_by_lead_and_by_month(open_page: Open, url
     assert numbers(page, ".by-month tbody tr") == [["Oct", *(str(one["count"]) for one in found)]]
     page.locator("#city-list [data-city=lisbon]").click()
     expect(skill).to_contain_text("No forecast of Lisbon was compared yet")
+    expect(skill.locator("select")).to_be_hidden()
 
 
 POOLED = """async (errors) => (await import("/page/skill.js")).pooled(errors)"""
