@@ -1,6 +1,6 @@
 // A plot's axes, lines, shades and cursor, as uPlot takes them. Belongs here: how it looks. Does not: data (series.js), or words.
 
-import { isStepped } from "./datasets.js";
+import { isAmount, isStepped } from "./datasets.js";
 import { drawLanes, heightOf } from "./lanes.js";
 import { alone } from "./series.js";
 import { MONTH_LETTERS, MONTHS, number } from "./words.js";
@@ -34,7 +34,7 @@ export function chartOptions(element, { width, zone, range, column, words, hasOt
   const font = `12px ${style.fontFamily}`;
   const axis = { stroke: colour("--muted"), font, grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule"), width: 1 } };
   const colours = { line: colour("--line"), ink: colour("--ink"), shade: colour("--gap"), paper: colour("--paper"), family: style.fontFamily };
-  const drawn = column && lineStyle(column);
+  const drawn = column && lineStyle(column, hasOther);
   return {
     width,
     height: heightFor(lanes),
@@ -42,12 +42,12 @@ export function chartOptions(element, { width, zone, range, column, words, hasOt
     fmtDate: (template) => uPlot.fmtDate(template, MONTH_NAMES),
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     scales: { x: { time: true, min: range.from, max: range.to, range: (_, min, max) => [min, max] }, y: yScale(lanes, words) },
-    cursor: { sync: { key: SYNC, scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 8, show: !lanes } },
+    cursor: { sync: { key: SYNC, scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 8, show: !lanes }, y: !lanes },
     axes: [{ ...axis, space: 64, values: LABELS }, lanes ? { size: AXIS_LEAST_PX, values: () => [], grid: { show: false }, ticks: { show: false } } : { ...axis, ...yAxis(words, font) }],
     series: [
       {},
-      lanes ? { paths: () => null, points: { show: false } } : { ...drawn, stroke: colour("--line"), points: points(colour("--line")) },
-      ...(hasOther ? [{ ...drawn, stroke: colour("--other"), points: points(colour("--other")) }] : []),
+      lanes ? { paths: () => null, points: { show: false } } : { ...drawn, ...inked(colour("--line"), drawn.isBar) },
+      ...(hasOther ? [{ ...drawn, ...inked(colour("--other")) }] : []),
     ],
     hooks: {
       drawClear: [(plot) => shadeGaps(plot, gaps, colours.shade)],
@@ -69,9 +69,16 @@ function yAxis(words, font) {
   return { size, values: (_, splits) => splits.map((n) => words[n] ?? ""), splits: () => words.map((_, n) => n) };
 }
 
-const lineStyle = (column) => ({ width: 1.25, spanGaps: false, ...(isStepped(column) ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}) });
+/** Amounts are bars as wide as their rows; two lines of them would hide each other as bars. */
+function lineStyle(column, hasOther) {
+  if (isAmount(column) && !hasOther) return { isBar: true, paths: uPlot.paths.bars({ align: 1, size: [0.9, Infinity, 1] }) };
+  return { width: 1.25, spanGaps: false, ...(isStepped(column) ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}) };
+}
 
-const points = (colour) => ({ size: 4, fill: colour, filter: (u, index, shown) => (shown ? null : alone(u.data[index], ...u.series[index].idxs)) });
+function inked(colour, isBar = false) {
+  if (isBar) return { stroke: colour, fill: colour, points: { show: false } };
+  return { stroke: colour, points: { size: 4, fill: colour, filter: (u, index, shown) => (shown ? null : alone(u.data[index], ...u.series[index].idxs)) } };
+}
 
 function shadeGaps(plot, gaps, colour) {
   const { ctx, bbox } = plot;

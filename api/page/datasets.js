@@ -14,14 +14,19 @@ export const isNumber = ({ kind }) => NUMBERS.includes(kind);
 export const isLine = (column) => isNumber(column) || Boolean(column.allowed);
 /** What days are marked by: a flag, or a name whose absence means that there is none. */
 export const isMark = ({ kind, allowed, none_where: none }) => kind === "flag" || (kind === "text" && !allowed && Boolean(none));
-/** What is the whole period's, or jumps from one word to another, and so is no slope between two points. */
-export const isStepped = ({ day_rule: rule, allowed }) => rule === "sum" || Boolean(allowed);
+/** The whole period's amount, such as rain. */
+export const isAmount = ({ day_rule: rule }) => rule === "sum";
+/** What has no slope between two points: an amount, or words. */
+export const isStepped = (column) => isAmount(column) || Boolean(column.allowed);
 
-/** The columns that mark days; a flag that another column is known is that column's own. */
-export function marksOf(columns) {
+/** The columns that say something themselves: not the flags that another column is known. */
+export function telling(columns) {
   const known = columns.flatMap(({ none_where: none }) => (none?.[1] ? [none[0]] : []));
-  return columns.filter((column) => isMark(column) && !known.includes(column.name));
+  return columns.filter(({ name }) => !known.includes(name));
 }
+
+/** The columns that mark days. */
+export const marksOf = (columns) => telling(columns).filter(isMark);
 
 /** What a record is marked with: true or a name, false where there is nothing to mark, null where nobody knows. */
 export function markOf(record, { name, none_where: none }) {

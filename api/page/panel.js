@@ -1,7 +1,7 @@
 // One plot with its controls. Belongs here: its column, its lead, what lies under the cursor. Does not: which range (plot.js).
 
 import { chartOptions, heightFor } from "./chart.js";
-import { AHEAD, isFrame, isLine, isMark, isNumber, isStepped, MARKS, markOf, marksOf, TRAINING } from "./datasets.js";
+import { AHEAD, isFrame, isLine, isMark, isNumber, isStepped, MARKS, markOf, marksOf, telling, TRAINING } from "./datasets.js";
 import { Export } from "./export.js";
 import { stretches } from "./lanes.js";
 import { text } from "./language.js";
@@ -135,7 +135,9 @@ export class Panel {
   #other() {
     if (!this.observed || !this.column) return null;
     const other = series(this.observed, (record) => numberOf(record, this.column), { to: this.range.to });
-    return other.grid === this.series.grid || !isStepped(this.column) ? beside(this.series, other) : null;
+    if (other.grid !== this.series.grid && isStepped(this.column)) return null;
+    const values = beside(this.series, other);
+    return values.some((value) => value !== null) ? values : null;
   }
 
   #caption() {
@@ -163,7 +165,8 @@ export class Panel {
     const day = stamp(this.series.times[index], this.city.timezone, this.series.grid !== "hourly");
     const when = record.daypart ? `${day}, ${text(record.daypart)}` : day;
     const value = (column) => el("span", { className: column === this.column ? "now" : "" }, `${title(column.name)} `, el("b", {}, this.#value(record, column)));
-    const values = this.columns.filter((column) => record[column.name] != null || column === this.column).map(value);
+    const shown = telling(this.columns);
+    const values = this.columns.filter((column) => (record[column.name] != null && shown.includes(column)) || column === this.column).map(value);
     if (this.measured) {
       const { unit } = this.column;
       const measured = this.measured[index] == null ? text("no value") : `${number(this.measured[index])}${unit ? ` ${text(unit)}` : ""}`;
@@ -193,7 +196,7 @@ export class Panel {
     const shown = this.series.values[to];
     this.plot.setCursor({ left: this.plot.valToPos(times[to], "x"), top: this.plot.valToPos(shown ?? this.plot.scales.y.min, "y") });
     this.#describe(to);
-    this.spoken.textContent = this.readout.textContent;
+    this.spoken.textContent = [...this.readout.children].map((part) => part.textContent.trim()).join(", ");
   }
 }
 

@@ -41,7 +41,7 @@ export const SNIPPETS = {
   Python: (question) => {
     const { base, dataset, columns, keys, tenant } = question;
     const token = tenant ? `, token=os.environ["TOKEN"], tenant_id="${tenant}"` : "";
-    const rows = conditions(keys, " & ", (name, value) => `(frame["${name}"] == ${value})`);
+    const rows = Object.entries(keys).map(([name, value]) => `frame = frame[frame["${name}"] == ${value}]`);
     return [
       ...(tenant ? ["import os"] : []),
       "from city_data_client import CityData",
@@ -51,7 +51,7 @@ export const SNIPPETS = {
       ...named(dataset).map((name) => `        ${name},`),
       ...argumentLines(question, PYTHON).map((line) => `        ${line}`),
       "    )",
-      ...(rows ? [`frame = frame[${rows}]`] : []),
+      ...rows,
       `print(frame[${columns.length === 1 ? `"${columns[0]}"` : `[${columns.map((name) => `"${name}"`).join(", ")}]`}])`,
     ].join("\n");
   },

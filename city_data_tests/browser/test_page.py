@@ -115,6 +115,8 @@ def test_column_on_request_is_requested_by_name_and_plotted(open_page: Open) -> 
     expect(weather.locator(".meta")).to_have_text("31 of 31 days have a value")
     _, values = weather.locator(".chart").evaluate("(chart) => chart.plot.data")
     assert set(values) == {0.5}
+    # A day's amount is a bar as wide as the day, and so is the last one's.
+    assert weather.locator("canvas").evaluate(PAINTED, [0.955, 0.97]) > 500
     weather.locator(".chart").focus()
     page.keyboard.press("Home")
     expect(weather.locator(".readout")).to_contain_text("Temperature 1.5 °C")
