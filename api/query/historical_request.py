@@ -27,9 +27,10 @@ _RESOLUTION = (
     "weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an "
     "error for a daily source"
 )
+_ON_REQUEST = dict.fromkeys(c.name for dataset in DATASETS.values() for c in dataset.columns if c.on_request)
 _COLUMNS = (
     "Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request "
-    f"alone: {', '.join(c.name for dataset in DATASETS.values() for c in dataset.columns if c.on_request)}"
+    f"alone: {', '.join(_ON_REQUEST)}"
 )
 SnapshotVersion = Annotated[
     str | None,

@@ -1227,7 +1227,7 @@ export interface components {
             city_id?: string | null;
             /**
              * Columns
-             * @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover
+             * @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall
              * @example source
              */
             columns?: string | null;
@@ -4053,7 +4053,7 @@ export interface operations {
                 end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -4287,7 +4287,7 @@ export interface operations {
                 end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -4521,7 +4521,7 @@ export interface operations {
                 end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -4755,7 +4755,7 @@ export interface operations {
                 end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -5419,7 +5419,7 @@ export interface operations {
                 end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -5653,7 +5653,7 @@ export interface operations {
                 end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -5887,7 +5887,7 @@ export interface operations {
                 end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
@@ -6121,7 +6121,7 @@ export interface operations {
                 end_date: string;
                 /** @description native, the default, is the resolution of the source. daily aggregates whole local days of at least 20 hours with a value: the mean (amounts and durations: the sum; lowest, highest and strongest values: those of the day; speed: weighted by volume; congestion: the worst hour), and `hours`, the number of hours with a value. hourly is an error for a daily source */
                 resolution?: ("native" | "hourly" | "daily") | null;
-                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall, cloud_cover */
+                /** @description Comma-separated field names; `date` is always included. Named fields may be columns that a record has on request alone: temperature_min, temperature_max, sunshine_duration, cloud_cover, wind_gust, snowfall */
                 columns?: string | null;
                 /** @description `raw` adds `raw_data`, the source's extra data: an object in JSON, its JSON text in other formats */
                 include?: "raw" | null;
