@@ -6,10 +6,22 @@ Belongs here: what a column declares. Does not: the columns of any dataset (data
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Kind = Literal["number", "text", "integer", "flag"]
 DayRule = Literal["mean", "sum", "min", "max", "worst"]
+
+
+@cache
+def arrow_type(kind: Kind) -> pa.DataType:
+    """The Arrow type of a column's values, stored and in frames."""
+    import pyarrow as pa
+
+    return {"number": pa.float64(), "text": pa.string(), "integer": pa.int64(), "flag": pa.bool_()}[kind]
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from city_data.columns import Column
+from city_data.columns import Column, arrow_type
 from city_data.datasets import Dataset, DatasetName, Resolution
 from city_data.daylight import daylight_hours
 from city_data.frames.daily import period_columns
 from city_data.frames.grids import Grid, day_of, daypart, fewest_hours, grid_stamps, row_bounds
 from city_data.frames.leads import Lead, microseconds
-from city_data.frames.training_columns import MASK, arrow_type, framed, schema
+from city_data.frames.training_columns import MASK, framed, schema
 from city_data.window import Month
 
 if TYPE_CHECKING:

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from city_data.columns import Column
+from city_data.columns import Column, Kind, arrow_type
 from city_data.datasets import DATASETS, Dataset, stand_ins
 from city_data.frames.grids import DAYPARTS_TEXT, Grid
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FrameKind = Literal["moment", "day", "number", "text", "integer", "flag"]
+FrameKind = Literal["moment", "day"] | Kind
 MASK = "_missing"
 _PERIODS: dict[Grid, str] = {"daily": "local day", "dayparts": "part of the local day", "hourly": "hour"}
 _RULES: dict[Grid, str] = {
@@ -79,27 +79,19 @@ def _schema(columns: tuple[TrainingColumn, ...]) -> pa.Schema:
     return pa.schema(
         [
             pa.field(
-                column.name, arrow_type(column.kind), column.nullable, {"unit": column.unit} if column.unit else None
+                column.name, _arrow_type(column.kind), column.nullable, {"unit": column.unit} if column.unit else None
             )
             for column in columns
         ]
     )
 
 
-@cache
-def arrow_type(kind: FrameKind) -> pa.DataType:
-    """The Arrow type of a column's values."""
+def _arrow_type(kind: FrameKind) -> pa.DataType:
     import pyarrow as pa
 
-    types = {
-        "moment": pa.timestamp("us", tz="UTC"),
-        "day": pa.date32(),
-        "number": pa.float64(),
-        "text": pa.string(),
-        "integer": pa.int64(),
-        "flag": pa.bool_(),
-    }
-    return types[kind]
+    if kind == "moment":
+        return pa.timestamp("us", tz="UTC")
+    return pa.date32() if kind == "day" else arrow_type(kind)
 
 
 @lru_cache(maxsize=8)

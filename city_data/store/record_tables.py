@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from city_data.columns import arrow_type
 from city_data.datasets import Dataset
 from city_data.frames.daily import MINIMUM_HOURS, OF_HOURS, day_columns, of_hours
 from city_data.store.segments import fields_with, location_id, record_id, record_names
-from city_data.store.versions import arrow_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,7 +78,7 @@ def schema(dataset: Dataset, shape: Shape) -> pa.Schema:
             fields.append(pa.field(field, pa.int64(), nullable=False))
         elif column is not None:
             metadata = {"unit": column.unit} if column.unit else None
-            fields.append(pa.field(field, arrow_type(column), metadata=metadata))
+            fields.append(pa.field(field, arrow_type(column.kind), metadata=metadata))
         else:
             fields.append(pa.field(field, pa.int64() if field == HOURS else pa.string(), nullable=field == RAW))
     return pa.schema(fields)

@@ -18,7 +18,7 @@ import orjson
 import sqlalchemy as sa
 
 from city_data import environment
-from city_data.columns import Column
+from city_data.columns import arrow_type
 from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.errors import CityDataError
 from city_data.store.database import Database
@@ -63,20 +63,13 @@ def keep_versions() -> int:
     return environment.KEEP_VERSIONS.whole_number("a number of versions, 1 or more", 1)
 
 
-def arrow_type(column: Column) -> pa.DataType:
-    """The Arrow type of the column's values."""
-    import pyarrow as pa
-
-    return {"number": pa.float64(), "text": pa.string(), "integer": pa.int64(), "flag": pa.bool_()}[column.kind]
-
-
 def frame_schema(dataset: Dataset) -> pa.Schema:
     """The Arrow schema of the dataset's frames."""
     import pyarrow as pa
 
     moment = pa.timestamp("us", tz="UTC")
-    keys = [pa.field(column.name, arrow_type(column)) for column in dataset.key_columns]
-    values = [pa.field(column.name, arrow_type(column)) for column in dataset.columns]
+    keys = [pa.field(column.name, arrow_type(column.kind)) for column in dataset.key_columns]
+    values = [pa.field(column.name, arrow_type(column.kind)) for column in dataset.columns]
     texts = [pa.field(name, pa.string()) for name in ("source", "raw_data")]
     moments = [pa.field(name, moment) for name in ("created_at", "updated_at")]
     return pa.schema([pa.field("date", moment), *keys, *values, *texts, *moments])
