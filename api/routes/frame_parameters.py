@@ -15,13 +15,28 @@ from pydantic_core import to_jsonable_python
 from api.query.historical_request import RangeRequest, ReadRequest
 from api.routes.parameters import RESPONSE_HEADERS
 from api.routes.schemas import JSON_TYPES
-from city_data.datasets import DATASETS, DatasetName
+from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.frames.grids import DAYPARTS_TEXT, Grid
 from city_data.frames.training_columns import TrainingColumn, columns_of_every_grid, framed
 
 OBSERVED = "observed"
 NAMES = tuple(dataset.name for dataset in framed())
-(STAND_IN,) = (dataset for dataset in DATASETS.values() if dataset.stands_in_for)
+
+
+def only_stand_in() -> Dataset:
+    """The dataset of forecasts. Raises NotImplementedError for another number of them, or of their key columns: a frame
+    has one parameter for their choice, and one for the lead."""
+    listed = [dataset for dataset in DATASETS.values() if dataset.stands_in_for]
+    if [len(dataset.key_columns) for dataset in listed] != [1]:
+        names = ", ".join(dataset.name for dataset in listed) or "none"
+        raise NotImplementedError(
+            f"frames offer one dataset that stands in for another, by one key column; datasets.py has {names}: "
+            "give api/routes/frame_parameters.py a parameter for each"
+        )
+    return listed[0]
+
+
+STAND_IN = only_stand_in()
 (_LEADS,) = STAND_IN.key_columns
 _LEAST, MOST_LEAD_DAYS = int(_LEADS.low or 0), int(_LEADS.high or 0)
 _CHOICES = (OBSERVED, STAND_IN.name)

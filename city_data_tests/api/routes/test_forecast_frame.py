@@ -15,6 +15,7 @@ import pytest
 from httpx import Response
 from starlette.testclient import TestClient
 
+from api.routes.frame_parameters import only_stand_in
 from city_data.datasets import DATASETS, expected_stamps
 from city_data.frames.canonical import canonical_frame
 from city_data.frames.grids import day_of
@@ -185,3 +186,12 @@ def test_days_ahead_are_one_to_seven(client: TestClient, days: str) -> None:
 
 def without(row: dict[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in names}
+
+
+def test_second_dataset_of_forecasts_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert only_stand_in() is FORECAST
+    monkeypatch.setitem(DATASETS, "nowcast", replace(FORECAST, name="nowcast"))
+    with pytest.raises(
+        NotImplementedError, match=r"datasets.py has forecast, nowcast: give api/routes/frame_parameters"
+    ):
+        only_stand_in()
