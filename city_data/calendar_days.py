@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any
 
 from city_data.local_holidays import LocalHolidays
@@ -73,15 +72,6 @@ def regions(country: str) -> tuple[str, ...]:
     return tuple(calendar.subdivisions) if calendar is not None else ()
 
 
-@lru_cache(maxsize=4_096)  # a training frame names it twice: files of the library's version, a digest of the list
-def method(country: str, region: str | None, town: LocalHolidays | None) -> str:
-    """The origin of the days' holidays: the library's version, the place, and the years and digest of the town's list.
-    Another version may know more."""
-    place = "-".join(part for part in (country, region) if part)
-    feasts = "none" if town is None else f"{town.years} {town.digest}"
-    return f"holidays {version('holidays')}; {place}; local_holidays {feasts}"
-
-
 _Levels = tuple[Holiday, Holiday, Holiday, Holiday]  # public, country, region and town, as in CalendarDay
 
 
@@ -100,11 +90,12 @@ def _year(country: str, region: str | None, town: LocalHolidays | None, year: in
     calendar = _country(country)
     is_covered = calendar is not None and calendar.start_year <= year <= calendar.end_year
     both, everywhere = (_days(calendar, place, year, _PUBLIC) if is_covered else {} for place in (region, None))
-    feasts = town.of_year(year) if town is not None else None
-    is_known = (is_covered, is_covered and (region is not None or not calendar.subdivisions), feasts is not None)
+    listed = town.of_year(year) if town is not None else None
+    feasts = listed or {}
+    is_known = (is_covered, is_covered and (region is not None or not calendar.subdivisions), listed is not None)
     named = {
-        day: _levels(_split(both, day), _split(everywhere, day), _split(feasts or {}, day), is_known)
-        for day in {*both, *(feasts or {})}
+        day: _levels(_split(both, day), _split(everywhere, day), feasts.get(day, []), is_known)
+        for day in {*both, *feasts}
     }
     school = _days(calendar, region, year, _SCHOOL) if is_covered and _SCHOOL in calendar.supported_categories else {}
     return _Year(

@@ -25,6 +25,7 @@ from city_data.calendar_days import regions
 from city_data.datasets import DATASETS, DatasetName
 from city_data.errors import CityDataError, unknown
 from city_data.local_holidays import LocalHolidays
+from city_data.strict_model import StrictModel
 
 DEFAULT_FILE = Path(__file__).with_name("cities.yaml")
 EARTH_RADIUS_KM = 6371.0088
@@ -41,11 +42,7 @@ class RegistryError(CityDataError, ValueError):
     """The registry cannot be used; the text names the file, the city, the field and the known values."""
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class FallbackSource(_Strict):
+class FallbackSource(StrictModel):
     """A second provider, used only for months that the first one does not have."""
 
     provider: str
@@ -65,7 +62,7 @@ class Source(FallbackSource):
     fallback: FallbackSource | None = None
 
 
-class _Place(_Strict):
+class _Place(StrictModel):
     """A city without its sources. Coordinates in degrees, `radius_km` its reach, `timezone` an IANA name, `country` an
     ISO 3166-1 code.
 

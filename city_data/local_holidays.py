@@ -15,17 +15,15 @@ from typing import Annotated, Self
 
 import pydantic
 
+from city_data.strict_model import StrictModel
+
 _FIRST_EASTER, _LAST_EASTER = 1583, 4099  # of the Gregorian calendar, as far as its rule is computed
 _Year = Annotated[int, pydantic.Field(ge=_FIRST_EASTER, le=_LAST_EASTER)]
 _Text = Annotated[str, pydantic.Field(min_length=1)]
 _FORMS = ("every_year", "days_after_easter", "dates")
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class LocalHoliday(_Strict):
+class LocalHoliday(StrictModel):
     """A feast with its source, in one of three forms: `every_year`, a month and day such as 06-13; `days_after_easter`,
     50 for Whit Monday; or `dates`, single days of a feast that is decided or moved year by year."""
 
@@ -62,7 +60,7 @@ class LocalHoliday(_Strict):
         return [day for day in self.dates or () if day.year == year]
 
 
-class LocalHolidays(_Strict):
+class LocalHolidays(StrictModel):
     """The complete list of a municipality's feasts from `first_year` to `last_year`, or for good without a last year.
 
     `source` says by which law or decision the list is complete; an empty list says that the municipality has none.
@@ -97,7 +95,7 @@ class LocalHolidays(_Strict):
         """Differs wherever two lists may name another day or feast."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
 
-    def of_year(self, year: int) -> dict[date, str] | None:
+    def of_year(self, year: int) -> dict[date, list[str]] | None:
         """The feasts of a year by day; None for a year that is not covered."""
         if not self.first_year <= year <= (self.last_year or _LAST_EASTER):
             return None
@@ -105,7 +103,7 @@ class LocalHolidays(_Strict):
         for feast in self.days:
             for day in feast.days(year):
                 names.setdefault(day, []).append(feast.name)
-        return {day: "; ".join(feasts) for day, feasts in names.items()}
+        return names
 
     def source_of(self, day: date) -> str | None:
         """The sources of the day's feasts, or the list's on an ordinary day; None for a year that is not covered."""

@@ -15,8 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import pydantic
-
 from city_data.local_holidays import LocalHolidays
 from city_data.payloads import Payload
 from city_data.providers.capabilities import Capabilities, Meaning, Quota, RateLimit
@@ -31,6 +29,7 @@ from city_data.providers.errors import (
     SourceBlocked,
     TransientError,
 )
+from city_data.strict_model import StrictModel
 from city_data.texts import all_printable
 from city_data.window import Month
 
@@ -72,10 +71,8 @@ __all__ = [
 Clock = Literal["city", "UTC", "UTC's days"]
 
 
-class Settings(pydantic.BaseModel):
+class Settings(StrictModel):
     """A city's settings for one provider, as written in cities.yaml. Unknown keys are refused."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from city_data.errors import CityDataError
 from city_data.providers.http import ORIGIN_HEADER
 from city_data.sandbox.spoil import Spoil
+from city_data.strict_model import StrictModel
 from city_data.window import Month
 
 _SPOILT = {field.name for field in fields(Spoil)}
@@ -34,7 +35,7 @@ FROZEN_AT = "frozen_at"
 Answer = tuple[int, dict[str, str], bytes]
 
 
-class Fault(pydantic.BaseModel):
+class Fault(StrictModel):
     """What goes wrong with answers whose path matches the regular expression `path`, `times` times (None: always).
 
     `delay` is in seconds. `body` replaces the answer's; with a `status` of an error and no `body` it is empty.
@@ -43,12 +44,10 @@ class Fault(pydantic.BaseModel):
     `month` swaps a file for that month's. `datos_host` moves AEMET's second step. The other fields are those of Spoil.
     """
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
     path: str
     times: int | None = pydantic.Field(default=None, ge=1)
     status: int | None = pydantic.Field(default=None, ge=200, le=599)
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = pydantic.Field(default_factory=dict)
     delay: float = pydantic.Field(default=0.0, ge=0)
     body: str | None = None
     truncate: float | None = pydantic.Field(default=None, ge=0, lt=1)

@@ -10,31 +10,26 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import pydantic
-
 from city_data.providers import discover
+from city_data.strict_model import StrictModel
 from city_data_tests.providers.wire import FIXTURES
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class Question(_Strict):
+class Question(StrictModel):
     """What a recorded file answers, where its name does not tell: a month, settings."""
 
     month: str | None = None
     settings: Mapping[str, Any] | None = None
 
 
-class Spoilt(_Strict):
+class Spoilt(StrictModel):
     """A fault of the sandbox in the source's data, and words of the verdict on it."""
 
     fault: Mapping[str, Any]
     words: str
 
 
-class SourceFacts(_Strict):
+class SourceFacts(StrictModel):
     """`recorded`: its folder of recorded payloads. `data`, `first`: patterns of the path of its data, and of its first
     answer where that is another. `bad_values`: the fault that makes some of its values no numbers, or negative, where
     its data can be rewritten. `shifted`: its stamps by another clock; a source without it has stamps that cannot be.

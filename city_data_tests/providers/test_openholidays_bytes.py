@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from city_data.local_holidays import LocalHolidays
 from city_data.pipeline.feeds import location
 from city_data.providers.base import Location, Payload, PermanentError, Request
 from city_data.providers.openholidays import OpenHolidaysSettings, schools
@@ -92,6 +93,29 @@ def test_texts_of_the_registry_may_stand_on_several_lines(tmp_path: Path) -> Non
     request = question(replace(madrid, local_holidays=town), subdivision="MD")
     month = parsed(request, lines(f"2026-02-02;;{SCHOOL};"), tmp_path)
     assert month.frame["raw_data"].iloc[0]["sources"]["town_holiday"] == "law and decree"
+
+
+FEASTS = [
+    {"name": "Fixed", "source": "law", "every_year": "06-13"},
+    {"name": "Moved", "source": "council", "dates": ["2024-11-09", "2025-11-10"]},
+]
+
+
+OTHERS = [((2024, 2025), FEASTS[:1]), ((2024, 2026), FEASTS), ((2023, 2025), FEASTS), ((2024, 2025), FEASTS[1:])]
+
+
+def test_origin_differs_where_the_list_of_the_town_does(tmp_path: Path) -> None:
+    madrid = location(REGISTRY.get("madrid"))
+
+    def origin(first: int, last: int, feasts: list[dict[str, Any]]) -> str:
+        listed = {"first_year": first, "last_year": last, "source": "council", "days": feasts}
+        place = replace(madrid, local_holidays=LocalHolidays.model_validate(listed))
+        month = parsed(replace(question(place), settings=OpenHolidaysSettings()), None, tmp_path)
+        return str(month.provenance["holidays"]["local_holidays"])
+
+    assert origin(2024, 2025, FEASTS) == origin(2024, 2025, FEASTS)
+    origins = {origin(*years, feasts) for years, feasts in [((2024, 2025), FEASTS), *OTHERS]}
+    assert len(origins) == 1 + len(OTHERS)
 
 
 def test_silence_between_two_school_years_that_the_file_lacks_is_unknown() -> None:

@@ -22,6 +22,7 @@ from city_data.local_holidays import LocalHolidays
 from city_data.providers.base import Location, Payload, PermanentError, Request
 from city_data.providers.openholidays.school_lines import CONTROL
 from city_data.providers.transport.documents import read_json
+from city_data.strict_model import StrictModel
 from city_data.window import Month
 
 NAME = "days.json"
@@ -40,11 +41,7 @@ _Text = Annotated[str, pydantic.Field(min_length=1), pydantic.AfterValidator(_wi
 _Days = Annotated[int, pydantic.Field(ge=0, le=MOST_DAYS)]
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Level(_Strict):
+class Level(StrictModel, strict=True):
     """The holiday of one level. `source` is who says so, also of an ordinary day; None where nothing is known."""
 
     name: _Text | None
@@ -58,7 +55,7 @@ class Level(_Strict):
         return self
 
 
-class Day(_Strict):
+class Day(StrictModel, strict=True):
     """A local day. `school_vacation` is the library's, which knows vacations of few countries; the last three depend on
     the days around it, see days_off.py."""
 
@@ -74,7 +71,7 @@ class Day(_Strict):
     is_bridge_day: bool | None
 
 
-class MonthDays(_Strict):
+class MonthDays(StrictModel, strict=True):
     """Every day of a month in order. `origin` names the library's version, the place and the town's list."""
 
     origin: dict[str, _Text | None]
