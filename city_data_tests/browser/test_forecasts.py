@@ -15,6 +15,7 @@ from city_data_tests.browser.conftest import Open
 from city_data_tests.browser.elements import cell, panel
 
 VALENCIA = {"latitude": 39.4699, "longitude": -0.3763}
+BARE = "page/icon.svg"  # where scripts of the page can be imported, and nothing is requested
 OCTOBER = {"start_date": "2026-10-01", "end_date": "2026-10-31"}
 
 
@@ -137,7 +138,7 @@ POOLED = """async (errors) => (await import("/page/skill.js")).pooled(errors)"""
 
 
 def test_errors_of_months_are_pooled_by_their_pairs(open_page: Open) -> None:
-    page = open_page()
+    page = open_page(fragment=BARE)
     errors = [{"mae": 1.0, "bias": 1.0, "count": 30}, {"mae": 4.0, "bias": -2.0, "count": 10}]
     assert page.evaluate(POOLED, errors) == {"mae": 1.75, "bias": 0.25, "count": 40}
     assert page.evaluate(POOLED, []) is None
@@ -160,7 +161,7 @@ def test_unknown_days_are_marked_apart_from_those_without_a_feast(open_page: Ope
     (flag,) = known
     days[-1][flag] = not known[flag]
     feast = {"name": "feast", "kind": "text", "none_where": ["feast_known", True]}
-    found = open_page().evaluate(STRETCHES, [days, feast])
+    found = open_page(fragment=BARE).evaluate(STRETCHES, [days, feast])
     assert found == [[0, 2, "A"], [3, 4, "B"], [4, 5, None]]
 
 
@@ -176,4 +177,4 @@ def test_gap_in_parts_of_days_is_as_long_as_the_part(open_page: Open) -> None:
     stamps = [datetime.fromisoformat(f"{start}:00+00:00").timestamp() for start in starts]
     values = [1.0, None, 2.0, 3.0]
     rows = [{"date": f"{start}:00Z", "value": value} for start, value in zip(starts, values, strict=True)]
-    assert open_page().evaluate(GAPS, [rows, stamps[-1] + 4 * 3600]) == [[stamps[1], stamps[2]]]
+    assert open_page(fragment=BARE).evaluate(GAPS, [rows, stamps[-1] + 4 * 3600]) == [[stamps[1], stamps[2]]]
