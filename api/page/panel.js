@@ -5,6 +5,7 @@ import { AHEAD, isFrame, isLine, isMark, isNumber, isStepped, MARKS, markOf, mar
 import { Export } from "./export.js";
 import { stretches } from "./lanes.js";
 import { text } from "./language.js";
+import { Origin } from "./origin.js";
 import * as reader from "./reader.js";
 import { beside, gaps, numberOf, series } from "./series.js";
 import { capital, choose, datasetTitle, daysBefore, el, meaningText, number, stamp, title } from "./words.js";
@@ -37,13 +38,14 @@ export class Panel {
     this.readout = el("div", { className: "readout" });
     this.spoken = el("p", { className: "unseen", "aria-live": "polite" });
     this.export = new Export(name, onProblem);
+    this.origin = new Origin(name);
     this.title = isFrame(name) ? text(FRAMES[name]) : datasetTitle(name);
     const label = el("label", { htmlFor: this.select.id }, el("span", { className: "unseen" }, `${text("Column")}: ${this.title}`));
     const head = el("div", { className: "panel-head" }, el("h3", {}, this.title), label, this.select, ...(lead ? [this.leads] : []), this.meta);
     this.element = el("section", { className: "panel", "data-dataset": name, "aria-label": this.title });
     this.element.style.setProperty("--line", `var(${colours[name]})`);
     if (observed) this.element.style.setProperty("--other", `var(${colours[observed]})`);
-    this.element.append(head, this.meaning, this.lines, this.readout, this.chart, this.spoken, this.export.element);
+    this.element.append(head, this.meaning, this.lines, this.readout, this.chart, this.spoken, this.export.element, this.origin.element);
     new ResizeObserver(() => this.plot?.setSize({ width: this.chart.clientWidth, height: heightFor(this.lanes) })).observe(this.chart);
     for (const medium of ["(prefers-color-scheme: dark)", "print"]) matchMedia(medium).addEventListener("change", () => this.#draw());
   }
@@ -77,6 +79,7 @@ export class Panel {
     this.meta.textContent = "";
     this.lines.hidden = true;
     this.export.hide();
+    this.origin.hide();
     this.select.disabled = this.leads.disabled = !busy;
   }
 
@@ -88,6 +91,7 @@ export class Panel {
     const tenant = reader.token.get() ? question.path.split("/")[3] : null;
     const columns = this.#shown().map(({ name }) => name);
     this.export.show({ ...question, base: document.baseURI.split("#")[0], columns, tenant });
+    this.origin.show(this.city, question.month);
     this.#draw();
   }
 

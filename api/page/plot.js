@@ -106,13 +106,19 @@ export class Plots {
       }
       const range = rangeOf(plot, answer.records, months, this.city.timezone);
       if (plot === AHEAD) this.#nameDays(range);
-      panel.show(answer.records, range, lasting(question, plot, answer), measured?.records);
+      const month = isFrame(plot) ? null : this.#newestStored(plot, months);
+      panel.show(answer.records, range, { ...lasting(question, plot, answer), month }, measured?.records);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof reader.Problem)) throw error;
       panel.say(el("span", {}, `${error.message} `, retryButton(() => this.#load())));
       this.onProblem(error, () => this.#load());
     }
+  }
+
+  #newestStored(dataset, [first, last]) {
+    const stored = this.availability.months[dataset].filter(({ version, month }) => version != null && first <= month && month <= last);
+    return stored.map(({ month }) => month).sort().at(-1);
   }
 
   #nameDays({ from, to }) {

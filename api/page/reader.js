@@ -32,6 +32,9 @@ export const availability = (cityId, signal) =>
 /** The errors of a dataset's stored forecasts of a city. */
 export const skill = (cityId, dataset, signal) => ask(`api/v1/cities/${encodeURIComponent(cityId)}/${dataset}/skill`, signal);
 
+/** The provenance of a city's month, by dataset. */
+export const provenance = (cityId, month) => ask(`api/v1/cities/${encodeURIComponent(cityId)}/months/${month}`);
+
 const FRAMES = { [TRAINING]: "operations/training-frame", [AHEAD]: "forecast-frame" };
 
 /** The path of a plot's question without its query. Throws Problem where the token names no tenant. */

@@ -43,7 +43,7 @@ def take(page: Page, address: str, token: str, views: dict[str, str]) -> Taken:
         expect(plot.locator(".export")).to_be_visible()
         data = shown(plot.locator(".chart").evaluate("(chart) => JSON.stringify(chart.plot.data.slice(0, 2))"))
         column = plot.locator("select").first.input_value()
-        plot.locator("summary").click()
+        plot.locator(".export summary").click()
         for language, snippets in taken.items():
             plot.locator(f"[data-language={language}]").click()
             code = plot.locator(".request code").text_content() or ""

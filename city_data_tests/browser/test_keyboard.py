@@ -45,7 +45,7 @@ def test_tab_stops_at_every_control_once(open_page: Open, width: int, locale: st
     page = open_page(fragment="#barcelona", size={"width": width, "height": 700}, locale=locale, scheme=scheme)
     expect(panel(page, "weather").locator("canvas")).to_be_visible()
     expect(page.locator(".loading:visible")).to_have_count(0)
-    panel(page, "weather").locator("details").evaluate("(details) => { details.open = true; }")
+    panel(page, "weather").locator(".export details").evaluate("(details) => { details.open = true; }")
     controls = page.evaluate(CONTROLS)
     assert len(controls) > 30
     for key, expected in (("Tab", controls), ("Shift+Tab", controls[-2::-1])):

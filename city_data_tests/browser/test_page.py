@@ -150,6 +150,17 @@ def test_flag_is_plotted_and_read_in_words(open_page: Open) -> None:
     expect(calendar.locator(".readout .now")).to_have_text("Is weekend yes")
 
 
+def test_origin_of_the_newest_month_is_shown_on_request(open_page: Open) -> None:
+    page = open_page(fragment="#barcelona?months=12")
+    origin = panel(page, "weather").locator(".origin")
+    origin.get_by_text("Where October 2026 is from").click()
+    expect(origin.locator("dd").first).to_have_text("sandbox:open_meteo")
+    expect(origin).to_contain_text("0 used, 0 received")
+    cell(page, "weather", "2026-09").click()
+    expect(origin.locator("summary")).to_have_text("Where September 2026 is from")
+    expect(origin.locator("dd").first).to_have_text("test")
+
+
 def test_arrow_keys_move_between_months_and_describe_each(open_page: Open) -> None:
     page = open_page(fragment="#madrid")
     cell(page, "traffic", "2026-11").focus()

@@ -60,6 +60,9 @@ def fill(page: Page) -> None:
     for export in page.locator(".export:visible").all():
         export.locator("summary").click()
         export.locator("[data-language=TypeScript]").click()
+    for origin in page.locator(".origin:visible summary").all():
+        origin.click()
+    expect(page.locator(".loading:visible")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("locale", "scheme", "fragment"), EVERY_VIEW if IS_WHOLE else SOME_VIEWS)

@@ -177,4 +177,13 @@ export default {
     "Aquí una parella és una hora, l'error de la qual és més gran que el d'un dia: compareu ciutats del mateix tipus.",
   "Here some pairs are days and some are hours, whose errors are greater: compare cities of one kind.":
     "Aquí unes parelles són dies i altres són hores, els errors de les quals són més grans: compareu ciutats del mateix tipus.",
+  "Where {month} is from": "D'on ve {month}",
+  "places": "llocs",
+  "rows of the source": "files de la font",
+  "{n} used, {all} received": "{n} usades, {all} rebudes",
+  "not used": "no usades",
+  "files": "fitxers",
+  "licence": "llicència",
+  "{n} km from the centre": "a {n} km del centre",
+  "and {n} more": "i {n} més",
 };

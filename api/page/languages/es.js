@@ -179,4 +179,13 @@ export default {
     "Aquí una pareja es una hora, cuyo error es mayor que el de un día: compare ciudades del mismo tipo.",
   "Here some pairs are days and some are hours, whose errors are greater: compare cities of one kind.":
     "Aquí unas parejas son días y otras son horas, cuyos errores son mayores: compare ciudades del mismo tipo.",
+  "Where {month} is from": "De dónde viene {month}",
+  "places": "lugares",
+  "rows of the source": "filas de la fuente",
+  "{n} used, {all} received": "{n} usadas, {all} recibidas",
+  "not used": "no usadas",
+  "files": "ficheros",
+  "licence": "licencia",
+  "{n} km from the centre": "a {n} km del centro",
+  "and {n} more": "y {n} más",
 };

@@ -178,4 +178,13 @@ export default {
     "Ici une paire est une heure, dont l'erreur est plus grande que celle d'un jour : comparez des villes du même type.",
   "Here some pairs are days and some are hours, whose errors are greater: compare cities of one kind.":
     "Ici certaines paires sont des jours, d'autres des heures, dont les erreurs sont plus grandes : comparez des villes du même type.",
+  "Where {month} is from": "D'où vient {month}",
+  "places": "lieux",
+  "rows of the source": "lignes de la source",
+  "{n} used, {all} received": "{n} utilisées, {all} reçues",
+  "not used": "non utilisées",
+  "files": "fichiers",
+  "licence": "licence",
+  "{n} km from the centre": "à {n} km du centre",
+  "and {n} more": "et {n} de plus",
 };

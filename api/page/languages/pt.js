@@ -177,4 +177,13 @@ export default {
     "Aqui um par é uma hora, cujo erro é maior do que o de um dia: compare cidades do mesmo tipo.",
   "Here some pairs are days and some are hours, whose errors are greater: compare cities of one kind.":
     "Aqui uns pares são dias e outros são horas, cujos erros são maiores: compare cidades do mesmo tipo.",
+  "Where {month} is from": "De onde vem {month}",
+  "places": "lugares",
+  "rows of the source": "linhas da fonte",
+  "{n} used, {all} received": "{n} usadas, {all} recebidas",
+  "not used": "não usadas",
+  "files": "ficheiros",
+  "licence": "licença",
+  "{n} km from the centre": "a {n} km do centro",
+  "and {n} more": "e mais {n}",
 };
