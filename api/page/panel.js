@@ -51,12 +51,14 @@ export class Panel {
   }
 
   /** The columns to choose from, and the chosen one or else the first that a source of the `datasets` gives. */
-  offer(city, chosen, datasets, days) {
+  offer(city, chosen, { datasets, days, grid }) {
     this.city = city;
     this.sources = city.sources.filter(({ dataset }) => datasets.includes(dataset));
     const given = this.sources.flatMap(({ columns }) => columns ?? []);
     const drawn = this.columns.filter((column) => isLine(column) || isMark(column));
-    const isGiven = ({ name, isComputed }) => isComputed || !given.length || given.includes(name);
+    // Rows of several hours have the hours' lowest and highest value where the source has none.
+    const isMade = ({ extreme_of: hours }) => isFrame(this.dataset) && grid !== "hourly" && given.includes(hours);
+    const isGiven = (column) => column.isComputed || !given.length || given.includes(column.name) || isMade(column);
     const areMarked = this.marks.length > this.columns.length / 2;
     const usual = areMarked ? null : drawn.find((column) => isLine(column) && isGiven(column)) ?? drawn[0];
     this.column = chosen === MARKS ? null : drawn.find(({ name }) => name === chosen) ?? usual;

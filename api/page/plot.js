@@ -60,7 +60,8 @@ export class Plots {
     for (const panel of this.panels) {
       panel.element.hidden = isFrame(panel.dataset) ? panel.dataset !== view.show : isFrame(view.show);
       const days = panel.lead && leadOf(panel.lead, view);
-      panel.offer(city, view.columns[panel.dataset], datasetsOf(panel.dataset, this.facts, view), days);
+      const datasets = datasetsOf(panel.dataset, this.facts, view);
+      panel.offer(city, view.columns[panel.dataset], { datasets, days, grid: view.resolution });
     }
     await this.#load();
   }

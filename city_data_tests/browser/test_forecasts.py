@@ -71,6 +71,9 @@ def test_frame_of_parts_of_days_with_what_was_known_before_each(open_page: Open,
     )
     expect(plot.locator(".meaning")).to_contain_text("the model's grid cell")
     expect(plot.locator(".meta")).to_contain_text("of 155 parts of days")
+    elsewhere = plot.locator("optgroup").evaluate("(group) => [...group.children].map((option) => option.value)")
+    assert "sunshine_duration" in elsewhere
+    assert "temperature_min" not in elsewhere  # the lowest of the hours
     query = {**OCTOBER, "resolution": "dayparts", "weather": "forecast", "lead_days": 2}
     rows = records(url, "operations/training-frame", **query)
     line, others = plotted(plot)
