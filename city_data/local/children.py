@@ -31,7 +31,7 @@ _MARK = "CHILD_OF_HOME"
 
 
 class ChildFailed(CityDataError):
-    """A child process did not start; the text ends with the last lines of its log."""
+    """A child process did not start, or does not end; of a start the text ends with the last lines of its log."""
 
 
 @dataclass
@@ -88,7 +88,10 @@ class Children:
         def restart() -> None:
             process = self._children[name].process
             signal_group(process, signal.SIGKILL)  # what it has started goes with it
-            process.wait()
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired as error:  # the others are watched meanwhile
+                raise ChildFailed(f"does not end {STOP_TIMEOUT_S:.0f} s after it was killed") from error
             if before_restart:
                 before_restart()
             self._children[name].process = self._spawn(name, command, extra or {})

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 import redis
 
 from city_data.errors import CityDataError
+from city_data.local import children as processes
 from city_data.local import supervisor as supervision
 from city_data.local.children import Children
 from city_data.local.embedded import EmbeddedPostgres, EmbeddedRedis
@@ -214,25 +216,41 @@ def test_killed_and_stopped_servers_come_back_at_their_addresses(tmp_path: Path,
     cache.stop()
 
 
+# What it starts ends by no means of its own: neither with a pipe's other end, nor with its parent.
 _PARENT = """
 import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+child = subprocess.Popen([sys.executable, "-S", "-c", "import signal; signal.pause()"])
 print(child.pid, flush=True)
-sys.stdin.read() or child.wait()
+child.wait()
 """
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_killed_or_stopped_child_is_restarted_and_what_it_started_is_not_left(tmp_path: Path, number: int) -> None:
+def test_killed_or_stopped_child_is_restarted_and_what_it_started_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(processes, "STOP_TIMEOUT_S", 2.0)
     lines: list[str] = []
-    with Supervisor(lines.append) as supervisor, Children(tmp_path, dict(os.environ), supervisor) as children:
+    restarted = threading.Event()
+
+    def report(line: str) -> None:
+        lines.append(line)
+        if "was restarted" in line or "after it was killed" in line:
+            restarted.set()
+
+    with Supervisor(report) as supervisor, Children(tmp_path, dict(os.environ), supervisor) as children:
         children.start("code", [sys.executable, "-c", _PARENT])
         log = tmp_path / "logs" / "code.log"
         first = _pids(log, 1)[0]
-        os.kill(children._children["code"].process.pid, number)
+        try:
+            os.kill(children._children["code"].process.pid, number)
+            assert restarted.wait(30)
+            assert not _works(first), lines
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(first, signal.SIGKILL)
         second = _pids(log, 2)[1]
-        assert not _works(first)
         assert _works(second)
     deadline = time.monotonic() + 30
     while _works(second):  # killed, and on a busy machine not gone yet
