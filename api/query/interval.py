@@ -12,7 +12,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 
 from api.errors import Loc, invalid, problem
-from city_data.window import Interval, day_bounds
+from city_data.window import Interval, as_of, day_bounds
 
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 _MAX_TEXT = 64
@@ -39,12 +39,17 @@ def parse_interval(loc: Loc, start_text: str, end_text: str, timezone: str, max_
     return interval
 
 
-def parse_moment(loc: Loc, field: str, text: str, timezone: str) -> datetime:
-    """A time in UTC; a bare date is the start of that local day. Raises RequestValidationError."""
+def parse_moment(loc: Loc, text: str, timezone: str) -> datetime:
+    """The time of `as_of` in UTC; a bare date is the start of that local day. Raises RequestValidationError, also for a
+    time in the future.
+    """
     try:
-        return _interval_of(text, timezone).start
+        moment = _interval_of(text, timezone).start
     except ValueError as error:
-        raise invalid(loc, field, "iso8601", str(error), text) from None
+        raise invalid(loc, "as_of", "iso8601", str(error), text) from None
+    if moment > as_of():
+        raise invalid(loc, "as_of", "future", "is in the future", text)
+    return moment
 
 
 def _interval_of(text: str, timezone: str) -> Interval:

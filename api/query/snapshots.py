@@ -17,7 +17,7 @@ from city_data.cities import City
 from city_data.datasets import DatasetName
 from city_data.store.snapshot_ids import SnapshotId, StoredVersion, digest
 from city_data.store.versions import Version, at_moment
-from city_data.window import Month, as_of
+from city_data.window import Month
 
 _HINT = "Request without `version` for the current data; its X-Snapshot-Id names stored versions."
 
@@ -46,9 +46,7 @@ async def months_for(
         return await _named(versions, snapshot, dataset, fresh) if dataset in snapshot.months else {}
     if moment is None:
         return await versions.months(city.city_id, dataset, fresh=fresh)
-    at = parse_moment(loc, "as_of", moment, city.timezone)
-    if at > as_of():
-        raise invalid(loc, "as_of", "future", "is in the future", moment)
+    at = parse_moment(loc, moment, city.timezone)
     current, unknown = at_moment(await versions.stored_versions(city.city_id, dataset, fresh=True), at)
     if unknown:
         raise _gone(unknown)

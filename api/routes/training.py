@@ -108,7 +108,7 @@ class Training:
         """
         city, distance = await self._city(tenant_id, requested)
         text, zone = requested.as_of, city.timezone
-        at = None if text is None else parse_moment("query", "as_of", text, zone)
+        at = None if text is None else parse_moment("query", text, zone)
 
         def days_ahead() -> tuple[Interval, Lead]:
             today = day_of(zone)(at or window.as_of())

@@ -195,3 +195,11 @@ def test_second_dataset_of_forecasts_is_refused_with_what_to_do(monkeypatch: pyt
         NotImplementedError, match=r"datasets.py has forecast, nowcast: give api/routes/frame_parameters"
     ):
         only_stand_in()
+
+
+def test_days_after_a_day_in_the_future_are_422_with_a_snapshot_too(client: TestClient) -> None:
+    snapshot = ahead(client).headers["X-Snapshot-Id"]
+    for more in ({}, {"version": snapshot}):
+        response = client.get(AHEAD, params={**HERE, "as_of": "2190-01-01", **more})
+        assert response.status_code == 422, response.json()[0]
+        assert response.json()["detail"][0]["msg"] == "is in the future"
