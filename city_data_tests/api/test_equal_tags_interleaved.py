@@ -24,13 +24,19 @@ from city_data.store.database import Database
 from city_data.store.months import replace_month
 from city_data.store.partitions import drop_month
 from city_data.window import Month
-from city_data_tests.api.conftest import HERE, LOADED, WEATHER, month_load
+from city_data_tests.api.conftest import HERE, LOADED, TENANT, WEATHER, month_load
 
 STEPS, AT_ONCE = int(os.environ.get("CITY_DATA_TEST_STEPS", "400")), 8
 MONTHS = [Month(2025, 10), Month(2025, 11)]
 RANGES = [("2025-10-01", "2025-11-30"), ("2025-10-01", "2025-10-31"), ("2025-10-20", "2025-11-10")]
-FORMS = [("json", "identity"), ("json", "gzip"), ("json", "zstd"), ("csv", "gzip"), ("parquet", "identity")]
-Requested = tuple[tuple[str, str], tuple[str, str]]
+FRAME = f"/api/v1/tenants/{TENANT}/external/operations/training-frame"
+HISTORY = [
+    *(("json", "identity"), ("json", "gzip"), ("json", "zstd")),
+    *(("csv", "gzip"), ("arrow", "identity"), ("parquet", "identity")),
+]
+# Frames are made of three months' worth of work: they are asked for less often.
+FORMS = [(WEATHER, *form) for form in HISTORY] * 4 + [(FRAME, "json", "gzip"), (FRAME, "arrow", "identity")]
+Requested = tuple[tuple[str, str], tuple[str, str, str]]
 T = TypeVar("T")
 
 
@@ -75,9 +81,9 @@ class World:
         replace_month(self.database, month_load("weather", str(month), at, 10_000.0 + number % 89 * 1_000))
 
     async def ask(self, client: httpx.AsyncClient, requested: Requested, **more: str) -> httpx.Response:
-        (start, end), (kind, encoding) = requested
+        (start, end), (path, kind, encoding) = requested
         query = HERE | {"start_date": start, "end_date": end, "format": kind} | more
-        request = client.build_request("GET", WEATHER, params=query, headers={"Accept-Encoding": encoding})
+        request = client.build_request("GET", path, params=query, headers={"Accept-Encoding": encoding})
         response = await client.send(request, stream=True)
         response._content = b"".join([part async for part in response.aiter_raw()])
         return response
@@ -90,7 +96,7 @@ class World:
             return
         assert response.status_code == 200, response.content
         tag, body = response.headers["etag"], response.content
-        assert self.bodies.setdefault((tag, requested[1][1]), body) == body, tag
+        assert self.bodies.setdefault((tag, requested[1][2]), body) == body, tag
         before = next(self.writes)
         self.ids[response.headers["x-snapshot-id"] + str(requested)] = requested, body, before
 

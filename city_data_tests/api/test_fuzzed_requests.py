@@ -55,7 +55,15 @@ FRAMES = [
     of_city(dataset="forecast", lead_days="3"),
 ]
 MONTH = f"{FILES}/month=2025-10/data.parquet"
-HOT = [*[path()] * 4, of_city(), of_city(), MONTH, f"{MONTH}?version=SNAPSHOT"]
+HOT = [
+    *[path()] * 8,
+    of_city(),
+    of_city(),
+    MONTH,
+    f"{MONTH}?version=SNAPSHOT",
+    FRAMES[0],
+    frame("forecast-frame", days="2"),
+]
 TARGETS = [
     *HOT,
     *FRAMES,
@@ -100,7 +108,7 @@ def fuzzed(chance: random.Random, tag: str, snapshot: str) -> bytes:
     lines = ["Host: reader"] if chance.random() < 0.97 else []
     if chance.random() < 0.9:
         lines.append(f"Authorization: {chance.choice(HEADERS['Authorization'])}")
-    body, target = "", chance.choice(HOT * 15 + TARGETS).replace("SNAPSHOT", snapshot)
+    body, target = "", chance.choice(HOT * 12 + TARGETS).replace("SNAPSHOT", snapshot)
     names = chance.sample(list(HEADERS), chance.choice([0, 0, 1, 1, 2, 3]))
     if "/month=" in target or "-frame?" in target:  # whose readers ask for parts, or again
         names = [*names, chance.choice(["Range", "If-Range", "If-None-Match"])]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
-from city_data.datasets import WEATHER
+from city_data.datasets import WEATHER, DatasetName
 from city_data.frames import canonical
 from city_data.local.embedded import EmbeddedPostgres
 from city_data_tests.api.conftest import HERE, TRAFFIC, Load, MakeClient, month_load, shared_reader
@@ -32,7 +32,9 @@ MONTHS = ("2025-10", "2025-11", "2025-12")
 
 @pytest.fixture(scope="module")
 def reader(postgres: EmbeddedPostgres) -> Iterator[TestClient]:
-    with shared_reader(postgres, (month_load("traffic", month) for month in MONTHS)) as client:
+    others: tuple[DatasetName, ...] = ("calendar", "forecast")
+    loads = [*(month_load("traffic", month) for month in MONTHS), *(month_load(name, "2025-10") for name in others)]
+    with shared_reader(postgres, loads) as client:
         yield client
 
 
@@ -110,6 +112,18 @@ def test_duckdb_reads_the_index_as_hive_partitions(urls: list[str]) -> None:
         query = "SELECT month, count(*) FROM read_parquet(?, hive_partitioning = true) GROUP BY month ORDER BY month"
         rows = connection.execute(query, [urls]).fetchall()
     assert [(str(month)[:7], count) for month, count in rows] == [("2025-10", 745), ("2025-11", 720), ("2025-12", 744)]
+
+
+@pytest.mark.parametrize(("dataset", "column"), [("forecast", "lead_days"), ("calendar", "days_to_holiday")])
+@pytest.mark.parametrize("read", READERS)
+def test_a_month_of_forecasts_or_of_the_calendar_is_read_as_one_of_traffic(
+    reader: TestClient, read: Callable[[str, str], Any], dataset: str, column: str
+) -> None:
+    with serving(reader.app) as port:
+        base = f"http://127.0.0.1:{port}/api/v1/cities/madrid/{dataset}"
+        (file,) = httpx.get(f"{base}/files", timeout=60).json()
+        rows = pq.read_table(io.BytesIO(httpx.get(urljoin(base, file["path"]), timeout=60).content))[column].to_pylist()
+        assert (len(rows), read(urljoin(base, file["path"]), column)) == (file["rows"], sum(rows))
 
 
 @pytest.fixture(scope="module")
