@@ -38,12 +38,14 @@ class DatabaseResource(dg.ConfigurableResource["DatabaseResource"]):
 
     def entry(self, feed: Feed, month: Month) -> MonthEntry | None:
         """The ledger's row of a month, or None without one."""
+        return self.entries(feed, month, month).get(month)
+
+    def entries(self, feed: Feed, first: Month, last: Month) -> dict[Month, MonthEntry]:
+        """The ledger's rows of these months."""
         from city_data.store.ledger import read_months
 
-        entries = read_months(
-            self.open(), city_id=feed.city.city_id, dataset=feed.dataset.name, first=month, last=month
-        )
-        return entries[0] if entries else None
+        rows = read_months(self.open(), city_id=feed.city.city_id, dataset=feed.dataset.name, first=first, last=last)
+        return {entry.month: entry for entry in rows}
 
     def record_state(self, feed: Feed, month: Month, state: State, message: str, moment: datetime, run_id: str) -> None:
         """Record in the ledger that a month has no new data, and why; the served version stays."""

@@ -44,8 +44,9 @@ def monthly_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         month, moment = Month.parse(context.partition_key), as_of()
         with RecordedFailures(database, feed, month, moment, context.run.run_id, context.retry_number):
-            current, before = database.entry(feed, month), database.entry(feed, month - 1)
-            built = build_month(feed, month, archive.open(), before)
+            entries = database.entries(feed, month - 1, month)
+            current = entries.get(month)
+            built = build_month(feed, month, archive.open(), entries.get(month - 1))
             for outcome in built.outcomes:
                 yield check_result(key, outcome)
             if built.refused:
