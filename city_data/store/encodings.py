@@ -6,24 +6,32 @@ is a sequence of frames, which decoders read as one text (RFC 8878, 3.1: "multip
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Literal
+
+from isal.isal_zlib import crc32
 
 from city_data.store import segments
 from city_data.store.segments import Segment
 
 Encoding = Literal["zstd", "gzip", "identity"]
-_LEVEL = 9
+# Of a month of an hourly frame, 1.2 MB of text, gzip's level 6 takes 4 times as long as 3 for 30 % fewer bytes, zstd's
+# 9 takes 5 times as long for 20 % fewer: half of the time of a first read. Smaller texts take few milliseconds anyway.
+_LARGE_BYTES = 512 * 1024
+_LEVELS: dict[Encoding, tuple[int, int]] = {"gzip": (6, 3), "zstd": (9, 3)}
 _CHUNK_BYTES = 1024 * 1024
 
 
-def pack(text: bytes, rows: int, encoding: Encoding) -> Segment:
+def pack(text: bytes | memoryview, rows: int, encoding: Encoding) -> Segment:
     """A text of `rows` records, compressed so that `splice` can join it with others."""
     if encoding == "gzip":
-        return segments.encode_text(text, rows)
-    return Segment(_zstd(text) if encoding == "zstd" else text, zlib.crc32(text), len(text), rows)
+        return segments.encode_text(text, rows, _level(text, encoding))
+    return Segment(_zstd(text) if encoding == "zstd" else bytes(text), crc32(text), len(text), rows)
+
+
+def _level(text: bytes | memoryview, encoding: Encoding) -> int:
+    return _LEVELS[encoding][len(text) >= _LARGE_BYTES]
 
 
 def splice(
@@ -55,10 +63,10 @@ def _chunks(parts: Sequence[bytes]) -> Iterator[bytes]:
         yield b"".join(pending)
 
 
-def _zstd(text: bytes) -> bytes:
+def _zstd(text: bytes | memoryview) -> bytes:
     import pyarrow as pa
 
-    return bytes(pa.Codec("zstd", compression_level=_LEVEL).compress(text, asbytes=True))
+    return bytes(pa.Codec("zstd", compression_level=_level(text, "zstd")).compress(text, asbytes=True))
 
 
 @lru_cache(maxsize=256)

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import sqlalchemy as sa
-from isal.isal_zlib import crc32_combine
+from isal import isal_zlib
 
 from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.store.database import Database
@@ -95,9 +95,9 @@ def encode(texts: Sequence[bytes]) -> Segment:
     return encode_text(SEPARATOR.join(texts), len(texts))
 
 
-def encode_text(text: bytes, rows: int) -> Segment:
+def encode_text(text: bytes | memoryview, rows: int, level: int = _LEVEL) -> Segment:
     """Compress any text of `rows` records into a segment, to be spliced with others."""
-    return Segment(_flushed(text), zlib.crc32(text), len(text), rows)
+    return Segment(_flushed(text, level), isal_zlib.crc32(text), len(text), rows)
 
 
 def text_of(segment: Segment) -> bytes:
@@ -106,7 +106,7 @@ def text_of(segment: Segment) -> bytes:
         text = zlib.decompressobj(-zlib.MAX_WBITS).decompress(segment.body)
     except zlib.error as error:
         raise ValueError(f"a damaged segment: {error}") from error
-    if len(text) != segment.length or zlib.crc32(text) != segment.crc32:
+    if len(text) != segment.length or isal_zlib.crc32(text) != segment.crc32:
         raise ValueError("a damaged segment: its text has another length or checksum")
     return text
 
@@ -143,10 +143,10 @@ def splice_parts(segments: Iterable[Segment], opening: bytes, between: bytes, cl
             continue
         if between and not is_first:
             parts.append(separator.body)
-            crc, length = crc32_combine(crc, separator.crc32, separator.length), length + separator.length
+            crc, length = isal_zlib.crc32_combine(crc, separator.crc32, separator.length), length + separator.length
         parts.append(body)
-        crc, length, is_first = crc32_combine(crc, crc32, size), length + size, False
-    crc, length = crc32_combine(crc, zlib.crc32(closing), len(closing)), length + len(closing)
+        crc, length, is_first = isal_zlib.crc32_combine(crc, crc32, size), length + size, False
+    crc, length = isal_zlib.crc32_combine(crc, isal_zlib.crc32(closing), len(closing)), length + len(closing)
     return [*parts, _final(closing), struct.pack("<II", crc, length & 0xFFFFFFFF)]
 
 
@@ -202,8 +202,8 @@ def _first_record(segment: Segment) -> bytes:
     return first if separator else records(segment)[0]
 
 
-def _flushed(text: bytes) -> bytes:
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+def _flushed(text: bytes | memoryview, level: int) -> bytes:
+    compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     return compressor.compress(text) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from city_data.store.encodings import Encoding, pack, splice
 
-MONTHS = [b'{"n":%d}' % number * 20_000 for number in range(7)]
+MONTHS = [b'{"n":%d}' % number * 20_000 for number in range(7)] + [b'{"n":7}' * 100_000]
 TEXT = b"[" + b",\n".join(MONTHS) + b"]"
 
 
