@@ -28,7 +28,7 @@ from city_data.store.schema import DATA, data_table
 from city_data.store.segments import cut as cut_records
 from city_data.store.segments import read_segments
 from city_data.store.series import read_series
-from city_data.store.versions import read_frames
+from city_data.store.versions import decode_frame, read_frames
 from city_data_tests.store.loads import END, MONTH, STAMPS, START, ZONE, month_load
 
 DEPTHS = (1, 2, 3)
@@ -160,7 +160,8 @@ def test_records_name_their_key_and_are_cut_by_date(database: Database, table: s
 
 def test_tables_and_files_have_the_key_in_every_shape(database: Database, table: sa.Table) -> None:
     replace_month(database, load())
-    (frame,) = read_frames(database, SOIL.name, "madrid", [(MONTH, 1)]).values()
+    (stored,) = read_frames(database, SOIL.name, "madrid", [(MONTH, 1)]).values()
+    frame = decode_frame(stored, SOIL)
     (segment,) = read_segments(database, SOIL.name, "madrid", [(MONTH, 1)]).values()
     whole = month_table(frame, SOIL, "madrid", ZONE, Shape())
     ids = [json.loads(text)["id"] for text in cut_records(segment, None, None)]

@@ -158,19 +158,17 @@ def _values(
     of_known = _rule(column)
     if of_known is None or values.count(None) == len(values):
         return [None] * len(bounds)
-    weights = hours[column.weight] if column.weight is not None else None
-    scale = 10**column.decimals if column.kind == "number" else None
-    combined: list[Any] = []
-    for (start, end), least in zip(bounds, fewest, strict=True):
-        known = [value for value in values[start:end] if value is not None]
-        if len(known) < least:
-            combined.append(None)
-            continue
-        mean = None if weights is None else _weighted_mean(values[start:end], weights[start:end], least)
-        value = of_known(known) if mean is None else mean
-        # As `frames.canonical` rounds: a half goes to the even digit.
-        combined.append(value if scale is None else round(value * scale) / scale)
-    return combined
+    inside: list[Any] = [values[start:end] for start, end in bounds]
+    known = [[v for v in some if v is not None] for some in inside] if None in values else inside
+    combined = [of_known(some) if len(some) >= least else None for some, least in zip(known, fewest, strict=True)]
+    if (weight := column.weight) is not None and weight in hours:
+        weights = [hours[weight][start:end] for start, end in bounds]
+        means = map(_weighted_mean, inside, weights, fewest)
+        combined = [plain if mean is None else mean for plain, mean in zip(combined, means, strict=True)]
+    if column.kind != "number":
+        return combined
+    scale = 10**column.decimals  # as `frames.canonical` rounds: a half goes to the even digit
+    return [None if value is None else round(value * scale) / scale for value in combined]
 
 
 def _rule(column: Column) -> Callable[[list[Any]], Any] | None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, Any]  # of arrays, chunked or not
 _LEAD = "lead_days"
-_REMEMBERED = 64  # 2 MB of hourly months
+_REMEMBERED = 100  # 3 MB of hourly months
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,10 @@ def _joined(dataset: Dataset, part: Part | None, rows: _Rows, grid: Grid, timezo
     joined: dict[str, Any] = {}
     if part is not None:
         stored, at = _placed(dataset, part, rows, grid, timezone)
-        taken = stored.take(at)
-        joined = {name: taken[name] for name in dataset.column_names if name in taken.column_names}
-        joined[source] = taken["source"]
+        filled = {name: name for name in dataset.column_names if name in stored.column_names}
+        filled |= {source: "source"} if part.lead is None else {source: "source", lead: _LEAD}
+        joined = {name: stored[of].take(at) for name, of in filled.items()}  # a table's would start threads
         joined[resolution] = pc.if_else(pc.is_valid(at), part.resolution, pa.scalar(None, pa.string()))
-        if part.lead is not None:
-            joined[lead] = taken[_LEAD]
     kinds = {column.name: arrow_type(column.kind) for column in dataset.columns}
     kinds |= {source: pa.string(), resolution: pa.string(), lead: pa.int64()}
     absent = {name: pa.nulls(len(rows.columns["date"]), kind) for name, kind in kinds.items() if name not in joined}
@@ -155,7 +153,8 @@ def _placed(dataset: Dataset, part: Part, rows: _Rows, grid: Grid, timezone: str
     if grid == "hourly":
         return stored, pc.index_in(rows.columns["date"], value_set=stored["date"])
     bounds = row_bounds(rows.edges, microseconds(stored["date"]))
-    hours = stored.drop_columns(["date"]).to_pydict()
+    filled = [name for name in stored.column_names if name != "date" and stored[name].null_count < stored.num_rows]
+    hours = {"source": [], **stored.select(filled).to_pydict()}
     columns = period_columns(dataset, bounds, hours, rows.fewest)
     if part.lead is not None:
         columns[_LEAD] = [hours[_LEAD][start] if start < end else None for start, end in bounds]
@@ -163,7 +162,7 @@ def _placed(dataset: Dataset, part: Part, rows: _Rows, grid: Grid, timezone: str
     fields += [  # of days that a dataset of forecasts has hours of, and no extremes
         pa.field(column.name, arrow_type(column.kind))
         for column in dataset.columns
-        if column.name not in hours and column.extreme_of in hours
+        if column.name not in stored.column_names and column.extreme_of in hours
     ]
     combined = pa.table([pa.array(columns[field.name], field.type) for field in fields], pa.schema(fields))
     return combined, pa.array([n if start < end else None for n, (start, end) in enumerate(bounds)], pa.int32())

@@ -8,7 +8,6 @@ are cached, those of cut months too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from city_data.datasets import DATASETS, DatasetName
@@ -18,13 +17,13 @@ from city_data.store import segments as store_segments
 from city_data.store.database import Database
 from city_data.store.encodings import pack
 from city_data.store.month_lookup import Body, MonthLookup, MonthSlices
-from city_data.store.plans import MonthSlice, Plan
+from city_data.store.plans import MonthSlice, Plan, loaded_at
 from city_data.store.record_formats import from_records, month_segment
 from city_data.store.record_tables import Shape, cut, month_table
 from city_data.store.representations import Representation
 from city_data.store.segments import Segment, record_date
 from city_data.store.shared_cache import SharedCache
-from city_data.store.versions import decode_frame, read_frame_bytes
+from city_data.store.versions import NoSuchVersion, decode_frame, read_frames
 from city_data.window import Month
 
 if TYPE_CHECKING:
@@ -191,12 +190,13 @@ class Months:
         if rest:
             plan, lookup.farthest = lookup.plan, "database"
             loaded = loaded_at(rest)
-            read = read_frame_bytes(self._database, plan.dataset, plan.city.city_id, list(loaded), loaded)
+            try:
+                read = read_frames(self._database, plan.dataset, plan.city.city_id, list(loaded), loaded)
+            except NoSuchVersion as error:
+                raise SegmentGone(str(error)) from error
             for month_slice in rest:
-                if (frame := read.get(_version(month_slice))) is not None:
-                    frames[month_slice.entry.month] = frame
-                    self._frames.put(month_slice.identity, frame, len(frame) + _OVERHEAD)
-        _require(wanted, frames)
+                frame = frames[month_slice.entry.month] = read[_version(month_slice)]
+                self._frames.put(month_slice.identity, frame, len(frame) + _OVERHEAD)
         return frames
 
     def _remembered(self, names: Sequence[str], tag: str) -> dict[str, Body]:
@@ -220,11 +220,6 @@ def _of_segment(month_slice: MonthSlice, segment: Segment, representation: Repre
 
 def _whole(month_slice: MonthSlice, segment: Segment) -> Body:
     return Body(segment, month_slice.entry.first_date, month_slice.entry.last_date)
-
-
-def loaded_at(month_slices: MonthSlices) -> dict[tuple[Month, int], datetime | None]:
-    """The versions that the slices belong to, each with the time of its load."""
-    return {_version(month_slice): month_slice.entry.loaded_at for month_slice in month_slices}
 
 
 def _version(month_slice: MonthSlice) -> tuple[Month, int]:

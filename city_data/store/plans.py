@@ -7,7 +7,7 @@ range's edges are cut.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
@@ -91,6 +91,11 @@ class Plan:
         zone = ZoneInfo(self.city.timezone)
         ends = self.interval.start, self.interval.end - timedelta(microseconds=1)
         return "_".join([self.city.city_id, self.dataset, *(f"{end.astimezone(zone):%Y-%m-%d}" for end in ends)])
+
+
+def loaded_at(month_slices: Sequence[MonthSlice]) -> dict[tuple[Month, int], datetime | None]:
+    """The versions that the slices belong to, each with the time of its load."""
+    return {(one.entry.month, one.version): one.entry.loaded_at for one in month_slices}
 
 
 def whole_month(entry: StoredVersion) -> MonthSlice:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from city_data.store.encodings import Encoding, pack
-from city_data.store.json_texts import json_objects, moment_texts
+from city_data.store.json_texts import json_text, moment_texts
 from city_data.store.record_tables import RAW
 from city_data.store.segments import SEPARATOR, Segment
 
@@ -45,10 +45,13 @@ def delimiters_of(kind: FormatName, schema: Callable[[], pa.Schema]) -> Delimite
 
 def month_segment(kind: FormatName, table: pa.Table, encoding: Encoding) -> Segment:
     """A month's records, to be joined with other months' inside a `Delimiters` by `splice`."""
-    return pack(_month_text(kind, table, encoding) if table.num_rows else b"", table.num_rows, encoding)
+    return pack(month_text(kind, table, encoding), table.num_rows, encoding)
 
 
-def _month_text(kind: FormatName, table: pa.Table, encoding: Encoding) -> bytes:
+def month_text(kind: FormatName, table: pa.Table, encoding: Encoding) -> bytes | memoryview:
+    """The text of a `month_segment`, to be packed in that encoding."""
+    if not table.num_rows:
+        return b""
     match kind:
         case "csv":
             return _csv(table)
@@ -58,8 +61,10 @@ def _month_text(kind: FormatName, table: pa.Table, encoding: Encoding) -> bytes:
             return _arrow(table, "zstd" if encoding == "identity" else None)
         case "parquet":
             raise ValueError("a Parquet file cannot be joined from months")
-        case _:
-            return from_records(kind, json_objects(table, verbatim=RAW))
+        case "json":
+            return json_text(table, RAW, SEPARATOR)[: -len(SEPARATOR)]
+        case "ndjson":
+            return json_text(table, RAW, b"\n")
 
 
 def from_records(kind: FormatName, records: list[bytes]) -> bytes:

@@ -6,7 +6,6 @@ Does not: writing a format (record_formats.py), or storing frames (versions.py).
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -112,10 +111,16 @@ def month_table(frame: pa.Table, dataset: Dataset, city_id: str, timezone: str, 
 
 def cut(table: pa.Table, start: datetime | None, end: datetime | None) -> pa.Table:
     """The records from `start` on and before `end`; None means unbounded."""
-    dates = table["date"].to_pylist()
-    first = 0 if start is None else bisect_left(dates, start)
-    last = len(dates) if end is None else bisect_left(dates, end, lo=first)
-    return table.slice(first, last - first)
+    first = 0 if start is None else _rows_before(table, start)
+    return table.slice(first, None if end is None else _rows_before(table, end) - first)
+
+
+def _rows_before(table: pa.Table, moment: datetime) -> int:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    dates = table["date"]
+    return int(pc.sum(pc.less(dates, pa.scalar(moment, dates.type)), min_count=0).as_py())
 
 
 def _days(frame: pa.Table, dataset: Dataset, timezone: str) -> dict[str, Any]:

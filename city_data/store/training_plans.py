@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName, Resolution, stand_ins
@@ -23,7 +23,7 @@ from city_data.store.snapshot_ids import SnapshotId, StoredVersion, digest
 from city_data.window import Interval, Month
 
 # Part of the tag: raise it when the columns or their computation change, since that changes the answer.
-METHOD = 6
+METHOD = 7
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TrainingPlan:
     @cached_property
     def stamps(self) -> list[datetime]:
         """The `date` of every row."""
-        stamps = [stamp for month in self.months for stamp in _stamps(month, self.city.timezone, self.grid)]
+        stamps = [stamp for month in self.months for stamp in grid_stamps(month, self.city.timezone, self.grid)]
         return stamps[bisect_left(stamps, self.interval.start) : bisect_left(stamps, self.interval.end)]
 
     @property
@@ -83,15 +83,20 @@ class TrainingPlan:
         """The stored months of each dataset's columns."""
         return {name: {one.entry.month: one for one in plan.slices} for name, plan in self.plans.items()}
 
+    def is_whole(self, month: Month) -> bool:
+        """Whether the range has all of the month's days."""
+        start, end = month.bounds(self.city.timezone)
+        return self.interval.start <= start and end <= self.interval.end
+
+    def month_key(self, month: Month) -> str:
+        """Names what a joined month is made of: equal keys mean equal rows."""
+        identities = [slices[month].identity if month in slices else "" for slices in self.slices.values()]
+        return "\n".join([self.grid, str(self.lead), self.city.city_id, str(month), *identities])
+
     def resolutions(self, dataset: DatasetName) -> list[Resolution]:
         """The stored resolutions of the dataset in the range: usually one, none without data."""
         resolutions = [training.resolution_of(p.entry.expected_rows, p.entry.month) for p in self.plans[dataset].slices]
         return list(dict.fromkeys(resolutions))
-
-
-@lru_cache(maxsize=256)  # of two years they take 20 ms to count on the city's clocks, twice for each request
-def _stamps(month: Month, timezone: str, grid: Grid) -> list[datetime]:
-    return grid_stamps(month, timezone, grid)
 
 
 def frame_datasets(forecasts: str | None = None) -> dict[DatasetName, DatasetName]:

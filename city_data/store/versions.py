@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from city_data import environment
 from city_data.columns import arrow_type
-from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.datasets import Dataset, DatasetName
 from city_data.errors import CityDataError
 from city_data.store.database import Database
 from city_data.store.ledger import Identified, MonthEntry
@@ -193,27 +193,11 @@ def read_frames(
     city_id: str,
     wanted: Sequence[Key],
     loaded_at: Mapping[Key, datetime | None] | None = None,
-) -> dict[Key, pa.Table]:
-    """The frames of (month, version) pairs, as tables (see `decode_frame`), in the order requested.
-
-    Raises NoSuchVersion naming the missing ones, DatabaseUnavailable.
-    """
-    rows = read_frame_bytes(database, dataset, city_id, wanted, loaded_at)
-    if missing := [f"{month} version {version}" for month, version in wanted if (month, version) not in rows]:
-        raise NoSuchVersion(f"{dataset}/{city_id}: not kept: {', '.join(missing)}")
-    return {key: decode_frame(rows[key], DATASETS[dataset]) for key in wanted}
-
-
-def read_frame_bytes(
-    database: Database,
-    dataset: DatasetName,
-    city_id: str,
-    wanted: Sequence[Key],
-    loaded_at: Mapping[Key, datetime | None] | None = None,
 ) -> dict[Key, bytes]:
-    """The stored ones of the wanted frames, as `encode_frame` wrote them. Raises DatabaseUnavailable.
+    """The frames of (month, version) pairs, as `encode_frame` wrote them.
 
     With `loaded_at`, only those loaded then: a month that was dropped and loaded anew has the same numbers again.
+    Raises NoSuchVersion naming the missing ones, DatabaseUnavailable.
     """
     if not wanted:
         return {}
@@ -225,9 +209,12 @@ def read_frame_bytes(
     with database.read() as connection:
         rows = connection.execute(query).all()
     stored = {(Month.of(row.month), row.version): row for row in rows}
-    return {
+    frames = {
         key: bytes(row.frame) for key, row in stored.items() if loaded_at is None or loaded_at[key] == row.loaded_at
     }
+    if missing := [f"{month} version {version}" for month, version in wanted if (month, version) not in frames]:
+        raise NoSuchVersion(f"{dataset}/{city_id}: not kept: {', '.join(missing)}")
+    return frames
 
 
 def _json(value: object) -> str | None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from alembic import command
 
-from city_data.datasets import TRAFFIC, DatasetName
+from city_data.datasets import DATASETS, TRAFFIC, DatasetName
 from city_data.frames import canonical
 from city_data.providers.base import Payload
 from city_data.store import migrate
@@ -24,14 +24,18 @@ from city_data.store.partitions import drop_month
 from city_data.store.raw import RawArchive
 from city_data.store.segments import read_segments
 from city_data.store.series import read_series
-from city_data.store.versions import Key, NoSuchVersion, read_entries, read_frames, read_versions
+from city_data.store.versions import Key, NoSuchVersion, decode_frame, read_entries, read_frames, read_versions
 from city_data_tests.store.loads import END, MONTH, NOON, START, month_load, scalar, traffic
+
+
+def stored_tables(database: Database, name: DatasetName, keys: list[Key]) -> dict[Key, pa.Table]:
+    frames = read_frames(database, name, "madrid", keys)
+    return {key: decode_frame(frame, DATASETS[name]) for key, frame in frames.items()}
 
 
 def stored_frame(database: Database, version: int) -> pd.DataFrame:
     """As `read_series` gives the month."""
-    frames = read_frames(database, "traffic", "madrid", [(MONTH, version)])
-    rows = frames[MONTH, version].to_pydict()
+    rows = stored_tables(database, "traffic", [(MONTH, version)])[MONTH, version].to_pydict()
     frame = pd.DataFrame(rows, dtype=object)
     for name in ("date", "created_at", "updated_at"):
         frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
@@ -47,7 +51,7 @@ def test_every_version_restores_its_month_and_the_newest_equals_the_table(databa
         rows.append(read_series(database, "traffic", "madrid", START, END))
     for number, expected in enumerate(rows):
         pd.testing.assert_frame_equal(stored_frame(database, number + 1), expected)
-    (table,) = read_frames(database, "traffic", "madrid", [(MONTH, 2)]).values()
+    (table,) = stored_tables(database, "traffic", [(MONTH, 2)]).values()
     assert table.schema.field("date").type == pa.timestamp("us", tz="UTC")
     assert table.schema.field("traffic_volume").type == pa.float64()
     assert table.column("average_speed").null_count == 1
@@ -143,13 +147,13 @@ def test_migration_from_the_first_schema_keeps_the_current_version(database: Dat
         "traffic": [(MONTH, 2), (MONTH + 1, 1)],
         "weather": [(MONTH, 1)],
     }
-    stored = [read_frames(database, name, "madrid", keys) for name, keys in wanted.items()]
+    stored = [stored_tables(database, name, keys) for name, keys in wanted.items()]
     with database.write() as connection:
         config = migrate._config()
         config.attributes["connection"] = connection
         command.downgrade(config, "0002")
     migrate.upgrade(database)
-    assert stored == [read_frames(database, name, "madrid", keys) for name, keys in wanted.items()]
+    assert stored == [stored_tables(database, name, keys) for name, keys in wanted.items()]
     assert [len(tables) for tables in stored] == [2, 1]
     assert read_entries(database, "traffic", "madrid", MONTH + 1) == [empty.entry]
     # What earlier versions were loaded at is not known to a schema that kept but one moment a month.
