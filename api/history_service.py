@@ -19,9 +19,9 @@ from api.bodies.reader import Reader
 from api.bodies.responses import answer_headers
 from api.errors import Loc
 from api.query.city import city_for
-from api.query.historical_request import HistoricalRequest, ReadRequest
 from api.query.interval import parse_interval
 from api.query.planning import Plans
+from api.query.read_requests import HistoricalRequest, ReadRequest
 from api.query.representation import representation_for
 from api.query.snapshots import months_for
 from api.query.tenants import TenantLocations

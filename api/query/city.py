@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 
 from api.errors import Loc, invalid, problem
 from api.observability import request_log
-from api.query.historical_request import ReadRequest
+from api.query.read_requests import ReadRequest
 from api.query.tenants import TenantLocations
 from city_data.cities import City, Registry
 from city_data.errors import nearest

@@ -9,8 +9,8 @@ from starlette.datastructures import Headers
 
 from api.errors import Loc, ServiceUnavailable, invalid
 from api.query.formats import format_for
-from api.query.historical_request import HistoricalRequest, ResolutionChoice
 from api.query.negotiation import encoding_for
+from api.query.read_requests import HistoricalRequest, ResolutionChoice
 from api.query.versions import Versions
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from api.query.city import enabled_city
 from api.query.versions import Versions
-from api.routes.parameters import ERRORS, city_paths
+from api.routes.documentation import ERRORS, city_paths
 from api.routes.schemas import (
     CityInfoResponse,
     CoverageInfo,

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field, create_model
 from pydantic_core import to_jsonable_python
 
-from api.query.historical_request import RangeRequest, ReadRequest
-from api.routes.parameters import RESPONSE_HEADERS
+from api.query.read_requests import RangeRequest, ReadRequest
+from api.routes.documentation import RESPONSE_HEADERS
 from api.routes.schemas import JSON_TYPES
 from city_data.datasets import DATASETS, Dataset, DatasetName
 from city_data.frames.grids import DAYPARTS_TEXT, Grid

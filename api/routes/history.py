@@ -1,6 +1,6 @@
 """The routes that serve history. Belongs here: their paths, by query and by body.
 
-Does not: the parameters (query/historical_request.py), or answering a request (history_service.py).
+Does not: the parameters (query/read_requests.py), or answering a request (history_service.py).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.history_service import HistoryService
-from api.query.historical_request import TENANT_PATH, HistoricalRequest
-from api.routes.parameters import RESPONSE_HEADERS, add_read, documented
+from api.query.read_requests import TENANT_PATH, HistoricalRequest
+from api.routes.documentation import RESPONSE_HEADERS, add_read, documented
 from api.routes.schemas import RECORDS, SELECTIONS
 from city_data.datasets import DATASETS, DatasetName
 

@@ -18,9 +18,9 @@ from api.bodies.answering import ResolvedRequest, respond
 from api.bodies.responses import answer_headers
 from api.history_service import HistoryService
 from api.query.city import enabled_city
-from api.query.historical_request import SnapshotVersion
+from api.query.read_requests import SnapshotVersion
 from api.query.snapshots import months_for
-from api.routes.parameters import (
+from api.routes.documentation import (
     ERRORS,
     RESPONSE_HEADERS,
     MonthParameter,

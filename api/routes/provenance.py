@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from api.errors import ErrorResponse, ValidationErrorResponse
 from api.query.city import enabled_city
 from api.query.versions import Versions
-from api.routes.parameters import MonthParameter, city_paths, month_of
+from api.routes.documentation import MonthParameter, city_paths, month_of
 from api.routes.schemas import MeaningInfo, of_each_dataset
 from city_data.cities import City, Registry
 from city_data.datasets import DATASETS, DatasetName

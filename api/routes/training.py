@@ -21,11 +21,12 @@ from api.errors import invalid
 from api.history_service import HistoryService, is_lasting
 from api.query.city import city_for
 from api.query.formats import format_for
-from api.query.historical_request import TENANT_PATH, ReadRequest
 from api.query.interval import parse_interval, parse_moment
+from api.query.read_requests import TENANT_PATH, ReadRequest
 from api.query.representation import with_encoding
 from api.query.snapshots import months_for
 from api.query.versions import Months
+from api.routes.documentation import add_read, documented
 from api.routes.frame_parameters import (
     FRAME_HEADERS,
     MOST_LEAD_DAYS,
@@ -37,7 +38,6 @@ from api.routes.frame_parameters import (
     frame_record,
     header_of,
 )
-from api.routes.parameters import add_read, documented
 from city_data import window
 from city_data.cities import City
 from city_data.datasets import DATASETS, DatasetName

@@ -1,6 +1,6 @@
 """Shared documentation of the routes. Belongs here: response headers, errors, and a month in a path.
 
-Does not: paths (history.py, training.py), or the parameters of a query (query/historical_request.py).
+Does not: paths (history.py, training.py), or the parameters of a query (query/read_requests.py).
 """
 
 from __future__ import annotations
