@@ -97,17 +97,7 @@ class BarcelonaOpenData(Provider):
                     break
                 if last_try:  # one empty answer may be an error of the portal, two are taken for the file
                     raise self._without_states(request, path, why)
-            return [
-                Payload(
-                    path.name,
-                    path,
-                    url,
-                    media_type="text/csv",
-                    last_modified=response.headers.get("last-modified"),
-                    origin=response.origin,
-                    fingerprint=ckan.fingerprint(listed, url, response.headers, path.stat().st_size),
-                )
-            ]
+            return [ckan.payload(path, url, listed, response, "text/csv")]
 
     def sample(self, request: Request, http: HttpClient, into: Path) -> Sample:
         """The whole lines at the beginning of the month's CSV."""

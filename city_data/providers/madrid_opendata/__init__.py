@@ -107,17 +107,7 @@ class MadridOpenData(Provider):
             response = http.download(url, path, accept=portals.judge, max_bytes=LARGEST_ZIP)
             portals.refuse_page(path, begins=b"PK")
             verify(path, open_month(path, request.month).info)
-            return [
-                Payload(
-                    path.name,
-                    path,
-                    url,
-                    media_type="application/zip",
-                    last_modified=response.headers.get("last-modified"),
-                    origin=response.origin,
-                    fingerprint=ckan.fingerprint(listed, url, response.headers, path.stat().st_size),
-                )
-            ]
+            return [ckan.payload(path, url, listed, response, "application/zip")]
 
     def sample(self, request: Request, http: HttpClient, into: Path) -> Sample:
         """The rows at the beginning of the month's ZIP, packed as a ZIP again."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from city_data.providers.base import Capabilities, PermanentError, Request, TransientError, no_data
+from city_data.providers.base import Capabilities, Payload, PermanentError, Request, TransientError, no_data
 from city_data.providers.http import HttpClient
 from city_data.providers.shared import portals
 from city_data.providers.transport.documents import read_json
+from city_data.providers.transport.response import Response
 from city_data.window import Month
 
 _ALIKE = 0.85  # "dicembre" is 0.94 like "diciembre"; junio and julio are 0.8 alike, juny and juliol 0.6
@@ -78,6 +80,19 @@ def fingerprint(listed: Sequence[Resource], url: str, headers: Mapping[str, str]
     values = {f"catalogue:{name}": resource.get(name) for name in ("url", "last_modified", "size", "hash")}
     values |= {name: headers.get(name) for name in ("etag", "last-modified")} | {"bytes": size}
     return {name: str(value) for name, value in values.items() if value not in (None, "")}
+
+
+def payload(path: Path, url: str, listed: Sequence[Resource], response: Response, media_type: str) -> Payload:
+    """A file that was downloaded from the catalogue's address."""
+    return Payload(
+        path.name,
+        path,
+        url,
+        media_type=media_type,
+        last_modified=response.headers.get("last-modified"),
+        origin=response.origin,
+        fingerprint=fingerprint(listed, url, response.headers, path.stat().st_size),
+    )
 
 
 def current_fingerprint(http: HttpClient, listed: Sequence[Resource], url: str) -> dict[str, str]:
