@@ -1,6 +1,6 @@
 """The body of a training frame. Belongs here: joined months and their cache.
 
-Does not: joining months (city_data/store/training_months.py), or HTTP (routes/training.py). A joined month is cached
+Does not: joining a month (city_data/frames/training.py), or HTTP (routes/training.py). A joined month is cached
 under the versions it is built from, so a stale one is never served. Months at a range's edges are cut on each request.
 """
 
@@ -15,6 +15,7 @@ from anyio import CapacityLimiter
 
 from api.bodies.reader import Answer, Answers
 from api.caching import SingleFlight
+from city_data.frames.training import month_frame
 from city_data.frames.training_columns import schema
 from city_data.lru_cache import LruCache
 from city_data.store.database import Database
@@ -24,7 +25,7 @@ from city_data.store.record_formats import delimiters_of, month_text, parquet
 from city_data.store.record_tables import cut
 from city_data.store.representations import Representation
 from city_data.store.segments import Segment
-from city_data.store.training_months import join_month, read_stored
+from city_data.store.training_months import read_parts
 from city_data.store.training_plans import TrainingPlan
 from city_data.store.versions import NoSuchVersion
 from city_data.window import Month
@@ -97,7 +98,7 @@ class Joiner:
         # A month is compressed while the next one is joined: a third of the work of hours, and it needs no interpreter.
         with ThreadPoolExecutor(1) as packing:
             for month in wanted:
-                rows = cut(join(month), interval.start, interval.end)
+                rows = join(month) if plan.is_whole(month) else cut(join(month), interval.start, interval.end)
                 text = month_text(kind, rows, encoding)
                 packed[month] = packing.submit(pack, text, rows.num_rows, encoding)
         for month, packing_of_month in packed.items():
@@ -111,12 +112,12 @@ class Joiner:
         """A function that gives the wanted months, joined. What memory lacks of them is read, and added to `read`."""
         known = {month: table for month in wanted if (table := self._tables.get(plan.month_key(month))) is not None}
         read += [month for month in wanted if month not in known]
-        stored = read_stored(self._database, plan, read)
+        parts = read_parts(self._database, plan, read)
 
         def join(month: Month) -> pa.Table:
             if month in known:
                 return known[month]
-            table = join_month(plan, month, stored)
+            table = month_frame(plan.city, month, plan.grid, parts.pop(month))
             self._tables.put(plan.month_key(month), table, table.nbytes)
             return table
 

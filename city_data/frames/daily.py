@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from math import fsum
+from operator import mul
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -181,8 +182,10 @@ def _rule(column: Column) -> Callable[[list[Any]], Any] | None:
 
 def _weighted_mean(values: Values, weights: Values, fewest: int) -> float | None:
     """None where too few hours have both, or all weights are 0."""
-    both = [(v, w) for v, w in zip(values, weights, strict=True) if v is not None and w is not None]
-    total = fsum(weight for _, weight in both)
-    if len(both) < fewest or total <= 0:
+    if None in values or None in weights:
+        both = [(v, w) for v, w in zip(values, weights, strict=True) if v is not None and w is not None]
+        values, weights = [value for value, _ in both], [weight for _, weight in both]
+    total = fsum(weights)
+    if len(values) < fewest or total <= 0:
         return None
-    return fsum(value * weight for value, weight in both) / total
+    return fsum(map(mul, values, weights)) / total

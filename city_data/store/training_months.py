@@ -1,4 +1,4 @@
-"""Months of frames, joined from the stored versions that a plan names. Belongs here: reading the versions.
+"""Parts of frames' months, from the stored versions that a plan names. Belongs here: reading and decoding them.
 
 Does not: how a month is joined (frames/training.py), or its bodies and their caches (api/).
 """
@@ -6,7 +6,7 @@ Does not: how a month is joined (frames/training.py), or its bodies and their ca
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from city_data.datasets import DATASETS, DatasetName
 from city_data.frames import training
@@ -16,27 +16,20 @@ from city_data.store.training_plans import TrainingPlan
 from city_data.store.versions import NoSuchVersion, decode_frame, read_frames
 from city_data.window import Month
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+Parts = Mapping[DatasetName, training.Part]
+_THREADS = 2  # decoding takes as long as all of the database's work, and needs no interpreter
 
 
-Stored = Mapping[DatasetName, Mapping[Month, bytes]]
-
-
-def read_stored(database: Database, plan: TrainingPlan, months: Sequence[Month]) -> Stored:
-    """The stored frames that fill each dataset's columns. Raises NoSuchVersion, DatabaseUnavailable."""
-    stored = {}
-    for name, slices in plan.slices.items():
-        loaded = loaded_at([slices[month] for month in months if month in slices])
-        frames = read_frames(database, plan.plans[name].dataset, plan.city.city_id, list(loaded), loaded)
-        stored[name] = {month: frame for (month, _), frame in frames.items()}
-    return stored
-
-
-def join_month(plan: TrainingPlan, month: Month, stored: Stored) -> pa.Table:
-    """The month of the plan. Raises NoSuchVersion where one of its frames is another load's."""
-    parts = {name: _part(plan, name, month, frames[month]) for name, frames in stored.items() if month in frames}
-    return training.month_frame(plan.city, month, plan.grid, parts)
+def read_parts(database: Database, plan: TrainingPlan, months: Sequence[Month]) -> dict[Month, Parts]:
+    """The parts that each month is joined of. Raises NoSuchVersion, DatabaseUnavailable."""
+    parts: dict[Month, dict[DatasetName, Future[training.Part]]] = {month: {} for month in months}
+    with ThreadPoolExecutor(_THREADS) as decoding:
+        for name, slices in plan.slices.items():
+            loaded = loaded_at([slices[month] for month in months if month in slices])
+            frames = read_frames(database, plan.plans[name].dataset, plan.city.city_id, list(loaded), loaded)
+            for (month, _), frame in frames.items():
+                parts[month][name] = decoding.submit(_part, plan, name, month, frame)
+    return {month: {name: part.result() for name, part in of_month.items()} for month, of_month in parts.items()}
 
 
 def _part(plan: TrainingPlan, name: DatasetName, month: Month, frame: bytes) -> training.Part:
