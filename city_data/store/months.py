@@ -18,11 +18,10 @@ from psycopg import sql
 from psycopg.errors import LockNotAvailable
 from sqlalchemy.dialects.postgresql import insert
 
-from city_data.datasets import DATASETS, Dataset, DatasetName
+from city_data.datasets import DATASETS, DatasetName
 from city_data.errors import CityDataError
 from city_data.frames import canonical
 from city_data.store import partitions, segments, totals, versions
-from city_data.store.copy_text import copy_texts, escaped
 from city_data.store.database import Database, DatabaseUnavailable
 from city_data.store.ledger import MonthEntry, StateChange, add_state_change, entry
 from city_data.store.schema import CITY_MONTH, DATA, MONTH_VERSION, RETENTION_AUDIT
@@ -30,6 +29,7 @@ from city_data.window import Month
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 # A load takes a second at most; a session that keeps the lock for longer hangs, or waits for a person.
 LOCK_TIMEOUT_S = 60
@@ -131,10 +131,10 @@ def _replace_month(database: Database, load: MonthLoad) -> Published:
         written = _write_ledger(connection, load, stored, version, digest, changed)
         if changed:
             created = first_created or load.at
-            _write_rows(connection, dataset, load, rows, created)
+            batch = versions.frame_batch(load.frame, dataset, created, load.at)
+            _write_rows(connection, load, batch)
             texts = segments.record_texts(dataset, load.city_id, load.timezone, rows, created, load.at)
-            frame = versions.encode_frame(load.frame, dataset, created, load.at)
-            versions.write_version(connection, written, segments.encode(texts), frame, created)
+            versions.write_version(connection, written, segments.encode(texts), versions.encode_batch(batch), created)
         totals.add_load(connection, load.city_id, load.dataset, len(rows) if changed else 0, load.seconds)
     return Published(version, changed, len(rows), written)
 
@@ -181,23 +181,21 @@ def _last_expired(connection: sa.Connection, load: MonthLoad) -> int:
     return connection.execute(last).scalar_one() or 0
 
 
-def _write_rows(
-    connection: sa.Connection, dataset: Dataset, load: MonthLoad, rows: list[dict[str, Any]], created: datetime
-) -> None:
-    table = DATA[load.dataset]
+def _write_rows(connection: sa.Connection, load: MonthLoad, batch: pa.RecordBatch) -> None:
+    import pyarrow as pa
+    import pyarrow.csv as arrow_csv
+
+    table, keys = DATA[load.dataset], {"month": str(load.month.first_day), "city_id": load.city_id}
     connection.execute(table.delete().where(_is_month(table, load)))
-    columns = ["month", "city_id", *dataset.frame_columns, "created_at", "updated_at"]
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, columns))
-    )
-    before = [str(load.month.first_day), escaped(load.city_id)]
-    after = [created.isoformat(), load.at.isoformat()]
-    fixed = "\t".join(before), "\t".join(after)
-    cells = [copy_texts([row[name] for row in rows]) for name in dataset.frame_columns]
-    lines = ["\t".join((fixed[0], *row, fixed[1])) for row in zip(*cells, strict=True)]
+    columns = [*(pa.repeat(pa.scalar(value), len(batch)) for value in keys.values()), *batch.columns]
+    rows, text = pa.record_batch(columns, names=[*keys, *batch.schema.names]), pa.BufferOutputStream()
+    # Texts are quoted, which distinguishes an empty text from NULL.
+    arrow_csv.write_csv(rows, text, arrow_csv.WriteOptions(include_header=False))
+    names = sql.SQL(", ").join(map(sql.Identifier, rows.schema.names))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(sql.Identifier(table.name), names)
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write("".join(line + "\n" for line in lines).encode())
+        copy.write(text.getvalue())
 
 
 def _write_ledger(

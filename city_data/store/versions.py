@@ -75,8 +75,8 @@ def frame_schema(dataset: Dataset) -> pa.Schema:
     return pa.schema([pa.field("date", moment), *keys, *values, *texts, *moments])
 
 
-def encode_frame(frame: pd.DataFrame, dataset: Dataset, created: datetime, updated: datetime) -> bytes:
-    """A canonical frame as an Arrow IPC stream; equal frames and moments give equal bytes."""
+def frame_batch(frame: pd.DataFrame, dataset: Dataset, created: datetime, updated: datetime) -> pa.RecordBatch:
+    """A canonical frame by `frame_schema`."""
     import pyarrow as pa
 
     wanted = frame_schema(dataset)
@@ -86,7 +86,13 @@ def encode_frame(frame: pd.DataFrame, dataset: Dataset, created: datetime, updat
     columns["raw_data"] = pa.array([_json(value) for value in frame["raw_data"]], pa.string())
     for name, value in (("created_at", created), ("updated_at", updated)):
         columns[name] = pa.repeat(pa.scalar(value, wanted.field(name).type), len(frame))
-    batch = pa.record_batch(columns, schema=wanted)
+    return pa.record_batch(columns, schema=wanted)
+
+
+def encode_batch(batch: pa.RecordBatch) -> bytes:
+    """A batch of `frame_batch` as an Arrow IPC stream; equal batches give equal bytes."""
+    import pyarrow as pa
+
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_batch(batch)
@@ -194,7 +200,7 @@ def read_frames(
     wanted: Sequence[Key],
     loaded_at: Mapping[Key, datetime | None] | None = None,
 ) -> dict[Key, bytes]:
-    """The frames of (month, version) pairs, as `encode_frame` wrote them.
+    """The frames of (month, version) pairs, as `encode_batch` wrote them.
 
     With `loaded_at`, only those loaded then: a month that was dropped and loaded anew has the same numbers again.
     Raises NoSuchVersion naming the missing ones, DatabaseUnavailable.

@@ -8,7 +8,7 @@ import pytest
 from city_data.columns import Column
 from city_data.datasets import CALENDAR, TRAFFIC, Dataset, expected_stamps
 from city_data.frames import canonical, checks
-from city_data.store.versions import decode_frame, encode_frame
+from city_data.store.versions import decode_frame, encode_batch, frame_batch
 from city_data.window import Month
 
 OCTOBER = Month(2026, 10)
@@ -114,7 +114,7 @@ def test_every_kind_of_value_is_the_same_after_it_was_stored_and_missing_ones_ar
     rows = canonical.records(frame, KINDS)
     values = [(row["length"], row["name"], row["count"], row["is_open"]) for row in rows]
     assert repr(values) == "[(1.5, 'a', 3, True), (None, None, None, None)]"
-    stored = decode_frame(encode_frame(frame, KINDS, STAMPS[0], STAMPS[0]), KINDS)
+    stored = decode_frame(encode_batch(frame_batch(frame, KINDS, STAMPS[0], STAMPS[0])), KINDS)
     assert [tuple(row[name] for name in KINDS.column_names) for row in stored.to_pylist()] == values
     assert checks.implausible(frame, KINDS) == {}
     assert checks.implausible(canonical.canonical_frame(frame_of_kinds(count=[7, 6]), KINDS), KINDS) == {"count": [0]}

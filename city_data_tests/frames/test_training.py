@@ -19,7 +19,7 @@ from city_data.frames.grids import Grid, fewest_hours, grid_stamps
 from city_data.frames.leads import Lead
 from city_data.frames.training import Part, month_frame, resolution_of
 from city_data.frames.training_columns import MASK, schema, training_columns
-from city_data.store.versions import decode_frame, encode_frame
+from city_data.store.versions import decode_frame, encode_batch, frame_batch
 from city_data.window import Month
 from city_data_tests.frames.clocks import row_of
 
@@ -42,7 +42,7 @@ def part(name: DatasetName, month: Month, zone: str, resolution: Resolution, val
     column = DATASETS[name].column_names[0]
     frame = pd.DataFrame({"date": dates, column: list(in_month.values()), "source": "test"})
     canonical = canonical_frame(frame, DATASETS[name])
-    table = decode_frame(encode_frame(canonical, DATASETS[name], MADE, MADE), DATASETS[name])
+    table = decode_frame(encode_batch(frame_batch(canonical, DATASETS[name], MADE, MADE)), DATASETS[name])
     return Part(DATASETS[name], table, resolution)
 
 
@@ -108,7 +108,7 @@ def test_extremes_follow_from_hours_in_frames_of_observations_and_of_forecasts(
     month, zone, known = Month(2026, 10), "Europe/Madrid", DATASETS[dataset]
     dates = pd.DatetimeIndex(month.hours(zone)).as_unit("us")
     hours = pd.DataFrame({"date": dates, "lead_days": 3, "temperature": range(len(dates)), "source": "test"})
-    table = decode_frame(encode_frame(canonical_frame(hours, known), known, MADE, MADE), known)
+    table = decode_frame(encode_batch(frame_batch(canonical_frame(hours, known), known, MADE, MADE)), known)
     stored = Part(known, table, "hourly", Lead(days=3) if known.key_columns else None)
     frame = month_frame(town(zone), month, grid, {"weather": stored})
     lowest, highest = (frame[f"temperature_{name}"].to_pylist() for name in ("min", "max"))

@@ -22,7 +22,19 @@ from city_data.store.months import MonthLocked, StaleLoad, replace_month
 from city_data.store.partitions import inventory
 from city_data.store.series import read_series
 from city_data.window import Month
-from city_data_tests.store.loads import END, MONTH, NOON, STAMPS, START, entry_of, gate, month_load, scalar, visible
+from city_data_tests.store.loads import (
+    END,
+    MONTH,
+    NOON,
+    STAMPS,
+    START,
+    entry_of,
+    gate,
+    month_load,
+    scalar,
+    traffic,
+    visible,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +51,17 @@ def test_a_load_is_read_back_exactly(database: Database) -> None:
     assert (published.version, published.changed, published.rows) == (1, True, len(STAMPS))
     assert (published.entry.first_date, published.entry.last_date) == (STAMPS[0], STAMPS[-1])
     assert published.entry.rejected == {"negative": 2}
+
+
+def test_every_text_and_number_is_read_back_as_it_was(database: Database) -> None:
+    texts = ["", 'say "1,5"', "two\nlines", "tab\t", "\\N", "\\.", "NULL", " ", "é\r", None]
+    numbers = [0.0, 0.1, 1e-2, 19_999.99, 1e17, 123_456_789_012.34, None, -0.01, 5e15, 1.0]
+    columns = {"congestion_level": pd.Series(texts), "traffic_volume": pd.Series(numbers), "raw_data": None}
+    load = month_load(frame=traffic(0).assign(**columns))
+    replace_month(database, load)
+    stored = read_series(database, "traffic", "madrid", START, END).drop(columns=["created_at", "updated_at"])
+    pd.testing.assert_frame_equal(stored, load.frame, check_exact=True)
+    assert stored["congestion_level"].tolist()[: len(texts)] == texts
 
 
 def test_a_rerun_adds_neither_rows_nor_versions_and_can_settle(database: Database, database_url: str) -> None:
