@@ -7,7 +7,6 @@ under the versions it is built from, so a stale one is never served. Months at a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -19,9 +18,9 @@ from city_data.frames.training import month_frame
 from city_data.frames.training_columns import schema
 from city_data.lru_cache import LruCache
 from city_data.store.database import Database
-from city_data.store.encodings import pack, splice
+from city_data.store.encodings import splice
 from city_data.store.month_bodies import SegmentGone
-from city_data.store.record_formats import delimiters_of, month_text, parquet
+from city_data.store.record_formats import delimiters_of, month_segment, parquet
 from city_data.store.record_tables import cut
 from city_data.store.representations import Representation
 from city_data.store.segments import Segment
@@ -94,15 +93,10 @@ class Joiner:
         keys = {month: (plan.month_key(month), representation.tag) for month in whole}
         bodies = {month: body for month, key in keys.items() if (body := self._bodies.get(key)) is not None}
         wanted = [month for month in plan.months if month not in bodies]
-        join, packed = self._join(plan, wanted, read), dict[Month, Future[Segment]]()
-        # A month is compressed while the next one is joined: a third of the work of hours, and it needs no interpreter.
-        with ThreadPoolExecutor(1) as packing:
-            for month in wanted:
-                rows = join(month) if plan.is_whole(month) else cut(join(month), interval.start, interval.end)
-                text = month_text(kind, rows, encoding)
-                packed[month] = packing.submit(pack, text, rows.num_rows, encoding)
-        for month, packing_of_month in packed.items():
-            bodies[month] = packing_of_month.result()
+        join = self._join(plan, wanted, read)
+        for month in wanted:
+            rows = join(month) if plan.is_whole(month) else cut(join(month), interval.start, interval.end)
+            bodies[month] = month_segment(kind, rows, encoding)
             if month in keys:
                 self._bodies.put(keys[month], bodies[month], len(bodies[month].body))
         filled = [bodies[month] for month in plan.months if bodies[month].rows]

@@ -45,13 +45,10 @@ def delimiters_of(kind: FormatName, schema: Callable[[], pa.Schema]) -> Delimite
 
 def month_segment(kind: FormatName, table: pa.Table, encoding: Encoding) -> Segment:
     """A month's records, to be joined with other months' inside a `Delimiters` by `splice`."""
-    return pack(month_text(kind, table, encoding), table.num_rows, encoding)
+    return pack(_month_text(kind, table, encoding) if table.num_rows else b"", table.num_rows, encoding)
 
 
-def month_text(kind: FormatName, table: pa.Table, encoding: Encoding) -> bytes | memoryview:
-    """The text of a `month_segment`, to be packed in that encoding."""
-    if not table.num_rows:
-        return b""
+def _month_text(kind: FormatName, table: pa.Table, encoding: Encoding) -> bytes | memoryview:
     match kind:
         case "csv":
             return _csv(table)
