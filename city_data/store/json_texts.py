@@ -59,6 +59,8 @@ def _texts(column: pa.Array[Any], *, is_json: bool) -> pa.Array[Any] | str:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if column.null_count == len(column):
+        return "null"
     if pa.types.is_timestamp(column.type):
         return pc.fill_null(pc.binary_join_element_wise('"', moment_texts(column), '"', ""), "null")
     if pa.types.is_boolean(column.type) and not column.null_count:  # masks, a third of a frame's columns
