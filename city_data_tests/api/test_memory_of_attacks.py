@@ -81,10 +81,10 @@ def expensive_answers(target: Target) -> None:
 
 def settled(reader: world.Reader) -> int:
     """The worker's megabytes once it has given back the memory of answers under way, every ten seconds."""
-    deadline = time.monotonic() + 15
-    while reader.megabytes > MOST_MB and time.monotonic() < deadline:
+    deadline = time.monotonic() + 25
+    while (size := reader.megabytes) > MOST_MB and time.monotonic() < deadline:
         time.sleep(0.5)
-    return round(reader.megabytes)
+    return round(size)
 
 
 ATTACKS: list[Callable[[Target], None]] = [
