@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import io
 import socket
 import threading
 import time
@@ -66,11 +67,30 @@ class Answer:
         return next((text for known, text in self.headers if known.lower() == name.lower()), None)
 
 
+class _Received(io.BufferedReader):
+    """What a socket received. `http.client` closes it after each answer, when the buffer may have the next one."""
+
+    def close(self) -> None:
+        pass
+
+
+class _Bytes(io.RawIOBase):
+    def __init__(self, of: socket.socket) -> None:
+        self._socket = of
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        return self._socket.recv_into(buffer)
+
+
 class Connection:
-    """One socket, which sends the given bytes unchanged."""
+    """One socket, which sends the given bytes unchanged; its answers are read one after the other."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=15)
+        self._received = _Received(_Bytes(self.socket))
 
     def __enter__(self) -> Connection:
         return self
@@ -83,9 +103,13 @@ class Connection:
         return self.read()
 
     def read(self) -> Answer:
-        response = http.client.HTTPResponse(self.socket)
-        response.begin()
-        return Answer(response)
+        with self.socket.makefile("rb", buffering=0):  # which keeps a socket open that is closed meanwhile
+            response = http.client.HTTPResponse(self)  # type: ignore[arg-type]  of a socket it calls makefile alone
+            response.begin()
+            return Answer(response)
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        return self._received
 
 
 def written(path: str, method: str = "GET", version: str = "1.1", **headers: str) -> bytes:
