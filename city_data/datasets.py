@@ -48,9 +48,14 @@ class Dataset:
         return ("date", *(column.name for column in self.key_columns))
 
     @cached_property
+    def values_of_keys(self) -> dict[str, range]:
+        """The values of each key column, by its name."""
+        return {column.name: range(int(column.low or 0), int(column.high or 0) + 1) for column in self.key_columns}
+
+    @cached_property
     def key_values(self) -> list[tuple[int, ...]]:
         """The rows of one date, by the values of their key columns."""
-        return list(product(*(range(int(column.low or 0), int(column.high or 0) + 1) for column in self.key_columns)))
+        return list(product(*self.values_of_keys.values()))
 
     def expected_rows(self, month: Month, timezone: str, resolution: Resolution) -> int:
         """The rows of a whole month: of each of its `expected_stamps`, one for each of the `key_values`."""

@@ -23,6 +23,7 @@ from city_data.store.plans import Plan
 from city_data.store.record_formats import delimiters_of, parquet
 from city_data.store.record_tables import schema
 from city_data.store.representations import Representation
+from city_data.store.training_plans import TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,13 @@ class Answers:
     def __init__(self, capacity: int) -> None:
         self._answers: LruCache[str, Answer] = LruCache(capacity)
 
-    def get(self, tag: str) -> Answer | None:
-        """`tag` is the plan's and the representation's."""
-        return self._answers.get(tag)
+    def get(self, plan: Plan | TrainingPlan, representation: Representation) -> Answer | None:
+        return self._answers.get(answer_key(plan, representation))
 
-    def put(self, tag: str, answer: Answer) -> None:
+    def put(self, plan: Plan | TrainingPlan, representation: Representation, answer: Answer) -> None:
         if answer.served_from != "memory":
             answer = replace(answer, served_from="memory")
-        self._answers.put(tag, answer, answer.length)
+        self._answers.put(answer_key(plan, representation), answer, answer.length)
 
 
 class Reader:
@@ -77,12 +77,12 @@ class Reader:
         known = self.cached_answer(plan, representation)
         if known is not None:
             return known
-        return await self._flights.do(_key(plan, representation), lambda: self._make(plan, representation))
+        return await self._flights.do(answer_key(plan, representation), lambda: self._make(plan, representation))
 
     def cached_answer(self, plan: Plan, representation: Representation) -> Answer | None:
         """The answer if it, or every month of it, is in memory: joining them costs less than a thread switch. It is
         counted as read from there."""
-        answer = self._answers.get(_key(plan, representation))
+        answer = self._answers.get(plan, representation)
         if answer is None and representation.format != "parquet":
             bodies = self._months.cached_bodies(plan, representation)
             answer = self._join(plan, representation, bodies, "memory") if bodies is not None else None
@@ -92,7 +92,7 @@ class Reader:
 
     def cost(self, plan: Plan, representation: Representation) -> int:
         """The number of months to build from frames; 0 if memory has the answer or stored segments suffice."""
-        if representation.is_from_segments or self._answers.get(_key(plan, representation)) is not None:
+        if representation.is_from_segments or self._answers.get(plan, representation) is not None:
             return 0
         is_parquet = representation.format == "parquet"
         is_cached = not is_parquet and self._months.cached_bodies(plan, representation) is not None
@@ -119,7 +119,7 @@ class Reader:
             last=filled[-1].last if filled else None,
             served_from=served_from,
         )
-        self._answers.put(_key(plan, representation), answer)
+        self._answers.put(plan, representation, answer)
         return answer
 
     def _read_parquet(self, plan: Plan, representation: Representation) -> Answer:
@@ -133,9 +133,10 @@ class Reader:
             last=filled[-1]["date"][-1].as_py() if filled else None,
             served_from=lookup.farthest,
         )
-        self._answers.put(_key(plan, representation), answer)
+        self._answers.put(plan, representation, answer)
         return answer
 
 
-def _key(plan: Plan, representation: Representation) -> str:
+def answer_key(plan: Plan | TrainingPlan, representation: Representation) -> str:
+    """Equal keys mean equal bytes."""
     return plan.tag + representation.tag

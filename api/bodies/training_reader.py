@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from api.bodies.reader import Answer, Answers
+from api.bodies.reader import Answer, Answers, answer_key
 from api.caching import SingleFlight
 from city_data.frames.training import month_frame
 from city_data.frames.training_columns import schema
@@ -45,7 +45,7 @@ class Joiner:
 
     def cached_answer(self, plan: TrainingPlan, representation: Representation) -> Answer | None:
         """The answer if memory has it."""
-        return self._answers.get(plan.tag + representation.tag)
+        return self._answers.get(plan, representation)
 
     def cost(self, plan: TrainingPlan, representation: Representation) -> int:
         """The number of months to build; 0 if memory has the answer."""
@@ -57,7 +57,7 @@ class Joiner:
         if known is not None:
             return known
         return await self._flights.do(
-            plan.tag + representation.tag,
+            answer_key(plan, representation),
             lambda: anyio.to_thread.run_sync(lambda: self._answer(plan, representation), limiter=self._limiter),
         )
 
@@ -78,7 +78,7 @@ class Joiner:
             last=stamps[-1] if stamps else None,
             served_from="database" if read else "memory",
         )
-        self._answers.put(plan.tag + representation.tag, answer)
+        self._answers.put(plan, representation, answer)
         return answer
 
     def _parquet(self, plan: TrainingPlan, read: list[Month]) -> tuple[bytes, ...]:

@@ -45,7 +45,7 @@ RECYCLE_S = 1800
 LONGEST_WAIT_S = 3600
 # Those by which dagster-postgres decides whether to create its tables.
 _LAST_TABLES = {"event_logs", "runs", "instance_info", "jobs"}
-# By address.
+# By address; the pools also by the seconds for which they trust a connection.
 _engines: dict[tuple[str, float], sa.Engine] = {}
 _tables: dict[str, set[str]] = {}
 _indexes: dict[str, dict[str, bool]] = {}

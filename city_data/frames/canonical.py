@@ -77,9 +77,9 @@ def rows_by_key(frame: pd.DataFrame, dataset: Dataset) -> Mapping[str, int]:
     """How many rows with a value each value of the other key columns has."""
     rows = frame[frame[dataset.measured_names].notna().any(axis=1)]
     return {
-        f"{column.name} {value}": int((rows[column.name] == value).sum())
-        for column in dataset.key_columns
-        for value in range(int(column.low or 0), int(column.high or 0) + 1)
+        f"{name} {value}": int((rows[name] == value).sum())
+        for name, values in dataset.values_of_keys.items()
+        for value in values
     }
 
 

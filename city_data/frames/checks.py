@@ -127,7 +127,7 @@ def stamps(frame: pd.DataFrame, dataset: Dataset, expected: Sequence[datetime], 
     grid = pd.DatetimeIndex(list(expected), dtype="datetime64[us, UTC]")
     off = frame.loc[~frame["date"].isin(grid), "date"]
     problems = [f"{len(off)} rows have stamps that the month does not have, such as {off.iloc[0]}"] if len(off) else []
-    for name, known in zip(dataset.key[1:], zip(*dataset.key_values, strict=True), strict=True):
+    for name, known in dataset.values_of_keys.items():
         values = frame[name][~frame[name].isin(known)]
         problems += [f"{len(values)} rows have a {name} such as {values.iloc[0]}"] if len(values) else []
     if future.is_too_many(0):

@@ -72,19 +72,12 @@ def empty_columns(days: Days, dataset: Dataset) -> list[str]:
 
 def known(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
     """Where each column is known: it has a value, or its flag says that none exists."""
-    return (
-        frame[dataset.column_names]
-        .notna()
-        .assign(
-            **{
-                column.name: lambda there, name=column.name, flag=column.none_where: (
-                    there[name] | frame[flag[0]].eq(flag[1])
-                )
-                for column in dataset.columns
-                if column.none_where is not None
-            }
-        )
-    )
+    there = frame[dataset.column_names].notna()
+    for column in dataset.columns:
+        if column.none_where is not None:
+            flag, none = column.none_where
+            there[column.name] |= frame[flag].eq(none)
+    return there
 
 
 def by_day(

@@ -20,7 +20,7 @@ Encoding = Literal["zstd", "gzip", "identity"]
 # long as 2 for 30 % fewer bytes, zstd's 9 takes 5 times as long as 3 for 20 % fewer: half of the time of a first read.
 # Smaller texts, as a history's months are, take few milliseconds anyway.
 _LARGE_BYTES = 200 * 1024
-_LEVELS: dict[Encoding, tuple[int, int]] = {"gzip": (6, 2), "zstd": (9, 3)}
+_LEVELS: dict[Encoding, tuple[int, int]] = {"gzip": (segments.LEVEL, 2), "zstd": (9, 3)}
 _CHUNK_BYTES = 1024 * 1024
 
 

@@ -30,7 +30,7 @@ from city_data.window import Month
 
 # A JSON string has no bare newline, so this never occurs inside a record.
 SEPARATOR = b",\n"
-_LEVEL = 6
+LEVEL = 6
 _HEAD_BYTES = 4_096  # some records
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _DATE_MARK = b'"date":"'
@@ -95,7 +95,7 @@ def encode(texts: Sequence[bytes]) -> Segment:
     return encode_text(SEPARATOR.join(texts), len(texts))
 
 
-def encode_text(text: bytes | memoryview, rows: int, level: int = _LEVEL) -> Segment:
+def encode_text(text: bytes | memoryview, rows: int, level: int = LEVEL) -> Segment:
     """Compress any text of `rows` records into a segment, to be spliced with others."""
     return Segment(_flushed(text, level), isal_zlib.crc32(text), len(text), rows)
 
@@ -214,5 +214,5 @@ def _small(text: bytes) -> Segment:
 
 @lru_cache(maxsize=256)
 def _final(text: bytes) -> bytes:
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return compressor.compress(text) + compressor.flush()

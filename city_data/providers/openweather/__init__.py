@@ -227,7 +227,7 @@ def _judge(response: Response) -> None:
     if code == 429:
         raise too_many_calls(response, message)
     accept_ok(Response(code, response.headers, response.url, message.encode("latin-1", "replace")))
-    accept_ok(response)
+    accept_ok(response)  # as it is: a limit may be reported with 200
     if not text:
         raise TransientError(f"{response.url} answered with an empty body")
     if not answer:
