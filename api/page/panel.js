@@ -8,7 +8,7 @@ import { text } from "./language.js";
 import { Origin } from "./origin.js";
 import * as reader from "./reader.js";
 import { beside, gaps, numberOf, series } from "./series.js";
-import { capital, choose, datasetTitle, daysBefore, el, meaningText, number, stamp, title } from "./words.js";
+import { capital, choose, datasetTitle, daysBefore, el, meaningText, number, stamp, title, titleInUnit } from "./words.js";
 
 const WEEK_S = 7 * 24 * 3600;
 const FRAMES = {
@@ -62,7 +62,7 @@ export class Panel {
     const areMarked = this.marks.length > this.columns.length / 2;
     const usual = areMarked ? null : drawn.find((column) => isLine(column) && isGiven(column)) ?? drawn[0];
     this.column = chosen === MARKS ? null : drawn.find(({ name }) => name === chosen) ?? usual;
-    const option = (column) => [column.name, `${title(column.name)}${column.unit ? ` (${text(column.unit)})` : ""}`];
+    const option = (column) => [column.name, titleInUnit(column)];
     const all = this.marks.length > 1 ? [[MARKS, text("Marked days")]] : [];
     const groups = [[...all, ...drawn.filter(isGiven).map(option)], drawn.filter((column) => !isGiven(column)).map(option)];
     choose(this.select, groups, this.column?.name ?? MARKS, text("Not from this source"));
@@ -152,9 +152,8 @@ export class Panel {
     this.meta.textContent = text(COUNTED[this.series.grid], { n: number(present), all: number(expected) });
     const meanings = this.sources.map(({ meanings }) => meanings[this.column?.name]);
     this.meaning.textContent = meaningText(meanings.find(Boolean));
-    const unit = this.column?.unit ? ` (${text(this.column.unit)})` : "";
-    const name = this.column ? title(this.column.name) : text("Marked days");
-    this.chart.setAttribute("aria-label", `${this.city.name}: ${name}${unit}. ${this.meta.textContent}`);
+    const name = this.column ? titleInUnit(this.column) : text("Marked days");
+    this.chart.setAttribute("aria-label", `${this.city.name}: ${name}. ${this.meta.textContent}`);
     this.lines.hidden = !this.measured;
     const forecast = el("span", { className: "line" }, `${datasetTitle(this.dataset)}, ${daysBefore(this.days)}`);
     this.lines.replaceChildren(forecast, " ", el("span", { className: "line other" }, text("measured")));

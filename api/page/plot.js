@@ -7,7 +7,7 @@ import { text } from "./language.js";
 import { Panel } from "./panel.js";
 import { keyed, lasting, leadOf, questionOf, rangeOf } from "./questions.js";
 import * as reader from "./reader.js";
-import { capital, choose, datasetTitle, daysBefore, el, monthName, openMonth, shift, stamp } from "./words.js";
+import { capital, choose, datasetTitle, daysBefore, el, monthName, openMonth, retryButton, shift, stamp } from "./words.js";
 
 const RANGE_NAMES = { 1: "Last month", 3: "3 months", 12: "12 months", 24: "24 months" };
 const SHOWN = { history: "History", [TRAINING]: "Training frame", [AHEAD]: "Days ahead" };
@@ -173,10 +173,4 @@ function choices(group, name, values, onChoice) {
   });
   group.replaceChildren(...made.map(({ button }) => button));
   return made;
-}
-
-function retryButton(again) {
-  const button = el("button", { type: "button" }, text("Ask again"));
-  button.addEventListener("click", again);
-  return button;
 }

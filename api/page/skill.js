@@ -3,7 +3,7 @@
 import { isNumber } from "./datasets.js";
 import { LOCALE, text } from "./language.js";
 import * as reader from "./reader.js";
-import { choose, daysBefore, el, MONTH_LETTERS, MONTHS, number, title } from "./words.js";
+import { choose, daysBefore, el, inUnit, MONTH_LETTERS, MONTHS, number, retryButton, title, titleInUnit } from "./words.js";
 
 const MEASURES = { mae: "Mean error", bias: "Bias", count: "Pairs" };
 const MEANINGS = {
@@ -69,9 +69,7 @@ export class Skill {
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof reader.Problem)) throw error;
-      const again = el("button", { type: "button" }, text("Ask again"));
-      again.addEventListener("click", () => this.#load(signal));
-      this.#say(el("p", {}, `${error.message} `, again));
+      this.#say(el("p", {}, `${error.message} `, retryButton(() => this.#load(signal))));
     }
   }
 
@@ -94,8 +92,7 @@ export class Skill {
       return;
     }
     const column = found.find(({ name }) => name === this.view.columns[skillKey(this.lead)]) ?? found[0];
-    const named = ({ name, unit }) => [name, `${title(name)}${unit ? ` (${text(unit)})` : ""}`];
-    choose(this.select, [found.map(named)], column.name);
+    choose(this.select, [found.map((one) => [one.name, titleInUnit(one)])], column.name);
     this.choice.hidden = false;
     const errors = skill.filter((one) => one.column === column.name);
     this.body.replaceChildren(
@@ -109,7 +106,7 @@ export class Skill {
   #byLead(errors, { name, unit }) {
     const rows = this.lead.days.map((days) => [days, pooled(errors.filter((one) => one.lead_days === days))]);
     const most = Math.max(...rows.map(([, all]) => all?.mae ?? 0));
-    const units = unit ? ` (${text(unit)})` : "";
+    const units = inUnit(unit);
     const heads = [text("Forecast"), `${text(MEASURES.mae)}${units}`, `${text(MEASURES.bias)}${units}`, text(MEASURES.count)];
     const row = ([days, all]) => {
       const bar = el("i", { "aria-hidden": "true" });
@@ -139,7 +136,7 @@ export class Skill {
       const cells = this.lead.days.map((days) => cell(errors.find((one) => one.month === month && one.lead_days === days)));
       return el("tr", {}, el("th", { scope: "row" }, el("abbr", { title: MONTHS[month - 1] }, MONTH_LETTERS[month - 1])), ...cells);
     };
-    const units = unit && measure !== "count" ? ` (${text(unit)})` : "";
+    const units = measure === "count" ? "" : inUnit(unit);
     const caption = `${text(MEASURES[measure])}${units} ${text("by month of the year and days before")}`;
     const heads = this.lead.days.map((days) => el("th", { scope: "col", "aria-label": daysBefore(days) }, String(days)));
     const head = el("thead", {}, el("tr", {}, el("td"), ...heads));

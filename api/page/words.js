@@ -1,4 +1,4 @@
-// Words, numbers, months and local times, as a reader of the page meets them. Belongs here: text. Does not: elements' layout.
+// Words, numbers, months, local times, and small elements that all parts share. Belongs here: those. Does not: elements' layout.
 
 import { LANGUAGE, LOCALE, text } from "./language.js";
 
@@ -24,6 +24,12 @@ export const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1)
 /** A column by its name in the API, such as traffic_volume. */
 export const title = (name) => text(capital(name).replaceAll("_", " "));
 
+/** A unit behind what is in it, where there is one. */
+export const inUnit = (unit) => (unit ? ` (${text(unit)})` : "");
+
+/** A column's title with its unit. */
+export const titleInUnit = ({ name, unit }) => `${title(name)}${inUnit(unit)}`;
+
 /** A dataset by its name in the API, at the beginning of a line. */
 export const datasetTitle = (name) => capital(text(name));
 
@@ -34,6 +40,12 @@ export function choose(select, [first, others = []], chosen, label = "") {
   const option = ([value, words]) => el("option", { value, selected: value === chosen }, words);
   const group = others.length ? [el("optgroup", { label }, ...others.map(option))] : [];
   select.replaceChildren(...first.map(option), ...group);
+}
+
+export function retryButton(again) {
+  const button = el("button", { type: "button" }, text("Ask again"));
+  button.addEventListener("click", again);
+  return button;
 }
 
 /** A column's meaning in one line; empty where the platform has not recorded it. */
