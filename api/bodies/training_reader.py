@@ -1,12 +1,13 @@
 """The body of a training frame. Belongs here: joined months and their cache.
 
-Does not: joining a month (city_data/frames/training.py), or HTTP (routes/training.py). A joined month is cached
-under the versions it is built from, so a stale one is never served. Months at a range's edges are cut on each request.
+Does not: reading and joining months (city_data/store/training_months.py), or HTTP (routes/training.py). A joined month
+is cached under the versions it is built from, so a stale one is never served. Months at a range's edges are cut on each
+request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -14,17 +15,16 @@ from anyio import CapacityLimiter
 
 from api.bodies.reader import Answer, Answers, answer_key
 from api.caching import SingleFlight
-from city_data.frames.training import month_frame
 from city_data.frames.training_columns import schema
 from city_data.lru_cache import LruCache
 from city_data.store.database import Database
 from city_data.store.encodings import splice
 from city_data.store.month_bodies import SegmentGone
-from city_data.store.record_formats import delimiters_of, month_segment, parquet
+from city_data.store.record_formats import delimiters_of, month_segments, parquet
 from city_data.store.record_tables import cut
 from city_data.store.representations import Representation
 from city_data.store.segments import Segment
-from city_data.store.training_months import read_parts
+from city_data.store.training_months import read_months
 from city_data.store.training_plans import TrainingPlan
 from city_data.store.versions import NoSuchVersion
 from city_data.window import Month
@@ -82,8 +82,8 @@ class Joiner:
         return answer
 
     def _parquet(self, plan: TrainingPlan, read: list[Month]) -> tuple[bytes, ...]:
-        join, interval = self._join(plan, plan.months, read), plan.interval
-        cuts = [cut(join(month), interval.start, interval.end) for month in plan.months]
+        interval = plan.interval
+        cuts = [cut(table, interval.start, interval.end) for table in self._joined(plan, plan.months, read)]
         return (parquet(cuts, schema(plan.grid)),)
 
     def _spliced(self, plan: TrainingPlan, representation: Representation, read: list[Month]) -> tuple[bytes, ...]:
@@ -93,26 +93,25 @@ class Joiner:
         keys = {month: (plan.month_key(month), representation.tag) for month in whole}
         bodies = {month: body for month, key in keys.items() if (body := self._bodies.get(key)) is not None}
         wanted = [month for month in plan.months if month not in bodies]
-        join = self._join(plan, wanted, read)
-        for month in wanted:
-            rows = join(month) if plan.is_whole(month) else cut(join(month), interval.start, interval.end)
-            bodies[month] = month_segment(kind, rows, encoding)
+        rows = (
+            table if plan.is_whole(month) else cut(table, interval.start, interval.end)
+            for month, table in zip(wanted, self._joined(plan, wanted, read), strict=True)
+        )
+        for month, body in zip(wanted, month_segments(kind, rows, encoding), strict=True):
+            bodies[month] = body
             if month in keys:
-                self._bodies.put(keys[month], bodies[month], len(bodies[month].body))
+                self._bodies.put(keys[month], body, len(body.body))
         filled = [bodies[month] for month in plan.months if bodies[month].rows]
         return splice(filled, encoding, *delimiters_of(kind, lambda: schema(plan.grid)))
 
-    def _join(self, plan: TrainingPlan, wanted: Sequence[Month], read: list[Month]) -> Callable[[Month], pa.Table]:
-        """A function that gives the wanted months, joined. What memory lacks of them is read, and added to `read`."""
+    def _joined(self, plan: TrainingPlan, wanted: Sequence[Month], read: list[Month]) -> Iterator[pa.Table]:
+        """The wanted months, joined, in order. What memory lacks of them is read, and added to `read`."""
         known = {month: table for month in wanted if (table := self._tables.get(plan.month_key(month))) is not None}
         read += [month for month in wanted if month not in known]
-        parts = read_parts(self._database, plan, read)
-
-        def join(month: Month) -> pa.Table:
-            if month in known:
-                return known[month]
-            table = month_frame(plan.city, month, plan.grid, parts.pop(month))
-            self._tables.put(plan.month_key(month), table, table.nbytes)
-            return table
-
-        return join
+        new = read_months(self._database, plan, read)
+        for month in wanted:
+            table = known.get(month)
+            if table is None:
+                table = next(new)
+                self._tables.put(plan.month_key(month), table, table.nbytes)
+            yield table

@@ -1,4 +1,4 @@
-"""The training frame: every dataset of one month on one grid, with a mask of missing values.
+"""The training frame: every dataset of some months on one grid, with a mask of missing values.
 
 Belongs here: the join. Does not: which versions are joined (api/), the columns (training_columns.py), the rows
 (grids.py), how hours become one value (daily.py), or which forecast of a day it is (leads.py).
@@ -39,7 +39,8 @@ _REMEMBERED = 100  # 3 MB of hourly months
 
 @dataclass(frozen=True)
 class Part:
-    """One version of one dataset's month: its table as `store.versions.decode_frame` gives it, and its resolution.
+    """One dataset's stored rows of the months, one version of each, as `store.versions.decode_frame` gives them, and
+    their resolution.
 
     `lead` names the rows to use of a dataset of forecasts.
     """
@@ -80,29 +81,39 @@ def _rows(month: Month, timezone: str, grid: Grid) -> _Rows:
     return _Rows(arrays, edges, [] if grid == "hourly" else fewest_hours(month, timezone, grid))
 
 
-def month_frame(city: City, month: Month, grid: Grid, parts: Mapping[DatasetName, Part]) -> pa.Table:
-    """One row for every hour, part of a day, or local day of the city's month.
+def _rows_of(months: Sequence[Month], timezone: str, grid: Grid) -> _Rows:
+    import pyarrow as pa
 
-    `parts` is by the dataset whose columns it fills. One that is not there is missing.
+    each = [_rows(month, timezone, grid) for month in months]
+    columns = {name: pa.concat_arrays([one.columns[name] for one in each]) for name in each[0].columns}
+    # Where a month is left out no part has rows of it, so the row before may end where the row after begins.
+    edges = [edge for one in each for edge in one.edges[:-1]] + [each[-1].edges[-1]]
+    return _Rows(columns, edges, [fewest for one in each for fewest in one.fewest])
+
+
+def training_frame(city: City, months: Sequence[Month], grid: Grid, parts: Mapping[DatasetName, Part]) -> pa.Table:
+    """One row for every hour, part of a day, or local day of the city's months, which are in order.
+
+    `parts` is by the dataset whose columns it fills. Rows of which it has none are missing.
     """
     import pyarrow as pa
 
-    rows, columns = _rows(month, city.timezone, grid), dict[str, Any]()
+    rows, columns = _rows_of(months, city.timezone, grid), dict[str, Any]()
     for dataset in framed():
         joined = _joined(dataset, parts.get(dataset.name), rows, grid, city.timezone)
         columns |= joined
         columns |= {f"{column.name}{MASK}": _mask(column, joined) for column in dataset.columns}
     columns |= rows.columns
-    columns["daylight_hours"] = _daylight(city, month, rows)
+    columns["daylight_hours"] = _daylight(city, months, rows)
     arrow_schema = schema(grid)
     return pa.table([columns[field.name] for field in arrow_schema], arrow_schema)
 
 
-def _daylight(city: City, month: Month, rows: _Rows) -> Any:
+def _daylight(city: City, months: Sequence[Month], rows: _Rows) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    days = month.days()
+    days = [day for month in months for day in month.days()]
     hours = [round(daylight_hours(day, city.latitude, city.longitude), 2) for day in days]
     return pa.array(hours).take(pc.index_in(rows.columns["local_date"], value_set=pa.array(days)))
 

@@ -9,6 +9,7 @@ Each distinct value of a column is written once. A value that all rows share bec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,14 +18,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def json_text(table: pa.Table, verbatim: str, after: bytes) -> bytes | memoryview:
-    """An object for each row, each followed by `after`; texts of the column `verbatim` are JSON already."""
+def json_texts(tables: Sequence[pa.Table], verbatim: str, after: bytes) -> list[bytes | memoryview]:
+    """Each table's objects, each followed by `after`; texts of the column `verbatim` are JSON already.
+
+    The tables have one schema. They are written together: of a month of days most of the time is Arrow's calls.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not table.num_rows:
-        return b""
-    (batch,) = table.combine_chunks().to_batches()
+    edges = [0, *accumulate(table.num_rows for table in tables)]
+    if not edges[-1]:
+        return [b""] * len(tables)
+    (batch,) = pa.concat_tables(tables).combine_chunks().to_batches()
     parts: list[Any] = []
     between = "{"
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -38,10 +43,11 @@ def json_text(table: pa.Table, verbatim: str, after: bytes) -> bytes | memoryvie
         between += ","
     objects = pc.binary_join_element_wise(*parts, f"{between[:-1]}}}{after.decode()}", "")
     if isinstance(objects, pa.Scalar):  # every column has one value
-        return str(objects).encode() * int(table.num_rows)
-    *_, text = objects.buffers()  # of a new array: all its texts, one after the other
-    whole: memoryview = memoryview(text).cast("B")  # a copy of a month of hours is a megabyte requested of the system
-    return whole
+        return [str(objects).encode() * int(table.num_rows) for table in tables]
+    _, offsets, text = (buffer and memoryview(buffer).cast("B") for buffer in objects.buffers())  # of a new array
+    starts = offsets.cast("i")
+    # Views: a copy of a month of hours is a megabyte requested of the system.
+    return [text[starts[first] : starts[end]] for first, end in pairwise(edges)]
 
 
 def moment_texts(column: Any) -> Any:

@@ -8,6 +8,7 @@ are cached, those of cut months too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import tee
 from typing import TYPE_CHECKING
 
 from city_data.datasets import DATASETS, DatasetName
@@ -18,7 +19,7 @@ from city_data.store.database import Database
 from city_data.store.encodings import pack
 from city_data.store.month_lookup import Body, MonthLookup, MonthSlices
 from city_data.store.plans import MonthSlice, Plan, loaded_at
-from city_data.store.record_formats import from_records, month_segment
+from city_data.store.record_formats import from_records, month_segments
 from city_data.store.record_tables import Shape, cut, month_table
 from city_data.store.representations import Representation
 from city_data.store.segments import Segment, record_date
@@ -148,11 +149,12 @@ class Months:
         return built
 
     def _make_from_frames(self, lookup: MonthLookup, wanted: MonthSlices) -> dict[str, Body]:
-        frames, built = self._read_frames(lookup, wanted), {}
-        for month_slice in wanted:
-            table = self._table(lookup.plan, month_slice, frames[month_slice.entry.month], lookup.representation.shape)
+        frames, shape = self._read_frames(lookup, wanted), lookup.representation.shape
+        tables, written = tee(self._table(lookup.plan, one, frames[one.entry.month], shape) for one in wanted)
+        segments = month_segments(lookup.representation.format, written, lookup.representation.encoding)
+        built: dict[str, Body] = {}
+        for month_slice, table, segment in zip(wanted, tables, segments, strict=True):
             first, last = (table["date"][0].as_py(), table["date"][-1].as_py()) if table.num_rows else (None, None)
-            segment = month_segment(lookup.representation.format, table, lookup.representation.encoding)
             built[month_slice.name] = Body(segment, first, last)
         return built
 

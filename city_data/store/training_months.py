@@ -1,27 +1,45 @@
-"""Parts of frames' months, from the stored versions that a plan names. Belongs here: reading and decoding them.
+"""Months of frames, from the stored versions that a plan names. Belongs here: reading, decoding and joining them.
 
-Does not: how a month is joined (frames/training.py), or its bodies and their caches (api/).
+Does not: how they are joined (frames/training.py), or their bodies and caches (api/).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from city_data.datasets import DATASETS, DatasetName
 from city_data.frames import training
+from city_data.frames.grids import grid_stamps
 from city_data.store.database import Database
 from city_data.store.plans import loaded_at
 from city_data.store.training_plans import TrainingPlan
 from city_data.store.versions import NoSuchVersion, decode_frame, read_frames
 from city_data.window import Month
 
-Parts = Mapping[DatasetName, training.Part]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_Parts = Mapping[DatasetName, training.Part]
 _THREADS = 2  # decoding takes as long as all of the database's work, and needs no interpreter
+_MONTHS_TOGETHER = 6  # of a single month most of the time is Arrow's calls
 
 
-def read_parts(database: Database, plan: TrainingPlan, months: Sequence[Month]) -> dict[Month, Parts]:
-    """The parts that each month is joined of. Raises NoSuchVersion, DatabaseUnavailable."""
+def read_months(database: Database, plan: TrainingPlan, months: Sequence[Month]) -> Iterator[pa.Table]:
+    """The joined months, in order. Raises NoSuchVersion, DatabaseUnavailable."""
+    parts = _read_parts(database, plan, months)
+    for some in _stretches(months, parts):
+        table = training.training_frame(plan.city, some, plan.grid, _of_stretch([parts.pop(month) for month in some]))
+        first = 0
+        for month in some:
+            rows = len(grid_stamps(month, plan.city.timezone, plan.grid))
+            yield table.slice(first, rows)
+            first += rows
+
+
+def _read_parts(database: Database, plan: TrainingPlan, months: Sequence[Month]) -> dict[Month, _Parts]:
     parts: dict[Month, dict[DatasetName, Future[training.Part]]] = {month: {} for month in months}
     with ThreadPoolExecutor(_THREADS) as decoding:
         for name, slices in plan.slices.items():
@@ -39,3 +57,31 @@ def _part(plan: TrainingPlan, name: DatasetName, month: Month, frame: bytes) -> 
         raise NoSuchVersion(f"{month_slice.identity}: the month was dropped and reloaded")
     resolution = training.resolution_of(month_slice.entry.expected_rows, month)
     return training.Part(dataset, table, resolution, plan.lead if dataset.stands_in_for else None)
+
+
+def _stretches(months: Sequence[Month], parts: Mapping[Month, _Parts]) -> Iterator[list[Month]]:
+    """Months in order, at most _MONTHS_TOGETHER, in which no dataset has two resolutions."""
+    some, known = list[Month](), dict[DatasetName, str]()
+    for month in months:
+        resolutions = {name: part.resolution for name, part in parts[month].items()}
+        differs = any(known.get(name, one) != one for name, one in resolutions.items())
+        if some and (differs or len(some) == _MONTHS_TOGETHER):
+            yield some
+            some, known = [], {}
+        some.append(month)
+        known |= resolutions
+    if some:
+        yield some
+
+
+def _of_stretch(parts: Sequence[_Parts]) -> _Parts:
+    """One part for each dataset, of the rows of all months that have any."""
+    import pyarrow as pa
+
+    by_name: dict[DatasetName, list[training.Part]] = {}
+    for of_month in parts:
+        for name, part in of_month.items():
+            by_name.setdefault(name, []).append(part)
+    return {
+        name: replace(some[0], table=pa.concat_tables([part.table for part in some])) for name, some in by_name.items()
+    }

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from city_data.datasets import DATASETS, DatasetName, Resolution, expected_stamp
 from city_data.frames.canonical import canonical_frame
 from city_data.frames.grids import Grid, fewest_hours, grid_stamps
 from city_data.frames.leads import Lead
-from city_data.frames.training import Part, month_frame, resolution_of
+from city_data.frames.training import Part, resolution_of, training_frame
 from city_data.frames.training_columns import MASK, schema, training_columns
 from city_data.store.versions import decode_frame, encode_batch, frame_batch
 from city_data.window import Month
@@ -58,7 +59,7 @@ def test_grid_has_every_row_and_only_stored_values(
     month: Month, zone: str, grid: Grid, stored_as: Resolution, values: dict[int, float]
 ) -> None:
     stored = part("weather", month, zone, stored_as, values)
-    frame = month_frame(town(zone), month, grid, {"weather": stored})
+    frame = training_frame(town(zone), [month], grid, {"weather": stored})
     assert frame.schema == schema(grid)
     assert frame["date"].to_pylist() == grid_stamps(month, zone, grid)
     days = frame["local_date"].to_pylist()
@@ -82,11 +83,41 @@ def test_grid_has_every_row_and_only_stored_values(
             assert (value is not None) == (counts[place(date)] >= fewest)
 
 
+@settings(max_examples=25)
+@given(
+    st.lists(st.integers(0, 17), min_size=1, max_size=4, unique=True).map(sorted),
+    st.sampled_from(ZONES),
+    st.sampled_from(GRIDS),
+    st.sampled_from(RESOLUTIONS),
+    st.lists(st.dictionaries(st.integers(0, 744), st.integers(-40, 40).map(float), max_size=60), min_size=4),
+)
+def test_months_joined_together_have_the_rows_of_each_by_itself(
+    ordinals: list[int], zone: str, grid: Grid, stored_as: Resolution, values: list[dict[int, float]]
+) -> None:
+    """Also where months between them are left out, and where one has no part."""
+    months = [Month(2025, 1) + n for n in ordinals]
+    parts = {
+        month: part("weather", month, zone, stored_as, of_month)
+        for month, of_month in zip(months, values, strict=False)
+        if of_month
+    }
+    alone = [
+        training_frame(town(zone), [month], grid, {"weather": parts[month]} if month in parts else {})
+        for month in months
+    ]
+    whole: dict[DatasetName, Part] = {}
+    if parts:
+        tables = [one.table for one in parts.values()]
+        whole["weather"] = Part(DATASETS["weather"], pa.concat_tables(tables), stored_as)
+    frame = training_frame(town(zone), months, grid, whole)
+    assert frame.equals(pa.concat_tables(alone))
+
+
 @pytest.mark.parametrize("grid", GRIDS)
 def test_hourly_weather_serves_every_grid(grid: Grid) -> None:
     month, zone = Month(2026, 10), "Europe/Madrid"
     stored = part("weather", month, zone, "hourly", {n: float(n) for n in range(745)})
-    rows: list[dict[str, Any]] = month_frame(town(zone), month, grid, {"weather": stored}).to_pylist()
+    rows: list[dict[str, Any]] = training_frame(town(zone), [month], grid, {"weather": stored}).to_pylist()
     assert {row["weather_resolution"] for row in rows} == {"hourly"}
     if grid == "daily":
         assert [row["temperature"] for row in rows[:2]] == [11.5, 35.5]
@@ -110,7 +141,7 @@ def test_extremes_follow_from_hours_in_frames_of_observations_and_of_forecasts(
     hours = pd.DataFrame({"date": dates, "lead_days": 3, "temperature": range(len(dates)), "source": "test"})
     table = decode_frame(encode_batch(frame_batch(canonical_frame(hours, known), known, MADE, MADE)), known)
     stored = Part(known, table, "hourly", Lead(days=3) if known.key_columns else None)
-    frame = month_frame(town(zone), month, grid, {"weather": stored})
+    frame = training_frame(town(zone), [month], grid, {"weather": stored})
     lowest, highest = (frame[f"temperature_{name}"].to_pylist() for name in ("min", "max"))
     if grid == "hourly":
         assert lowest == highest == [None] * 745, "nobody knows an hour's extremes"
@@ -127,7 +158,7 @@ def test_resolution_follows_from_the_expected_rows() -> None:
 
 
 def test_hour_belongs_to_the_local_day_in_which_it_begins() -> None:
-    frame = month_frame(town("Asia/Kolkata"), Month(2026, 10), "hourly", {})
+    frame = training_frame(town("Asia/Kolkata"), [Month(2026, 10)], "hourly", {})
     first = frame.to_pylist()[0]
     assert first["date"] == datetime(2026, 9, 30, 19, tzinfo=UTC)  # half past midnight
     assert first["hour"] == 0

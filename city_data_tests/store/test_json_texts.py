@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from city_data.store.json_texts import json_text
+from city_data.store.json_texts import json_texts
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2999, 12, 31), timezones=st.just(UTC))
 COLUMNS = {
@@ -30,14 +30,16 @@ SCHEMA = pa.schema([(name, kind) for name, (kind, _) in COLUMNS.items()])
 
 @given(ROWS, st.integers(0, 3))
 def test_objects_have_the_bytes_of_their_rows(rows: list[dict[str, Any]], start: int) -> None:
-    table = pa.concat_tables([pa.Table.from_pylist(rows, SCHEMA), pa.Table.from_pylist(rows[:2], SCHEMA)]).slice(start)
-    expected = b"".join(
-        orjson.dumps(row, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE) for row in table.to_pylist()
-    )
-    assert json_text(table, "raw", b"\n") == expected
+    chunked = pa.concat_tables([pa.Table.from_pylist(rows, SCHEMA), pa.Table.from_pylist(rows[:2], SCHEMA)])
+    tables = [chunked.slice(start), SCHEMA.empty_table(), pa.Table.from_pylist(rows[:start], SCHEMA)]
+    expected = [
+        b"".join(orjson.dumps(row, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE) for row in table.to_pylist())
+        for table in tables
+    ]
+    assert json_texts(tables, "raw", b"\n") == expected
 
 
 @pytest.mark.parametrize("raws", [['{"b":[1, 2]}', None], [None, None], ["[]", "[]"]])
 def test_text_that_is_json_already_is_not_written_as_a_text(raws: list[str | None]) -> None:
     expected = "".join(f'{{"raw":{"null" if raw is None else raw}}};' for raw in raws)
-    assert json_text(pa.table({"raw": pa.array(raws, pa.string())}), "raw", b";") == expected.encode()
+    assert json_texts([pa.table({"raw": pa.array(raws, pa.string())})], "raw", b";") == [expected.encode()]

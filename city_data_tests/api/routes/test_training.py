@@ -10,15 +10,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from httpx import Response
 from starlette.testclient import TestClient
 
-from city_data.frames import training_columns
+from city_data.datasets import DATASETS, expected_stamps
+from city_data.frames import canonical, training_columns
 from city_data.store.database import Database
-from city_data.store.months import replace_month
+from city_data.store.months import MonthLoad, replace_month
 from city_data.store.partitions import drop_month
 from city_data.window import Month
 from city_data_tests.api.conftest import HERE, LOADED, TENANT, Load, MakeClient, month_load
@@ -243,3 +245,43 @@ def test_range_that_cuts_months_has_the_same_rows(client: TestClient, load: Load
     again = ask(client, "2026-09-01", "2026-10-31")
     assert again.content == first.content
     assert cut == first.json()[1:-1]
+
+
+@pytest.mark.parametrize("resolution", ["daily", "dayparts", "hourly"])
+def test_months_read_at_once_have_the_rows_of_each_read_by_itself(
+    make_client: MakeClient, database: Database, load: Load, resolution: str
+) -> None:
+    """Eight months, more than are joined together; weather has hours in some, days in others, and none in one."""
+    months = [Month(2026, 3) + n for n in range(8)]
+    for month in months[:3] + months[4:]:
+        replace_month(database, hours_of_weather(month) if month.month in (4, 8) else month_load("weather", str(month)))
+    for month in (months[1], months[6]):
+        load("traffic", str(month))
+    for kind in ("json", "csv", "arrow"):
+        one_by_one, at_once, more = make_client(), make_client(), {"resolution": resolution, "format": kind}
+        rows = [
+            row for month in months for row in _rows(ask(one_by_one, f"{month}-01", str(month.last_day), **more), kind)
+        ]
+        assert {row["weather_resolution"] or None for row in rows} == {"daily", "hourly", None}
+        assert _rows(ask(at_once, "2026-03-01", "2026-10-31", **more), kind) == rows
+        without_a_day = [row for row in rows if str(row["local_date"]) > "2026-03-01"]
+        assert _rows(ask(at_once, "2026-03-02", "2026-10-31", **more), kind) == without_a_day
+
+
+def hours_of_weather(month: Month) -> MonthLoad:
+    days, stamps = month_load("weather", str(month)), expected_stamps(month, "Europe/Madrid", "hourly")
+    columns = {"date": pd.DatetimeIndex(stamps), "temperature": [n / 2 for n in range(len(stamps))], "source": "test"}
+    frame = canonical.canonical_frame(pd.DataFrame(columns), DATASETS["weather"])
+    return replace(days, frame=frame, expected_rows=len(stamps))
+
+
+def _rows(response: Response, kind: str) -> list[dict[str, Any]]:
+    assert response.status_code == 200, response.text
+    match kind:
+        case "json":
+            rows: list[dict[str, Any]] = response.json()
+            return rows
+        case "csv":
+            return list(csv.DictReader(io.StringIO(response.text)))
+    table: list[dict[str, Any]] = pa.ipc.open_stream(response.content).read_all().to_pylist()
+    return table
