@@ -11,11 +11,11 @@ import pkgutil
 import zoneinfo
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from math import asin, cos, degrees, radians, sin, sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 import yaml
@@ -25,7 +25,7 @@ from city_data.calendar_days import regions
 from city_data.datasets import DATASETS, DatasetName
 from city_data.errors import CityDataError, unknown
 from city_data.local_holidays import LocalHolidays
-from city_data.strict_model import StrictModel
+from city_data.strict_model import StrictModel, problems
 
 DEFAULT_FILE = Path(__file__).with_name("cities.yaml")
 EARTH_RADIUS_KM = 6371.0088
@@ -52,7 +52,7 @@ class FallbackSource(StrictModel):
     @classmethod
     def _known_provider(cls, value: str) -> str:
         if value not in known_providers():
-            raise ValueError(f"unknown provider {value!r}; known: {', '.join(known_providers())}")
+            raise ValueError(unknown("provider", value, known_providers()))
         return value
 
 
@@ -70,9 +70,12 @@ class _Place(StrictModel):
     `local_holidays`: the municipality's own; without them they are not known.
     """
 
-    city_id: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    city_id: str = pydantic.Field(
+        pattern=r"^[a-z][a-z0-9_]{0,62}$",
+        description="a name of small letters, digits and underscores, such as buenos_aires",
+    )
     name: str = pydantic.Field(min_length=1)
-    country: str = pydantic.Field(pattern=r"^[A-Z]{2}$")
+    country: str = pydantic.Field(pattern=r"^[A-Z]{2}$", description="an ISO 3166-1 code of two capitals, such as PT")
     region: str | None = None
     local_holidays: LocalHolidays | None = None
     latitude: float = pydantic.Field(ge=-90, le=90)
@@ -205,31 +208,7 @@ def _city(file: Path, position: int, entry: object) -> City:
     try:
         return City.model_validate(entry)
     except pydantic.ValidationError as error:
-        raise RegistryError(f"{file}: city {label}: {_problems(error)}") from None
-
-
-def _problems(error: pydantic.ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'entry'}: {problem['msg']}"
-        + (f" (known keys: {', '.join(_keys_at(problem['loc']))})" if problem["type"] == "extra_forbidden" else "")
-        for problem in error.errors()
-    )
-
-
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """The keys known beside the last one of a location such as local_holidays.days.0.nmae."""
-    model: type[pydantic.BaseModel] = City
-    for key in (part for part in location[:-1] if isinstance(part, str)):
-        model = next(_models(model.model_fields[key].annotation))
-    return list(model.model_fields)
-
-
-def _models(annotation: Any) -> Iterator[type[pydantic.BaseModel]]:
-    """The models within an annotation such as `tuple[Model, ...] | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models(part)
+        raise RegistryError(f"{file}: city {label}: {problems(error, City)}") from None
 
 
 def _enable(file: Path, cities: list[City], override: str | None) -> list[City]:

@@ -60,7 +60,14 @@ def test_shipped_registry() -> None:
         ),
         ({"region": "Madrid"}, "region: .*'Madrid' of ES; known: AN, .*MD"),
         ({"region": "MD", "country": "SA"}, "region: .*no region of SA is known"),
-        ({"region": "MD", "country": "es"}, "country"),
+        ({"country": "Spain"}, "country: 'Spain' is not an ISO 3166-1 code of two capitals, such as PT$"),
+        ({"country": False}, "country: YAML reads this as False, not as text: put it in quotes$"),
+        ({"region": 13}, "region: YAML reads this as 13, not as text: put it in quotes$"),
+        (
+            {"weather": "open_meteo"},
+            "weather: 'open_meteo' stands where keys are expected: provider, settings, fallback$",
+        ),
+        ({"weather": {"provider": "aemt"}}, "weather.provider: unknown provider 'aemt'; did you mean aemet\\? known: "),
         ({"local_holidays": []}, "local_holidays: "),
         ({"local_holidays": FEASTS | {"source": ""}}, "local_holidays.source: "),
         (

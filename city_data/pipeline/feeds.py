@@ -17,6 +17,7 @@ from city_data.cities import City, FallbackSource, Registry, RegistryError
 from city_data.datasets import DATASETS, Dataset, Resolution
 from city_data.providers import discover
 from city_data.providers.base import Capabilities, Location, Provider, Request, Settings
+from city_data.strict_model import problems
 from city_data.window import Month, Window
 
 if TYPE_CHECKING:
@@ -143,10 +144,12 @@ def meanings(capabilities: Capabilities) -> dict[str, dict[str, Any]]:
 def _choice(city: City, dataset: Dataset, source: FallbackSource, where: str) -> ProviderBinding:
     provider = discover()[source.provider]
     if provider.capabilities.dataset != dataset.name:
-        raise RegistryError(f"city {city.city_id}: {dataset.name}.provider: {provider.name} gives no {dataset.name}")
+        able = ", ".join(name for name, one in discover().items() if one.capabilities.dataset == dataset.name)
+        raise RegistryError(
+            f"city {city.city_id}: {dataset.name}.provider: {provider.name} gives no {dataset.name}; known: {able}"
+        )
     try:
         return ProviderBinding(provider, provider.settings_model.model_validate(dict(source.settings)))
     except pydantic.ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
-        known = ", ".join(provider.settings_model.model_fields) or "none"
-        raise RegistryError(f"city {city.city_id}: {where}: {problems} (known settings: {known})") from None
+        wrong = problems(error, provider.settings_model, "settings")
+        raise RegistryError(f"city {city.city_id}: {where}: {wrong}") from None

@@ -67,7 +67,14 @@ def test_unknown_settings_and_unsupported_datasets_are_refused(tmp_path: Path) -
     fallback = {"provider": "open_meteo", "settings": {"x": 1}}
     message = refused(tmp_path, weather={"provider": "aemet", "settings": {"stations": ["3195"]}, "fallback": fallback})
     assert "weather.fallback.settings" in message
-    assert "gives no traffic" in refused(tmp_path, traffic={"provider": "open_meteo"})
+    message = refused(tmp_path, weather={"provider": "aemet", "settings": {"stations": [3195]}})
+    assert "weather.settings: stations.0: YAML reads this as 3195, not as text: put it in quotes" in message
+    message = refused(tmp_path, weather={"provider": "aemet", "settings": {"stations": "3195"}})
+    assert "weather.settings: stations: '3195' stands where a list is expected" in message
+    message = refused(tmp_path, weather={"provider": "aemet", "settings": {"stations": ["31-95"]}})
+    assert "weather.settings: stations.0: '31-95' is not a station's id of four or five characters, such as" in message
+    message = refused(tmp_path, traffic={"provider": "open_meteo"})
+    assert "open_meteo gives no traffic; known: barcelona_opendata, grandlyon_opendata, madrid" in message
 
 
 def test_lineage_runs_from_provider_to_cache_and_every_asset_is_documented() -> None:

@@ -51,7 +51,9 @@ _EXPIRED_TRIES = 2
 class AemetSettings(Settings):
     """`stations`: AEMET's `indicativo`s; the city's day is their mean."""
 
-    stations: tuple[Annotated[str, pydantic.Field(pattern="^[0-9A-Z]{4,5}$")], ...] = pydantic.Field(min_length=1)
+    stations: tuple[Annotated[str, pydantic.Field(pattern="^[0-9A-Z]{4,5}$")], ...] = pydantic.Field(
+        min_length=1, description="a station's id of four or five characters, such as 3195 or 0201X"
+    )
 
 
 class _NoData(ProviderError):

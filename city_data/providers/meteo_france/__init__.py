@@ -42,8 +42,12 @@ class MeteoFranceSettings(Settings):
     """A city's stations. `department`: two or three digits, such as "75" or "974". `stations`: eight digits each
     (`NUM_POSTE`), the first of which are the department's; the city's hour is their mean."""
 
-    department: str = pydantic.Field(pattern=r"^([0-9]{2}|9[78][0-9])$")
-    stations: tuple[Annotated[str, pydantic.Field(pattern="^[0-9]{8}$")], ...] = pydantic.Field(min_length=1)
+    department: str = pydantic.Field(
+        pattern=r"^([0-9]{2}|9[78][0-9])$", description="a department's number, such as 75 or 974"
+    )
+    stations: tuple[Annotated[str, pydantic.Field(pattern="^[0-9]{8}$")], ...] = pydantic.Field(
+        min_length=1, description="a station's id of eight digits, such as 75114001"
+    )
 
     @pydantic.model_validator(mode="after")
     def _of_the_department(self) -> MeteoFranceSettings:

@@ -56,7 +56,9 @@ class OpenHolidaysSettings(Settings):
     the comment on the vacations of one group of pupils, where groups have their own."""
 
     school_file: str | None = pydantic.Field(
-        default=None, pattern=r"^[a-z]{2}/holidays/holidays\.school[^/\s?#]*\.csv$"
+        default=None,
+        pattern=r"^[a-z]{2}/holidays/holidays\.school[^/\s?#]*\.csv$",
+        description="a file of school holidays below src/, such as pt/holidays/holidays.school.csv",
     )
     subdivision: str | None = None
     pupils: str | None = None
