@@ -23,7 +23,7 @@ FORMATS = [
 ]
 # MonthSlices of which texts that look like numbers are made, and texts that other readers take for numbers.
 PIECES = st.sampled_from(
-    [*"0123456789+-.,eE ", "\u00a0", "\t", "\x1c", "\u2009", "000", "110", "NaN", "inf", "٣", "−", "_"]
+    [*"0123456789+-.,eE '", "\u00a0", "\t", "\x1c", "\u2009", "000", "110", "NaN", "inf", "٣", "−", "_"]
 )
 TEXTS = st.one_of(
     st.lists(PIECES, max_size=9).map("".join),
@@ -97,6 +97,10 @@ def test_declared_number_formats_are_read(form: NumberFormat, text: object, valu
         (NumberFormat(), "٣", "unreadable"),
         (NumberFormat(counts=True), "1.110", "ambiguous"),
         (NumberFormat(counts=True), "900.000", "ambiguous"),
+        *((NumberFormat(counts=True), f"1{mark}110", "ambiguous") for mark in ",'\u2019 \u00a0\u202f"),
+        (NumberFormat(counts=True), "1.110.000", "ambiguous"),
+        (NumberFormat(counts=True), "1,110.0", "ambiguous"),
+        (NumberFormat(counts=True), "1,5", "unreadable"),
         (JSON_NUMBERS, "15,0", "unreadable"),
         (JSON_NUMBERS, "", "unreadable"),
         (JSON_NUMBERS, True, "unreadable"),

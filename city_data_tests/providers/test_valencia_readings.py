@@ -115,6 +115,8 @@ BAD = {
     "features of numbers": b'{"features":[1]}',
     "other fields": b'{"features":[{"attributes":{"id":1}}]}',
     "latin-1": '{"features":[],"a":"á"}'.encode("latin-1"),
+    "two flows of one loop": answer(("a", 900, NOON)).replace(b'"ih": 900', b'"ih": 100, "ih": 900'),
+    "thousands, or a fraction": answer(("a", "1.110", NOON), ("b", 900, NOON)),
     "numbers of 5,000 digits": b'{"features":[{"attributes":{"idpm":1,"ih":' + b"1" * 5000 + b"}}]}",
 }
 
@@ -126,7 +128,7 @@ def test_unreadable_stored_poll_is_excluded_and_counted(tmp_path: Path, kind: st
     assert volumes(made) == [100] * 3
     assert made.rejected == {"unreadable_poll": 1}
     assert made.provenance["unreadable_snapshots"] == 1
-    with pytest.raises(PermanentError, match=r"the archived snapshot cannot be read|layer lacks|not ArcGIS's"):
+    with pytest.raises(PermanentError, match=r"the archived snapshot cannot be read|layer lacks|not ArcGIS's|ambiguous"):
         archived(tmp_path, {NOON: BAD[kind]})
 
 

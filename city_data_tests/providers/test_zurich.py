@@ -189,7 +189,7 @@ def test_unusable_counts_are_rejected_and_of_two_the_usable_one_counts(tmp_path:
 
 @pytest.mark.parametrize(
     ("cell", "text"),
-    [("1.034", "'1.034' in row .* is ambiguous"), ("1034,0", "6 of 6 cells of 'AnzFahrzeuge' cannot be used, such as")],
+    [("1.034", "'1.034' in row .* is ambiguous"), ("1'034", "is ambiguous"), ("1034,0", "6 of 6 cells of 'AnzFahrzeuge' cannot be used, such as")],
 )
 def test_other_notation_of_counts_is_refused_with_the_cell(tmp_path: Path, cell: str, text: str) -> None:
     with pytest.raises(PermanentError, match=text):

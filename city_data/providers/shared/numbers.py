@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Listed one by one, since Python and Polars differ in which characters are blanks.
 _BLANKS = " \t\r\n\u00a0\u202f"
+_THOUSANDS = ".,'\u2019 \u00a0\u202f\u2009"  # marks between thousands in the countries of the sources
 _LARGEST_INTEGER = 2**53  # beyond it a float skips integers, and no measurement reaches it
 
 
@@ -35,7 +36,8 @@ class NumberFormat:
     """How one wire format writes numbers. `missing` are the texts of a missing value, without blanks around them.
 
     Digits are ASCII and stand on both sides of the decimal mark; an exponent, `NaN` or `inf` is unreadable. In
-    `counts`, a decimal mark before exactly three digits is ambiguous: `1.110` may be 1110 or 1.11.
+    `counts`, a decimal mark before exactly three digits is ambiguous: `1.110` may be 1110 or 1.11. So is any other mark
+    of thousands: `1'110` as an unreadable cell would take the high counts alone out of a month.
     JSON numbers need no format: they are read as they are.
     """
 
@@ -106,7 +108,8 @@ class NumberFormat:
 
     @cached_property
     def _ambiguous(self) -> re.Pattern[str]:
-        return re.compile(rf"[+-]?[0-9]+{re.escape(self.decimal)}[0-9]{{3}}")
+        grouped = f"[0-9]{{1,3}}(?:[{_THOUSANDS}][0-9]{{3}})+(?:[.,][0-9]+)?"
+        return re.compile(rf"[+-]?(?:[0-9]+{re.escape(self.decimal)}[0-9]{{3}}|{grouped})")
 
 
 # Values of `json.loads`: a number, or a string of one with JSON's decimal point.

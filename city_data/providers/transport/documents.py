@@ -19,7 +19,7 @@ def read_json(body: bytes | str, otherwise: str | None = None) -> Any:
     """
     text = body if isinstance(body, str) else _decoded(body, otherwise)
     try:
-        return json.loads(text.removeprefix(_MARK), object_pairs_hook=_object)
+        return json.loads(text.removeprefix(_MARK), object_pairs_hook=with_distinct_keys)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
 
@@ -29,7 +29,8 @@ def begins_json(text: str, opening: str = "[{") -> bool:
     return text.removeprefix(_MARK).removeprefix("ï»¿").lstrip()[:1] in tuple(opening)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def with_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of its pairs, as `json` asks for it. Raises ValueError for a key with two values."""
     mapping = dict(pairs)
     if (
         len(mapping) < len(pairs)

@@ -14,12 +14,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from city_data.providers.errors import NoSnapshot, PermanentError
-from city_data.providers.shared.numbers import JSON_NUMBERS, NotANumber
+from city_data.providers.shared.numbers import JSON_NUMBERS, NotANumber, NumberFormat
+from city_data.providers.transport.documents import with_distinct_keys
 from city_data.texts import printable
 
 POINT, FLOW, STAMP = FIELDS = ("idpm", "ih", "fecha_actualizacion")
 # Clocks of roadside controllers run a little ahead; a stamp further ahead is not a time of measurement.
 AHEAD = timedelta(minutes=10)
+_COUNTS = NumberFormat(missing=JSON_NUMBERS.missing, counts=True)
 _NAME = "%Y%m%dT%H%M%SZ.json"
 
 Rows = list[Mapping[str, Any]]
@@ -67,7 +69,7 @@ def pages(body: bytes) -> Iterator[Page]:
 
 def _documents(body: bytes) -> Iterator[Any]:
     """Consecutive JSON documents in UTF-8, each with or without a byte order mark."""
-    decoder, text, position = json.JSONDecoder(), body.decode("utf-8"), 0
+    decoder, text, position = json.JSONDecoder(object_pairs_hook=with_distinct_keys), body.decode("utf-8"), 0
     while position < len(text):
         if text[position].isspace() or text[position] == "\ufeff":
             position += 1
@@ -90,11 +92,22 @@ def _page(document: object) -> Page:
     lacking = {name for row in rows for name in FIELDS if name not in row}
     if lacking:
         raise PermanentError(f"the layer lacks {', '.join(sorted(lacking))}; its fields are {', '.join(rows[0])}")
+    if (flow := next((row[FLOW] for row in rows if _is_ambiguous(row[FLOW])), None)) is not None:
+        raise PermanentError(f"the flow {str(flow)[:40]!r} is ambiguous: thousands, or a fraction?")
     return Page(rows, document.get("exceededTransferLimit") is True)
 
 
 def _attributes(feature: object) -> object:
     return feature.get("attributes") if isinstance(feature, dict) else None
+
+
+def _is_ambiguous(flow: object) -> bool:
+    """Whether a text is a number that may be another one: `1.110`."""
+    try:
+        _COUNTS.parse(flow)
+    except NotANumber:
+        return number_of(flow) is not None
+    return False
 
 
 def measured(rows: Rows) -> list[tuple[str, int]]:
