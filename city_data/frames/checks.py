@@ -139,7 +139,8 @@ def stamps(frame: pd.DataFrame, dataset: Dataset, expected: Sequence[datetime], 
 
 
 def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
-    """The row positions of values outside the range or the allowed words of datasets.py, by column."""
+    """The row positions of values outside the range or the allowed words of datasets.py, by column; all of a column of
+    percent whose values are shares of 1."""
     import pandera.pandas as pa
 
     def rule(name: str) -> pa.Column:
@@ -153,11 +154,22 @@ def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
         bounds += [pa.Check.le(column.high)] if column.high is not None else []
         return pa.Column(float if column.kind == "number" else object, bounds, nullable=True)
 
+    shares = {
+        column.name: frame.index[frame[column.name].notna()].tolist()
+        for column in dataset.columns
+        if column.unit == "%" and _are_shares_of_one(frame[column.name])
+    }
     try:
         pa.DataFrameSchema({name: rule(name) for name in dataset.column_names}).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
-        return {str(name): sorted(set(cases["index"])) for name, cases in error.failure_cases.groupby("column")}
-    return {}
+        cases = error.failure_cases.groupby("column")
+        return {str(name): sorted(set(found["index"])) for name, found in cases} | shares
+    return shares
+
+
+def _are_shares_of_one(percent: pd.Series[float]) -> bool:
+    """Whether all values of a month lie in 0..1, and some between the two: another unit."""
+    return bool((percent.isna() | (percent <= 1)).all()) and int(percent.between(0, 1, "neither").sum()) >= FEW_CELLS
 
 
 def ranges(odd: Mapping[str, Odd], share: float) -> Outcome:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from city_data.columns import Column
-from city_data.datasets import TRAFFIC, expected_stamps
+from city_data.datasets import TRAFFIC, WEATHER, expected_stamps
 from city_data.frames import canonical, checks
 from city_data.frames.checks import Odd
 from city_data.window import Month
@@ -56,6 +56,16 @@ def test_implausible_values_are_reported_by_column_and_date(column: str, value: 
     frame.loc[[3, 7], column] = value
     assert checks.implausible(frame, TRAFFIC) == {column: [3, 7]}
     assert checks.implausible(month(), TRAFFIC) == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "cells"),
+    [([0.4, 0.55, 0.7, 1.0, 0.0, None], 5), ([0.4, 0.55, 0.7, 1.1], 0), ([0.0, 1.0, 1.0, 1.0, 1.0], 0)],
+)
+def test_percent_column_of_nothing_but_shares_of_one_is_implausible(values: list[float | None], cells: int) -> None:
+    frame = pd.DataFrame({"date": pd.DatetimeIndex(STAMPS[: len(values)]), "humidity": values, "source": "test"})
+    found = checks.implausible(canonical.canonical_frame(frame, WEATHER), WEATHER)
+    assert found == ({"humidity": list(range(cells))} if cells else {})
 
 
 def test_infinity_is_implausible_even_in_an_unbounded_column() -> None:

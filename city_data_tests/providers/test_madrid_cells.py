@@ -57,6 +57,15 @@ def test_mostly_unreadable_column_is_refused_with_an_example_cell(tmp_path: Path
         month_of(tmp_path, [";".join(cells) for cells in lines])
 
 
+def test_load_as_a_share_of_one_is_refused(tmp_path: Path) -> None:
+    """Every hour would have the level `low`."""
+    place = HEADER.split(";").index("carga")
+    lines = [line.split(";") for line in good()]
+    shares = [";".join([*cells[:place], "0.87", *cells[place + 1 :]]) for cells in lines]
+    with pytest.raises(PermanentError, match=r"'carga' is a share of 1 and not of 100: .* 0\.87"):
+        month_of(tmp_path, shares)
+
+
 @pytest.mark.parametrize(
     ("column", "value", "nulled"),
     [

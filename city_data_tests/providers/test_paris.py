@@ -208,6 +208,13 @@ def test_other_notation_of_counts_is_refused_with_the_cell(tmp_path: Path, cell:
         parse("2026-09", written(tmp_path, rows))
 
 
+def test_occupancy_as_a_share_of_one_is_refused(tmp_path: Path) -> None:
+    """Every hour would have the level `low`."""
+    rows = [f"4264;2026-09-01T{n:02d}:00:00Z;100;0.{n + 10};Fluide;Ouvert" for n in range(24)]
+    with pytest.raises(PermanentError, match=r"'k' is a share of 1 and not of 100: .* 0\.3"):
+        parse("2026-09", written(tmp_path, rows))
+
+
 def test_missing_or_doubled_columns_and_other_months_are_refused(tmp_path: Path) -> None:
     row = ["4264;2026-09-01T01:00:00Z;120.0;5.5;Fluide;Ouvert"]
     with pytest.raises(PermanentError, match=r"lacks q \(Débit horaire\)"):

@@ -27,7 +27,7 @@ from city_data.providers.madrid_opendata.rows import (
 )
 from city_data.providers.madrid_opendata.station_hours import station_hours
 from city_data.providers.shared.city_hours import QUARTERS_NEEDED, Estimate, estimate
-from city_data.providers.shared.habits import refuse_spoilt_cells
+from city_data.providers.shared.habits import refuse_shares_of_one, refuse_spoilt_cells
 from city_data.providers.shared.local_hours import Clock
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def city_hours(file: MonthFile, timezone: str) -> CityHours:
     nulled = _nulled(file, table, reasons)
     cells = _Cells.of(table, len(clock.faces))
     speed, load = _weighted_mean(table, M30, len(clock.faces)), _weighted_mean(table, URBAN, len(clock.faces))
+    refuse_shares_of_one("carga", load)
     del sums, known, table  # as large as all that the estimate needs
     slots_with_data = np.flatnonzero(cells.quarters.any(axis=0))
     hours = int(slots_with_data[-1]) + 1 if len(slots_with_data) else 0

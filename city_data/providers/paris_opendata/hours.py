@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from city_data.providers.paris_opendata.cells import FATES, HIGHEST
 from city_data.providers.paris_opendata.rows import Rows
 from city_data.providers.shared.city_hours import Estimate, estimate, reported_hours
+from city_data.providers.shared.habits import refuse_shares_of_one
 from city_data.providers.shared.local_hours import Clock
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def city_hours(rows: Rows, clock: Clock) -> CityHours:
         if not estimates[name].panel[_STRATUM] and (count := int((~np.isnan(table)).sum())):
             nulled[f"no_panel:{name}"] = count
         del table
+    refuse_shares_of_one("k", estimates["k"].volume)
     rejected = rows.rejected | {name: count for name, count in dropped.items() if count}
     return CityHours(estimates["q"], estimates["k"], used, rejected, nulled, len(arcs))
 

@@ -7,10 +7,16 @@ rows are unusable (each source's own), or weather's rows (cells.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from city_data.providers.errors import PermanentError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _HABIT = 3  # fewer are an accident
+_SHARES = 12  # hours; no city has so many with a load of less than 1 % and none with more
 
 
 def refuse_spoilt_cells(column: str, spoilt: int, good: int, example: Callable[[], str], file: str = "") -> None:
@@ -20,6 +26,17 @@ def refuse_spoilt_cells(column: str, spoilt: int, good: int, example: Callable[[
         raise PermanentError(
             f"{where}{spoilt:,} of {spoilt + good:,} cells of {column!r} cannot be used, such as {example()}"
         )
+
+
+def refuse_shares_of_one(column: str, percent: NDArray[np.float64]) -> None:
+    """Raises PermanentError where a city's load of the road, hour by hour (NaN is missing), is one of 0..1 and not of
+    0..100: each of its hours would be a calm one."""
+    import numpy as np
+
+    known = percent[~np.isnan(percent)]
+    between = int(np.count_nonzero((known > 0) & (known < 1)))
+    if between >= _SHARES and known.max() <= 1:
+        raise PermanentError(f"{column!r} is a share of 1 and not of 100: its highest hour has {known.max():.2f}")
 
 
 def refuse_unreadable_rows(file: str, total: int, unreadable: Mapping[str, int], word: str = "rows") -> None:
