@@ -27,9 +27,9 @@ HEADER = "iu_ac;t_1h;q;k;etat_trafic;etat_barre"
 WORDS = {"Fluide": "low", "Pré-saturé": "medium", "Saturé": "high", "Bloqué": "severe", "Inconnu": None}
 
 
-def parse(month: str, *paths: Path) -> ParsedMonth:
+def parse(month: str, *paths: Path, **params: str) -> ParsedMonth:
     request = Request(PARIS, Month.parse(month), Settings(), datetime(2026, 11, 28, tzinfo=UTC))
-    payloads = [Payload(path.name, path, "https://example.org/") for path in paths]
+    payloads = [Payload(path.name, path, "https://example.org/", params) for path in paths]
     return accounted(ParisOpenData().parse(request, payloads))
 
 
@@ -206,6 +206,14 @@ def test_other_notation_of_counts_is_refused_with_the_cell(tmp_path: Path, cell:
     rows = [f"4264;2026-09-01T0{n}:00:00Z;{cell};5;Fluide;Ouvert" for n in range(3)]
     with pytest.raises(PermanentError, match=text):
         parse("2026-09", written(tmp_path, rows))
+
+
+def test_export_that_leaves_out_the_requested_zone_s_offset_is_refused(tmp_path: Path) -> None:
+    """The archive's stamps, which are the city's clock, have none either: the month would be two hours off."""
+    stamps = written(tmp_path, [f"4264;2026-09-01T0{n}:00:00;120.0;5;Fluide;Ouvert" for n in range(4)])
+    assert value(parse("2026-09", stamps), "2026-08-31T22:00Z") == 120  # 01:00 in Paris ends this hour
+    with pytest.raises(PermanentError, match=r"4 of 4 lines cannot be read, most of them not_a_time"):
+        parse("2026-09", stamps, timezone="UTC")
 
 
 def test_occupancy_as_a_share_of_one_is_refused(tmp_path: Path) -> None:

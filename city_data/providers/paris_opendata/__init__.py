@@ -117,7 +117,7 @@ class ParisOpenData(Provider):
 
         with about(self.name, request):
             timezone = request.location.timezone
-            rows = read([payload.path for payload in payloads], request.month, timezone)
+            rows = read(payloads, request.month, timezone)
             result = city_hours(rows, Clock.of(request.month, timezone))
             if not result.used:
                 raise PermanentError(f"no row of {rows.total:,} has a value; rejected: {result.rejected}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from itertools import pairwise
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from city_data.payloads import Payload
 from city_data.providers.errors import PermanentError
 from city_data.providers.paris_opendata.cells import (
     NONEXISTENT,
@@ -46,10 +47,12 @@ class Slots:
 
     A stamp with an offset is exact. One without is the city's clock: in spring the hour's end 02:00 does not exist, and
     in autumn one row has the end 02:00 that two hours have. It counts as the second, where the current feed has it.
+    `by_request`: stamps of a zone were requested, so that one without an offset may be of that zone or of the city's.
     """
 
     month: Month
     timezone: str
+    by_request: bool = False
 
     @cached_property
     def starts(self) -> list[datetime]:
@@ -75,7 +78,9 @@ class Slots:
             return NOT_A_TIME
         if end.minute or end.second:
             return OFF_THE_HOUR
-        return self._local(end) if end.tzinfo is None else self._exact(end)
+        if end.tzinfo is not None:
+            return self._exact(end)
+        return NOT_A_TIME if self.by_request else self._local(end)
 
     def _exact(self, end: datetime) -> int:
         hours, rest = divmod(end - self.starts[0] - HOUR, HOUR)
@@ -115,7 +120,7 @@ class _Spoilt:
     first: dict[str, str] = field(default_factory=dict)
 
 
-def read(paths: Sequence[Path], month: Month, timezone: str) -> Rows:
+def read(payloads: Sequence[Payload], month: Month, timezone: str) -> Rows:
     """All rows of the files.
 
     Raises PermanentError for a file without the source's columns, for one without any row of the month although it
@@ -123,12 +128,13 @@ def read(paths: Sequence[Path], month: Month, timezone: str) -> Rows:
     """
     import numpy as np
 
-    slots, headers = Slots(month, timezone), []
+    slots, headers = Slots(month, timezone), list[Header]()
     parts: list[Cells] = []
     rejected: Counter[str] = Counter()
     total, offsets = 0, False
-    for path in paths:
-        header, reader = _opened(path, slots)
+    for payload in payloads:
+        path = payload.path
+        header, reader = _opened(path, replace(slots, by_request="timezone" in payload.params))
         headers.append(header)
         spoilt, lines, reasons = _Spoilt(), 0, Counter[int]()
         for cells in in_order(reader.cells, _pieces(path)):
@@ -141,7 +147,7 @@ def read(paths: Sequence[Path], month: Month, timezone: str) -> Rows:
         rejected.update({REASONS[code]: count for code, count in reasons.items()})
         total, offsets = total + lines, offsets or reader.has_offsets
     if total and rejected["outside_month"] + rejected["nonexistent_local_hour"] == total:
-        raise PermanentError(f"{', '.join(path.name for path in paths)} has no row of the month among {total:,}")
+        raise PermanentError(f"{', '.join(payload.path.name for payload in payloads)} has no row of the month among {total:,}")
     joined = Cells.joined(parts)
     return Rows(
         joined.arc, joined.slot, joined.values, joined.fates, dict(rejected), total, headers, offsets, slots.doubled
