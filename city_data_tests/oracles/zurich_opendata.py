@@ -72,7 +72,7 @@ def _vehicles(pages: Iterable[bytes], hours: Sequence[datetime], timezone: str) 
         if _word(row["MSID"]):
             lines.setdefault(_word(row["MSID"]), []).append((_face(_word(row["MessungDatZeit"])), row))
     told: Told = {}
-    strata: dict[str, str] = {}
+    sites: dict[str, list[str]] = {}
     for series, line in lines.items():
         for place, (face, row) in enumerate(line):
             slot = (
@@ -86,7 +86,10 @@ def _vehicles(pages: Iterable[bytes], hours: Sequence[datetime], timezone: str) 
             if value is not None and 0 <= value <= 20_000:
                 told.setdefault((series, slot), []).append(value)
                 site = _word(row.get("ZSID")) or series.split("M")[0]
-                strata.setdefault(series, "motorways" if site in MOTORWAYS else "streets")
+                sites.setdefault(series, []).append(site)
+    # The site that most rows name; of two the first by name.
+    of = {series: max(sorted(set(named)), key=named.count) for series, named in sites.items()}
+    strata = {series: "motorways" if site in MOTORWAYS else "streets" for series, site in of.items()}
     return {key: median_low(set(values)) for key, values in told.items()}, strata
 
 

@@ -200,7 +200,10 @@ def test_unusable_cells_are_null_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "text"),
-    [*((f"1{mark}034", "is ambiguous") for mark in ".,' "), ("1034,0", "3 of 3 cells of 'q' cannot be used, such as '1034,0' in line 2")],
+    [
+        *((f"1{mark}034", "is ambiguous") for mark in ".,' "),
+        ("1034,0", "3 of 3 cells of 'q' cannot be used, such as '1034,0' in line 2"),
+    ],
 )
 def test_other_notation_of_counts_is_refused_with_the_cell(tmp_path: Path, cell: str, text: str) -> None:
     rows = [f"4264;2026-09-01T0{n}:00:00Z;{cell};5;Fluide;Ouvert" for n in range(3)]

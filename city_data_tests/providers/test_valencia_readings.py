@@ -128,7 +128,7 @@ def test_unreadable_stored_poll_is_excluded_and_counted(tmp_path: Path, kind: st
     assert volumes(made) == [100] * 3
     assert made.rejected == {"unreadable_poll": 1}
     assert made.provenance["unreadable_snapshots"] == 1
-    with pytest.raises(PermanentError, match=r"the archived snapshot cannot be read|layer lacks|not ArcGIS's|ambiguous"):
+    with pytest.raises(PermanentError, match=r"snapshot cannot be read|layer lacks|not ArcGIS's|ambiguous"):
         archived(tmp_path, {NOON: BAD[kind]})
 
 

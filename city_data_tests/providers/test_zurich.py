@@ -187,9 +187,24 @@ def test_unusable_counts_are_rejected_and_of_two_the_usable_one_counts(tmp_path:
     assert value(month, "2026-09-01T06:00Z") == 10
 
 
+def test_series_is_of_the_site_that_most_of_its_rows_name(tmp_path: Path) -> None:
+    """The first row alone decided whether a series is a street or a motorway, which weigh otherwise."""
+    stamps = [f"2026-09-01T0{n}:00:00" for n in range(4)]
+    series = ((STREET, 10), (MOTORWAY, 1000))
+    rows = [record(len(stamps) * n + k, name, stamp, count)
+            for n, (name, count) in enumerate(series) for k, stamp in enumerate(stamps)]  # fmt: skip
+    month = parse("2026-09", page(tmp_path, [rows[0] | {"ZSID": "Z024"}, *rows[1:]]))
+    assert month.frame["traffic_volume"].equals(parse("2026-09", page(tmp_path, rows)).frame["traffic_volume"])
+    assert month.provenance["rows_of_another_site"] == 1
+
+
 @pytest.mark.parametrize(
     ("cell", "text"),
-    [("1.034", "'1.034' in row .* is ambiguous"), ("1'034", "is ambiguous"), ("1034,0", "6 of 6 cells of 'AnzFahrzeuge' cannot be used, such as")],
+    [
+        ("1.034", "'1.034' in row .* is ambiguous"),
+        ("1'034", "is ambiguous"),
+        ("1034,0", "6 of 6 cells of 'AnzFahrzeuge' cannot be used, such as"),
+    ],
 )
 def test_other_notation_of_counts_is_refused_with_the_cell(tmp_path: Path, cell: str, text: str) -> None:
     with pytest.raises(PermanentError, match=text):

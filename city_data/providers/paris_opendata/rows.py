@@ -147,7 +147,9 @@ def read(payloads: Sequence[Payload], month: Month, timezone: str) -> Rows:
         rejected.update({REASONS[code]: count for code, count in reasons.items()})
         total, offsets = total + lines, offsets or reader.has_offsets
     if total and rejected["outside_month"] + rejected["nonexistent_local_hour"] == total:
-        raise PermanentError(f"{', '.join(payload.path.name for payload in payloads)} has no row of the month among {total:,}")
+        raise PermanentError(
+            f"{', '.join(payload.path.name for payload in payloads)} has no row of the month among {total:,}"
+        )
     joined = Cells.joined(parts)
     return Rows(
         joined.arc, joined.slot, joined.values, joined.fates, dict(rejected), total, headers, offsets, slots.doubled

@@ -139,6 +139,7 @@ class ZurichOpenData(Provider):
                 "strata_version": hours.STRATA_VERSION,
                 "panel": vehicles.panel | persons.panel,
                 "series": len(counts.sites),
+                "rows_of_another_site": counts.other_site,
                 "pedestrian_sites": list(foot_rows.SITES),
             }
             return ParsedMonth(

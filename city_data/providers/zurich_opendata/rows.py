@@ -49,11 +49,13 @@ class Row(NamedTuple):
 
 @dataclass
 class Counts:
-    """The month's vehicles by series and slot. `sites` are those of the series; `unresolved` are slots of October's
-    doubled hour that some series has rows of, and does not tell apart."""
+    """The month's vehicles by series and slot. `sites` are those of the series, each the one that most of its rows
+    name, and `other_site` counts the rows that name another; `unresolved` are slots of October's doubled hour that some
+    series has rows of, and does not tell apart."""
 
     vehicles: dict[tuple[str, int], float] = field(default_factory=dict)
     sites: dict[str, str] = field(default_factory=dict)
+    other_site: int = 0
     unresolved: set[int] = field(default_factory=set)
     rejected: Counter[str] = field(default_factory=Counter)
     total: int = 0
@@ -77,6 +79,7 @@ def read(pages: Sequence[Payload], month: Month, clock: Clock) -> Counts:
     if counts.total and counts.rejected["outside_month"] + counts.rejected["nonexistent_local_hour"] == counts.total:
         raise PermanentError(f"{name} has no row of the month among {counts.total:,}")
     reader.cells.refuse_habit()
+    reader.name_sites()
     counts.vehicles = one_value_a_cell(reader.cells.values, counts.rejected)
     return counts
 
@@ -130,6 +133,7 @@ class _Reader:
         self._first, self._doubled = clock.first_slots, set(clock.doubled)
         self._faces: dict[str, int | str] = {}
         self._lengths: Counter[str] = Counter()
+        self._named: dict[str, Counter[str]] = {}
         self._pairs: dict[tuple[str, int], list[tuple[int, Row]]] = {}
 
     def add(self, row: Row) -> None:
@@ -166,7 +170,15 @@ class _Reader:
         if reason:
             self._counts.rejected[reason] += 1
         else:
-            self._counts.sites.setdefault(row.series, row.site or row.series.partition("M")[0])
+            self._named.setdefault(row.series, Counter())[row.site or row.series.partition("M")[0]] += 1
+
+    def name_sites(self) -> None:
+        """The site decides whether a series counts as a street; of two that are named equally often the first by
+        name."""
+        for series, named in self._named.items():
+            site = min(named, key=lambda one: (-named[one], one))
+            self._counts.sites[series] = site
+            self._counts.other_site += named.total() - named[site]
 
     def _face(self, stamp: str) -> int | str:
         """The local hour of the month, else the reason why the stamp has none."""
