@@ -138,7 +138,7 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
             {
                 "type": entry["type"],
                 "loc": [_echo(part) for part in entry["loc"]],
-                "msg": entry["msg"],
+                "msg": entry["msg"].removeprefix("Value error, "),  # pydantic's, before a validator's own words
                 # Of a missing field pydantic gives the whole query or body.
                 "input": _echo(None if entry["type"] == "missing" else entry.get("input")),
             }

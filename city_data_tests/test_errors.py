@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import api
 import city_data
-from city_data.errors import CityDataError, unknown
+from city_data.errors import CityDataError, nearest, unknown
 
 
 def modules() -> Iterator[str]:
@@ -37,4 +37,7 @@ def test_unknown_name_suggests_a_close_one_without_regard_to_case() -> None:
     known = ["Madrid", "valencia"]
     assert unknown("city", "MADIRD", known) == "unknown city 'MADIRD'; did you mean Madrid? known: Madrid, valencia"
     assert unknown("city", "oslo", known) == "unknown city 'oslo'; known: Madrid, valencia"
+    assert unknown("city", "mad", known) == "unknown city 'mad'; did you mean Madrid? known: Madrid, valencia"
+    assert nearest("end", ["end_date", "start_date"]) == "end_date"
+    assert nearest("end", ["end_date", "end_time"]) is None
     assert unknown("city", "oslo", []) == "unknown city 'oslo'; known: none"

@@ -48,13 +48,17 @@ async def city_for(
         )
     covering = registry.covering(latitude, longitude)
     if covering is None:
-        raise HTTPException(404, _no_city(registry.nearest(latitude, longitude)))
+        raise HTTPException(404, _no_city(registry, latitude, longitude))
     return covering
 
 
-def _no_city(nearest_city: tuple[City, float] | None) -> str:
+def _no_city(registry: Registry, latitude: float, longitude: float) -> str:
+    nearest_city = registry.nearest(latitude, longitude)
     if nearest_city is None:
         return "No city is enabled in this service."
+    if (swapped := registry.covering(longitude, latitude)) is not None:
+        city = swapped[0]
+        return f"No supported city near this location; with latitude and longitude swapped it is {city.name}'s."
     city, distance = nearest_city
     return (
         f"No supported city near this location: the nearest is {city.name} ({city.city_id}), {distance:.1f} km away, "
@@ -65,8 +69,9 @@ def _no_city(nearest_city: tuple[City, float] | None) -> str:
 def _city_named(registry: Registry, loc: Loc, city_id: str) -> City:
     cities = {city.city_id: city for city in registry.enabled()}
     if city_id not in cities:
-        near = nearest(city_id, cities, likeness=0.0)
-        message = f"unknown city; did you mean {near}?" if near else "no city is enabled in this service"
+        near = nearest(city_id, cities)
+        hint = f"did you mean {near}?" if near else "/api/v1/external/cities lists those of this service"
+        message = f"unknown city; {hint}" if cities else "no city is enabled in this service"
         raise invalid(loc, "city_id", "unknown_city", message, city_id)
     return cities[city_id]
 

@@ -48,7 +48,7 @@ def parse_moment(loc: Loc, text: str, timezone: str) -> datetime:
     except ValueError as error:
         raise invalid(loc, "as_of", "iso8601", str(error), text) from None
     if moment > as_of():
-        raise invalid(loc, "as_of", "future", "is in the future", text)
+        raise invalid(loc, "as_of", "future", "is in the future; leave it out for the newest data", text)
     return moment
 
 

@@ -44,7 +44,7 @@ _CHOICES = (OBSERVED, STAND_IN.name)
 
 def _known_choice(value: str) -> str:
     if value not in _CHOICES:
-        raise ValueError(f"one of {' or '.join(_CHOICES)}")
+        raise ValueError(f"should be {' or '.join(_CHOICES)}")
     return value
 
 

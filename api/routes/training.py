@@ -181,12 +181,14 @@ def _datasets(lead: Lead | None) -> dict[DatasetName, DatasetName]:
 def _lead(choice: str, lead_days: int | None) -> Lead | None:
     """Raises 422 where one of both parameters is of no use, or missing, without the other."""
     if choice == OBSERVED and lead_days is not None:
-        message = f"is of forecasts: add {STAND_IN.stands_in_for}={STAND_IN.name}"
+        message = f"is for forecasts alone: add {STAND_IN.stands_in_for}={STAND_IN.name}, or leave it out"
         raise invalid("query", "lead_days", "not_of_observations", message, str(lead_days))
     if choice == OBSERVED:
         return None
     if lead_days is None:
-        message = f"{STAND_IN.stands_in_for}={choice} needs it: how many days before each day, 1 to {MOST_LEAD_DAYS}"
+        message = (
+            f"{STAND_IN.stands_in_for}={choice} needs lead_days, 1 to {MOST_LEAD_DAYS}: the days from forecast to day"
+        )
         raise invalid("query", "lead_days", "missing", message, None)
     return Lead(days=lead_days)
 

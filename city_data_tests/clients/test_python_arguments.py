@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from city_data_client import CityData, NotCovered, Retries, UnknownTenant
+from city_data_client import CityData, InvalidRequest, NotCovered, Retries, UnknownTenant
 from city_data_client.arguments import query_of
 from city_data_client.errors import error_of
 from city_data_client.frames import cities_frame
@@ -83,6 +83,8 @@ def test_any_sequence_of_columns_is_taken(columns: object) -> None:
 def test_unknown_keyword_names_the_nearest(client: CityData) -> None:
     with pytest.raises(TypeError, match="did you mean 'resolution'"):
         client.weather(**OCTOBER, resoluton="daily")  # type: ignore[call-overload]
+    with pytest.raises(InvalidRequest, match=r"query.start_date: not an ISO 8601 date"):
+        client.weather(**HERE, start="2026-13", end="2026-12")
     with pytest.raises(TypeError, match="missing: end"):
         client.weather(**HERE, start="2026-10-01")  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="'pandas' or 'polars'"):

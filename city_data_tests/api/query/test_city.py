@@ -34,7 +34,8 @@ def test_city_id_is_answered_as_its_coordinates(client: TestClient, load: Load, 
     ("fields", "words"),
     [
         ({"city_id": "madird"}, "unknown city; did you mean madrid?"),
-        ({"city_id": "x" * 80}, "unknown city; did you mean madrid?"),
+        ({"city_id": "oslo"}, "unknown city; /api/v1/external/cities lists those of this service"),
+        ({"city_id": "x" * 80}, "unknown city; /api/v1/external/cities lists those of this service"),
         ({"city_id": "madrid"} | HERE, "give `city_id`, or latitude and longitude, not both"),
         ({"city_id": "madrid", "latitude": "40.4"}, "give `city_id`, or latitude and longitude, not both"),
         ({}, "latitude is required, or city_id instead of both"),
@@ -45,6 +46,12 @@ def test_other_than_one_place_is_422(empty_reader: TestClient, route: str, field
     answer = ask(empty_reader, route, **fields)
     assert answer.status_code == 422
     assert words in answer.text
+
+
+def test_swapped_coordinates_are_404_and_name_the_city_that_was_meant(empty_reader: TestClient) -> None:
+    answer = ask(empty_reader, ROUTES[0], latitude=HERE["longitude"], longitude=HERE["latitude"])
+    assert answer.status_code == 404
+    assert "with latitude and longitude swapped it is Madrid's" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("dataset", ["traffic", "weather"])

@@ -163,11 +163,11 @@ def test_days_ahead_change_with_the_day(client: TestClient, load_forecast: LoadF
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"weather": "forecast"}, "needs it"),
-        ({"lead_days": "3"}, "add weather=forecast"),
+        ({"weather": "forecast"}, "needs lead_days, 1 to 7"),
+        ({"lead_days": "3"}, "add weather=forecast, or leave it out"),
         ({"weather": "forecast", "lead_days": "0"}, "greater than or equal to 1"),
         ({"weather": "forecast", "lead_days": "8"}, "less than or equal to 7"),
-        ({"weather": "measured"}, "observed or forecast"),
+        ({"weather": "measured"}, "should be observed or forecast"),
     ],
 )
 def test_lead_is_needed_for_forecasts_and_for_them_alone(
@@ -175,7 +175,8 @@ def test_lead_is_needed_for_forecasts_and_for_them_alone(
 ) -> None:
     response = ask(client, "2026-10-01", "2026-10-02", **more)
     assert response.status_code == 422
-    assert message in response.json()["detail"][0]["msg"]
+    assert message in (said := response.json()["detail"][0]["msg"])
+    assert "Value error" not in said
 
 
 @pytest.mark.parametrize("days", ["0", "8", "two"])
@@ -202,4 +203,4 @@ def test_days_after_a_day_in_the_future_are_422_with_a_snapshot_too(client: Test
     for more in ({}, {"version": snapshot}):
         response = client.get(AHEAD, params={**HERE, "as_of": "2190-01-01", **more})
         assert response.status_code == 422, response.json()[0]
-        assert response.json()["detail"][0]["msg"] == "is in the future"
+        assert response.json()["detail"][0]["msg"].startswith("is in the future")

@@ -24,7 +24,7 @@ class Range(TypedDict, total=False):
     as pandas and polars give days; a month is all its days; any other time must be aware. Without coordinates or a
     `city_id` the tenant's own location is used, where the service knows it. `columns`: names, in any sequence, or one
     name. `version` is a snapshot's id, `as_of` a moment: the data as served then. `resolution`: hourly, daily or
-    native; of a training frame hourly, dayparts or daily."""
+    native (the default), the source's own; of a frame daily (the default), dayparts or hourly."""
 
     start: Required[When]
     end: Required[When]
@@ -39,14 +39,14 @@ class Range(TypedDict, total=False):
 
 class Frame(Range, total=False):
     """A range of a training frame. With `weather="forecast"` each day has the values that were known `lead_days` (1 to
-    7) days before it; by default what was measured."""
+    7) days before it; by default what was measured. It comes with all its columns: `columns` is refused."""
 
     weather: str
     lead_days: int
 
 
 class Ahead(TypedDict, total=False):
-    """Days ahead: `days` of them (1 to 7), after today or the day of `as_of`. The rest is as in `Range`."""
+    """Days ahead: `days` of them (1 to 7; 7 by default), after today or the day of `as_of`. The rest as in `Range`."""
 
     days: int
     latitude: float
@@ -57,7 +57,7 @@ class Ahead(TypedDict, total=False):
     as_of: When
 
 
-_MONTH = re.compile(r"\d{4}-\d{2}")
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _RENAMED = {"start": "start_date", "end": "end_date"}
 
 

@@ -62,7 +62,8 @@ def error_of(response: httpx.Response) -> CityDataError:
         return InvalidRequest(said, detail)
     if response.status_code in RETRIED:
         return ServiceUnavailable(f"{response.status_code}: {detail}")
-    return UnexpectedAnswer(f"{response.request.url.path} answered {response.status_code}: {detail}")
+    hint = "; no such dataset, or not the service's address" if response.status_code == 404 else ""
+    return UnexpectedAnswer(f"{response.request.url.path} answered {response.status_code}: {detail}{hint}")
 
 
 def _detail(response: httpx.Response) -> object:
