@@ -32,7 +32,8 @@ RESPONSE_HEADERS = {
     "bytes; a column that a later release added is null",
     "X-Served-Start": "The first record's date; absent where there is none",
     "X-Served-End": "The last record's date",
-    "X-Coverage": "Share (0..1) of the requested range that has values",
+    "X-Coverage": "Share (0..1) of the expected values that are there: the mean of the months requested, each weighted "
+    "by its part of the range. A month counts as a whole, whichever of its days are requested",
     "X-Missing-Months": "Months of the range without data; absent where there are none",
     "Link": "The licence of every source in the answer, to be displayed with the data: rel=license",
     "X-Source": "The sources in the answer",

@@ -99,7 +99,8 @@ def header_of(name: DatasetName, fact: str) -> str:
 
 def _headers_of(name: DatasetName) -> dict[str, str]:
     return {
-        header_of(name, "Coverage"): f"Share (0..1) of the requested range that has {name}",
+        header_of(name, "Coverage"): f"Share (0..1) of the expected {name} that is there, by whole months "
+        "as in history; of single rows, days ahead among them, `<column>_missing` tells",
         header_of(name, "Resolution"): f"Stored resolution of {name} in the range: `daily` on a finer grid "
         "repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by "
         f"the day rule; absent without {name}",

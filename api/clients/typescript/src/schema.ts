@@ -3198,7 +3198,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -3827,7 +3827,7 @@ export interface operations {
                     Link?: string;
                     /** @description Sources of what is known of days ahead, such as holidays. A month's provenance has the rest */
                     "X-Calendar"?: string;
-                    /** @description Share (0..1) of the requested range that has calendar */
+                    /** @description Share (0..1) of the expected calendar that is there, by whole months as in history; of single rows, days ahead among them, `<column>_missing` tells */
                     "X-Calendar-Coverage"?: string;
                     /** @description Stored resolution of calendar in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without calendar */
                     "X-Calendar-Resolution"?: string;
@@ -3849,11 +3849,11 @@ export interface operations {
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
-                    /** @description Share (0..1) of the requested range that has traffic */
+                    /** @description Share (0..1) of the expected traffic that is there, by whole months as in history; of single rows, days ahead among them, `<column>_missing` tells */
                     "X-Traffic-Coverage"?: string;
                     /** @description Stored resolution of traffic in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without traffic */
                     "X-Traffic-Resolution"?: string;
-                    /** @description Share (0..1) of the requested range that has weather */
+                    /** @description Share (0..1) of the expected weather that is there, by whole months as in history; of single rows, days ahead among them, `<column>_missing` tells */
                     "X-Weather-Coverage"?: string;
                     /** @description Stored resolution of weather in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without weather */
                     "X-Weather-Resolution"?: string;
@@ -4077,7 +4077,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -4311,7 +4311,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -4545,7 +4545,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -4779,7 +4779,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -4994,7 +4994,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -5209,7 +5209,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -5443,7 +5443,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -5677,7 +5677,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -5911,7 +5911,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -6145,7 +6145,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -6360,7 +6360,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
@@ -6592,7 +6592,7 @@ export interface operations {
                     Link?: string;
                     /** @description Sources of what is known of days ahead, such as holidays. A month's provenance has the rest */
                     "X-Calendar"?: string;
-                    /** @description Share (0..1) of the requested range that has calendar */
+                    /** @description Share (0..1) of the expected calendar that is there, by whole months as in history; of single rows, days ahead among them, `<column>_missing` tells */
                     "X-Calendar-Coverage"?: string;
                     /** @description Stored resolution of calendar in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without calendar */
                     "X-Calendar-Resolution"?: string;
@@ -6614,11 +6614,11 @@ export interface operations {
                     "X-Snapshot-Id"?: string;
                     /** @description The sources in the answer */
                     "X-Source"?: string;
-                    /** @description Share (0..1) of the requested range that has traffic */
+                    /** @description Share (0..1) of the expected traffic that is there, by whole months as in history; of single rows, days ahead among them, `<column>_missing` tells */
                     "X-Traffic-Coverage"?: string;
                     /** @description Stored resolution of traffic in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without traffic */
                     "X-Traffic-Resolution"?: string;
-                    /** @description Share (0..1) of the requested range that has weather */
+                    /** @description Share (0..1) of the expected weather that is there, by whole months as in history; of single rows, days ahead among them, `<column>_missing` tells */
                     "X-Weather-Coverage"?: string;
                     /** @description Stored resolution of weather in the range: `daily` on a finer grid repeats the day's values in each row, with the day's totals, and `hourly` on a coarser one is aggregated by the day rule; absent without weather */
                     "X-Weather-Resolution"?: string;
@@ -6823,7 +6823,7 @@ export interface operations {
                     "X-City-Distance-Km"?: string;
                     /** @description The city that serves the location */
                     "X-City-Id"?: string;
-                    /** @description Share (0..1) of the requested range that has values */
+                    /** @description Share (0..1) of the expected values that are there: the mean of the months requested, each weighted by its part of the range. A month counts as a whole, whichever of its days are requested */
                     "X-Coverage"?: string;
                     /** @description A digest over the version of every month served: equal means equal data. Part of X-Snapshot-Id */
                     "X-Data-Version"?: string;
