@@ -24,6 +24,9 @@ _USUAL_WEEKEND = frozenset({5, 6})
 # or not all of that year (France of 2017). Every country whose vacations it has gives 70 or more.
 _FEWEST_OF_A_SCHOOL_YEAR = 60
 _BETWEEN_NAMES = "; "  # the library's own
+# Where regions decide on their holidays anew each year, the last year whose decisions the library has, by its own
+# documentation. Of later years it has guesses: Madrid's 2 May of 2027, a Sunday, on the Monday.
+_LAST_DECIDED = {"ES": 2026}
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ class CalendarDay:
 def calendar_day(day: date, country: str, region: str | None, town: LocalHolidays | None = None) -> CalendarDay:
     """`country` is ISO 3166-1 alpha-2, `region` one of `regions(country)`, `town` the list of the town's own feasts.
 
-    Without region or town, what these add is not known. A holiday that the town's list names is the town's alone, also
-    where the library counts it to the region, as it does Lisbon's 13 June.
+    Without region or town, or before their decisions on a year, what these add is not known. A holiday that the town's
+    list names is the town's alone, also where the library counts it to the region, as it does Lisbon's 13 June.
     """
     year = _year(country, region, town, day.year)
     return CalendarDay(
@@ -89,10 +92,13 @@ class _Year:
 def _year(country: str, region: str | None, town: LocalHolidays | None, year: int) -> _Year:
     calendar = _country(country)
     is_covered = calendar is not None and calendar.start_year <= year <= calendar.end_year
-    both, everywhere = (_days(calendar, place, year, _PUBLIC) if is_covered else {} for place in (region, None))
+    is_decided = year <= _LAST_DECIDED.get(country, year)
+    places = (region if is_decided else None, None)
+    both, everywhere = (_days(calendar, place, year, _PUBLIC) if is_covered else {} for place in places)
     listed = town.of_year(year) if town is not None else None
     feasts = listed or {}
-    is_known = (is_covered, is_covered and (region is not None or not calendar.subdivisions), listed is not None)
+    has_region = is_decided and (region is not None or (is_covered and not calendar.subdivisions))
+    is_known = (is_covered, is_covered and has_region, listed is not None)
     named = {
         day: _levels(_split(both, day), _split(everywhere, day), feasts.get(day, []), is_known)
         for day in {*both, *feasts}

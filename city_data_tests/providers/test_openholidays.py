@@ -114,11 +114,13 @@ def test_municipal_holidays_are_those_published_with_their_source(city_id: str, 
 
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.parametrize("city_id", ["madrid", "valencia", "barcelona"])
-def test_town_without_a_published_decision_for_2027_is_unknown_at_its_level_alone(city_id: str) -> None:
+def test_levels_without_a_published_decision_for_2027_are_unknown_and_the_country_s_is_not(city_id: str) -> None:
     for row in shipped(city_id, "2027-01", "2027-12").values():
-        assert (row["town_holiday"], row["town_holiday_known"]) == (None, False)
-        assert "town_holiday" not in row["raw_data"]["sources"]
-        assert row["country_holiday_known"] is row["region_holiday_known"] is True
+        for level in ("region", "town"):
+            assert (row[f"{level}_holiday"], row[f"{level}_holiday_known"]) == (None, False)
+            assert f"{level}_holiday" not in row["raw_data"]["sources"]
+        assert row["country_holiday_known"] is True
+        assert row["public_holiday"] == row["country_holiday"]
         assert row["public_holiday_known"] == (row["public_holiday"] is not None)
 
 

@@ -76,4 +76,4 @@ def test_municipal_holiday_is_a_public_holiday_and_unknown_where_it_is_not_decid
     assert [decided[0][name] for name in names] == [None] * 4
     assert not any(row[mask] for row in decided for mask in masks)
     assert [undecided[1][name] for name in names] == [None] * 4
-    assert [undecided[1][mask] for mask in masks] == [True, True, False, False]
+    assert [undecided[1][mask] for mask in masks] == [True, True, False, True]
