@@ -31,6 +31,7 @@ from city_data.providers.http import HttpClient
 from city_data.providers.shared.cells import Cell, Field, Row, count_nulled, refuse_spoilt_files
 from city_data.providers.shared.numbers import JSON_NUMBERS
 from city_data.providers.shared.open_meteo_answers import (
+    check_axis,
     check_location,
     check_period,
     grid_cell,
@@ -144,8 +145,9 @@ class OpenMeteo(Provider):
 
         with about(self.name, request):
             documents = [(payload.name, read_document(payload, _UNITS, _ADDED)) for payload in payloads]
-            for name, document in documents:
+            for payload, (name, document) in zip(payloads, documents, strict=True):
                 check_location(name, document, request)
+                check_axis(payload, document)
             bounds = request.month.bounds(request.location.timezone)
             rejected: Counter[str] = Counter()
             hours, received = (

@@ -7,6 +7,7 @@ test_open_meteo_forecast.py).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,10 +18,11 @@ import pytest
 
 from city_data.pipeline import drift
 from city_data.pipeline.gate import admit
-from city_data.providers.base import ParsedMonth, Payload, PermanentError, QuotaExceeded
+from city_data.providers.base import NotAvailable, ParsedMonth, Payload, PermanentError, QuotaExceeded, TransientError
 from city_data.sandbox import Sandbox, running
 from city_data_tests.sandbox.asking import AS_OF, Asked
 
+HOUR = timedelta(hours=1)
 BOTH = ("open_meteo", "open_meteo_forecast")
 Change = Callable[[dict[str, Any]], Any]
 
@@ -115,14 +117,110 @@ def as_lead(late: int, early: int, hours: int) -> Change:
     return by
 
 
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("moved", [-2, 1, 9])
+def test_whole_days_that_do_not_begin_at_midnight_are_another_clock_s(
+    sandbox: Sandbox, tmp_path: Path, name: str, moved: int
+) -> None:
+    asked = Asked(sandbox, name, "2026-07")
+
+    def by_hours(document: dict[str, Any]) -> None:
+        stamps = map(datetime.fromisoformat, document["hourly"]["time"])
+        document["hourly"]["time"] = [f"{stamp + moved * HOUR:%Y-%m-%dT%H:%M}" for stamp in stamps]
+
+    with pytest.raises(PermanentError, match=r"has hours from 2026-\S+ \S+ to .*, not from 2026-06-30 00:00"):
+        parsed(asked, asked.fetch(tmp_path), by_hours)
+
+
+def test_hours_that_an_answer_lacks_at_its_ends_move_no_other(sandbox: Sandbox, tmp_path: Path) -> None:
+    asked = Asked(sandbox, "open_meteo_forecast", "2026-07")
+
+    def without_some(document: dict[str, Any]) -> None:
+        for values in document["hourly"].values():
+            del values[:3], values[-2:]
+
+    assert len(parsed(asked, asked.fetch(tmp_path), without_some).frame) == 7 * 744
+
+
 @pytest.mark.parametrize(("late", "early"), [(1, 2), (1, 7), (4, 6)])
 def test_one_forecast_under_two_leads_is_refused(sandbox: Sandbox, tmp_path: Path, late: int, early: int) -> None:
     """A model would train on what nobody knew so early."""
     asked = Asked(sandbox, "open_meteo_forecast", "2026-07")
     payloads = asked.fetch(tmp_path)
-    with pytest.raises(PermanentError, match=f"forecasts of {late} and of {early} days before are the same in 2"):
+    with pytest.raises(PermanentError, match=f"forecasts of {late} and of {early} days before have the same"):
         parsed(asked, payloads, as_lead(late, early, 800))
     assert len(parsed(asked, payloads, as_lead(late, early, 72)).frame) == 7 * 744, "runs may fail for some days"
+    with pytest.raises(PermanentError, match="the same temperature for 1"):
+        parsed(asked, payloads, as_lead(late, early, 200))
+
+
+IMPOSSIBLE: dict[str, tuple[str, str | Callable[[float], float]]] = {
+    "the same wind_speed": ("wind_speed_10m_previous_day2", "wind_speed_10m_previous_day3"),
+    "temperature_2m_previous_day4 has one value": ("temperature_2m_previous_day4", lambda _: 15.0),
+    "wind_speed_10m_previous_day1 has one value": ("wind_speed_10m_previous_day1", lambda _: 0.0),
+    "pressure_msl_previous_day7 has one value": ("pressure_msl_previous_day7", lambda _: 1013.25),
+    "relative_humidity_2m_previous_day3 is not in %": ("relative_humidity_2m_previous_day3", lambda v: v / 100),
+    "cloud_cover_previous_day5 is not in %": ("cloud_cover_previous_day5", lambda v: v / 100),
+}
+
+
+@pytest.mark.parametrize("said", IMPOSSIBLE)
+def test_one_variable_that_no_forecast_can_have_is_refused(sandbox: Sandbox, tmp_path: Path, said: str) -> None:
+    name, write = IMPOSSIBLE[said]
+    asked = Asked(sandbox, "open_meteo_forecast", "2026-07")
+
+    def by(document: dict[str, Any]) -> None:
+        hourly = document["hourly"]
+        hourly[name] = hourly[write] if isinstance(write, str) else [write(value) for value in hourly[name]]
+
+    with pytest.raises(PermanentError, match=said):
+        parsed(asked, asked.fetch(tmp_path), by)
+
+
+def body(payload: Payload, by: Change) -> str:
+    return change(payload, by).path.read_text()
+
+
+def cut(document: dict[str, Any], hours: int) -> None:
+    for name, values in document["hourly"].items():
+        document["hourly"][name] = values[:hours]
+
+
+def nulled(document: dict[str, Any]) -> None:
+    for name, values in document["hourly"].items():
+        values[:] = values if name == "time" else [None] * len(values)
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["days before", "days ahead"])
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        (lambda d: cut(d, 0), "breaks off"),
+        (lambda d: cut(d, 30), "breaks off: .* days are missing, such as 2026-1"),
+        (nulled, "ha(s|ve) no value"),
+    ],
+    ids=["empty lists", "two days", "nulls"],
+)
+def test_half_of_what_was_requested_is_a_passing_fault_and_not_archived(
+    sandbox: Sandbox, tmp_path: Path, place: int, by: Change, said: str
+) -> None:
+    """It would take the place of the month that is stored, and an ended one would keep the hole for weeks."""
+    asked = Asked(sandbox, "open_meteo_forecast", "2026-11")
+    payload = asked.fetch(tmp_path / "whole")[place]
+    sandbox.faults.order(re.escape(payload.url.removeprefix("https:/")), body=body(payload, by))
+    with pytest.raises(TransientError, match=said):
+        asked.fetch(tmp_path / "half")
+
+
+@pytest.mark.parametrize(("by", "count"), [(lambda d: cut(d, 0), None), (lambda d: cut(d, 400), None), (nulled, 0)])
+def test_ended_month_of_nulls_is_absent_and_one_that_breaks_off_is_not(
+    sandbox: Sandbox, tmp_path: Path, by: Change, count: int | None
+) -> None:
+    asked = Asked(sandbox, "open_meteo_forecast", "2026-07")
+    payload = asked.fetch(tmp_path / "whole")[0]
+    sandbox.faults.order("^/previous-runs", body=body(payload, by))
+    with pytest.raises(TransientError if count is None else NotAvailable):
+        asked.fetch(tmp_path / "half")
 
 
 def test_hours_ahead_may_have_one_forecast_for_all_leads(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -183,7 +281,19 @@ def test_limit_is_one_under_whatever_status_it_is_reported(
     assert 0 < (caught.value.retry_after or 0) <= 3_600
 
 
-def test_other_error_of_a_document_is_no_limit(sandbox: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize(
+    "reason", ["Internal Server Error", "Request timed out", "The service is temporarily unavailable. Try again later."]
+)
+def test_passing_fault_that_is_reported_with_200_is_one(
+    sandbox: Sandbox, tmp_path: Path, name: str, reason: str
+) -> None:
+    sandbox.faults.order("^/[^/]*open-meteo.com/", body=json.dumps({"error": True, "reason": reason}))
+    with pytest.raises(TransientError, match=f"reports an error with 200: {reason}"):
+        Asked(sandbox, name, "2026-11").fetch(tmp_path)
+
+
+def test_other_error_of_a_document_is_neither(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.faults.order("^/[^/]*open-meteo.com/", body='{"error": true, "reason": "No data for this location"}')
     with pytest.raises(PermanentError, match="holds an error"):
         Asked(sandbox, "open_meteo", "2026-11").fetch(tmp_path)

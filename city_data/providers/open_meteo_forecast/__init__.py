@@ -32,9 +32,19 @@ from city_data.providers.base import (
     no_data,
 )
 from city_data.providers.http import HttpClient
-from city_data.providers.open_meteo_forecast.hours import AHEAD, AHEAD_FILE, COLUMNS, PAST, Form, Reach, read, rows_of
+from city_data.providers.open_meteo_forecast.hours import (
+    AHEAD,
+    AHEAD_FILE,
+    COLUMNS,
+    PAST,
+    Form,
+    Reach,
+    read,
+    refuse_empty,
+    rows_of,
+)
 from city_data.providers.shared.cells import count_nulled
-from city_data.providers.shared.open_meteo_answers import judge
+from city_data.providers.shared.open_meteo_answers import judge, refuse_partial
 from city_data.window import Month
 
 PREVIOUS_URL = "https://previous-runs-api.open-meteo.com/v1/forecast"
@@ -80,9 +90,11 @@ class OpenMeteoForecast(Provider):
                 raise NotYetPublished(f"the month begins more than {LEAD_DAYS[-1]} days ahead")
             payloads = [_get(http, PREVIOUS_URL, PAST, request, (reach.start, reach.end), into / "previous_runs.json")]
             if request.as_of < reach.end:
-                ahead = max(reach.start, request.as_of), reach.end
-                payloads.append(_get(http, FORECAST_URL, AHEAD, request, ahead, into / AHEAD_FILE))
-            if next(rows_of(reach, *read(request, payloads, reach, Counter())), None) is None:
+                hours = max(reach.start, request.as_of), reach.end
+                payloads.append(_get(http, FORECAST_URL, AHEAD, request, hours, into / AHEAD_FILE))
+            past, ahead = read(request, payloads, reach, Counter())
+            refuse_empty(past, ahead, reach)
+            if next(rows_of(reach, past, ahead), None) is None:
                 raise no_data(request, self.capabilities, "no forecast of the month is available")
             return payloads
 
@@ -143,7 +155,9 @@ def _get(
     }
     response = http.get(url, params=params, accept=judge)
     path.write_bytes(response.body)
-    return Payload(path.name, path, url, params, "application/json", origin=response.origin)
+    payload = Payload(path.name, path, url, params, "application/json", origin=response.origin)
+    refuse_partial(payload)
+    return payload
 
 
 def _distance_km(request: Request, cell: Mapping[str, float | None]) -> float | None:

@@ -7,18 +7,24 @@ of Open-Meteo's answers have in common (shared/open_meteo_answers.py).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from itertools import combinations
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from city_data.datasets import LEAD_DAYS
-from city_data.providers.base import Payload, PermanentError, Request
+from city_data.providers.base import Payload, Request, TransientError
+from city_data.providers.open_meteo_forecast.doubt import (
+    Numbers,
+    refuse_constants,
+    refuse_equal_leads,
+    refuse_shares,
+)
 from city_data.providers.shared.cells import Field, Row, refuse_spoilt_files
 from city_data.providers.shared.numbers import JSON_NUMBERS
 from city_data.providers.shared.open_meteo_answers import (
+    check_axis,
     check_location,
     check_period,
     grid_cell,
@@ -29,7 +35,6 @@ from city_data.providers.shared.open_meteo_answers import (
 )
 from city_data.window import day_bounds
 
-Numbers = Mapping[str, float | None]
 _DAY = timedelta(days=1)
 AHEAD_FILE = "forecast.json"
 COLUMNS = {
@@ -49,9 +54,6 @@ _UNITS = {
     "cloud_cover": "%",
 }
 _BY_LEAD = {lead: {column: f"{name}_previous_day{lead}" for column, name in COLUMNS.items()} for lead in LEAD_DAYS}
-# Of these no two forecasts agree for days; hours without rain are alike, and so are clear skies.
-_DISTINCT = ("temperature", "wind_speed", "pressure")
-_MOST_EQUAL = 120  # hours
 _FINAL, _PROVISIONAL = {"modelled": True}, {"modelled": True, "provisional": True}
 
 
@@ -108,8 +110,9 @@ class Answer:
     @classmethod
     def of(cls, request: Request, payloads: Sequence[Payload], form: Form, rejected: Counter[str]) -> Answer:
         documents = [(payload.name, read_document(payload, form.units)) for payload in payloads]
-        for name, document in documents:
+        for payload, (name, document) in zip(payloads, documents, strict=True):
             check_location(name, document, request)
+            check_axis(payload, document)
         blocks = [document["hourly"] for _, document in documents]
         fields = sorted({field for block in blocks for field in block})
         hours: Mapping[datetime, Numbers]
@@ -163,38 +166,29 @@ class Reach:
 
 
 def read(request: Request, payloads: Sequence[Payload], reach: Reach, rejected: Counter[str]) -> tuple[Answer, Answer]:
-    """The hours by lead, and the newest forecast of hours ahead. Raises PermanentError for those of another period, and
-    where two leads are one forecast."""
+    """The hours by lead, and the newest forecast of hours ahead. Raises PermanentError for those of another period, on
+    other clocks, and for what no forecasts can be."""
     past = Answer.of(request, [one for one in payloads if one.name != AHEAD_FILE], PAST, rejected)
     ahead = Answer.of(request, [one for one in payloads if one.name == AHEAD_FILE], AHEAD, rejected)
     for answer in (past, ahead):
         check_period(answer.hours, answer.received, reach.start, reach.end)
     past, ahead = past.within(reach, rejected, reach.start), ahead.within(reach, rejected, reach.as_of)
-    _refuse_equal_leads(past, reach.as_of)
+    refuse_equal_leads(past.hours, _BY_LEAD, reach.as_of)
+    for answer, names in [*((past, names) for names in _BY_LEAD.values()), (ahead, COLUMNS)]:
+        refuse_constants(answer.hours, names)
+        refuse_shares(answer.hours, names)
     return past, ahead
 
 
-def _refuse_equal_leads(past: Answer, as_of: datetime) -> None:
-    """Raises PermanentError where one lead has what another has, hour by hour: then what a later run forecast, or what
-    was measured, passes for an earlier forecast. Hours ahead have one forecast for all leads, and a source whose runs
-    failed has one of some days."""
-    for late, early in combinations(LEAD_DAYS, 2):
-        names = [(_BY_LEAD[late][column], _BY_LEAD[early][column]) for column in _DISTINCT]
-        final = (row for hour, row in past.hours.items() if hour - late * _DAY < as_of)
-        equal = _equal((row.get(one), row.get(other)) for row in final for one, other in names)
-        if equal >= _MOST_EQUAL * len(names):
-            raise PermanentError(f"the forecasts of {late} and of {early} days before are the same in {equal} values")
-
-
-def _equal(pairs: Iterable[tuple[float | None, float | None]]) -> int:
-    """The number of pairs of two values where all of them are equal; 0 at the first one that is not."""
-    count = 0
-    for one, other in pairs:
-        if one is not None and other is not None:
-            if one != other:
-                return 0
-            count += 1
-    return count
+def refuse_empty(past: Answer, ahead: Answer, reach: Reach) -> None:
+    """Raises TransientError where one of two answers has no value though the other has: the service has no such hours
+    for a while, and the month that is stored is better than half of one."""
+    if past.hours and not ahead.hours and reach.as_of < reach.end - _DAY:
+        raise TransientError("the forecast has no value of the days ahead")
+    # What a run says is public some hours after it began.
+    was_forecast = reach.start - LEAD_DAYS[-1] * _DAY < reach.as_of - _DAY
+    if ahead.hours and not past.hours and was_forecast:
+        raise TransientError("the forecasts of days before have no value")
 
 
 def rows_of(reach: Reach, past: Answer, ahead: Answer) -> Iterator[tuple[object, ...]]:

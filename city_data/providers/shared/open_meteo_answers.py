@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
 from city_data.providers.base import Payload, PermanentError, Request, TransientError
@@ -78,6 +78,48 @@ def _check_shape(document: Mapping[str, Any], units: Mapping[str, str], optional
             raise PermanentError(f"{name} is in {named.get(name)!r}, not {unit!r}")
         if not isinstance(hourly[name], list) or len(hourly[name]) != len(hourly["time"]):
             raise PermanentError(f"{name} is not a list of one value for each of the {len(hourly['time'])} hours")
+
+
+def check_axis(payload: Payload, document: Mapping[str, Any]) -> None:
+    """Raises PermanentError if the axis is the requested one, moved by some hours: then it is another clock's."""
+    requested = requested_days(payload)
+    stamps = [read_stamp(text) for text in document["hourly"]["time"]]
+    if requested and stamps:
+        first = datetime.combine(requested[0], time(), UTC)
+        last = datetime.combine(requested[-1], time(23), UTC)
+        moved = min(stamps) - first
+        if moved == max(stamps) - last and moved and not moved % _HOUR:
+            raise PermanentError(f"{payload.name} has hours from {min(stamps)} to {max(stamps)}, not from {first} on")
+
+
+def refuse_partial(payload: Payload) -> None:
+    """Raises TransientError for an answer without any hour of a requested day: the service names them all, whether it
+    has values or not, and an answer that breaks off may be a whole document."""
+    try:
+        document = read_json(payload.path.read_bytes())
+    except ValueError:
+        return  # for the parser to name
+    document = document[0] if isinstance(document, list) and len(document) == 1 else document
+    hourly = document.get("hourly") if isinstance(document, dict) else None
+    stamps = hourly.get("time") if isinstance(hourly, dict) else None
+    if not isinstance(stamps, list):
+        return
+    named = {str(stamp)[:10] for stamp in stamps}
+    days = [str(day) for day in requested_days(payload)]
+    missing = [day for day in days if day not in named]
+    # An answer about other days altogether is no part of the requested one.
+    if missing and (len(missing) < len(days) or not named):
+        share = f"{len(missing)} of {len(days)} days are missing, such as {missing[0]}"
+        raise TransientError(f"{payload.name} breaks off: {share}")
+
+
+def requested_days(payload: Payload) -> Sequence[date]:
+    """The days in GMT that the answer is to; none where they are not archived with it."""
+    try:
+        first, last = (date.fromisoformat(payload.params[name]) for name in ("start_date", "end_date"))
+    except (KeyError, ValueError):
+        return ()
+    return [first + n * _DAY for n in range((last - first).days + 1)]
 
 
 def check_location(name: str, document: Mapping[str, Any], request: Request) -> None:

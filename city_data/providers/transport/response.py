@@ -36,6 +36,11 @@ _RESETS = ("x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset", "x-rate
 _LIMIT_WORDS = re.compile(
     r"rate.?limit|limit (?:is |was |has been )?exceeded|too many (?:api )?(?:calls|requests)|quota|overload"
 )
+# Faults that pass, where a document with 200 reports them.
+_PASSING_WORDS = re.compile(
+    r"internal (server )?error|time[d -]*out|(temporarily|currently|service|server) (un|not )available"
+    r"|try (it )?again (later|in|shortly)|bad gateway"
+)
 _REPORTED_IN = ("error", "message", "reason")  # keys of the documents that refuse
 _MOST_OF_A_REFUSAL = 2_000  # bytes
 _MAINTENANCE = re.compile(r"mainten|mantenim|mantenc|manuten|wartung|temporarily unavailable|service unavailable")
@@ -67,8 +72,11 @@ def accept_ok(response: Response) -> None:
     """The default rule: 2xx passes; 408, 425, 429 and 5xx are transient; the rest is permanent. A call too many may
     also be reported with 403, or by a document with 2xx."""
     if 200 <= response.status < 300:
-        if _is_reported_limit(response):
+        reported = _reported(response)
+        if names_limit(reported):
             raise too_many_calls(response, response.body.decode("latin-1"))
+        if _PASSING_WORDS.search(reported.lower()):
+            raise TransientError(f"{response.url} reports an error with {response.status}: {reported[:200]}")
         return
     refuse_firewall(response)
     excerpt = " ".join(response.body[:200].decode("latin-1").split())
@@ -91,16 +99,16 @@ def names_limit(text: str) -> bool:
     return bool(_LIMIT_WORDS.search(text.lower()))
 
 
-def _is_reported_limit(response: Response) -> bool:
-    """Whether a small object with an error or a message, in place of the data, has the words of a limit."""
+def _reported(response: Response) -> str:
+    """The error or the message of a small object in place of the data; empty where there is none."""
     if len(response.body) > _MOST_OF_A_REFUSAL or not response.body.lstrip().startswith(b"{"):
-        return False
+        return ""
     try:
         document = read_json(response.body)
     except ValueError:
-        return False
-    texts = [str(document[key]) for key in _REPORTED_IN if key in document]
-    return names_limit(" ".join(texts))
+        return ""
+    texts = [document[key] for key in _REPORTED_IN if key in document]
+    return " ".join(str(text) for text in texts if not isinstance(text, bool))
 
 
 def _window_s(text: str) -> float:
