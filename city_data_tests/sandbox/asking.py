@@ -72,6 +72,8 @@ class Asked:
     def http(self) -> HttpClient:
         settings = HttpSettings(attempts=self.attempts, read_timeout=self.read_timeout)
         provider = self.provider
+        unserved = sorted(set(provider.capabilities.hosts) - set(self.sandbox.routes))
+        assert not unserved, f"{self.name} needs a stand-in in city_data/sandbox/: none serves {', '.join(unserved)}"
         return HttpClient(
             provider.name, provider.capabilities, settings=settings, clock=self.clock, routes=self.sandbox.routes
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pandas as pd
 import pytest
@@ -24,6 +26,12 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     for provider in discover().values():
         if provider.capabilities.key_variable:
             monkeypatch.setenv(provider.capabilities.key_variable, "good")
+
+
+def test_source_without_a_stand_in_is_named_before_any_call() -> None:
+    nobody = cast(Sandbox, SimpleNamespace(routes={}))
+    with pytest.raises(AssertionError, match=r"open_meteo needs a stand-in in city_data/sandbox/: none serves arch"):
+        _ = Asked(nobody, "open_meteo", "2026-10").http
 
 
 @pytest.mark.parametrize("name", NAMES)
