@@ -27,6 +27,8 @@ _BETWEEN_NAMES = "; "  # the library's own
 # Where regions decide on their holidays anew each year, the last year whose decisions the library has, by its own
 # documentation. Of later years it has guesses: Madrid's 2 May of 2027, a Sunday, on the Monday.
 _LAST_DECIDED = {"ES": 2026}
+# The last day of lessons that a ministry has decreed; the vacations that the library computes after it are guesses too.
+_LAST_DECREED = {"FR": date(2028, 7, 4)}
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,13 @@ def calendar_day(day: date, country: str, region: str | None, town: LocalHoliday
     list names is the town's alone, also where the library counts it to the region, as it does Lisbon's 13 June.
     """
     year = _year(country, region, town, day.year)
+    school = year.school if day <= _LAST_DECREED.get(country, day) else None
     return CalendarDay(
         day.weekday(),
         day.weekday() in year.weekend,
         *year.named.get(day, year.ordinary),
-        school_free=day in year.school if year.school is not None else None,
-        school_vacation=year.school.get(day) if year.school is not None else None,
+        school_free=day in school if school is not None else None,
+        school_vacation=school.get(day) if school is not None else None,
     )
 
 

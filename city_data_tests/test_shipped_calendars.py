@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from city_data.calendar_days import _LAST_DECIDED, CalendarDay, _country, calendar_day
+from city_data.calendar_days import _LAST_DECIDED, _LAST_DECREED, CalendarDay, _country, calendar_day
 from city_data.cities import load_registry
 from city_data_tests.providers.wire import RECORDED
 
@@ -128,11 +128,18 @@ def test_years_without_a_published_decision_are_unknown_at_the_levels_that_decid
         assert record.public_holiday.is_known == (record.public_holiday.name is not None)
 
 
-def test_last_year_with_the_regions_decisions_is_that_of_the_library_s_documentation() -> None:
-    """A newer library that has another year's decisions fails here: raise the year."""
-    years = re.search(r"checked with official sources for 2008-(\d{4}) only", str(_country("ES").__mro__[1].__doc__))
-    assert years is not None
-    assert {"ES": int(years[1])} == _LAST_DECIDED
+def test_last_years_with_decisions_and_decrees_are_those_of_the_library_s_documentation() -> None:
+    """A newer library that has another year's fails here: raise the year."""
+    spain, france = (str(_country(code).__mro__[1].__doc__) for code in ("ES", "FR"))
+    years = re.findall(r"checked with official sources for 2008-(\d{4}) only", spain)
+    assert {"ES": int(max(years))} == _LAST_DECIDED
+    decreed = re.findall(r"Arrêté du [^(]*\((?:\d{4}-\d{4} to )?\d{4}-(\d{4})\)", france)
+    assert {"FR": int(max(decreed))} == {code: day.year for code, day in _LAST_DECREED.items()}
+    last = _LAST_DECREED["FR"]
+    for zone in ("Zone A", "Zone C"):
+        free = [calendar_day(last + timedelta(days=n), "FR", zone).school_free for n in range(-400, 400)]
+        assert None not in free[:401]
+        assert set(free[401:]) == {None}
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded payloads")
