@@ -40,11 +40,16 @@ class _Line:
 
 def _rows(payloads: Sequence[bytes], request: Any) -> list[Row]:
     (document,) = (json_of(bytes(body), "utf-8") for body in payloads if body.name.endswith(".json"))  # type: ignore[attr-defined]
-    lines = None
-    if request.settings.school_file is not None:
+    lines, settings = None, request.settings
+    if settings.school_file is not None:
         (body,) = (body for body in payloads if body.name.endswith(".csv"))  # type: ignore[attr-defined]
-        lines = _lines(bytes(body).decode("utf-8-sig"), request.settings)
-    return [_day(entry, lines) for entry in document["days"]]
+        lines = _lines(bytes(body).decode("utf-8-sig"), settings)
+    rows = [_day(entry, lines) for entry in document["days"]]
+    if settings.unlisted:
+        for row in rows:
+            if row["school_free"] is False and settings.unlisted[0] <= row["date"][5:] <= settings.unlisted[1]:
+                row["school_free"] = None
+    return rows
 
 
 def _day(entry: Row, lines: list[_Line] | None) -> Row:
@@ -94,8 +99,11 @@ def _lines(text: str, settings: Any) -> list[_Line]:
         codes = [code.strip() for code in cell("subdivisions").split(",") if code.strip()]
         is_of_others = [
             cell("country") != settings.school_file[:2].upper(),
-            settings.subdivision is not None and codes and settings.subdivision not in codes,
+            settings.subdivision is not None and codes and not set(codes) & _parents(settings.subdivision),
             cell("regionalscope") == "Local",
+            settings.group is not None
+            and cell("groups")
+            and settings.group not in re.split(r"\s*,\s*", cell("groups")),
             settings.pupils is not None and cell("comment") and settings.pupils not in cell("comment"),
             cell("type") not in TYPES,
         ]
@@ -104,8 +112,15 @@ def _lines(text: str, settings: Any) -> list[_Line]:
     return sorted(told, key=lambda line: (line.days or (date.max, date.max), line.type, line.name or ""))
 
 
+def _parents(code: str) -> set[str]:
+    parts = code.split("-")
+    return {"-".join(parts[: place + 1]) for place in range(len(parts))}
+
+
 def _line(start: str, end: str, kind: str, text: str) -> _Line:
-    first, last = (date.fromisoformat(day) if re.fullmatch(r"\d{4}-\d\d-\d\d", day) else None for day in (start, end))
+    first, last = (
+        date.fromisoformat(day) if re.fullmatch(r"[12]\d{3}-\d\d-\d\d", day) else None for day in (start, end)
+    )
     name = re.split(",(?=[A-Z][A-Z] )", text)[0]
     told = (
         name[3:].replace("%2C", ",") if re.fullmatch(r"[A-Z][A-Z] [^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*", name) else None

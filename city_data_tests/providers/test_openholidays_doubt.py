@@ -15,6 +15,7 @@ import pytest
 
 from city_data.providers.base import ParsedMonth, PermanentError, TransientError
 from city_data.providers.http import HttpSettings
+from city_data.providers.openholidays import OpenHolidaysSettings
 from city_data.sandbox import Sandbox, running
 from city_data.window import Month
 from city_data_tests.providers.test_openholidays import PROVIDER, parsed
@@ -58,7 +59,7 @@ def test_school_year_is_read(tmp_path: Path) -> None:
 
 WRONG = (
     *("2026-02-16;2026-02-13", "2026-02-16;2025-02-18", "2026-02-16;2027-02-18"),
-    *("2026-02-16;18/02/2026", "x;2026-02-18"),
+    *("2026-02-16;18/02/2026", "x;2026-02-18", "2026-02-16;9999-12-31", "0001-01-01;2026-02-18"),
 )
 
 
@@ -104,6 +105,56 @@ def test_name_is_the_first_of_those_that_there_are(tmp_path: Path) -> None:
 def test_line_of_the_whole_country_or_of_several_regions_is_the_regions_too(tmp_path: Path, codes: str) -> None:
     made = month_of(lines(YEAR[0], YEAR[1].replace(";MD;", f";{codes};"), *YEAR[2:]), tmp_path)
     assert (free_days(made), unknown_days(made)) == (CARNIVAL, 0)
+
+
+def test_part_of_a_region_has_the_lines_of_the_region_and_none_of_its_other_parts(tmp_path: Path) -> None:
+    rows = [line.replace(";MD;", ";AN;") for line in (YEAR[0], YEAR[1], YEAR[3])]
+    body = lines(*rows, YEAR[2].replace(";MD;", ";AN-SE,AN-CA;"), "2026-02-20;;School;Regional;ES Fiesta;AN-CA,AN-S;")
+    made = month_of(body, tmp_path, subdivision="AN-SE")
+    assert (free_days(made), unknown_days(made), made.rejected) == (CARNIVAL, 0, {"other_subdivision": 1})
+    assert len(free_days(month_of(body, tmp_path, "2026-04", subdivision="AN-SE"))) == 6
+    assert month_of(body, tmp_path, subdivision="AN").rejected == {"other_subdivision": 2}, "a part is not the whole"
+
+
+def with_groups(*codes: str) -> bytes:
+    """The school year with the groups of each line."""
+    rows = [f"id;ES;{line}{code}" for line, code in zip(YEAR, codes, strict=True)]
+    return "\n".join([HEADER.replace("Comment", "Groups"), *rows, ""]).encode()
+
+
+def test_lines_of_other_groups_of_schools_are_none_of_these(tmp_path: Path) -> None:
+    """The database has vocational schools of Zurich (ZH-BS) beside its primary schools (ZH-VS)."""
+    body = with_groups("", "MD-VS, MD-BS", "MD-BS", "MD-VS")
+    made = month_of(body, tmp_path, group="MD-VS")
+    assert (free_days(made), made.rejected) == (CARNIVAL, {"other_pupils": 1})
+    assert (free_days(month_of(body, tmp_path, group="MD-BS")), "Groups" in made.fields) == (CARNIVAL, True)
+    assert free_days(month_of(lines(*YEAR), tmp_path, group="MD-VS")) == CARNIVAL, "a file without groups is of all"
+
+
+@pytest.mark.parametrize(("group", "said"), [("", "set `group` to one"), ("MD-XX", "no line of the group 'MD-XX'")])
+def test_groups_of_schools_are_not_mixed(tmp_path: Path, group: str, said: str) -> None:
+    with pytest.raises(PermanentError, match=said):
+        month_of(with_groups("MD-VS", "MD-BS", "", ""), tmp_path, **({"group": group} if group else {}))
+
+
+def test_pupils_that_no_comment_names_are_refused(tmp_path: Path) -> None:
+    """Their summers would be missing, such as after other words, or in another charset."""
+    body = lines(*YEAR, "2026-06-20;2026-09-01;School;Regional;ES Verano;MD;ES Educación infantil")
+    assert month_of(body, tmp_path, pupils="infantil").rejected == {}
+    with pytest.raises(PermanentError, match="no comment has the words 'pré-escolar'"):
+        month_of(body, tmp_path, pupils="pré-escolar")
+    assert free_days(month_of(lines(*YEAR), tmp_path, pupils="infantil")) == CARNIVAL
+
+
+def test_days_that_a_file_leaves_to_towns_are_unknown_unless_it_has_a_vacation(tmp_path: Path) -> None:
+    asked = question(subdivision="MD")
+    settings = asked.settings.model_copy(update={"unlisted": ("02-10", "02-20")})
+    made = accounted(parsed(replace(asked, settings=settings), lines(*YEAR), tmp_path))
+    assert (free_days(made), unknown_days(made)) == (CARNIVAL, 11 - len(CARNIVAL))
+    assert "school_free" not in made.frame["raw_data"].iloc[9]["sources"]
+    for wrong in (("03-01", "02-01"), ("2-1", "3-1"), ("02-01",)):
+        with pytest.raises(ValueError, match="unlisted"):
+            OpenHolidaysSettings.model_validate({"unlisted": wrong})
 
 
 def test_region_that_no_line_names_has_not_the_country_s_lines_alone(tmp_path: Path) -> None:
@@ -168,6 +219,8 @@ def test_spelling_of_a_spreadsheet_is_read(tmp_path: Path, spelling: Callable[[b
 NO_FILE = {
     "a limit as a text": b"429: Too Many Requests\nFor more on scraping GitHub, see its terms\n",
     "an error as JSON": b'{"message": "API rate limit exceeded for 203.0.113.7"}',
+    "an error as JSON on lines": b'{"message": "Not Found", "status": 404,\n "documentation_url": "https://a"}\n',
+    "an error as a sentence": b"Bad gateway, please try again;\nray id 1\n",
     "a line that breaks off": lines(*YEAR)[:-60],
     "a header that breaks off": HEADER[:3].encode(),
 }
@@ -182,3 +235,13 @@ def test_answer_that_is_no_whole_file_is_a_passing_fault_and_not_archived(
     with pytest.raises(TransientError, match="openholidays: madrid 2026-02: "):
         PROVIDER.fetch(question(subdivision="MD"), replace(asked.http, settings=HttpSettings(attempts=1)), tmp_path)
     sandbox.faults.clear()
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "utf-16"])
+def test_table_in_another_charset_is_no_passing_fault(sandbox: Sandbox, tmp_path: Path, charset: str) -> None:
+    sandbox.faults.order("holidays.school", charset=charset)
+    asked = question(subdivision="MD")
+    payloads = PROVIDER.fetch(asked, Asked(sandbox, "openholidays", "2026-02").http, tmp_path)
+    sandbox.faults.clear()
+    with pytest.raises(PermanentError, match="the file of school vacations cannot be read"):
+        PROVIDER.parse(asked, payloads)

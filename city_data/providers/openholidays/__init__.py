@@ -12,9 +12,9 @@ as it was, whatever library is installed and whatever the registry says by then.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import pydantic
@@ -42,6 +42,7 @@ from city_data.providers.shared import portals
 HOST = "raw.githubusercontent.com"
 FILES = f"https://{HOST}/openpotato/openholidaysapi.data/main/src"
 _DATABASE = "openholidays"
+_DayOfYear = Annotated[str, pydantic.Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
 _LEVELS = ("public", "country", "region", "town")
 _AROUND = ("days_to_holiday", "days_since_holiday", "is_bridge_day")
 _LIBRARY_METHOD = "the Python library holidays and the city's list of local holidays, as archived with the month"
@@ -52,8 +53,10 @@ _SCHOOL_METHOD = (
 
 class OpenHolidaysSettings(Settings):
     """`school_file`: the file below the database's folder `src`, such as es/holidays/holidays.school.md.csv; without
-    it school vacations are not known. `subdivision`: the region or zone in its column Subdivisions. `pupils`: words of
-    the comment on the vacations of one group of pupils, where groups have their own."""
+    it school vacations are not known. `subdivision`: the region or zone in its column Subdivisions, or a part of one.
+    `group`: the kind of schools in its column Groups, and `pupils`: words of the comment on the vacations of some
+    pupils, where these have their own. `unlisted`: the first and last day, such as 02-01 and 03-01, of a part of each
+    year whose vacations towns or schools decide and the file does not have."""
 
     school_file: str | None = pydantic.Field(
         default=None,
@@ -61,7 +64,19 @@ class OpenHolidaysSettings(Settings):
         description="a file of school holidays below src/, such as pt/holidays/holidays.school.csv",
     )
     subdivision: str | None = None
+    group: str | None = None
     pupils: str | None = None
+    unlisted: tuple[_DayOfYear, _DayOfYear] | None = None
+
+    @pydantic.field_validator("unlisted")
+    @classmethod
+    def _in_order(cls, value: tuple[str, str] | None) -> tuple[str, str] | None:
+        if value is not None and value[0] > value[1]:
+            raise ValueError(f"{value[0]} is after {value[1]} in the year")
+        return value
+
+    def is_unlisted(self, day: date) -> bool:
+        return self.unlisted is not None and self.unlisted[0] <= f"{day:%m-%d}" <= self.unlisted[1]
 
 
 def _meanings() -> dict[str, Meaning]:
@@ -145,7 +160,7 @@ class OpenHolidays(Provider):
         with about(self.name, request):
             month = month_days.read(_only(payloads, ".json"), request.month)
             years = _school_years(request, payloads)
-            rows = [_row(day, years) for day in month.days]
+            rows = [_row(day, years, _settings(request.settings)) for day in month.days]
             frame = pd.DataFrame(rows, dtype=object)
             frame["date"] = pd.to_datetime(request.month.day_starts(request.location.timezone), utc=True)
             frame["source"] = self.source(payloads)
@@ -201,14 +216,15 @@ def _school_years(request: Request, payloads: Sequence[Payload]) -> SchoolYears 
     settings = _settings(request.settings)
     if settings.school_file is None:
         return None
-    pupils = Pupils(settings.school_file[:2].upper(), settings.subdivision, settings.pupils)
+    country = settings.school_file[:2].upper()
+    pupils = Pupils(country, settings.subdivision, settings.pupils, settings.group)
     return schools.read(_only(payloads, ".csv").path.read_bytes(), pupils)
 
 
-def _row(day: Day, years: SchoolYears | None) -> dict[str, Any]:
+def _row(day: Day, years: SchoolYears | None, settings: OpenHolidaysSettings) -> dict[str, Any]:
     """The day's cells, and in `raw_data` the source of each that is known."""
     levels = {name: getattr(day, name) for name in _LEVELS}
-    is_free, school, school_source = _school(day, years)
+    is_free, school, school_source = _school(day, years, settings)
     sources = {"is_weekend": LIBRARY} if day.country.is_known else {}
     sources |= {f"{name}_holiday": level.source for name, level in levels.items() if level.source is not None}
     sources |= {} if school_source is None else {"school_vacation": school_source, "school_free": school_source}
@@ -224,7 +240,9 @@ def _row(day: Day, years: SchoolYears | None) -> dict[str, Any]:
     }
 
 
-def _school(day: Day, years: SchoolYears | None) -> tuple[bool | None, str | None, str | None]:
+def _school(
+    day: Day, years: SchoolYears | None, settings: OpenHolidaysSettings
+) -> tuple[bool | None, str | None, str | None]:
     """Whether pupils are free, the vacation's name, and the source of both; no source where nothing is known.
 
     The library invents the school years that are not decreed yet, so it counts within the file's knowledge alone: there
@@ -236,6 +254,8 @@ def _school(day: Day, years: SchoolYears | None) -> tuple[bool | None, str | Non
         return True, years.vacation(day.date), _DATABASE
     if day.school_vacation is not None:
         return True, day.school_vacation, LIBRARY
+    if settings.is_unlisted(day.date):
+        return None, None, None
     return False, None, _DATABASE
 
 

@@ -19,11 +19,11 @@ from city_data.providers.shared.cells import Cell
 VACATION, END_OF_LESSONS, BACK_TO_SCHOOL = "School", "EndOfLessons", "BackToSchool"
 NAME = "Name"
 _COLUMNS = ("Country", "StartDate", "EndDate", "Type", NAME)
-_SCOPE, _SUBDIVISIONS, _COMMENT = "RegionalScope", "Subdivisions", "Comment"
-_CASEFOLDED = {name.casefold(): name for name in (*_COLUMNS, _SCOPE, _SUBDIVISIONS, _COMMENT)}
+_SCOPE, _SUBDIVISIONS, _GROUPS, _COMMENT = "RegionalScope", "Subdivisions", "Groups", "Comment"
+_CASEFOLDED = {name.casefold(): name for name in (*_COLUMNS, _SCOPE, _SUBDIVISIONS, _GROUPS, _COMMENT)}
 _OTHER_TYPES = frozenset({"Public", "Bank", "Optional"})
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # of which a database refuses some, and a table others
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DATE = re.compile(r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}")  # years with which dates can be computed
 # "ES Vacaciones de Navidad,CA Vacances de Nadal": a comma within a text is %2C, or stands before no language.
 _NEXT_LANGUAGE = re.compile(r",(?=[A-Z]{2} )")
 _NAME = re.compile(r"[A-Z]{2} (?P<text>\S.*)")
@@ -47,7 +47,15 @@ class Line:
     @property
     def subdivisions(self) -> list[str]:
         """None of them in a line of the whole country."""
-        return [code for part in self.cells.get(_SUBDIVISIONS, "").split(",") if (code := part.strip())]
+        return self._codes(_SUBDIVISIONS)
+
+    @property
+    def groups(self) -> list[str]:
+        """Kinds of schools; none of them in a line of all."""
+        return self._codes(_GROUPS)
+
+    def _codes(self, column: str) -> list[str]:
+        return [code for part in self.cells.get(column, "").split(",") if (code := part.strip())]
 
     @property
     def first(self) -> date | None:
@@ -75,20 +83,25 @@ class Line:
 
 @dataclass(frozen=True)
 class Pupils:
-    """Whose calendar is read: of a `country`, of its `subdivision`, and of those whose comment has the words of
-    `group`."""
+    """Whose calendar is read: of a `country`, of its `subdivision`, of a `group` of schools, and of those whose comment
+    has the `words`."""
 
     country: str
     subdivision: str | None = None
+    words: str | None = None
     group: str | None = None
 
     def __str__(self) -> str:
-        return ", ".join(filter(None, (self.country, self.subdivision, self.group)))
+        return ", ".join(filter(None, (self.country, self.subdivision, self.group, self.words)))
 
     @property
     def columns(self) -> list[str]:
         """Those that a file needs."""
-        return [*_COLUMNS, *([_SUBDIVISIONS] if self.subdivision else []), *([_COMMENT] if self.group else [])]
+        return [*_COLUMNS, *([_SUBDIVISIONS] if self.subdivision else []), *([_COMMENT] if self.words else [])]
+
+    def is_within(self, code: str) -> bool:
+        """Whether the subdivision is the one of this code or a part of it: AN-SE is of AN."""
+        return self.subdivision is not None and f"{self.subdivision}-".startswith(f"{code}-")
 
     def reason_against(self, line: Line) -> str | None:
         """The reason why a line is not of this calendar. Raises PermanentError where the settings cannot decide."""
@@ -97,11 +110,15 @@ class Pupils:
             raise PermanentError(f"the file has vacations of {', '.join(codes)}: set `subdivision` to the city's")
         if line.cells["Country"] != self.country:
             return "other_country"
-        if self.subdivision is not None and codes and self.subdivision not in codes:
+        if codes and not any(map(self.is_within, codes)):
             return "other_subdivision"
         if line.cells.get(_SCOPE) == "Local":
             return "other_town"
-        if self.group is not None and line.comment and self.group not in line.comment:
+        if self.group is None and line.groups:
+            raise PermanentError(f"the file has vacations of {', '.join(line.groups)}: set `group` to one of them")
+        if line.groups and self.group not in line.groups:
+            return "other_pupils"
+        if self.words is not None and line.comment and self.words not in line.comment:
             return "other_pupils"
         if line.type in _OTHER_TYPES:
             return "other_type"
@@ -111,10 +128,14 @@ class Pupils:
 
 
 def refuse_partial(path: Path) -> None:
-    """Raises TransientError for a table that breaks off within a line."""
+    """Raises TransientError for a table that breaks off within a line, or has none of the columns: then it is another
+    answer in place of the file, whose format may be another, but not all of it."""
     lines = path.read_bytes().split(b"\n")
     header, end = lines[0], lines[-1]  # the end is empty after a whole line
-    if end is header or (end.strip() and end.count(b";") < header.rstrip(b"; \r").count(b";")):
+    letters = header.replace(b"\0", b"").decode("latin-1").casefold()
+    if not any(name in letters for name in _CASEFOLDED):
+        raise TransientError(f"{path.name}: the download is not the table but {header[:60].decode('latin-1')!r}")
+    if end is header or (end.strip(b" \t\r\0") and end.count(b";") < header.rstrip(b"; \r").count(b";")):
         raise TransientError(f"{path.name}: the download breaks off with {end[-60:].decode('latin-1')!r}")
 
 

@@ -175,10 +175,17 @@ def _refuse_other_lines(lines: Sequence[Line], spans: Sequence[Span], broken: Se
     """Raises PermanentError for a file of another place, and for lines in another format: a single one may be wrong,
     and tells days that are doubtful as long as one of its dates can be read."""
     known = sorted({code for line in lines for code in line.subdivisions})
-    if pupils.subdivision is not None and pupils.subdivision not in known:
+    if pupils.subdivision is not None and not any(map(pupils.is_within, known)):
         raise PermanentError(
             f"the file has no line of {pupils.subdivision!r}; it has {', '.join(known) or 'no subdivisions'}"
         )
+    own = [line for line in lines if not line.subdivisions or any(map(pupils.is_within, line.subdivisions))]
+    groups = sorted({code for line in own for code in line.groups})
+    if groups and pupils.group not in groups:
+        raise PermanentError(f"the file has no line of the group {pupils.group!r}; it has {', '.join(groups)}")
+    comments = {line.comment for line in own if line.comment}
+    if pupils.words is not None and comments and not any(pupils.words in comment for comment in comments):
+        raise PermanentError(f"no comment has the words {pupils.words!r}; there is {min(comments)[:100]!r}")
     unread = next((line for line in broken if line.first is None and line.last is None), None)
     if unread is not None or (len(broken) >= _FEW and len(broken) > _MOSTLY * len(spans)) or (broken and not spans):
         worst = unread or broken[0]
