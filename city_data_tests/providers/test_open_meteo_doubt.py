@@ -156,9 +156,6 @@ def test_one_forecast_under_two_leads_is_refused(sandbox: Sandbox, tmp_path: Pat
 
 IMPOSSIBLE: dict[str, tuple[str, str | Callable[[float], float]]] = {
     "the same wind_speed": ("wind_speed_10m_previous_day2", "wind_speed_10m_previous_day3"),
-    "temperature_2m_previous_day4 has one value": ("temperature_2m_previous_day4", lambda _: 15.0),
-    "wind_speed_10m_previous_day1 has one value": ("wind_speed_10m_previous_day1", lambda _: 0.0),
-    "pressure_msl_previous_day7 has one value": ("pressure_msl_previous_day7", lambda _: 1013.25),
     "relative_humidity_2m_previous_day3 is not in %": ("relative_humidity_2m_previous_day3", lambda v: v / 100),
     "cloud_cover_previous_day5 is not in %": ("cloud_cover_previous_day5", lambda v: v / 100),
 }

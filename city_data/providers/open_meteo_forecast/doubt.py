@@ -1,19 +1,19 @@
-"""Refusals of hours that no forecasts can be: one forecast under two leads, a constant, shares in place of percentages.
+"""Refusals of hours that no forecasts can be: one forecast under two leads, and shares in place of percentages.
 
 Belongs here: what many hours show together. Does not: single cells (shared/cells.py), or the time axis (hours.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import combinations, pairwise
+from itertools import combinations, groupby
 
 from city_data.datasets import LEAD_DAYS
 from city_data.providers.base import PermanentError
 
 Numbers = Mapping[str, float | None]
-# No two forecasts of these agree for days, nor is one constant; hours without rain are alike, and so are clear skies.
+# No two forecasts of these agree for days; hours without rain are alike, and so are clear skies.
 DISTINCT = ("temperature", "wind_speed", "pressure")
 _PERCENTAGES = ("humidity", "cloud_cover")
 _MOST_EQUAL = 120  # hours on end: runs may fail for some days
@@ -25,35 +25,25 @@ def refuse_equal_leads(
     hours: Mapping[datetime, Numbers], names_by_lead: Mapping[int, Mapping[str, str]], as_of: datetime
 ) -> None:
     """Raises PermanentError where one lead of a variable has what another has: then what a later run forecast, or what
-    was measured, passes for an earlier forecast. Hours ahead have one forecast for all leads."""
+    was measured, passes for an earlier forecast. Hours ahead have one forecast for all leads, and a constant says
+    nothing: the drift of the month's spread reports it."""
     for late, early in combinations(LEAD_DAYS, 2):
         final = [row for hour, row in hours.items() if hour - late * _DAY < as_of]
         for column in DISTINCT:
             one, other = names_by_lead[late][column], names_by_lead[early][column]
             pairs = [(row.get(one), row.get(other)) for row in final]
-            longest = _longest(first == second for first, second in pairs if first is not None and second is not None)
+            longest = _longest_equal([pair for pair in pairs if None not in pair])
             if longest >= _MOST_EQUAL:
                 leads = f"the forecasts of {late} and of {early} days before"
                 raise PermanentError(f"{leads} have the same {column} for {longest} hours on end")
 
 
-def refuse_constants(hours: Mapping[datetime, Numbers], names: Mapping[str, str]) -> None:
-    """Raises PermanentError where a variable has one value for days: the source writes it where it has none.
-    `names` are the variables by column."""
-    for column in DISTINCT:
-        values = _values(hours, names[column])
-        longest = 1 + _longest(value == before for before, value in pairwise(values))
-        if longest >= _MOST_EQUAL:
-            raise PermanentError(f"{names[column]} has one value for {longest} hours on end")
-
-
 def refuse_shares(hours: Mapping[datetime, Numbers], names: Mapping[str, str]) -> None:
-    """Raises PermanentError where percentages are shares of 1, under whatever unit: air is never so dry, and a sky
-    that is never clouded has no fractions of a percent."""
+    """Raises PermanentError where percentages are shares of 1, under whatever unit. `names` are the variables by
+    column."""
     for column in _PERCENTAGES:
         values = _values(hours, names[column])
-        is_share = len(values) >= _FEWEST and max(values) <= 1
-        if is_share and (column == "humidity" or any(value % 1 for value in values)):
+        if len(values) >= _FEWEST and max(values) <= 1 and any(value % 1 for value in values):
             raise PermanentError(f"{names[column]} is not in %: of {len(values)} values the highest is {max(values)}")
 
 
@@ -61,10 +51,7 @@ def _values(hours: Mapping[datetime, Numbers], name: str) -> Sequence[float]:
     return [value for row in hours.values() if (value := row.get(name)) is not None]
 
 
-def _longest(truths: Iterable[bool]) -> int:
-    """The length of the longest stretch of true ones."""
-    longest = length = 0
-    for truth in truths:
-        length = length + 1 if truth else 0
-        longest = max(longest, length)
-    return longest
+def _longest_equal(pairs: Sequence[tuple[float | None, float | None]]) -> int:
+    """The length of the longest stretch of pairs of equal values, as long as these values vary."""
+    stretches = [list(stretch) for is_equal, stretch in groupby(pairs, lambda pair: pair[0] == pair[1]) if is_equal]
+    return max((len(stretch) for stretch in stretches if len(set(stretch)) > 1), default=0)

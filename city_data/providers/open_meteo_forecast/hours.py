@@ -17,7 +17,6 @@ from city_data.datasets import LEAD_DAYS
 from city_data.providers.base import Payload, Request, TransientError
 from city_data.providers.open_meteo_forecast.doubt import (
     Numbers,
-    refuse_constants,
     refuse_equal_leads,
     refuse_shares,
 )
@@ -175,7 +174,6 @@ def read(request: Request, payloads: Sequence[Payload], reach: Reach, rejected: 
     past, ahead = past.within(reach, rejected, reach.start), ahead.within(reach, rejected, reach.as_of)
     refuse_equal_leads(past.hours, _BY_LEAD, reach.as_of)
     for answer, names in [*((past, names) for names in _BY_LEAD.values()), (ahead, COLUMNS)]:
-        refuse_constants(answer.hours, names)
         refuse_shares(answer.hours, names)
     return past, ahead
 
