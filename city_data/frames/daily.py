@@ -7,8 +7,8 @@ requests for days (api/).
   part of a day needs stands in grids.py.
 - Each column's own rule (datasets.py) makes the value: mean, sum, min, max or worst. Numbers are rounded as every
   stored one is.
-- A lowest or highest value of which the period has none is that of the hours of its `extreme_of`: no source of hours
-  measures an hour's extremes, and a day's lowest hour is its lowest as far as anybody knows it. `of_hours` names them.
+- A period without any lowest or highest value takes that of its hours' `extreme_of`, as hourly sources do not measure
+  an hour's extremes: the lowest hour is the best known lowest of the day. `of_hours` names the columns filled this way.
 - A mean is weighted where that many hours have both value and weight and the weights are not all 0, else a plain mean.
 - A text without an order, such as weather's description, an integer or a flag is NULL.
 """

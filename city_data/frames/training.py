@@ -3,9 +3,9 @@
 Belongs here: the join. Does not: which versions are joined (api/), the columns (training_columns.py), the rows
 (grids.py), how hours become one value (daily.py), or which forecast of a day it is (leads.py).
 
-Every row of the grid, which is of hours, parts of days, or local days, is there. A missing value is NULL and masked,
-never filled. A dataset of daily resolution is joined to a finer grid by the local day: each row has the day's values,
-its precipitation being the whole day's. `<dataset>_resolution` says so.
+Every row of the grid is there: hours, parts of days, or local days. A missing value is NULL and masked, never filled. A
+daily dataset is joined to a finer grid by the local day: each row has the day's values, and its precipitation is the
+whole day's. `<dataset>_resolution` says so.
 
 Columns are joined as a whole: an hourly month has 68,000 cells.
 """

@@ -2,8 +2,8 @@
 
 Belongs here: names, kinds, texts and order, as far as they follow from datasets.py. Does not: values (training.py).
 
-Every dataset has its columns, but for those that stand in for another one: in a frame of forecasts their values are in
-the other's columns. A flag that says whether another column is known is that column's mask, not a column.
+A dataset that stands in for another one has no columns of its own: in a frame of forecasts, its values fill the other's
+columns. A flag that says whether another column is known becomes that column's mask, and no column.
 """
 
 from __future__ import annotations
