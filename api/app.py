@@ -129,7 +129,7 @@ def _application(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsync
     return ReaderApp(
         title="city_data",
         version=version("city-data"),
-        description=f"{' and '.join(DATASETS).capitalize()} history of cities, month by month, for demand forecasts.",
+        description=f"History of cities, month by month, for demand forecasts: {', '.join(DATASETS)}.",
         lifespan=lifespan,
         redirect_slashes=False,  # a redirect would repeat the Host that the client sent
         **({} if settings.is_local else {"docs_url": None, "redoc_url": None, "openapi_url": None}),  # type: ignore[arg-type]

@@ -92,7 +92,7 @@ def _parse(loc: Loc, city: City, dataset: DatasetName | None, text: str) -> Snap
         message = f"the snapshot is of {snapshot.city_id}, but this location belongs to {city.city_id}"
         raise invalid_version("snapshot_of_other_city", message)
     if dataset is not None and dataset not in snapshot.months:
-        message = f"the snapshot is of {' and '.join(snapshot.months)}, not of {dataset}"
+        message = f"the snapshot is of {', '.join(snapshot.months)}, not of {dataset}"
         raise invalid_version("snapshot_of_other_dataset", message)
     return snapshot
 
