@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MINIMUM_COVERAGE = 0.5
 # So many implausible cells of a column are tolerated at any share: one of a month's 30 days is already 3 %.
 FEW_CELLS = 3
+_SHARES = 24  # the first clear days of a summer month have clouds of 0.2, 0.4 and 0.3 % on their mean
 # With more unreadable cells than this share of the used rows, a column has another format.
 MOST_UNREADABLE = 0.5
 # Nulled cells beyond this share of the used rows are reported.
@@ -168,8 +169,8 @@ def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
 
 
 def _are_shares_of_one(percent: pd.Series[float]) -> bool:
-    """Whether all values of a month lie in 0..1, and some between the two: another unit."""
-    return bool((percent.isna() | (percent <= 1)).all()) and int(percent.between(0, 1, "neither").sum()) >= FEW_CELLS
+    """Whether all values of a month lie in 0..1, and many between the two: another unit."""
+    return bool((percent.isna() | (percent <= 1)).all()) and int(percent.between(0, 1, "neither").sum()) >= _SHARES
 
 
 def ranges(odd: Mapping[str, Odd], share: float) -> Outcome:

@@ -60,7 +60,12 @@ def test_implausible_values_are_reported_by_column_and_date(column: str, value: 
 
 @pytest.mark.parametrize(
     ("values", "cells"),
-    [([0.4, 0.55, 0.7, 1.0, 0.0, None], 5), ([0.4, 0.55, 0.7, 1.1], 0), ([0.0, 1.0, 1.0, 1.0, 1.0], 0)],
+    [
+        ([0.4, 0.55, 0.7, 1.0, 0.0, *[0.5] * 21, None], 26),
+        ([0.4, 0.55, 0.7, 1.1, *[0.5] * 21], 0),
+        ([0.0, *[1.0] * 26], 0),
+        ([0.2, 0.4, 0.3], 0),  # clouds of the first days of July
+    ],
 )
 def test_percent_column_of_nothing_but_shares_of_one_is_implausible(values: list[float | None], cells: int) -> None:
     frame = pd.DataFrame({"date": pd.DatetimeIndex(STAMPS[: len(values)]), "humidity": values, "source": "test"})
