@@ -35,8 +35,17 @@ def read_months(database: Database, plan: TrainingPlan, months: Sequence[Month])
         first = 0
         for month in some:
             rows = len(grid_stamps(month, plan.city.timezone, plan.grid))
-            yield table.slice(first, rows)
+            yield _copied(table.slice(first, rows))
             first += rows
+
+
+def _copied(month: pa.Table) -> pa.Table:
+    """The month's rows by themselves. A slice keeps the memory of all months that were joined with it; and Arrow writes
+    the bits between its last row and the end of a byte as they are, so that equal months had different bytes.
+    """
+    import pyarrow as pa
+
+    return pa.concat_tables([month, month.slice(0, 0)]).combine_chunks()
 
 
 def _read_parts(database: Database, plan: TrainingPlan, months: Sequence[Month]) -> dict[Month, _Parts]:
