@@ -3,9 +3,10 @@
 Belongs here: the choice of rows by lead. Does not: joining them (training.py), or how a source counts leads
 (providers/).
 
-A lead counts whole days back from an hour's values. An amount, such as rain, is that of the hour's end: for a day's
-last hour that is midnight, and a forecast of so many days before that midnight may be one of the day after. So the
-amounts of the last hour are those of one day more.
+A lead counts back so many times 24 hours from an hour, to the newest run that began then or before; for an amount,
+such as rain, from the hour's end. At the end of a day that may be the run of a midnight, which is one of the day
+after. Where a run begins at the city's midnight, the last hour's rain is of it; where clocks were set back since, the
+last hour's other values and the rain of the hour before are too. All these values are those of one day more.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _HOUR_US = 3_600_000_000
+_DAY_US = 24 * _HOUR_US
+# Global models run at 0, 6, 12 and 18 UTC. One that runs more often needs another number here.
+_BETWEEN_RUNS_US = 6 * _HOUR_US
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Lead:
             chosen = table.filter(pc.equal(table[key.name], self.days))
         else:
             chosen = self._newest(table, dataset, timezone)
-        return _with_older_amounts(chosen, table, dataset, timezone)
+        return _with_older_values(chosen, table, dataset, timezone)
 
     def _newest(self, table: pa.Table, dataset: Dataset, timezone: str) -> pa.Table:
         import pyarrow as pa
@@ -74,44 +78,51 @@ def microseconds(moments: Any) -> list[int]:
     return list(moments.cast(pa.int64()).to_pylist())
 
 
-def _with_older_amounts(chosen: pa.Table, table: pa.Table, dataset: Dataset, timezone: str) -> pa.Table:
-    """`chosen` with the amounts of each day's last hour from the rows of `table` of one lead more, NULL without one."""
+def _with_older_values(chosen: pa.Table, table: pa.Table, dataset: Dataset, timezone: str) -> pa.Table:
+    """`chosen` with the values that may be of a run of a later day from the rows of `table` of one lead more, NULL
+    without one."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     (key,) = dataset.key_columns
-    amounts = [column.name for column in dataset.columns if column.day_rule == "sum"]
     hours, leads = microseconds(chosen["date"]), chosen[key.name].to_pylist()
-    last = _last_hours(hours, timezone)
-    if not amounts or not last:
+    amounts = _late(hours, leads, timezone, _HOUR_US)
+    if not amounts:
         return chosen
-    is_older = pc.is_in(table[key.name], pa.array({leads[n] + 1 for n in last}, pa.int64()))
-    at_end = pc.is_in(table["date"], chosen["date"].take(pa.array(last)))
-    rows = table.filter(pc.and_(is_older, at_end)).select(["date", key.name, *amounts])
+    others = _late(hours, leads, timezone, 0)
+    is_older = pc.is_in(table[key.name], pa.array({leads[n] + 1 for n in amounts}, pa.int64()))
+    is_late = pc.is_in(table["date"], chosen["date"].take(pa.array(amounts)))
+    rows = table.filter(pc.and_(is_older, is_late))
     keys = zip(microseconds(rows["date"]), rows[key.name].to_pylist(), strict=True)
     older = {named: n for n, named in enumerate(keys)}
-    at = [older.get((hours[n], leads[n] + 1)) for n in last]
-    for name in amounts:
-        values, known = chosen[name].to_pylist(), rows[name].to_pylist()
-        for n, place in zip(last, at, strict=True):
-            values[n] = known[place] if place is not None else None
-        field = chosen.schema.field(name)
-        chosen = chosen.set_column(chosen.schema.get_field_index(name), field, pa.array(values, field.type))
+    for column in dataset.columns:
+        if late := amounts if column.day_rule == "sum" else others:
+            values, known = chosen[column.name].to_pylist(), rows[column.name].to_pylist()
+            for n in late:
+                place = older.get((hours[n], leads[n] + 1))
+                values[n] = known[place] if place is not None else None
+            position = chosen.schema.get_field_index(column.name)
+            field = chosen.schema.field(position)
+            chosen = chosen.set_column(position, field, pa.array(values, field.type))
     return chosen
 
 
-def _last_hours(hours: Sequence[int], timezone: str) -> list[int]:
-    """The positions of the last hours of local days; `hours` are sorted."""
+def _late(hours: Sequence[int], leads: Sequence[int], timezone: str, length: int) -> list[int]:
+    """The positions of the values, which are of `length` after the beginning of their hours, that may be of a run of a
+    later day than their lead says. `hours` are sorted, and those of a day have one lead."""
     if not hours:
         return []
-    day, last = (day_of(timezone)(datetime.fromtimestamp(us / 1e6, UTC)) for us in (hours[0], hours[-1] + _HOUR_US))
-    positions = []
-    while day < last:
+    day, last = (day_of(timezone)(datetime.fromtimestamp(us / 1e6, UTC)) for us in (hours[0], hours[-1]))
+    positions, first = list[int](), 0
+    while day <= last:
         day += timedelta(days=1)
-        midnight = _midnight(day, timezone)
-        before = bisect_left(hours, midnight) - 1
-        if before >= 0 and hours[before] + _HOUR_US >= midnight:
-            positions.append(before)
+        end = bisect_left(hours, _midnight(day, timezone), first)
+        if first < end:
+            lead = leads[first]
+            midnight = _midnight(day - timedelta(days=lead), timezone)
+            run = midnight + -midnight % _BETWEEN_RUNS_US
+            positions += range(bisect_left(hours, run + lead * _DAY_US - length, first, end), end)
+        first = end
     return positions
 
 

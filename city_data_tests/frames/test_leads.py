@@ -64,14 +64,35 @@ def test_forecast_that_is_not_stored_yet_leaves_its_place_to_an_older_one() -> N
     }
 
 
-def test_amount_of_a_days_last_hour_is_known_a_day_longer() -> None:
-    """It is the amount until midnight, three days before which it may be two days before the day."""
-    local = day_of(ZONE)
-    for days in (3, 7):
-        chosen = Lead(days=days).select(TABLE, FORECAST, ZONE)
-        for hour, rain, humidity in zip(
-            *(chosen[n].to_pylist() for n in ("date", "precipitation", "humidity")), strict=True
-        ):
-            is_last = local(hour) != local(hour + timedelta(hours=1))
-            assert rain == (days if not is_last else 4 if days == 3 else None)
-            assert humidity == 50.0
+@pytest.mark.parametrize(
+    ("zone", "changed"),
+    [
+        ("Europe/Madrid", date(2026, 10, 25)),
+        ("Europe/Lisbon", date(2026, 10, 25)),
+        ("Atlantic/Azores", date(2026, 10, 25)),
+        ("Atlantic/Azores", date(2026, 3, 29)),
+        ("America/Denver", date(2026, 11, 1)),
+        ("Australia/Lord_Howe", date(2026, 4, 5)),
+        ("Asia/Kolkata", date(2026, 10, 25)),
+    ],
+)
+def test_value_is_of_the_newest_run_that_began_before_the_day_after(zone: str, changed: date) -> None:
+    """A stored value is of the newest run that began so many times 24 hours before its hour, or before its end if it is
+    an amount. At midnight runs begin in Lisbon in winter, and in Denver and on the Azores in summer: for the last hour
+    of a day of 25 hours that is 24 hours before. In Madrid, where none does, no value is lost."""
+    start, local = datetime(changed.year, changed.month, changed.day, tzinfo=UTC) - timedelta(days=2), day_of(zone)
+    rows = [(start + timedelta(hours=n), lead) for n in range(24 * 11) for lead in LEADS]
+    values = {name: [float(lead) for _, lead in rows] for name in FORECAST.column_names}
+    table = pa.table({"date": [hour for hour, _ in rows], "lead_days": [lead for _, lead in rows], **values})
+
+    def day_of_run(until: datetime, lead: int) -> date:
+        began = until - timedelta(lead)
+        return local(began - timedelta(hours=began.hour % 6))
+
+    for choice in [*(Lead(days=days) for days in LEADS), Lead(on=changed - timedelta(days=1)), Lead(on=changed)]:
+        columns = ("date", "lead_days", "temperature", "precipitation")
+        chosen = choice.select(table, FORECAST, zone).select(columns)
+        for hour, days, temperature, rain in zip(*chosen.to_pydict().values(), strict=True):
+            for value, until in ((temperature, hour), (rain, hour + timedelta(hours=1))):
+                known = [lead for lead in (days, days + 1) if day_of_run(until, lead) <= local(hour) - timedelta(days)]
+                assert value == (known[0] if known[0] in LEADS else None), (hour, days)

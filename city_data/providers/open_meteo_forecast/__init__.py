@@ -49,7 +49,8 @@ from city_data.window import Month
 
 PREVIOUS_URL = "https://previous-runs-api.open-meteo.com/v1/forecast"
 FORECAST_URL = "https://api.open-meteo.com/v1/forecast"
-# ECMWF's open data on a grid of 0.25°: of the whole world, four runs a day, ten days and more, all columns by lead.
+# ECMWF's open data on a grid of 0.25°: of the whole world, four runs a day (frames/leads.py counts on them), ten days
+# and more, all columns by lead.
 MODEL = "ecmwf_ifs025"
 _DAY = timedelta(days=1)
 
