@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
@@ -40,10 +39,11 @@ HOUR = timedelta(hours=1)
 
 
 def forecast_that_tells_its_age(_: object, runs: Any, hours: Any) -> dict[str, Any]:
-    """The pressure, and the rain until an hour, say how many hours before it their run began."""
-    age = (hours - runs * 24).astype(float)
+    """The pressure, and the rain until an hour, say how many hours before it their run began. All else differs by run:
+    one forecast for two leads is refused."""
+    age, others = (hours - runs * 24).astype(float), 10.0 + runs % 7
     names = ("temperature_2m", "relative_humidity_2m", "wind_speed_10m", "cloud_cover")
-    return {**dict.fromkeys(names, np.ones_like(age)), "pressure_msl": LOWEST_HPA + age, "precipitation": age}
+    return {**dict.fromkeys(names, others), "pressure_msl": LOWEST_HPA + age, "precipitation": age}
 
 
 @pytest.fixture(params=["madrid", "lisbon"])
