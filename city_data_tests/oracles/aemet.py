@@ -43,6 +43,14 @@ def month(payloads: Sequence[bytes], request: Any) -> Values:
             raise CannotTell("no list")
         rows += [row for record in document if isinstance(record, dict) and (row := _row(record, request))]
     stations = grouped(rows)
+    waiting: set[str] = set()  # stations whose rain of some days stands in a later day's number
+    for _, station in sorted(stations):
+        row = stations[_, station]
+        if row["prec"] is None:
+            waiting |= {station} if row["acum"] else set()
+        elif station in waiting:
+            waiting.remove(station)
+            row["prec"] = None if row["prec"] > 0 else row["prec"]
     for row in stations.values():
         extremes = (row["presmax"], row["presmin"])
         both = None if None in extremes else mean(extremes)
@@ -76,4 +84,5 @@ def _row(record: dict[str, Any], request: Any) -> Any:
     word = str(known.get("prec")).strip().casefold()
     if word in ("ip", "-0,3"):
         values["prec"] = 0.0
+    values["acum"] = 1.0 if word == "acum" else None
     return (day, station), values

@@ -218,7 +218,7 @@ def test_open_month_is_requested_up_to_today(wired: Wired) -> None:
         ("1,2", 1.2, [], {}),
         ("Ip", 0.0, ["trace_precipitation"], {}),
         ("-0,3", 0.0, ["trace_precipitation"], {}),
-        ("Acum", None, ["accumulated_precipitation"], {}),
+        ("Acum", None, ["accumulated_precipitation"], {"accumulated:prec": 1}),
         ("-1,0", None, [], {"negative:prec": 1}),
         ("1.2", None, [], {"unreadable:prec": 1}),
         ("NaN", None, [], {"unreadable:prec": 1}),
@@ -234,6 +234,22 @@ def test_textual_rain_amounts_become_numbers(
     assert row["precipitation"] == value or (value is None and pd.isna(row["precipitation"]))
     assert row["raw_data"]["stations"]["3195"].get("flags", []) == flags
     assert (made.rejected, made.nulled) == ({}, nulled)
+
+
+def test_amount_of_several_days_is_no_day_s_amount(tmp_path: Path) -> None:
+    """`Acum` marks rain that was measured with a later day's, so that day's number is the rain of both."""
+    rain = {"01": "0,4", "02": "Acum", "03": "acum", "04": None, "05": "31,0", "06": "2,0", "07": "Acum", "08": "0,0"}
+    days = [
+        {"fecha": f"2026-09-{day}", "indicativo": "3195", "tmed": "20,0", **({"prec": text} if text else {})}
+        for day, text in rain.items()
+    ]
+    file = tmp_path / "days.json"
+    file.write_text(json.dumps(days[::-1]))
+    made = Aemet().parse(question(), [Payload(file.name, file, "https://example.org/")])
+    fallen = [None if pd.isna(value) else float(value) for value in made.frame["precipitation"]]
+    assert fallen == [0.4, None, None, None, None, 2.0, None, 0.0]
+    assert made.nulled == {"accumulated:prec": 4}
+    assert made.frame["raw_data"][4]["stations"]["3195"]["flags"] == ["accumulated_precipitation"]
 
 
 def test_pressure_is_reduced_to_sea_level(tmp_path: Path) -> None:

@@ -21,9 +21,12 @@ from city_data.providers.aemet.records import (
     MEANS,
     SUNSHINE,
     TRACE,
+    DayOfStation,
+    is_accumulated,
     is_known,
     record_of,
     records,
+    without_accumulated,
 )
 from city_data.providers.base import Payload, PermanentError
 from city_data.providers.shared.cells import Row, count_nulled, refuse_spoilt_files
@@ -40,7 +43,7 @@ _MINUTES = 60  # of AEMET's hours
 class Reading:
     """The used station-days, with counts of the others. `names` are the stations' names."""
 
-    rows: Mapping[tuple[date, str], Row] = field(default_factory=dict)
+    rows: Mapping[DayOfStation, Row] = field(default_factory=dict)
     received: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     nulled: Counter[str] = field(default_factory=Counter)
@@ -89,7 +92,7 @@ def read(payloads: Sequence[Payload], month: Month, stations: Collection[str]) -
     Raises PermanentError for anything but a list of daily records, if all records are of other stations or other days,
     and for a file with mostly unreadable values.
     """
-    reading, rows, station_ids = Reading(), list[tuple[tuple[date, str], Row]](), set[str]()
+    reading, rows, station_ids = Reading(), list[tuple[DayOfStation, Row]](), set[str]()
     strange: list[object] = []
     for payload in payloads:
         for number, item in enumerate(records(payload), start=1):
@@ -113,7 +116,9 @@ def read(payloads: Sequence[Payload], month: Month, stations: Collection[str]) -
             raise PermanentError(f"{len(strange)} records without `fecha` or `indicativo`: {str(strange[0])[:200]}")
     elsewhere = reading.rejected["other_station"] + reading.rejected["outside_month"]
     refuse_another_subject(stations, station_ids, reading.received, elsewhere)
-    reading.rows = {key: _with_pressure(row) for key, row in one_row_a_key(rows, reading.rejected).items()}
+    marked = {key for key, row in rows if is_accumulated(row)}
+    single = without_accumulated(one_row_a_key(rows, reading.rejected), marked)
+    reading.rows = {key: _with_pressure(row) for key, row in single.items()}
     refuse_spoilt_files(reading.rows.values())
     reading.nulled = count_nulled(reading.rows.values())
     reading.rejected = +reading.rejected

@@ -6,7 +6,7 @@ Belongs here: the fields of AEMET's files. Does not: the calls (`__init__`), or 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -49,11 +49,13 @@ _FIELDS = (
 TRACE, ACCUMULATED = "Ip", "Acum"
 # A trace is less than 0.1 mm: `Ip`, or -0.3 where a field can only hold numbers. `Acum` marks rain of this day that
 # was measured together with a later day's.
-_WORDS_FOR_RAIN: Mapping[str, tuple[str, float | None]] = {
-    "ip": (TRACE, 0.0),
-    "-0,3": (TRACE, 0.0),
-    "acum": (ACCUMULATED, None),
+_WORDS_FOR_RAIN: Mapping[str, tuple[str, float | None, str]] = {
+    "ip": (TRACE, 0.0, ""),
+    "-0,3": (TRACE, 0.0, ""),
+    "-0.3": (TRACE, 0.0, ""),
+    "acum": (ACCUMULATED, None, "accumulated"),
 }
+DayOfStation = tuple[date, str]
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,31 @@ def record_of(item: object, file: str, row: int) -> Record | None:
     name = values.get("nombre")
     cells = {field.name: field.read(values.get(field.name), file, row) for field in _FIELDS}
     if (word := _WORDS_FOR_RAIN.get(str(values.get(_RAIN)).strip().casefold())) is not None:
-        cells[_RAIN] = Cell(word[1], word[0], file, row)
+        cells[_RAIN] = Cell(word[1], word[0], file, row, word[2])
     return Record(day, station, name if isinstance(name, str) else None, cells)
+
+
+def is_accumulated(row: Row) -> bool:
+    """Whether the day's rain was measured with a later day's."""
+    return row[_RAIN].text == ACCUMULATED
+
+
+def without_accumulated(rows: Mapping[DayOfStation, Row], marked: Collection[DayOfStation]) -> dict[DayOfStation, Row]:
+    """The rows without amounts of several days: those of a station's first measured day after one that is `marked`, by
+    any of its rows, as accumulated."""
+    days: dict[DayOfStation, Row] = {}
+    pending: set[str] = set()
+    for key in sorted(rows):
+        row, station = rows[key], key[1]
+        rain = row[_RAIN]
+        if rain.value is None:
+            pending |= {station} if key in marked else set()
+        elif station in pending:
+            pending.remove(station)
+            if rain.number:  # nothing in all these days is nothing on this one
+                row = {**row, _RAIN: replace(rain, value=None, text=ACCUMULATED, reason="accumulated")}
+        days[key] = row
+    return {key: days[key] for key in rows}
 
 
 def is_known(name: str) -> bool:
