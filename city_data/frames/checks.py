@@ -32,6 +32,9 @@ MANY_NULLED = 0.01
 # Rows that disagree with used ones are reported beyond the first share of these. Beyond the second, two sources stand
 # under one name, and the lower median, a rule for accidents, would mix them.
 MANY_DISAGREEING, MOST_DISAGREEING = 0.01, 0.5
+# Rows whose lowest value is above their mean, or their highest below it. None of 449 recorded station-days of AEMET is
+# so; a mean of stations may be, where one of them lacks the extreme. Most of a month are columns that changed places.
+MANY_BEYOND, MOST_BEYOND = 0.05, 0.5
 
 BLOCKING = {
     "coverage": f"At least {MINIMUM_COVERAGE:.0%} of the expected rows of an ended month have a measured value; of an "
@@ -44,6 +47,8 @@ BLOCKING = {
     "used_rows": "At least the provider's declared share of an ended month's rows was used, repeats left out",
     "contradicted_rows": f"At most {MOST_DISAGREEING:.0%} of the used rows are contradicted by another row of the same "
     "station and time; a live feed may revise its readings",
+    "extremes": f"In at most {MOST_BEYOND:.0%} of the rows is a lowest value above, or a highest below, the value "
+    "whose extreme it is",
     "unique_dates": "No date appears twice, nor twice with the same other keys",
     "inside_month": "Every row lies inside the month in the city's time zone",
 }
@@ -53,6 +58,8 @@ REPORTED = {
     "nulled_values": f"Of no column more than {MANY_NULLED:.0%} of the used rows' cells could not be used",
     "readable_rows": f"At most {MANY_NULLED:.0%} of the rows were rejected because they could not be read, or were of "
     "another month than their file's",
+    "agreeing_extremes": f"In at most {MANY_BEYOND:.0%} of the rows is a lowest value above, or a highest below, the "
+    "value whose extreme it is",
     "agreeing_rows": f"At most {MANY_DISAGREEING:.0%} of the used rows are contradicted by another row of the same "
     "station and time",
 }
@@ -225,6 +232,24 @@ def agreement(used: int, rejected: Mapping[str, int], forward_only: bool) -> tup
         Outcome("contradicted_rows", forward_only or not rows.is_too_many(MOST_DISAGREEING), text, metadata),
         Outcome("agreeing_rows", not rows.is_too_many(MANY_DISAGREEING), text, metadata),
     )
+
+
+def extremes(frame: pd.DataFrame, dataset: Dataset) -> tuple[Outcome, Outcome]:
+    """Whether each lowest and highest value is one: the outcome that blocks, and the one that reports."""
+    beyond: dict[str, Odd] = {}
+    for column in dataset.columns:
+        if column.extreme_of is None:
+            continue
+        own, other = frame[column.name], frame[column.extreme_of]
+        wrong = own > other if column.day_rule == "min" else own < other
+        if rows := int(wrong.sum()):
+            first = int(wrong.to_numpy().argmax())
+            example = f"{own.iloc[first]} and a {column.extreme_of} of {other.iloc[first]}"
+            beyond[column.name] = Odd(rows, int((own.notna() & other.notna()).sum()), example)
+    text = "; ".join(f"{name}: {odd}" for name, odd in beyond.items()) or "every extreme is one"
+    metadata: dict[str, float | int | str] = {f"beyond_{name}": odd.cells for name, odd in beyond.items()}
+    most, many = (not any(odd.is_too_many(share) for odd in beyond.values()) for share in (MOST_BEYOND, MANY_BEYOND))
+    return Outcome("extremes", most, text, metadata), Outcome("agreeing_extremes", many, text, metadata)
 
 
 def promised(observed: Mapping[str, int]) -> Outcome:

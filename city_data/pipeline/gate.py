@@ -59,6 +59,7 @@ def admit(parsed: ParsedMonth, request: Request, capabilities: Capabilities) -> 
             ),
             checks.readable_rows(admitted.received, admitted.rejected),
             *checks.agreement(admitted.used, admitted.rejected, capabilities.forward_only),
+            *checks.extremes(frame, dataset),
             checks.unique(frame, dataset),
             checks.inside(frame, request.month, zone),
             checks.promised(

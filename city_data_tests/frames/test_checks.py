@@ -188,6 +188,23 @@ def test_rows_that_disagree_are_a_finding_and_refuse_the_month_where_most_do(
     assert f"{disagreeing:,} of 720" in many.description
 
 
+@pytest.mark.parametrize(("swapped", "published", "silent"), [(0, True, True), (1, True, True), (40, True, False),
+                                                              (500, False, False)])  # fmt: skip
+def test_extremes_beyond_their_mean_are_a_finding_and_refuse_the_month_where_most_are(
+    swapped: int, published: bool, silent: bool
+) -> None:
+    """Two columns that change places lie in the same range."""
+    low, high = ([value] * len(STAMPS) for value in (9.0, 19.0))
+    low[:swapped], high[:swapped] = high[:swapped], low[:swapped]
+    values = {"temperature": 14.0, "temperature_min": low, "temperature_max": high, "source": "test"}
+    frame = canonical.canonical_frame(pd.DataFrame({"date": pd.DatetimeIndex(STAMPS), **values}), WEATHER)
+    most, many = checks.extremes(frame, WEATHER)
+    assert [(most.passed, most.blocking), (many.passed, many.blocking)] == [(published, True), (silent, False)]
+    assert ("temperature_min: 500 of 745, such as 19.0 and a temperature of 14.0" in many.description) == (
+        not published
+    )
+
+
 def test_empty_promised_column_and_many_nulled_cells_warn_without_refusing() -> None:
     empty = checks.promised({"temperature": 30, "pressure": 0, "description": 0})
     assert (empty.passed, empty.blocking) == (False, False)
@@ -197,7 +214,7 @@ def test_empty_promised_column_and_many_nulled_cells_warn_without_refusing() -> 
     assert (many.passed, many.blocking) == (False, False)
     assert many.description == "tmed: 4 of 90"
     assert many.metadata["nulled"] == 97
-    assert set(checks.REPORTED) == {empty.name, many.name, "agreeing_rows", "readable_rows"}
+    assert set(checks.REPORTED) == {empty.name, many.name, "agreeing_rows", "agreeing_extremes", "readable_rows"}
 
 
 def test_a_column_may_be_bounded_on_one_side_or_not_at_all() -> None:
