@@ -38,7 +38,8 @@ MEANS = {
     "wind_gust": "racha",
 }
 EXTREMES, ALTITUDE = ("presMax", "presMin"), "altitud"
-SUNSHINE, LONGEST_SUNSHINE_H = "sol", 24
+# Spain's longest day, in the north, has 15.5 hours.
+SUNSHINE, LONGEST_SUNSHINE_H = "sol", 16
 _RAIN = "prec"
 _FIELDS = (
     *(Field.of_weather(column, name, _FORMAT) for column, name in MEANS.items()),
@@ -46,6 +47,7 @@ _FIELDS = (
     Field(SUNSHINE, _FORMAT, 0, LONGEST_SUNSHINE_H),
     Field(ALTITUDE, replace(_FORMAT, counts=True), *ALTITUDE_BOUNDS),
 )
+_SEVERAL = "varias"
 TRACE, ACCUMULATED = "Ip", "Acum"
 # A trace is less than 0.1 mm: `Ip`, or -0.3 where a field can only hold numbers. `Acum` marks rain of this day that
 # was measured together with a later day's.
@@ -93,7 +95,7 @@ def record_of(item: object, file: str, row: int) -> Record | None:
     if day is None or not station:
         return None
     name = values.get("nombre")
-    cells = {field.name: field.read(values.get(field.name), file, row) for field in _FIELDS}
+    cells = {field.name: _read(field, values.get(field.name), file, row) for field in _FIELDS}
     if (word := _WORDS_FOR_RAIN.get(str(values.get(_RAIN)).strip().casefold())) is not None:
         cells[_RAIN] = Cell(word[1], word[0], file, row, word[2])
     return Record(day, station, name if isinstance(name, str) else None, cells)
@@ -125,6 +127,13 @@ def without_accumulated(rows: Mapping[DayOfStation, Row], marked: Collection[Day
 def is_known(name: str) -> bool:
     """Whether AEMET's description has a field of this name, in any case."""
     return name.strip().casefold() in _SPELLED
+
+
+def _read(field: Field, value: object, file: str, row: int) -> Cell:
+    """The cell; `several` where it says that the day has several values, as the hours of extremes do."""
+    if isinstance(value, str) and value.strip().casefold() == _SEVERAL:
+        return Cell(None, value, file, row, "several")
+    return field.read(value, file, row)
 
 
 def _by_field(item: Mapping[str, Any], file: str, row: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from city_data.providers.shared.numbers import NotANumber, NumberFormat
 # format that changed spoils nearly all of a column; half a column is left to the checks of the month.
 _HABIT, _MOSTLY = 3, 2
 # The source itself marks such a cell, so its format has not changed.
-MARKED = frozenset({"doubtful", "accumulated"})
+MARKED = frozenset({"doubtful", "accumulated", "several"})
 _SHOWN = 40
 
 
