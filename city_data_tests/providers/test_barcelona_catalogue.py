@@ -156,6 +156,8 @@ def test_one_empty_answer_is_retried(portal: Portal) -> None:
     ("body", "kind", "said"),
     [
         (b"<html>Service unavailable</html>", TransientError, "is not a CSV file but '<html>"),
+        (b'{"success": false, "error": {"message": "busy"}}', TransientError, "is not a CSV file but '{\"success"),
+        (b'{"message": "try later", "code": 500}', TransientError, "is not a CSV file but"),
         (GOOD[:-14], PermanentError, "the CSV is truncated: its last row is '1,20230'"),
         (GOOD[:-4], PermanentError, "the CSV is truncated"),
         (GOOD.replace(b"estatActual", b"estat"), PermanentError, "lacks estatActual"),

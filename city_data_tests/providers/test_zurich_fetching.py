@@ -248,7 +248,13 @@ def test_extract_has_the_months_lines_and_those_of_the_newest_stamp_byte_for_byt
 
 
 @pytest.mark.parametrize(
-    ("body", "words"), [(b"<html>maintenance</html>", "not a CSV file but"), (b"", "empty"), (b"\n", "empty")]
+    ("body", "words"),
+    [
+        (b"<html>maintenance</html>", "not a CSV file but"),
+        (b'{"success": false, "error": "busy"}', "not a CSV file but"),
+        (b"", "empty"),
+        (b"\n", "empty"),
+    ],
 )
 def test_page_in_place_of_the_file_is_transient_and_forgotten(
     portal: Portal, tmp_path: Path, body: bytes, words: str

@@ -5,6 +5,7 @@ Belongs here: rules of every portal. Does not: a catalogue (ckan.py), or the con
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from city_data.providers.errors import TransientError
@@ -18,6 +19,12 @@ from city_data.providers.transport.response import (
     retry_after,
 )
 
+# Of CKAN, of Opendatasoft, and of gateways. A document of records begins otherwise.
+_ERROR = re.compile(
+    rb'[\xef\xbb\xbf\s]*\{\s*"(?:error\w*|message|success|help|status\w*|code|detail|title|fault|timestamp)"',
+    re.IGNORECASE,
+)
+
 
 def judge(response: Response) -> None:
     """The portals' firewalls answer bursts with 403 or 429."""
@@ -28,8 +35,8 @@ def judge(response: Response) -> None:
 
 
 def refuse_page(path: Path, begins: bytes | None = None) -> None:
-    """Raises TransientError for HTML, an empty file, or in place of a table a text: firewalls, limits and error pages
-    answer so with status 200. `begins` is the format's magic number, if it has one."""
+    """Raises TransientError for HTML, an empty file, or in place of a table a text or the document of an error:
+    firewalls, limits and errors answer so with status 200. `begins` is the format's magic number, if it has one."""
     with path.open("rb") as file:
         head = file.read(200)
     if not head:
@@ -37,7 +44,8 @@ def refuse_page(path: Path, begins: bytes | None = None) -> None:
     page = head.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<")
     # A table in UTF-16 is another format, for the parser to name.
     text = path.suffix == ".csv" and not any(mark in head.partition(b"\n")[0] for mark in b";,\t\0")
-    if page or text or (begins is not None and not head.startswith(begins)):
+    error = path.suffix == ".csv" and _ERROR.match(head)
+    if page or text or error or (begins is not None and not head.startswith(begins)):
         kind = path.suffix.lstrip(".").upper()
         raise TransientError(f"{path.name}: the download is not a {kind} file but {head.decode('latin-1').strip()!r}")
 

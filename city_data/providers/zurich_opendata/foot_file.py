@@ -85,10 +85,10 @@ class _Newest:
 
 
 def _header(cached: CachedFile) -> tuple[Header, bytes]:
-    """The columns and their line. Raises TransientError for a page in place of the file, which is forgotten, so that
-    the next use downloads it again; PermanentError where a needed column is missing."""
+    """The columns and their line. Raises TransientError for a page or a document in place of the file, which is
+    forgotten, so that the next use downloads it again; PermanentError where a needed column is missing."""
     line = cached.file.readline(_MOST_LINE)
-    if line.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<") or not line.strip():
+    if line.lstrip(b"\xef\xbb\xbf \r\n").startswith((b"<", b"{")) or not line.strip():
         cached.forget()
         content = f"not a CSV file but {line[:60]!r}" if line.strip() else "empty"
         raise TransientError(f"{FILE}: the download is {content}")
