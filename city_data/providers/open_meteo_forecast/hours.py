@@ -183,9 +183,8 @@ def refuse_empty(past: Answer, ahead: Answer, reach: Reach) -> None:
     for a while, and the month that is stored is better than half of one."""
     if past.hours and not ahead.hours and reach.as_of < reach.end - _DAY:
         raise TransientError("the forecast has no value of the days ahead")
-    # What a run says is public some hours after it began.
-    was_forecast = reach.start - LEAD_DAYS[-1] * _DAY < reach.as_of - _DAY
-    if ahead.hours and not past.hours and was_forecast:
+    # Of hours that passed a day ago every lead is public.
+    if ahead.hours and not past.hours and reach.start < reach.as_of - _DAY:
         raise TransientError("the forecasts of days before have no value")
 
 
