@@ -136,7 +136,8 @@ class _Pairs:
             sa.select(self._lead.label("lead"), self._day(day).label("day"), *values)
             .where(
                 forecast.c.city_id == self.city.city_id,
-                forecast.c.month.between(min(months).first_day, (max(months) + 1).first_day),
+                # A source's day has hours of the month after, or west of UTC of the one before.
+                forecast.c.month.between((min(months) - 1).first_day, (max(months) + 1).first_day),
             )
             .group_by("lead", "day")
             .subquery()

@@ -125,6 +125,23 @@ def test_days_are_paired_with_the_same_hours_as_the_source_counts(database: Data
     assert left_out == []
 
 
+def test_first_day_of_a_month_has_the_hours_that_are_of_the_month_before(database: Database, madrid: City) -> None:
+    zone = "America/Sao_Paulo"  # a day of UTC begins at nine in the evening before
+    for month in (OCTOBER, NOVEMBER):
+        rows = [
+            {"date": pd.Timestamp(hour), "lead_days": 1, "precipitation": 0.1, "temperature": None}
+            for hour in month.hours(zone)
+        ]
+        store(database, "forecast", month, rows, len(rows) * len(LEADS))
+    days = [
+        {"date": pd.Timestamp(start), "precipitation": 2.0, "raw_data": {"precipitation_day": "00-00 UTC"}}
+        for start in NOVEMBER.day_starts(zone)
+    ]
+    store(database, "weather", NOVEMBER, days, len(days))
+    skill, _ = read_skill(database, madrid.model_copy(update={"timezone": zone}), FORECAST)
+    assert skill == [Skill("precipitation", 1, 11, 0.4, 0.4, 30)]
+
+
 def test_day_with_unknown_bounds_or_too_few_hours_has_no_pair(database: Database, madrid: City) -> None:
     month = Month(2026, 4)
     hours = month.hours(ZONE)
