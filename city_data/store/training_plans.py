@@ -114,7 +114,8 @@ def join_plans(plans: Mapping[DatasetName, Plan], grid: Grid, lead: Lead | None 
     ordered = sorted(plans.values(), key=lambda plan: list(DATASETS).index(plan.dataset))
     months = {plan.dataset: plan.snapshot.months[plan.dataset] for plan in ordered}
     identities = [month_slice.identity for plan in ordered for month_slice in plan.slices]
-    named = [*(plan.tag for plan in ordered), grid, str(lead), city.timezone, str(METHOD)]
+    place = [city.timezone, str(city.latitude), str(city.longitude)]  # of daylight, too
+    named = [*(plan.tag for plan in ordered), grid, str(lead), *place, str(METHOD)]
     last = Month.at(interval.end, city.timezone)
     touched = Month.at(interval.start, city.timezone).until(last + 1)
     return TrainingPlan(

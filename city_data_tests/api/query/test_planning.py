@@ -47,3 +47,13 @@ def test_changed_ledger_row_makes_a_new_slice(months: dict[Month, MonthEntry]) -
     after = plans.plan(MADRID, "traffic", interval(3, 20), newer)
     assert after.slices[1].entry is newer[Month(2025, 11)]
     assert (before.coverage, after.coverage) == (pytest.approx(0.9), pytest.approx(0.5))
+
+
+def test_frame_of_a_city_at_another_place_has_another_tag(months: dict[Month, MonthEntry]) -> None:
+    """Its hours of daylight are others."""
+    north = MADRID.model_copy(update={"latitude": 41.0})
+    tags = {
+        Plans().frame(city, interval(3, 20), "daily", None, {"traffic": ("traffic", months)}).tag
+        for city in (MADRID, MADRID.model_copy(), north)
+    }
+    assert len(tags) == 2
