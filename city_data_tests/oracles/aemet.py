@@ -72,6 +72,7 @@ def _row(record: dict[str, Any], request: Any) -> Any:
             raise CannotTell(f"two fields {name}")
         known[name] = value
     text, station = str(known.get("fecha", "")).strip(), str(known.get("indicativo", "")).strip().upper()
+    text = re.sub(r"[T ]00:00(:00(\.0+)?)?\Z", "", text)
     if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text) or station not in request.settings.stations:
         return None
     try:

@@ -188,6 +188,13 @@ def test_timestamps_off_the_hour_are_rejected(name: str) -> None:
     assert alone.month is None or alone.values == {}
 
 
+@pytest.mark.parametrize("form", ["{}T00:00:00", "{} 00:00:00.0", "{}T00:00"])
+def test_day_of_aemet_at_its_midnight_is_the_day(form: str) -> None:
+    assert_same(month_of("aemet"), month_of("aemet", lambda row, _: row | {"fecha": form.format(row["fecha"])}))
+    made = month_of("aemet", lambda row, _: row | {"fecha": form.format(row["fecha"]).replace("00:00", "07:00", 1)})
+    assert "records without `fecha`" in made.refusal
+
+
 def test_repeated_key_is_refused_unless_its_values_agree() -> None:
     assert_same(month_of("aemet"), month_of("aemet", lambda row, _: row | {"FECHA": row["fecha"]}))
     made = month_of("aemet", lambda row, place: row | {"TMED": "1,0"} if "tmed" in row else row)

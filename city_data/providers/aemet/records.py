@@ -25,7 +25,7 @@ KNOWN_FIELDS = {
 }  # fmt: skip
 # The service's own description of the fields spells them `presmax` and `hrmedia`.
 _SPELLED = {name.casefold(): name for name in KNOWN_FIELDS}
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")  # at midnight is the same day
 # AEMET leaves out the key of a missing value, so an empty text is unreadable.
 _FORMAT = NumberFormat(decimal=",", missing=frozenset())
 MEANS = {
@@ -89,7 +89,7 @@ def record_of(item: object, file: str, row: int) -> Record | None:
     values = _by_field(item, file, row) if isinstance(item, dict) else {}
     text, station = str(values.get("fecha", "")).strip(), str(values.get("indicativo", "")).strip().upper()
     try:
-        day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
+        day = date.fromisoformat(match[1]) if (match := _DAY.fullmatch(text)) else None
     except ValueError:
         day = None
     if day is None or not station:
