@@ -128,7 +128,7 @@ def test_whole_days_that_do_not_begin_at_midnight_are_another_clock_s(
         stamps = map(datetime.fromisoformat, document["hourly"]["time"])
         document["hourly"]["time"] = [f"{stamp + moved * HOUR:%Y-%m-%dT%H:%M}" for stamp in stamps]
 
-    with pytest.raises(PermanentError, match=r"has hours from 2026-\S+ \S+ to .*, not from 2026-06-30 00:00"):
+    with pytest.raises(PermanentError, match=r"hours by another clock: from 2026-\S+ \S+, not from 2026-06-30 00:00"):
         parsed(asked, asked.fetch(tmp_path), by_hours)
 
 

@@ -33,10 +33,11 @@ def refuse_equal_leads(
         for lead, names in names_by_lead.items()
         for column in DISTINCT
     }
+    is_open = bool(hours) and max(hours) >= as_of
     for late, early in combinations(LEAD_DAYS, 2):
         count = bisect_left(list(hours), as_of + late * _DAY)  # of the hours that are final
         for column in DISTINCT:
-            longest = _longest_equal(listed[late, column][:count], listed[early, column][:count])
+            longest = _longest_equal(listed[late, column][:count], listed[early, column][:count], is_open)
             if longest >= _MOST_EQUAL:
                 leads = f"the forecasts of {late} and of {early} days before"
                 raise PermanentError(f"{leads} have the same {column} for {longest} hours on end")
@@ -55,12 +56,16 @@ def _values(hours: Mapping[datetime, Numbers], name: str) -> Sequence[float]:
     return [value for row in hours.values() if (value := row.get(name)) is not None]
 
 
-def _longest_equal(one: Sequence[float | None], other: Sequence[float | None]) -> int:
+def _longest_equal(one: Sequence[float | None], other: Sequence[float | None], is_open: bool) -> int:
     """The length of the longest stretch of equal values, as long as these values vary; missing ones do not count. 0
-    where it is too short for a refusal, as a few samples show: comparing all took a third of the time of a load."""
+    where it is too short for a refusal, as a few samples show: comparing all took a third of the time of a load. In an
+    open month a source without new runs has one forecast at the end: it is stale, and says nothing wrong."""
     samples = range(0, len(one), _MOST_EQUAL // 2)
     if not any(one[n] == other[n] or None in (one[n], other[n]) for n in samples):
         return 0
     pairs = [pair for pair in zip(one, other, strict=True) if None not in pair]
-    stretches = [list(stretch) for is_equal, stretch in groupby(pairs, lambda pair: pair[0] == pair[1]) if is_equal]
-    return max((len(stretch) for stretch in stretches if len(set(stretch)) > 1), default=0)
+    stretches = [list(stretch) for _, stretch in groupby(pairs, lambda pair: pair[0] == pair[1])]
+    ended = stretches[:-1] if is_open and len(stretches) > 1 else stretches
+    return max(
+        (len(stretch) for stretch in ended if stretch[0][0] == stretch[0][1] and len(set(stretch)) > 1), default=0
+    )

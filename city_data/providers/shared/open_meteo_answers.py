@@ -89,7 +89,7 @@ def check_axis(payload: Payload, document: Mapping[str, Any]) -> None:
         last = datetime.combine(requested[-1], time(23), UTC)
         moved = min(stamps) - first
         if moved == max(stamps) - last and moved and not moved % _HOUR:
-            raise PermanentError(f"{payload.name} has hours from {min(stamps)} to {max(stamps)}, not from {first} on")
+            raise PermanentError(f"{payload.name} has hours by another clock: from {min(stamps)}, not from {first} on")
 
 
 def refuse_partial(payload: Payload) -> None:
