@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from city_data.datasets import DATASETS, DatasetName
@@ -31,21 +32,22 @@ def read_months(database: Database, plan: TrainingPlan, months: Sequence[Month])
     """The joined months, in order. Raises NoSuchVersion, DatabaseUnavailable."""
     parts = _read_parts(database, plan, months)
     for some in _stretches(months, parts):
-        table = training.training_frame(plan.city, some, plan.grid, _of_stretch([parts.pop(month) for month in some]))
-        first = 0
-        for month in some:
-            rows = len(grid_stamps(month, plan.city.timezone, plan.grid))
-            yield _copied(table.slice(first, rows))
-            first += rows
+        yield from _each_copied(
+            training.training_frame(plan.city, some, plan.grid, _of_stretch([parts.pop(month) for month in some])),
+            [len(grid_stamps(month, plan.city.timezone, plan.grid)) for month in some],
+        )
 
 
-def _copied(month: pa.Table) -> pa.Table:
-    """The month's rows by themselves. A slice keeps the memory of all months that were joined with it; and Arrow writes
-    the bits between its last row and the end of a byte as they are, so that equal months had different bytes.
+def _each_copied(table: pa.Table, rows: Sequence[int]) -> Iterator[pa.Table]:
+    """The months by themselves, of so many rows each. A slice keeps the memory of all months that were joined with it;
+    and Arrow writes the bits between its last row and the end of a byte as they are, so that equal months had different
+    bytes.
     """
     import pyarrow as pa
 
-    return pa.concat_tables([month, month.slice(0, 0)]).combine_chunks()
+    for first, end in pairwise([0, *accumulate(rows)]):
+        month = table.slice(first, end - first)
+        yield pa.concat_tables([month, month.slice(0, 0)]).combine_chunks()
 
 
 def _read_parts(database: Database, plan: TrainingPlan, months: Sequence[Month]) -> dict[Month, _Parts]:
