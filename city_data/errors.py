@@ -43,7 +43,7 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> str:
 def nearest(value: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
     """The known name that is most like `value`, in any case, or the only one that it begins; None where the likeness
     (0..1) of all is less."""
-    by_lower_case, asked = {name.casefold(): name for name in known}, value[:_COMPARED].casefold()
-    begun = [name for name in by_lower_case if len(asked) >= _TELLING and name.startswith(asked)]
-    close = begun if len(begun) == 1 else difflib.get_close_matches(asked, by_lower_case, n=1, cutoff=likeness)
+    by_lower_case, written = {name.casefold(): name for name in known}, value[:_COMPARED].casefold()
+    begun = [name for name in by_lower_case if len(written) >= _TELLING and name.startswith(written)]
+    close = begun if len(begun) == 1 else difflib.get_close_matches(written, by_lower_case, n=1, cutoff=likeness)
     return by_lower_case[close[0]] if close else None

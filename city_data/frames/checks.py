@@ -171,7 +171,7 @@ def implausible(frame: pd.DataFrame, dataset: Dataset) -> dict[str, list[int]]:
         pa.DataFrameSchema({name: rule(name) for name in dataset.column_names}).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases.groupby("column")
-        return {str(name): sorted(set(found["index"])) for name, found in cases} | shares
+        return {str(name): sorted(set(at["index"])) for name, at in cases} | shares
     return shares
 
 
