@@ -5,11 +5,10 @@ Belongs here: the model's configuration, and the words for a wrong value. Does n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import pydantic
-from pydantic_core import ErrorDetails
 
 
 class StrictModel(pydantic.BaseModel):
@@ -25,9 +24,9 @@ def problems(error: pydantic.ValidationError, document: type[pydantic.BaseModel]
     )
 
 
-def _words(problem: ErrorDetails, document: type[pydantic.BaseModel], keys: str) -> str:
+def _words(problem: Mapping[str, Any], document: type[pydantic.BaseModel], keys: str) -> str:
     kind, value, location = problem["type"], problem["input"], problem["loc"]
-    message = problem["msg"].removeprefix("Value error, ")
+    message: str = problem["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
         return f"{message} (known {keys}: {_listed(_model_at(document, location[:-1]))})"
     if kind == "string_type" and isinstance(value, bool | int | float):
