@@ -18,6 +18,7 @@ Numbers = Mapping[str, float | None]
 DISTINCT = ("temperature", "wind_speed", "pressure")
 _PERCENTAGES = ("humidity", "cloud_cover")
 _MOST_EQUAL = 120  # hours on end: runs may fail for some days
+_SAMPLES = 5  # of a stretch of as many hours
 _FEWEST = 24  # values that show a unit
 _DAY = timedelta(days=1)
 
@@ -60,8 +61,8 @@ def _longest_equal(one: Sequence[float | None], other: Sequence[float | None], i
     """The length of the longest stretch of equal values, as long as these values vary; missing ones do not count. 0
     where it is too short for a refusal, as a few samples show: comparing all took a third of the time of a load. In an
     open month a source without new runs has one forecast at the end: it is stale, and says nothing wrong."""
-    samples = range(0, len(one), _MOST_EQUAL // 2)
-    if not any(one[n] == other[n] or None in (one[n], other[n]) for n in samples):
+    alike = [one[n] == other[n] or None in (one[n], other[n]) for n in range(0, len(one), _MOST_EQUAL // _SAMPLES)]
+    if not any(all(alike[n : n + _SAMPLES]) for n in range(len(alike) - _SAMPLES + 1)):
         return 0
     pairs = [pair for pair in zip(one, other, strict=True) if None not in pair]
     stretches = [list(stretch) for _, stretch in groupby(pairs, lambda pair: pair[0] == pair[1])]
