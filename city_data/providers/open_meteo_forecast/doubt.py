@@ -15,7 +15,7 @@ from city_data.providers.base import PermanentError
 
 Numbers = Mapping[str, float | None]
 # No two forecasts of these agree for days; hours without rain are alike, and so are clear skies.
-DISTINCT = ("temperature", "wind_speed", "pressure")
+_DISTINCT = ("temperature", "wind_speed", "pressure")
 _PERCENTAGES = ("humidity", "cloud_cover")
 _MOST_EQUAL = 120  # hours on end: runs may fail for some days
 _SAMPLES = 5  # of a stretch of as many hours
@@ -29,15 +29,16 @@ def refuse_equal_leads(
     """Raises PermanentError where one lead of a variable has what another has: then what a later run forecast, or what
     was measured, passes for an earlier forecast. Hours ahead have one forecast for all leads, and a constant says
     nothing: the drift of the month's spread reports it. `hours` are in order."""
+    stamps = list(hours)
     listed = {
         (lead, column): [row.get(names[column]) for row in hours.values()]
         for lead, names in names_by_lead.items()
-        for column in DISTINCT
+        for column in _DISTINCT
     }
-    is_open = bool(hours) and max(hours) >= as_of
+    is_open = bool(stamps) and stamps[-1] >= as_of
     for late, early in combinations(LEAD_DAYS, 2):
-        count = bisect_left(list(hours), as_of + late * _DAY)  # of the hours that are final
-        for column in DISTINCT:
+        count = bisect_left(stamps, as_of + late * _DAY)  # of the hours that are final
+        for column in _DISTINCT:
             longest = _longest_equal(listed[late, column][:count], listed[early, column][:count], is_open)
             if longest >= _MOST_EQUAL:
                 leads = f"the forecasts of {late} and of {early} days before"

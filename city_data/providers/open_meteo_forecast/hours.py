@@ -15,11 +15,7 @@ from zoneinfo import ZoneInfo
 
 from city_data.datasets import LEAD_DAYS
 from city_data.providers.base import Payload, Request, TransientError
-from city_data.providers.open_meteo_forecast.doubt import (
-    Numbers,
-    refuse_equal_leads,
-    refuse_shares,
-)
+from city_data.providers.open_meteo_forecast.doubt import Numbers, refuse_equal_leads, refuse_shares
 from city_data.providers.shared.cells import Field, Row, refuse_spoilt_files
 from city_data.providers.shared.numbers import JSON_NUMBERS
 from city_data.providers.shared.open_meteo_answers import (

@@ -103,6 +103,10 @@ class Pupils:
         """Whether the subdivision is the one of this code or a part of it: AN-SE is of AN."""
         return self.subdivision is not None and f"{self.subdivision}-".startswith(f"{code}-")
 
+    def are_at(self, line: Line) -> bool:
+        """Whether a line is of the whole country, or of the subdivision."""
+        return not line.subdivisions or any(map(self.is_within, line.subdivisions))
+
     def reason_against(self, line: Line) -> str | None:
         """The reason why a line is not of this calendar. Raises PermanentError where the settings cannot decide."""
         codes = line.subdivisions
@@ -110,7 +114,7 @@ class Pupils:
             raise PermanentError(f"the file has vacations of {', '.join(codes)}: set `subdivision` to the city's")
         if line.cells["Country"] != self.country:
             return "other_country"
-        if codes and not any(map(self.is_within, codes)):
+        if not self.are_at(line):
             return "other_subdivision"
         if line.cells.get(_SCOPE) == "Local":
             return "other_town"

@@ -179,7 +179,7 @@ def _refuse_other_lines(lines: Sequence[Line], spans: Sequence[Span], broken: Se
         raise PermanentError(
             f"the file has no line of {pupils.subdivision!r}; it has {', '.join(known) or 'no subdivisions'}"
         )
-    own = [line for line in lines if not line.subdivisions or any(map(pupils.is_within, line.subdivisions))]
+    own = [line for line in lines if pupils.are_at(line)]
     groups = sorted({code for line in own for code in line.groups})
     if groups and pupils.group not in groups:
         raise PermanentError(f"the file has no line of the group {pupils.group!r}; it has {', '.join(groups)}")

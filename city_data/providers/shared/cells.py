@@ -18,7 +18,7 @@ from city_data.providers.shared.numbers import NotANumber, NumberFormat
 # format that changed spoils nearly all of a column; half a column is left to the checks of the month.
 _HABIT, _MOSTLY = 3, 2
 # The source itself marks such a cell, so its format has not changed.
-MARKED = frozenset({"doubtful", "accumulated", "several"})
+_MARKED = frozenset({"doubtful", "accumulated", "several"})
 _SHOWN = 40
 
 
@@ -93,7 +93,7 @@ def refuse_spoilt_files(rows: Iterable[Row]) -> None:
     for (file, field), cells in bad.items():
         if (ambiguous := next((cell for cell in cells if cell.reason == "ambiguous"), None)) is not None:
             raise PermanentError(f"{file}: {_quoted(field, ambiguous)} is ambiguous: thousands, or a fraction?")
-        spoilt = [cell for cell in cells if cell.reason not in MARKED]
+        spoilt = [cell for cell in cells if cell.reason not in _MARKED]
         if len(spoilt) >= _HABIT and len(spoilt) > _MOSTLY * good[file, field]:
             summary = f"{len(spoilt)} of {len(spoilt) + good[file, field]} cells of {field!r} cannot be used"
             worst = Counter(cell.reason for cell in spoilt).most_common(1)[0][0]
